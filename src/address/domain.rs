@@ -1,0 +1,127 @@
+//! Domain names and address literals (RFC 5321 4.1.2, 4.1.3; RFC 6531 3.3 for U-labels).
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use super::AddressError;
+
+/// A domain name such as `example.com`, or an address literal such as `[192.0.2.1]`; at most 255 octets.
+///
+/// Two domains are equal when they differ in the case of ASCII letters only.
+#[derive(Debug, Clone)]
+pub struct Domain(String);
+
+/// RFC 5321 4.5.3.1.2.
+const MAX_DOMAIN: usize = 255;
+/// RFC 1035 2.3.4.
+const MAX_LABEL: usize = 63;
+
+impl Domain {
+    /// The domain as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether this is an address literal in brackets.
+    pub fn is_literal(&self) -> bool {
+        self.0.starts_with('[')
+    }
+
+    /// Whether no character is outside ASCII.
+    pub fn is_ascii(&self) -> bool {
+        self.0.is_ascii()
+    }
+}
+
+impl FromStr for Domain {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        if text.len() > MAX_DOMAIN {
+            return Err(AddressError::new("a domain of at most 255 octets", text));
+        }
+        match text.strip_prefix('[') {
+            Some(rest) => check_literal(rest, text)?,
+            None => check_name(text)?,
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// Underscores are no part of RFC 5321's grammar, but occur in the names of real devices.
+fn check_name(text: &str) -> Result<(), AddressError> {
+    let fits = |label: &str| {
+        let inner = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_' || (!c.is_ascii() && !c.is_control());
+        (1..=MAX_LABEL).contains(&label.len())
+            && label.chars().all(inner)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if !text.is_empty() && text.split('.').all(fits) { Ok(()) } else { Err(AddressError::new("a domain", text)) }
+}
+
+fn check_literal(rest: &str, whole: &str) -> Result<(), AddressError> {
+    let expected = || AddressError::new("an address literal such as [192.0.2.1] or [IPv6:2001:db8::1]", whole);
+    let inner = rest.strip_suffix(']').ok_or_else(expected)?;
+    let valid = match inner.split_once(':') {
+        None => Ipv4Addr::from_str(inner).is_ok(),
+        Some((tag, address)) if tag.eq_ignore_ascii_case("ipv6") => Ipv6Addr::from_str(address).is_ok(),
+        // RFC 5321 4.1.3: a standardized tag, then dcontent (printable, without brackets and backslash).
+        Some((tag, content)) => {
+            !tag.is_empty()
+                && tag.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+                && !content.is_empty()
+                && content.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '[' | ']' | '\\'))
+        }
+    };
+    if valid { Ok(()) } else { Err(expected()) }
+}
+
+impl fmt::Display for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl PartialEq for Domain {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+}
+
+impl Eq for Domain {}
+
+impl Hash for Domain {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.to_ascii_lowercase().hash(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_literals_parse() {
+        for good in ["example.com", "a", "xn--bcher-kva.example", "printer_3.lan", "bücher.example", "[127.0.0.1]"] {
+            assert_eq!(good.parse::<Domain>().unwrap().as_str(), good);
+        }
+        assert!("[IPv6:::1]".parse::<Domain>().unwrap().is_literal());
+        assert!("[x400:abc]".parse::<Domain>().unwrap().is_literal());
+    }
+
+    #[test]
+    fn what_is_no_domain_is_refused() {
+        let long = "a".repeat(64);
+        for bad in ["", ".", "a..b", "a.", "-a", "a-", "a b", "a\r", "[]", "[1.2.3]", "[IPv6:1.2]", "[1.2.3.4", &long] {
+            assert!(bad.parse::<Domain>().is_err(), "{bad:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn case_does_not_count() {
+        assert_eq!("EXAMPLE.com".parse::<Domain>().unwrap(), "example.COM".parse().unwrap());
+    }
+}

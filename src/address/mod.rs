@@ -1,0 +1,43 @@
+//! Mail addresses: parsed once, valid for ever.
+//!
+//! A [`Domain`], a [`Mailbox`] or a [`ReversePath`] can only be made by parsing, so whoever holds one knows that no
+//! control octet, no line end and no unbalanced quote is inside, and may print it on the wire as it is. The grammar is
+//! RFC 5321 4.1.2 and 4.1.3, with UTF-8 as RFC 6531 3.3 extends it; whether UTF-8 is *allowed* in a transaction is the
+//! session's business, see [`Mailbox::is_ascii`]. Nothing here looks a name up.
+
+mod domain;
+mod mailbox;
+mod path;
+
+pub use domain::Domain;
+pub use mailbox::Mailbox;
+pub use path::ReversePath;
+
+use std::fmt;
+
+/// Why a text is not an address: what was expected, and what was found instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddressError {
+    expected: &'static str,
+    found: String,
+}
+
+impl AddressError {
+    fn new(expected: &'static str, found: &str) -> Self {
+        // Shown in logs and replies: bounded, and without the octets that could break a line.
+        let found = found.chars().take(40).map(|c| if c.is_control() { '?' } else { c }).collect();
+        Self { expected, found }
+    }
+}
+
+impl fmt::Display for AddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.found.is_empty() {
+            write!(f, "expected {}, but found nothing", self.expected)
+        } else {
+            write!(f, "expected {}, but found \"{}\"", self.expected, self.found)
+        }
+    }
+}
+
+impl std::error::Error for AddressError {}

@@ -1,0 +1,112 @@
+//! Reverse-path and forward-path (RFC 5321 4.1.2): what stands between the angle brackets of MAIL and RCPT.
+
+use std::fmt;
+
+use super::{AddressError, Domain, Mailbox};
+
+/// Where a message came from: the mailbox that is told of failures, or the null path `<>` that no bounce goes to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ReversePath {
+    /// `<>`: a bounce or another automatic message.
+    Null,
+    /// The sender's mailbox.
+    Mailbox(Mailbox),
+}
+
+impl ReversePath {
+    /// Parses what stood between `<` and `>`: empty, or a mailbox, before which a source route may stand.
+    ///
+    /// # Errors
+    /// As [`Mailbox::parse`].
+    pub fn parse(inner: &str, default_domain: Option<&Domain>) -> Result<Self, AddressError> {
+        if inner.is_empty() { Ok(Self::Null) } else { parse_forward_path(inner, default_domain).map(Self::Mailbox) }
+    }
+
+    /// The mailbox, unless the path is null.
+    pub fn mailbox(&self) -> Option<&Mailbox> {
+        match self {
+            Self::Null => None,
+            Self::Mailbox(mailbox) => Some(mailbox),
+        }
+    }
+
+    /// Whether no character is outside ASCII.
+    pub fn is_ascii(&self) -> bool {
+        self.mailbox().is_none_or(Mailbox::is_ascii)
+    }
+}
+
+impl fmt::Display for ReversePath {
+    /// Without the angle brackets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => Ok(()),
+            Self::Mailbox(mailbox) => mailbox.fmt(f),
+        }
+    }
+}
+
+impl Mailbox {
+    /// Parses the inside of a forward-path: a source route is checked and dropped, as RFC 5321 C demands, and
+    /// `postmaster`, or another local part alone, gets the default domain.
+    ///
+    /// # Errors
+    /// As [`Mailbox::parse`]; also when the route is not a list of domains.
+    pub fn parse_path(inner: &str, default_domain: Option<&Domain>) -> Result<Self, AddressError> {
+        parse_forward_path(inner, default_domain)
+    }
+}
+
+fn parse_forward_path(inner: &str, default_domain: Option<&Domain>) -> Result<Mailbox, AddressError> {
+    if !inner.starts_with('@') {
+        return Mailbox::parse(inner, default_domain);
+    }
+    // RFC 5321 4.1.2: A-d-l = At-domain *( "," At-domain ), then ":"; an IPv6 literal in the route has colons too.
+    let end = route_end(inner).ok_or_else(|| AddressError::new("a colon after the source route", inner))?;
+    let (route, mailbox) = inner.split_at(end);
+    for hop in route.split(',') {
+        let domain = hop.strip_prefix('@').ok_or_else(|| AddressError::new("@ before a domain of the route", hop))?;
+        domain.parse::<Domain>()?;
+    }
+    Mailbox::parse(&mailbox[1..], default_domain)
+}
+
+fn route_end(inner: &str) -> Option<usize> {
+    let mut in_literal = false;
+    inner.bytes().position(|octet| {
+        match octet {
+            b'[' => in_literal = true,
+            b']' => in_literal = false,
+            _ => {}
+        }
+        octet == b':' && !in_literal
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_route_is_parsed_and_dropped() {
+        let path = Mailbox::parse_path("@hosta.int,@[IPv6:::1]:userc@d.bar.org", None).unwrap();
+        assert_eq!(path.to_string(), "userc@d.bar.org");
+        for bad in ["@a", "@a,b:c@d", "@a:", "@:c@d", "@a;@b:c@d"] {
+            assert!(Mailbox::parse_path(bad, None).is_err(), "{bad:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn the_null_path_is_a_reverse_path_only() {
+        assert_eq!(ReversePath::parse("", None).unwrap(), ReversePath::Null);
+        assert!(Mailbox::parse_path("", Some(&"x".parse().unwrap())).is_err());
+    }
+
+    #[test]
+    fn postmaster_needs_no_domain() {
+        let lan: Domain = "example.lan".parse().unwrap();
+        let path = Mailbox::parse_path("PostMaster", Some(&lan)).unwrap();
+        assert!(path.is_postmaster());
+        assert_eq!(path.to_string(), "PostMaster@example.lan");
+    }
+}

@@ -1,0 +1,239 @@
+//! The envelope: who sent a message, to whom, from where, how it came, and what was asked of its delivery.
+//!
+//! Facts only, as they were at the moment of acceptance. Where a message will go is not a fact: routes are found anew at
+//! each run of the queue. An [`Envelope`] is never without a recipient.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::address::{Mailbox, ReversePath};
+use crate::clock::Timestamp;
+use crate::id::SpoolId;
+
+/// What is frozen beside the message itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// When the transaction's DATA began.
+    pub received_at: Timestamp,
+    /// MAIL FROM.
+    pub reverse_path: ReversePath,
+    /// RCPT TO, in the order of the commands.
+    pub recipients: Recipients,
+    /// Where it came from and how.
+    pub origin: Origin,
+    /// BODY= (RFC 6152).
+    pub body: BodyType,
+    /// Whether SMTPUTF8 was given (RFC 6531).
+    pub smtputf8: bool,
+    /// RET= (RFC 3461 4.3).
+    pub ret: Option<Ret>,
+    /// ENVID= (RFC 3461 4.4), xtext as it came.
+    pub envid: Option<String>,
+    /// Whatever else was found out at acceptance, by name; for capabilities to come.
+    pub annotations: Vec<(String, String)>,
+}
+
+/// One or more recipients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipients(Vec<Recipient>);
+
+impl Recipients {
+    /// The recipients, or `None` where there is none.
+    pub fn new(recipients: Vec<Recipient>) -> Option<Self> {
+        (!recipients.is_empty()).then_some(Self(recipients))
+    }
+}
+
+impl std::ops::Deref for Recipients {
+    type Target = [Recipient];
+
+    fn deref(&self) -> &[Recipient] {
+        &self.0
+    }
+}
+
+/// One recipient with what was asked for its notifications.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipient {
+    /// The forward-path, qualified and without its source route.
+    pub mailbox: Mailbox,
+    /// NOTIFY= (RFC 3461 4.1).
+    pub notify: Option<Notify>,
+    /// ORCPT= (RFC 3461 4.2), `type;xtext` as it came.
+    pub orcpt: Option<String>,
+}
+
+impl From<Mailbox> for Recipient {
+    fn from(mailbox: Mailbox) -> Self {
+        Self { mailbox, notify: None, orcpt: None }
+    }
+}
+
+/// For which events the sender wants a notification; all off is NOTIFY=NEVER.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Notify {
+    /// NOTIFY=SUCCESS.
+    pub success: bool,
+    /// NOTIFY=FAILURE.
+    pub failure: bool,
+    /// NOTIFY=DELAY.
+    pub delay: bool,
+}
+
+/// How much of the message a failure notification returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ret {
+    /// RET=FULL.
+    Full,
+    /// RET=HDRS.
+    Headers,
+}
+
+/// What the sender declared of the body (RFC 6152).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BodyType {
+    /// BODY=7BIT, or nothing said.
+    #[default]
+    SevenBit,
+    /// BODY=8BITMIME.
+    EightBitMime,
+}
+
+/// Where a message came from and how it was handed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The other end of the connection.
+    pub peer: Peer,
+    /// The peer's name, where its address and the name lead to each other.
+    pub reverse_name: Option<String>,
+    /// What the client called itself in HELO or EHLO; hostile text, printable only.
+    pub helo: Option<String>,
+    /// With which protocol, for `Received:`.
+    pub protocol: Protocol,
+    /// Who was authenticated.
+    pub login: Option<String>,
+    /// What protected the connection.
+    pub tls: Option<Tls>,
+    /// What a trusted relay told of the original client (XFORWARD), by attribute.
+    pub forwarded: Vec<(String, String)>,
+    /// For a notification written by leafmail: about what.
+    pub notice_of: Option<NoticeOf>,
+}
+
+impl Origin {
+    /// The origin of what comes from this host itself.
+    pub fn local(protocol: Protocol) -> Self {
+        Self {
+            peer: Peer::Local,
+            reverse_name: None,
+            helo: None,
+            protocol,
+            login: None,
+            tls: None,
+            forwarded: Vec::new(),
+            notice_of: None,
+        }
+    }
+}
+
+/// The other end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Peer {
+    /// A pipe, a Unix socket, or this program itself.
+    Local,
+    /// A TCP connection. An IPv4 address is never in its IPv6-mapped form.
+    Tcp(SocketAddr),
+}
+
+impl Peer {
+    /// A TCP peer; an IPv4-mapped IPv6 address becomes the IPv4 address that it means.
+    pub fn tcp(address: SocketAddr) -> Self {
+        Self::Tcp(SocketAddr::new(address.ip().to_canonical(), address.port()))
+    }
+
+    /// The address, for a TCP peer.
+    pub fn ip(self) -> Option<IpAddr> {
+        match self {
+            Self::Local => None,
+            Self::Tcp(address) => Some(address.ip()),
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    /// As logs show it between brackets: the address, or `local`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.ip() {
+            None => f.write_str("local"),
+            Some(ip) => ip.fmt(f),
+        }
+    }
+}
+
+/// The value of `with` in `Received:` (RFC 5321 4.4, RFC 3848, RFC 6531 4.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Protocol {
+    /// EHLO rather than HELO was used.
+    pub extended: bool,
+    /// STARTTLS or implicit TLS.
+    pub tls: bool,
+    /// AUTH succeeded.
+    pub authenticated: bool,
+    /// SMTPUTF8 was given.
+    pub utf8: bool,
+}
+
+impl Protocol {
+    /// Plain SMTP.
+    pub const SMTP: Self = Self { extended: false, tls: false, authenticated: false, utf8: false };
+
+    /// The registered keyword.
+    pub fn keyword(self) -> &'static str {
+        match (self.utf8, self.extended, self.tls, self.authenticated) {
+            (true, _, false, false) => "UTF8SMTP",
+            (true, _, false, true) => "UTF8SMTPA",
+            (true, _, true, false) => "UTF8SMTPS",
+            (true, _, true, true) => "UTF8SMTPSA",
+            (false, false, _, _) => "SMTP",
+            (false, true, false, false) => "ESMTP",
+            (false, true, false, true) => "ESMTPA",
+            (false, true, true, false) => "ESMTPS",
+            (false, true, true, true) => "ESMTPSA",
+        }
+    }
+}
+
+/// What protected a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// Such as `TLSv1.3`.
+    pub version: String,
+    /// Such as `TLS_AES_256_GCM_SHA384`.
+    pub cipher: String,
+    /// The subject of a verified client certificate.
+    pub client: Option<String>,
+}
+
+/// A notification's tie to its original: it must not leave before the original knows of it (`docs/spool-format.md`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoticeOf {
+    /// The message that it is about.
+    pub original: SpoolId,
+    /// Which of the original's recipients it reports, by index.
+    pub recipients: Vec<u16>,
+}
+
+/// What is known of a message only at its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seal {
+    /// When the final dot came.
+    pub completed_at: Timestamp,
+    /// Whether an octet above 127 is in it.
+    pub eight_bit: bool,
+    /// How many `Received:` fields it had when it came.
+    pub hops: u16,
+    /// Its `Message-ID:`, ours if we added it; printable.
+    pub message_id: Option<String>,
+    /// Whatever else was found out at the end, by name; for capabilities to come.
+    pub annotations: Vec<(String, String)>,
+}

@@ -1,0 +1,178 @@
+//! Events: what happened, told to whoever watches.
+//!
+//! An [`Observer`] sees every event, returns nothing, and can neither change a reply nor slow one down: it must not block.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::address::{Mailbox, ReversePath};
+use crate::envelope::Peer;
+use crate::id::SpoolId;
+use crate::receipt::Outcome;
+use crate::smtp::Reply;
+
+/// Something that happened to a client, a message or a route.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Event {
+    /// A client's connection was taken.
+    Connected {
+        /// The client.
+        client: Client,
+    },
+    /// A client's connection is over.
+    Disconnected {
+        /// The client.
+        client: Client,
+        /// Why, where it was not by QUIT; in words.
+        cause: Option<String>,
+    },
+    /// A command or a message was refused.
+    Rejected {
+        /// The client.
+        client: Client,
+        /// At which point: a verb such as `RCPT`, or `END-OF-MESSAGE`.
+        stage: &'static str,
+        /// What was answered.
+        reply: Reply,
+        /// The sender, where MAIL was accepted.
+        sender: Option<ReversePath>,
+        /// The recipient in question.
+        recipient: Option<Mailbox>,
+        /// What the client called itself.
+        helo: Option<String>,
+    },
+    /// A client did something odd that was tolerated, such as pipelining that was not offered.
+    Remarked {
+        /// The client.
+        client: Client,
+        /// In words.
+        remark: String,
+    },
+    /// A message was accepted: it is on disk.
+    Accepted {
+        /// Its id.
+        id: SpoolId,
+        /// The client; `None` for what leafmail wrote itself.
+        client: Option<Client>,
+        /// The sender.
+        sender: ReversePath,
+        /// Octets of the message as it is stored.
+        size: u64,
+        /// How many recipients.
+        recipients: usize,
+        /// Its Message-ID.
+        message_id: Option<String>,
+    },
+    /// One recipient was tried.
+    Attempted {
+        /// The message.
+        id: SpoolId,
+        /// The recipient.
+        recipient: Mailbox,
+        /// The next hop as `host[address]:port`, or `none`.
+        relay: String,
+        /// Since acceptance: in all, before the queue, in the queue, connecting, transmitting.
+        delays: Delays,
+        /// What came of it.
+        outcome: Outcome,
+    },
+    /// A recipient was given up: its time is over.
+    Expired {
+        /// The message.
+        id: SpoolId,
+        /// The recipient.
+        recipient: Mailbox,
+        /// The last reason.
+        text: String,
+    },
+    /// A notification to the sender was written.
+    Notified {
+        /// The message.
+        id: SpoolId,
+        /// The notification's own id.
+        notice: SpoolId,
+    },
+    /// A message left the queue, all recipients being settled.
+    Removed {
+        /// The message.
+        id: SpoolId,
+    },
+    /// A message was set aside for a person to decide.
+    SetAside {
+        /// The message, or the name of a file that is none.
+        name: String,
+        /// The folder: `bad`, `failed` or `hold`.
+        folder: &'static str,
+        /// Why.
+        text: String,
+    },
+    /// A route cannot be used; its messages wait.
+    RoutePaused {
+        /// The route.
+        route: String,
+        /// Why.
+        text: String,
+        /// Until the next probe.
+        retry_in: Duration,
+    },
+    /// A paused route works again.
+    RouteResumed {
+        /// The route.
+        route: String,
+    },
+    /// Trouble of our own: the spool, the configuration, the host.
+    Trouble {
+        /// What was being done, to what, and what failed.
+        text: String,
+    },
+}
+
+/// A client as logs name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    /// Its address.
+    pub peer: Peer,
+    /// Its verified name.
+    pub name: Option<String>,
+}
+
+/// Where the time since acceptance went, as Postfix's `delays=a/b/c/d`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Delays {
+    /// Receiving the message.
+    pub receiving: Duration,
+    /// Waiting in the queue.
+    pub queued: Duration,
+    /// Setting up the connection.
+    pub connecting: Duration,
+    /// Handing the message over.
+    pub transmitting: Duration,
+}
+
+impl Delays {
+    /// All of it.
+    pub fn total(&self) -> Duration {
+        self.receiving + self.queued + self.connecting + self.transmitting
+    }
+}
+
+/// Sees every event; must not block.
+pub trait Observer: Send + Sync {
+    /// Takes note of an event.
+    fn observe(&self, event: &Event);
+}
+
+/// Watches nothing.
+impl Observer for () {
+    fn observe(&self, _event: &Event) {}
+}
+
+/// Several observers, told in order.
+impl Observer for Vec<Arc<dyn Observer>> {
+    fn observe(&self, event: &Event) {
+        for observer in self {
+            observer.observe(event);
+        }
+    }
+}

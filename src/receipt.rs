@@ -1,0 +1,103 @@
+//! Receipts: what happened to which recipients of a message, when, and why.
+//!
+//! An [`Outcome`] is what a transport says about one recipient at one attempt. A [`Receipt`] is the record of it that is
+//! appended to the spool file; a message's whole history, and what is due next, are computed from its receipts alone.
+
+use crate::clock::Timestamp;
+use crate::smtp::{EnhancedCode, Reply};
+
+/// What became of one recipient at one attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The next hop took responsibility.
+    Delivered(Reason),
+    /// Not now; counts as an attempt.
+    Deferred(Reason),
+    /// Never; the sender is told.
+    Failed(Reason),
+    /// The message was handed over, but the answer was lost: it may or may not have arrived. Counts as an attempt.
+    InDoubt(Reason),
+}
+
+impl Outcome {
+    /// Why.
+    pub fn reason(&self) -> &Reason {
+        match self {
+            Self::Delivered(reason) | Self::Deferred(reason) | Self::Failed(reason) | Self::InDoubt(reason) => reason,
+        }
+    }
+}
+
+/// Why something came out as it did: a status code for machines, words for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// The enhanced status code (RFC 3463).
+    pub status: EnhancedCode,
+    /// The code of the next hop's reply, where it gave one.
+    pub reply_code: Option<u16>,
+    /// In words, on one line without control characters: the reply as it came, or what was being done and what failed.
+    pub text: String,
+}
+
+impl Reason {
+    /// A reason of our own.
+    pub fn new(status: EnhancedCode, text: impl Into<String>) -> Self {
+        let text: String = text.into();
+        Self { status, reply_code: None, text: text.replace(char::is_control, " ") }
+    }
+
+    /// The next hop's reply as the reason.
+    pub fn reply(reply: &Reply) -> Self {
+        let status = reply.enhanced().unwrap_or(EnhancedCode::of_class(reply.code()));
+        Self { status, reply_code: Some(reply.code()), text: reply.to_string() }
+    }
+}
+
+/// One entry of a message's history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// When it happened, by the wall clock.
+    pub at: Timestamp,
+    /// What happened.
+    pub what: Happening,
+    /// To which recipients, by their index in the envelope.
+    pub recipients: Vec<u16>,
+    /// Why.
+    pub reason: Reason,
+    /// The route that was used, by name; empty where none was.
+    pub route: String,
+    /// The next hop as `host[address]:port`; empty where there was none.
+    pub relay: String,
+    /// Whatever else is known, by name; for capabilities to come.
+    pub annotations: Vec<(String, String)>,
+}
+
+impl Receipt {
+    /// A receipt of something that no next hop had a part in.
+    pub fn new(at: Timestamp, what: Happening, recipients: Vec<u16>, reason: Reason) -> Self {
+        Self { at, what, recipients, reason, route: String::new(), relay: String::new(), annotations: Vec::new() }
+    }
+}
+
+/// What a receipt can record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Happening {
+    /// The next hop took responsibility: settled.
+    Delivered,
+    /// An attempt that failed for now.
+    Deferred,
+    /// An attempt that failed for good: settled once the sender is told.
+    Failed,
+    /// Everything but the end mark was handed out. Where no later receipt speaks of the recipient, a copy may have arrived.
+    InDoubt,
+    /// The sender was told of the delay.
+    DelayNotified,
+    /// The notification of failure is in the spool: settled.
+    Bounced,
+    /// Held by a person.
+    Held,
+    /// Released by a person.
+    Released,
+    /// Put back by a person as if it had just come; attempts before this do not count.
+    Requeued,
+}

@@ -1,0 +1,88 @@
+//! The header block of a message: enough of RFC 5322 2.2 to find fields, and no more.
+
+use memchr::{memchr, memmem};
+
+/// The octets of a header block, with CRLF line ends, up to but without the blank line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderBlock(Vec<u8>);
+
+impl HeaderBlock {
+    /// A block from its octets.
+    pub fn new(octets: Vec<u8>) -> Self {
+        Self(octets)
+    }
+
+    /// The octets as they came.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The fields in order: name as written, and body, still folded, without the last CRLF. A line that is neither a
+    /// field nor the continuation of one is passed over.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let mut rest = self.0.as_slice();
+        std::iter::from_fn(move || {
+            while !rest.is_empty() {
+                let end = end_of_field(rest);
+                let (field, tail) = rest.split_at(end);
+                rest = tail;
+                if let Some(found) = split_field(field) {
+                    return Some(found);
+                }
+            }
+            None
+        })
+    }
+
+    /// The body of the first field of this name, in any case.
+    pub fn field(&self, name: &str) -> Option<&[u8]> {
+        self.fields().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, body)| body)
+    }
+
+    /// Whether there is a field of this name with something in it.
+    pub fn has(&self, name: &str) -> bool {
+        self.field(name).is_some_and(|body| !body.trim_ascii().is_empty())
+    }
+
+    /// How many fields have this name.
+    pub fn count(&self, name: &str) -> usize {
+        self.fields().filter(|(found, _)| found.eq_ignore_ascii_case(name)).count()
+    }
+}
+
+/// A field ends at the first CRLF that is not followed by white space (RFC 5322 2.2.3).
+fn end_of_field(octets: &[u8]) -> usize {
+    memmem::find_iter(octets, b"\r\n")
+        .map(|at| at + 2)
+        .find(|end| !matches!(octets.get(*end), Some(b' ' | b'\t')))
+        .unwrap_or(octets.len())
+}
+
+fn split_field(field: &[u8]) -> Option<(&str, &[u8])> {
+    let colon = memchr(b':', field)?;
+    // RFC 5322 4.5.8: white space before the colon is obsolete, but read.
+    let name = field[..colon].trim_ascii_end();
+    let valid = !name.is_empty() && name.iter().all(u8::is_ascii_graphic);
+    let body = field[colon + 1..].strip_suffix(b"\r\n").unwrap_or(&field[colon + 1..]);
+    if valid { Some((str::from_utf8(name).ok()?, body)) } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_found_folded_and_in_any_case() {
+        let block = HeaderBlock::new(b"From: a@b\r\nSUBJECT : one\r\n two\r\nEmpty: \r\nX:y\r\n".to_vec());
+        assert_eq!(block.field("subject"), Some(&b" one\r\n two"[..]));
+        assert!(block.has("from") && !block.has("empty") && !block.has("to"));
+        assert_eq!(block.fields().count(), 4);
+    }
+
+    #[test]
+    fn what_is_no_field_is_passed_over() {
+        let block = HeaderBlock::new(b" leading\r\nnot a field\r\nReceived: x\r\nReceived: y".to_vec());
+        assert_eq!(block.count("Received"), 2);
+        assert_eq!(block.fields().count(), 2);
+    }
+}

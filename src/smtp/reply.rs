@@ -1,0 +1,246 @@
+//! Replies: a three-digit code, an enhanced status code and text (RFC 5321 4.2, RFC 2034, RFC 3463).
+//!
+//! One type for both directions: what we say to a client, see the catalogue, and what a smarthost says to us. The text
+//! never contains a control octet but the line feed that separates its lines.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// An enhanced status code such as `5.7.1` (RFC 3463): class, subject, detail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct EnhancedCode(pub u16, pub u16, pub u16);
+
+impl EnhancedCode {
+    /// The code that says no more than the class of a reply code: `250` is `2.0.0`.
+    pub const fn of_class(code: u16) -> Self {
+        Self(code / 100, 0, 0)
+    }
+}
+
+impl fmt::Display for EnhancedCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.0, self.1, self.2)
+    }
+}
+
+/// The text is no enhanced status code.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected an enhanced status code such as 5.7.1")]
+pub struct EnhancedCodeError;
+
+impl FromStr for EnhancedCode {
+    type Err = EnhancedCodeError;
+
+    /// RFC 3463 2: class 2, 4 or 5; subject and detail of one to three digits.
+    fn from_str(text: &str) -> Result<Self, EnhancedCodeError> {
+        let number = |part: Option<&str>| {
+            part.filter(|part| (1..=3).contains(&part.len()) && part.bytes().all(|octet| octet.is_ascii_digit()))
+                .and_then(|part| part.parse().ok())
+                .ok_or(EnhancedCodeError)
+        };
+        let mut parts = text.split('.');
+        let code = Self(number(parts.next())?, number(parts.next())?, number(parts.next())?);
+        if parts.next().is_none() && matches!(code.0, 2 | 4 | 5) { Ok(code) } else { Err(EnhancedCodeError) }
+    }
+}
+
+/// One reply: `code`, perhaps an enhanced code, and one or several lines of text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    code: u16,
+    enhanced: Option<EnhancedCode>,
+    text: Cow<'static, str>,
+}
+
+/// A reply line is at most 512 octets with code and CRLF (RFC 5321 4.5.3.1.5).
+const MAX_TEXT_OF_LINE: usize = 480;
+
+impl Reply {
+    /// A reply with an enhanced code. Lines of the text are separated by `\n`.
+    pub fn new(code: u16, enhanced: EnhancedCode, text: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, enhanced: Some(enhanced), text: printable(text.into()) }
+    }
+
+    /// A reply of the few kinds that carry no enhanced code: greeting, HELO, EHLO, 334, 354 (RFC 2034 4).
+    pub fn bare(code: u16, text: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, enhanced: None, text: printable(text.into()) }
+    }
+
+    /// The three-digit code.
+    pub fn code(&self) -> u16 {
+        self.code
+    }
+
+    /// The enhanced code, where there is one.
+    pub fn enhanced(&self) -> Option<EnhancedCode> {
+        self.enhanced
+    }
+
+    /// The text without codes, lines separated by `\n`.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether the first digit is 2 or 3.
+    pub fn is_positive(&self) -> bool {
+        self.code < 400
+    }
+
+    /// Whether the first digit is 4: the same may succeed later.
+    pub fn is_transient(&self) -> bool {
+        (400..500).contains(&self.code)
+    }
+
+    /// Whether the first digit is 5.
+    pub fn is_permanent(&self) -> bool {
+        self.code >= 500
+    }
+
+    /// Appends the reply as it goes over the wire; enhanced codes are left out for clients of RFC 821.
+    pub fn write(&self, out: &mut Vec<u8>, enhanced: Enhanced) {
+        let mut lines = self.text.split('\n').peekable();
+        while let Some(line) = lines.next() {
+            let separator = if lines.peek().is_some() { '-' } else { ' ' };
+            out.extend_from_slice(self.code.to_string().as_bytes());
+            out.push(separator as u8);
+            if let (Some(code), Enhanced::Shown) = (self.enhanced, enhanced) {
+                out.extend_from_slice(code.to_string().as_bytes());
+                out.push(b' ');
+            }
+            out.extend_from_slice(&line.as_bytes()[..line.floor_char_boundary(MAX_TEXT_OF_LINE)]);
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+
+    /// Parses a whole reply of a smarthost. Octets that are not UTF-8 or not printable become `?`.
+    ///
+    /// # Errors
+    /// When a line has no three-digit code, or the codes of the lines differ (RFC 5321 4.2.1).
+    pub fn parse(octets: &[u8]) -> Result<Self, ReplyError> {
+        let received = String::from_utf8_lossy(octets);
+        let mut code = None;
+        let mut enhanced = None;
+        let mut text = String::new();
+        for line in received.lines() {
+            let number = parse_code(line)?;
+            if *code.get_or_insert(number) != number {
+                return Err(ReplyError::new(line));
+            }
+            let mut rest = line.get(4..).unwrap_or("");
+            if let Some((word, tail)) = rest.split_once(' ').or(Some((rest, "")))
+                && let Ok(found) = word.parse::<EnhancedCode>()
+                && found.0 == number / 100
+            {
+                enhanced.get_or_insert(found);
+                rest = tail;
+            }
+            if !text.is_empty() {
+                text.push('\n');
+            }
+            text.push_str(rest);
+        }
+        let code = code.ok_or_else(|| ReplyError::new(""))?;
+        Ok(Self { code, enhanced, text: printable(text.into()) })
+    }
+}
+
+/// Whether enhanced status codes are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Enhanced {
+    /// RFC 2034.
+    Shown,
+    /// RFC 821 knows none.
+    Hidden,
+}
+
+fn parse_code(line: &str) -> Result<u16, ReplyError> {
+    let digits = line.get(..3).filter(|digits| digits.bytes().all(|octet| octet.is_ascii_digit()));
+    let separated = matches!(line.as_bytes().get(3), None | Some(b' ' | b'-'));
+    digits
+        .and_then(|digits| digits.parse().ok())
+        .filter(|code| separated && (200..600).contains(code))
+        .ok_or_else(|| ReplyError::new(line))
+}
+
+/// Control characters become `?`, as what a peer said is repeated in replies, logs and notifications.
+fn printable(text: Cow<'static, str>) -> Cow<'static, str> {
+    let harmful = |c: char| c.is_control() && c != '\n';
+    if text.contains(harmful) { text.replace(harmful, "?").into() } else { text }
+}
+
+impl fmt::Display for Reply {
+    /// On one line, as logs and notifications show it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.code)?;
+        if let Some(enhanced) = self.enhanced {
+            write!(f, " {enhanced}")?;
+        }
+        for line in self.text.split('\n').filter(|line| !line.is_empty()) {
+            write!(f, " {line}")?;
+        }
+        Ok(())
+    }
+}
+
+/// What a smarthost sent is not a reply.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected a reply of RFC 5321, but found \"{found}\"")]
+pub struct ReplyError {
+    found: String,
+}
+
+impl ReplyError {
+    fn new(line: &str) -> Self {
+        Self { found: line.chars().take(80).map(|c| if c.is_control() { '?' } else { c }).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wire(reply: &Reply) -> String {
+        let mut out = Vec::new();
+        reply.write(&mut out, Enhanced::Shown);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn every_line_carries_both_codes() {
+        let reply = Reply::new(550, EnhancedCode(5, 7, 1), "one\ntwo");
+        assert_eq!(wire(&reply), "550-5.7.1 one\r\n550 5.7.1 two\r\n");
+        let mut plain = Vec::new();
+        reply.write(&mut plain, Enhanced::Hidden);
+        assert_eq!(plain, b"550-one\r\n550 two\r\n");
+    }
+
+    #[test]
+    fn a_reply_that_is_written_is_parsed_back() {
+        for reply in [
+            Reply::new(250, EnhancedCode(2, 0, 0), "ok"),
+            Reply::new(452, EnhancedCode(4, 3, 1), "full\nvery full"),
+            Reply::bare(354, "go on"),
+        ] {
+            assert_eq!(Reply::parse(wire(&reply).as_bytes()), Ok(reply));
+        }
+        assert_eq!(Reply::parse(b"250").unwrap().code(), 250);
+        assert_eq!(Reply::parse(b"451 4.7.0\r\n").unwrap().enhanced(), Some(EnhancedCode(4, 7, 0)));
+    }
+
+    #[test]
+    fn garbage_is_no_reply() {
+        for bad in [&b""[..], b"hello", b"25", b"250x", b"099 a", b"600 a", b"250-a\r\n550 b", b"\xff\xfe\xfd a"] {
+            assert!(Reply::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn no_control_octet_survives() {
+        let reply = Reply::parse(b"550 a\x1b[31m\x00b\xff\r\n").unwrap();
+        assert!(!reply.to_string().chars().any(char::is_control));
+        assert!(!wire(&Reply::bare(250, "a\rb")).contains("a\r"));
+    }
+}

@@ -1,0 +1,54 @@
+//! What can go wrong with the spool.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What was being done, to which file, and what failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing} {}: {trouble}", path.display())]
+pub struct SpoolError {
+    /// In words, such as `thawing`.
+    pub doing: &'static str,
+    /// The file or folder, relative to the spool where it lies in it.
+    pub path: PathBuf,
+    /// What failed.
+    #[source]
+    pub trouble: Trouble,
+}
+
+impl SpoolError {
+    /// An error with its context.
+    pub fn new(doing: &'static str, path: impl AsRef<Path>, trouble: impl Into<Trouble>) -> Self {
+        Self { doing, path: path.as_ref().to_owned(), trouble: trouble.into() }
+    }
+}
+
+/// The kind of failure, which decides what is done about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Trouble {
+    /// The file ends before it is complete: it was never acknowledged.
+    #[error("torn: {0}")]
+    Torn(&'static str),
+    /// The file is complete, but not as it was written.
+    #[error("corrupt: {0}")]
+    Corrupt(&'static str),
+    /// Written by a later leafmail.
+    #[error("format version {0} is not known to this version")]
+    Newer(u16),
+    /// Not a file that the spool would have made: a link, another owner, not regular.
+    #[error("foreign: {0}")]
+    Foreign(&'static str),
+    /// Space or inodes have reached the reserve.
+    #[error("full: {0}")]
+    Full(String),
+    /// A message of this id is there already.
+    #[error("it exists already")]
+    Exists,
+    /// The disk failed to sync before: what it says cannot be trusted until a restart.
+    #[error("the disk has failed to sync; restart once it is mended")]
+    Poisoned,
+    /// The operating system says no.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}

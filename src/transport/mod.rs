@@ -1,0 +1,97 @@
+//! Transports: what hands a message to the next hop, with one outcome per recipient.
+//!
+//! A transport judges recipients; it does not know of the spool, of receipts, or of when to try again. What it says about
+//! *no* recipient, because the next hop could not be reached or refused us rather than the mail, is a [`Fault`].
+
+mod next_hop;
+
+pub use next_hop::{NextHop, RouteSettings, Secret, Smarthost, Timeouts, TlsPolicy};
+
+use std::io;
+use std::time::Duration;
+
+use crate::envelope::{Envelope, Recipient};
+use crate::id::SpoolId;
+use crate::receipt::{Outcome, Reason};
+
+/// One message on its way to some of its recipients.
+#[derive(Debug, Clone, Copy)]
+pub struct Consignment<'a> {
+    /// The message's id.
+    pub id: SpoolId,
+    /// Its envelope, whole.
+    pub envelope: &'a Envelope,
+    /// The recipients of this attempt, by index in the envelope; never empty.
+    pub recipients: &'a [u16],
+    /// Octets of the message.
+    pub size: u64,
+    /// Whether an octet above 127 is in it.
+    pub eight_bit: bool,
+}
+
+impl<'a> Consignment<'a> {
+    /// The recipients of this attempt.
+    pub fn recipients(&self) -> impl Iterator<Item = &'a Recipient> {
+        self.recipients.iter().filter_map(|index| self.envelope.recipients.get(usize::from(*index)))
+    }
+}
+
+/// The message's octets, with CRLF line ends, in pieces.
+pub trait Body {
+    /// Replaces `piece` by the next octets; `false` at the end.
+    ///
+    /// # Errors
+    /// When the spool cannot be read: the transport must then break off, so that no end mark is ever sent.
+    fn next_piece(&mut self, piece: &mut Vec<u8>) -> io::Result<bool>;
+
+    /// Called once all octets were taken, immediately before what makes the next hop responsible (the final dot) is sent:
+    /// from now until the answer, the message is *in doubt*.
+    fn hand_over(&mut self);
+}
+
+/// What came of one delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// One outcome per recipient, in the order of [`Consignment::recipients`].
+    pub outcomes: Vec<Outcome>,
+    /// The next hop as `host[address]:port`, or what names it otherwise.
+    pub relay: String,
+    /// How long it took to set the connection up; zero where it was open.
+    pub connecting: Duration,
+}
+
+/// No recipient was judged: the route does not work now. The sender is not to blame, and no message pays for it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{relay}: {}", reason.text)]
+pub struct Fault {
+    /// What was being done and what failed, or the next hop's own words.
+    pub reason: Reason,
+    /// The next hop, as far as it is known.
+    pub relay: String,
+}
+
+/// A way to the next hop, used by one delivering thread.
+pub trait Transport: Send {
+    /// Hands a message over, reusing an open connection where there is one.
+    ///
+    /// # Errors
+    /// A [`Fault`] when no recipient was judged.
+    fn deliver(&mut self, consignment: &Consignment<'_>, body: &mut dyn Body) -> Result<Delivery, Fault>;
+
+    /// Ends an open connection politely; the next delivery opens a new one.
+    fn disconnect(&mut self) {}
+
+    /// How long an unused connection may stay open.
+    fn idle_limit(&self) -> Duration {
+        Duration::from_secs(5)
+    }
+}
+
+/// Makes a transport for each delivering thread of a route.
+pub trait Dispatch: Send + Sync {
+    /// A new transport without a connection.
+    fn transport(&self) -> Box<dyn Transport>;
+
+    /// How many deliveries may run side by side, at least 1.
+    fn connections(&self) -> usize;
+}
