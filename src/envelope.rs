@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::address::{Mailbox, ReversePath};
 use crate::clock::Timestamp;
 use crate::id::SpoolId;
+pub use crate::smtp::{BodyType, Notify, Ret};
 
 /// What is frozen beside the message itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,36 +68,6 @@ impl From<Mailbox> for Recipient {
     fn from(mailbox: Mailbox) -> Self {
         Self { mailbox, notify: None, orcpt: None }
     }
-}
-
-/// For which events the sender wants a notification; all off is NOTIFY=NEVER.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Notify {
-    /// NOTIFY=SUCCESS.
-    pub success: bool,
-    /// NOTIFY=FAILURE.
-    pub failure: bool,
-    /// NOTIFY=DELAY.
-    pub delay: bool,
-}
-
-/// How much of the message a failure notification returns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ret {
-    /// RET=FULL.
-    Full,
-    /// RET=HDRS.
-    Headers,
-}
-
-/// What the sender declared of the body (RFC 6152).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum BodyType {
-    /// BODY=7BIT, or nothing said.
-    #[default]
-    SevenBit,
-    /// BODY=8BITMIME.
-    EightBitMime,
 }
 
 /// Where a message came from and how it was handed over.

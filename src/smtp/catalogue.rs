@@ -1,0 +1,196 @@
+//! The catalogue: every sentence that the session and the driver say to a client, with its code and enhanced code.
+//!
+//! Refusals by policy are 5xx, trouble of ours is 4xx; what is wrong inside is never told.
+
+use std::fmt::Display;
+
+use super::body::Blemish;
+use super::command::CommandError;
+use super::params::ParamError;
+use super::{EnhancedCode, Extension, Reply};
+use crate::address::Domain;
+
+macro_rules! reply {
+    ($code:literal, ($class:literal, $subject:literal, $detail:literal), $($text:tt)+) => {
+        Reply::new($code, EnhancedCode($class, $subject, $detail), format!($($text)+))
+    };
+}
+
+/// The first words (RFC 5321 4.2).
+pub fn greeting(hostname: &Domain) -> Reply {
+    Reply::bare(220, format!("{hostname} ESMTP leafmail"))
+}
+
+/// The first words of a server that speaks RFC 821 only.
+pub fn greeting_821(hostname: &Domain) -> Reply {
+    Reply::bare(220, format!("{hostname} Simple Mail Transfer Service ready"))
+}
+
+/// The answer to HELO.
+pub fn hello(hostname: &Domain) -> Reply {
+    Reply::bare(250, hostname.to_string())
+}
+
+/// The answer to EHLO.
+pub fn hello_extended(hostname: &Domain, extensions: &[Extension]) -> Reply {
+    let lines: Vec<String> = extensions.iter().map(|extension| format!("\n{extension}")).collect();
+    Reply::bare(250, format!("{hostname}{}", lines.concat()))
+}
+
+/// MAIL was accepted.
+pub fn sender_ok() -> Reply {
+    reply!(250, (2, 1, 0), "sender ok")
+}
+
+/// RCPT was accepted.
+pub fn recipient_ok() -> Reply {
+    reply!(250, (2, 1, 5), "recipient ok")
+}
+
+/// DATA may begin.
+pub fn start_data() -> Reply {
+    Reply::bare(354, "go ahead, end with <CRLF>.<CRLF>")
+}
+
+/// The message is on disk.
+pub fn queued(id: impl Display) -> Reply {
+    reply!(250, (2, 0, 0), "queued as {id}")
+}
+
+/// RSET and NOOP.
+pub fn done() -> Reply {
+    reply!(250, (2, 0, 0), "ok")
+}
+
+/// QUIT.
+pub fn bye(hostname: &Domain) -> Reply {
+    reply!(221, (2, 0, 0), "{hostname} closing the connection")
+}
+
+/// HELP.
+pub fn help() -> Reply {
+    reply!(
+        214,
+        (2, 0, 0),
+        "commands: HELO EHLO MAIL RCPT DATA RSET NOOP QUIT HELP VRFY\nRFC 5321 says how they are used"
+    )
+}
+
+/// VRFY, without a guess (RFC 5321 3.5.3, 7.3).
+pub fn cannot_verify() -> Reply {
+    reply!(252, (2, 5, 0), "cannot tell, but send the mail and it will be tried")
+}
+
+/// A line that is no usable command.
+pub fn bad_command(error: &CommandError) -> Reply {
+    match error {
+        CommandError::Unknown => reply!(500, (5, 5, 1), "unknown command; try HELP"),
+        CommandError::NotImplemented(verb) => reply!(502, (5, 5, 1), "{verb} is not implemented"),
+        CommandError::Http => reply!(421, (4, 7, 0), "this is a mail server, not a web server"),
+        CommandError::Octets => reply!(500, (5, 5, 2), "the command holds control characters, or is not UTF-8"),
+        CommandError::Syntax(form) => reply!(501, (5, 5, 4), "syntax: {form}"),
+        CommandError::Address(why) => reply!(501, (5, 1, 3), "{why}"),
+        CommandError::Parameter(ParamError::Unknown(keyword)) => {
+            reply!(555, (5, 5, 4), "the parameter {keyword} is not supported")
+        }
+        CommandError::Parameter(ParamError::Value(keyword)) => {
+            reply!(501, (5, 5, 4), "the value of the parameter {keyword} is not valid")
+        }
+        CommandError::Parameter(ParamError::Twice(keyword)) => {
+            reply!(501, (5, 5, 4), "the parameter {keyword} is given twice")
+        }
+        CommandError::Parameter(ParamError::Syntax) => {
+            reply!(501, (5, 5, 4), "a parameter is not of the form keyword=value")
+        }
+    }
+}
+
+/// A command line beyond the limit.
+pub fn line_too_long() -> Reply {
+    reply!(500, (5, 5, 6), "line too long")
+}
+
+/// A command out of order; `first` is what is missing.
+pub fn send_first(first: &str) -> Reply {
+    reply!(503, (5, 5, 1), "send {first} first")
+}
+
+/// MAIL within a transaction.
+pub fn nested_mail() -> Reply {
+    reply!(503, (5, 5, 1), "a sender is given already; RSET begins anew")
+}
+
+/// DATA when every recipient was refused (RFC 2920 3.1).
+pub fn no_recipients() -> Reply {
+    reply!(554, (5, 5, 1), "no valid recipients")
+}
+
+/// UTF-8 in an address without SMTPUTF8 (RFC 6531 3.5).
+pub fn needs_smtputf8() -> Reply {
+    reply!(553, (5, 6, 7), "an address that is not ASCII needs SMTPUTF8")
+}
+
+/// More recipients than one transaction takes (RFC 5321 4.5.3.1.10).
+pub fn too_many_recipients() -> Reply {
+    reply!(452, (4, 5, 3), "too many recipients; send the rest in another transaction")
+}
+
+/// The message, or what SIZE= declares, is over the limit (RFC 1870 6.1).
+pub fn too_large(limit: u64) -> Reply {
+    reply!(552, (5, 3, 4), "the message is larger than {limit} octets")
+}
+
+/// The header block is over its limit.
+pub fn headers_too_large() -> Reply {
+    reply!(554, (5, 6, 0), "the header of the message is too large")
+}
+
+/// Octets that RFC 5321 2.3.8 forbids.
+pub fn blemished(blemish: Blemish) -> Reply {
+    let what = match blemish {
+        Blemish::BareCr => "a CR without LF",
+        Blemish::BareLf => "an LF without CR",
+        Blemish::Nul => "a NUL octet",
+    };
+    reply!(550, (5, 5, 2), "the message holds {what}")
+}
+
+/// The message went around too often (RFC 5321 6.3).
+pub fn too_many_hops(hops: usize) -> Reply {
+    reply!(554, (5, 4, 6), "mail loop: {hops} Received fields")
+}
+
+/// The disk has no room.
+pub fn no_space() -> Reply {
+    reply!(452, (4, 3, 1), "the disk is full; try again later")
+}
+
+/// Any other trouble of ours.
+pub fn local_error() -> Reply {
+    reply!(451, (4, 3, 0), "local trouble, nothing was accepted; try again later")
+}
+
+/// The server ends.
+pub fn shutting_down(hostname: &Domain) -> Reply {
+    reply!(421, (4, 3, 2), "{hostname} is shutting down")
+}
+
+/// The client took too long.
+pub fn timed_out(hostname: &Domain) -> Reply {
+    reply!(421, (4, 4, 2), "{hostname} waited too long")
+}
+
+/// The client made too many errors.
+pub fn too_many_errors(hostname: &Domain) -> Reply {
+    reply!(421, (4, 7, 0), "{hostname} counts too many errors")
+}
+
+/// The client talked before the greeting.
+pub fn early_talker() -> Reply {
+    reply!(554, (5, 5, 0), "talking before the greeting")
+}
+
+/// All sessions are in use, or too many by this client.
+pub fn too_busy(hostname: &Domain) -> Reply {
+    reply!(421, (4, 7, 0), "{hostname} has too many connections")
+}

@@ -1,0 +1,28 @@
+//! The service extensions that EHLO offers (RFC 5321 2.2).
+
+/// One extension, with its parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extension {
+    /// RFC 2920.
+    Pipelining,
+    /// RFC 1870, with the largest message in octets.
+    Size(u64),
+    /// RFC 6152.
+    EightBitMime,
+    /// RFC 2034.
+    EnhancedStatusCodes,
+    /// RFC 5321 4.1.1.8.
+    Help,
+}
+
+impl std::fmt::Display for Extension {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Pipelining => f.write_str("PIPELINING"),
+            Self::Size(limit) => write!(f, "SIZE {limit}"),
+            Self::EightBitMime => f.write_str("8BITMIME"),
+            Self::EnhancedStatusCodes => f.write_str("ENHANCEDSTATUSCODES"),
+            Self::Help => f.write_str("HELP"),
+        }
+    }
+}

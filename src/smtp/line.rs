@@ -1,0 +1,113 @@
+//! Input octets, and the command lines in them.
+//!
+//! A command line ends at LF, with or without CR before it, as people type into `nc`; message octets never do, see
+//! [`super::body`]. A line of more than [`MAX_LINE`] octets is swallowed to its end and reported once, so that what is found
+//! never depends on how the octets were cut into pieces.
+
+use memchr::memchr;
+
+/// The longest command line, with its line end; RFC 5321 4.5.3.1.4 demands 512 and more for extensions.
+pub const MAX_LINE: usize = 2048;
+
+/// Octets that were received and not yet taken.
+#[derive(Debug, Default)]
+pub struct Input {
+    octets: Vec<u8>,
+    taken: usize,
+    swallowing: bool,
+}
+
+/// A command line, or what was in the place of one.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Line {
+    /// Without its line end.
+    Whole(Vec<u8>),
+    /// Longer than [`MAX_LINE`]; it is gone.
+    TooLong,
+}
+
+impl Input {
+    /// Adds octets at the end.
+    pub fn feed(&mut self, octets: &[u8]) {
+        if self.taken == self.octets.len() {
+            self.clear();
+        }
+        self.octets.extend_from_slice(octets);
+    }
+
+    /// What was not yet taken.
+    pub fn rest(&self) -> &[u8] {
+        &self.octets[self.taken..]
+    }
+
+    /// Takes octets off the front.
+    pub fn take(&mut self, count: usize) {
+        self.taken = (self.taken + count).min(self.octets.len());
+    }
+
+    /// Whether nothing is left.
+    pub fn is_empty(&self) -> bool {
+        self.taken == self.octets.len()
+    }
+
+    /// Drops what was not yet taken (RFC 3207 4.2), and remembers no half line.
+    pub fn clear(&mut self) {
+        self.octets.clear();
+        self.taken = 0;
+    }
+
+    /// Takes the next command line, when its end has come.
+    pub fn line(&mut self) -> Option<Line> {
+        let Some(end) = memchr(b'\n', self.rest()) else {
+            if self.rest().len() >= MAX_LINE {
+                self.swallowing = true;
+            }
+            if self.swallowing {
+                self.clear();
+            }
+            return None;
+        };
+        let too_long = std::mem::take(&mut self.swallowing) || end >= MAX_LINE;
+        let line = &self.rest()[..end];
+        let found = match too_long {
+            true => Line::TooLong,
+            false => Line::Whole(line.strip_suffix(b"\r").unwrap_or(line).to_vec()),
+        };
+        self.take(end + 1);
+        Some(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(pieces: &[&[u8]]) -> Vec<Line> {
+        let mut input = Input::default();
+        let mut found = Vec::new();
+        for piece in pieces {
+            input.feed(piece);
+            found.extend(std::iter::from_fn(|| input.line()));
+        }
+        found
+    }
+
+    #[test]
+    fn a_line_ends_at_lf_and_loses_one_cr() {
+        let whole = |text: &[u8]| Line::Whole(text.to_vec());
+        assert_eq!(lines(&[b"NOOP\r\nQUIT\nA\r\r\nhalf"]), [whole(b"NOOP"), whole(b"QUIT"), whole(b"A\r")]);
+    }
+
+    #[test]
+    fn the_limit_does_not_depend_on_the_pieces() {
+        for length in [MAX_LINE - 2, MAX_LINE - 1, MAX_LINE, MAX_LINE + 1, 3 * MAX_LINE] {
+            let mut text = vec![b'x'; length];
+            text.extend_from_slice(b"\nNOOP\n");
+            let whole = lines(&[&text]);
+            let bytes: Vec<&[u8]> = text.chunks(1).collect();
+            assert_eq!(lines(&bytes), whole, "{length} octets");
+            assert_eq!(whole[0] == Line::TooLong, length >= MAX_LINE, "{length} octets");
+            assert_eq!(whole[1], Line::Whole(b"NOOP".to_vec()));
+        }
+    }
+}
