@@ -1,7 +1,259 @@
 //! The session: one client's dialogue, without sockets, files or clocks.
+//!
+//! Whoever drives it calls [`Session::poll`] and does what the [`Action`] says; those that ask are answered by one of the
+//! methods named there. While a question is open the session takes no input. It never blocks, never reads a clock, never
+//! fails, and what it answers does not depend on how the client's octets were cut into pieces.
 
+mod action;
+mod commands;
+mod data;
 mod headers;
+mod message;
 mod question;
+mod settings;
+mod trace;
+mod transaction;
 
+pub use action::{Action, Note, Rejection};
 pub use headers::HeaderBlock;
 pub use question::{Question, Verdict};
+pub use settings::Settings;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::address::{Mailbox, ReversePath};
+use crate::clock::Timestamp;
+use crate::envelope::{Origin, Peer, Protocol};
+use crate::id::SpoolId;
+use crate::smtp::{Dialect, Enhanced, Input, MailParams, Reply, catalogue};
+use message::Incoming;
+use transaction::Transaction;
+
+/// Replies are gathered up to this many octets before they must be written.
+const MAX_GATHERED: usize = 16 * 1024;
+
+/// One client's dialogue.
+#[derive(Debug)]
+pub struct Session {
+    settings: Arc<Settings>,
+    peer: Peer,
+    reverse_name: Option<String>,
+    now: Timestamp,
+    input: Input,
+    replies: Vec<u8>,
+    actions: VecDeque<Action>,
+    stage: Stage,
+    open_question: Option<OpenQuestion>,
+    hello: Option<Hello>,
+    transaction: Option<Transaction>,
+    errors: u32,
+    retiring: bool,
+    remarked: bool,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Command lines.
+    Commands,
+    /// Message octets, until the final dot.
+    Data(Box<Message>),
+    /// Over.
+    Closed,
+}
+
+/// A message that is arriving, and its place in the spool.
+#[derive(Debug)]
+struct Message {
+    id: SpoolId,
+    received_at: Timestamp,
+    incoming: Incoming,
+    message_id: Option<String>,
+    hops: usize,
+    /// Whether the draft is still there.
+    draft: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Hello {
+    name: String,
+    extended: bool,
+}
+
+/// What the session waits to hear, with what it then goes on with.
+#[derive(Debug)]
+enum OpenQuestion {
+    Connect,
+    Helo(Hello),
+    Mail(ReversePath, MailParams),
+    Rcpt(Mailbox),
+    Opened,
+    Headers(Arc<HeaderBlock>),
+    Message,
+    Committed,
+}
+
+/// Which limit of time the driver sets for the next octets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// A command.
+    Command,
+    /// More of a message.
+    Body,
+}
+
+impl Session {
+    /// A session with this client; the first action asks whether it may speak at all.
+    pub fn new(settings: Arc<Settings>, peer: Peer, reverse_name: Option<String>, now: Timestamp) -> Self {
+        let mut session = Self {
+            settings,
+            peer,
+            reverse_name,
+            now,
+            input: Input::default(),
+            replies: Vec::new(),
+            actions: VecDeque::new(),
+            stage: Stage::Commands,
+            open_question: None,
+            hello: None,
+            transaction: None,
+            errors: 0,
+            retiring: false,
+            remarked: false,
+        };
+        session.ask(Question::Connect, OpenQuestion::Connect);
+        session
+    }
+
+    /// What to do next.
+    pub fn poll(&mut self) -> Action {
+        loop {
+            if let Some(action) = self.actions.pop_front() {
+                return action;
+            }
+            if matches!(self.stage, Stage::Closed) {
+                return self.take_replies().unwrap_or(Action::Close);
+            }
+            if self.open_question.is_some() {
+                return Action::Await;
+            }
+            if self.replies.len() >= MAX_GATHERED || !self.advance() {
+                return self.take_replies().unwrap_or(Action::Read);
+            }
+        }
+    }
+
+    /// Octets came in; `now` is when.
+    pub fn feed(&mut self, octets: &[u8], now: Timestamp) {
+        self.now = now;
+        self.input.feed(octets);
+    }
+
+    /// The client closed its side: what is not complete is dropped.
+    pub fn eof(&mut self) {
+        self.break_off("lost connection");
+    }
+
+    /// The client was silent for too long.
+    pub fn timed_out(&mut self) {
+        let farewell = catalogue::timed_out(&self.settings.hostname);
+        self.reply(&farewell);
+        self.break_off("timeout");
+    }
+
+    /// The server ends: the transaction under way is finished, and no other begins.
+    pub fn retire(&mut self) {
+        self.retiring = true;
+    }
+
+    /// How long to wait for octets, when the action is [`Action::Read`].
+    pub fn patience(&self) -> Patience {
+        match self.stage {
+            Stage::Data(_) => Patience::Body,
+            _ => Patience::Command,
+        }
+    }
+
+    /// What the client called itself.
+    pub fn helo(&self) -> Option<&str> {
+        self.hello.as_ref().map(|hello| hello.name.as_str())
+    }
+
+    /// Goes on with what there is; `false` when more input is needed.
+    fn advance(&mut self) -> bool {
+        match self.stage {
+            Stage::Commands if self.retiring && self.transaction.is_none() && self.input.is_empty() => {
+                let farewell = catalogue::shutting_down(&self.settings.hostname);
+                self.reply(&farewell);
+                self.close();
+                true
+            }
+            Stage::Commands => self.next_command(),
+            Stage::Data(_) => self.next_octets(),
+            Stage::Closed => false,
+        }
+    }
+
+    fn take_replies(&mut self) -> Option<Action> {
+        (!self.replies.is_empty()).then(|| Action::Write(std::mem::take(&mut self.replies)))
+    }
+
+    fn ask(&mut self, question: Question, open: OpenQuestion) {
+        self.actions.push_back(Action::Ask(question));
+        self.open_question = Some(open);
+    }
+
+    /// Gathers a reply. An error counts; at the limit the session ends.
+    fn reply(&mut self, reply: &Reply) {
+        let enhanced = match self.settings.dialect {
+            Dialect::Esmtp => Enhanced::Shown,
+            Dialect::Rfc821 => Enhanced::Hidden,
+        };
+        reply.write(&mut self.replies, enhanced);
+        if reply.is_positive() {
+            return;
+        }
+        self.errors += 1;
+        if self.errors > self.settings.slow_after_errors {
+            self.actions.push_back(Action::SlowDown);
+        }
+        if self.errors == self.settings.max_errors {
+            catalogue::too_many_errors(&self.settings.hostname).write(&mut self.replies, enhanced);
+            self.break_off("too many errors");
+        }
+    }
+
+    /// Refuses, and tells whoever watches.
+    fn reject(&mut self, stage: &'static str, reply: Reply, sender: Option<ReversePath>, recipient: Option<Mailbox>) {
+        self.reply(&reply);
+        let rejection = Rejection { stage, reply, sender, recipient };
+        self.actions.push_back(Action::Note(Note::Rejected(Box::new(rejection))));
+    }
+
+    fn break_off(&mut self, cause: &'static str) {
+        self.actions.push_back(Action::Note(Note::Broken(cause)));
+        self.close();
+    }
+
+    /// Ends the session; a draft that is still there is dropped.
+    fn close(&mut self) {
+        if let Stage::Data(message) = &self.stage
+            && message.draft
+        {
+            self.actions.push_back(Action::Discard);
+        }
+        self.open_question = None;
+        self.transaction = None;
+        self.stage = Stage::Closed;
+    }
+
+    fn origin(&self) -> Origin {
+        let hello = self.hello.as_ref();
+        Origin {
+            reverse_name: self.reverse_name.clone(),
+            helo: hello.map(|hello| hello.name.clone()),
+            peer: self.peer,
+            ..Origin::local(Protocol { extended: hello.is_some_and(|hello| hello.extended), ..Protocol::SMTP })
+        }
+    }
+}

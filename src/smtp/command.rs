@@ -97,7 +97,8 @@ impl Command {
             "RSET" => alone(argument, "RSET").map(|()| Self::Rset),
             "QUIT" => alone(argument, "QUIT").map(|()| Self::Quit),
             "NOOP" => Ok(Self::Noop),
-            "HELP" | "VRFY" if dialect == Dialect::Rfc821 => Err(CommandError::NotImplemented("HELP and VRFY")),
+            "HELP" if dialect == Dialect::Rfc821 => Err(CommandError::NotImplemented("HELP")),
+            "VRFY" if dialect == Dialect::Rfc821 => Err(CommandError::NotImplemented("VRFY")),
             "HELP" => Ok(Self::Help),
             "VRFY" if argument.is_empty() => Err(CommandError::Syntax("VRFY name")),
             "VRFY" => Ok(Self::Vrfy(argument.to_owned())),
@@ -158,7 +159,8 @@ fn split_path<'a>(argument: &'a str, keyword: &str, dialect: Dialect) -> Option<
     };
     let end = end_of_path(inside)?;
     let params = &inside[end + 1..];
-    (params.is_empty() || params.starts_with(' ')).then_some((&inside[..end], params))
+    let fits = params.is_empty() || (params.starts_with(' ') && dialect == Dialect::Esmtp);
+    fits.then_some((&inside[..end], params))
 }
 
 /// The first `>` that is not within quotes.
@@ -219,7 +221,7 @@ mod tests {
 
     #[test]
     fn rfc_821_is_read_to_the_letter() {
-        for line in ["MAIL FROM: <a@b>", "MAIL FROM:a@b"] {
+        for line in ["MAIL FROM: <a@b>", "MAIL FROM:a@b", "MAIL FROM:<a@b> SIZE=1"] {
             assert!(matches!(parse_as(line, Dialect::Rfc821), Err(CommandError::Syntax(_))), "{line}");
         }
         assert_eq!(parse_as("EHLO x", Dialect::Rfc821), Err(CommandError::NotImplemented("EHLO")));

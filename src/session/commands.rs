@@ -1,0 +1,235 @@
+//! The verbs: each goes through *check* (is it in order?), *ask* (is it welcome?), *proceed*.
+
+use super::{Action, Hello, Note, OpenQuestion, Question, Session, Stage, Transaction, Verdict};
+use crate::address::{Mailbox, ReversePath};
+use crate::smtp::{Command, CommandError, Dialect, Extension, Line, MailParams, Reply, catalogue};
+
+impl Session {
+    /// Takes the next command line; `false` when there is none.
+    pub(super) fn next_command(&mut self) -> bool {
+        let line = match self.input.line() {
+            None => return false,
+            Some(Line::TooLong) => {
+                self.reply(&catalogue::line_too_long());
+                return true;
+            }
+            Some(Line::Whole(line)) => line,
+        };
+        if !self.input.is_empty() && !self.hello.as_ref().is_some_and(|hello| hello.extended) {
+            self.remark("sent commands in a group, though pipelining was not offered");
+        }
+        match Command::parse(&line, self.settings.dialect, &self.settings.default_domain) {
+            Ok(command) => self.carry_out(command),
+            Err(CommandError::Http) => {
+                self.reply(&catalogue::bad_command(&CommandError::Http));
+                self.break_off("spoke HTTP");
+            }
+            Err(error) => self.refuse_line(&line, &error),
+        }
+        true
+    }
+
+    /// A bad RCPT in a transaction is a refused recipient, for what DATA then says.
+    fn refuse_line(&mut self, line: &[u8], error: &CommandError) {
+        let is_rcpt = line.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"RCPT"));
+        if let Some(transaction) = &mut self.transaction
+            && is_rcpt
+        {
+            transaction.refused = true;
+        }
+        self.reply(&catalogue::bad_command(error));
+    }
+
+    fn carry_out(&mut self, command: Command) {
+        match command {
+            Command::Helo(name) => self.ask_helo(Hello { name, extended: false }),
+            Command::Ehlo(name) => self.ask_helo(Hello { name, extended: true }),
+            Command::Mail(sender, params) => match self.check_mail(&sender, &params) {
+                Ok(()) => self.ask_mail(sender, params),
+                Err(reply) => self.reply(&reply),
+            },
+            Command::Rcpt(recipient) => match self.check_rcpt(&recipient) {
+                Ok(sender) => self.ask_rcpt(sender, recipient),
+                Err(reply) => self.reply(&reply),
+            },
+            Command::Data => self.begin_data(),
+            Command::Rset => {
+                self.transaction = None;
+                self.reply(&catalogue::done());
+            }
+            Command::Noop => self.reply(&catalogue::done()),
+            Command::Help => self.reply(&catalogue::help()),
+            Command::Vrfy(_) => self.reply(&catalogue::cannot_verify()),
+            Command::Quit => {
+                let farewell = catalogue::bye(&self.settings.hostname);
+                self.reply(&farewell);
+                self.close();
+            }
+        }
+    }
+
+    /// The answer to the open question.
+    pub fn verdict(&mut self, verdict: Verdict) {
+        match (self.open_question.take(), verdict) {
+            (None, _) => {}
+            (Some(open), Verdict::Accept) => self.proceed(open),
+            (Some(open), Verdict::Refuse(reply) | Verdict::Defer(reply)) => self.refuse(open, reply),
+            (Some(OpenQuestion::Headers(_) | OpenQuestion::Message), Verdict::Disconnect(reply)) => {
+                self.reply(&reply);
+                self.break_off("refused");
+            }
+            (Some(open), Verdict::Disconnect(reply)) => {
+                self.refuse(open, reply);
+                if !matches!(self.stage, Stage::Closed) {
+                    self.break_off("refused");
+                }
+            }
+        }
+    }
+
+    fn proceed(&mut self, open: OpenQuestion) {
+        match open {
+            OpenQuestion::Connect => {
+                let greeting = match self.settings.dialect {
+                    Dialect::Esmtp => catalogue::greeting(&self.settings.hostname),
+                    Dialect::Rfc821 => catalogue::greeting_821(&self.settings.hostname),
+                };
+                self.reply(&greeting);
+            }
+            OpenQuestion::Helo(hello) => self.proceed_helo(hello),
+            OpenQuestion::Mail(sender, params) => {
+                self.transaction = Some(Transaction::new(sender, params));
+                self.reply(&catalogue::sender_ok());
+            }
+            OpenQuestion::Rcpt(recipient) => {
+                if let Some(transaction) = &mut self.transaction {
+                    transaction.add(recipient);
+                }
+                self.reply(&catalogue::recipient_ok());
+            }
+            OpenQuestion::Headers(headers) => self.proceed_headers(&headers),
+            OpenQuestion::Message => self.commit(),
+            // Not the policy's to answer: asked again, so that a driver's mistake cannot lose a message.
+            open @ (OpenQuestion::Opened | OpenQuestion::Committed) => self.open_question = Some(open),
+        }
+    }
+
+    fn refuse(&mut self, open: OpenQuestion, reply: Reply) {
+        match open {
+            OpenQuestion::Connect => {
+                self.reject("CONNECT", reply, None, None);
+                self.break_off("refused");
+            }
+            OpenQuestion::Helo(hello) => {
+                self.reject(if hello.extended { "EHLO" } else { "HELO" }, reply, None, None);
+            }
+            OpenQuestion::Mail(sender, _) => self.reject("MAIL", reply, Some(sender), None),
+            OpenQuestion::Rcpt(recipient) => {
+                let sender = self.transaction.as_mut().map(|transaction| {
+                    transaction.refused = true;
+                    transaction.sender.clone()
+                });
+                self.reject("RCPT", reply, sender, Some(recipient));
+            }
+            OpenQuestion::Headers(_) | OpenQuestion::Message => self.refuse_message(reply),
+            open @ (OpenQuestion::Opened | OpenQuestion::Committed) => self.open_question = Some(open),
+        }
+    }
+
+    fn ask_helo(&mut self, hello: Hello) {
+        self.ask(Question::Helo(hello.name.clone()), OpenQuestion::Helo(hello));
+    }
+
+    /// A second HELO or EHLO begins anew (RFC 5321 4.1.4).
+    fn proceed_helo(&mut self, hello: Hello) {
+        let settings = &self.settings;
+        let reply = if hello.extended {
+            let extensions = [
+                Extension::Pipelining,
+                Extension::Size(settings.max_size),
+                Extension::EightBitMime,
+                Extension::EnhancedStatusCodes,
+                Extension::Help,
+            ];
+            catalogue::hello_extended(&settings.hostname, &extensions)
+        } else {
+            catalogue::hello(&settings.hostname)
+        };
+        self.hello = Some(hello);
+        self.transaction = None;
+        self.reply(&reply);
+    }
+
+    fn check_mail(&self, sender: &ReversePath, params: &MailParams) -> Result<(), Reply> {
+        if self.hello.is_none() {
+            return Err(catalogue::send_first("HELO or EHLO"));
+        }
+        if self.transaction.is_some() {
+            return Err(catalogue::nested_mail());
+        }
+        if !sender.is_ascii() {
+            return Err(catalogue::needs_smtputf8());
+        }
+        match params.size {
+            Some(size) if size > self.settings.max_size => Err(catalogue::too_large(self.settings.max_size)),
+            _ => Ok(()),
+        }
+    }
+
+    fn ask_mail(&mut self, sender: ReversePath, params: MailParams) {
+        let question = Question::Mail { sender: sender.clone(), declared_size: params.size };
+        self.ask(question, OpenQuestion::Mail(sender, params));
+    }
+
+    fn check_rcpt(&mut self, recipient: &Mailbox) -> Result<ReversePath, Reply> {
+        let max_recipients = self.settings.max_recipients;
+        let transaction = self.transaction.as_mut().ok_or_else(|| catalogue::send_first("MAIL"))?;
+        let reply = if !recipient.is_ascii() {
+            catalogue::needs_smtputf8()
+        } else if transaction.recipients.len() >= max_recipients {
+            catalogue::too_many_recipients()
+        } else {
+            return Ok(transaction.sender.clone());
+        };
+        transaction.refused = true;
+        Err(reply)
+    }
+
+    fn ask_rcpt(&mut self, sender: ReversePath, recipient: Mailbox) {
+        let question = Question::Rcpt { sender, recipient: recipient.clone() };
+        self.ask(question, OpenQuestion::Rcpt(recipient));
+    }
+
+    /// DATA: the draft is opened first, as the 354 depends on it.
+    fn begin_data(&mut self) {
+        let origin = self.origin();
+        let envelope = match &self.transaction {
+            None => Err(catalogue::send_first("MAIL")),
+            Some(transaction) => transaction.envelope(origin, self.now).ok_or_else(|| {
+                if transaction.refused { catalogue::no_recipients() } else { catalogue::send_first("RCPT") }
+            }),
+        };
+        match envelope {
+            Err(reply) => self.reply(&reply),
+            Ok(envelope) => {
+                self.remark_early_data();
+                self.actions.push_back(Action::Open(Box::new(envelope)));
+                self.open_question = Some(OpenQuestion::Opened);
+            }
+        }
+    }
+
+    /// DATA must be the last of a group (RFC 2920 3.1). What came early is read all the same.
+    fn remark_early_data(&mut self) {
+        if !self.input.is_empty() {
+            self.remark("sent message octets before the 354");
+        }
+    }
+
+    /// Once in a session.
+    fn remark(&mut self, remark: &'static str) {
+        if !std::mem::replace(&mut self.remarked, true) {
+            self.actions.push_back(Action::Note(Note::Remark(remark)));
+        }
+    }
+}

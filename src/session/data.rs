@@ -1,0 +1,118 @@
+//! DATA: from the 354 to the reply after the final dot.
+
+use std::sync::Arc;
+
+use super::message::{Incoming, Progress};
+use super::trace::Trace;
+use super::{Action, HeaderBlock, Message, OpenQuestion, Question, Session, Stage};
+use crate::envelope::Seal;
+use crate::id::SpoolId;
+use crate::smtp::{Reply, catalogue};
+
+impl Session {
+    /// The answer to [`Action::Open`]: the draft's id, or what to say instead of the 354.
+    pub fn opened(&mut self, draft: Result<SpoolId, Reply>) {
+        let Some(OpenQuestion::Opened) = self.open_question else { return };
+        self.open_question = None;
+        match draft {
+            Err(reply) => {
+                let sender = self.transaction.take().map(|transaction| transaction.sender);
+                self.reject("DATA", reply, sender, None);
+            }
+            Ok(id) => {
+                let incoming = Incoming::new(&self.settings);
+                let message = Message { id, received_at: self.now, incoming, message_id: None, hops: 0, draft: true };
+                self.stage = Stage::Data(Box::new(message));
+                self.reply(&catalogue::start_data());
+            }
+        }
+    }
+
+    /// Takes message octets; `false` when there are none.
+    pub(super) fn next_octets(&mut self) -> bool {
+        let Stage::Data(message) = &mut self.stage else { return false };
+        let progress = message.incoming.advance(&mut self.input);
+        if message.draft && message.incoming.complaint().is_some() {
+            message.draft = false;
+            self.actions.push_back(Action::Discard);
+        }
+        match progress {
+            Progress::Hungry => return !self.actions.is_empty(),
+            Progress::Octets(octets) => self.actions.push_back(Action::Append(octets)),
+            Progress::Headers(headers) => self.ask_headers(headers),
+            Progress::Ended => match message.incoming.complaint() {
+                Some(complaint) => self.finish_with(complaint),
+                None => {
+                    let size = message.incoming.size();
+                    self.ask(Question::Message { size }, OpenQuestion::Message);
+                }
+            },
+        }
+        true
+    }
+
+    /// A loop is found before anybody is asked (RFC 5321 6.3).
+    fn ask_headers(&mut self, headers: HeaderBlock) {
+        let Stage::Data(message) = &mut self.stage else { return };
+        message.hops = headers.count("Received");
+        if message.hops > self.settings.max_hops {
+            return message.incoming.refuse(catalogue::too_many_hops(message.hops));
+        }
+        let headers = Arc::new(headers);
+        self.ask(Question::Headers(Arc::clone(&headers)), OpenQuestion::Headers(headers));
+    }
+
+    /// Our own lines go first, then the message as it came.
+    pub(super) fn proceed_headers(&mut self, headers: &HeaderBlock) {
+        let origin = self.origin();
+        let (Stage::Data(message), Some(transaction)) = (&mut self.stage, &self.transaction) else { return };
+        let Some(envelope) = transaction.envelope(origin, message.received_at) else { return };
+        let trace = Trace::new(&self.settings, &envelope, message.id, headers);
+        message.message_id = trace.message_id;
+        self.actions.push_back(Action::Append(trace.lines.into_bytes()));
+    }
+
+    pub(super) fn commit(&mut self) {
+        let Stage::Data(message) = &mut self.stage else { return };
+        // From here on the draft is the driver's: committed or gone.
+        message.draft = false;
+        let seal = Seal {
+            completed_at: self.now,
+            eight_bit: message.incoming.eight_bit(),
+            hops: u16::try_from(message.hops).unwrap_or(u16::MAX),
+            message_id: message.message_id.take(),
+            annotations: Vec::new(),
+        };
+        self.actions.push_back(Action::Commit(seal));
+        self.open_question = Some(OpenQuestion::Committed);
+    }
+
+    /// The answer to [`Action::Commit`]: on disk under this id, or what to say instead of the 250.
+    pub fn committed(&mut self, outcome: Result<SpoolId, Reply>) {
+        let Some(OpenQuestion::Committed) = self.open_question else { return };
+        self.open_question = None;
+        match outcome {
+            Ok(id) => {
+                self.stage = Stage::Commands;
+                self.transaction = None;
+                self.reply(&catalogue::queued(id));
+            }
+            Err(reply) => self.finish_with(reply),
+        }
+    }
+
+    /// The message cannot be accepted, because the policy does not want it or its octets could not be written: the rest
+    /// is swallowed, and this is the answer at its end.
+    pub fn refuse_message(&mut self, reply: Reply) {
+        if let Stage::Data(message) = &mut self.stage {
+            message.incoming.refuse(reply);
+        }
+    }
+
+    /// The final dot was seen, and the message is not accepted.
+    fn finish_with(&mut self, reply: Reply) {
+        self.stage = Stage::Commands;
+        let sender = self.transaction.take().map(|transaction| transaction.sender);
+        self.reject("END-OF-MESSAGE", reply, sender, None);
+    }
+}

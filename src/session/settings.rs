@@ -1,0 +1,51 @@
+//! What a session is told of its server.
+
+use crate::address::Domain;
+use crate::smtp::Dialect;
+use crate::smtp::body::BareNewline;
+
+/// The rules of the house, the same for all sessions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// What the server calls itself.
+    pub hostname: Domain,
+    /// For addresses without a domain.
+    pub default_domain: Domain,
+    /// Which language it speaks.
+    pub dialect: Dialect,
+    /// The largest message as the client sends it, in octets.
+    pub max_size: u64,
+    /// Recipients of one transaction; RFC 5321 4.5.3.1.8 demands 100 at least.
+    pub max_recipients: usize,
+    /// What becomes of an LF that no CR precedes.
+    pub bare_newline: BareNewline,
+    /// Whether a missing `Date:` and `Message-ID:` are added.
+    pub add_missing_headers: bool,
+    /// Whether `Received:` leaves out who the client is.
+    pub hide_client: bool,
+    /// `Received:` fields from which on a message is taken to go around in a loop (RFC 5321 6.3).
+    pub max_hops: usize,
+    /// Errors from which on each further one is answered slowly.
+    pub slow_after_errors: u32,
+    /// Errors at which the session ends.
+    pub max_errors: u32,
+}
+
+impl Settings {
+    /// The defaults for a host of this name.
+    pub fn new(hostname: Domain) -> Self {
+        Self {
+            default_domain: hostname.clone(),
+            hostname,
+            dialect: Dialect::Esmtp,
+            max_size: 35_000_000,
+            max_recipients: 1000,
+            bare_newline: BareNewline::Refuse,
+            add_missing_headers: true,
+            hide_client: false,
+            max_hops: 100,
+            slow_after_errors: 10,
+            max_errors: 20,
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! One mail transaction (RFC 5321 3.3): all that MAIL, RCPT and DATA gather, dropped as a whole on every way out, so that
+//! nothing can survive a refusal.
+
+use crate::address::{Mailbox, ReversePath};
+use crate::clock::Timestamp;
+use crate::envelope::{Envelope, Origin, Recipient, Recipients};
+use crate::smtp::MailParams;
+
+/// A transaction after MAIL was accepted.
+#[derive(Debug)]
+pub(super) struct Transaction {
+    pub(super) sender: ReversePath,
+    pub(super) params: MailParams,
+    pub(super) recipients: Vec<Recipient>,
+    /// Whether a RCPT was refused, which tells apart two errors at DATA.
+    pub(super) refused: bool,
+}
+
+impl Transaction {
+    pub(super) fn new(sender: ReversePath, params: MailParams) -> Self {
+        Self { sender, params, recipients: Vec::new(), refused: false }
+    }
+
+    /// Adds a recipient; the same mailbox twice is one recipient.
+    pub(super) fn add(&mut self, mailbox: Mailbox) {
+        if !self.recipients.iter().any(|recipient| recipient.mailbox == mailbox) {
+            self.recipients.push(mailbox.into());
+        }
+    }
+
+    /// The envelope to freeze, unless there is no recipient.
+    pub(super) fn envelope(&self, origin: Origin, received_at: Timestamp) -> Option<Envelope> {
+        Some(Envelope {
+            received_at,
+            reverse_path: self.sender.clone(),
+            recipients: Recipients::new(self.recipients.clone())?,
+            origin,
+            body: self.params.body.unwrap_or_default(),
+            smtputf8: false,
+            ret: None,
+            envid: None,
+            annotations: Vec::new(),
+        })
+    }
+}

@@ -1,0 +1,235 @@
+//! The session as a client sees it: transcripts, however they are cut, and a model of the order of commands.
+
+#[path = "support/dialogue.rs"]
+mod dialogue;
+
+use std::fs;
+use std::path::Path;
+
+use dialogue::{Log, World, run};
+use leafmail::session::{Settings, Verdict};
+use leafmail::smtp::Dialect;
+use leafmail::smtp::body::BareNewline;
+use proptest::prelude::*;
+
+/// One file of `tests/transcripts/`: `C:` lines are sent, `S:` lines are the replies in order, `!` lines the effects in
+/// order, `=` lines the octets of the messages that were accepted after our own header lines, `@` lines settings.
+#[derive(Default)]
+struct Transcript {
+    settings: Vec<String>,
+    sent: Vec<u8>,
+    replies: String,
+    effects: Vec<String>,
+    octets: String,
+}
+
+impl Transcript {
+    fn read(path: &Path) -> Self {
+        let mut transcript = Self::default();
+        for line in fs::read_to_string(path).unwrap().lines() {
+            let rest = line.get(2..).unwrap_or("").strip_prefix(' ').unwrap_or(line.get(2..).unwrap_or(""));
+            match line.get(..1) {
+                Some("C") => transcript.sent.extend(unescape(rest)),
+                Some("S") => transcript.replies += &format!("{rest}\r\n"),
+                Some("!") => transcript.effects.push(line[1..].trim().to_owned()),
+                Some("=") => transcript.octets += &String::from_utf8(unescape(&line[2..])).unwrap(),
+                Some("@") => transcript.settings.push(line[1..].trim().to_owned()),
+                Some("#") | None => {}
+                _ => panic!("{}: {line}", path.display()),
+            }
+        }
+        transcript
+    }
+
+    fn surroundings(&self) -> (Settings, World) {
+        let mut settings = Settings::new("relay.example".parse().unwrap());
+        settings.default_domain = "example.lan".parse().unwrap();
+        settings.add_missing_headers = false;
+        let mut world = World::default();
+        for line in &self.settings {
+            let (key, value) = line.split_once(' ').unwrap();
+            match key {
+                "dialect" => settings.dialect = if value == "rfc821" { Dialect::Rfc821 } else { panic!("{value}") },
+                "max-size" => settings.max_size = value.parse().unwrap(),
+                "max-recipients" => settings.max_recipients = value.parse().unwrap(),
+                "max-hops" => settings.max_hops = value.parse().unwrap(),
+                "max-errors" => settings.max_errors = value.parse().unwrap(),
+                "bare-newline" => settings.bare_newline = BareNewline::Normalize,
+                "add-missing-headers" => settings.add_missing_headers = true,
+                "spool-fails" => world.spool_fails = Some(if value == "open" { "open" } else { "commit" }),
+                "refuse" | "disconnect" => {
+                    let (question, reply) = value.split_once(" with ").unwrap();
+                    let reply = dialogue::reply(reply);
+                    let verdict = if key == "refuse" { Verdict::Refuse(reply) } else { Verdict::Disconnect(reply) };
+                    world.refusals.push((question.to_owned(), verdict));
+                }
+                _ => panic!("unknown setting {key}"),
+            }
+        }
+        (settings, world)
+    }
+}
+
+/// A line with its CRLF, unless it ends in a backslash; `\r`, `\n`, `\0`, `\\` and `\xHH` stand for octets.
+fn unescape(line: &str) -> Vec<u8> {
+    let (line, end) = match line.strip_suffix('\\') {
+        Some(open) if !open.ends_with('\\') => (open, &b""[..]),
+        _ => (line, &b"\r\n"[..]),
+    };
+    let mut octets = Vec::new();
+    let mut characters = line.chars();
+    while let Some(c) = characters.next() {
+        match (c, c == '\\') {
+            (_, true) => match characters.next().unwrap() {
+                'r' => octets.push(b'\r'),
+                'n' => octets.push(b'\n'),
+                '0' => octets.push(0),
+                'x' => {
+                    let digits: String = characters.by_ref().take(2).collect();
+                    octets.push(u8::from_str_radix(&digits, 16).unwrap());
+                }
+                other => octets.extend(other.to_string().bytes()),
+            },
+            (c, false) => octets.extend(c.to_string().bytes()),
+        }
+    }
+    octets.extend_from_slice(end);
+    octets
+}
+
+/// What was accepted, without the lines that we put before it.
+fn without_our_lines(messages: &[Vec<u8>]) -> String {
+    let strip = |message: &Vec<u8>| {
+        let text = String::from_utf8_lossy(message).into_owned();
+        let end = text.match_indices("\r\n").find(|(at, _)| !text[at + 2..].starts_with('\t')).unwrap().0 + 2;
+        assert!(text.starts_with("Received: from "), "{text}");
+        text[end..].to_owned()
+    };
+    messages.iter().map(strip).collect()
+}
+
+fn transcripts() -> Vec<(String, Transcript)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts");
+    let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths
+        .iter()
+        .map(|path| (path.file_stem().unwrap().to_string_lossy().into_owned(), Transcript::read(path)))
+        .collect()
+}
+
+#[test]
+fn every_transcript_goes_as_written() {
+    let transcripts = transcripts();
+    assert!(transcripts.len() >= 20, "only {} transcripts were found", transcripts.len());
+    for (name, transcript) in transcripts {
+        let (settings, world) = transcript.surroundings();
+        let log = run(&settings, &world, &[&transcript.sent]);
+        assert_eq!(String::from_utf8_lossy(&log.replies), transcript.replies, "{name}: replies");
+        assert_eq!(log.effects, transcript.effects, "{name}: effects");
+        assert_eq!(without_our_lines(&log.messages), transcript.octets, "{name}: octets");
+    }
+}
+
+#[test]
+fn no_transcript_depends_on_how_its_octets_are_cut() {
+    for (name, transcript) in transcripts() {
+        let (settings, world) = transcript.surroundings();
+        let whole = run(&settings, &world, &[&transcript.sent]);
+        let octets: Vec<&[u8]> = transcript.sent.chunks(1).collect();
+        assert_eq!(run(&settings, &world, &octets), whole, "{name}: octet by octet");
+        for at in 0..transcript.sent.len() {
+            let (start, end) = transcript.sent.split_at(at);
+            assert_eq!(run(&settings, &world, &[start, end]), whole, "{name}: split at {at}");
+        }
+    }
+}
+
+fn settings() -> Settings {
+    Settings { max_errors: u32::MAX, ..Settings::new("relay.example".parse().unwrap()) }
+}
+
+/// Cuts octets into pieces whose lengths are drawn from `cuts`, over and over.
+fn cut<'a>(octets: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
+    let mut rest = octets;
+    let mut pieces = Vec::new();
+    for length in cuts.iter().cycle() {
+        if rest.is_empty() {
+            break;
+        }
+        let (piece, tail) = rest.split_at((*length).min(rest.len()));
+        pieces.push(piece);
+        rest = tail;
+    }
+    pieces
+}
+
+fn lines() -> impl Strategy<Value = Vec<u8>> {
+    const LINES: &[&[u8]] = &[
+        b"EHLO there\r\n",
+        b"HELO there\r\n",
+        b"MAIL FROM:<a@b>\r\n",
+        b"MAIL FROM:<>\r\n",
+        b"RCPT TO:<c@d>\r\n",
+        b"RCPT TO:<bad\r\n",
+        b"DATA\r\n",
+        b"From: x\r\n\r\ntext\r\n.\r\n",
+        b".\r\n",
+        b"..\r\n",
+        b"\r\n",
+        b"\n.\n",
+        b"\r.\r",
+        b"RSET\r\n",
+        b"NOOP\r\n",
+        b"QUIT\r\n",
+        b"\0\xff",
+        b"GARBAGE\r\n",
+    ];
+    let line = proptest::sample::select(LINES);
+    proptest::collection::vec(line, 0..24).prop_map(|lines| lines.concat())
+}
+
+proptest! {
+    #[test]
+    fn any_session_is_the_same_in_any_pieces(octets in lines(), cuts in proptest::collection::vec(1_usize..40, 1..8)) {
+        let whole = run(&settings(), &World::default(), &[&octets]);
+        prop_assert_eq!(run(&settings(), &World::default(), &cut(&octets, &cuts)), whole);
+    }
+
+    #[test]
+    fn the_order_of_commands_is_that_of_the_model(commands in proptest::collection::vec(0_usize..9, 0..40)) {
+        const LINES: [&str; 9] = [
+            "EHLO x\r\n", "HELO x\r\n", "MAIL FROM:<a@b>\r\n", "RCPT TO:<c@d>\r\n", "DATA\r\n", "RSET\r\n", "NOOP\r\n", "MAIL FROM:<\r\n", "FOO\r\n",
+        ];
+        let mut sent = String::new();
+        let mut expected = vec![220];
+        let (mut hello, mut mail, mut rcpt) = (false, false, false);
+        for command in commands {
+            sent += LINES[command];
+            let code = match command {
+                0 | 1 => { hello = true; mail = false; 250 }
+                2 if !hello || mail => 503,
+                2 => { mail = true; rcpt = false; 250 }
+                3 if !mail => 503,
+                3 => { rcpt = true; 250 }
+                4 if !mail || !rcpt => 503,
+                4 => { sent += "text\r\n.\r\n"; expected.push(354); mail = false; 250 }
+                5 => { mail = false; 250 }
+                6 => 250,
+                7 => 501,
+                _ => 500,
+            };
+            expected.push(code);
+        }
+        let log = run(&settings(), &World::default(), &[sent.as_bytes()]);
+        let text = String::from_utf8(log.replies).unwrap();
+        let codes: Vec<u32> = text.lines().filter(|line| line.as_bytes()[3] == b' ').map(|line| line[..3].parse().unwrap()).collect();
+        prop_assert_eq!(codes, expected);
+    }
+
+    #[test]
+    fn no_octets_make_a_session_panic(octets in proptest::collection::vec(any::<u8>(), 0..400), cut_at in 1_usize..50) {
+        let log: Log = run(&settings(), &World::default(), &octets.chunks(cut_at).collect::<Vec<_>>());
+        prop_assert!(log.messages.is_empty());
+    }
+}

@@ -1,0 +1,114 @@
+//! Runs a session against octets that were cut into pieces in some way, and writes down all that it did.
+
+use std::sync::Arc;
+
+use leafmail::clock::Timestamp;
+use leafmail::envelope::Peer;
+use leafmail::id::SpoolId;
+use leafmail::session::{Action, Note, Question, Session, Settings, Verdict};
+use leafmail::smtp::{EnhancedCode, Reply};
+
+/// 2026-11-21, so that dates in transcripts stay the same.
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_795_226_607_123);
+
+/// What a session did, however its input was cut.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Log {
+    /// All replies, as they went over the wire.
+    pub(crate) replies: Vec<u8>,
+    /// What it did to the world, in words.
+    pub(crate) effects: Vec<String>,
+    /// The octets of each message that was committed.
+    pub(crate) messages: Vec<Vec<u8>>,
+}
+
+/// The world around the session: which questions are answered with a refusal.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct World {
+    /// A question in words, such as `rcpt bob@example.com`, and the reply; the first word of the reply may be `disconnect`.
+    pub(crate) refusals: Vec<(String, Verdict)>,
+    /// What opening or committing a draft answers instead of success.
+    pub(crate) spool_fails: Option<&'static str>,
+}
+
+/// Drives a session to its end; after the last piece comes the end of input.
+pub(crate) fn run(settings: &Settings, world: &World, pieces: &[&[u8]]) -> Log {
+    let mut session = Session::new(Arc::new(settings.clone()), peer(), None, NOW);
+    let mut pieces = pieces.iter();
+    let mut log = Log::default();
+    let mut draft: Option<Vec<u8>> = None;
+    let mut count = 0;
+    loop {
+        match session.poll() {
+            Action::Read => match pieces.next() {
+                Some(piece) => session.feed(piece, NOW),
+                None => session.eof(),
+            },
+            Action::Write(octets) => log.replies.extend(octets),
+            Action::Ask(question) => session.verdict(judge(world, &question)),
+            Action::Open(envelope) => {
+                if world.spool_fails == Some("open") {
+                    session.opened(Err(leafmail::smtp::catalogue::no_space()));
+                    continue;
+                }
+                let to: Vec<String> = envelope.recipients.iter().map(|to| format!("<{}>", to.mailbox)).collect();
+                log.effects.push(format!("open <{}> -> {}", envelope.reverse_path, to.join(" ")));
+                draft = Some(Vec::new());
+                count += 1;
+                session.opened(Ok(SpoolId::new(NOW, count, 0)));
+            }
+            Action::Append(octets) => draft.as_mut().expect("octets belong to a draft").extend(octets),
+            Action::Commit(seal) => {
+                let octets = draft.take().expect("only a draft is committed");
+                if world.spool_fails == Some("commit") {
+                    session.committed(Err(leafmail::smtp::catalogue::local_error()));
+                    continue;
+                }
+                let bits = if seal.eight_bit { ", 8-bit" } else { "" };
+                log.effects.push(format!("commit{bits}"));
+                log.messages.push(octets);
+                session.committed(Ok(SpoolId::new(NOW, count, 0)));
+            }
+            Action::Discard => {
+                draft.take().expect("only a draft is discarded");
+                log.effects.push("discard".to_owned());
+            }
+            Action::Note(Note::Rejected(rejection)) => {
+                log.effects.push(format!("rejected {}: {}", rejection.stage, rejection.reply.code()));
+            }
+            Action::Note(Note::Broken(cause)) => log.effects.push(format!("broken: {cause}")),
+            // Remarks and pauses are about how the octets came, and may differ.
+            Action::Note(Note::Remark(_)) | Action::SlowDown => {}
+            Action::Await => panic!("a question was left open"),
+            Action::Close => {
+                assert!(draft.is_none(), "a draft was forgotten");
+                return log;
+            }
+        }
+    }
+}
+
+fn peer() -> Peer {
+    Peer::tcp("192.0.2.1:1025".parse().unwrap())
+}
+
+fn judge(world: &World, question: &Question) -> Verdict {
+    let words = match question {
+        Question::Connect => "connect".to_owned(),
+        Question::Helo(name) => format!("helo {name}"),
+        Question::Mail { sender, .. } => format!("mail {sender}"),
+        Question::Rcpt { recipient, .. } => format!("rcpt {recipient}"),
+        Question::Headers(_) => "headers".to_owned(),
+        Question::Message { .. } => "message".to_owned(),
+    };
+    let refusal = world.refusals.iter().find(|(asked, _)| *asked == words);
+    refusal.map_or(Verdict::Accept, |(_, verdict)| verdict.clone())
+}
+
+/// A reply in the form `550 5.7.1 text`.
+pub(crate) fn reply(text: &str) -> Reply {
+    let mut words = text.splitn(3, ' ');
+    let code = words.next().unwrap().parse().unwrap();
+    let enhanced: EnhancedCode = words.next().unwrap().parse().unwrap();
+    Reply::new(code, enhanced, words.next().unwrap().to_owned())
+}
