@@ -6,6 +6,7 @@ pub mod dns;
 pub mod envelope;
 pub mod event;
 pub mod id;
+pub mod policy;
 pub mod receipt;
 pub mod session;
 pub mod smtp;
