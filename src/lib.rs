@@ -2,9 +2,11 @@
 #![allow(missing_docs)]
 pub mod address;
 pub mod clock;
+pub mod dns;
 pub mod envelope;
 pub mod event;
 pub mod id;
+pub mod policy;
 pub mod receipt;
 pub mod session;
 pub mod smtp;

@@ -1,0 +1,227 @@
+//! The chain: the built-in rules, then the policies of users.
+//!
+//! The built-in rules are an enum, so that asking them costs neither a box nor a dynamic call. Client networks stand
+//! first, whatever else is configured: who may not speak learns nothing of the other rules.
+
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use super::addresses::{self, AddressList};
+use super::headers::{self, FieldName};
+use super::helo::{HeloRule, Verify};
+use super::patterns::HeloPattern;
+use super::{Policy, Visitor, ask, networks};
+use crate::address::Domain;
+use crate::dns::Resolver;
+use crate::session::{Question, Verdict};
+
+/// What the built-in rules go by: plain values that the configuration fills in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// The networks whose hosts may connect.
+    pub networks: Vec<IpNet>,
+    /// What clients may call themselves.
+    pub helo: Vec<HeloPattern>,
+    /// Whether the name must be the client's own.
+    pub verify: Verify,
+    /// Who may be named in MAIL. The null reverse-path is always accepted (RFC 5321 4.5.5).
+    pub senders: AddressList,
+    /// Who may be named in RCPT.
+    pub recipients: AddressList,
+    /// The domain whose postmaster is always accepted as a recipient (RFC 5321 4.5.1).
+    pub default_domain: Domain,
+    /// The header fields that a message must have, with something in them.
+    pub required_headers: Vec<FieldName>,
+}
+
+/// One of the rules that come with leafmail.
+enum BuiltIn {
+    Networks(Vec<IpNet>),
+    Helo(HeloRule),
+    Senders(AddressList),
+    Recipients { list: AddressList, default_domain: Domain },
+    Headers(Vec<FieldName>),
+}
+
+impl BuiltIn {
+    async fn judge(&self, visitor: &Visitor<'_>, question: &Question) -> Verdict {
+        match (self, question) {
+            (Self::Networks(allowed), Question::Connect) => networks::judge(allowed, visitor.peer),
+            (Self::Helo(rule), Question::Helo(name)) => rule.judge(visitor.peer, name).await,
+            (Self::Senders(list), Question::Mail { sender, .. }) => addresses::judge_sender(list, sender),
+            (Self::Recipients { list, default_domain }, Question::Rcpt { recipient, .. }) => {
+                addresses::judge_recipient(list, recipient, default_domain)
+            }
+            (Self::Headers(required), Question::Headers(block)) => headers::judge(required, block),
+            _ => Verdict::Accept,
+        }
+    }
+}
+
+/// All rules of a relay, asked in order until one does not accept.
+pub struct Chain {
+    built_in: [BuiltIn; 5],
+    policies: Vec<Arc<dyn Policy>>,
+}
+
+impl Chain {
+    /// The built-in rules, and after them the policies of users.
+    pub fn new(rules: Rules, resolver: Arc<dyn Resolver>, policies: Vec<Arc<dyn Policy>>) -> Self {
+        let built_in = [
+            BuiltIn::Networks(rules.networks),
+            BuiltIn::Helo(HeloRule::new(rules.helo, rules.verify, resolver)),
+            BuiltIn::Senders(rules.senders),
+            BuiltIn::Recipients { list: rules.recipients, default_domain: rules.default_domain },
+            BuiltIn::Headers(rules.required_headers),
+        ];
+        Self { built_in, policies }
+    }
+
+    /// The verdict on a question.
+    pub async fn judge(&self, visitor: &Visitor<'_>, question: &Question) -> Verdict {
+        for rule in &self.built_in {
+            match rule.judge(visitor, question).await {
+                Verdict::Accept => {}
+                other => return other,
+            }
+        }
+        for policy in &self.policies {
+            match ask(policy.as_ref(), visitor, question).await {
+                Verdict::Accept => {}
+                other => return other,
+            }
+        }
+        Verdict::Accept
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::address::{Mailbox, ReversePath};
+    use crate::dns::FixedNames;
+    use crate::envelope::Peer;
+    use crate::session::HeaderBlock;
+    use crate::smtp::{EnhancedCode, Reply};
+
+    fn rules() -> Rules {
+        Rules {
+            networks: vec!["192.168.1.0/24".parse().unwrap()],
+            helo: vec!["*.lan".parse().unwrap()],
+            verify: Verify::None,
+            senders: AddressList { allow: Vec::new(), deny: vec!["@spam.example".parse().unwrap()] },
+            recipients: AddressList { allow: vec!["@example.lan".parse().unwrap()], deny: Vec::new() },
+            default_domain: "relay.lan".parse().unwrap(),
+            required_headers: vec!["From".parse().unwrap()],
+        }
+    }
+
+    fn mailbox(text: &str) -> Mailbox {
+        text.parse().unwrap()
+    }
+
+    fn every_question(sender: &str, recipient: &str, helo: &str, headers: &str) -> Vec<Question> {
+        let sender = ReversePath::parse(sender, None).unwrap();
+        vec![
+            Question::Connect,
+            Question::Helo(helo.to_owned()),
+            Question::Mail { sender: sender.clone(), declared_size: None },
+            Question::Rcpt { sender, recipient: mailbox(recipient) },
+            Question::Headers(Arc::new(HeaderBlock::new(headers.as_bytes().to_vec()))),
+            Question::Message { size: 1 },
+        ]
+    }
+
+    fn chain(policies: Vec<Arc<dyn Policy>>) -> Chain {
+        Chain::new(rules(), Arc::new(FixedNames::default()), policies)
+    }
+
+    fn visitor(address: &str) -> Visitor<'static> {
+        Visitor::new(Peer::tcp(address.parse().unwrap()))
+    }
+
+    /// Writes down what it is asked, and refuses one verb.
+    #[derive(Default)]
+    struct Note {
+        asked: Mutex<Vec<&'static str>>,
+        refuses: Option<&'static str>,
+    }
+
+    impl Note {
+        fn take(&self, verb: &'static str) -> Verdict {
+            self.asked.lock().unwrap().push(verb);
+            if self.refuses == Some(verb) { Verdict::Refuse(theirs()) } else { Verdict::Accept }
+        }
+    }
+
+    fn theirs() -> Reply {
+        Reply::new(550, EnhancedCode(5, 7, 1), "a user's own rule")
+    }
+
+    #[async_trait]
+    impl Policy for Note {
+        async fn connect(&self, _: &Visitor<'_>) -> Verdict {
+            self.take("connect")
+        }
+        async fn helo(&self, _: &Visitor<'_>, _: &str) -> Verdict {
+            self.take("helo")
+        }
+        async fn mail(&self, _: &Visitor<'_>, _: &ReversePath, _: Option<u64>) -> Verdict {
+            self.take("mail")
+        }
+        async fn rcpt(&self, _: &Visitor<'_>, _: &ReversePath, _: &Mailbox) -> Verdict {
+            self.take("rcpt")
+        }
+        async fn headers(&self, _: &Visitor<'_>, _: &HeaderBlock) -> Verdict {
+            self.take("headers")
+        }
+        async fn message(&self, _: &Visitor<'_>, _: u64) -> Verdict {
+            self.take("message")
+        }
+    }
+
+    struct AcceptsAll;
+    impl Policy for AcceptsAll {}
+
+    #[tokio::test]
+    async fn what_every_rule_accepts_is_accepted_and_every_policy_is_asked() {
+        let note = Arc::new(Note::default());
+        let chain = chain(vec![Arc::new(AcceptsAll), note.clone()]);
+        for question in every_question("a@b.example", "root@example.lan", "printer.lan", "From: a\r\n") {
+            assert_eq!(chain.judge(&visitor("192.168.1.9:25"), &question).await, Verdict::Accept, "{question:?}");
+        }
+        assert_eq!(*note.asked.lock().unwrap(), ["connect", "helo", "mail", "rcpt", "headers", "message"]);
+    }
+
+    #[tokio::test]
+    async fn users_are_not_asked_what_a_built_in_rule_refuses() {
+        let note = Arc::new(Note::default());
+        let chain = chain(vec![note.clone()]);
+        for question in every_question("a@spam.example", "root@else.where", "else.where", "To: a\r\n") {
+            let refused = chain.judge(&visitor("192.168.2.9:25"), &question).await != Verdict::Accept;
+            assert_eq!(refused, !matches!(question, Question::Message { .. }), "{question:?}");
+        }
+        assert_eq!(*note.asked.lock().unwrap(), ["message"]);
+    }
+
+    #[tokio::test]
+    async fn the_first_policy_that_does_not_accept_ends_the_chain() {
+        let (first, second) = (Arc::new(Note { refuses: Some("rcpt"), ..Note::default() }), Arc::new(Note::default()));
+        let chain = chain(vec![first, second.clone()]);
+        let questions = every_question("a@b.example", "root@example.lan", "printer.lan", "From: a\r\n");
+        assert_eq!(chain.judge(&visitor("192.168.1.9:25"), &questions[3]).await, Verdict::Refuse(theirs()));
+        assert!(second.asked.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_future_of_a_verdict_may_move_between_threads() {
+        fn moves<T: Send>(_: T) {}
+        let chain = chain(Vec::new());
+        moves(chain.judge(&visitor("192.168.1.9:25"), &Question::Connect));
+    }
+}

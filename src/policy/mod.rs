@@ -1,0 +1,104 @@
+//! Policy: who may send what to whom.
+//!
+//! A policy answers the session's questions with a [`Verdict`], which is data: it cannot write to the client, and it sees
+//! neither the socket nor the spool. A [`Chain`] asks the built-in rules first and then the policies of users, in order,
+//! and stops at the first that does not accept. Every sentence of a built-in rule is a constructor in [`refusals`].
+
+mod addresses;
+mod chain;
+mod headers;
+mod helo;
+mod networks;
+mod patterns;
+pub mod refusals;
+
+pub use addresses::AddressList;
+pub use chain::{Chain, Rules};
+pub use headers::FieldName;
+pub use helo::Verify;
+pub use patterns::{AddressPattern, HeloPattern, PatternError};
+
+use async_trait::async_trait;
+
+use crate::address::{Mailbox, ReversePath};
+use crate::envelope::Peer;
+use crate::session::{HeaderBlock, Question, Verdict};
+
+/// What a policy knows of the client that it judges.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Visitor<'a> {
+    /// The other end of the connection.
+    pub peer: Peer,
+    /// Its name, where address and name lead to each other and somebody looked.
+    pub name: Option<&'a str>,
+    /// What it called itself in HELO or EHLO, where that was accepted; hostile text.
+    pub helo: Option<&'a str>,
+}
+
+impl<'a> Visitor<'a> {
+    /// A client of which no more than its address is known.
+    pub fn new(peer: Peer) -> Self {
+        Self { peer, name: None, helo: None }
+    }
+
+    /// The same client with its verified name.
+    #[must_use]
+    pub fn with_name(self, name: Option<&'a str>) -> Self {
+        Self { name, ..self }
+    }
+
+    /// The same client with what it called itself.
+    #[must_use]
+    pub fn with_helo(self, helo: Option<&'a str>) -> Self {
+        Self { helo, ..self }
+    }
+}
+
+/// Rules of a user's own: one method for each [`Question`], which accepts unless it is overridden.
+///
+/// A policy that cannot decide for trouble of ours answers [`Verdict::Defer`], never [`Verdict::Refuse`].
+#[async_trait]
+pub trait Policy: Send + Sync {
+    /// May this client speak at all? Asked before the greeting.
+    async fn connect(&self, _visitor: &Visitor<'_>) -> Verdict {
+        Verdict::Accept
+    }
+
+    /// May it call itself `name`? Hostile text without control octets.
+    async fn helo(&self, _visitor: &Visitor<'_>, _name: &str) -> Verdict {
+        Verdict::Accept
+    }
+
+    /// May it send from `sender`, and so much? SIZE= is in octets.
+    async fn mail(&self, _visitor: &Visitor<'_>, _sender: &ReversePath, _declared_size: Option<u64>) -> Verdict {
+        Verdict::Accept
+    }
+
+    /// May it send to `recipient`?
+    async fn rcpt(&self, _visitor: &Visitor<'_>, _sender: &ReversePath, _recipient: &Mailbox) -> Verdict {
+        Verdict::Accept
+    }
+
+    /// Are the header fields as they should be?
+    async fn headers(&self, _visitor: &Visitor<'_>, _block: &HeaderBlock) -> Verdict {
+        Verdict::Accept
+    }
+
+    /// Is a message of `size` octets welcome as a whole?
+    async fn message(&self, _visitor: &Visitor<'_>, _size: u64) -> Verdict {
+        Verdict::Accept
+    }
+}
+
+/// Puts a question to the method that answers it.
+async fn ask(policy: &dyn Policy, visitor: &Visitor<'_>, question: &Question) -> Verdict {
+    match question {
+        Question::Connect => policy.connect(visitor).await,
+        Question::Helo(name) => policy.helo(visitor, name).await,
+        Question::Mail { sender, declared_size } => policy.mail(visitor, sender, *declared_size).await,
+        Question::Rcpt { sender, recipient } => policy.rcpt(visitor, sender, recipient).await,
+        Question::Headers(block) => policy.headers(visitor, block).await,
+        Question::Message { size } => policy.message(visitor, *size).await,
+    }
+}
