@@ -1,8 +1,10 @@
 //! Bytes become commands, commands become questions and effects, effects become files, files become receipts.
 #![allow(missing_docs)]
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::panic))]
 pub mod address;
 pub mod clock;
 pub mod dns;
+pub mod driver;
 pub mod envelope;
 pub mod event;
 pub mod id;
@@ -11,4 +13,5 @@ pub mod receipt;
 pub mod session;
 pub mod smtp;
 pub mod spool;
+pub mod sys;
 pub mod transport;

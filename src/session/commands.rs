@@ -107,7 +107,7 @@ impl Session {
                 }
                 self.reply(&catalogue::recipient_ok());
             }
-            OpenQuestion::Headers(headers) => self.proceed_headers(&headers),
+            OpenQuestion::Headers(headers) => self.proceed_headers(headers),
             OpenQuestion::Message => self.commit(),
             // Not the policy's to answer: asked again, so that a driver's mistake cannot lose a message.
             open @ (OpenQuestion::Opened | OpenQuestion::Committed) => self.open_question = Some(open),

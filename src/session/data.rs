@@ -63,13 +63,15 @@ impl Session {
     }
 
     /// Our own lines go first, then the message as it came.
-    pub(super) fn proceed_headers(&mut self, headers: &HeaderBlock) {
+    pub(super) fn proceed_headers(&mut self, headers: Arc<HeaderBlock>) {
         let origin = self.origin();
         let (Stage::Data(message), Some(transaction)) = (&mut self.stage, &self.transaction) else { return };
         let Some(envelope) = transaction.envelope(origin, message.received_at) else { return };
-        let trace = Trace::new(&self.settings, &envelope, message.id, headers);
+        let trace = Trace::new(&self.settings, &envelope, message.id, &headers);
         message.message_id = trace.message_id;
         self.actions.push_back(Action::Append(trace.lines.into_bytes()));
+        let headers = Arc::try_unwrap(headers).unwrap_or_else(|shared| HeaderBlock::clone(&shared));
+        self.actions.push_back(Action::Append(headers.into_bytes()));
     }
 
     pub(super) fn commit(&mut self) {

@@ -17,6 +17,11 @@ impl HeaderBlock {
         &self.0
     }
 
+    /// The octets, taken out.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
     /// The fields in order: name as written, and body, still folded, without the last CRLF. A line that is neither a
     /// field nor the continuation of one is passed over.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {

@@ -40,7 +40,7 @@ enum HeadersEnd {
 pub(super) enum Progress {
     /// More input is needed.
     Hungry,
-    /// The header block is whole: have it judged.
+    /// The header block is whole: have it judged, and put it into the draft.
     Headers(HeaderBlock),
     /// Octets for the draft.
     Octets(Vec<u8>),
@@ -81,10 +81,19 @@ impl Incoming {
 
     fn decode(&mut self, input: &mut Input) {
         let before = self.pending.len();
+        self.make_room(input.rest().len());
         let decoded = self.decoder.decode(input.rest(), &mut self.pending);
         input.take(decoded.taken);
         self.ended = decoded.ended;
         self.size += (self.pending.len() - before) as u64;
+    }
+
+    /// Grows in steps rather than by doubling: what a session may hold is bounded.
+    fn make_room(&mut self, octets: usize) {
+        const STEP: usize = 8 * 1024;
+        if self.pending.capacity() - self.pending.len() < octets + 2 {
+            self.pending.reserve_exact((octets + 2).max(STEP));
+        }
     }
 
     /// A header block ends with the first empty line, or with the message.
@@ -101,7 +110,8 @@ impl Incoming {
         match end {
             Some(end) if end <= MAX_HEADERS => {
                 self.headers_end = HeadersEnd::Judged;
-                Progress::Headers(HeaderBlock::new(self.pending[..end].to_vec()))
+                let rest = self.pending.split_off(end);
+                Progress::Headers(HeaderBlock::new(std::mem::replace(&mut self.pending, rest)))
             }
             None if self.pending.len() < MAX_HEADERS + 2 => {
                 self.headers_end = HeadersEnd::NotBefore(self.pending.len().saturating_sub(3));

@@ -2,6 +2,10 @@
 //!
 //! An [`Observer`] sees every event, returns nothing, and can neither change a reply nor slow one down: it must not block.
 
+mod log;
+
+pub use self::log::{LogObserver, lines};
+
 use std::sync::Arc;
 use std::time::Duration;
 

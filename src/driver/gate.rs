@@ -1,0 +1,157 @@
+//! The gate before the sessions: how many there may be, in all and of one client address.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use ipnet::IpNet;
+
+use crate::envelope::Peer;
+
+/// How much the receiver takes on, and how long it waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Sessions at the same time.
+    pub sessions: usize,
+    /// Sessions of one client address at the same time.
+    pub sessions_per_address: usize,
+    /// New connections of one client address within a second.
+    pub connections_per_second: usize,
+    /// Networks that the limits per address do not count for.
+    pub exempt: Vec<IpNet>,
+    /// How long a client may be silent (RFC 5321 4.5.3.2.7).
+    pub idle: Duration,
+    /// How long a session may last.
+    pub session: Duration,
+    /// The slowest message body, in octets a second, after a minute.
+    pub slowest_body: u64,
+}
+
+/// Counts sessions.
+#[derive(Debug)]
+pub(super) struct Gate {
+    limits: Limits,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    sessions: usize,
+    addresses: HashMap<IpAddr, Visits>,
+}
+
+#[derive(Debug)]
+struct Visits {
+    sessions: usize,
+    second: Instant,
+    in_second: usize,
+}
+
+/// A place taken in the gate, given back when dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    gate: Arc<Gate>,
+    address: Option<IpAddr>,
+}
+
+/// Above this many addresses, those without a session are forgotten at the next connection.
+const REMEMBERED: usize = 10_000;
+
+impl Gate {
+    pub(super) fn new(limits: Limits) -> Arc<Self> {
+        Arc::new(Self { limits, counts: Mutex::default() })
+    }
+
+    /// A place for a client, unless a limit is reached.
+    pub(super) fn admit(self: &Arc<Self>, peer: Peer, now: Instant) -> Option<Place> {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.sessions >= self.limits.sessions {
+            return None;
+        }
+        let address = peer.ip().filter(|ip| !self.limits.exempt.iter().any(|network| network.contains(ip)));
+        if let Some(address) = address {
+            if counts.addresses.len() >= REMEMBERED {
+                let second = Duration::from_secs(1);
+                counts.addresses.retain(|_, visits| visits.sessions > 0 || now - visits.second < second);
+            }
+            let visits = counts.addresses.entry(address).or_insert(Visits { sessions: 0, second: now, in_second: 0 });
+            if !visits.admit(&self.limits, now) {
+                return None;
+            }
+        }
+        counts.sessions += 1;
+        Some(Place { gate: Arc::clone(self), address })
+    }
+}
+
+impl Visits {
+    fn admit(&mut self, limits: &Limits, now: Instant) -> bool {
+        if now.duration_since(self.second) >= Duration::from_secs(1) {
+            self.second = now;
+            self.in_second = 0;
+        }
+        self.in_second += 1;
+        let admitted = self.sessions < limits.sessions_per_address && self.in_second <= limits.connections_per_second;
+        self.sessions += usize::from(admitted);
+        admitted
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.gate.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.sessions -= 1;
+        if let Some(visits) = self.address.and_then(|address| counts.addresses.get_mut(&address)) {
+            visits.sessions -= 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> Limits {
+        Limits {
+            sessions: 4,
+            sessions_per_address: 2,
+            connections_per_second: 3,
+            exempt: vec!["127.0.0.0/8".parse().unwrap()],
+            idle: Duration::from_secs(1),
+            session: Duration::from_secs(1),
+            slowest_body: 1,
+        }
+    }
+
+    fn peer(address: &str) -> Peer {
+        Peer::tcp(format!("{address}:1").parse().unwrap())
+    }
+
+    #[test]
+    fn each_limit_holds_and_places_come_back() {
+        let gate = Gate::new(limits());
+        let now = Instant::now();
+        let one = gate.admit(peer("192.0.2.1"), now);
+        let two = gate.admit(peer("192.0.2.1"), now);
+        assert!(one.is_some() && two.is_some());
+        assert!(gate.admit(peer("192.0.2.1"), now).is_none(), "a third session of one address");
+        drop(one);
+        assert!(gate.admit(peer("192.0.2.1"), now).is_none(), "a fourth connection within the second");
+        let later = now + Duration::from_secs(1);
+        let three = gate.admit(peer("192.0.2.1"), later);
+        assert!(three.is_some());
+        let others = [gate.admit(peer("192.0.2.2"), later), gate.admit(peer("192.0.2.3"), later)];
+        assert!(others.iter().all(Option::is_some));
+        assert!(gate.admit(peer("192.0.2.4"), later).is_none(), "a fifth session in all");
+        drop((two, three, others));
+        assert_eq!(gate.counts.lock().unwrap().sessions, 0);
+    }
+
+    #[test]
+    fn exempt_clients_are_counted_in_all_only() {
+        let gate = Gate::new(limits());
+        let places: Vec<_> = (0..5).map(|_| gate.admit(peer("127.0.0.1"), Instant::now())).collect();
+        assert_eq!(places.iter().flatten().count(), 4);
+    }
+}

@@ -1,0 +1,229 @@
+//! Listening: many sessions at once, over TCP and Unix sockets, within the limits.
+
+use std::fmt;
+use std::fs::Permissions;
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::gate::Gate;
+use super::{Receiver, early};
+use crate::envelope::Peer;
+use crate::event::{Client, Event};
+use crate::smtp::{Enhanced, catalogue};
+use crate::spool::Spool;
+
+/// Where to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// `127.0.0.1:2525`, `[::1]:2525`.
+    Tcp(SocketAddr),
+    /// `unix:/run/leafmail/smtp.sock`.
+    Unix(PathBuf),
+}
+
+impl FromStr for ListenAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix("unix:") {
+            Some("") => Err("expected a path after unix:, but found nothing".to_owned()),
+            Some(path) => Ok(Self::Unix(path.into())),
+            None => text.parse().map(Self::Tcp).map_err(|_| {
+                format!("expected an address such as 127.0.0.1:2525, [::1]:2525 or unix:PATH, but found \"{text}\"")
+            }),
+        }
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// A socket that clients connect to.
+#[derive(Debug)]
+pub enum Listener {
+    /// Over TCP.
+    Tcp(TcpListener),
+    /// On this host; the file is removed at the end.
+    Unix(UnixListener, PathBuf),
+}
+
+/// Connections that wait to be taken; the system's own limit (`somaxconn`) is usually lower.
+const BACKLOG: i32 = 4096;
+/// How long sessions may take to finish after the call to leave.
+const GRACE: Duration = Duration::from_secs(30);
+/// How long a client that is turned away may take to read why.
+const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
+/// After a failed accept, which is nearly always for want of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+impl Listener {
+    /// Binds an address. Must be called within a runtime.
+    ///
+    /// # Errors
+    /// When it is in use, or not ours to bind.
+    pub fn bind(address: &ListenAddress) -> io::Result<Self> {
+        match address {
+            ListenAddress::Tcp(address) => {
+                let listener = StdTcpListener::from(tcp_socket(*address)?);
+                listener.set_nonblocking(true)?;
+                TcpListener::from_std(listener).map(Self::Tcp)
+            }
+            ListenAddress::Unix(path) => {
+                remove_stale_socket(path)?;
+                let listener = UnixListener::bind(path)?;
+                // Whoever may connect to the loopback address may connect here; a folder's mode can narrow it.
+                std::fs::set_permissions(path, Permissions::from_mode(0o666))?;
+                Ok(Self::Unix(listener, path.clone()))
+            }
+        }
+    }
+
+    /// The address that it is bound to, with the port that the system chose for port 0.
+    ///
+    /// # Errors
+    /// When the system does not know.
+    pub fn address(&self) -> io::Result<ListenAddress> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().map(ListenAddress::Tcp),
+            Self::Unix(_, path) => Ok(ListenAddress::Unix(path.clone())),
+        }
+    }
+}
+
+/// An IPv6 socket takes no IPv4 connections, so that `0.0.0.0` and `[::]` can be bound side by side.
+fn tcp_socket(address: SocketAddr) -> io::Result<std::os::fd::OwnedFd> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    if address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&socket, true)?;
+    }
+    bind(&socket, &address)?;
+    listen(&socket, BACKLOG)?;
+    Ok(socket)
+}
+
+/// A socket that nobody listens on any more is left over from a killed process.
+fn remove_stale_socket(path: &Path) -> io::Result<()> {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
+    if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
+        std::fs::remove_file(path)?;
+    }
+    Ok(())
+}
+
+/// Takes connections until the call to leave, then lets the sessions finish.
+pub async fn listen<S: Spool>(receiver: Arc<Receiver<S>>, listeners: Vec<Listener>) {
+    let gate = Gate::new(receiver.limits.clone());
+    let mut accepting = JoinSet::new();
+    for listener in listeners {
+        accepting.spawn(accept(Arc::clone(&receiver), listener, Arc::clone(&gate)));
+    }
+    while accepting.join_next().await.is_some() {}
+}
+
+async fn accept<S: Spool>(receiver: Arc<Receiver<S>>, listener: Listener, gate: Arc<Gate>) {
+    let shutdown = receiver.shutdown.clone();
+    let raised = shutdown.raised();
+    tokio::pin!(raised);
+    let mut sessions = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = &mut raised => break,
+            Some(_ended) = sessions.join_next() => {}
+            taken = listener.take() => match taken {
+                Ok(connection) => {
+                    sessions.spawn(admit(Arc::clone(&receiver), Arc::clone(&gate), connection));
+                }
+                Err(error) => {
+                    receiver.observer.observe(&Event::Trouble { text: format!("taking a connection: {error}") });
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    // What has not ended by then is broken off; nothing that was acknowledged depends on it.
+    let _ = timeout(GRACE, async { while sessions.join_next().await.is_some() {} }).await;
+}
+
+/// A connection that was taken.
+enum Connection {
+    Tcp(TcpStream, SocketAddr),
+    Unix(UnixStream),
+}
+
+impl Listener {
+    async fn take(&self) -> io::Result<Connection> {
+        match self {
+            Self::Tcp(listener) => listener.accept().await.map(|(stream, address)| Connection::Tcp(stream, address)),
+            Self::Unix(listener, _) => listener.accept().await.map(|(stream, _)| Connection::Unix(stream)),
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Self::Unix(_, path) = self {
+            // Left behind, it would only be found stale at the next start.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+async fn admit<S: Spool>(receiver: Arc<Receiver<S>>, gate: Arc<Gate>, connection: Connection) {
+    match connection {
+        Connection::Tcp(stream, address) => {
+            // Without it each group of replies waits for the client's acknowledgement of the last.
+            let _ = stream.set_nodelay(true);
+            let early = early::has_octets(stream.as_fd());
+            converse(&receiver, &gate, stream, Peer::tcp(address), early).await;
+        }
+        Connection::Unix(stream) => {
+            let early = early::has_octets(stream.as_fd());
+            converse(&receiver, &gate, stream, Peer::Local, early).await;
+        }
+    }
+}
+
+async fn converse<S: Spool>(
+    receiver: &Receiver<S>,
+    gate: &Arc<Gate>,
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    peer: Peer,
+    early: bool,
+) {
+    if let Some(_place) = gate.admit(peer, std::time::Instant::now()) {
+        return receiver.converse(stream, peer, early).await;
+    }
+    let reply = catalogue::too_busy(&receiver.settings.hostname);
+    let mut octets = Vec::new();
+    reply.write(&mut octets, Enhanced::Shown);
+    receiver.observer.observe(&Event::Rejected {
+        client: Client { peer, name: None },
+        stage: "CONNECT",
+        reply,
+        sender: None,
+        recipient: None,
+        helo: None,
+    });
+    let _ = timeout(REFUSAL_PATIENCE, stream.write_all(&octets)).await;
+}

@@ -1,0 +1,196 @@
+//! Events as log lines, one each, in the form of Postfix, which existing programs read (pflogsumm, fail2ban, exporters).
+//!
+//! Every line about a message begins with its id. Control characters are never written: what peers said comes here
+//! through types that have none, or is escaped.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use log::Level;
+
+use super::{Client, Delays, Event, Observer};
+use crate::receipt::{Outcome, Reason};
+
+/// Writes each event to the log.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LogObserver;
+
+impl Observer for LogObserver {
+    fn observe(&self, event: &Event) {
+        let level = level(event);
+        if log::log_enabled!(level) {
+            for line in lines(event) {
+                log::log!(level, "{line}");
+            }
+        }
+    }
+}
+
+fn level(event: &Event) -> Level {
+    match event {
+        Event::Trouble { .. } => Level::Error,
+        Event::SetAside { .. } | Event::RoutePaused { .. } => Level::Warn,
+        Event::Connected { .. } => Level::Debug,
+        Event::Disconnected { cause, .. } if cause.is_none() => Level::Debug,
+        _ => Level::Info,
+    }
+}
+
+/// The lines of an event, without control characters.
+pub fn lines(event: &Event) -> Vec<String> {
+    let line = match event {
+        Event::Connected { client } => format!("connect from {}", name(client)),
+        Event::Disconnected { client, cause: None } => format!("disconnect from {}", name(client)),
+        Event::Disconnected { client, cause: Some(cause) } => format!("{cause} from {}", name(client)),
+        Event::Rejected { .. } => rejected(event),
+        Event::Remarked { client, remark } => format!("warning: {} {remark}", name(client)),
+        Event::Accepted { .. } => return accepted(event).into_iter().map(|line| printable(&line)).collect(),
+        Event::Attempted { id, recipient, relay, delays, outcome } => {
+            let (status, text) = (status(outcome), &outcome.reason().text);
+            let Reason { status: dsn, .. } = outcome.reason();
+            format!("{id}: to=<{recipient}>, relay={relay}, {}, dsn={dsn}, status={status} ({text})", took(delays))
+        }
+        Event::Expired { id, recipient, text } => format!("{id}: to=<{recipient}>, status=expired ({text})"),
+        Event::Notified { id, notice } => format!("{id}: sender non-delivery notification: {notice}"),
+        Event::Removed { id } => format!("{id}: removed"),
+        Event::SetAside { name, folder, text } => format!("warning: {name}: moved to {folder}/: {text}"),
+        Event::RoutePaused { route, text, retry_in } => {
+            format!("warning: route {route} is paused: {text}; next try in {} s", retry_in.as_secs())
+        }
+        Event::RouteResumed { route } => format!("route {route} works again"),
+        Event::Trouble { text } => format!("error: {text}"),
+    };
+    vec![printable(&line)]
+}
+
+fn accepted(event: &Event) -> Vec<String> {
+    let Event::Accepted { id, client, sender, size, recipients, message_id } = event else { return Vec::new() };
+    let mut lines = Vec::new();
+    if let Some(client) = client {
+        lines.push(format!("{id}: client={}", name(client)));
+    }
+    if let Some(message_id) = message_id {
+        lines.push(format!("{id}: message-id={message_id}"));
+    }
+    lines.push(format!("{id}: from=<{sender}>, size={size}, nrcpt={recipients} (queue active)"));
+    lines
+}
+
+fn rejected(event: &Event) -> String {
+    let Event::Rejected { client, stage, reply, sender, recipient, helo } = event else { return String::new() };
+    let mut line = format!("NOQUEUE: reject: {stage} from {}: {reply};", name(client));
+    if let Some(sender) = sender {
+        let _ = write!(line, " from=<{sender}>");
+    }
+    if let Some(recipient) = recipient {
+        let _ = write!(line, " to=<{recipient}>");
+    }
+    if let Some(helo) = helo {
+        let _ = write!(line, " helo=<{helo}>");
+    }
+    line
+}
+
+/// `name[address]`, as Postfix has it.
+fn name(client: &Client) -> String {
+    format!("{}[{}]", client.name.as_deref().unwrap_or("unknown"), client.peer)
+}
+
+fn status(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Delivered(_) => "sent",
+        Outcome::Deferred(_) | Outcome::InDoubt(_) => "deferred",
+        Outcome::Failed(_) => "bounced",
+    }
+}
+
+fn took(delays: &Delays) -> String {
+    format!(
+        "delay={}, delays={}/{}/{}/{}",
+        seconds(delays.total()),
+        seconds(delays.receiving),
+        seconds(delays.queued),
+        seconds(delays.connecting),
+        seconds(delays.transmitting)
+    )
+}
+
+/// Two significant digits below ten seconds, none of the fraction above.
+fn seconds(duration: Duration) -> String {
+    match duration.as_secs_f64() {
+        0.0 => "0".to_owned(),
+        short if short < 10.0 => format!("{short:.2}"),
+        long => format!("{long:.0}"),
+    }
+}
+
+fn printable(line: &str) -> String {
+    line.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::envelope::Peer;
+    use crate::id::SpoolId;
+    use crate::smtp::EnhancedCode;
+
+    fn id() -> SpoolId {
+        SpoolId::new(Timestamp::from_millis(1), 1, 1)
+    }
+
+    #[test]
+    fn an_attempt_reads_as_in_postfix() {
+        let event = Event::Attempted {
+            id: id(),
+            recipient: "bob@example.com".parse().unwrap(),
+            relay: "mx.example.com[192.0.2.9]:25".to_owned(),
+            delays: Delays {
+                receiving: Duration::from_millis(120),
+                queued: Duration::from_secs(61),
+                ..Delays::default()
+            },
+            outcome: Outcome::Deferred(Reason::new(EnhancedCode(4, 2, 0), "451 4.2.0 try\r\nagain")),
+        };
+        let line = format!(
+            "{}: to=<bob@example.com>, relay=mx.example.com[192.0.2.9]:25, delay=61, delays=0.12/61/0/0, dsn=4.2.0, \
+             status=deferred (451 4.2.0 try  again)",
+            id()
+        );
+        assert_eq!(lines(&event), [line]);
+    }
+
+    #[test]
+    fn a_hostile_helo_stays_on_its_line() {
+        let event = Event::Rejected {
+            client: Client { peer: Peer::tcp("192.0.2.1:9".parse().unwrap()), name: None },
+            stage: "RCPT",
+            reply: crate::smtp::Reply::new(554, EnhancedCode(5, 7, 1), "no"),
+            sender: None,
+            recipient: None,
+            helo: Some("x\n01: removed\u{1b}".to_owned()),
+        };
+        let line = "NOQUEUE: reject: RCPT from unknown[192.0.2.1]: 554 5.7.1 no; helo=<x?01: removed?>";
+        assert_eq!(lines(&event), [line]);
+    }
+
+    #[test]
+    fn acceptance_tells_client_sender_and_size() {
+        let event = Event::Accepted {
+            id: id(),
+            client: Some(Client { peer: Peer::Local, name: None }),
+            sender: crate::address::ReversePath::Null,
+            size: 10,
+            recipients: 2,
+            message_id: Some("<a@b>".to_owned()),
+        };
+        let id = id();
+        let expected = [
+            format!("{id}: client=unknown[local]"),
+            format!("{id}: message-id=<a@b>"),
+            format!("{id}: from=<>, size=10, nrcpt=2 (queue active)"),
+        ];
+        assert_eq!(lines(&event), expected);
+    }
+}

@@ -1,0 +1,60 @@
+//! The host: its clock, its name, its standard streams. The one place for privileges, and for `unsafe` should it be needed.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+
+use crate::clock::{Clock, Timestamp};
+
+/// The host's wall clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+/// What a super-server, a shell or nobody put on standard input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StandardInput {
+    /// A connected socket: inetd, systemd with `Accept=yes`, tcpserver.
+    Socket,
+    /// A pipe.
+    Pipe,
+    /// A terminal, a file, the null device.
+    Other,
+}
+
+/// Looks at standard input.
+pub fn standard_input() -> StandardInput {
+    match fstat(rustix::stdio::stdin()).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
+        Ok(FileType::Socket) => StandardInput::Socket,
+        Ok(FileType::Fifo) => StandardInput::Pipe,
+        _ => StandardInput::Other,
+    }
+}
+
+/// inetd may give the client's socket as standard error too: what is written there would reach the client as a reply, so
+/// it is then led to the null device. Answers whether it was.
+///
+/// # Errors
+/// When the null device cannot be opened.
+pub fn keep_stderr_from_client() -> io::Result<bool> {
+    let identity = |fd: std::os::fd::BorrowedFd<'_>| fstat(fd).map(|stat| (stat.st_dev, stat.st_ino));
+    let shared = identity(rustix::stdio::stdin()).is_ok_and(|input| identity(rustix::stdio::stderr()) == Ok(input));
+    if shared {
+        let null = open("/dev/null", OFlags::WRONLY, Mode::empty())?;
+        rustix::stdio::dup2_stderr(null.as_fd())?;
+    }
+    Ok(shared)
+}
+
+/// Files are made for their owner only, whatever the caller's mask.
+pub fn set_umask() {
+    rustix::process::umask(Mode::from_bits_truncate(0o077));
+}
