@@ -7,7 +7,6 @@ use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,38 +21,6 @@ use crate::envelope::Peer;
 use crate::event::{Client, Event};
 use crate::smtp::{Enhanced, catalogue};
 use crate::spool::Spool;
-
-/// Where to listen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ListenAddress {
-    /// `127.0.0.1:2525`, `[::1]:2525`.
-    Tcp(SocketAddr),
-    /// `unix:/run/leafmail/smtp.sock`.
-    Unix(PathBuf),
-}
-
-impl FromStr for ListenAddress {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.strip_prefix("unix:") {
-            Some("") => Err("expected a path after unix:, but found nothing".to_owned()),
-            Some(path) => Ok(Self::Unix(path.into())),
-            None => text.parse().map(Self::Tcp).map_err(|_| {
-                format!("expected an address such as 127.0.0.1:2525, [::1]:2525 or unix:PATH, but found \"{text}\"")
-            }),
-        }
-    }
-}
-
-impl fmt::Display for ListenAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => address.fmt(f),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
 
 /// A socket that clients connect to.
 #[derive(Debug)]
@@ -74,35 +41,35 @@ const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 impl Listener {
-    /// Binds an address. Must be called within a runtime.
+    /// Listens on a TCP address; port 0 lets the system choose. Must be called within a runtime.
     ///
     /// # Errors
     /// When it is in use, or not ours to bind.
-    pub fn bind(address: &ListenAddress) -> io::Result<Self> {
-        match address {
-            ListenAddress::Tcp(address) => {
-                let listener = StdTcpListener::from(tcp_socket(*address)?);
-                listener.set_nonblocking(true)?;
-                TcpListener::from_std(listener).map(Self::Tcp)
-            }
-            ListenAddress::Unix(path) => {
-                remove_stale_socket(path)?;
-                let listener = UnixListener::bind(path)?;
-                // Whoever may connect to the loopback address may connect here; a folder's mode can narrow it.
-                std::fs::set_permissions(path, Permissions::from_mode(0o666))?;
-                Ok(Self::Unix(listener, path.clone()))
-            }
-        }
+    pub fn tcp(address: SocketAddr) -> io::Result<Self> {
+        let listener = StdTcpListener::from(tcp_socket(address)?);
+        listener.set_nonblocking(true)?;
+        TcpListener::from_std(listener).map(Self::Tcp)
     }
 
-    /// The address that it is bound to, with the port that the system chose for port 0.
+    /// Listens on a Unix socket. Must be called within a runtime.
     ///
     /// # Errors
-    /// When the system does not know.
-    pub fn address(&self) -> io::Result<ListenAddress> {
+    /// When the path is taken by something else than a dead socket, or not ours to use.
+    pub fn unix(path: &Path) -> io::Result<Self> {
+        remove_stale_socket(path)?;
+        let listener = UnixListener::bind(path)?;
+        // Whoever may connect to the loopback address may connect here; a folder's mode can narrow it.
+        std::fs::set_permissions(path, Permissions::from_mode(0o666))?;
+        Ok(Self::Unix(listener, path.to_owned()))
+    }
+}
+
+/// The address that it is bound to.
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp(listener) => listener.local_addr().map(ListenAddress::Tcp),
-            Self::Unix(_, path) => Ok(ListenAddress::Unix(path.clone())),
+            Self::Tcp(listener) => listener.local_addr().map_err(|_| fmt::Error)?.fmt(f),
+            Self::Unix(_, path) => write!(f, "unix:{}", path.display()),
         }
     }
 }

@@ -13,5 +13,5 @@ mod shutdown;
 pub use connection::Receiver;
 pub use gate::Limits;
 pub use inherited::serve_standard_input;
-pub use listener::{ListenAddress, Listener, listen};
+pub use listener::{Listener, listen};
 pub use shutdown::Shutdown;

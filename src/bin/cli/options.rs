@@ -1,0 +1,67 @@
+//! The options that both binaries have, and what they do to the configuration.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args};
+use leafmail::config::Config;
+use leafmail::transport::NextHop;
+use log::LevelFilter;
+
+use super::{Exit, Logging, OrExit};
+
+/// Options of both binaries.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// The configuration; otherwise $LEAFMAIL_CONFIG, ./leafmail.toml, /etc/leafmail/leafmail.toml or built-in defaults
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) config: Option<PathBuf>,
+    /// The spool directory [default: ./spool]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub(crate) spool: Option<PathBuf>,
+    /// Where mail goes: smtp://[USER@]HOST[:PORT], smtps://… or maildir:PATH [default: maildir:./inbox]
+    #[arg(long, value_name = "URL", global = true)]
+    pub(crate) relay: Option<NextHop>,
+    /// Say more; twice: the dialogue with clients and smarthosts
+    #[arg(short, long, action = ArgAction::Count, global = true)]
+    pub(crate) verbose: u8,
+    /// Append the log to a file instead of writing it to standard error
+    #[arg(short = 'l', long = "log", value_name = "FILE", global = true)]
+    pub(crate) log: Option<PathBuf>,
+    /// Check the configuration, say what is wrong with it, and exit
+    #[arg(long, global = true)]
+    pub(crate) check: bool,
+}
+
+impl Common {
+    /// The configuration with what the command line changes; not checked yet.
+    pub(crate) fn configuration(&self) -> anyhow::Result<Config> {
+        let environment = std::env::var_os("LEAFMAIL_CONFIG");
+        let mut config = Config::find(self.config.as_deref(), environment.as_deref()).or_exit(Exit::Config)?;
+        if let Some(spool) = &self.spool {
+            config.spool.clone_from(spool);
+        }
+        if let Some(next_hop) = &self.relay {
+            config.relay_to(next_hop.clone());
+        }
+        if let Some(file) = &self.log {
+            config.log.file = Some(file.clone());
+        }
+        config.log.level = match self.verbose {
+            0 => config.log.level,
+            1 => config.log.level.max(LevelFilter::Debug),
+            _ => LevelFilter::Trace,
+        };
+        Ok(config)
+    }
+
+    /// Starts the log.
+    pub(crate) fn logging(&self, program: &'static str, config: &Config) -> anyhow::Result<Logging> {
+        Logging::start(program, config.log.level, config.log.file.as_deref()).or_exit(Exit::CannotCreate)
+    }
+}
+
+/// What `--check` says of a configuration that is in order.
+pub(crate) fn report_checked(config: &Config) -> String {
+    let source = config.path().map_or("built-in defaults".to_owned(), |path| path.display().to_string());
+    format!("{source}: in order\n")
+}

@@ -1,0 +1,307 @@
+//! The two binaries as processes, in a folder of their own, and a client that speaks to them octet by octet.
+//!
+//! Every process is ended when its value is dropped, by its id.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// Longer than anything here takes, also on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A folder with a configuration, a spool and an inbox.
+pub(crate) struct Site {
+    folder: TempDir,
+}
+
+impl Site {
+    /// A site that takes messages without required header fields; `more` is added to its configuration.
+    pub(crate) fn new(more: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let site = Self { folder };
+        let text = format!(
+            "hostname = \"relay.example\"\nspool = \"{}\"\n[message]\nrequired_headers = []\n[relay]\nurl = \"maildir:{}\"\n\
+             [reserve]\nspace = \"1MB\"\ninodes = 1\n{more}\n",
+            site.spool().display(),
+            site.inbox().display()
+        );
+        fs::write(site.config(), text).unwrap();
+        site
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn config(&self) -> PathBuf {
+        self.path("leafmail.toml")
+    }
+
+    pub(crate) fn spool(&self) -> PathBuf {
+        self.path("spool")
+    }
+
+    pub(crate) fn inbox(&self) -> PathBuf {
+        self.path("inbox")
+    }
+
+    /// `smtpd` with this configuration.
+    pub(crate) fn smtpd(&self) -> Command {
+        self.command(env!("CARGO_BIN_EXE_smtpd"))
+    }
+
+    /// `spoolrun` with this configuration.
+    pub(crate) fn spoolrun(&self) -> Command {
+        self.command(env!("CARGO_BIN_EXE_spoolrun"))
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.arg("--config").arg(self.config()).current_dir(self.folder.path()).env_remove("LEAFMAIL_CONFIG");
+        command
+    }
+
+    /// Starts `smtpd` on a port that the system chooses.
+    pub(crate) fn listen(&self, arguments: &[&str]) -> Running {
+        let mut command = self.smtpd();
+        command.args(["--listen", "127.0.0.1:0"]).args(arguments);
+        let running = Running::start(command);
+        running.wait_for_log("listening on");
+        running
+    }
+
+    /// Starts `spoolrun watch`.
+    pub(crate) fn watch(&self, arguments: &[&str]) -> Running {
+        let mut command = self.spoolrun();
+        command.args(arguments).arg("watch");
+        Running::start(command)
+    }
+
+    /// The names of the files in a folder of the spool.
+    pub(crate) fn shelf(&self, folder: &str) -> Vec<String> {
+        names(&self.spool().join(folder))
+    }
+
+    /// The messages in the inbox, in order of their names.
+    pub(crate) fn delivered(&self) -> Vec<Vec<u8>> {
+        let folder = self.inbox().join("new");
+        names(&folder).iter().map(|name| fs::read(folder.join(name)).unwrap()).collect()
+    }
+
+    /// Runs `spoolrun` to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.spoolrun().args(arguments).output().unwrap()
+    }
+}
+
+/// The files of a folder, sorted; none where there is no folder.
+pub(crate) fn names(folder: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// Waits until something holds.
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A process with its log.
+pub(crate) struct Running {
+    child: Child,
+    log: Arc<Mutex<String>>,
+}
+
+impl Running {
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let (sink, stderr) = (Arc::clone(&log), child.stderr.take().unwrap());
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let mut log = sink.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        Self { child, log }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub(crate) fn wait_for_log(&self, text: &str) {
+        wait_until(&format!("{text} in the log"), || self.log().contains(text));
+    }
+
+    /// The TCP address that it listens on.
+    pub(crate) fn address(&self) -> SocketAddr {
+        let log = self.log();
+        let line = log.lines().find_map(|line| line.split("listening on ").nth(1)).unwrap();
+        line.trim().parse().unwrap()
+    }
+
+    /// A client that has read the greeting.
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(self.address())
+    }
+
+    /// The most memory that it ever had resident, in KiB.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// Ends it at once, as a crash would.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to leave.
+    pub(crate) fn terminate(&self) {
+        let killed = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().unwrap();
+        assert!(killed.success());
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(start.elapsed() < PATIENCE, "it does not end; its log:\n{}", self.log());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Already ended is fine.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A client of ours.
+pub(crate) struct Client {
+    stream: BufReader<TcpStream>,
+}
+
+impl Client {
+    /// Connects and reads the greeting.
+    pub(crate) fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let mut client = Self { stream: BufReader::new(stream) };
+        let greeting = client.reply();
+        assert!(greeting.starts_with("220 "), "{greeting}");
+        client
+    }
+
+    /// Sends octets as they are.
+    pub(crate) fn send(&mut self, octets: &[u8]) {
+        self.stream.get_mut().write_all(octets).unwrap();
+    }
+
+    /// One reply, all its lines.
+    pub(crate) fn reply(&mut self) -> String {
+        let mut reply = String::new();
+        loop {
+            let mut line = String::new();
+            self.stream.read_line(&mut line).unwrap();
+            reply.push_str(&line);
+            if line.as_bytes().get(3) != Some(&b'-') {
+                return reply;
+            }
+        }
+    }
+
+    /// Sends a command and checks the code of its reply.
+    pub(crate) fn expect(&mut self, command: &str, code: &str) -> String {
+        self.send(format!("{command}\r\n").as_bytes());
+        let reply = self.reply();
+        assert!(reply.starts_with(code), "{command}: {reply}");
+        reply
+    }
+
+    /// From HELO to the 354.
+    pub(crate) fn begin(&mut self, sender: &str, recipients: &[&str]) {
+        self.expect("EHLO client.example", "250");
+        self.expect(&format!("MAIL FROM:<{sender}>"), "250");
+        for recipient in recipients {
+            self.expect(&format!("RCPT TO:<{recipient}>"), "250");
+        }
+        self.expect("DATA", "354");
+    }
+
+    /// Sends message octets, dot-stuffed, and the final dot; answers the id of the 250.
+    pub(crate) fn finish(&mut self, message: &[u8]) -> String {
+        self.send(&stuffed(message));
+        self.send(b".\r\n");
+        let reply = self.reply();
+        assert!(reply.starts_with("250 "), "{reply}");
+        reply.trim().rsplit(' ').next().unwrap().to_owned()
+    }
+
+    /// A whole transaction.
+    pub(crate) fn submit(&mut self, sender: &str, recipients: &[&str], message: &[u8]) -> String {
+        self.begin(sender, recipients);
+        self.finish(message)
+    }
+
+    /// Whatever comes until the other side closes.
+    pub(crate) fn rest(mut self) -> String {
+        let mut rest = Vec::new();
+        // A reset is an end too.
+        let _ = self.stream.read_to_end(&mut rest);
+        String::from_utf8_lossy(&rest).into_owned()
+    }
+}
+
+/// RFC 5321 4.5.2; the message ends in CRLF or is empty.
+fn stuffed(message: &[u8]) -> Vec<u8> {
+    let mut octets = Vec::with_capacity(message.len() + 16);
+    for line in message.split_inclusive(|octet| *octet == b'\n') {
+        if line.starts_with(b".") {
+            octets.push(b'.');
+        }
+        octets.extend_from_slice(line);
+    }
+    octets
+}
+
+/// The message without the lines that were put before it: those of the Maildir, and our `Received:`.
+pub(crate) fn original(delivered: &[u8]) -> &[u8] {
+    let mut rest = delivered;
+    loop {
+        let end = rest.windows(2).position(|pair| pair == b"\r\n").map_or(rest.len(), |at| at + 2);
+        let line = &rest[..end];
+        let ours = [&b"Return-Path:"[..], b"X-Original-To:", b"Delivered-To:", b"Received:", b"\t", b"Date:", b"Message-ID:"];
+        if end == 0 || !ours.iter().any(|start| line.starts_with(start)) {
+            return rest;
+        }
+        rest = &rest[end..];
+    }
+}
