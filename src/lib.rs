@@ -2,6 +2,7 @@
 #![allow(missing_docs)]
 pub mod address;
 pub mod clock;
+pub mod config;
 pub mod dns;
 pub mod envelope;
 pub mod event;
