@@ -8,7 +8,8 @@ use std::iter;
 use std::path::{Path, PathBuf};
 
 use memchr::memchr_iter;
-use toml::de::{DeTable, DeValue};
+use serde::Deserialize;
+use toml::de::{DeTable, DeValue, Deserializer};
 
 use super::{Config, ConfigError};
 
@@ -67,10 +68,10 @@ impl Config {
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
         let fault = |error: &toml::de::Error| ConfigError::of_toml(Some(path), text, error);
         let table = DeTable::parse(text).map_err(|error| fault(&error))?;
-        let mut config: Self = toml::from_str(text).map_err(|error| fault(&error))?;
         let starts: Vec<usize> = iter::once(0).chain(memchr_iter(b'\n', text.as_bytes()).map(|end| end + 1)).collect();
         let mut lines = HashMap::new();
         note_lines(&starts, "", table.get_ref(), &mut lines);
+        let mut config = Self::deserialize(Deserializer::from(table)).map_err(|error| fault(&error))?;
         config.origin = Origin { path: Some(path.to_owned()), lines };
         Ok(config)
     }

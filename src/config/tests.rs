@@ -124,6 +124,13 @@ fn what_is_not_toml_names_its_line_on_one_line() {
 }
 
 #[test]
+fn files_of_other_editors_are_read_with_the_same_lines() {
+    assert_eq!(values_of("\u{feff}spool = \"a\"\r\n").spool.to_str(), Some("a"));
+    let error = parsed("\u{feff}# x\r\n\r\nspool = 1\r\n").unwrap_err();
+    assert_eq!(error, "leafmail.toml:3: expected a path, but found integer 1");
+}
+
+#[test]
 fn values_reach_the_stages() {
     let config = values_of(
         "hostname = \"relay.lan\"\n[clients]\nown_public_networks = [\"2001:db8:1::/48\"]\nverify = \"rdns\"\n\
