@@ -1,0 +1,265 @@
+//! The sections of the file, with their defaults and bounds. Each key is a public field of the same name.
+//!
+//! `docs/leafmail.toml` explains every key to those who set it; a test holds it to these structs.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use log::LevelFilter;
+use serde::Deserialize;
+
+use super::error::unexpected;
+use super::listen::ListenAddress;
+use super::network::parse_network;
+use super::values::{self, FromText};
+use crate::policy::{AddressPattern, FieldName, HeloPattern, Verify};
+
+/// `[listen]`: where `smtpd` listens.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Listen {
+    /// Where; if empty, `smtpd` does not listen by itself but serves the connection on its standard input.
+    #[serde(deserialize_with = "values::list")]
+    pub addresses: Vec<ListenAddress>,
+}
+
+/// `[clients]`: who may connect.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Clients {
+    /// Private networks whose hosts may connect.
+    #[serde(deserialize_with = "values::list")]
+    pub networks: Vec<IpNet>,
+    /// Public networks of the site itself, whose hosts may connect too.
+    #[serde(deserialize_with = "values::list")]
+    pub own_public_networks: Vec<IpNet>,
+    /// What clients may call themselves; never empty.
+    #[serde(deserialize_with = "values::non_empty_list")]
+    pub helo: Vec<HeloPattern>,
+    /// Whether that name must be the client's own.
+    #[serde(deserialize_with = "values::text")]
+    pub verify: Verify,
+    /// Whether the names of clients are looked up for logs and `Received:`.
+    pub reverse_names: bool,
+}
+
+impl Default for Clients {
+    fn default() -> Self {
+        Self {
+            networks: loopback(),
+            own_public_networks: Vec::new(),
+            helo: vec![HeloPattern::Any],
+            verify: Verify::None,
+            reverse_names: false,
+        }
+    }
+}
+
+fn loopback() -> Vec<IpNet> {
+    ["127.0.0.0/8", "::1/128"].into_iter().filter_map(|text| parse_network(text).ok()).collect()
+}
+
+/// `[senders]`: who may be named in MAIL.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Senders {
+    /// If not empty, only these.
+    #[serde(deserialize_with = "values::list")]
+    pub allow: Vec<AddressPattern>,
+    /// Never these.
+    #[serde(deserialize_with = "values::list")]
+    pub deny: Vec<AddressPattern>,
+}
+
+/// `[recipients]`: who may be named in RCPT.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Recipients {
+    /// If not empty, only these.
+    #[serde(deserialize_with = "values::list")]
+    pub allow: Vec<AddressPattern>,
+    /// Never these.
+    #[serde(deserialize_with = "values::list")]
+    pub deny: Vec<AddressPattern>,
+    /// How many a message may have: 100 (RFC 5321 4.5.3.1.8) to 10,000.
+    #[serde(deserialize_with = "values::whole::<100, 10_000, _, _>")]
+    pub max: usize,
+}
+
+impl Default for Recipients {
+    fn default() -> Self {
+        Self { allow: Vec::new(), deny: Vec::new(), max: 1_000 }
+    }
+}
+
+/// `[message]`: what a message may be, and what is done to it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Message {
+    /// Octets of the largest message: 64 KiB (RFC 5321 4.5.3.1.7) to 2 GB.
+    #[serde(deserialize_with = "values::size::<65_536, 2_000_000_000, _>")]
+    pub max_size: u64,
+    /// Header fields that must be there, with something in them.
+    #[serde(deserialize_with = "values::list")]
+    pub required_headers: Vec<FieldName>,
+    /// Whether a missing `Date:` or `Message-ID:` is added (RFC 6409 8).
+    pub add_missing: bool,
+    /// What becomes of a line feed without its carriage return.
+    #[serde(deserialize_with = "values::text")]
+    pub bare_newline: BareNewline,
+    /// Whether `Received:` leaves out the client's address.
+    pub hide_client: bool,
+    /// After how many `Received:` fields a message is taken for looping: 10 to 1,000.
+    #[serde(deserialize_with = "values::whole::<10, 1_000, _, _>")]
+    pub max_hops: u16,
+}
+
+impl Default for Message {
+    fn default() -> Self {
+        let required_headers = ["From", "To", "Subject"].into_iter().filter_map(|name| name.parse().ok()).collect();
+        Self {
+            max_size: 35_000_000,
+            required_headers,
+            add_missing: true,
+            bare_newline: BareNewline::Refuse,
+            hide_client: false,
+            max_hops: 100,
+        }
+    }
+}
+
+/// What becomes of a line feed without its carriage return. Never does it end a message.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum BareNewline {
+    /// The message is refused.
+    #[default]
+    Refuse,
+    /// The line feed becomes CRLF.
+    Normalize,
+}
+
+impl FromText for BareNewline {
+    const EXPECTED: &'static str = "refuse or normalize";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        match text {
+            "refuse" => Ok(Self::Refuse),
+            "normalize" => Ok(Self::Normalize),
+            _ => Err(unexpected(Self::EXPECTED, text)),
+        }
+    }
+}
+
+/// `[protocol]`: the dialect.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Protocol {
+    /// Whether only RFC 821 is spoken: EHLO is unknown, and replies carry no enhanced codes.
+    pub strict_821: bool,
+}
+
+/// `[limits]`: what one client, and all of them together, may take.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Sessions at the same time: 1 to 100,000.
+    #[serde(deserialize_with = "values::whole::<1, 100_000, _, _>")]
+    pub sessions: usize,
+    /// Sessions at the same time from one address: 1 to 100,000.
+    #[serde(deserialize_with = "values::whole::<1, 100_000, _, _>")]
+    pub sessions_per_address: usize,
+    /// New connections per second from one address: 1 to 100,000.
+    #[serde(deserialize_with = "values::whole::<1, 100_000, _, _>")]
+    pub connections_per_second: usize,
+    /// Networks free of the two limits for one address.
+    #[serde(deserialize_with = "values::list")]
+    pub exempt: Vec<IpNet>,
+    /// How long a client may be silent: 1 s to 1 h; RFC 5321 4.5.3.2.7 wants 5 min at least.
+    #[serde(deserialize_with = "values::duration::<1, 3_600, _>")]
+    pub idle: Duration,
+    /// How long a session may last: 10 s to 7 d.
+    #[serde(deserialize_with = "values::duration::<10, 604_800, _>")]
+    pub session: Duration,
+    /// After how many errors replies are delayed: 1 to 1,000.
+    #[serde(deserialize_with = "values::whole::<1, 1_000, _, _>")]
+    pub slow_after_errors: u32,
+    /// After how many errors the session is closed: 1 to 1,000.
+    #[serde(deserialize_with = "values::whole::<1, 1_000, _, _>")]
+    pub close_after_errors: u32,
+    /// The slowest that a message may come, in octets per second, once 60 s have passed: 0, which is no limit, to 1 GB.
+    #[serde(deserialize_with = "values::whole::<0, 1_000_000_000, _, _>")]
+    pub slowest_body: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            sessions: 500,
+            sessions_per_address: 50,
+            connections_per_second: 50,
+            exempt: loopback(),
+            idle: Duration::from_secs(5 * 60),
+            session: Duration::from_secs(60 * 60),
+            slow_after_errors: 10,
+            close_after_errors: 20,
+            slowest_body: 500,
+        }
+    }
+}
+
+/// `[reserve]`: what the spool leaves free on its file system.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Reserve {
+    /// Octets: 1 MB to 1,000 GB. `None`: max(64 MB, 2 x largest message, 5 % but at most 1 GB).
+    #[serde(deserialize_with = "values::optional_size::<1_000_000, 1_000_000_000_000, _>")]
+    pub space: Option<u64>,
+    /// Inodes: 0 to 10^12. `None`: 5 % where the file system counts them.
+    #[serde(deserialize_with = "values::optional_whole::<0, 1_000_000_000_000, _>")]
+    pub inodes: Option<u64>,
+}
+
+/// `[queue]`: when to try again, and when to give up.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Queue {
+    /// The pauses after the first, second, ... failed attempt: 1 s to 1 d each; the last is repeated. Never empty.
+    #[serde(deserialize_with = "values::durations::<1, 86_400, _>")]
+    pub retry: Vec<Duration>,
+    /// The age at which a message is given up: 1 m to 60 d.
+    #[serde(deserialize_with = "values::duration::<60, 5_184_000, _>")]
+    pub give_up: Duration,
+    /// The age at which the sender is told of the delay: 1 m to 60 d; never if not before `give_up`.
+    #[serde(deserialize_with = "values::duration::<60, 5_184_000, _>")]
+    pub delay_notice: Duration,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+        Self {
+            retry: [1, 5, 15, 30, 60, 120].map(minutes).to_vec(),
+            give_up: minutes(4 * 24 * 60),
+            delay_notice: minutes(4 * 60),
+        }
+    }
+}
+
+/// `[log]`: what is told to whom.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// How much.
+    #[serde(deserialize_with = "values::text")]
+    pub level: LevelFilter,
+    /// Where to; `None` is standard error.
+    #[serde(deserialize_with = "values::optional")]
+    pub file: Option<PathBuf>,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: LevelFilter::Info, file: None }
+    }
+}
