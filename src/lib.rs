@@ -5,6 +5,7 @@ pub mod clock;
 pub mod envelope;
 pub mod event;
 pub mod id;
+pub mod queue;
 pub mod receipt;
 pub mod session;
 pub mod smtp;
