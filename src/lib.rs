@@ -10,6 +10,7 @@ pub mod envelope;
 pub mod event;
 pub mod id;
 pub mod policy;
+pub mod queue;
 pub mod receipt;
 pub mod session;
 pub mod smtp;

@@ -162,11 +162,12 @@ pub trait Claim: Send {
     /// Notes in the folder when the message is next due, so that a scan need not open it before.
     fn note_due(&self, due: Timestamp);
 
-    /// Removes the message: everybody is settled. The first thing it does is the unlink.
+    /// Removes the message: everybody is settled. The first thing it does is the unlink. Afterwards the claim is good for
+    /// nothing but dropping.
     ///
     /// # Errors
-    /// When the name cannot be removed.
-    fn remove(self) -> Result<(), SpoolError>;
+    /// When the name cannot be removed; the claim stays, so that what was delivered can still be recorded.
+    fn remove(&mut self) -> Result<(), SpoolError>;
 
     /// Moves the message to another shelf.
     ///

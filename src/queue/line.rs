@@ -1,0 +1,44 @@
+//! A worker's line to the next hop: its transport, kept for many messages and hung up after it was idle for long enough.
+
+use std::time::{Duration, Instant};
+
+use crate::transport::{Dispatch, Transport};
+
+/// A transport that is made when it is first needed.
+#[derive(Default)]
+pub(super) struct Line {
+    transport: Option<Box<dyn Transport>>,
+    /// When it was last used; `None` while there is no connection to end.
+    used: Option<Instant>,
+}
+
+impl Line {
+    /// The transport, for use.
+    pub(super) fn transport(&mut self, dispatch: &dyn Dispatch) -> &mut dyn Transport {
+        self.used = Some(Instant::now());
+        self.transport.get_or_insert_with(|| dispatch.transport()).as_mut()
+    }
+
+    /// Notes that the use is over.
+    pub(super) fn release(&mut self) {
+        self.used = self.used.map(|_| Instant::now());
+    }
+
+    /// How long the connection may stay unused from now on; `None` where there is none.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        let limit = self.transport.as_ref()?.idle_limit();
+        Some(limit.saturating_sub(self.used?.elapsed()))
+    }
+
+    /// Ends the connection, if there is one.
+    pub(super) fn hang_up(&mut self) {
+        if let (Some(transport), Some(_)) = (&mut self.transport, self.used.take()) {
+            transport.disconnect();
+        }
+    }
+
+    /// Gives the transport up without a word: it failed in the middle of something.
+    pub(super) fn abandon(&mut self) {
+        *self = Self::default();
+    }
+}

@@ -1,0 +1,32 @@
+//! The queue: what becomes of accepted messages.
+//!
+//! *Scan, claim, plan, deliver, record.* [`ledger`] says where each recipient stands, [`schedule`] what is due, [`route`]
+//! whether the next hop can be used and [`bounce`] what the sender is told; those four are pure. [`Runner`] does what they
+//! decide, through the traits of the spool and the transport: it knows neither where messages lie nor who takes them.
+
+mod agenda;
+mod body;
+pub mod bounce;
+mod delivery;
+pub mod ledger;
+mod line;
+mod mime;
+mod record;
+pub mod route;
+pub mod route_file;
+mod runner;
+pub mod schedule;
+mod shift;
+mod stop;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod wakeup;
+
+pub use route::{RouteState, RouteStore};
+pub use route_file::RouteFolder;
+pub use runner::{Runner, Selection, Summary};
+pub use schedule::{Plan, Schedule, Situation, Urgency};
+pub use stop::StopFlag;
+pub use wakeup::{FolderWatch, Polling, Wakeup, Wakeups, watch_folder};

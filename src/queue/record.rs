@@ -1,0 +1,93 @@
+//! What one exchange with the next hop becomes: receipts for the spool, events for the observers.
+//!
+//! The receipts are ordered by what must not get lost: all who were delivered in one receipt first.
+
+use super::runner::Runner;
+use crate::clock::Timestamp;
+use crate::envelope::{Envelope, Seal};
+use crate::event::{Delays, Event};
+use crate::id::SpoolId;
+use crate::receipt::{Happening, Outcome, Reason, Receipt};
+use crate::smtp::EnhancedCode;
+use crate::spool::Spool;
+use crate::transport::Delivery;
+
+/// The receipts of an exchange: one for the delivered, then one for each reason of the deferred and of the failed.
+pub(super) fn receipts(delivery: &Delivery, recipients: &[u16], route: &str, at: Timestamp) -> Vec<Receipt> {
+    let mut receipts = Vec::new();
+    for (index, outcome) in outcomes(delivery, recipients) {
+        let what = match outcome {
+            Outcome::Delivered(_) => Happening::Delivered,
+            Outcome::Deferred(_) => Happening::Deferred,
+            Outcome::InDoubt(_) => Happening::InDoubt,
+            Outcome::Failed(_) => Happening::Failed,
+        };
+        let mut receipt = Receipt::new(at, what, vec![index], outcome.reason().clone());
+        receipt.route = route.to_owned();
+        receipt.relay = delivery.relay.clone();
+        join(&mut receipts, receipt);
+    }
+    receipts.sort_by_key(|receipt| match receipt.what {
+        Happening::Delivered => 0,
+        Happening::Failed => 2,
+        _ => 1,
+    });
+    receipts
+}
+
+/// Adds a receipt, to an equal one where there is one. Who was delivered is in one receipt, whatever the replies said.
+pub(super) fn join(receipts: &mut Vec<Receipt>, fresh: Receipt) {
+    let alike = |receipt: &&mut Receipt| {
+        let told_alike = receipt.reason == fresh.reason && receipt.relay == fresh.relay && receipt.route == fresh.route;
+        receipt.what == fresh.what && (told_alike || fresh.what == Happening::Delivered)
+    };
+    match receipts.iter_mut().find(alike) {
+        Some(receipt) => receipt.recipients.extend(fresh.recipients),
+        None => receipts.push(fresh),
+    }
+}
+
+/// The outcome of each recipient. A transport owes one for each; where it stays silent, nobody knows what happened.
+fn outcomes(delivery: &Delivery, recipients: &[u16]) -> Vec<(u16, Outcome)> {
+    let silent = || Outcome::InDoubt(Reason::new(EnhancedCode(4, 3, 0), "the transport told no outcome"));
+    let outcome = |place: usize| delivery.outcomes.get(place).cloned().unwrap_or_else(silent);
+    recipients.iter().enumerate().map(|(place, index)| (*index, outcome(place))).collect()
+}
+
+/// One exchange about one message.
+pub(super) struct Exchange<'a> {
+    pub(super) id: SpoolId,
+    pub(super) envelope: &'a Envelope,
+    pub(super) seal: &'a Seal,
+    pub(super) recipients: &'a [u16],
+    pub(super) delivery: &'a Delivery,
+    pub(super) started: Timestamp,
+    pub(super) finished: Timestamp,
+}
+
+impl Exchange<'_> {
+    /// Tells what became of each recipient.
+    pub(super) fn tell<S: Spool>(&self, runner: &Runner<S>) {
+        for (index, outcome) in outcomes(self.delivery, self.recipients) {
+            let Some(recipient) = self.envelope.recipients.get(usize::from(index)) else { continue };
+            let relay = if self.delivery.relay.is_empty() { "none" } else { &self.delivery.relay };
+            runner.tell(&Event::Attempted {
+                id: self.id,
+                recipient: recipient.mailbox.clone(),
+                relay: relay.to_owned(),
+                delays: self.delays(),
+                outcome,
+            });
+        }
+    }
+
+    fn delays(&self) -> Delays {
+        let connecting = self.delivery.connecting;
+        Delays {
+            receiving: self.seal.completed_at.since(self.envelope.received_at),
+            queued: self.started.since(self.seal.completed_at),
+            connecting,
+            transmitting: self.finished.since(self.started).saturating_sub(connecting),
+        }
+    }
+}

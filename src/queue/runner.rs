@@ -1,0 +1,134 @@
+//! The runner: works on a spool's messages over one route, either in one pass or for good.
+//!
+//! Any number of runners, in any number of processes, may work on one spool: what keeps them apart is the claim, never what a
+//! runner remembers.
+
+use std::sync::Arc;
+use std::thread;
+
+use super::route::RouteStore;
+use super::schedule::{Schedule, Urgency};
+use super::shift::{Mode, Shift};
+use super::stop::StopFlag;
+use super::wakeup::Wakeups;
+use crate::address::Domain;
+use crate::clock::{Clock, Timestamp};
+use crate::event::{Event, Observer};
+use crate::id::SpoolId;
+use crate::spool::{Entry, Shelf, Spool, SpoolError};
+use crate::transport::Dispatch;
+
+/// All that forwarding needs.
+pub struct Runner<S: Spool> {
+    /// Where the messages are.
+    pub spool: Arc<S>,
+    /// What makes the transports of the route.
+    pub dispatch: Arc<dyn Dispatch>,
+    /// When to try again.
+    pub schedule: Schedule,
+    /// The route's name, in receipts and events.
+    pub route: String,
+    /// Where the route's state is shared with other processes.
+    pub routes: Arc<dyn RouteStore>,
+    /// Who is told what happens.
+    pub observer: Arc<dyn Observer>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// This host, as bounces name it.
+    pub hostname: Domain,
+    /// Raised to finish the deliveries under way and return.
+    pub stop: Arc<StopFlag>,
+}
+
+/// Which messages a pass works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selection {
+    /// The whole queue.
+    All,
+    /// One message.
+    One(SpoolId),
+}
+
+/// What a pass did, in messages.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Removed, everybody being settled.
+    pub sent: usize,
+    /// Looked at, and due again later.
+    pub deferred: usize,
+    /// Notices written to senders.
+    pub bounced: usize,
+    /// Set aside for a person to decide.
+    pub set_aside: usize,
+    /// In the hands of another process.
+    pub busy: usize,
+    /// Not in the queue any more, though asked for or listed.
+    pub gone: usize,
+    /// Not delivered since the route failed.
+    pub faults: usize,
+    /// Not worked on because of trouble of our own.
+    pub troubles: usize,
+    /// Still in the queue, as far as this pass knows.
+    pub remaining: usize,
+}
+
+impl<S: Spool> Runner<S> {
+    /// Works once on what is due, or with [`Urgency::Now`] on all that is pending, and returns. A fault of the route ends the
+    /// pass: what was not tried keeps its place, and nothing is recorded of it.
+    ///
+    /// # Errors
+    /// When the queue cannot be listed.
+    pub fn flush(&self, which: Selection, urgency: Urgency) -> Result<Summary, SpoolError> {
+        let now = self.clock.now();
+        let entries = match which {
+            Selection::All => self.entries(now)?,
+            Selection::One(id) => vec![Entry { id, due: now }],
+        };
+        let shift = Shift::new(self, Mode::Pass, urgency);
+        let later = shift.enlist(entries, now);
+        thread::scope(|scope| {
+            for _ in 1..self.dispatch.connections().min(shift.waiting()) {
+                // Where the system gives no more threads, those that there are do the work.
+                let _fewer = thread::Builder::new().name("delivery".into()).spawn_scoped(scope, || shift.labour());
+            }
+            shift.labour();
+        });
+        let mut summary = shift.close();
+        summary.remaining += later;
+        Ok(summary)
+    }
+
+    /// Works until it is told to stop. The deliveries under way are finished, recorded and their connections ended before it
+    /// returns.
+    pub fn watch(&self, mut wakeups: impl Wakeups) {
+        let shift = Shift::new(self, Mode::Watch, Urgency::Due);
+        thread::scope(|scope| {
+            let mut workers = 0;
+            for _ in 0..self.dispatch.connections().max(1) {
+                let worker = thread::Builder::new().name("delivery".into()).spawn_scoped(scope, || shift.labour());
+                workers += usize::from(worker.is_ok());
+            }
+            if workers == 0 {
+                self.tell(&Event::Trouble { text: "starting to deliver: the system gives no thread".into() });
+                return;
+            }
+            shift.attend(&mut wakeups);
+        });
+        shift.close();
+    }
+
+    /// The queue, with hints that can be relied on.
+    pub(super) fn entries(&self, now: Timestamp) -> Result<Vec<Entry>, SpoolError> {
+        // A hint that lies further off than any interval is from another clock, or from another schedule.
+        let furthest = now + self.schedule.longest().mul_f64(1.25);
+        let mut entries = self.spool.entries(Shelf::Queue)?;
+        for entry in entries.iter_mut().filter(|entry| entry.due > furthest) {
+            entry.due = now;
+        }
+        Ok(entries)
+    }
+
+    pub(super) fn tell(&self, event: &Event) {
+        self.observer.observe(event);
+    }
+}

@@ -1,0 +1,46 @@
+//! The stop flag: asks everything that waits to finish what is under way and return.
+//!
+//! Raised once and never lowered. It has a descriptor that becomes readable, so that a wait for files ends at once.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::event::{EventfdFlags, eventfd};
+
+/// Says that it is time to leave.
+#[derive(Debug)]
+pub struct StopFlag {
+    raised: AtomicBool,
+    signal: OwnedFd,
+}
+
+impl StopFlag {
+    /// A flag that is not raised.
+    ///
+    /// # Errors
+    /// When the system has no descriptor left.
+    pub fn new() -> io::Result<Self> {
+        let signal = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Self { raised: AtomicBool::new(false), signal })
+    }
+
+    /// Raises it; nothing but an atomic store and one write, so that it may be done anywhere.
+    pub fn raise(&self) {
+        self.raised.store(true, Ordering::SeqCst);
+        // It fails only when the counter is full, and then the descriptor is readable already.
+        let _readable_anyway = rustix::io::write(&self.signal, &1_u64.to_ne_bytes());
+    }
+
+    /// Whether it was raised.
+    pub fn is_raised(&self) -> bool {
+        self.raised.load(Ordering::SeqCst)
+    }
+}
+
+/// Readable once the flag was raised.
+impl AsFd for StopFlag {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.signal.as_fd()
+    }
+}

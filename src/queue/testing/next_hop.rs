@@ -1,0 +1,126 @@
+//! A next hop that follows a script, and writes down what it took.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::spool::MemorySpool;
+use super::{SimulatedClock, reason};
+use crate::clock::{Clock, Timestamp};
+use crate::envelope::{Envelope, Recipient};
+use crate::id::SpoolId;
+use crate::receipt::{Happening, Outcome, Reason};
+use crate::smtp::EnhancedCode;
+use crate::transport::{Body, Consignment, Delivery, Dispatch, Fault, Transport};
+
+/// What the next hop does with a recipient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Take,
+    Later,
+    Never,
+    /// Takes the message, but its answer gets lost.
+    Vanish,
+    /// Refuses us rather than the mail.
+    Fault,
+    /// Refuses us after the message was handed over.
+    LateFault,
+    Panic,
+}
+
+type Script = Box<dyn Fn(&Envelope, &Recipient) -> Answer + Send + Sync>;
+
+/// What was taken.
+#[derive(Debug, Clone)]
+pub(crate) struct Taken {
+    pub(crate) id: SpoolId,
+    pub(crate) to: String,
+    pub(crate) octets: Arc<Vec<u8>>,
+}
+
+pub(crate) struct NextHop {
+    pub(crate) script: Mutex<Script>,
+    pub(crate) taken: Mutex<Vec<Taken>>,
+    pub(crate) attempts: Mutex<Vec<(SpoolId, String, Timestamp)>>,
+    /// How often a connection was ended.
+    pub(crate) partings: Mutex<u32>,
+    pub(crate) clock: Arc<SimulatedClock>,
+    /// A process that has stopped hands nothing over.
+    pub(crate) spool: MemorySpool,
+}
+
+impl NextHop {
+    pub(crate) fn answers(&self, script: impl Fn(&Envelope, &Recipient) -> Answer + Send + Sync + 'static) {
+        *self.script.lock().unwrap() = Box::new(script);
+    }
+
+    pub(crate) fn taken_by(&self, to: &str) -> usize {
+        self.taken.lock().unwrap().iter().filter(|taken| taken.to == to).count()
+    }
+}
+
+pub(crate) struct Door(pub(crate) Arc<NextHop>);
+
+impl Dispatch for Door {
+    fn transport(&self) -> Box<dyn Transport> {
+        Box::new(Line(Arc::clone(&self.0)))
+    }
+
+    fn connections(&self) -> usize {
+        4
+    }
+}
+
+struct Line(Arc<NextHop>);
+
+const RELAY: &str = "mx.example[192.0.2.1]:25";
+
+impl Line {
+    fn fault() -> Fault {
+        Fault { reason: Reason::new(EnhancedCode(4, 4, 1), "connection refused"), relay: RELAY.into() }
+    }
+}
+
+impl Transport for Line {
+    fn deliver(&mut self, consignment: &Consignment<'_>, body: &mut dyn Body) -> Result<Delivery, Fault> {
+        let answer = |recipient| {
+            (self.0.script.lock().unwrap_or_else(|lock| lock.into_inner()))(consignment.envelope, recipient)
+        };
+        let answers: Vec<_> = consignment.recipients().map(answer).collect();
+        for recipient in consignment.recipients() {
+            let attempt = (consignment.id, recipient.mailbox.to_string(), self.0.clock.now());
+            self.0.attempts.lock().unwrap().push(attempt);
+        }
+        assert!(!answers.contains(&Answer::Panic), "the script says so");
+        if answers.contains(&Answer::Fault) {
+            return Err(Self::fault());
+        }
+        if answers.iter().any(|answer| !matches!(answer, Answer::Never)) {
+            let (mut octets, mut piece) = (Vec::new(), Vec::new());
+            while body.next_piece(&mut piece).unwrap() {
+                octets.extend_from_slice(&piece);
+            }
+            assert_eq!(octets.len() as u64, consignment.size);
+            body.hand_over();
+            if self.0.spool.has_stopped() || answers.contains(&Answer::LateFault) {
+                return Err(Self::fault());
+            }
+            let octets = Arc::new(octets);
+            for (recipient, _) in consignment.recipients().zip(&answers).filter(|(_, answer)| **answer == Answer::Take)
+            {
+                let (to, octets) = (recipient.mailbox.to_string(), Arc::clone(&octets));
+                self.0.taken.lock().unwrap().push(Taken { id: consignment.id, to, octets });
+            }
+        }
+        let outcomes = answers.iter().map(|answer| match answer {
+            Answer::Take => Outcome::Delivered(reason(Happening::Delivered)),
+            Answer::Never => Outcome::Failed(reason(Happening::Failed)),
+            Answer::Vanish => Outcome::InDoubt(reason(Happening::InDoubt)),
+            _ => Outcome::Deferred(reason(Happening::Deferred)),
+        });
+        Ok(Delivery { outcomes: outcomes.collect(), relay: RELAY.into(), connecting: Duration::ZERO })
+    }
+
+    fn disconnect(&mut self) {
+        *self.0.partings.lock().unwrap() += 1;
+    }
+}

@@ -1,0 +1,167 @@
+//! Wake-ups: what tells a waiting runner that the queue has changed.
+//!
+//! They are hints. A wake-up that is missed costs time, never mail, as the whole queue is scanned every minute; one that
+//! comes for nothing costs one look.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
+
+use super::stop::StopFlag;
+use crate::id::SpoolId;
+
+/// What may have changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wakeup {
+    /// This message is new, or was let go.
+    Id(SpoolId),
+    /// A message was let go, but which is not known.
+    Something,
+    /// Anything may have changed: the queue is to be scanned.
+    Overflow,
+}
+
+/// Waits for changes of the queue.
+pub trait Wakeups {
+    /// What changed, as soon as something does; nothing after `at_most`, or when it is time to stop.
+    fn wait(&mut self, at_most: Duration) -> Vec<Wakeup>;
+}
+
+/// The changes of a folder, from the kernel.
+#[derive(Debug)]
+pub struct FolderWatch {
+    events: OwnedFd,
+    stop: Arc<StopFlag>,
+}
+
+/// Room for some hundred events; an event has 16 octets and a name of at most 255.
+const BUFFER: usize = 16 * 1024;
+
+impl FolderWatch {
+    /// Watches the folder of the queue.
+    ///
+    /// # Errors
+    /// When the system has no inotify, or allows no further watch.
+    pub fn new(folder: &Path, stop: Arc<StopFlag>) -> io::Result<Self> {
+        let events = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        // EXCL_UNLINK: what we deliver and remove is closed after its name is gone; nobody needs to hear of it.
+        let wanted = WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::CLOSE_WRITE | WatchFlags::EXCL_UNLINK;
+        inotify::add_watch(&events, folder, wanted | WatchFlags::ONLYDIR)?;
+        Ok(Self { events, stop })
+    }
+
+    fn read(&self) -> Vec<Wakeup> {
+        let mut wakeups = Vec::new();
+        let mut buffer = [MaybeUninit::uninit(); BUFFER];
+        let mut reader = inotify::Reader::new(&self.events, &mut buffer);
+        // Ends with WOULDBLOCK; any other error leaves the scans.
+        while let Ok(event) = reader.next() {
+            let lost = ReadFlags::QUEUE_OVERFLOW | ReadFlags::IGNORED | ReadFlags::UNMOUNT;
+            let wakeup = if event.events().intersects(lost) {
+                Wakeup::Overflow
+            } else {
+                // A message is written without a name, as `#inode`, and gets one by a link: what is closed then has no id.
+                let name = event.file_name().and_then(|name| name.to_str().ok());
+                name.and_then(|name| name.parse().ok()).map_or(Wakeup::Something, Wakeup::Id)
+            };
+            if wakeups.last() != Some(&wakeup) {
+                wakeups.push(wakeup);
+            }
+        }
+        wakeups
+    }
+}
+
+impl Wakeups for FolderWatch {
+    fn wait(&mut self, at_most: Duration) -> Vec<Wakeup> {
+        if wait_readable(&[&self.events, &self.stop.as_fd()], at_most) { self.read() } else { Vec::new() }
+    }
+}
+
+/// A scan each second, where the kernel does not tell of changes.
+#[derive(Debug)]
+pub struct Polling {
+    stop: Arc<StopFlag>,
+}
+
+impl Polling {
+    /// How often the queue is scanned.
+    pub const INTERVAL: Duration = Duration::from_secs(1);
+
+    /// Polls until `stop` is raised.
+    pub fn new(stop: Arc<StopFlag>) -> Self {
+        Self { stop }
+    }
+}
+
+impl Wakeups for Polling {
+    fn wait(&mut self, at_most: Duration) -> Vec<Wakeup> {
+        wait_readable(&[&self.stop.as_fd()], at_most.min(Self::INTERVAL));
+        vec![Wakeup::Overflow]
+    }
+}
+
+/// The best way to watch a folder that the system offers.
+pub fn watch_folder(folder: &Path, stop: Arc<StopFlag>) -> Box<dyn Wakeups> {
+    match FolderWatch::new(folder, Arc::clone(&stop)) {
+        Ok(watch) => Box::new(watch),
+        Err(error) => {
+            log::warn!("watching {}: {error}; it is scanned every second instead", folder.display());
+            Box::new(Polling::new(stop))
+        }
+    }
+}
+
+impl Wakeups for Box<dyn Wakeups> {
+    fn wait(&mut self, at_most: Duration) -> Vec<Wakeup> {
+        self.as_mut().wait(at_most)
+    }
+}
+
+/// Whether one of them became readable in time; a signal ends the wait early, which does no harm.
+fn wait_readable(descriptors: &[&dyn AsFd], at_most: Duration) -> bool {
+    let mut polled: Vec<_> = descriptors.iter().map(|fd| PollFd::from_borrowed_fd(fd.as_fd(), PollFlags::IN)).collect();
+    let limit = Timespec::try_from(at_most).ok();
+    poll(&mut polled, limit.as_ref()).is_ok_and(|ready| ready > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::testing::id;
+    use std::fs;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn a_linked_file_is_told_by_its_id_and_other_names_as_something() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut watch = FolderWatch::new(folder.path(), Arc::new(StopFlag::new().unwrap())).unwrap();
+        assert_eq!(watch.wait(Duration::ZERO), []);
+        let other = tempfile::NamedTempFile::new_in(folder.path().parent().unwrap()).unwrap();
+        fs::hard_link(other.path(), folder.path().join(id(1).to_string())).unwrap();
+        assert_eq!(watch.wait(LONG), [Wakeup::Id(id(1))]);
+        fs::write(folder.path().join("readme"), b"").unwrap();
+        assert_eq!(watch.wait(LONG), [Wakeup::Something]);
+        fs::rename(folder.path().join("readme"), folder.path().join(id(2).to_string())).unwrap();
+        assert_eq!(watch.wait(LONG), [Wakeup::Id(id(2))]);
+    }
+
+    #[test]
+    fn a_raised_flag_ends_every_wait() {
+        let folder = tempfile::tempdir().unwrap();
+        let stop = Arc::new(StopFlag::new().unwrap());
+        let mut watch = watch_folder(folder.path(), Arc::clone(&stop));
+        assert!(!stop.is_raised());
+        stop.raise();
+        assert!(stop.is_raised());
+        assert_eq!(watch.wait(LONG), []);
+        assert_eq!(Polling::new(stop).wait(LONG), [Wakeup::Overflow]);
+    }
+}
