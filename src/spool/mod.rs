@@ -5,6 +5,7 @@
 //! Calls block on the disk; none waits for another process.
 
 mod error;
+pub mod frozen;
 
 pub use error::{SpoolError, Trouble};
 
