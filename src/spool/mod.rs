@@ -4,8 +4,10 @@
 //! trace unless it is committed; it is worked on through a [`Claim`], which at any moment one process at most holds.
 //! Calls block on the disk; none waits for another process.
 
+pub mod disk;
 mod error;
 pub mod frozen;
+mod lock;
 
 pub use error::{SpoolError, Trouble};
 
