@@ -7,9 +7,12 @@
 pub mod disk;
 mod error;
 pub mod frozen;
+mod group_commit;
 mod lock;
+mod room;
 
 pub use error::{SpoolError, Trouble};
+pub use room::Reserve;
 
 use std::io;
 
