@@ -4,9 +4,24 @@
 //! trace unless it is committed; it is worked on through a [`Claim`], which at any moment one process at most holds.
 //! Calls block on the disk; none waits for another process.
 
+mod claim;
+mod dir;
+pub mod disk;
+mod draft;
 mod error;
+pub mod frozen;
+mod group_commit;
+mod lock;
+mod look;
+mod room;
+mod shelves;
 
+pub use claim::DirClaim;
+pub use dir::{Creation, DirSpool, SpoolSettings};
+pub use draft::DirDraft;
 pub use error::{SpoolError, Trouble};
+pub use room::Reserve;
+pub use shelves::{DirReading, Finding, Handled, Reading, Shelves};
 
 use std::io;
 

@@ -1,0 +1,295 @@
+//! The directory spool: `queue/ hold/ failed/ bad/ routes/ log/` under one folder, one file per message.
+//!
+//! A message is where its file is; a lock says who works on it; nothing else is remembered, so any number of processes
+//! share a spool. After the disk failed to sync, the spool is poisoned: it accepts nothing more, as what the disk says
+//! from then on proves nothing. What is still in the queue may be delivered.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rustix::io::Errno;
+
+use super::claim::{self, DirClaim};
+use super::disk::{Disk, HostDisk, Kind};
+use super::draft::DirDraft;
+use super::group_commit::GroupCommit;
+use super::room::{Ledger, Reserve};
+use super::{Claimed, Entry, Glance, Shelf, Spool, SpoolError, Trouble, look};
+use crate::clock::Clock;
+use crate::envelope::Envelope;
+use crate::id::{IdSource, SpoolId};
+
+/// What can be set of a spool.
+#[derive(Debug, Clone)]
+pub struct SpoolSettings {
+    /// Octets of the largest message that is accepted; the default reserve is at least twice that.
+    pub largest_message: u64,
+    /// What must stay free on the disk; `None` for [`Reserve::of`].
+    pub reserve: Option<Reserve>,
+    /// A hint of being due that is further off than this is not believed: a clock jumped. 2 h and 20 %.
+    pub longest_interval: Duration,
+    /// How files are created.
+    pub creation: Creation,
+}
+
+impl Default for SpoolSettings {
+    fn default() -> Self {
+        Self {
+            largest_message: 35_000_000,
+            reserve: None,
+            longest_interval: Duration::from_secs(2 * 3600 * 12 / 10),
+            creation: Creation::Anonymous,
+        }
+    }
+}
+
+/// How a message's file comes to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Creation {
+    /// Without a name until it is complete (`O_TMPFILE`); as `Named` where the file system cannot.
+    Anonymous,
+    /// Under its final name, locked. For file systems that pretend, and for tests.
+    Named,
+}
+
+/// A spool in a folder. Clones share it.
+pub struct DirSpool<D: Disk = HostDisk> {
+    pub(super) inner: Arc<Inner<D>>,
+}
+
+/// What drafts, claims and the spool share.
+pub(super) struct Inner<D: Disk> {
+    pub(super) disk: D,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) settings: SpoolSettings,
+    pub(super) ledger: Arc<Ledger>,
+    /// The user whose files are ours.
+    pub(super) owner: u32,
+    reserve: Reserve,
+    ids: IdSource,
+    folders: [D::Folder; Shelf::ALL.len()],
+    queue_sync: GroupCommit,
+    poisoned: AtomicBool,
+}
+
+impl DirSpool {
+    /// Opens the spool at `path` on the host's disk, and makes the folders that are missing.
+    ///
+    /// # Errors
+    /// [`Trouble::Foreign`] when the folder belongs to another user or others may write to it; [`Trouble::Io`] when it
+    /// cannot be opened or made.
+    pub fn open(path: &Path, settings: SpoolSettings, clock: Arc<dyn Clock>) -> Result<Self, SpoolError> {
+        Self::open_on(HostDisk, path, settings, clock)
+    }
+}
+
+impl<D: Disk> DirSpool<D> {
+    /// Opens the spool at `path` on another disk than the host's.
+    ///
+    /// # Errors
+    /// As [`DirSpool::open`].
+    pub fn open_on(disk: D, path: &Path, settings: SpoolSettings, clock: Arc<dyn Clock>) -> Result<Self, SpoolError> {
+        let failed = |name: &'static str| move |error: io::Error| SpoolError::new("opening", path.join(name), error);
+        let root = disk.root(path).map_err(failed(""))?;
+        check_folder(&disk, &root, path)?;
+        let folder = |name: &'static str| {
+            let folder = disk.folder(&root, name).map_err(failed(name))?;
+            check_folder(&disk, &folder, &path.join(name))?;
+            Ok::<_, SpoolError>(folder)
+        };
+        let folders = [folder("queue")?, folder("hold")?, folder("failed")?, folder("bad")?];
+        for name in ["routes", "log"] {
+            folder(name)?;
+        }
+        // The folders' own names must outlive a power cut before anything in them is promised.
+        disk.sync_folder(&root).map_err(failed(""))?;
+        let room = disk.room(&folders[0]).map_err(failed("queue"))?;
+        let reserve = settings.reserve.unwrap_or_else(|| Reserve::of(&room, settings.largest_message));
+        Ok(Self {
+            inner: Arc::new(Inner {
+                disk,
+                clock,
+                settings,
+                ledger: Arc::default(),
+                owner: rustix::process::geteuid().as_raw(),
+                reserve,
+                ids: IdSource::default(),
+                folders,
+                queue_sync: GroupCommit::default(),
+                poisoned: AtomicBool::new(false),
+            }),
+        })
+    }
+
+    /// Whether the disk failed to sync. It stays so: the process should finish its replies and leave.
+    pub fn is_poisoned(&self) -> bool {
+        self.inner.is_poisoned()
+    }
+}
+
+/// Refuses a folder that somebody else could change behind our back.
+fn check_folder<D: Disk>(disk: &D, folder: &D::Folder, path: &Path) -> Result<(), SpoolError> {
+    let status = disk.status_of_folder(folder).map_err(|error| SpoolError::new("opening", path, error))?;
+    let foreign = |what| Err(SpoolError::new("opening", path, Trouble::Foreign(what)));
+    if status.owner != rustix::process::geteuid().as_raw() {
+        return foreign("it belongs to another user");
+    }
+    if status.mode & 0o022 != 0 {
+        return foreign("others may write to it");
+    }
+    Ok(())
+}
+
+impl<D: Disk> Clone for DirSpool<D> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+impl<D: Disk> std::fmt::Debug for DirSpool<D> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DirSpool").field("settings", &self.inner.settings).finish_non_exhaustive()
+    }
+}
+
+impl<D: Disk> Spool for DirSpool<D> {
+    type Draft = DirDraft<D>;
+    type Claim = DirClaim<D>;
+
+    fn has_room(&self, size: u64) -> Result<(), SpoolError> {
+        self.inner.check_room(size)
+    }
+
+    fn open(&self, envelope: &Envelope) -> Result<DirDraft<D>, SpoolError> {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random)
+            .map_err(|error| SpoolError::new("naming a message in", "queue", io::Error::other(error.to_string())))?;
+        let id = self.inner.ids.next(self.inner.clock.now(), u64::from_le_bytes(random));
+        DirDraft::open(&self.inner, id, envelope)
+    }
+
+    fn open_as(&self, id: SpoolId, envelope: &Envelope) -> Result<DirDraft<D>, SpoolError> {
+        for shelf in [Shelf::Hold, Shelf::Failed] {
+            if look::is_there(&self.inner, shelf, &id.to_string())? {
+                return Err(self.inner.error("opening", shelf, &id.to_string(), Trouble::Exists));
+            }
+        }
+        DirDraft::open(&self.inner, id, envelope)
+    }
+
+    fn entries(&self, shelf: Shelf) -> Result<Vec<Entry>, SpoolError> {
+        let Inner { disk, clock, settings, .. } = &*self.inner;
+        let folder = self.inner.folder(shelf);
+        let names = disk.list(folder).map_err(|error| SpoolError::new("listing", shelf.folder(), error))?;
+        let now = clock.now();
+        let mut entries = Vec::new();
+        for (id, name) in names.iter().filter_map(|name| Some((name.parse::<SpoolId>().ok()?, name))) {
+            let status = match disk.status_at(folder, name) {
+                Ok(status) => status,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(self.inner.error("listing", shelf, name, error)),
+            };
+            if status.kind == Kind::Regular {
+                let believed = status.modified <= now + settings.longest_interval;
+                entries.push(Entry { id, due: if believed { status.modified } else { now } });
+            }
+        }
+        entries.sort_unstable_by_key(|entry| entry.id);
+        Ok(entries)
+    }
+
+    fn claim(&self, id: SpoolId) -> Result<Claimed<DirClaim<D>>, SpoolError> {
+        claim::claim_in(&self.inner, Shelf::Queue, id)
+    }
+
+    fn peek(&self, id: SpoolId) -> Result<Option<Glance>, SpoolError> {
+        Ok(look::find(&self.inner, &[Shelf::Queue, Shelf::Hold, Shelf::Failed], id)?.map(|(_, _, glance)| glance))
+    }
+}
+
+impl<D: Disk> Inner<D> {
+    pub(super) fn folder(&self, shelf: Shelf) -> &D::Folder {
+        match shelf {
+            Shelf::Queue => &self.folders[0],
+            Shelf::Hold => &self.folders[1],
+            Shelf::Failed => &self.folders[2],
+            Shelf::Bad => &self.folders[3],
+        }
+    }
+
+    /// An error about a file of a shelf.
+    pub(super) fn error(
+        &self,
+        doing: &'static str,
+        shelf: Shelf,
+        name: &str,
+        trouble: impl Into<Trouble>,
+    ) -> SpoolError {
+        let trouble = match trouble.into() {
+            Trouble::Io(error) if is_full(&error) => Trouble::Full(format!("the disk says: {error}")),
+            other => other,
+        };
+        SpoolError::new(doing, Path::new(shelf.folder()).join(name), trouble)
+    }
+
+    pub(super) fn is_poisoned(&self) -> bool {
+        self.poisoned.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn refuse_if_poisoned(&self) -> Result<(), SpoolError> {
+        if self.is_poisoned() { Err(SpoolError::new("writing to", "queue", Trouble::Poisoned)) } else { Ok(()) }
+    }
+
+    /// To be called with the result of every sync: after EIO the kernel has dropped what it could not write, and forgets
+    /// that it did.
+    pub(super) fn heed(&self, synced: io::Result<()>) -> io::Result<()> {
+        synced.inspect_err(|error| {
+            if error.raw_os_error() == Some(Errno::IO.raw_os_error()) {
+                self.poisoned.store(true, Ordering::SeqCst);
+            }
+        })
+    }
+
+    /// Makes the names on a shelf durable; those of the queue together with others who wait for the same.
+    pub(super) fn sync_shelf(&self, shelf: Shelf) -> io::Result<()> {
+        let sync = || self.disk.sync_folder(self.folder(shelf));
+        self.heed(if shelf == Shelf::Queue { self.queue_sync.sync(sync) } else { sync() })
+    }
+
+    /// Whether so many octets fit beside the reserve and what drafts have reserved.
+    pub(super) fn check_room(&self, octets: u64) -> Result<(), SpoolError> {
+        self.refuse_if_poisoned()?;
+        let failed = |trouble| SpoolError::new("finding room in", "queue", trouble);
+        let room = self.disk.room(self.folder(Shelf::Queue)).map_err(|error| failed(error.into()))?;
+        self.ledger.shortage(&room, self.reserve, octets).map_or(Ok(()), |what| Err(failed(Trouble::Full(what))))
+    }
+
+    /// Moves a file between shelves and makes that durable, first where it is, then where it was. In `bad/`, whose names
+    /// are not looked up, a name that is taken gets a number.
+    pub(super) fn move_file(&self, name: &str, from: Shelf, to: Shelf) -> Result<(), SpoolError> {
+        let source = (self.folder(from), name);
+        let failed = |error| self.error("moving", from, name, error);
+        let mut moved = self.disk.rename(source, (self.folder(to), name));
+        let mut number = 0;
+        while to == Shelf::Bad && number < 1000 && is_taken(&moved) {
+            number += 1;
+            moved = self.disk.rename(source, (self.folder(to), &format!("{name}.{number}")));
+        }
+        if is_taken(&moved) {
+            return Err(self.error("moving to", to, name, Trouble::Exists));
+        }
+        moved.map_err(|error| failed(Trouble::from(error)))?;
+        self.sync_shelf(to).and_then(|()| self.sync_shelf(from)).map_err(|error| failed(Trouble::from(error)))
+    }
+}
+
+fn is_taken(result: &io::Result<()>) -> bool {
+    result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists)
+}
+
+fn is_full(error: &io::Error) -> bool {
+    [Errno::NOSPC, Errno::DQUOT].iter().any(|full| error.raw_os_error() == Some(full.raw_os_error()))
+}

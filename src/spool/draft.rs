@@ -1,0 +1,316 @@
+//! A message that is arriving in the directory spool.
+//!
+//! A small one is gathered in memory, and the disk hears of it only at commit, by one write. A larger one streams
+//! through a buffer of [`BUFFER`] octets into a locked file, without a name where the system has such files. Dropped at any
+//! moment, or failed at any step, a draft leaves no name in the queue.
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use rustix::io::Errno;
+
+use super::dir::{Creation, Inner};
+use super::disk::{Disk, Extent, HostDisk, Lock};
+use super::frozen::{self, LENGTH_AT};
+use super::room::Reservation;
+use super::{Claimed, Committed, Draft, Shelf, SpoolError, Trouble, claim, look};
+use crate::envelope::{Envelope, Seal};
+use crate::id::SpoolId;
+
+/// Octets of envelope and message that are kept in memory before they go to the disk.
+pub(super) const BUFFER: usize = 64 * 1024;
+/// What a commit keeps free behind the message, so that a full disk does not stop receipts: some twenty of them.
+const SLACK: u64 = 4096;
+/// What a streaming draft reserves at a time.
+const STEP: u64 = 1 << 20;
+/// How often a newly named file is tried to be locked, at 2 ms, while somebody looks at it.
+const LOCK_ATTEMPTS: usize = 250;
+
+/// A draft in the directory spool.
+pub struct DirDraft<D: Disk = HostDisk> {
+    inner: Arc<Inner<D>>,
+    id: SpoolId,
+    /// Octets of header and envelope.
+    head: usize,
+    /// What has not been written: at first the header, then what came since.
+    buffer: Vec<u8>,
+    /// The file, once the buffer did not suffice.
+    arriving: Option<Arriving<D>>,
+    reservation: Reservation,
+    /// Octets of the message so far, and their sum.
+    size: u64,
+    sum: u32,
+    /// Whether a write failed, so that octets are missing.
+    broken: bool,
+}
+
+impl<D: Disk> DirDraft<D> {
+    pub(super) fn open(inner: &Arc<Inner<D>>, id: SpoolId, envelope: &Envelope) -> Result<Self, SpoolError> {
+        let head = frozen::freeze_head(envelope).ok_or_else(|| {
+            inner.error("freezing", Shelf::Queue, &id.to_string(), too_large("the envelope is too large"))
+        })?;
+        let reservation = inner.ledger.reserve((head.len().max(BUFFER) as u64) + SLACK);
+        inner.check_room(0)?;
+        Ok(Self {
+            inner: Arc::clone(inner),
+            id,
+            head: head.len(),
+            buffer: head,
+            arriving: None,
+            reservation,
+            size: 0,
+            sum: 0,
+            broken: false,
+        })
+    }
+
+    /// Octets that the draft holds in memory.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.buffer.capacity()
+    }
+
+    fn take(&mut self, octets: &[u8]) -> Result<(), SpoolError> {
+        if self.buffer.len() + octets.len() > BUFFER {
+            self.flush()?;
+        }
+        if octets.len() >= BUFFER {
+            return self.write(octets);
+        }
+        let needed = self.buffer.len() + octets.len();
+        if needed > self.buffer.capacity() {
+            let capacity = (2 * self.buffer.capacity()).clamp(needed, BUFFER);
+            self.buffer.reserve_exact(capacity - self.buffer.len());
+        }
+        self.buffer.extend_from_slice(octets);
+        Ok(())
+    }
+
+    /// Writes out the buffer, and frees it if a large envelope made it larger than it need be from now on.
+    fn flush(&mut self) -> Result<(), SpoolError> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        self.write(&buffer)?;
+        buffer.clear();
+        if buffer.capacity() <= BUFFER {
+            self.buffer = buffer;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, octets: &[u8]) -> Result<(), SpoolError> {
+        let wanted = octets.len() as u64 + SLACK;
+        if self.reservation.octets() < wanted {
+            self.reservation.extend(wanted.max(STEP));
+            self.inner.check_room(0)?;
+        }
+        let arriving = match &mut self.arriving {
+            Some(arriving) => arriving,
+            empty => empty.insert(Arriving::create(&self.inner, self.id)?),
+        };
+        arriving.write(octets)?;
+        self.reservation.spend(octets.len() as u64);
+        Ok(())
+    }
+
+    fn finish(&mut self, seal: &Seal) -> Result<(), SpoolError> {
+        if self.broken {
+            let broken = io::Error::other("octets of it could not be written");
+            return Err(self.inner.error("committing", Shelf::Queue, &self.id.to_string(), broken));
+        }
+        self.inner.refuse_if_poisoned()?;
+        let end = frozen::freeze_end(self.size, self.sum, seal).ok_or_else(|| {
+            self.inner.error("freezing", Shelf::Queue, &self.id.to_string(), too_large("the seal is too large"))
+        })?;
+        let length = self.size.to_le_bytes();
+        let streamed = self.arriving.is_some();
+        if !streamed {
+            debug_assert!(self.buffer.len() >= self.head, "an unwritten draft begins with its header");
+            self.buffer[LENGTH_AT..LENGTH_AT + length.len()].copy_from_slice(&length);
+        }
+        let mut last = std::mem::take(&mut self.buffer);
+        last.extend_from_slice(&end);
+        self.write(&last)?;
+        let Some(mut arriving) = self.arriving.take() else { return Ok(()) };
+        if streamed {
+            arriving.write_at(LENGTH_AT as u64, &length)?;
+        }
+        arriving.preallocate()?;
+        arriving.publish()?;
+        arriving.make_durable()
+    }
+}
+
+impl<D: Disk> Draft for DirDraft<D> {
+    fn id(&self) -> SpoolId {
+        self.id
+    }
+
+    fn append(&mut self, octets: &[u8]) -> Result<(), SpoolError> {
+        self.size += octets.len() as u64;
+        self.sum = frozen::sum_on(self.sum, octets);
+        let taken = self.take(octets);
+        self.broken |= taken.is_err();
+        taken
+    }
+
+    fn commit(mut self, seal: &Seal) -> Result<Committed, SpoolError> {
+        self.finish(seal)?;
+        Ok(Committed { id: self.id, size: self.size })
+    }
+}
+
+impl<D: Disk> std::fmt::Debug for DirDraft<D> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DirDraft").field("id", &self.id).field("size", &self.size).finish_non_exhaustive()
+    }
+}
+
+fn too_large(what: &'static str) -> Trouble {
+    Trouble::Io(io::Error::new(io::ErrorKind::InvalidInput, what))
+}
+
+/// A locked file on its way into the queue. Dropped before it is durable, it takes its name with it.
+struct Arriving<D: Disk> {
+    inner: Arc<Inner<D>>,
+    name: String,
+    file: D::File,
+    written: u64,
+    /// Whether our file lies under the name, not yet acknowledged.
+    named: bool,
+}
+
+impl<D: Disk> Arriving<D> {
+    fn create(inner: &Arc<Inner<D>>, id: SpoolId) -> Result<Self, SpoolError> {
+        let name = id.to_string();
+        let failed = |error: io::Error| inner.error("creating", Shelf::Queue, &name, error);
+        if inner.settings.creation == Creation::Anonymous {
+            match inner.disk.create_anonymous(inner.folder(Shelf::Queue)) {
+                Ok(file) => {
+                    let arriving = Self { inner: Arc::clone(inner), name, file, written: 0, named: false };
+                    arriving.lock()?;
+                    return Ok(arriving);
+                }
+                Err(error) if knows_no_anonymous_files(&error) => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        Self::create_named(inner, name)
+    }
+
+    fn create_named(inner: &Arc<Inner<D>>, name: String) -> Result<Self, SpoolError> {
+        let mut created = inner.disk.create_named(inner.folder(Shelf::Queue), &name);
+        if created.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
+            make_way(inner, &name)?;
+            created = inner.disk.create_named(inner.folder(Shelf::Queue), &name);
+        }
+        let file = created.map_err(|error| inner.error("creating", Shelf::Queue, &name, error))?;
+        let arriving = Self { inner: Arc::clone(inner), name, file, written: 0, named: true };
+        arriving.lock()?;
+        Ok(arriving)
+    }
+
+    /// Nobody but one who looks at a shelf can have the lock, and only for a moment.
+    fn lock(&self) -> Result<(), SpoolError> {
+        for _ in 0..LOCK_ATTEMPTS {
+            if self.inner.disk.try_lock(&self.file, Lock::Exclusive).map_err(|error| self.failed("locking", error))? {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        Err(self.failed("locking", io::ErrorKind::WouldBlock.into()))
+    }
+
+    fn write(&mut self, octets: &[u8]) -> Result<(), SpoolError> {
+        self.write_at(self.written, octets)?;
+        self.written += octets.len() as u64;
+        Ok(())
+    }
+
+    fn write_at(&self, mut offset: u64, mut octets: &[u8]) -> Result<(), SpoolError> {
+        while !octets.is_empty() {
+            match self.inner.disk.write_at(&self.file, offset, octets) {
+                Ok(0) => return Err(self.failed("writing", io::ErrorKind::WriteZero.into())),
+                Ok(count) => {
+                    offset += count as u64;
+                    octets = &octets[count..];
+                }
+                Err(error) => return Err(self.failed("writing", error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn preallocate(&self) -> Result<(), SpoolError> {
+        self.inner
+            .disk
+            .preallocate(&self.file, self.written, SLACK)
+            .map_err(|error| self.failed("reserving room behind", error))
+    }
+
+    /// Gives the complete file its name, unless it has it from the start.
+    fn publish(&mut self) -> Result<(), SpoolError> {
+        if self.named {
+            return Ok(());
+        }
+        let folder = self.inner.folder(Shelf::Queue);
+        let mut linked = self.inner.disk.link(&self.file, folder, &self.name);
+        if linked.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
+            make_way(&self.inner, &self.name)?;
+            linked = self.inner.disk.link(&self.file, folder, &self.name);
+        }
+        linked.map_err(|error| self.failed("naming", error))?;
+        self.named = true;
+        Ok(())
+    }
+
+    /// File, then name. When both are on the disk, the name stays.
+    fn make_durable(mut self) -> Result<(), SpoolError> {
+        self.inner
+            .heed(self.inner.disk.sync(&self.file, Extent::All))
+            .and_then(|()| self.inner.sync_shelf(Shelf::Queue))
+            .map_err(|error| self.failed("syncing", error))?;
+        // Another's sync may have failed since ours was asked for, and with it the truth of ours.
+        self.inner.refuse_if_poisoned()?;
+        self.named = false;
+        Ok(())
+    }
+
+    fn failed(&self, doing: &'static str, error: io::Error) -> SpoolError {
+        self.inner.error(doing, Shelf::Queue, &self.name, error)
+    }
+}
+
+impl<D: Disk> Drop for Arriving<D> {
+    fn drop(&mut self) {
+        if self.named {
+            // Nothing more can be done; what stays is torn, or whole and unacknowledged.
+            let _ = self.inner.disk.unlink(self.inner.folder(Shelf::Queue), &self.name);
+        }
+    }
+}
+
+/// The name is taken. By a whole message: it exists, and is made durable before that is said, as whoever wrote it may
+/// have died before. By a torn one, left by a crash: it is set aside, and the name is free.
+fn make_way<D: Disk>(inner: &Arc<Inner<D>>, name: &str) -> Result<(), SpoolError> {
+    let failed = |trouble| inner.error("creating", Shelf::Queue, name, trouble);
+    let id = name.parse().map_err(|error| failed(Trouble::Io(io::Error::other(error))))?;
+    match claim::claim_in(inner, Shelf::Queue, id) {
+        Ok(Claimed::Ours(whole)) => {
+            whole.make_durable().map_err(|error| failed(error.into()))?;
+            Err(failed(Trouble::Exists))
+        }
+        Ok(Claimed::Gone) | Err(SpoolError { trouble: Trouble::Torn(_) | Trouble::Corrupt(_), .. }) => Ok(()),
+        Ok(Claimed::Busy) if look::find(inner, &[Shelf::Queue], id)?.is_some() => Err(failed(Trouble::Exists)),
+        Ok(Claimed::Busy) => Err(failed(Trouble::Io(io::ErrorKind::WouldBlock.into()))),
+        Err(error) => Err(error),
+    }
+}
+
+/// Old kernels and some file systems take the flag for that of a folder, or for none at all.
+fn knows_no_anonymous_files(error: &io::Error) -> bool {
+    [Errno::OPNOTSUPP, Errno::ISDIR, Errno::NOENT, Errno::INVAL]
+        .iter()
+        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}

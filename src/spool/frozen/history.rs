@@ -1,0 +1,79 @@
+//! The tail of a spool file: receipts, one after the other, until the end.
+//!
+//! An append that a crash cut short leaves fewer octets than the entry says, or zeros: that tail is torn and left out,
+//! as nothing was promised on the strength of it. Any other damage is corruption, never a shorter history: forgetting a
+//! receipt could deliver a message twice.
+
+use super::freeze::receipt_sum;
+use super::thaw::{fill, octets_of};
+use super::wire::{ReceiptV1, decode};
+use super::{Octets, RECEIPT_HEADER, RECEIPT_VERSION};
+use crate::receipt::Receipt;
+use crate::spool::Trouble;
+
+/// The receipts between `at` and `file_size`, and where the last good one ends.
+pub(super) fn read<O: Octets + ?Sized>(
+    file: &O,
+    mut at: u64,
+    file_size: u64,
+    recipients: usize,
+) -> Result<(Vec<Receipt>, u64), Trouble> {
+    let mut receipts = Vec::new();
+    let mut payload = Vec::new();
+    while file_size - at >= RECEIPT_HEADER as u64 {
+        let mut header = [0; RECEIPT_HEADER];
+        fill(file, at, &mut header)?;
+        let length = u16::from_le_bytes(octets_of(&header, 1));
+        if u16::from_le_bytes(octets_of(&header, 3)) != !length {
+            if all_zeros(file, at, file_size)? {
+                break;
+            }
+            return Err(Trouble::Corrupt("a receipt's length and its complement do not match"));
+        }
+        let end = at + RECEIPT_HEADER as u64 + u64::from(length);
+        if end > file_size {
+            break;
+        }
+        payload.resize(usize::from(length), 0);
+        fill(file, at + RECEIPT_HEADER as u64, &mut payload)?;
+        receipts.push(thaw_receipt(
+            header[0],
+            length,
+            u32::from_le_bytes(octets_of(&header, 5)),
+            &payload,
+            recipients,
+        )?);
+        at = end;
+    }
+    Ok((receipts, at))
+}
+
+fn thaw_receipt(version: u8, length: u16, sum: u32, payload: &[u8], recipients: usize) -> Result<Receipt, Trouble> {
+    if receipt_sum(version, length, payload) != sum {
+        return Err(Trouble::Corrupt("a receipt's checksum does not match"));
+    }
+    match version {
+        RECEIPT_VERSION => {}
+        0 => return Err(Trouble::Corrupt("receipt version 0 was never written")),
+        newer => return Err(Trouble::Newer(u16::from(newer))),
+    }
+    let receipt: ReceiptV1 = decode(payload).ok_or(Trouble::Corrupt("a receipt is no receipt"))?;
+    if receipt.recipients.iter().any(|index| usize::from(*index) >= recipients) {
+        return Err(Trouble::Corrupt("a receipt names a recipient that is not there"));
+    }
+    Ok(receipt.thaw())
+}
+
+/// File systems show zeros where a size reached the disk and the octets did not.
+fn all_zeros<O: Octets + ?Sized>(file: &O, mut at: u64, file_size: u64) -> Result<bool, Trouble> {
+    let mut piece = [0; 4096];
+    while at < file_size {
+        let count = (file_size - at).min(piece.len() as u64) as usize;
+        fill(file, at, &mut piece[..count])?;
+        if piece[..count].iter().any(|octet| *octet != 0) {
+            return Ok(false);
+        }
+        at += count as u64;
+    }
+    Ok(true)
+}

@@ -1,0 +1,172 @@
+//! Looking at files that are there: opening them with suspicion, with the lock or without, and reading without claiming.
+//!
+//! What the spool would not have made (a link, a second name, another's file, no regular file) is foreign: it is
+//! reported, and neither followed nor touched.
+
+use std::io;
+use std::time::Duration;
+
+use rustix::io::Errno;
+
+use super::dir::Inner;
+use super::disk::{Access, Disk, Kind, Lock, Status};
+use super::frozen::{self, Depth, Octets};
+use super::{Claimed, Glance, Shelf, SpoolError, Trouble};
+use crate::id::SpoolId;
+
+/// An open file as something to thaw from.
+pub(super) struct InFile<'a, D: Disk> {
+    pub(super) disk: &'a D,
+    pub(super) file: &'a D::File,
+}
+
+impl<D: Disk> Octets for InFile<'_, D> {
+    fn read_at(&self, offset: u64, octets: &mut [u8]) -> io::Result<usize> {
+        self.disk.read_at(self.file, offset, octets)
+    }
+}
+
+/// How long an empty file may be one that is about to be locked by who created it.
+const NEWBORN: Duration = Duration::from_secs(60);
+
+/// Opens a file if it is there and could be ours.
+pub(super) fn open<D: Disk>(
+    inner: &Inner<D>,
+    shelf: Shelf,
+    name: &str,
+    access: Access,
+) -> Result<Option<(D::File, Status)>, SpoolError> {
+    let failed = |trouble| inner.error("opening", shelf, name, trouble);
+    let file = match inner.disk.open(inner.folder(shelf), name, access) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(foreign(&error).unwrap_or(Trouble::Io(error)))),
+    };
+    let status = inner.disk.status(&file).map_err(|error| failed(error.into()))?;
+    check(inner, &status).map_err(failed)?;
+    Ok((status.links > 0).then_some((file, status)))
+}
+
+/// Opens and locks a file, and makes sure that its name still leads to it: it may have been removed or moved between
+/// the two, and the name may have been given to another.
+pub(super) fn open_locked<D: Disk>(
+    inner: &Inner<D>,
+    shelf: Shelf,
+    name: &str,
+) -> Result<Claimed<(D::File, Status)>, SpoolError> {
+    let failed = |trouble| inner.error("locking", shelf, name, trouble);
+    let Some((file, _)) = open(inner, shelf, name, Access::ReadWrite)? else {
+        return Ok(Claimed::Gone);
+    };
+    if !inner.disk.try_lock(&file, Lock::Exclusive).map_err(|error| failed(error.into()))? {
+        return Ok(Claimed::Busy);
+    }
+    let status = inner.disk.status(&file).map_err(|error| failed(error.into()))?;
+    check(inner, &status).map_err(failed)?;
+    match inner.disk.status_at(inner.folder(shelf), name) {
+        Ok(named) if named.identity == status.identity && !is_newborn(inner, &status) => {
+            Ok(Claimed::Ours((file, status)))
+        }
+        Ok(_) => Ok(Claimed::Busy),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Claimed::Gone),
+        Err(error) => Err(failed(error.into())),
+    }
+}
+
+fn check<D: Disk>(inner: &Inner<D>, status: &Status) -> Result<(), Trouble> {
+    match status {
+        Status { kind: Kind::Regular, .. } if status.owner != inner.owner => {
+            Err(Trouble::Foreign("another user's file"))
+        }
+        Status { kind: Kind::Regular, .. } if status.links > 1 => Err(Trouble::Foreign("it has a second name")),
+        Status { kind: Kind::Regular, .. } => Ok(()),
+        Status { kind: Kind::Folder, .. } => Err(Trouble::Foreign("a folder")),
+        Status { kind: Kind::Link, .. } => Err(Trouble::Foreign("a symbolic link")),
+        Status { kind: Kind::Other, .. } => Err(Trouble::Foreign("no regular file")),
+    }
+}
+
+/// What an error of `openat` says about the kind of a file.
+fn foreign(error: &io::Error) -> Option<Trouble> {
+    match Errno::from_io_error(error)? {
+        Errno::LOOP => Some(Trouble::Foreign("a symbolic link")),
+        Errno::ISDIR => Some(Trouble::Foreign("a folder")),
+        Errno::NXIO => Some(Trouble::Foreign("no regular file")),
+        _ => None,
+    }
+}
+
+/// Where files are created under their names, there is a moment between creation and lock.
+fn is_newborn<D: Disk>(inner: &Inner<D>, status: &Status) -> bool {
+    status.size == 0 && inner.clock.now().since(status.modified) < NEWBORN
+}
+
+/// Whether a name is on a shelf, whatever it leads to.
+pub(super) fn is_there<D: Disk>(inner: &Inner<D>, shelf: Shelf, name: &str) -> Result<bool, SpoolError> {
+    match inner.disk.status_at(inner.folder(shelf), name) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(inner.error("looking for", shelf, name, error)),
+    }
+}
+
+/// A message wherever it lies on these shelves: the open file, where its octets begin, and what is known of it.
+#[allow(clippy::type_complexity)]
+pub(super) fn find<D: Disk>(
+    inner: &Inner<D>,
+    shelves: &[Shelf],
+    id: SpoolId,
+) -> Result<Option<(D::File, u64, Glance)>, SpoolError> {
+    // Twice, as it may move from a shelf not yet seen to one that was.
+    for shelf in shelves.iter().chain(shelves) {
+        if let Some(found) = glance(inner, *shelf, id)? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+#[allow(clippy::type_complexity)]
+fn glance<D: Disk>(inner: &Inner<D>, shelf: Shelf, id: SpoolId) -> Result<Option<(D::File, u64, Glance)>, SpoolError> {
+    let name = id.to_string();
+    let busy = is_busy(inner, shelf, &name)?;
+    let Some((file, status)) = open(inner, shelf, &name, Access::Read)? else {
+        return Ok(None);
+    };
+    let thawed = match frozen::thaw(&InFile { disk: &inner.disk, file: &file }, status.size, Depth::WithoutMessage) {
+        Ok(thawed) => thawed,
+        // Still arriving, so not there yet.
+        Err(Trouble::Torn(_)) if busy || is_newborn(inner, &status) => return Ok(None),
+        Err(trouble) => return Err(inner.error("thawing", shelf, &name, trouble)),
+    };
+    let frozen::Thawed { envelope, seal, receipts, message_at, size, .. } = thawed;
+    Ok(Some((file, message_at, Glance { shelf, envelope, seal, size, receipts, busy })))
+}
+
+/// Whether somebody has the lock. Asking takes it for a moment, shared, on a descriptor of its own: a claimer that comes in
+/// that moment is told `Busy` and tries again, as it does for any locked file; who creates a file tries again too.
+pub(super) fn is_busy<D: Disk>(inner: &Inner<D>, shelf: Shelf, name: &str) -> Result<bool, SpoolError> {
+    match open(inner, shelf, name, Access::Read)? {
+        None => Ok(false),
+        Some((file, _)) => {
+            let free = inner.disk.try_lock(&file, Lock::Shared);
+            free.map(|free| !free).map_err(|error| inner.error("locking", shelf, name, error))
+        }
+    }
+}
+
+/// What is wrong with a file, read wholly, if anything; `None` when it is gone or still arriving.
+pub(super) fn verify<D: Disk>(inner: &Inner<D>, shelf: Shelf, name: &str) -> Option<Result<u64, SpoolError>> {
+    let checked = || {
+        let busy = is_busy(inner, shelf, name)?;
+        let Some((file, status)) = open(inner, shelf, name, Access::Read)? else {
+            return Ok(None);
+        };
+        match frozen::thaw(&InFile { disk: &inner.disk, file: &file }, status.size, Depth::Whole) {
+            Ok(thawed) => Ok(Some(thawed.size)),
+            Err(Trouble::Torn(_)) if busy || is_newborn(inner, &status) => Ok(None),
+            Err(trouble) => Err(inner.error("thawing", shelf, name, trouble)),
+        }
+    };
+    checked().transpose()
+}
