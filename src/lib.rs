@@ -2,6 +2,7 @@
 #![allow(missing_docs)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::panic))]
 pub mod address;
+pub mod admin;
 pub mod clock;
 pub mod config;
 pub mod dns;

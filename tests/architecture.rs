@@ -67,7 +67,10 @@ fn sources() -> Vec<(String, String)> {
 /// The names of modules that follow `crate::`, also within braces.
 fn used_modules(code: &str) -> BTreeSet<String> {
     let name = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
-    code.match_indices("crate::").map(|(at, found)| name(&code[at + found.len()..])).filter(|name| !name.is_empty()).collect()
+    code.match_indices("crate::")
+        .map(|(at, found)| name(&code[at + found.len()..]))
+        .filter(|name| !name.is_empty())
+        .collect()
 }
 
 #[test]

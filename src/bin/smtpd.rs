@@ -98,14 +98,17 @@ fn mode(options: &Options, config: &Config) -> anyhow::Result<Mode> {
         return Ok(Mode::Listen);
     }
     if options.deliver {
-        return Err(anyhow::anyhow!("--deliver needs an address to listen on: --listen 127.0.0.1:2525")).or_exit(Exit::Usage);
+        return Err(anyhow::anyhow!("--deliver needs an address to listen on: --listen 127.0.0.1:2525"))
+            .or_exit(Exit::Usage);
     }
     match sys::standard_input() {
         StandardInput::Socket | StandardInput::Pipe => Ok(Mode::One),
         StandardInput::Other => {
             let usage = Options::command().render_help();
-            Err(anyhow::anyhow!("nothing to do: no address to listen on, and no socket or pipe on standard input\n\n{usage}"))
-                .or_exit(Exit::Usage)
+            Err(anyhow::anyhow!(
+                "nothing to do: no address to listen on, and no socket or pipe on standard input\n\n{usage}"
+            ))
+            .or_exit(Exit::Usage)
         }
     }
 }

@@ -185,7 +185,7 @@ impl<D: Disk> Claim for DirClaim<D> {
         let _ = self.inner.disk.note_modified(&self.file, due);
     }
 
-    fn remove(self) -> Result<(), SpoolError> {
+    fn remove(&mut self) -> Result<(), SpoolError> {
         let removed = self.inner.disk.unlink(self.inner.folder(self.shelf), &self.name);
         removed.map_err(|error| self.failed("removing", error))?;
         // The name is gone for everybody; that a power cut could bring it back is no reason to work on it again. A

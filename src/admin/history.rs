@@ -1,0 +1,148 @@
+//! One message in full: its envelope, where it came from, and all that happened to it.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::envelope::{Envelope, Peer};
+use crate::id::SpoolId;
+use crate::queue::ledger::{Ledger, Standing};
+use crate::receipt::{Happening, Receipt};
+use crate::spool::{Glance, Spool, SpoolError};
+
+/// A message with its history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History {
+    id: SpoolId,
+    glance: Glance,
+}
+
+/// Reads a message wherever it lies; `None` where there is none of this id.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn history<S: Spool>(spool: &S, id: SpoolId) -> Result<Option<History>, SpoolError> {
+    Ok(spool.peek(id)?.map(|glance| History { id, glance }))
+}
+
+impl History {
+    /// For people.
+    pub fn text(&self) -> String {
+        let Glance { shelf, envelope, seal, size, receipts, busy } = &self.glance;
+        let mut text = String::new();
+        let mut line = |name: &str, value: &str| {
+            let _ = writeln!(text, "{name:<12} {value}");
+        };
+        line("id", &self.id.to_string());
+        line("in", if *busy { "queue, being worked on" } else { shelf.folder() });
+        line("accepted", &envelope.received_at.rfc3339());
+        line("from", &came_from(envelope));
+        line("size", &format!("{size} octets"));
+        if let Some(message_id) = &seal.message_id {
+            line("message-id", message_id);
+        }
+        line("sender", &format!("<{}>", envelope.reverse_path));
+        for (mailbox, standing) in self.standings() {
+            line("recipient", &format!("<{mailbox}>: {standing}"));
+        }
+        if let Some(notice) = &envelope.origin.notice_of {
+            line("reports", &notice.original.to_string());
+        }
+        if receipts.is_empty() {
+            text.push_str("\nNothing was tried yet.\n");
+        }
+        for receipt in receipts {
+            let _ = write!(text, "\n{}\n", self.describe(receipt));
+        }
+        text
+    }
+
+    /// For programs.
+    pub fn json(&self) -> Value {
+        let Glance { shelf, envelope, seal, size, receipts, busy } = &self.glance;
+        let recipients: Vec<Value> =
+            self.standings().map(|(mailbox, standing)| json!({ "address": mailbox, "standing": standing })).collect();
+        json!({
+            "queue_id": self.id.to_string(),
+            "shelf": shelf.folder(),
+            "busy": busy,
+            "arrival_time": envelope.received_at.as_millis() / 1000,
+            "origin": came_from(envelope),
+            "message_size": size,
+            "message_id": seal.message_id,
+            "sender": envelope.reverse_path.to_string(),
+            "recipients": recipients,
+            "reports": envelope.origin.notice_of.as_ref().map(|notice| notice.original.to_string()),
+            "history": receipts.iter().map(|receipt| self.receipt_json(receipt)).collect::<Vec<_>>(),
+        })
+    }
+
+    fn standings(&self) -> impl Iterator<Item = (String, &'static str)> {
+        let ledger = Ledger::fold(&self.glance.envelope, &self.glance.receipts, Duration::MAX);
+        let words: Vec<_> = ledger.accounts().iter().map(|account| words(account.standing, account.in_doubt)).collect();
+        self.glance.envelope.recipients.iter().map(|recipient| recipient.mailbox.to_string()).zip(words)
+    }
+
+    fn names(&self, receipt: &Receipt) -> Vec<String> {
+        let recipients = &self.glance.envelope.recipients;
+        let named = receipt.recipients.iter().filter_map(|index| recipients.get(usize::from(*index)));
+        named.map(|recipient| recipient.mailbox.to_string()).collect()
+    }
+
+    fn describe(&self, receipt: &Receipt) -> String {
+        let at = receipt.at.rfc3339();
+        let relay = if receipt.relay.is_empty() { String::new() } else { format!(" by {}", receipt.relay) };
+        let names = self.names(receipt).join(", ");
+        format!("{at} {}{relay}: {names}\n    {} ({})", verb(receipt.what), receipt.reason.text, receipt.reason.status)
+    }
+
+    fn receipt_json(&self, receipt: &Receipt) -> Value {
+        json!({
+            "time": receipt.at.rfc3339(),
+            "what": verb(receipt.what),
+            "recipients": self.names(receipt),
+            "status": receipt.reason.status.to_string(),
+            "reply_code": receipt.reason.reply_code,
+            "text": receipt.reason.text,
+            "route": receipt.route,
+            "relay": receipt.relay,
+        })
+    }
+}
+
+fn came_from(envelope: &Envelope) -> String {
+    let origin = &envelope.origin;
+    let peer = match origin.peer {
+        Peer::Local => "this host".to_owned(),
+        Peer::Tcp(address) => format!("{}[{}]", origin.reverse_name.as_deref().unwrap_or("unknown"), address.ip()),
+    };
+    match &origin.helo {
+        Some(helo) => format!("{peer}, as {helo}, by {}", origin.protocol.keyword()),
+        None => peer,
+    }
+}
+
+fn words(standing: Standing, in_doubt: bool) -> &'static str {
+    match standing {
+        Standing::Pending if in_doubt => "waiting; a copy may have arrived already",
+        Standing::Pending => "waiting",
+        Standing::Delivered => "delivered",
+        Standing::Failed => "failed, the sender is not told yet",
+        Standing::Bounced => "failed, the sender was told",
+    }
+}
+
+fn verb(what: Happening) -> &'static str {
+    match what {
+        Happening::Delivered => "delivered",
+        Happening::Deferred => "deferred",
+        Happening::Failed => "failed",
+        Happening::InDoubt => "in doubt",
+        Happening::DelayNotified => "sender told of the delay",
+        Happening::Bounced => "sender told of the failure",
+        Happening::Held => "held",
+        Happening::Released => "released",
+        Happening::Requeued => "requeued",
+    }
+}

@@ -1,0 +1,89 @@
+//! Checking, reading and removing by hand.
+
+use std::io::{self, Write};
+
+use crate::id::SpoolId;
+use crate::spool::{Finding, Handled, Reading, Shelf, Shelves, SpoolError};
+
+/// What came of removing a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// It is gone.
+    Removed,
+    /// It is being delivered, or still arriving.
+    Busy,
+    /// There is none of this id.
+    NotThere,
+}
+
+/// Removes a message wherever it lies, without telling anybody.
+///
+/// # Errors
+/// When it cannot be removed.
+pub fn remove<S: Shelves>(spool: &S, id: SpoolId) -> Result<Removal, SpoolError> {
+    let Some(shelf) = spool.locate(id)? else { return Ok(Removal::NotThere) };
+    Ok(match Shelves::remove(spool, id, shelf)? {
+        Handled::Done => Removal::Removed,
+        Handled::Busy => Removal::Busy,
+        Handled::Gone => Removal::NotThere,
+    })
+}
+
+/// A spool that was read through.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// Messages in order, on all shelves but `bad`.
+    pub sound: usize,
+    /// What is not in order, with its folder.
+    pub unsound: Vec<(Shelf, Finding)>,
+    /// What lies in `bad/` already.
+    pub set_aside: usize,
+}
+
+/// Reads and checks every message; changes nothing.
+///
+/// # Errors
+/// When a folder cannot be read.
+pub fn check<S: Shelves>(spool: &S) -> Result<Checked, SpoolError> {
+    let mut checked = Checked::default();
+    for shelf in [Shelf::Queue, Shelf::Hold, Shelf::Failed] {
+        for finding in spool.verify(shelf)? {
+            match finding.size {
+                Ok(_) => checked.sound += 1,
+                Err(_) => checked.unsound.push((shelf, finding)),
+            }
+        }
+    }
+    checked.set_aside = spool.verify(Shelf::Bad)?.len();
+    Ok(checked)
+}
+
+/// Writes the octets of a message; `false` where there is none of this id.
+///
+/// # Errors
+/// When it cannot be read, or `out` fails.
+pub fn copy_message<S: Shelves>(spool: &S, id: SpoolId, out: &mut impl Write) -> Result<bool, CopyError> {
+    let Some(reading) = spool.read(id)? else { return Ok(false) };
+    let mut octets = vec![0; 64 * 1024];
+    let mut offset = 0;
+    loop {
+        match reading.read_at(offset, &mut octets)? {
+            0 => return Ok(true),
+            count => {
+                out.write_all(&octets[..count])?;
+                offset += count as u64;
+            }
+        }
+    }
+}
+
+/// Why a message could not be copied.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// The spool could not be read.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// The octets could not be read or written.
+    #[error("copying the message: {0}")]
+    Io(#[from] io::Error),
+}

@@ -1,0 +1,229 @@
+//! spoolrun - the forwarder of leafmail: hands the mail in the spool to the smarthost, and shows and manages the queue.
+//!
+//! Without a verb it tries once what is due, for cron; `watch` works for good. Mail that stays deferred is no error: cron
+//! stays silent.
+#![warn(clippy::unwrap_used, clippy::panic)]
+
+mod cli;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+
+use anyhow::anyhow;
+use clap::{Parser, Subcommand};
+use leafmail::admin::{self, Removal};
+use leafmail::config::Config;
+use leafmail::id::SpoolId;
+use leafmail::queue::route::Pause;
+use leafmail::queue::{RouteFolder, RouteState, RouteStore, Selection, StopFlag, Urgency};
+use leafmail::spool::{DirSpool, Shelf};
+use leafmail::sys;
+use tokio::signal::unix::{SignalKind, signal};
+
+use cli::{Common, Deliverer, Exit, OrExit};
+
+/// Forwards the mail in the spool, and shows and manages the queue
+#[derive(Debug, Parser)]
+#[command(name = "spoolrun", version, after_help = AFTER_HELP)]
+struct Options {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+const AFTER_HELP: &str = "\
+Without a verb: try once what is due, and exit; for cron. Mail that stays deferred is no error.
+Exit codes are those of sysexits.h; 66: no such message, 65: damaged messages were found, 75: it is being delivered now.";
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Work for good: at once on new mail, and again when it is due
+    Watch,
+    /// Try now, whatever was due: the whole queue, or one message
+    Flush {
+        /// The message; without it, all
+        id: Option<SpoolId>,
+    },
+    /// List the queue, in the form of Postfix's mailq
+    List {
+        /// One JSON object a line, with the names of postqueue -j
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one message: its envelope, and all that happened to it
+    Show {
+        /// The message
+        id: SpoolId,
+        /// As a JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write the octets of a message to standard output
+    Cat {
+        /// The message
+        id: SpoolId,
+    },
+    /// Remove a message; nobody is told
+    Remove {
+        /// The message
+        id: SpoolId,
+    },
+    /// Read and check every message; nothing is changed
+    Verify {
+        /// As JSON, one object a line
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    sys::set_umask();
+    let options = Options::parse();
+    cli::finish("spoolrun", run(&options))
+}
+
+fn run(options: &Options) -> anyhow::Result<()> {
+    let config = options.common.configuration()?;
+    config.check().or_exit(Exit::Config)?;
+    if options.common.check {
+        return say(&cli::report_checked(&config));
+    }
+    let _logging = options.common.logging("spoolrun", &config)?;
+    let spool = cli::open_spool(&config)?;
+    match &options.verb {
+        None => flush(&config, spool, Selection::All, Urgency::Due),
+        Some(Verb::Flush { id: None }) => flush(&config, spool, Selection::All, Urgency::Now),
+        Some(Verb::Flush { id: Some(id) }) => flush(&config, spool, Selection::One(*id), Urgency::Now),
+        Some(Verb::Watch) => watch(&config, spool),
+        Some(Verb::List { json }) => list(&config, &spool, *json),
+        Some(Verb::Show { id, json }) => show(&spool, *id, *json),
+        Some(Verb::Cat { id }) => cat(&spool, *id),
+        Some(Verb::Remove { id }) => remove(&spool, *id),
+        Some(Verb::Verify { json }) => verify(&spool, *json),
+    }
+}
+
+/// One pass. Only trouble of our own is an error.
+fn flush(config: &Config, spool: Arc<DirSpool>, which: Selection, urgency: Urgency) -> anyhow::Result<()> {
+    let deliverer = Deliverer::new(config, spool)?;
+    leave_at_signals(deliverer.stop())?;
+    let summary = deliverer.runner().flush(which, urgency).or_exit(Exit::Io)?;
+    log::debug!("{summary:?}");
+    match which {
+        Selection::One(id) if summary.gone > 0 => no_such_message(id),
+        Selection::One(id) if summary.busy > 0 => is_busy(id),
+        _ if summary.troubles > 0 => {
+            Err(anyhow!("{} messages could not be worked on", summary.troubles)).or_exit(Exit::Io)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn watch(config: &Config, spool: Arc<DirSpool>) -> anyhow::Result<()> {
+    let deliverer = Deliverer::new(config, spool)?;
+    leave_at_signals(deliverer.stop())?;
+    log::info!("watching {}", config.spool.display());
+    deliverer.watch();
+    log::info!("stopped");
+    Ok(())
+}
+
+/// TERM and INT finish the deliveries under way.
+fn leave_at_signals(stop: Arc<StopFlag>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().or_exit(Exit::System)?;
+    let inside = runtime.enter();
+    let mut term = signal(SignalKind::terminate()).or_exit(Exit::System)?;
+    let mut int = signal(SignalKind::interrupt()).or_exit(Exit::System)?;
+    drop(inside);
+    let wait = move || {
+        runtime.block_on(async {
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = int.recv() => {}
+            }
+        });
+        stop.raise();
+    };
+    thread::Builder::new().name("signals".to_owned()).spawn(wait).or_exit(Exit::System)?;
+    Ok(())
+}
+
+fn list(config: &Config, spool: &DirSpool, json: bool) -> anyhow::Result<()> {
+    let pause = pause(config);
+    let listings = admin::listings(spool, &[Shelf::Queue, Shelf::Hold], pause.as_ref()).or_exit(Exit::Io)?;
+    say(&if json { admin::json_lines(&listings) } else { admin::table(&listings) })
+}
+
+/// Why the route is not used at present.
+fn pause(config: &Config) -> Option<Pause> {
+    let routes = RouteFolder::new(config.spool.join("routes"));
+    match routes.load(&config.route().name) {
+        Ok(Some(RouteState::Paused(pause))) => Some(pause),
+        _ => None,
+    }
+}
+
+fn show(spool: &DirSpool, id: SpoolId, json: bool) -> anyhow::Result<()> {
+    match admin::history(spool, id).or_exit(Exit::Io)? {
+        None => no_such_message(id),
+        Some(history) if json => say(&format!("{}\n", history.json())),
+        Some(history) => say(&history.text()),
+    }
+}
+
+fn cat(spool: &DirSpool, id: SpoolId) -> anyhow::Result<()> {
+    let found = admin::copy_message(spool, id, &mut io::stdout().lock()).or_exit(Exit::Io)?;
+    if found { Ok(()) } else { no_such_message(id) }
+}
+
+fn remove(spool: &DirSpool, id: SpoolId) -> anyhow::Result<()> {
+    match admin::remove(spool, id).or_exit(Exit::Io)? {
+        Removal::Removed => {
+            log::info!("{id}: removed by hand");
+            Ok(())
+        }
+        Removal::Busy => is_busy(id),
+        Removal::NotThere => no_such_message(id),
+    }
+}
+
+fn verify(spool: &DirSpool, json: bool) -> anyhow::Result<()> {
+    let checked = admin::check(spool).or_exit(Exit::Io)?;
+    for (shelf, finding) in &checked.unsound {
+        let Err(error) = &finding.size else { continue };
+        say(&match json {
+            true => format!(
+                "{}\n",
+                serde_json::json!({ "folder": shelf.folder(), "name": finding.name, "error": error.to_string() })
+            ),
+            false => format!("{error}\n"),
+        })?;
+    }
+    if !json {
+        let (unsound, aside) = (checked.unsound.len(), checked.set_aside);
+        say(&format!("{} in order, {unsound} damaged or foreign, {aside} set aside in bad/ before\n", checked.sound))?;
+    }
+    if checked.unsound.is_empty() {
+        return Ok(());
+    }
+    Err(anyhow!("{} files are not in order", checked.unsound.len())).or_exit(Exit::Data)
+}
+
+fn no_such_message(id: SpoolId) -> anyhow::Result<()> {
+    Err(anyhow!("there is no message {id}")).or_exit(Exit::NoInput)
+}
+
+fn is_busy(id: SpoolId) -> anyhow::Result<()> {
+    Err(anyhow!("{id} is being delivered or still arriving; try again")).or_exit(Exit::TryAgain)
+}
+
+/// To standard output; a reader that has seen enough is no error.
+fn say(text: &str) -> anyhow::Result<()> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.or_exit(Exit::Io),
+    }
+}
