@@ -1,11 +1,11 @@
 //! The gate before the sessions: how many there may be, in all and of one client address.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use crate::envelope::Peer;
 
@@ -26,6 +26,24 @@ pub struct Limits {
     pub session: Duration,
     /// The slowest message body, in octets a second, after a minute.
     pub slowest_body: u64,
+}
+
+impl Default for Limits {
+    /// For a small network; the loopback is exempt.
+    fn default() -> Self {
+        Self {
+            sessions: 500,
+            sessions_per_address: 50,
+            connections_per_second: 50,
+            exempt: vec![
+                Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8).into(),
+                IpAddr::V6(Ipv6Addr::LOCALHOST).into(),
+            ],
+            idle: Duration::from_secs(5 * 60),
+            session: Duration::from_secs(60 * 60),
+            slowest_body: 500,
+        }
+    }
 }
 
 /// Counts sessions.
@@ -113,15 +131,7 @@ mod tests {
     use super::*;
 
     fn limits() -> Limits {
-        Limits {
-            sessions: 4,
-            sessions_per_address: 2,
-            connections_per_second: 3,
-            exempt: vec!["127.0.0.0/8".parse().unwrap()],
-            idle: Duration::from_secs(1),
-            session: Duration::from_secs(1),
-            slowest_body: 1,
-        }
+        Limits { sessions: 4, sessions_per_address: 2, connections_per_second: 3, ..Limits::default() }
     }
 
     fn peer(address: &str) -> Peer {

@@ -1,0 +1,20 @@
+//! Programs that others wrote. A test that lacks one says so and passes; with `LEAFMAIL_REQUIRE_PEERS` set it fails.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+/// Whether a program can be started; what it says to this argument does not matter.
+fn is_there(program: &str) -> bool {
+    let quiet = || Stdio::null();
+    Command::new(program).arg("--version").stdin(quiet()).stdout(quiet()).stderr(quiet()).status().is_ok()
+}
+
+/// Whether the test can go on; otherwise says why not, past the capture of the test runner.
+pub(crate) fn have(program: &str) -> bool {
+    if is_there(program) {
+        return true;
+    }
+    assert!(std::env::var_os("LEAFMAIL_REQUIRE_PEERS").is_none(), "{program} is required, but not installed");
+    let _ = writeln!(std::io::stderr(), "skipped: {program} is not installed");
+    false
+}
