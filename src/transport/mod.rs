@@ -3,9 +3,13 @@
 //! A transport judges recipients; it does not know of the spool, of receipts, or of when to try again. What it says about
 //! *no* recipient, because the next hop could not be reached or refused us rather than the mail, is a [`Fault`].
 
+mod maildir;
 mod next_hop;
+mod url;
 
+pub use maildir::{MaildirDispatch, MaildirTransport};
 pub use next_hop::{NextHop, RouteSettings, Secret, Smarthost, Timeouts, TlsPolicy};
+pub use url::NextHopError;
 
 use std::io;
 use std::time::Duration;
