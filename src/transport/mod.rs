@@ -3,11 +3,24 @@
 //! A transport judges recipients; it does not know of the spool, of receipts, or of when to try again. What it says about
 //! *no* recipient, because the next hop could not be reached or refused us rather than the mail, is a [`Fault`].
 
+mod classify;
+mod login;
+mod maildir;
 mod next_hop;
+mod pieces;
+mod secret;
+mod smarthost;
+mod transaction;
+mod url;
+mod wire;
 
+pub use maildir::{MaildirDispatch, MaildirTransport};
 pub use next_hop::{NextHop, RouteSettings, Secret, Smarthost, Timeouts, TlsPolicy};
+pub use smarthost::{SmarthostDispatch, SmarthostTransport};
+pub use url::NextHopError;
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::envelope::{Envelope, Recipient};
@@ -94,4 +107,23 @@ pub trait Dispatch: Send + Sync {
 
     /// How many deliveries may run side by side, at least 1.
     fn connections(&self) -> usize;
+}
+
+/// The settings of a route contradict each other.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("route {route}: {what}")]
+pub struct ConfigError {
+    route: String,
+    what: String,
+}
+
+/// The dispatch for a route's next hop. Nothing is read or opened before the first delivery.
+///
+/// # Errors
+/// When the settings contradict each other.
+pub fn dispatch(settings: &RouteSettings) -> Result<Arc<dyn Dispatch>, ConfigError> {
+    Ok(match &settings.next_hop {
+        NextHop::Smarthost(_) => Arc::new(SmarthostDispatch::new(settings)?),
+        NextHop::Maildir(path) => Arc::new(MaildirDispatch::new(path.clone(), settings.connections)),
+    })
 }

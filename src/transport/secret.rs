@@ -1,0 +1,157 @@
+//! Passwords: read from where the configuration says, anew for each connection, and never shown.
+//!
+//! A [`Password`] has no `Display`, its `Debug` hides it, and the errors here name the place, never the content.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::Secret;
+
+/// A password in memory.
+pub(super) struct Password(String);
+
+impl Password {
+    /// The secret itself, for the one place that encodes it.
+    pub(super) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(***)")
+    }
+}
+
+/// A helper that asks a key ring or a vault may take a while, but must not hold up a queue.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Tokens are a few kilobytes; nothing longer is a password.
+const MAX_OCTETS: u64 = 64 * 1024;
+
+impl Secret {
+    /// Reads the password.
+    ///
+    /// # Errors
+    /// In words: what could not be read, or why its content is no password.
+    pub(super) fn read(&self) -> Result<Password, String> {
+        let (octets, place) = match self {
+            Self::File(path) => (read_file(path)?, format!("password file {}", path.display())),
+            Self::Environment(name) => {
+                let place = format!("environment variable {name}");
+                let value = std::env::var_os(name).ok_or_else(|| format!("{place}, the password, is not set"))?;
+                (value.into_encoded_bytes(), place)
+            }
+            Self::Command(line) => (run(line, PATIENCE)?, "output of the password command".to_owned()),
+        };
+        let text = String::from_utf8(octets).map_err(|_| format!("{place}: expected UTF-8"))?;
+        let line = text.lines().next().unwrap_or("");
+        // RFC 4616 2: a NUL cannot be part of a password.
+        if line.is_empty() || line.contains('\0') {
+            return Err(format!("{place}: expected a password on the first line, but found none"));
+        }
+        Ok(Password(line.to_owned()))
+    }
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, String> {
+    let mut octets = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_OCTETS).read_to_end(&mut octets))
+        .map_err(|error| format!("reading password file {}: {error}", path.display()))?;
+    Ok(octets)
+}
+
+fn run(line: &str, patience: Duration) -> Result<Vec<u8>, String> {
+    let failed = |error: &dyn fmt::Display| format!("running the password command: {error}");
+    let mut child = Command::new("sh")
+        .arg("-c")
+        .arg(line)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        // A group of its own, so that what the shell started ends with it.
+        .process_group(0)
+        .spawn()
+        .map_err(|error| failed(&error))?;
+    let output = drain(&mut child);
+    let deadline = Instant::now() + patience;
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) if status.success() => break,
+            Ok(Some(status)) => return Err(failed(&status)),
+            Ok(None) if Instant::now() < deadline => thread::sleep(Duration::from_millis(5)),
+            Ok(None) => {
+                end(&mut child);
+                return Err(failed(&format_args!("no answer within {} s", patience.as_secs_f32())));
+            }
+            Err(error) => return Err(failed(&error)),
+        }
+    }
+    output.recv_timeout(Duration::from_secs(1)).map_err(|_| failed(&"its output stays open"))
+}
+
+/// Reads on a thread, as a child that cannot write would never end.
+fn drain(child: &mut Child) -> mpsc::Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    if let Some(stdout) = child.stdout.take() {
+        thread::spawn(move || {
+            let mut octets = Vec::new();
+            // What was read before an error is judged by the caller; a receiver that left wants nothing.
+            let _ = stdout.take(MAX_OCTETS).read_to_end(&mut octets);
+            let _ = sender.send(octets);
+        });
+    }
+    receiver
+}
+
+fn end(child: &mut Child) {
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+    let _ = child.wait();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(line: &str) -> Result<String, String> {
+        Secret::Command(line.to_owned()).read().map(|password| password.reveal().to_owned())
+    }
+
+    #[test]
+    fn only_the_first_line_counts() {
+        assert_eq!(command("printf 'p w\\r\\nsecond\\n'").unwrap(), "p w");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("password");
+        std::fs::write(&path, "hunter2\n").unwrap();
+        assert_eq!(Secret::File(path).read().unwrap().reveal(), "hunter2");
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        assert!(Secret::File("/nowhere/p".into()).read().unwrap_err().contains("/nowhere/p"));
+        let unset = Secret::Environment("LEAFMAIL_TEST_UNSET".into());
+        assert!(unset.read().unwrap_err().contains("LEAFMAIL_TEST_UNSET"));
+        assert!(command("exit 3").unwrap_err().contains("exit status: 3"));
+        assert!(command("true").unwrap_err().contains("found none"));
+    }
+
+    #[test]
+    fn a_command_that_hangs_is_ended() {
+        let started = Instant::now();
+        assert!(run("sleep 60; echo never", Duration::from_millis(100)).unwrap_err().contains("within 0.1 s"));
+        assert!(started.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        assert_eq!(format!("{:?}", Password("hunter2".into())), "Password(***)");
+    }
+}

@@ -1,0 +1,276 @@
+//! One mail transaction: MAIL, RCPT for each recipient, DATA, the message; and what came of it for each recipient.
+//!
+//! Invariants: no octet of the message is sent unless a recipient was accepted; a recipient that was judged keeps its
+//! verdict whatever follows; once the end of the message is on its way, a lost answer is *in doubt*, before it is not.
+
+use super::classify::{Ruling, Step, outcome, ruling};
+use super::smarthost::Client;
+use super::wire::{Capabilities, Phase, Trouble};
+use super::{Body, Consignment};
+use crate::envelope::{BodyType, Notify, Recipient, Ret};
+use crate::receipt::{Outcome, Reason};
+use crate::smtp::{EnhancedCode, Reply};
+
+/// How a transaction ended.
+pub(super) enum Ended {
+    /// One outcome per recipient; `usable` tells whether the connection is good for another message.
+    Judged { outcomes: Vec<Outcome>, usable: bool },
+    /// Nobody was judged.
+    Fault(Reason),
+    /// MAIL got no answer, or a goodbye: on a kept connection not worth a word, on a new one a fault.
+    Unanswered(Reason),
+}
+
+/// Why a transaction goes no further.
+enum Stop {
+    /// Everybody was judged; the connection is in order.
+    Judged,
+    /// The connection is not; who was not judged is deferred.
+    Broken(Reason),
+    Fault(Reason),
+    Unanswered(Reason),
+}
+
+/// Commands in one flight: few enough that neither side can block on a full socket while the other does (RFC 2920 3.1).
+const FLIGHT: usize = 50;
+
+/// Offers the message to the smarthost for all recipients of the consignment.
+pub(super) async fn run(client: &mut Client, consignment: &Consignment<'_>, body: &mut dyn Body) -> Ended {
+    let mut transaction = Transaction::new(consignment);
+    if transaction.judge_by(client.capabilities()) {
+        return transaction.judged(true);
+    }
+    match transaction.offer(client, body).await {
+        Ok(usable) => transaction.judged(usable),
+        Err(Stop::Judged) => {
+            let usable = client.reset().await;
+            transaction.judged(usable)
+        }
+        Err(Stop::Broken(reason)) => {
+            transaction.judge_rest(&Outcome::Deferred(reason));
+            transaction.judged(false)
+        }
+        Err(Stop::Fault(reason)) => Ended::Fault(reason),
+        Err(Stop::Unanswered(reason)) => Ended::Unanswered(reason),
+    }
+}
+
+struct Transaction<'a> {
+    consignment: &'a Consignment<'a>,
+    recipients: Vec<&'a Recipient>,
+    /// In the order of the recipients; `None` as long as nothing speaks against one.
+    verdicts: Vec<Option<Outcome>>,
+}
+
+impl<'a> Transaction<'a> {
+    fn new(consignment: &'a Consignment<'a>) -> Self {
+        let recipients: Vec<_> = consignment.recipients().collect();
+        let verdicts = recipients.iter().map(|_| None).collect();
+        Self { consignment, recipients, verdicts }
+    }
+
+    /// All verdicts are in by now.
+    fn judged(self, usable: bool) -> Ended {
+        debug_assert!(self.is_settled());
+        Ended::Judged { outcomes: self.verdicts.into_iter().flatten().collect(), usable }
+    }
+
+    fn is_settled(&self) -> bool {
+        self.verdicts.iter().all(Option::is_some)
+    }
+
+    /// Judges all that are still in the running.
+    fn judge_rest(&mut self, verdict: &Outcome) {
+        for open in self.verdicts.iter_mut().filter(|open| open.is_none()) {
+            *open = Some(verdict.clone());
+        }
+    }
+
+    /// Judges what needs no asking; whether nobody is left.
+    fn judge_by(&mut self, capabilities: &Capabilities) -> bool {
+        // RFC 1870 6.1: no need to send what is bound to be refused. A limit of 0 is none.
+        if let Some(limit) = capabilities.size.filter(|limit| (1..self.consignment.size).contains(limit)) {
+            let text = format!("the message has {} octets, the next hop takes {limit} at most", self.consignment.size);
+            self.judge_rest(&Outcome::Failed(Reason::new(EnhancedCode(5, 3, 4), text)));
+        }
+        if !capabilities.smtputf8 {
+            // RFC 6531 3.2 and 3.4: such an address must not be sent to a server that does not offer SMTPUTF8.
+            let not_ascii = |what: &str| {
+                let text = format!("the {what} is not ASCII, and the next hop does not offer SMTPUTF8");
+                Outcome::Failed(Reason::new(EnhancedCode(5, 6, 7), text))
+            };
+            if !self.consignment.envelope.reverse_path.is_ascii() {
+                self.judge_rest(&not_ascii("sender's address"));
+            }
+            for (recipient, verdict) in self.recipients.iter().zip(&mut self.verdicts) {
+                if !recipient.mailbox.is_ascii() {
+                    verdict.get_or_insert_with(|| not_ascii("recipient's address"));
+                }
+            }
+        }
+        self.is_settled()
+    }
+
+    /// The dialogue; whether the connection is good for another message. After the final reply nothing happens here but
+    /// noting it.
+    async fn offer(&mut self, client: &mut Client, body: &mut dyn Body) -> Result<bool, Stop> {
+        self.announce(client).await?;
+        if self.is_settled() {
+            return Err(Stop::Judged);
+        }
+        let reply = client.exchange(Phase::Data, "DATA\r\n").await.map_err(|trouble| broken(client, &trouble))?;
+        match ruling(Step::Data, &reply) {
+            Ruling::Accepted => {}
+            Ruling::Route => return Err(Stop::Fault(Reason::reply(&reply))),
+            Ruling::OutOfStep => return Err(broken(client, &out_of_step(&reply))),
+            refusal => {
+                self.judge_rest(&outcome(refusal, &reply));
+                return Err(Stop::Judged);
+            }
+        }
+        match client.message(body).await {
+            Ok(reply) => match ruling(Step::EndOfData, &reply) {
+                Ruling::OutOfStep => self.doubt(client, &out_of_step(&reply)),
+                Ruling::Accepted => {
+                    self.judge_rest(&outcome(Ruling::Accepted, &reply));
+                    Ok(true)
+                }
+                refusal => {
+                    self.judge_rest(&outcome(refusal, &reply));
+                    Err(Stop::Judged)
+                }
+            },
+            Err(trouble) if client.control().message_ended() => self.doubt(client, &trouble),
+            Err(trouble) => Err(broken(client, &trouble)),
+        }
+    }
+
+    fn doubt(&mut self, client: &Client, trouble: &Trouble) -> Result<bool, Stop> {
+        let reason = trouble.reason(Phase::EndOfData, client.relay());
+        self.judge_rest(&Outcome::InDoubt(reason));
+        Ok(false)
+    }
+
+    /// MAIL and RCPT, in flights where PIPELINING is offered. DATA never flies along: were all recipients refused, its 354
+    /// would have to be answered with an empty message that somebody might accept.
+    async fn announce(&mut self, client: &mut Client) -> Result<(), Stop> {
+        let (lines, open) = self.lines(client.capabilities());
+        let flight = if client.capabilities().pipelining { FLIGHT } else { 1 };
+        let mut targets = std::iter::once(None).chain(open.into_iter().map(Some));
+        for flight in lines.chunks(flight) {
+            for (at, target) in targets.by_ref().take(flight.len()).enumerate() {
+                let phase = if target.is_none() { Phase::Mail } else { Phase::Rcpt };
+                let answer = match at {
+                    0 => client.exchange(phase, &flight.concat()).await,
+                    _ => client.next_reply(phase).await,
+                };
+                match target {
+                    None => self.judge_mail(client, answer)?,
+                    Some(recipient) => self.judge_recipient(client, recipient, answer)?,
+                }
+            }
+            if self.is_settled() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The command lines, and to which recipient each RCPT belongs.
+    fn lines(&self, capabilities: &Capabilities) -> (Vec<String>, Vec<usize>) {
+        let open: Vec<usize> = (0..self.verdicts.len()).filter(|at| self.verdicts[*at].is_none()).collect();
+        let recipients = open.iter().map(|at| rcpt_line(self.recipients[*at], capabilities));
+        (std::iter::once(mail_line(self.consignment, capabilities)).chain(recipients).collect(), open)
+    }
+
+    fn judge_mail(&mut self, client: &Client, answer: Result<Reply, Trouble>) -> Result<(), Stop> {
+        let reply = answer.map_err(|trouble| Stop::Unanswered(trouble.reason(Phase::Mail, client.relay())))?;
+        match ruling(Step::Mail, &reply) {
+            Ruling::Accepted => {}
+            Ruling::Route if reply.code() == 421 => return Err(Stop::Unanswered(Reason::reply(&reply))),
+            Ruling::Route => return Err(Stop::Fault(Reason::reply(&reply))),
+            Ruling::OutOfStep => {
+                return Err(Stop::Fault(out_of_step(&reply).reason(Phase::Mail, client.relay())));
+            }
+            refusal => self.judge_rest(&outcome(refusal, &reply)),
+        }
+        Ok(())
+    }
+
+    fn judge_recipient(&mut self, client: &Client, at: usize, answer: Result<Reply, Trouble>) -> Result<(), Stop> {
+        let reply = answer.map_err(|trouble| broken(client, &trouble))?;
+        if self.verdicts[at].is_some() {
+            // MAIL was refused while this RCPT was on its way: the reply says nothing about the recipient.
+            return Ok(());
+        }
+        match ruling(Step::Rcpt, &reply) {
+            Ruling::Accepted => {}
+            Ruling::Route => return Err(Stop::Fault(Reason::reply(&reply))),
+            Ruling::OutOfStep => return Err(broken(client, &out_of_step(&reply))),
+            refusal => self.verdicts[at] = Some(outcome(refusal, &reply)),
+        }
+        Ok(())
+    }
+}
+
+fn broken(client: &Client, trouble: &Trouble) -> Stop {
+    Stop::Broken(trouble.reason(client.control().phase(), client.relay()))
+}
+
+fn out_of_step(reply: &Reply) -> Trouble {
+    Trouble::Garbage(format!("expected another reply, but found \"{reply}\""))
+}
+
+fn mail_line(consignment: &Consignment<'_>, capabilities: &Capabilities) -> String {
+    let envelope = consignment.envelope;
+    let mut line = format!("MAIL FROM:<{}>", envelope.reverse_path);
+    if capabilities.size.is_some() {
+        line += &format!(" SIZE={}", consignment.size);
+    }
+    // Where 8BITMIME is not offered the octets go as they are: RFC 6152 3 would have us convert or bounce, but servers that
+    // are not 8-bit clean have died out, and a converted message breaks its signatures.
+    if capabilities.eight_bit && (consignment.eight_bit || envelope.body == BodyType::EightBitMime) {
+        line += " BODY=8BITMIME";
+    }
+    let addresses_are_ascii =
+        envelope.reverse_path.is_ascii() && consignment.recipients().all(|recipient| recipient.mailbox.is_ascii());
+    if capabilities.smtputf8 && (envelope.smtputf8 || !addresses_are_ascii) {
+        line += " SMTPUTF8";
+    }
+    if capabilities.dsn {
+        match envelope.ret {
+            Some(Ret::Full) => line += " RET=FULL",
+            Some(Ret::Headers) => line += " RET=HDRS",
+            None => {}
+        }
+        // It is xtext already, and must not be encoded again.
+        if let Some(envid) = envelope.envid.as_deref().filter(|envid| is_parameter(envid)) {
+            line += &format!(" ENVID={envid}");
+        }
+    }
+    line + "\r\n"
+}
+
+fn rcpt_line(recipient: &Recipient, capabilities: &Capabilities) -> String {
+    let mut line = format!("RCPT TO:<{}>", recipient.mailbox);
+    if capabilities.dsn {
+        if let Some(notify) = recipient.notify {
+            line += &format!(" NOTIFY={}", notify_value(notify));
+        }
+        if let Some(orcpt) = recipient.orcpt.as_deref().filter(|orcpt| is_parameter(orcpt)) {
+            line += &format!(" ORCPT={orcpt}");
+        }
+    }
+    line + "\r\n"
+}
+
+fn notify_value(notify: Notify) -> String {
+    let wishes = [(notify.success, "SUCCESS"), (notify.failure, "FAILURE"), (notify.delay, "DELAY")];
+    let wanted: Vec<_> = wishes.into_iter().filter_map(|(wanted, word)| wanted.then_some(word)).collect();
+    if wanted.is_empty() { "NEVER".to_owned() } else { wanted.join(",") }
+}
+
+/// RFC 5321 4.1.2 esmtp-value: without this a frozen value could smuggle a command in.
+fn is_parameter(value: &str) -> bool {
+    !value.is_empty() && value.chars().all(|c| c.is_ascii_graphic() || (!c.is_ascii() && !c.is_control()))
+}

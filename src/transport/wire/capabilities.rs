@@ -1,0 +1,101 @@
+//! What a smarthost says in its reply to EHLO that it can do (RFC 5321 4.1.1.1).
+//!
+//! Pure. Keywords are read in any case, as RFC 5321 demands and lettre does not; what is malformed counts as not offered.
+
+use crate::smtp::Reply;
+
+/// The service extensions that matter to us.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(in crate::transport) struct Capabilities {
+    /// SIZE with its limit (RFC 1870); 0 stands for "no limit named".
+    pub(in crate::transport) size: Option<u64>,
+    /// 8BITMIME (RFC 6152).
+    pub(in crate::transport) eight_bit: bool,
+    /// SMTPUTF8 (RFC 6531).
+    pub(in crate::transport) smtputf8: bool,
+    /// PIPELINING (RFC 2920).
+    pub(in crate::transport) pipelining: bool,
+    /// CHUNKING (RFC 3030).
+    pub(in crate::transport) chunking: bool,
+    /// DSN (RFC 3461).
+    pub(in crate::transport) dsn: bool,
+    /// STARTTLS (RFC 3207).
+    pub(in crate::transport) starttls: bool,
+    /// AUTH mechanisms (RFC 4954), in upper case, in the server's order.
+    pub(in crate::transport) auth: Vec<String>,
+}
+
+impl Capabilities {
+    /// Reads the reply to EHLO; its first line is the server's name.
+    pub(super) fn of(reply: &Reply) -> Self {
+        let mut capabilities = Self::default();
+        for line in reply.text().split('\n').skip(1) {
+            capabilities.note(line);
+        }
+        capabilities
+    }
+
+    fn note(&mut self, line: &str) {
+        let mut words = line.split_ascii_whitespace();
+        let keyword = words.next().unwrap_or_default().to_ascii_uppercase();
+        match keyword.as_str() {
+            "SIZE" => self.size = words.next().map_or(Some(0), |limit| limit.parse().ok()),
+            "8BITMIME" => self.eight_bit = true,
+            "SMTPUTF8" => self.smtputf8 = true,
+            "PIPELINING" => self.pipelining = true,
+            "CHUNKING" => self.chunking = true,
+            "DSN" => self.dsn = true,
+            "STARTTLS" => self.starttls = true,
+            "AUTH" => self.offer(words),
+            // `AUTH=LOGIN PLAIN` of servers that talk to Outlook of old.
+            _ => match keyword.strip_prefix("AUTH=") {
+                Some(first) => self.offer(std::iter::once(first).chain(words)),
+                None => {}
+            },
+        }
+    }
+
+    fn offer<'a>(&mut self, mechanisms: impl Iterator<Item = &'a str>) {
+        for mechanism in mechanisms.map(str::to_ascii_uppercase) {
+            if !self.auth.contains(&mechanism) {
+                self.auth.push(mechanism);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &'static str) -> Capabilities {
+        Capabilities::of(&Reply::bare(250, text))
+    }
+
+    #[test]
+    fn keywords_are_read_in_any_case() {
+        let found = of("mx at your service\nsize 35882577\n8bitmime\nStartTLS\nPIPELINING\nSMTPUTF8\nDSN\nCHUNKING\n\
+             auth login Plain XOAUTH2\nAUTH=LOGIN CRAM-MD5\nX-UNKNOWN what");
+        let auth = ["LOGIN", "PLAIN", "XOAUTH2", "CRAM-MD5"].map(str::to_owned).to_vec();
+        assert_eq!(
+            found,
+            Capabilities {
+                size: Some(35_882_577),
+                eight_bit: true,
+                smtputf8: true,
+                pipelining: true,
+                chunking: true,
+                dsn: true,
+                starttls: true,
+                auth
+            }
+        );
+    }
+
+    #[test]
+    fn the_greeting_line_offers_nothing() {
+        assert_eq!(of("STARTTLS"), Capabilities::default());
+        assert_eq!(of("x\nSIZE"), Capabilities { size: Some(0), ..Capabilities::default() });
+        assert_eq!(of("x\nSIZE lots\nSIZEX 5"), Capabilities::default());
+    }
+}

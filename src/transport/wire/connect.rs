@@ -1,0 +1,216 @@
+//! From a host name to a connection that is ready for MAIL or AUTH: resolve, connect, greeting, EHLO, STARTTLS, EHLO.
+//!
+//! Whatever fails here is a [`Fault`]: no recipient was named yet. lettre's own STARTTLS is not used, as it takes replies
+//! that were sent before the handshake for replies inside it.
+
+use std::net::SocketAddr;
+
+use rustls_pki_types::ServerName;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::{Instant, timeout};
+
+use super::{Capabilities, Certificates, Channel, Control, Phase, Trouble, Wire};
+use crate::address::Domain;
+use crate::receipt::Reason;
+use crate::smtp::{EnhancedCode, Reply};
+use crate::transport::{Fault, Smarthost, Timeouts, TlsPolicy};
+
+/// How a connection turned out to be protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::transport) enum Protection {
+    /// Not at all.
+    Plain,
+    /// TLS with somebody.
+    Unverified,
+    /// TLS with the host.
+    Verified,
+}
+
+/// A connection after its last EHLO.
+#[derive(Debug)]
+pub(in crate::transport) struct Opened {
+    pub(in crate::transport) wire: Wire,
+    pub(in crate::transport) control: Control,
+    pub(in crate::transport) capabilities: Capabilities,
+    pub(in crate::transport) protection: Protection,
+    /// `host[address]:port`.
+    pub(in crate::transport) relay: String,
+}
+
+/// Opens a connection and protects it as the smarthost's policy demands.
+pub(in crate::transport) async fn open(
+    smarthost: &Smarthost,
+    helo: &Domain,
+    timeouts: &Timeouts,
+    certificates: &Certificates,
+) -> Result<Opened, Fault> {
+    let (stream, peer) = connect(smarthost, timeouts).await?;
+    let relay = format!("{}[{}]:{}", smarthost.host, peer.ip().to_canonical(), peer.port());
+    let control = Control::new(relay.clone(), *timeouts);
+    let wire = Wire::new(stream, peer, control.clone());
+    let opening = Opening { smarthost, helo, certificates, control: control.clone(), relay: relay.clone() };
+    let (wire, capabilities, protection) = opening.run(wire).await?;
+    Ok(Opened { wire, control, capabilities, protection, relay })
+}
+
+/// Tries each address in the resolver's order.
+async fn connect(smarthost: &Smarthost, timeouts: &Timeouts) -> Result<(TcpStream, SocketAddr), Fault> {
+    let (host, port) = (smarthost.host.as_str(), smarthost.port);
+    let fault = |status, text: String| Fault { reason: Reason::new(status, text), relay: format!("{host}:{port}") };
+    // RFC 3463 X.4.3: directory server failure.
+    let unresolved = |error: &dyn std::fmt::Display| {
+        fault(EnhancedCode(4, 4, 3), format!("looking the name {host} up failed: {error}"))
+    };
+    let addresses = match timeout(timeouts.connect, lookup_host((host, port))).await {
+        Ok(Ok(addresses)) => addresses,
+        Ok(Err(error)) => return Err(unresolved(&error)),
+        Err(_) => return Err(unresolved(&format_args!("no answer within {} s", timeouts.connect.as_secs_f32()))),
+    };
+    let mut failures = Vec::new();
+    for address in addresses {
+        match timeout(timeouts.connect, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                // lettre writes the message and its end apart; with Nagle each message would wait for an ACK. A socket that
+                // refuses the option still works.
+                let _ = stream.set_nodelay(true);
+                return Ok((stream, address));
+            }
+            Ok(Err(error)) => failures.push(format!("{address}: {error}")),
+            Err(_) => failures.push(format!("{address}: no answer within {} s", timeouts.connect.as_secs_f32())),
+        }
+    }
+    if failures.is_empty() {
+        return Err(unresolved(&"it has no address"));
+    }
+    Err(fault(EnhancedCode(4, 4, 1), format!("connecting to {host} failed: {}", failures.join("; "))))
+}
+
+/// What the steps of the opening share.
+struct Opening<'a> {
+    smarthost: &'a Smarthost,
+    helo: &'a Domain,
+    certificates: &'a Certificates,
+    control: Control,
+    relay: String,
+}
+
+impl Opening<'_> {
+    async fn run(&self, mut wire: Wire) -> Result<(Wire, Capabilities, Protection), Fault> {
+        let mut protection = Protection::Plain;
+        if self.smarthost.tls == TlsPolicy::Implicit {
+            (wire, protection) = self.shake_hands(wire).await?;
+        }
+        self.control.enter(Phase::Greeting);
+        let greeting = wire.reply().await.map_err(|trouble| self.trouble(&trouble))?;
+        if greeting.code() != 220 {
+            return Err(self.refused(wire, "the greeting", &greeting).await);
+        }
+        let mut capabilities;
+        (wire, capabilities) = self.hello(wire).await?;
+        if self.wants_starttls(&capabilities)? {
+            let (secured, now) = self.start_tls(wire).await?;
+            (wire, protection) = (secured, now);
+            if protection != Protection::Plain {
+                // RFC 3207 4.2: what was said before the handshake is forgotten.
+                (wire, capabilities) = self.hello(wire).await?;
+            }
+        }
+        wire.play_hello();
+        Ok((wire, capabilities, protection))
+    }
+
+    /// EHLO, or HELO where EHLO is refused for good (RFC 5321 3.2).
+    async fn hello(&self, mut wire: Wire) -> Result<(Wire, Capabilities), Fault> {
+        let reply = self.exchange(&mut wire, Phase::Hello, &format!("EHLO {}", self.helo)).await?;
+        if reply.code() == 250 {
+            return Ok((wire, Capabilities::of(&reply)));
+        }
+        if !reply.is_permanent() {
+            return Err(self.refused(wire, "EHLO", &reply).await);
+        }
+        let reply = self.exchange(&mut wire, Phase::Hello, &format!("HELO {}", self.helo)).await?;
+        if reply.code() == 250 {
+            Ok((wire, Capabilities::default()))
+        } else {
+            Err(self.refused(wire, "EHLO and HELO", &reply).await)
+        }
+    }
+
+    fn wants_starttls(&self, capabilities: &Capabilities) -> Result<bool, Fault> {
+        match self.smarthost.tls {
+            TlsPolicy::None | TlsPolicy::Implicit => Ok(false),
+            TlsPolicy::Opportunistic => Ok(capabilities.starttls),
+            TlsPolicy::Required if capabilities.starttls => Ok(true),
+            TlsPolicy::Required => Err(self.insecure(format!(
+                "TLS is required, but {} does not offer STARTTLS on port {}",
+                self.smarthost.host, self.smarthost.port
+            ))),
+        }
+    }
+
+    async fn start_tls(&self, mut wire: Wire) -> Result<(Wire, Protection), Fault> {
+        let reply = self.exchange(&mut wire, Phase::StartTls, "STARTTLS").await?;
+        if reply.code() != 220 {
+            // RFC 3207 4: 454 is a trouble of theirs; where TLS is not required the session goes on without.
+            if self.smarthost.tls == TlsPolicy::Opportunistic && !reply.is_positive() && reply.code() != 421 {
+                return Ok((wire, Protection::Plain));
+            }
+            return Err(self.refused(wire, "STARTTLS", &reply).await);
+        }
+        if !wire.input.is_empty() {
+            // CVE-2011-0411 and kin: replies in plain text, sent along with the 220 by somebody on the way.
+            return Err(self.insecure(format!(
+                "response injection: expected nothing after the reply to STARTTLS, but found \"{}\"",
+                wire.input.rest()
+            )));
+        }
+        self.shake_hands(wire).await
+    }
+
+    async fn shake_hands(&self, mut wire: Wire) -> Result<(Wire, Protection), Fault> {
+        let (connector, protection) = if self.smarthost.tls == TlsPolicy::Opportunistic {
+            (Certificates::unverified(), Protection::Unverified)
+        } else {
+            (self.certificates.verifying(), Protection::Verified)
+        };
+        let connector = connector.map_err(|text| self.insecure(text))?;
+        let host = &self.smarthost.host;
+        let name = ServerName::try_from(host.clone()).map_err(|error| self.insecure(format!("{host}: {error}")))?;
+        let Channel::Plain(stream) = wire.channel else {
+            return Err(self.insecure("expected a connection without TLS".to_owned()));
+        };
+        self.control.enter(Phase::StartTls);
+        let remaining = self.control.state().deadline.saturating_duration_since(Instant::now());
+        match timeout(remaining, connector.connect(name, stream)).await {
+            Ok(Ok(stream)) => {
+                wire.channel = Channel::Tls(Box::new(stream));
+                Ok((wire, protection))
+            }
+            Ok(Err(error)) => Err(self.insecure(format!("TLS with {host} failed: {error}"))),
+            Err(_) => Err(self.trouble(&Trouble::Late(remaining))),
+        }
+    }
+
+    async fn exchange(&self, wire: &mut Wire, phase: Phase, line: &str) -> Result<Reply, Fault> {
+        wire.exchange(phase, line).await.map_err(|trouble| self.trouble(&trouble))
+    }
+
+    fn trouble(&self, trouble: &Trouble) -> Fault {
+        Fault { reason: trouble.reason(self.control.phase(), &self.relay), relay: self.relay.clone() }
+    }
+
+    /// RFC 3463 X.7.5: cryptographic failure.
+    fn insecure(&self, text: String) -> Fault {
+        Fault { reason: Reason::new(EnhancedCode(4, 7, 5), text), relay: self.relay.clone() }
+    }
+
+    /// The host's own words; it is told that we leave, and its answer is not waited for.
+    async fn refused(&self, mut wire: Wire, what: &str, reply: &Reply) -> Fault {
+        let mut reason = Reason::reply(reply);
+        reason.text = format!("{} refused {what}: {}", self.smarthost.host, reason.text);
+        self.control.enter(Phase::Quit);
+        // The fault is known already; that QUIT cannot be sent adds nothing.
+        let _ = wire.send(b"QUIT\r\n").await;
+        Fault { reason, relay: self.relay.clone() }
+    }
+}

@@ -1,0 +1,236 @@
+//! The handle to a [`Wire`](super::Wire) that lettre owns: which phase it is in, by when it must end, and what came back.
+//!
+//! lettre knows neither deadlines nor transcripts, and its errors lose the reply; so the wire keeps all that here, and
+//! lettre's own results are used only to see that an exchange ended.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::receipt::Reason;
+use crate::smtp::{EnhancedCode, Reply};
+use crate::transport::Timeouts;
+
+/// What the dialogue is at. Each has its limit (RFC 5321 4.5.3.2) and its words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::transport) enum Phase {
+    /// Waiting for the 220.
+    Greeting,
+    /// EHLO or HELO.
+    Hello,
+    /// STARTTLS and its reply.
+    StartTls,
+    /// AUTH and its challenges.
+    Auth,
+    /// MAIL.
+    Mail,
+    /// RCPT.
+    Rcpt,
+    /// DATA.
+    Data,
+    /// The message, block by block.
+    Message,
+    /// The final dot and its reply.
+    EndOfData,
+    /// RSET.
+    Reset,
+    /// QUIT.
+    Quit,
+}
+
+impl Phase {
+    fn limit(self, timeouts: &Timeouts) -> Duration {
+        match self {
+            Self::Data => timeouts.data,
+            Self::Message => timeouts.block,
+            Self::EndOfData => timeouts.end_of_data,
+            // Nothing is lost when these go unanswered.
+            Self::Reset => timeouts.command.min(Duration::from_secs(10)),
+            Self::Quit => timeouts.command.min(Duration::from_secs(5)),
+            _ => timeouts.command,
+        }
+    }
+
+    fn doing(self) -> &'static str {
+        match self {
+            Self::Greeting => "while waiting for the greeting of",
+            Self::Hello => "while saying EHLO to",
+            Self::StartTls => "while starting TLS with",
+            Self::Auth => "while logging in at",
+            Self::Mail => "while sending MAIL to",
+            Self::Rcpt => "while sending RCPT to",
+            Self::Data => "while sending DATA to",
+            Self::Message => "while sending the message to",
+            Self::EndOfData => "while waiting for the answer to the message from",
+            Self::Reset => "while sending RSET to",
+            Self::Quit => "while taking leave of",
+        }
+    }
+}
+
+/// Why an exchange got no reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::transport) enum Trouble {
+    /// Closed, reset, or another error of the connection, in words.
+    Lost(String),
+    /// The phase took longer than this.
+    Late(Duration),
+    /// What came is no reply, or came unasked, in words.
+    Garbage(String),
+    /// We broke off, in words.
+    BrokenOff(String),
+}
+
+impl Trouble {
+    /// In words, with a status code (RFC 3463 3.5).
+    pub(in crate::transport) fn reason(&self, phase: Phase, relay: &str) -> Reason {
+        let doing = phase.doing();
+        match self {
+            Self::Lost(cause) if cause.is_empty() => {
+                Reason::new(EnhancedCode(4, 4, 2), format!("lost connection {doing} {relay}"))
+            }
+            Self::Lost(cause) => {
+                Reason::new(EnhancedCode(4, 4, 2), format!("lost connection {doing} {relay}: {cause}"))
+            }
+            Self::Late(limit) => {
+                Reason::new(EnhancedCode(4, 4, 2), format!("timed out after {} s {doing} {relay}", limit.as_secs_f32()))
+            }
+            Self::Garbage(what) => Reason::new(EnhancedCode(4, 5, 0), format!("{what}, {doing} {relay}")),
+            Self::BrokenOff(cause) => Reason::new(EnhancedCode(4, 3, 0), cause.clone()),
+        }
+    }
+}
+
+/// Shared by the wire and by whoever drives it.
+#[derive(Debug, Clone)]
+pub(in crate::transport) struct Control(Arc<Mutex<State>>);
+
+pub(super) struct State {
+    pub(super) phase: Phase,
+    pub(super) limit: Duration,
+    pub(super) deadline: Instant,
+    /// Whether nothing was sent in this exchange yet.
+    pub(super) fresh: bool,
+    /// Whether an octet of the message's end was sent.
+    pub(super) ended: bool,
+    /// The last exchange's reply, until it is taken.
+    pub(super) reply: Option<Reply>,
+    /// Why nothing more can come; final.
+    pub(super) trouble: Option<Trouble>,
+    /// What must not appear in logs and replies.
+    pub(super) secrets: Vec<String>,
+    /// lettre's terminator begins with a CRLF that is one too many.
+    pub(super) skip_line_end: bool,
+    /// Log lines that had to wait, see [`Control::enter`].
+    pub(super) untold: Vec<String>,
+    /// `host[address]:port`, the prefix of log lines.
+    pub(super) relay: String,
+    timeouts: Timeouts,
+}
+
+impl std::fmt::Debug for State {
+    /// Without the secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("phase", &self.phase).field("relay", &self.relay).finish_non_exhaustive()
+    }
+}
+
+impl State {
+    /// Writes the log lines that were kept back.
+    fn tell(&mut self) {
+        for line in self.untold.drain(..) {
+            log::debug!("{} {line}", self.relay);
+        }
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        self.tell();
+    }
+}
+
+impl Control {
+    pub(super) fn new(relay: String, timeouts: Timeouts) -> Self {
+        let limit = Phase::Greeting.limit(&timeouts);
+        Self(Arc::new(Mutex::new(State {
+            phase: Phase::Greeting,
+            limit,
+            deadline: Instant::now() + limit,
+            fresh: true,
+            ended: false,
+            reply: None,
+            trouble: None,
+            secrets: Vec::new(),
+            skip_line_end: false,
+            untold: Vec::new(),
+            relay,
+            timeouts,
+        })))
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        // Every change is one assignment, so a panic elsewhere leaves nothing half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins an exchange: its deadline runs from now. Also writes the log lines that were kept back, because between a
+    /// final reply and the caller's unlink there must be no I/O.
+    pub(in crate::transport) fn enter(&self, phase: Phase) {
+        self.expect(phase);
+        let mut state = self.state();
+        state.fresh = true;
+        state.ended = false;
+        state.tell();
+    }
+
+    /// Begins to wait for a further reply of the same flight (RFC 2920).
+    pub(in crate::transport) fn expect(&self, phase: Phase) {
+        let mut state = self.state();
+        state.phase = phase;
+        state.limit = phase.limit(&state.timeouts);
+        state.deadline = Instant::now() + state.limit;
+        state.reply = None;
+    }
+
+    /// The last exchange's reply, whole, or why there is none.
+    pub(in crate::transport) fn answer(&self) -> Result<Reply, Trouble> {
+        let mut state = self.state();
+        match (state.reply.take(), &state.trouble) {
+            (Some(reply), _) => Ok(reply),
+            (None, Some(trouble)) => Err(trouble.clone()),
+            (None, None) => Err(Trouble::Lost(String::new())),
+        }
+    }
+
+    /// Breaks off: nothing more is sent, not even the end of a message.
+    pub(in crate::transport) fn break_off(&self, cause: String) {
+        self.state().trouble.get_or_insert(Trouble::BrokenOff(cause));
+    }
+
+    /// The message is empty: its terminator must not add a line (lettre's begins with CRLF).
+    pub(in crate::transport) fn skip_line_end(&self) {
+        self.state().skip_line_end = true;
+    }
+
+    /// Hides these texts in logs and replies until they are [forgotten](Self::forget_secrets).
+    pub(in crate::transport) fn hide(&self, secrets: Vec<String>) {
+        self.state().secrets = secrets.into_iter().filter(|secret| !secret.is_empty()).collect();
+    }
+
+    /// The login is over.
+    pub(in crate::transport) fn forget_secrets(&self) {
+        self.state().secrets.clear();
+    }
+
+    /// Whether the end of the message is on its way, so that the next hop may have taken it.
+    pub(in crate::transport) fn message_ended(&self) -> bool {
+        self.state().ended
+    }
+
+    /// The phase that the dialogue is in.
+    pub(in crate::transport) fn phase(&self) -> Phase {
+        self.state().phase
+    }
+}

@@ -1,0 +1,319 @@
+//! The stream under lettre: TCP or TLS, with deadlines, whole replies only, and a memory of what was said.
+//!
+//! A [`Wire`] is opened by `connect.rs`, which greets, says EHLO and starts TLS on it; then it is handed to lettre, to
+//! which it plays a greeting and an EHLO reply, as lettre insists on both. Invariants: a read hands out exactly one reply,
+//! as one short line; nothing is sent while an unasked reply lies unread; after a [`Trouble`] nothing is sent at all.
+
+mod capabilities;
+mod connect;
+mod control;
+mod replies;
+mod tls;
+
+pub(super) use capabilities::Capabilities;
+pub(super) use connect::{Opened, Protection, open};
+pub(super) use control::{Control, Phase, Trouble};
+pub(super) use tls::Certificates;
+
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+use tokio_rustls::client::TlsStream;
+
+use crate::smtp::Reply;
+use replies::ReplyBuffer;
+
+/// The octets' way.
+#[derive(Debug)]
+enum Channel {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Wire {
+    channel: Channel,
+    peer: SocketAddr,
+    control: Control,
+    alarm: Pin<Box<Sleep>>,
+    input: ReplyBuffer,
+    /// Replies that lettre wants and that the server gave to us already; until the last is read, writes go nowhere.
+    played: VecDeque<&'static [u8]>,
+}
+
+impl Wire {
+    fn new(stream: TcpStream, peer: SocketAddr, control: Control) -> Self {
+        let alarm = Box::pin(tokio::time::sleep_until(Instant::now()));
+        Self {
+            channel: Channel::Plain(stream),
+            peer,
+            control,
+            alarm,
+            input: ReplyBuffer::default(),
+            played: VecDeque::new(),
+        }
+    }
+
+    /// The other end.
+    pub(super) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Plays the greeting and the reply to EHLO to lettre, which has neither heard nor sent them.
+    pub(super) fn play_hello(&mut self) {
+        self.played.extend([&b"220 ready\r\n"[..], b"250 ready\r\n"]);
+    }
+
+    /// Sends a command line without its CRLF and waits for the reply.
+    async fn exchange(&mut self, phase: Phase, line: &str) -> Result<Reply, Trouble> {
+        self.control.enter(phase);
+        self.send(format!("{line}\r\n").as_bytes()).await?;
+        self.reply().await
+    }
+
+    async fn reply(&mut self) -> Result<Reply, Trouble> {
+        poll_fn(|cx| self.poll_reply(cx)).await
+    }
+
+    async fn send(&mut self, octets: &[u8]) -> Result<(), Trouble> {
+        let mut sent = 0;
+        while sent < octets.len() {
+            sent += poll_fn(|cx| self.poll_send(cx, &octets[sent..])).await?;
+        }
+        poll_fn(|cx| self.poll_drain(cx)).await
+    }
+
+    fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Result<Reply, Trouble>> {
+        loop {
+            match self.input.next_reply() {
+                Ok(Some(reply)) => return Poll::Ready(Ok(self.heard(reply))),
+                Ok(None) => ready!(self.poll_fill(cx))?,
+                Err(what) => return Poll::Ready(Err(self.fail(Trouble::Garbage(what)))),
+            }
+        }
+    }
+
+    /// Waits for octets, at most until the phase's deadline.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
+        if let Some(trouble) = self.control.state().trouble.clone() {
+            return Poll::Ready(Err(trouble));
+        }
+        let mut octets = [0; 4096];
+        let mut piece = ReadBuf::new(&mut octets);
+        match self.channel.poll_read(cx, &mut piece) {
+            Poll::Pending => self.poll_alarm(cx),
+            Poll::Ready(Ok(())) if piece.filled().is_empty() => {
+                Poll::Ready(Err(self.fail(Trouble::Lost(String::new()))))
+            }
+            Poll::Ready(Ok(())) => {
+                self.input.feed(piece.filled());
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(self.fail(Trouble::Lost(error.to_string())))),
+        }
+    }
+
+    fn poll_alarm<T>(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, Trouble>> {
+        let (deadline, limit) = {
+            let state = self.control.state();
+            (state.deadline, state.limit)
+        };
+        if self.alarm.deadline() != deadline {
+            self.alarm.as_mut().reset(deadline);
+        }
+        ready!(self.alarm.as_mut().poll(cx));
+        Poll::Ready(Err(self.fail(Trouble::Late(limit))))
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, octets: &[u8]) -> Poll<Result<usize, Trouble>> {
+        self.check_silence(cx)?;
+        match self.channel.poll_write(cx, octets) {
+            Poll::Pending => self.poll_alarm(cx),
+            Poll::Ready(Ok(0)) => Poll::Ready(Err(self.fail(Trouble::Lost(String::new())))),
+            Poll::Ready(Ok(sent)) => {
+                self.said(&octets[..sent]);
+                Poll::Ready(Ok(sent))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(self.fail(Trouble::Lost(error.to_string())))),
+        }
+    }
+
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
+        match self.channel.poll_flush(cx) {
+            Poll::Pending => self.poll_alarm(cx),
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(self.fail(Trouble::Lost(error.to_string())))),
+        }
+    }
+
+    /// A reply that came before its command would be taken for the command's: a forged or stray 250 could pass for the
+    /// acceptance of a message. So nothing may lie unread when we speak.
+    fn check_silence(&mut self, cx: &mut Context<'_>) -> Result<(), Trouble> {
+        if std::mem::take(&mut self.control.state().fresh) {
+            // Takes in what has arrived meanwhile; this does not wait, as an exchange's deadline has just begun.
+            if let Poll::Ready(Err(trouble)) = self.poll_fill(cx) {
+                return Err(trouble);
+            }
+        }
+        if let Some(trouble) = self.control.state().trouble.clone() {
+            return Err(trouble);
+        }
+        if self.input.is_empty() {
+            return Ok(());
+        }
+        let unasked = format!("expected silence, but found \"{}\"", self.input.rest());
+        Err(self.fail(Trouble::Garbage(unasked)))
+    }
+
+    fn fail(&self, trouble: Trouble) -> Trouble {
+        self.control.state().trouble.get_or_insert(trouble).clone()
+    }
+
+    /// Notes what was sent: in the log, and as progress where the deadline is one of progress.
+    fn said(&self, octets: &[u8]) {
+        let mut state = self.control.state();
+        match state.phase {
+            Phase::Message => state.deadline = Instant::now() + state.limit,
+            Phase::EndOfData => state.ended = true,
+            _ if !log::log_enabled!(log::Level::Debug) => {}
+            _ => {
+                let login = !state.secrets.is_empty();
+                for line in String::from_utf8_lossy(octets).lines() {
+                    log::debug!("{} > {}", state.relay, if login { without_credentials(line) } else { escaped(line) });
+                }
+            }
+        }
+    }
+
+    /// Notes a reply in the log, without what must stay secret: some servers repeat the command that they refuse.
+    fn heard(&self, reply: Reply) -> Reply {
+        let mut state = self.control.state();
+        let reply = hide_secrets(reply, &state.secrets);
+        if log::log_enabled!(log::Level::Debug) {
+            // After the answer to a message the caller's next system call is an unlink: the log waits.
+            if state.phase == Phase::EndOfData {
+                state.untold.push(format!("< {reply}"));
+            } else {
+                log::debug!("{} < {reply}", state.relay);
+            }
+        }
+        reply
+    }
+}
+
+/// A line of the login dialogue as the log shows it.
+fn without_credentials(line: &str) -> String {
+    match line.split_ascii_whitespace().collect::<Vec<_>>()[..] {
+        [auth, _] if auth.eq_ignore_ascii_case("AUTH") => escaped(line),
+        [auth, mechanism, _] if auth.eq_ignore_ascii_case("AUTH") => format!("AUTH {} ***", escaped(mechanism)),
+        _ => "***".to_owned(),
+    }
+}
+
+fn escaped(line: &str) -> String {
+    line.chars().fold(String::with_capacity(line.len()), |mut shown, c| {
+        if c.is_control() {
+            shown.extend(c.escape_default())
+        } else {
+            shown.push(c)
+        }
+        shown
+    })
+}
+
+fn hide_secrets(reply: Reply, secrets: &[String]) -> Reply {
+    if !secrets.iter().any(|secret| reply.text().contains(secret.as_str())) {
+        return reply;
+    }
+    let text = secrets.iter().fold(reply.text().to_owned(), |text, secret| text.replace(secret.as_str(), "***"));
+    match reply.enhanced() {
+        Some(enhanced) => Reply::new(reply.code(), enhanced, text),
+        None => Reply::bare(reply.code(), text),
+    }
+}
+
+/// The reply as lettre is shown it. Its text is kept in the [`Control`], where nothing of it is lost; lettre would refuse
+/// replies without text, long lines, and codes whose second digit is above 5.
+fn line_for_lettre(reply: &Reply) -> String {
+    let code = reply.code();
+    let code = if code / 10 % 10 > 5 { code / 100 * 100 + 50 + code % 10 } else { code };
+    format!("{code} reply\r\n")
+}
+
+impl Channel {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, octets),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, octets),
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+/// lettre learns only that there was trouble; what it was is in the [`Control`].
+fn as_io_error(_: Trouble) -> io::Error {
+    io::Error::from(io::ErrorKind::BrokenPipe)
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let wire = self.get_mut();
+        if let Some(reply) = wire.played.pop_front() {
+            buffer.put_slice(reply);
+            return Poll::Ready(Ok(()));
+        }
+        let reply = ready!(wire.poll_reply(cx)).map_err(as_io_error)?;
+        buffer.put_slice(line_for_lettre(&reply).as_bytes());
+        wire.control.state().reply = Some(reply);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        let wire = self.get_mut();
+        if !wire.played.is_empty() {
+            return Poll::Ready(Ok(octets.len()));
+        }
+        if octets.starts_with(b"\r\n") && std::mem::take(&mut wire.control.state().skip_line_end) {
+            return Poll::Ready(Ok(2));
+        }
+        wire.poll_send(cx, octets).map_err(as_io_error)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().poll_drain(cx).map_err(as_io_error)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().channel.poll_shutdown(cx)
+    }
+}
