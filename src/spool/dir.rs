@@ -92,20 +92,25 @@ impl<D: Disk> DirSpool<D> {
     /// # Errors
     /// As [`DirSpool::open`].
     pub fn open_on(disk: D, path: &Path, settings: SpoolSettings, clock: Arc<dyn Clock>) -> Result<Self, SpoolError> {
+        const BESIDE: [&str; 2] = ["routes", "log"];
         let failed = |name: &'static str| move |error: io::Error| SpoolError::new("opening", path.join(name), error);
         let root = disk.root(path).map_err(failed(""))?;
         check_folder(&disk, &root, path)?;
+        let there = disk.list(&root).map_err(failed(""))?;
+        let is_new = Shelf::ALL.map(Shelf::folder).iter().chain(&BESIDE).any(|name| !there.iter().any(|it| it == name));
         let folder = |name: &'static str| {
             let folder = disk.folder(&root, name).map_err(failed(name))?;
             check_folder(&disk, &folder, &path.join(name))?;
             Ok::<_, SpoolError>(folder)
         };
         let folders = [folder("queue")?, folder("hold")?, folder("failed")?, folder("bad")?];
-        for name in ["routes", "log"] {
+        for name in BESIDE {
             folder(name)?;
         }
         // The folders' own names must outlive a power cut before anything in them is promised.
-        disk.sync_folder(&root).map_err(failed(""))?;
+        if is_new {
+            disk.sync_folder(&root).map_err(failed(""))?;
+        }
         let room = disk.room(&folders[0]).map_err(failed("queue"))?;
         let reserve = settings.reserve.unwrap_or_else(|| Reserve::of(&room, settings.largest_message));
         Ok(Self {
@@ -206,7 +211,7 @@ impl<D: Disk> Spool for DirSpool<D> {
     }
 
     fn peek(&self, id: SpoolId) -> Result<Option<Glance>, SpoolError> {
-        Ok(look::find(&self.inner, &[Shelf::Queue, Shelf::Hold, Shelf::Failed], id)?.map(|(_, _, glance)| glance))
+        Ok(look::find(&self.inner, &[Shelf::Queue, Shelf::Hold, Shelf::Failed], id)?.map(|found| found.glance))
     }
 }
 

@@ -58,7 +58,10 @@ impl GroupCommit {
     fn lead(&self, round: &Round, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         let mut lead = Lead { group: self, round, outcome: Err(Failure::Other(io::ErrorKind::Other)) };
         let result = sync();
-        lead.outcome = result.as_ref().map(|()| ()).map_err(Failure::from);
+        lead.outcome = match &result {
+            Ok(()) => Ok(()),
+            Err(error) => Err(error.into()),
+        };
         result
     }
 

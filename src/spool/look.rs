@@ -110,13 +110,15 @@ pub(super) fn is_there<D: Disk>(inner: &Inner<D>, shelf: Shelf, name: &str) -> R
     }
 }
 
-/// A message wherever it lies on these shelves: the open file, where its octets begin, and what is known of it.
-#[allow(clippy::type_complexity)]
-pub(super) fn find<D: Disk>(
-    inner: &Inner<D>,
-    shelves: &[Shelf],
-    id: SpoolId,
-) -> Result<Option<(D::File, u64, Glance)>, SpoolError> {
+/// A message that was looked at, not claimed.
+pub(super) struct Found<D: Disk> {
+    pub(super) file: D::File,
+    pub(super) message_at: u64,
+    pub(super) glance: Glance,
+}
+
+/// A message wherever it lies on these shelves.
+pub(super) fn find<D: Disk>(inner: &Inner<D>, shelves: &[Shelf], id: SpoolId) -> Result<Option<Found<D>>, SpoolError> {
     // Twice, as it may move from a shelf not yet seen to one that was.
     for shelf in shelves.iter().chain(shelves) {
         if let Some(found) = glance(inner, *shelf, id)? {
@@ -126,8 +128,7 @@ pub(super) fn find<D: Disk>(
     Ok(None)
 }
 
-#[allow(clippy::type_complexity)]
-fn glance<D: Disk>(inner: &Inner<D>, shelf: Shelf, id: SpoolId) -> Result<Option<(D::File, u64, Glance)>, SpoolError> {
+fn glance<D: Disk>(inner: &Inner<D>, shelf: Shelf, id: SpoolId) -> Result<Option<Found<D>>, SpoolError> {
     let name = id.to_string();
     let busy = is_busy(inner, shelf, &name)?;
     let Some((file, status)) = open(inner, shelf, &name, Access::Read)? else {
@@ -140,7 +141,8 @@ fn glance<D: Disk>(inner: &Inner<D>, shelf: Shelf, id: SpoolId) -> Result<Option
         Err(trouble) => return Err(inner.error("thawing", shelf, &name, trouble)),
     };
     let frozen::Thawed { envelope, seal, receipts, message_at, size, .. } = thawed;
-    Ok(Some((file, message_at, Glance { shelf, envelope, seal, size, receipts, busy })))
+    let glance = Glance { shelf, envelope, seal, size, receipts, busy };
+    Ok(Some(Found { file, message_at, glance }))
 }
 
 /// Whether somebody has the lock. Asking takes it for a moment, shared, on a descriptor of its own: a claimer that comes in

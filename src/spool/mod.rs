@@ -15,6 +15,8 @@ mod lock;
 mod look;
 mod room;
 mod shelves;
+#[cfg(test)]
+mod tests;
 
 pub use claim::DirClaim;
 pub use dir::{Creation, DirSpool, SpoolSettings};

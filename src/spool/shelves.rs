@@ -4,14 +4,14 @@
 //! file; whatever looks does not claim.
 
 use std::io;
+use std::sync::Arc;
 
 use super::claim;
 use super::dir::{DirSpool, Inner};
 use super::disk::{Disk, HostDisk};
-use super::look::{self, InFile};
+use super::look::{self, Found, InFile};
 use super::{Claimed, Glance, Shelf, Spool, SpoolError, Trouble};
 use crate::id::SpoolId;
-use std::sync::Arc;
 
 /// A spool whose shelves can be looked through and tidied.
 pub trait Shelves: Spool {
@@ -91,19 +91,17 @@ pub struct Finding {
 /// A message of the directory spool that is being read.
 pub struct DirReading<D: Disk = HostDisk> {
     inner: Arc<Inner<D>>,
-    file: D::File,
-    message_at: u64,
-    glance: Glance,
+    found: Found<D>,
 }
 
 impl<D: Disk> Reading for DirReading<D> {
     fn glance(&self) -> &Glance {
-        &self.glance
+        &self.found.glance
     }
 
     fn read_at(&self, offset: u64, octets: &mut [u8]) -> io::Result<usize> {
-        let file = InFile { disk: &self.inner.disk, file: &self.file };
-        claim::read_message(&file, self.message_at, self.glance.size, offset, octets)
+        let file = InFile { disk: &self.inner.disk, file: &self.found.file };
+        claim::read_message(&file, self.found.message_at, self.found.glance.size, offset, octets)
     }
 }
 
@@ -138,12 +136,7 @@ impl<D: Disk> Shelves for DirSpool<D> {
 
     fn read(&self, id: SpoolId) -> Result<Option<DirReading<D>>, SpoolError> {
         let found = look::find(&self.inner, &Shelf::ALL, id)?;
-        Ok(found.map(|(file, message_at, glance)| DirReading {
-            inner: Arc::clone(&self.inner),
-            file,
-            message_at,
-            glance,
-        }))
+        Ok(found.map(|found| DirReading { inner: Arc::clone(&self.inner), found }))
     }
 
     fn verify(&self, shelf: Shelf) -> Result<Vec<Finding>, SpoolError> {

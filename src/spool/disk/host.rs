@@ -37,7 +37,10 @@ impl Disk for HostDisk {
     type File = HostFile;
 
     fn root(&self, path: &Path) -> io::Result<OwnedFd> {
-        make_folder(CWD, path)?;
+        if make_folder(CWD, path)? {
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            rustix::fs::fsync(rustix::fs::open(parent, FOLDER, Mode::empty())?)?;
+        }
         Ok(rustix::fs::open(path, FOLDER, Mode::empty())?)
     }
 
@@ -154,18 +157,19 @@ impl Disk for HostDisk {
     }
 
     fn sync(&self, file: &HostFile, extent: Extent) -> io::Result<()> {
-        Ok(match extent {
-            Extent::All => rustix::fs::fsync(&file.0)?,
-            Extent::Data => rustix::fs::fdatasync(&file.0)?,
-        })
+        let synced = match extent {
+            Extent::All => rustix::fs::fsync(&file.0),
+            Extent::Data => rustix::fs::fdatasync(&file.0),
+        };
+        Ok(synced?)
     }
 }
 
-/// The mode is set again where the umask cut it: a new folder of ours can be nobody else's.
-fn make_folder(within: impl std::os::fd::AsFd, path: &Path) -> io::Result<()> {
+/// Whether there was none yet. The mode is set again where the umask cut it: a new folder of ours can be nobody else's.
+fn make_folder(within: impl std::os::fd::AsFd, path: &Path) -> io::Result<bool> {
     match rustix::fs::mkdirat(&within, path, FOLDER_MODE) {
-        Ok(()) => Ok(rustix::fs::chmodat(&within, path, FOLDER_MODE, AtFlags::empty())?),
-        Err(Errno::EXIST) => Ok(()),
+        Ok(()) => Ok(rustix::fs::chmodat(&within, path, FOLDER_MODE, AtFlags::empty()).map(|()| true)?),
+        Err(Errno::EXIST) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
