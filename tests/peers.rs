@@ -49,7 +49,8 @@ fn swaks_sends() {
     let delivered = takes_mail_from(|port, site| {
         let data = format!("@{}", site.path("mail").display());
         let server = format!("127.0.0.1:{port}");
-        let arguments = ["--server", &server, "--from", "alice@example.com", "--to", "bob@example.com", "--data", &data];
+        let arguments =
+            ["--server", &server, "--from", "alice@example.com", "--to", "bob@example.com", "--data", &data];
         Command::new("swaks").args(arguments).output().unwrap()
     });
     assert!(String::from_utf8_lossy(&delivered).contains("Subject: a real client\r\n"));
@@ -181,7 +182,8 @@ fn a_thousand_messages_go_through_both_programs_into_a_sink_once_each() {
     assert!(spoolrun.wait().success(), "{}", spoolrun.log());
 
     let folder = site.path("sink");
-    let ids: Vec<String> = names(&folder).iter().map(|name| received_id(&fs::read(folder.join(name)).unwrap())).collect();
+    let ids: Vec<String> =
+        names(&folder).iter().map(|name| received_id(&fs::read(folder.join(name)).unwrap())).collect();
     assert_eq!(ids.len(), 1000, "messages in the sink");
     assert_eq!(ids.iter().collect::<HashSet<_>>().len(), 1000, "different messages in the sink");
     for shelf in ["failed", "bad", "hold"] {
@@ -210,7 +212,14 @@ fn typing_into_nc_works_once_the_greeting_is_there() {
             .spawn()
             .unwrap();
         let mut keyboard = child.stdin.take().unwrap();
-        for line in ["HELO me", "MAIL FROM:<alice@example.com>", "RCPT TO:<bob@example.com>", "DATA", "Subject: typed\n\nhello\n.", "QUIT"] {
+        for line in [
+            "HELO me",
+            "MAIL FROM:<alice@example.com>",
+            "RCPT TO:<bob@example.com>",
+            "DATA",
+            "Subject: typed\n\nhello\n.",
+            "QUIT",
+        ] {
             std::thread::sleep(Duration::from_millis(100));
             keyboard.write_all(format!("{line}\n").as_bytes()).unwrap();
         }

@@ -8,23 +8,24 @@ mod cli;
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread;
 
 use clap::{CommandFactory, Parser};
 use leafmail::config::{BareNewline, Config, ListenAddress};
 use leafmail::dns::{Resolver, SystemResolver};
 use leafmail::driver::{Limits, Listener, Receiver, Shutdown, listen, serve_standard_input};
+use leafmail::event::LogObserver;
 use leafmail::policy::Chain;
 use leafmail::session::Settings;
 use leafmail::smtp::Dialect;
 use leafmail::smtp::body;
 use leafmail::spool::DirSpool;
 use leafmail::sys::{self, StandardInput, SystemClock};
+use sysexits::ExitCode;
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
 
-use cli::{Common, Deliverer, Exit, Logging, OrExit};
+use cli::{Common, OrExit};
 
 /// Receives mail by SMTP and keeps it safe in the spool until it is forwarded
 #[derive(Debug, Parser)]
@@ -59,11 +60,11 @@ session: for inetd, systemd (Accept=yes) and tcpserver.
 Signals: TERM and INT finish the sessions under way and leave; HUP opens the log file anew.
 Exit codes are those of sysexits.h; 78 is an error of the configuration.";
 
-fn main() -> ExitCode {
+fn main() -> std::process::ExitCode {
     let client_owns_stderr = sys::keep_stderr_from_client();
     sys::set_umask();
     let options = Options::parse();
-    cli::finish("smtpd", client_owns_stderr.or_exit(Exit::System).and_then(|_| run(&options)))
+    cli::finish("smtpd", client_owns_stderr.or_exit(ExitCode::OsErr).and_then(|_| run(&options)))
 }
 
 fn run(options: &Options) -> anyhow::Result<()> {
@@ -75,9 +76,9 @@ fn run(options: &Options) -> anyhow::Result<()> {
         config.listen.addresses = addresses;
     }
     config.protocol.strict_821 |= options.strict_821;
-    config.check().or_exit(Exit::Config)?;
+    config.check().or_exit(ExitCode::Config)?;
     if options.common.check {
-        return std::io::stdout().write_all(cli::report_checked(&config).as_bytes()).or_exit(Exit::Io);
+        return std::io::stdout().write_all(cli::report_checked(&config).as_bytes()).or_exit(ExitCode::IoErr);
     }
     match mode(options, &config)? {
         Mode::Listen => listen_for_good(options, &config),
@@ -99,7 +100,7 @@ fn mode(options: &Options, config: &Config) -> anyhow::Result<Mode> {
     }
     if options.deliver {
         return Err(anyhow::anyhow!("--deliver needs an address to listen on: --listen 127.0.0.1:2525"))
-            .or_exit(Exit::Usage);
+            .or_exit(ExitCode::Usage);
     }
     match sys::standard_input() {
         StandardInput::Socket | StandardInput::Pipe => Ok(Mode::One),
@@ -108,7 +109,7 @@ fn mode(options: &Options, config: &Config) -> anyhow::Result<Mode> {
             Err(anyhow::anyhow!(
                 "nothing to do: no address to listen on, and no socket or pipe on standard input\n\n{usage}"
             ))
-            .or_exit(Exit::Usage)
+            .or_exit(ExitCode::Usage)
         }
     }
 }
@@ -117,8 +118,8 @@ fn serve_one(options: &Options, config: &Config) -> anyhow::Result<()> {
     let _logging = options.common.logging("smtpd", config)?;
     let spool = cli::open_spool(config)?;
     let receiver = receiver(config, Arc::clone(&spool), Shutdown::default());
-    let runtime = Builder::new_current_thread().enable_all().build().or_exit(Exit::System)?;
-    let served = runtime.block_on(serve_standard_input(&receiver)).or_exit(Exit::System);
+    let runtime = Builder::new_current_thread().enable_all().build().or_exit(ExitCode::OsErr)?;
+    let served = runtime.block_on(serve_standard_input(&receiver)).or_exit(ExitCode::OsErr);
     // A thread may still wait for a pipe that nobody writes to.
     runtime.shutdown_background();
     served.and_then(|()| sound(&spool))
@@ -127,51 +128,28 @@ fn serve_one(options: &Options, config: &Config) -> anyhow::Result<()> {
 fn listen_for_good(options: &Options, config: &Config) -> anyhow::Result<()> {
     let logging = options.common.logging("smtpd", config)?;
     let spool = cli::open_spool(config)?;
-    let runtime = Builder::new_multi_thread().enable_all().build().or_exit(Exit::System)?;
+    let runner = if options.deliver { Some(cli::runner(config, Arc::clone(&spool))?) } else { None };
+    let runtime = Builder::new_multi_thread().enable_all().build().or_exit(ExitCode::OsErr)?;
     let listeners = bind(&runtime, config)?;
-    let deliverer = if options.deliver { Some(Deliverer::new(config, Arc::clone(&spool))?) } else { None };
-    let stop = deliverer.as_ref().map(Deliverer::stop);
-    let delivering = deliverer.map(Deliverer::watch_aside).transpose()?;
     for listener in &listeners {
         log::info!("listening on {listener}");
     }
     let shutdown = Shutdown::default();
     let receiver = Arc::new(receiver(config, Arc::clone(&spool), shutdown.clone()));
-    runtime.block_on(async {
-        tokio::select! {
-            () = listen(receiver, listeners) => {}
-            result = watch_signals(&logging, &shutdown) => return result,
-        }
-        Ok(())
-    })?;
-    if let (Some(stop), Some(delivering)) = (stop, delivering) {
-        stop.raise();
-        let _ = delivering.join();
-    }
-    log::info!("stopped");
-    sound(&spool)
-}
-
-/// Raises the call to leave at TERM or INT; returns only when the signals cannot be had, or the second one comes.
-async fn watch_signals(logging: &Logging, shutdown: &Shutdown) -> anyhow::Result<()> {
-    let mut term = signal(SignalKind::terminate()).or_exit(Exit::System)?;
-    let mut int = signal(SignalKind::interrupt()).or_exit(Exit::System)?;
-    let mut hup = signal(SignalKind::hangup()).or_exit(Exit::System)?;
-    loop {
-        tokio::select! {
-            _ = hup.recv() => {
-                logging.reopen();
-                continue;
-            }
-            _ = term.recv() => {}
-            _ = int.recv() => {}
-        }
-        if shutdown.is_raised() {
-            return Ok(());
-        }
+    cli::heed_signals(&logging, move || {
         log::info!("finishing the sessions under way");
         shutdown.raise();
-    }
+    })?;
+    thread::scope(|scope| {
+        let delivering = runner.as_ref().map(|runner| scope.spawn(move || cli::watch(runner, config)));
+        runtime.block_on(listen(receiver, listeners));
+        if let Some(runner) = &runner {
+            runner.stop.raise();
+        }
+        delivering.map(thread::ScopedJoinHandle::join)
+    });
+    log::info!("stopped");
+    sound(&spool)
 }
 
 fn bind(runtime: &Runtime, config: &Config) -> anyhow::Result<Vec<Listener>> {
@@ -181,7 +159,7 @@ fn bind(runtime: &Runtime, config: &Config) -> anyhow::Result<Vec<Listener>> {
             ListenAddress::Tcp(address) => Listener::tcp(*address),
             ListenAddress::Unix(path) => Listener::unix(path),
         };
-        bound.map_err(|error| anyhow::anyhow!("listening on {address}: {error}")).or_exit(Exit::System)
+        bound.map_err(|error| anyhow::anyhow!("listening on {address}: {error}")).or_exit(ExitCode::OsErr)
     };
     config.listen.addresses.iter().map(bind_one).collect()
 }
@@ -219,7 +197,7 @@ fn receiver(config: &Config, spool: Arc<DirSpool>, shutdown: Shutdown) -> Receiv
         policy: Chain::new(config.rules(), Arc::clone(&resolver), Vec::new()),
         resolver: config.clients.reverse_names.then_some(resolver),
         spool,
-        observer: cli::observer(),
+        observer: Arc::new(LogObserver),
         clock: Arc::new(SystemClock),
         shutdown,
     }
@@ -228,7 +206,7 @@ fn receiver(config: &Config, spool: Arc<DirSpool>, shutdown: Shutdown) -> Receiv
 /// A disk that failed to sync ends the program, so that whoever supervises it knows.
 fn sound(spool: &DirSpool) -> anyhow::Result<()> {
     if spool.is_poisoned() {
-        return Err(anyhow::anyhow!("the disk failed to sync; nothing more is accepted")).or_exit(Exit::Io);
+        return Err(anyhow::anyhow!("the disk failed to sync; nothing more is accepted")).or_exit(ExitCode::IoErr);
     }
     Ok(())
 }

@@ -7,9 +7,7 @@
 mod cli;
 
 use std::io::{self, Write};
-use std::process::ExitCode;
 use std::sync::Arc;
-use std::thread;
 
 use anyhow::anyhow;
 use clap::{Parser, Subcommand};
@@ -17,12 +15,12 @@ use leafmail::admin::{self, Removal};
 use leafmail::config::Config;
 use leafmail::id::SpoolId;
 use leafmail::queue::route::Pause;
-use leafmail::queue::{RouteFolder, RouteState, RouteStore, Selection, StopFlag, Urgency};
+use leafmail::queue::{RouteFolder, RouteState, RouteStore, Runner, Selection, Urgency};
 use leafmail::spool::{DirSpool, Shelf};
 use leafmail::sys;
-use tokio::signal::unix::{SignalKind, signal};
+use sysexits::ExitCode;
 
-use cli::{Common, Deliverer, Exit, OrExit};
+use cli::{Common, Logging, OrExit};
 
 /// Forwards the mail in the spool, and shows and manages the queue
 #[derive(Debug, Parser)]
@@ -79,7 +77,7 @@ enum Verb {
     },
 }
 
-fn main() -> ExitCode {
+fn main() -> std::process::ExitCode {
     sys::set_umask();
     let options = Options::parse();
     cli::finish("spoolrun", run(&options))
@@ -87,73 +85,66 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> anyhow::Result<()> {
     let config = options.common.configuration()?;
-    config.check().or_exit(Exit::Config)?;
+    config.check().or_exit(ExitCode::Config)?;
     if options.common.check {
         return say(&cli::report_checked(&config));
     }
-    let _logging = options.common.logging("spoolrun", &config)?;
-    let spool = cli::open_spool(&config)?;
+    let logging = options.common.logging("spoolrun", &config)?;
     match &options.verb {
-        None => flush(&config, spool, Selection::All, Urgency::Due),
-        Some(Verb::Flush { id: None }) => flush(&config, spool, Selection::All, Urgency::Now),
-        Some(Verb::Flush { id: Some(id) }) => flush(&config, spool, Selection::One(*id), Urgency::Now),
-        Some(Verb::Watch) => watch(&config, spool),
-        Some(Verb::List { json }) => list(&config, &spool, *json),
-        Some(Verb::Show { id, json }) => show(&spool, *id, *json),
-        Some(Verb::Cat { id }) => cat(&spool, *id),
-        Some(Verb::Remove { id }) => remove(&spool, *id),
-        Some(Verb::Verify { json }) => verify(&spool, *json),
+        None => flush(&config, &logging, Selection::All, Urgency::Due),
+        Some(Verb::Flush { id: None }) => flush(&config, &logging, Selection::All, Urgency::Now),
+        Some(Verb::Flush { id: Some(id) }) => flush(&config, &logging, Selection::One(*id), Urgency::Now),
+        Some(Verb::Watch) => watch(&config, &logging),
+        Some(verb) => look_or_tidy(verb, &config),
+    }
+}
+
+fn look_or_tidy(verb: &Verb, config: &Config) -> anyhow::Result<()> {
+    let spool = cli::open_spool(config)?;
+    match verb {
+        Verb::Watch | Verb::Flush { .. } => Ok(()),
+        Verb::List { json } => list(config, &spool, *json),
+        Verb::Show { id, json } => show(&spool, *id, *json),
+        Verb::Cat { id } => cat(&spool, *id),
+        Verb::Remove { id } => remove(&spool, *id),
+        Verb::Verify { json } => verify(&spool, *json),
     }
 }
 
 /// One pass. Only trouble of our own is an error.
-fn flush(config: &Config, spool: Arc<DirSpool>, which: Selection, urgency: Urgency) -> anyhow::Result<()> {
-    let deliverer = Deliverer::new(config, spool)?;
-    leave_at_signals(deliverer.stop())?;
-    let summary = deliverer.runner().flush(which, urgency).or_exit(Exit::Io)?;
+fn flush(config: &Config, logging: &Logging, which: Selection, urgency: Urgency) -> anyhow::Result<()> {
+    let runner = cli::runner(config, cli::open_spool(config)?)?;
+    leave_at_signals(logging, &runner)?;
+    let summary = runner.flush(which, urgency).or_exit(ExitCode::IoErr)?;
     log::debug!("{summary:?}");
     match which {
         Selection::One(id) if summary.gone > 0 => no_such_message(id),
         Selection::One(id) if summary.busy > 0 => is_busy(id),
         _ if summary.troubles > 0 => {
-            Err(anyhow!("{} messages could not be worked on", summary.troubles)).or_exit(Exit::Io)
+            Err(anyhow!("{} messages could not be worked on", summary.troubles)).or_exit(ExitCode::IoErr)
         }
         _ => Ok(()),
     }
 }
 
-fn watch(config: &Config, spool: Arc<DirSpool>) -> anyhow::Result<()> {
-    let deliverer = Deliverer::new(config, spool)?;
-    leave_at_signals(deliverer.stop())?;
+fn watch(config: &Config, logging: &Logging) -> anyhow::Result<()> {
+    let runner = cli::runner(config, cli::open_spool(config)?)?;
+    leave_at_signals(logging, &runner)?;
     log::info!("watching {}", config.spool.display());
-    deliverer.watch();
+    cli::watch(&runner, config);
     log::info!("stopped");
     Ok(())
 }
 
 /// TERM and INT finish the deliveries under way.
-fn leave_at_signals(stop: Arc<StopFlag>) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().or_exit(Exit::System)?;
-    let inside = runtime.enter();
-    let mut term = signal(SignalKind::terminate()).or_exit(Exit::System)?;
-    let mut int = signal(SignalKind::interrupt()).or_exit(Exit::System)?;
-    drop(inside);
-    let wait = move || {
-        runtime.block_on(async {
-            tokio::select! {
-                _ = term.recv() => {}
-                _ = int.recv() => {}
-            }
-        });
-        stop.raise();
-    };
-    thread::Builder::new().name("signals".to_owned()).spawn(wait).or_exit(Exit::System)?;
-    Ok(())
+fn leave_at_signals(logging: &Logging, runner: &Runner<DirSpool>) -> anyhow::Result<()> {
+    let stop = Arc::clone(&runner.stop);
+    cli::heed_signals(logging, move || stop.raise())
 }
 
 fn list(config: &Config, spool: &DirSpool, json: bool) -> anyhow::Result<()> {
     let pause = pause(config);
-    let listings = admin::listings(spool, &[Shelf::Queue, Shelf::Hold], pause.as_ref()).or_exit(Exit::Io)?;
+    let listings = admin::listings(spool, &[Shelf::Queue, Shelf::Hold], pause.as_ref()).or_exit(ExitCode::IoErr)?;
     say(&if json { admin::json_lines(&listings) } else { admin::table(&listings) })
 }
 
@@ -167,7 +158,7 @@ fn pause(config: &Config) -> Option<Pause> {
 }
 
 fn show(spool: &DirSpool, id: SpoolId, json: bool) -> anyhow::Result<()> {
-    match admin::history(spool, id).or_exit(Exit::Io)? {
+    match admin::history(spool, id).or_exit(ExitCode::IoErr)? {
         None => no_such_message(id),
         Some(history) if json => say(&format!("{}\n", history.json())),
         Some(history) => say(&history.text()),
@@ -175,12 +166,12 @@ fn show(spool: &DirSpool, id: SpoolId, json: bool) -> anyhow::Result<()> {
 }
 
 fn cat(spool: &DirSpool, id: SpoolId) -> anyhow::Result<()> {
-    let found = admin::copy_message(spool, id, &mut io::stdout().lock()).or_exit(Exit::Io)?;
+    let found = admin::copy_message(spool, id, &mut io::stdout().lock()).or_exit(ExitCode::IoErr)?;
     if found { Ok(()) } else { no_such_message(id) }
 }
 
 fn remove(spool: &DirSpool, id: SpoolId) -> anyhow::Result<()> {
-    match admin::remove(spool, id).or_exit(Exit::Io)? {
+    match admin::remove(spool, id).or_exit(ExitCode::IoErr)? {
         Removal::Removed => {
             log::info!("{id}: removed by hand");
             Ok(())
@@ -191,7 +182,7 @@ fn remove(spool: &DirSpool, id: SpoolId) -> anyhow::Result<()> {
 }
 
 fn verify(spool: &DirSpool, json: bool) -> anyhow::Result<()> {
-    let checked = admin::check(spool).or_exit(Exit::Io)?;
+    let checked = admin::check(spool).or_exit(ExitCode::IoErr)?;
     for (shelf, finding) in &checked.unsound {
         let Err(error) = &finding.size else { continue };
         say(&match json {
@@ -209,21 +200,21 @@ fn verify(spool: &DirSpool, json: bool) -> anyhow::Result<()> {
     if checked.unsound.is_empty() {
         return Ok(());
     }
-    Err(anyhow!("{} files are not in order", checked.unsound.len())).or_exit(Exit::Data)
+    Err(anyhow!("{} files are not in order", checked.unsound.len())).or_exit(ExitCode::DataErr)
 }
 
 fn no_such_message(id: SpoolId) -> anyhow::Result<()> {
-    Err(anyhow!("there is no message {id}")).or_exit(Exit::NoInput)
+    Err(anyhow!("there is no message {id}")).or_exit(ExitCode::NoInput)
 }
 
 fn is_busy(id: SpoolId) -> anyhow::Result<()> {
-    Err(anyhow!("{id} is being delivered or still arriving; try again")).or_exit(Exit::TryAgain)
+    Err(anyhow!("{id} is being delivered or still arriving; try again")).or_exit(ExitCode::TempFail)
 }
 
 /// To standard output; a reader that has seen enough is no error.
 fn say(text: &str) -> anyhow::Result<()> {
     match io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result.or_exit(Exit::Io),
+        result => result.or_exit(ExitCode::IoErr),
     }
 }

@@ -17,7 +17,7 @@ mod values;
 pub use error::ConfigError;
 pub use file::locate;
 pub use listen::ListenAddress;
-pub use route::{Relay, parse_next_hop};
+pub use route::Relay;
 pub use sections::{BareNewline, Clients, Limits, Listen, Log, Message, Protocol, Queue, Recipients, Reserve, Senders};
 
 use std::path::PathBuf;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
-use super::values::{self, FromText, expected};
+use super::values::{self, FromText};
 use crate::address::Domain;
-use crate::transport::{NextHop, RouteSettings, Secret, Smarthost, Timeouts, TlsPolicy};
+use crate::transport::{NextHop, NextHopError, RouteSettings, Secret, Timeouts};
 
 /// `[relay]`: where mail goes.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -117,26 +117,6 @@ impl FromText for NextHop {
     const EXPECTED: &'static str = "a next hop such as smtp://user@mail.example.com:587 or maildir:./inbox";
 
     fn from_text(text: &str) -> Result<Self, String> {
-        parse_next_hop(text)
+        text.parse().map_err(|error: NextHopError| error.to_string())
     }
-}
-
-/// Reads the URL of a next hop, from the file or the command line.
-///
-/// # Errors
-/// A sentence that says what was expected.
-// Replaced at merge by NextHop::from_str.
-pub fn parse_next_hop(text: &str) -> Result<NextHop, String> {
-    if let Some(path) = text.strip_prefix("maildir:").filter(|path| !path.is_empty()) {
-        return Ok(NextHop::Maildir(path.into()));
-    }
-    let authority = text.strip_prefix("smtp://").ok_or_else(|| expected::<NextHop>(text))?;
-    let (user, place) = authority.split_once('@').map_or((None, authority), |(user, place)| (Some(user), place));
-    let (host, port) = place.rsplit_once(':').unwrap_or((place, "587"));
-    let port = port.parse().map_err(|_| expected::<NextHop>(text))?;
-    if host.parse::<Domain>().is_err() {
-        return Err(expected::<NextHop>(text));
-    }
-    let tls = if user.is_some() { TlsPolicy::Required } else { TlsPolicy::Opportunistic };
-    Ok(NextHop::Smarthost(Smarthost { host: host.to_owned(), port, tls, user: user.map(str::to_owned) }))
 }

@@ -149,10 +149,10 @@ fn values_reach_the_stages() {
 fn a_relay_of_the_command_line_takes_the_password_along_only_for_a_user() {
     let text = "[relay]\nurl = \"smtp://u@h\"\npassword_env = \"P\"";
     let mut config = parsed(text).unwrap();
-    config.relay_to(parse_next_hop("maildir:./here").unwrap());
+    config.relay_to("maildir:./here".parse().unwrap());
     assert_eq!((config.route().password, config.check()), (None, Ok(())));
     let mut config = parsed("[relay]\nurl = \"maildir:x\"").unwrap();
-    config.relay_to(parse_next_hop("smtp://u@h").unwrap());
+    config.relay_to("smtp://u@h".parse().unwrap());
     // The file's line says something else by now.
     assert!(config.check().unwrap_err().to_string().starts_with("leafmail.toml: relay.url names the user"));
 }

@@ -27,8 +27,10 @@ use crate::id::{IdSource, SpoolId};
 pub struct SpoolSettings {
     /// Octets of the largest message that is accepted; the default reserve is at least twice that.
     pub largest_message: u64,
-    /// What must stay free on the disk; `None` for [`Reserve::of`].
-    pub reserve: Option<Reserve>,
+    /// Octets that must stay free on the disk; `None` for [`Reserve::of`].
+    pub reserve_octets: Option<u64>,
+    /// Inodes that must stay free on the disk; `None` for [`Reserve::of`].
+    pub reserve_inodes: Option<u64>,
     /// A hint of being due that is further off than this is not believed: a clock jumped. 2 h and 20 %.
     pub longest_interval: Duration,
     /// How files are created.
@@ -39,7 +41,8 @@ impl Default for SpoolSettings {
     fn default() -> Self {
         Self {
             largest_message: 35_000_000,
-            reserve: None,
+            reserve_octets: None,
+            reserve_inodes: None,
             longest_interval: Duration::from_secs(2 * 3600 * 12 / 10),
             creation: Creation::Anonymous,
         }
@@ -112,7 +115,11 @@ impl<D: Disk> DirSpool<D> {
             disk.sync_folder(&root).map_err(failed(""))?;
         }
         let room = disk.room(&folders[0]).map_err(failed("queue"))?;
-        let reserve = settings.reserve.unwrap_or_else(|| Reserve::of(&room, settings.largest_message));
+        let usual = Reserve::of(&room, settings.largest_message);
+        let reserve = Reserve {
+            octets: settings.reserve_octets.unwrap_or(usual.octets),
+            inodes: settings.reserve_inodes.unwrap_or(usual.inodes),
+        };
         Ok(Self {
             inner: Arc::new(Inner {
                 disk,

@@ -298,7 +298,8 @@ pub(crate) fn original(delivered: &[u8]) -> &[u8] {
     loop {
         let end = rest.windows(2).position(|pair| pair == b"\r\n").map_or(rest.len(), |at| at + 2);
         let line = &rest[..end];
-        let ours = [&b"Return-Path:"[..], b"X-Original-To:", b"Delivered-To:", b"Received:", b"\t", b"Date:", b"Message-ID:"];
+        let ours =
+            [&b"Return-Path:"[..], b"X-Original-To:", b"Delivered-To:", b"Received:", b"\t", b"Date:", b"Message-ID:"];
         if end == 0 || !ours.iter().any(|start| line.starts_with(start)) {
             return rest;
         }

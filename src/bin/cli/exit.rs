@@ -1,59 +1,26 @@
-//! How the binaries end: exit codes of sysexits.h, and errors that carry one.
+//! How the binaries end: errors that carry an exit code of sysexits.h.
 
 use std::fmt;
-use std::process::ExitCode;
+use std::io::Write;
 
-/// An exit code by its meaning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Exit {
-    /// EX_USAGE: the command line is wrong.
-    Usage = 64,
-    /// EX_DATAERR: what was found is damaged.
-    Data = 65,
-    /// EX_NOINPUT: what was asked for is not there.
-    NoInput = 66,
-    /// EX_OSERR: the system refuses.
-    System = 71,
-    /// EX_CANTCREAT: a file cannot be made.
-    CannotCreate = 73,
-    /// EX_IOERR: the disk fails.
-    Io = 74,
-    /// EX_TEMPFAIL: try again.
-    TryAgain = 75,
-    /// EX_CONFIG: the configuration is wrong.
-    Config = 78,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
-}
-
-impl fmt::Display for Exit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "exit code {}", *self as u8)
-    }
-}
-
-impl std::error::Error for Exit {}
+use sysexits::ExitCode;
 
 /// Attaches an exit code to an error.
 pub(crate) trait OrExit<T> {
     /// The error is to end the program with this code.
-    fn or_exit(self, exit: Exit) -> anyhow::Result<T>;
+    fn or_exit(self, code: ExitCode) -> anyhow::Result<T>;
 }
 
 impl<T, E: Into<anyhow::Error>> OrExit<T> for Result<T, E> {
-    fn or_exit(self, exit: Exit) -> anyhow::Result<T> {
-        self.map_err(|error| Failure { exit, error: error.into() }.into())
+    fn or_exit(self, code: ExitCode) -> anyhow::Result<T> {
+        self.map_err(|error| Failure { code, error: error.into() }.into())
     }
 }
 
 /// An error with its exit code.
 #[derive(Debug)]
 struct Failure {
-    exit: Exit,
+    code: ExitCode,
     error: anyhow::Error,
 }
 
@@ -65,10 +32,10 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Ends the program: says what failed on standard error, in one line.
-pub(crate) fn finish(program: &str, result: anyhow::Result<()>) -> ExitCode {
-    let Err(error) = result else { return ExitCode::SUCCESS };
+/// Ends the program: says what failed on standard error.
+pub(crate) fn finish(program: &str, result: anyhow::Result<()>) -> std::process::ExitCode {
+    let Err(error) = result else { return std::process::ExitCode::SUCCESS };
     // Standard error may be closed, or a full pipe that nobody reads; then there is nobody to tell.
-    let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{program}: {error:#}\n"));
-    error.downcast_ref::<Failure>().map_or(Exit::System, |failure| failure.exit).into()
+    let _ = writeln!(std::io::stderr(), "{program}: {error:#}");
+    error.downcast_ref::<Failure>().map_or(ExitCode::Software, |failure| failure.code).into()
 }

@@ -56,9 +56,13 @@ impl Logging {
         Ok(Self { jobs })
     }
 
-    /// Opens the log file anew, after it was renamed.
-    pub(crate) fn reopen(&self) {
-        let _ = self.jobs.try_send(Job::Reopen);
+    /// What opens the log file anew, after it was renamed.
+    pub(crate) fn reopener(&self) -> impl Fn() + Send + 'static {
+        let jobs = self.jobs.clone();
+        move || {
+            // A queue that is full of lines is no place for it; the next HUP may find one.
+            let _ = jobs.try_send(Job::Reopen);
+        }
     }
 }
 

@@ -3,9 +3,11 @@
 mod exit;
 mod logging;
 mod options;
+mod signals;
 mod wiring;
 
-pub(crate) use exit::{Exit, OrExit, finish};
+pub(crate) use exit::{OrExit, finish};
 pub(crate) use logging::Logging;
 pub(crate) use options::{Common, report_checked};
-pub(crate) use wiring::{Deliverer, observer, open_spool};
+pub(crate) use signals::heed_signals;
+pub(crate) use wiring::{open_spool, runner, watch};

@@ -7,7 +7,9 @@ use leafmail::config::Config;
 use leafmail::transport::NextHop;
 use log::LevelFilter;
 
-use super::{Exit, Logging, OrExit};
+use sysexits::ExitCode;
+
+use super::{Logging, OrExit};
 
 /// Options of both binaries.
 #[derive(Debug, Args)]
@@ -36,7 +38,7 @@ impl Common {
     /// The configuration with what the command line changes; not checked yet.
     pub(crate) fn configuration(&self) -> anyhow::Result<Config> {
         let environment = std::env::var_os("LEAFMAIL_CONFIG");
-        let mut config = Config::find(self.config.as_deref(), environment.as_deref()).or_exit(Exit::Config)?;
+        let mut config = Config::find(self.config.as_deref(), environment.as_deref()).or_exit(ExitCode::Config)?;
         if let Some(spool) = &self.spool {
             config.spool.clone_from(spool);
         }
@@ -56,7 +58,7 @@ impl Common {
 
     /// Starts the log.
     pub(crate) fn logging(&self, program: &'static str, config: &Config) -> anyhow::Result<Logging> {
-        Logging::start(program, config.log.level, config.log.file.as_deref()).or_exit(Exit::CannotCreate)
+        Logging::start(program, config.log.level, config.log.file.as_deref()).or_exit(ExitCode::CantCreat)
     }
 }
 

@@ -303,8 +303,12 @@ fn verifying_names_what_is_wrong_and_moves_nothing() {
 #[test]
 fn a_reserve_that_cannot_be_kept_is_full_in_words() {
     let folder = folder();
-    let open = |reserve| {
-        let settings = SpoolSettings { reserve: Some(reserve), ..settings(Creation::Anonymous) };
+    let open = |reserve: Reserve| {
+        let settings = SpoolSettings {
+            reserve_octets: Some(reserve.octets),
+            reserve_inodes: Some(reserve.inodes),
+            ..settings(Creation::Anonymous)
+        };
         DirSpool::open(folder.path(), settings, TestClock::new()).unwrap()
     };
     let spool = open(Reserve { octets: u64::MAX / 2, inodes: 0 });

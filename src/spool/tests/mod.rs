@@ -40,7 +40,7 @@ impl Clock for TestClock {
 }
 
 pub(super) fn settings(creation: Creation) -> SpoolSettings {
-    SpoolSettings { reserve: Some(Reserve::NONE), creation, ..SpoolSettings::default() }
+    SpoolSettings { reserve_octets: Some(0), reserve_inodes: Some(0), creation, ..SpoolSettings::default() }
 }
 
 /// In memory where the host has such a folder, as thousands of files are synced.
