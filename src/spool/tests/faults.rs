@@ -211,7 +211,7 @@ fn a_small_message_touches_the_disk_only_at_commit_and_by_one_write() {
 fn the_first_thing_that_remove_does_is_the_unlink() {
     let stage = Stage::new(Creation::Anonymous);
     let id = stage.accept(&[MESSAGE]).unwrap();
-    let claim = ours(stage.spool.claim(id).unwrap());
+    let mut claim = ours(stage.spool.claim(id).unwrap());
     stage.disk.book.lock().unwrap().follow(|_, _| Fault::None);
     claim.remove().unwrap();
     assert_eq!(stage.disk.book.lock().unwrap().trace, ["unlink", "sync_folder"]);

@@ -18,7 +18,7 @@ fn a_message_comes_back_as_it_came() {
                 message.chunks(piece).for_each(|piece| draft.append(piece).unwrap());
                 let committed = draft.commit(&full_seal()).unwrap();
                 assert_eq!(committed.size, size);
-                let claim = spool.claim(committed.id);
+                let mut claim = spool.claim(committed.id);
                 assert_eq!((claim.envelope(), claim.seal()), (&full_envelope(), &full_seal()));
                 assert!(message_of(&claim) == message, "{size} octets in pieces of {piece}");
                 assert_eq!(claim.read_at(size, &mut [0; 9]).unwrap(), 0);
