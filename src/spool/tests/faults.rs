@@ -141,6 +141,38 @@ fn a_process_that_stops_leaves_nothing_or_a_whole_file_or_a_torn_one() {
 }
 
 #[test]
+fn a_draft_that_lost_octets_cannot_be_committed() {
+    let stage = Stage::new(Creation::Anonymous);
+    let mut draft = stage.spool.open(&full_envelope()).unwrap();
+    draft.append(&[b'x'; 60_000]).unwrap();
+    stage.put_on_trial(1, Trial::Fails(ENOSPC));
+    assert!(draft.append(&[b'y'; 60_000]).is_err());
+    assert!(draft.append(MESSAGE).is_ok() || stage.names() == 0);
+    assert!(draft.commit(&full_seal()).is_err());
+    assert_eq!(stage.names(), 0);
+}
+
+#[test]
+fn a_message_is_said_to_exist_only_when_it_is_durable() {
+    let stage = Stage::new(Creation::Anonymous);
+    let id = SpoolId::from_bits(99).derived(b"bounce");
+    // As a process left it that was killed between link and sync.
+    let whole = file_of(&plain_envelope(), MESSAGE, &plain_seal(), &[]);
+    std::fs::write(stage.folder.path().join("queue").join(id.to_string()), whole).unwrap();
+    for (failing, exists) in [("sync", false), ("sync_folder", false), ("none", true)] {
+        let draft = stage.spool.open_as(id, &plain_envelope()).unwrap();
+        stage.disk.book.lock().unwrap().follow(
+            move |_, call| {
+                if call == failing { Fault::Error(ENOSPC) } else { Fault::None }
+            },
+        );
+        let error = draft.commit(&plain_seal()).unwrap_err();
+        assert_eq!(matches!(error.trouble, Trouble::Exists), exists, "{failing}: {error}");
+        assert_eq!(stage.names(), 1, "what was there stays");
+    }
+}
+
+#[test]
 fn after_a_failed_sync_with_eio_nothing_is_accepted_any_more_and_the_sync_is_not_repeated() {
     for creation in [Creation::Anonymous, Creation::Named] {
         for failing in ["sync", "sync_folder"] {
@@ -308,6 +340,31 @@ fn a_message_that_is_moved_is_on_one_shelf_whatever_fails() {
                 assert!(n > 3 && moved.is_ok());
                 break;
             }
+        }
+    }
+}
+
+/// What another process does between this one's open and its lock.
+#[test]
+fn a_lock_on_a_file_that_lost_its_name_is_no_claim() {
+    for replaced in [false, true] {
+        let stage = Stage::new(Creation::Anonymous);
+        let id = stage.accept(&[MESSAGE]).unwrap();
+        let path = stage.folder.path().join("queue").join(id.to_string());
+        let whole = std::fs::read(&path).unwrap();
+        stage.disk.book.lock().unwrap().follow(move |_, call| {
+            if call == "try_lock" {
+                std::fs::remove_file(&path).unwrap();
+                if replaced {
+                    std::fs::write(&path, &whole).unwrap();
+                }
+            }
+            Fault::None
+        });
+        match stage.spool.claim(id).unwrap() {
+            Claimed::Gone => assert!(!replaced),
+            Claimed::Busy => assert!(replaced),
+            Claimed::Ours(_) => panic!("a file without a name was claimed"),
         }
     }
 }
