@@ -106,7 +106,7 @@ fn every_slip_names_its_line_and_what_was_expected() {
         ),
         (
             "[relay]\nurl = \"mail.example.com\"",
-            "leafmail.toml:2: expected a next hop such as smtp://user@mail.example.com:587 or maildir:./inbox, but found \"mail.example.com\"",
+            "leafmail.toml:2: expected smtp://HOST, smtps://HOST or maildir:PATH, but found \"mail.example.com\"",
         ),
     ] {
         assert_eq!(parsed(text).unwrap_err(), error);

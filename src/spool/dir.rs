@@ -4,7 +4,9 @@
 //! share a spool. After the disk failed to sync, the spool is poisoned: it accepts nothing more, as what the disk says
 //! from then on proves nothing. What is still in the queue may be delivered.
 
+use std::fs::Permissions;
 use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -79,12 +81,14 @@ pub(super) struct Inner<D: Disk> {
 }
 
 impl DirSpool {
-    /// Opens the spool at `path` on the host's disk, and makes the folders that are missing.
+    /// Opens the spool at `path` on the host's disk, and makes the folders that are missing. A folder of our own that
+    /// others may look into is narrowed to 0700.
     ///
     /// # Errors
     /// [`Trouble::Foreign`] when the folder belongs to another user or others may write to it; [`Trouble::Io`] when it
     /// cannot be opened or made.
     pub fn open(path: &Path, settings: SpoolSettings, clock: Arc<dyn Clock>) -> Result<Self, SpoolError> {
+        narrow(path).map_err(|error| SpoolError::new("narrowing the mode of", path, error))?;
         Self::open_on(HostDisk, path, settings, clock)
     }
 }
@@ -139,6 +143,18 @@ impl<D: Disk> DirSpool<D> {
     /// Whether the disk failed to sync. It stays so: the process should finish its replies and leave.
     pub fn is_poisoned(&self) -> bool {
         self.inner.is_poisoned()
+    }
+}
+
+/// A folder made by hand, or by a version control system, has the mode of its maker's mask.
+fn narrow(path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(status)
+            if status.is_dir() && status.uid() == rustix::process::geteuid().as_raw() && status.mode() & 0o077 != 0 =>
+        {
+            std::fs::set_permissions(path, Permissions::from_mode(0o700))
+        }
+        _ => Ok(()),
     }
 }
 
