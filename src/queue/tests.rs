@@ -124,6 +124,40 @@ fn a_pressing_flush_ignores_the_pause_but_stops_at_the_next_fault() {
 }
 
 #[test]
+fn a_fault_that_several_deliveries_meet_counts_once_and_one_message_probes() {
+    let house = House::new();
+    for number in 0..8 {
+        house.put(number, "joe@x", &["amy@x"]);
+    }
+    let (inside, most) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let seen = Arc::clone(&most);
+    // Each delivery waits a little for others to be under way beside it.
+    house.next_hop.answers_beside(move || {
+        let mut beside = inside.fetch_add(1, Ordering::SeqCst) + 1;
+        for _ in 0..1_000 {
+            std::thread::sleep(Duration::from_micros(200));
+            beside = beside.max(inside.load(Ordering::SeqCst));
+            if beside >= 4 {
+                break;
+            }
+        }
+        seen.fetch_max(beside, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(1));
+        inside.fetch_sub(1, Ordering::SeqCst);
+    });
+    house.next_hop.answers(|_, _| Answer::Fault);
+    house.flush();
+    assert_eq!(most.swap(0, Ordering::SeqCst), 4);
+    assert_eq!(house.events.count(|event| matches!(event, Event::RoutePaused { .. })), 1);
+    house.runner().flush(Selection::All, Urgency::Now).unwrap();
+    assert_eq!(most.swap(0, Ordering::SeqCst), 1, "one probe");
+    house.next_hop.answers(|_, _| Answer::Take);
+    house.clock.advance(MINUTE * 20);
+    assert_eq!(house.flush().sent, 8);
+    assert!(most.load(Ordering::SeqCst) > 1, "the others go on once the probe succeeded");
+}
+
+#[test]
 fn a_message_that_the_route_always_fails_at_does_not_keep_the_others_back() {
     let house = House::new();
     house
@@ -263,6 +297,20 @@ fn a_notice_waits_until_its_original_knows_of_it() {
     house.flush();
     assert!(house.queue_is_empty());
     assert_eq!(house.next_hop.taken_by("joe@x"), 1, "the notice that was there is the one that is sent");
+}
+
+#[test]
+fn a_notice_does_not_wait_for_an_original_that_turned_out_corrupt() {
+    let house = House::new();
+    let original = house.put(1, "joe@x", &["bob@x"]);
+    house.spool.corrupt(original);
+    let mut notice = envelope("", &["joe@x"]);
+    notice.origin.notice_of = Some(crate::envelope::NoticeOf { original, recipients: vec![0] });
+    house.spool.put(notice_id(original, &[0]), notice, b"\r\n");
+    house.flush();
+    house.flush();
+    assert_eq!(house.next_hop.taken_by("joe@x"), 1);
+    assert_eq!(house.spool.on(Shelf::Bad), [original]);
 }
 
 #[test]
