@@ -53,10 +53,10 @@ impl Agenda {
         }
     }
 
-    /// Notes that a message is new, or was let go by somebody. What is known and waits for its time is not disturbed: our own
-    /// letting go is told like that of others.
+    /// Notes that a message is new. What is known is not disturbed, not even what somebody else had: our own letting go, also
+    /// after a look in vain, is told like that of others, so each look would lead to the next at once.
     pub(super) fn appear(&mut self, id: SpoolId, now: Timestamp) {
-        if !self.due.contains_key(&id) || self.busy.contains(&id) {
+        if !self.due.contains_key(&id) {
             self.offer(id, now);
         }
     }
@@ -183,7 +183,9 @@ mod tests {
         assert_eq!(agenda.take(at(1)), Some(id(2)));
         agenda.postpone(id(2), Hindrance::Busy, at(1));
         agenda.appear(id(2), at(1));
-        assert_eq!(agenda.take(at(1)), Some(id(2)), "what was busy is due when it is let go");
+        assert_eq!(agenda.take(at(1)), None);
+        agenda.retry_busy(at(1));
+        assert_eq!(agenda.take(at(1)), Some(id(2)), "somebody else let something go");
     }
 
     #[test]

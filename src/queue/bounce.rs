@@ -269,7 +269,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(32))]
+        #![proptest_config(ProptestConfig::with_cases(64))]
 
         /// RFC 5321 4.5.3.1.6, RFC 2045 2.7: whatever comes in, the notice is 7-bit, in lines, and ours in its structure.
         #[test]

@@ -61,8 +61,14 @@ impl<'a> Ledger<'a> {
     pub fn fold(envelope: &Envelope, receipts: &'a [Receipt], longest_gap: Duration) -> Self {
         let mut ledger = Self { accounts: vec![Account::NEW; envelope.recipients.len()] };
         for receipt in receipts {
-            for account in ledger.named(receipt) {
-                account.enter(receipt, longest_gap);
+            // A requeue without recipients speaks of all.
+            if receipt.what == Happening::Requeued && receipt.recipients.is_empty() {
+                ledger.accounts.iter_mut().for_each(Account::requeue);
+            }
+            for index in &receipt.recipients {
+                if let Some(account) = ledger.accounts.get_mut(usize::from(*index)) {
+                    account.enter(receipt, longest_gap);
+                }
             }
         }
         for account in &mut ledger.accounts {
@@ -80,13 +86,6 @@ impl<'a> Ledger<'a> {
     pub fn indices(&self, wanted: impl Fn(usize, &Account<'a>) -> bool) -> Vec<u16> {
         let matching = self.accounts.iter().enumerate().filter(|(index, account)| wanted(*index, account));
         matching.filter_map(|(index, _)| u16::try_from(index).ok()).collect()
-    }
-
-    /// The accounts that a receipt speaks of; a requeue without recipients speaks of all.
-    fn named<'s>(&'s mut self, receipt: &'a Receipt) -> impl Iterator<Item = &'s mut Account<'a>> {
-        let all = receipt.recipients.is_empty() && receipt.what == Happening::Requeued;
-        let named = move |index: &usize| all || receipt.recipients.iter().any(|named| usize::from(*named) == *index);
-        self.accounts.iter_mut().enumerate().filter(move |(index, _)| named(index)).map(|(_, account)| account)
     }
 }
 

@@ -41,8 +41,7 @@ pub(super) fn field(out: &mut Vec<u8>, name: &str, value: &str) {
 
 /// A part with its own header: as it is where that is safe, else quoted-printable in UTF-8 (RFC 2045 6.7).
 pub(super) fn text(kind: &str, octets: &[u8]) -> Vec<u8> {
-    let plain =
-        octets.split(|octet| *octet == b'\n').all(is_plain_line) && (octets.is_empty() || octets.ends_with(b"\n"));
+    let plain = (octets.is_empty() || octets.ends_with(b"\r\n")) && lines(octets).all(is_plain);
     if plain {
         let mut out = format!("Content-Type: {kind}; charset=us-ascii\r\n\r\n").into_bytes();
         out.extend_from_slice(octets);
@@ -50,16 +49,29 @@ pub(super) fn text(kind: &str, octets: &[u8]) -> Vec<u8> {
     }
     let mut out = format!("Content-Type: {kind}; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n")
         .into_bytes();
-    out.extend_from_slice(quoted_printable::encode_to_str(octets).as_bytes());
-    out.extend_from_slice(b"\r\n");
+    for line in lines(octets) {
+        // Line by line, so that a bare CR or LF is encoded, and a break is never put between the two of a CRLF.
+        out.extend_from_slice(quoted_printable::encode_binary_to_str(line).as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
     out
 }
 
-/// A line without its LF, and with a CR at its end unless it is the empty rest after the last line.
-fn is_plain_line(line: &[u8]) -> bool {
-    let Some((b'\r', content)) = line.split_last() else { return line.is_empty() };
+/// The lines without their CRLF; what comes after the last one is a line if it is not empty.
+fn lines(octets: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = octets;
+    std::iter::from_fn(move || {
+        let end = memchr::memmem::find(rest, b"\r\n");
+        let line = (!rest.is_empty()).then(|| &rest[..end.unwrap_or(rest.len())])?;
+        rest = end.map_or(&[], |end| &rest[end + 2..]);
+        Some(line)
+    })
+}
+
+/// Whether a line can stay as it is: printable ASCII, short enough, and not to be taken for a boundary.
+fn is_plain(line: &[u8]) -> bool {
     let printable = |octet: &u8| matches!(octet, b'\t' | b' '..=b'~');
-    content.len() <= 998 && content.iter().all(printable) && !content.starts_with(b"--=_")
+    line.len() <= 998 && line.iter().all(printable) && !line.starts_with(b"--=_")
 }
 
 /// The header block at the beginning of a message, whole lines only; where it was cut off, without the last one.
@@ -147,13 +159,22 @@ mod tests {
     #[test]
     fn only_what_is_plain_goes_unencoded() {
         assert!(text("text/plain", b"a\r\n\r\nb\r\n").ends_with(b"us-ascii\r\n\r\na\r\n\r\nb\r\n"));
-        for octets in [&b"caf\xc3\xa9\r\n"[..], b"a\nb\r\n", b"a\rb\r\n", b"a\0\r\n", b"a", &[b'x'; 1_200], b"--=_\r\n"]
-        {
+        let long = [b'x'; 1_200];
+        for octets in [
+            &b"caf\xc3\xa9\r\n"[..],
+            b"a\nb\r\n",
+            b"\n\r\n",
+            b"a\rb\r\r\n\r\n\n\r\n",
+            b"a\0 \r\n\t\r\nb \xff \r\n",
+            b"a",
+            &long,
+            b"--=_\r\n",
+        ] {
             let part = text("text/plain", octets);
             let (_, encoded) = str::from_utf8(&part).unwrap().split_once("\r\n\r\n").unwrap();
             assert!(encoded.split("\r\n").all(|line| line.len() <= 76 && line.is_ascii() && !line.contains("=_")));
             let decoded = quoted_printable::decode(encoded, quoted_printable::ParseMode::Strict).unwrap();
-            assert_eq!(decoded.strip_suffix(b"\r\n"), Some(octets));
+            assert_eq!(decoded.strip_suffix(b"\r\n"), Some(octets.strip_suffix(b"\r\n").unwrap_or(octets)));
         }
     }
 

@@ -207,6 +207,15 @@ mod tests {
     }
 
     #[test]
+    fn nothing_expires_by_age_alone() {
+        let schedule = Schedule { retry: vec![minutes(1); 3], give_up: Duration::ZERO, ..Schedule::default() };
+        let envelope = envelope("s@x", &["a@x"]);
+        let receipts: Vec<_> = (0..3).map(|n| receipt(at(100 * n), Happening::Deferred, &[0])).collect();
+        let plan = |attempts| schedule.plan(id(1), &envelope, &receipts[..attempts], due(at(900)));
+        assert_eq!((plan(2), plan(3)), (Plan::Deliver(vec![0]), Plan::Expire(vec![0])));
+    }
+
+    #[test]
     fn a_failure_is_bounced_before_anything_else_and_never_without_a_sender() {
         let receipts = [receipt(at(0), Happening::Failed, &[1])];
         assert_eq!(plan(&envelope("s@x", &["a@x", "b@x"]), &receipts, at(1)), Plan::Bounce(vec![1]));

@@ -1,13 +1,15 @@
 //! The queue as a whole, on a spool in memory and in simulated time.
 
+mod watch;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::bounce::notice_id;
 use super::testing::{Answer, Crash, House, Moment, at, envelope, id, receipt};
-use super::{Runner, Selection, StopFlag, Urgency, Wakeup, Wakeups};
-use crate::clock::{Clock, Timestamp};
+use super::{Selection, Urgency};
+use crate::clock::Clock;
 use crate::envelope::{Notify, Origin, Recipient, Recipients};
 use crate::event::Event;
 use crate::receipt::Happening;
@@ -70,6 +72,20 @@ fn a_deferral_is_retried_on_schedule_for_days_and_then_bounced_once() {
 }
 
 #[test]
+fn who_is_not_due_yet_keeps_the_message_in_the_queue() {
+    let house = House::new();
+    let original = house.put(1, "joe@x", &["amy@x", "bob@x"]);
+    let now = house.clock.now();
+    house.spool.add_receipt(original, receipt(now, Happening::Deferred, &[0, 1]));
+    house.spool.add_receipt(original, receipt(now + MINUTE, Happening::Deferred, &[1]));
+    house.clock.advance(MINUTE * 2);
+    assert_eq!(house.flush().deferred, 1);
+    assert_eq!((house.next_hop.taken_by("amy@x"), house.next_hop.taken_by("bob@x")), (1, 0));
+    house.live(1);
+    assert_eq!((house.next_hop.taken_by("amy@x"), house.next_hop.taken_by("bob@x")), (1, 1));
+}
+
+#[test]
 fn a_route_that_is_down_for_days_costs_no_message_anything() {
     let house = House::new();
     for number in 0..20 {
@@ -105,6 +121,40 @@ fn a_pressing_flush_ignores_the_pause_but_stops_at_the_next_fault() {
     assert_eq!(house.runner().flush(Selection::All, Urgency::Now).unwrap().faults, 1, "one probe");
     house.next_hop.answers(|_, _| Answer::Take);
     assert_eq!(house.runner().flush(Selection::All, Urgency::Now).unwrap().sent, 50);
+}
+
+#[test]
+fn a_fault_that_several_deliveries_meet_counts_once_and_one_message_probes() {
+    let house = House::new();
+    for number in 0..8 {
+        house.put(number, "joe@x", &["amy@x"]);
+    }
+    let (inside, most) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let seen = Arc::clone(&most);
+    // Each delivery waits a little for others to be under way beside it.
+    house.next_hop.answers_beside(move || {
+        let mut beside = inside.fetch_add(1, Ordering::SeqCst) + 1;
+        for _ in 0..1_000 {
+            std::thread::sleep(Duration::from_micros(200));
+            beside = beside.max(inside.load(Ordering::SeqCst));
+            if beside >= 4 {
+                break;
+            }
+        }
+        seen.fetch_max(beside, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(1));
+        inside.fetch_sub(1, Ordering::SeqCst);
+    });
+    house.next_hop.answers(|_, _| Answer::Fault);
+    house.flush();
+    assert_eq!(most.swap(0, Ordering::SeqCst), 4);
+    assert_eq!(house.events.count(|event| matches!(event, Event::RoutePaused { .. })), 1);
+    house.runner().flush(Selection::All, Urgency::Now).unwrap();
+    assert_eq!(most.swap(0, Ordering::SeqCst), 1, "one probe");
+    house.next_hop.answers(|_, _| Answer::Take);
+    house.clock.advance(MINUTE * 20);
+    assert_eq!(house.flush().sent, 8);
+    assert!(most.load(Ordering::SeqCst) > 1, "the others go on once the probe succeeded");
 }
 
 #[test]
@@ -250,6 +300,20 @@ fn a_notice_waits_until_its_original_knows_of_it() {
 }
 
 #[test]
+fn a_notice_does_not_wait_for_an_original_that_turned_out_corrupt() {
+    let house = House::new();
+    let original = house.put(1, "joe@x", &["bob@x"]);
+    house.spool.corrupt(original);
+    let mut notice = envelope("", &["joe@x"]);
+    notice.origin.notice_of = Some(crate::envelope::NoticeOf { original, recipients: vec![0] });
+    house.spool.put(notice_id(original, &[0]), notice, b"\r\n");
+    house.flush();
+    house.flush();
+    assert_eq!(house.next_hop.taken_by("joe@x"), 1);
+    assert_eq!(house.spool.on(Shelf::Bad), [original]);
+}
+
+#[test]
 fn one_message_can_be_flushed_alone_and_before_its_time() {
     let house = House::new();
     house.next_hop.answers(|_, _| Answer::Later);
@@ -294,85 +358,6 @@ fn what_was_delivered_but_cannot_be_removed_is_not_delivered_again() {
     house.clock.advance(MINUTE);
     assert_eq!(house.flush().sent, 1);
     assert_eq!(house.next_hop.taken_by("amy@x"), 1);
-}
-
-/// Lets the workers come to rest, then lets time pass, until the queue is empty or the days are over.
-struct Passing<'a> {
-    house: &'a House,
-    end: Timestamp,
-}
-
-impl Wakeups for Passing<'_> {
-    fn wait(&mut self, at_most: Duration) -> Vec<Wakeup> {
-        let now = self.house.clock.now();
-        for _ in 0..500 {
-            if self.house.spool.next_due().is_none_or(|due| due > now) {
-                break;
-            }
-            std::thread::sleep(Duration::from_micros(100));
-        }
-        if self.house.queue_is_empty() || now >= self.end {
-            self.house.stop.raise();
-        }
-        self.house.clock.advance(at_most);
-        Vec::new()
-    }
-}
-
-#[test]
-fn a_watch_delivers_retries_probes_and_leaves_when_it_is_told_to() {
-    let house = House::new();
-    let attempts = AtomicU32::new(0);
-    house.next_hop.answers(move |_, _| match attempts.fetch_add(1, Ordering::SeqCst) {
-        0..3 => Answer::Fault,
-        3..10 => Answer::Later,
-        10 => Answer::Panic,
-        _ => Answer::Take,
-    });
-    for number in 0..5 {
-        house.put(number, "joe@x", &["amy@x"]);
-    }
-    let end = house.clock.now() + Duration::from_secs(86_400);
-    house.runner().watch(Passing { house: &house, end });
-    assert!(house.queue_is_empty());
-    assert_eq!(house.next_hop.taken_by("amy@x"), 5);
-    assert!(*house.next_hop.partings.lock().unwrap() >= 1, "connections are ended politely");
-    assert_eq!(house.events.count(|event| matches!(event, Event::RouteResumed { .. })), 1);
-}
-
-#[test]
-fn a_watch_takes_what_it_is_told_of_and_keeps_what_it_could_not_record() {
-    struct Told<'a>(&'a House, u32);
-    impl Wakeups for Told<'_> {
-        fn wait(&mut self, _at_most: Duration) -> Vec<Wakeup> {
-            self.1 += 1;
-            match self.1 {
-                1 => {
-                    self.0.put(7, "joe@x", &["amy@x", "bob@x"]);
-                    return vec![Wakeup::Id(id(7))];
-                }
-                2..400 if self.0.next_hop.taken_by("amy@x") == 0 => std::thread::sleep(Duration::from_millis(1)),
-                // Nobody delivers it again while the claim is kept.
-                2..450 => return vec![Wakeup::Id(id(7)), Wakeup::Something],
-                _ => {
-                    self.0.spool.fail_records(None);
-                    self.0.stop.raise();
-                }
-            }
-            Vec::new()
-        }
-    }
-    let house = House::new();
-    house
-        .next_hop
-        .answers(|_, recipient| if recipient.mailbox.local() == "bob" { Answer::Later } else { Answer::Take });
-    house.spool.fail_records(Some(Happening::Delivered));
-    house.runner().watch(Told(&house, 0));
-    assert_eq!(house.next_hop.taken_by("amy@x"), 1);
-    house.next_hop.answers(|_, _| Answer::Take);
-    let next = Runner { stop: Arc::new(StopFlag::new().unwrap()), ..house.runner() };
-    next.flush(Selection::All, Urgency::Now).unwrap();
-    assert_eq!((house.next_hop.taken_by("amy@x"), house.next_hop.taken_by("bob@x")), (1, 1));
 }
 
 #[test]

@@ -141,6 +141,7 @@ impl House {
         let clock = Arc::new(SimulatedClock(AtomicU64::new(at(1_795_000_010).as_millis())));
         let next_hop = NextHop {
             script: Mutex::new(Box::new(|_, _| Answer::Take)),
+            meanwhile: Mutex::new(Arc::new(|| ())),
             taken: Mutex::default(),
             attempts: Mutex::default(),
             partings: Mutex::default(),

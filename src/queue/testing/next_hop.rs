@@ -39,6 +39,8 @@ pub(crate) struct Taken {
 
 pub(crate) struct NextHop {
     pub(crate) script: Mutex<Script>,
+    /// What goes on during a delivery.
+    pub(crate) meanwhile: Mutex<Arc<dyn Fn() + Send + Sync>>,
     pub(crate) taken: Mutex<Vec<Taken>>,
     pub(crate) attempts: Mutex<Vec<(SpoolId, String, Timestamp)>>,
     /// How often a connection was ended.
@@ -51,6 +53,10 @@ pub(crate) struct NextHop {
 impl NextHop {
     pub(crate) fn answers(&self, script: impl Fn(&Envelope, &Recipient) -> Answer + Send + Sync + 'static) {
         *self.script.lock().unwrap() = Box::new(script);
+    }
+
+    pub(crate) fn answers_beside(&self, meanwhile: impl Fn() + Send + Sync + 'static) {
+        *self.meanwhile.lock().unwrap() = Arc::new(meanwhile);
     }
 
     pub(crate) fn taken_by(&self, to: &str) -> usize {
@@ -85,6 +91,8 @@ impl Transport for Line {
         let answer = |recipient| {
             (self.0.script.lock().unwrap_or_else(|lock| lock.into_inner()))(consignment.envelope, recipient)
         };
+        let meanwhile = Arc::clone(&self.0.meanwhile.lock().unwrap());
+        meanwhile();
         let answers: Vec<_> = consignment.recipients().map(answer).collect();
         for recipient in consignment.recipients() {
             let attempt = (consignment.id, recipient.mailbox.to_string(), self.0.clock.now());

@@ -1,0 +1,90 @@
+//! A runner that works for good: workers are threads, time is simulated.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use crate::clock::{Clock, Timestamp};
+use crate::event::Event;
+use crate::queue::testing::{Answer, House, id};
+use crate::queue::{Runner, Selection, StopFlag, Urgency, Wakeup, Wakeups};
+use crate::receipt::Happening;
+
+/// Lets the workers come to rest, then lets time pass, until the queue is empty or the days are over.
+struct Passing<'a> {
+    house: &'a House,
+    end: Timestamp,
+}
+
+impl Wakeups for Passing<'_> {
+    fn wait(&mut self, at_most: Duration) -> Vec<Wakeup> {
+        let now = self.house.clock.now();
+        for _ in 0..500 {
+            if self.house.spool.next_due().is_none_or(|due| due > now) {
+                break;
+            }
+            std::thread::sleep(Duration::from_micros(100));
+        }
+        if self.house.queue_is_empty() || now >= self.end {
+            self.house.stop.raise();
+        }
+        self.house.clock.advance(at_most);
+        Vec::new()
+    }
+}
+
+#[test]
+fn a_watch_delivers_retries_probes_and_leaves_when_it_is_told_to() {
+    let house = House::new();
+    let attempts = AtomicU32::new(0);
+    house.next_hop.answers(move |_, _| match attempts.fetch_add(1, Ordering::SeqCst) {
+        0..3 => Answer::Fault,
+        3..10 => Answer::Later,
+        10 => Answer::Panic,
+        _ => Answer::Take,
+    });
+    for number in 0..5 {
+        house.put(number, "joe@x", &["amy@x"]);
+    }
+    let end = house.clock.now() + Duration::from_secs(86_400);
+    house.runner().watch(Passing { house: &house, end });
+    assert!(house.queue_is_empty());
+    assert_eq!(house.next_hop.taken_by("amy@x"), 5);
+    assert!(*house.next_hop.partings.lock().unwrap() >= 1, "connections are ended politely");
+    assert_eq!(house.events.count(|event| matches!(event, Event::RouteResumed { .. })), 1);
+}
+
+#[test]
+fn a_watch_takes_what_it_is_told_of_and_keeps_what_it_could_not_record() {
+    struct Told<'a>(&'a House, u32);
+    impl Wakeups for Told<'_> {
+        fn wait(&mut self, _at_most: Duration) -> Vec<Wakeup> {
+            self.1 += 1;
+            match self.1 {
+                1 => {
+                    self.0.put(7, "joe@x", &["amy@x", "bob@x"]);
+                    return vec![Wakeup::Id(id(7))];
+                }
+                2..400 if self.0.next_hop.taken_by("amy@x") == 0 => std::thread::sleep(Duration::from_millis(1)),
+                // Nobody delivers it again while the claim is kept.
+                2..450 => return vec![Wakeup::Id(id(7)), Wakeup::Something],
+                _ => {
+                    self.0.spool.fail_records(None);
+                    self.0.stop.raise();
+                }
+            }
+            Vec::new()
+        }
+    }
+    let house = House::new();
+    house
+        .next_hop
+        .answers(|_, recipient| if recipient.mailbox.local() == "bob" { Answer::Later } else { Answer::Take });
+    house.spool.fail_records(Some(Happening::Delivered));
+    house.runner().watch(Told(&house, 0));
+    assert_eq!(house.next_hop.taken_by("amy@x"), 1);
+    house.next_hop.answers(|_, _| Answer::Take);
+    let next = Runner { stop: Arc::new(StopFlag::new().unwrap()), ..house.runner() };
+    next.flush(Selection::All, Urgency::Now).unwrap();
+    assert_eq!((house.next_hop.taken_by("amy@x"), house.next_hop.taken_by("bob@x")), (1, 1));
+}
