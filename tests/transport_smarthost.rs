@@ -1,4 +1,5 @@
 //! The smarthost transport against a scripted smarthost: who is judged how, and which octets arrive.
+#![allow(clippy::unwrap_used)]
 
 #[path = "support/consignments.rs"]
 mod consignments;

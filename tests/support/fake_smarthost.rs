@@ -9,6 +9,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -128,6 +129,10 @@ impl Identity {
     fn new(names: &[&str], change: impl Fn(&mut rcgen::CertificateParams)) -> Self {
         let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
         authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        // Authorities of one name but with different keys would be told apart by a bad signature only.
+        static AUTHORITIES: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("authority {}", AUTHORITIES.fetch_add(1, Ordering::Relaxed));
+        authority.distinguished_name.push(rcgen::DnType::CommonName, name);
         let authority = rcgen::CertifiedIssuer::self_signed(authority, rcgen::KeyPair::generate().unwrap()).unwrap();
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut parameters = rcgen::CertificateParams::new(names).unwrap();
@@ -156,7 +161,7 @@ pub struct Record {
     pub messages: Vec<Vec<u8>>,
     /// All octets, decrypted.
     pub octets: Vec<u8>,
-    /// The same for each flight of commands: how many commands had arrived by the time of each reply.
+    /// TLS handshakes that were completed.
     pub handshakes: usize,
 }
 
