@@ -48,10 +48,11 @@ impl Capabilities {
             "STARTTLS" => self.starttls = true,
             "AUTH" => self.offer(words),
             // `AUTH=LOGIN PLAIN` of servers that talk to Outlook of old.
-            _ => match keyword.strip_prefix("AUTH=") {
-                Some(first) => self.offer(std::iter::once(first).chain(words)),
-                None => {}
-            },
+            _ => {
+                if let Some(first) = keyword.strip_prefix("AUTH=") {
+                    self.offer(std::iter::once(first).chain(words));
+                }
+            }
         }
     }
 

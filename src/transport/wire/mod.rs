@@ -47,6 +47,8 @@ pub(super) struct Wire {
     input: ReplyBuffer,
     /// Replies that lettre wants and that the server gave to us already; until the last is read, writes go nowhere.
     played: VecDeque<&'static [u8]>,
+    /// Whether the runtime was asked what has arrived since the exchange began.
+    looked: bool,
 }
 
 impl Wire {
@@ -59,6 +61,7 @@ impl Wire {
             alarm,
             input: ReplyBuffer::default(),
             played: VecDeque::new(),
+            looked: false,
         }
     }
 
@@ -134,7 +137,7 @@ impl Wire {
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>, octets: &[u8]) -> Poll<Result<usize, Trouble>> {
-        self.check_silence(cx)?;
+        ready!(self.poll_silence(cx))?;
         match self.channel.poll_write(cx, octets) {
             Poll::Pending => self.poll_alarm(cx),
             Poll::Ready(Ok(0)) => Poll::Ready(Err(self.fail(Trouble::Lost(String::new())))),
@@ -156,21 +159,28 @@ impl Wire {
 
     /// A reply that came before its command would be taken for the command's: a forged or stray 250 could pass for the
     /// acceptance of a message. So nothing may lie unread when we speak.
-    fn check_silence(&mut self, cx: &mut Context<'_>) -> Result<(), Trouble> {
-        if std::mem::take(&mut self.control.state().fresh) {
-            // Takes in what has arrived meanwhile; this does not wait, as an exchange's deadline has just begun.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
+        if self.control.state().fresh {
+            if !std::mem::replace(&mut self.looked, true) {
+                // Once around the runtime, so that it learns from the system what has arrived.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            self.looked = false;
+            self.control.state().fresh = false;
+            // Takes in what is there, and does not wait for more.
             if let Poll::Ready(Err(trouble)) = self.poll_fill(cx) {
-                return Err(trouble);
+                return Poll::Ready(Err(trouble));
             }
         }
         if let Some(trouble) = self.control.state().trouble.clone() {
-            return Err(trouble);
+            return Poll::Ready(Err(trouble));
         }
         if self.input.is_empty() {
-            return Ok(());
+            return Poll::Ready(Ok(()));
         }
         let unasked = format!("expected silence, but found \"{}\"", self.input.rest());
-        Err(self.fail(Trouble::Garbage(unasked)))
+        Poll::Ready(Err(self.fail(Trouble::Garbage(unasked))))
     }
 
     fn fail(&self, trouble: Trouble) -> Trouble {

@@ -53,15 +53,14 @@ impl ReplyBuffer {
             if self.taken > MAX_REPLY {
                 return Err(format!("expected a reply, but found more than {MAX_REPLY} octets"));
             }
-            match self.unread[at] {
-                b'\n' => {
-                    if self.end_line() {
-                        self.unread.drain(..=at);
-                        return self.end_reply().map(Some);
-                    }
+            let octet = self.unread[at];
+            if octet != b'\n' {
+                if self.line.len() < MAX_LINE {
+                    self.line.push(octet);
                 }
-                octet if self.line.len() < MAX_LINE => self.line.push(octet),
-                _ => {}
+            } else if self.end_line() {
+                self.unread.drain(..=at);
+                return self.end_reply().map(Some);
             }
         }
         self.unread.clear();

@@ -1,0 +1,125 @@
+//! Messages to hand to a transport: an envelope, octets, and a body that remembers what it was asked.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
+
+use std::io;
+use std::time::Duration;
+
+use leafmail::address::{Mailbox, ReversePath};
+use leafmail::clock::Timestamp;
+use leafmail::envelope::{BodyType, Envelope, Origin, Protocol, Recipient, Recipients};
+use leafmail::id::SpoolId;
+use leafmail::receipt::Outcome;
+use leafmail::transport::{Body, Consignment, Delivery, Fault, RouteSettings, Timeouts, Transport, dispatch};
+
+/// An envelope from `sender` (empty: null) to these recipients.
+pub fn envelope(sender: &str, recipients: &[&str]) -> Envelope {
+    let recipients = recipients.iter().map(|mailbox| Recipient::from(mailbox.parse::<Mailbox>().unwrap()));
+    Envelope {
+        received_at: Timestamp::from_millis(1_795_228_407_000),
+        reverse_path: ReversePath::parse(sender, None).unwrap(),
+        recipients: Recipients::new(recipients.collect()).unwrap(),
+        origin: Origin::local(Protocol::SMTP),
+        body: BodyType::SevenBit,
+        smtputf8: false,
+        ret: None,
+        envid: None,
+        annotations: Vec::new(),
+    }
+}
+
+/// The message's octets in pieces of the given size.
+pub struct Pieces {
+    /// The whole message.
+    pub octets: Vec<u8>,
+    /// Octets per piece.
+    pub piece: usize,
+    /// Reading fails at this octet.
+    pub fails_at: Option<usize>,
+    /// How many octets were taken.
+    pub taken: usize,
+    /// How often the message was handed over, and how many octets had been taken by then.
+    pub handed_over: Vec<usize>,
+    /// Runs at the hand-over.
+    pub at_hand_over: Option<Box<dyn FnMut()>>,
+}
+
+impl Pieces {
+    /// In pieces of 64 KiB.
+    pub fn of(octets: impl AsRef<[u8]>) -> Self {
+        let octets = octets.as_ref().to_vec();
+        Self { octets, piece: 64 * 1024, fails_at: None, taken: 0, handed_over: Vec::new(), at_hand_over: None }
+    }
+
+    /// In smaller pieces.
+    pub fn cut(octets: impl AsRef<[u8]>, piece: usize) -> Self {
+        Self { piece, ..Self::of(octets) }
+    }
+}
+
+impl Body for Pieces {
+    fn next_piece(&mut self, piece: &mut Vec<u8>) -> io::Result<bool> {
+        piece.clear();
+        if self.fails_at.is_some_and(|at| self.taken >= at) {
+            return Err(io::Error::other("bad sector"));
+        }
+        let end = self.octets.len().min(self.taken + self.piece);
+        piece.extend_from_slice(&self.octets[self.taken..end]);
+        self.taken = end;
+        Ok(!piece.is_empty())
+    }
+
+    fn hand_over(&mut self) {
+        self.handed_over.push(self.taken);
+        if let Some(act) = &mut self.at_hand_over {
+            act();
+        }
+    }
+}
+
+/// Settings of a route to `url`, with short time-outs.
+pub fn settings(url: &str) -> RouteSettings {
+    RouteSettings {
+        name: "test".to_owned(),
+        next_hop: url.parse().unwrap(),
+        password: None,
+        ca_file: None,
+        helo: "client.example".parse().unwrap(),
+        connections: 1,
+        timeouts: Timeouts {
+            connect: Duration::from_secs(5),
+            command: Duration::from_secs(5),
+            data: Duration::from_secs(5),
+            block: Duration::from_secs(5),
+            end_of_data: Duration::from_secs(5),
+        },
+    }
+}
+
+/// A transport by these settings.
+pub fn transport(settings: &RouteSettings) -> Box<dyn Transport> {
+    dispatch(settings).unwrap().transport()
+}
+
+/// Hands `body` over for all recipients of the envelope.
+pub fn deliver(transport: &mut dyn Transport, envelope: &Envelope, body: &mut Pieces) -> Result<Delivery, Fault> {
+    let recipients: Vec<u16> = (0..u16::try_from(envelope.recipients.len()).unwrap()).collect();
+    let consignment = Consignment {
+        id: SpoolId::new(envelope.received_at, 1, 2),
+        envelope,
+        recipients: &recipients,
+        size: body.octets.len() as u64,
+        eight_bit: body.octets.iter().any(|octet| *octet > 127),
+    };
+    transport.deliver(&consignment, body)
+}
+
+/// Outcomes in one letter each, with the status: `D2.0.0`, `L` for later, `F`, `?`.
+pub fn letters(outcomes: &[Outcome]) -> Vec<String> {
+    let letter = |outcome: &Outcome| match outcome {
+        Outcome::Delivered(_) => "D",
+        Outcome::Deferred(_) => "L",
+        Outcome::Failed(_) => "F",
+        Outcome::InDoubt(_) => "?",
+    };
+    outcomes.iter().map(|outcome| format!("{}{}", letter(outcome), outcome.reason().status)).collect()
+}

@@ -1,0 +1,484 @@
+//! A smarthost that does what a test tells it to, and remembers every octet that it was sent.
+//!
+//! `FakeSmarthost::start(Script::new().offers(["PIPELINING"]).refuses("b@x.example", "550 5.1.1 no"))` listens on a port
+//! of 127.0.0.1. Each step of the dialogue (`greeting`, `EHLO`, `HELO`, `STARTTLS`, `handshake`, `AUTH`, `MAIL`, `RCPT`,
+//! `DATA`, `body`, `end`, `RSET`, `QUIT`) takes the next [`Act`] that was scripted for it, else behaves well. A step's acts
+//! are counted over all connections. Not for load: one thread per connection, one octet read at a time within commands.
+#![allow(dead_code, unreachable_pub, clippy::expect_used, clippy::unwrap_used)]
+
+use std::collections::{HashMap, VecDeque};
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+/// What the smarthost does at one step.
+#[derive(Debug, Clone)]
+pub enum Act {
+    /// Behaves well.
+    Pass,
+    /// These octets and nothing else; [`reply`] adds the CRLF.
+    Send(Vec<u8>),
+    /// These octets, then closes.
+    SendAndClose(Vec<u8>),
+    /// Waits first.
+    Late(Duration, Box<Act>),
+    /// Closes.
+    Close,
+    /// Closes with a reset.
+    Reset,
+    /// Says nothing and keeps the connection until the other side closes it.
+    Stall,
+    /// In `body` only: reads this many octets of the message, then acts.
+    After(usize, Box<Act>),
+}
+
+/// A whole reply.
+pub fn reply(text: impl AsRef<str>) -> Act {
+    Act::Send(format!("{}\r\n", text.as_ref()).into_bytes())
+}
+
+/// What a smarthost is told to be.
+#[derive(Default)]
+pub struct Script {
+    extensions: Vec<String>,
+    /// Offered inside TLS only.
+    secret_extensions: Vec<String>,
+    acts: HashMap<String, VecDeque<Act>>,
+    always: HashMap<String, Act>,
+    refused: HashMap<String, String>,
+    tls: Option<Arc<ServerConfig>>,
+    implicit: bool,
+}
+
+impl Script {
+    /// A well-behaved server without extensions.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Keywords in the reply to EHLO.
+    pub fn offers<const N: usize>(mut self, keywords: [&str; N]) -> Self {
+        self.extensions.extend(keywords.map(str::to_owned));
+        self
+    }
+
+    /// Keywords in the reply to an EHLO inside TLS.
+    pub fn offers_inside_tls<const N: usize>(mut self, keywords: [&str; N]) -> Self {
+        self.secret_extensions.extend(keywords.map(str::to_owned));
+        self
+    }
+
+    /// The next time that `step` comes, this happens.
+    pub fn on(mut self, step: &str, act: Act) -> Self {
+        self.acts.entry(step.to_owned()).or_default().push_back(act);
+        self
+    }
+
+    /// Whenever `step` comes and [`on`](Self::on) has nothing left, this happens.
+    pub fn always(mut self, step: &str, act: Act) -> Self {
+        self.always.insert(step.to_owned(), act);
+        self
+    }
+
+    /// RCPT TO this address gets this reply.
+    pub fn refuses(mut self, address: &str, with: &str) -> Self {
+        self.refused.insert(address.to_owned(), with.to_owned());
+        self
+    }
+
+    /// STARTTLS is offered and done with this identity.
+    pub fn starttls(mut self, identity: &Identity) -> Self {
+        self.tls = Some(identity.config.clone());
+        self.offers(["STARTTLS"])
+    }
+
+    /// TLS from the first octet.
+    pub fn implicit_tls(mut self, identity: &Identity) -> Self {
+        self.tls = Some(identity.config.clone());
+        self.implicit = true;
+        self
+    }
+}
+
+/// A certificate with its key, and the authority that signed it.
+pub struct Identity {
+    config: Arc<ServerConfig>,
+    /// The authority's certificate, as a `ca_file` has it.
+    pub authority_pem: String,
+}
+
+impl Identity {
+    /// A certificate that is valid for `names`.
+    pub fn valid_for(names: &[&str]) -> Self {
+        Self::new(names, |_| ())
+    }
+
+    /// A certificate that has expired.
+    pub fn expired(names: &[&str]) -> Self {
+        Self::new(names, |parameters| {
+            parameters.not_before = rcgen::date_time_ymd(2001, 1, 1);
+            parameters.not_after = rcgen::date_time_ymd(2002, 1, 1);
+        })
+    }
+
+    fn new(names: &[&str], change: impl Fn(&mut rcgen::CertificateParams)) -> Self {
+        let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        // Authorities of one name but with different keys would be told apart by a bad signature only.
+        static AUTHORITIES: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("authority {}", AUTHORITIES.fetch_add(1, Ordering::Relaxed));
+        authority.distinguished_name.push(rcgen::DnType::CommonName, name);
+        let authority = rcgen::CertifiedIssuer::self_signed(authority, rcgen::KeyPair::generate().unwrap()).unwrap();
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut parameters = rcgen::CertificateParams::new(names).unwrap();
+        change(&mut parameters);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = parameters.signed_by(&key, &authority).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key.serialize_der().try_into().unwrap())
+            .unwrap();
+        Self { config: Arc::new(config), authority_pem: authority.pem() }
+    }
+}
+
+/// What the smarthost was told, over all connections.
+#[derive(Debug, Default, Clone)]
+pub struct Record {
+    /// Connections accepted.
+    pub connections: usize,
+    /// Command lines, without CRLF; AUTH responses too.
+    pub commands: Vec<String>,
+    /// The messages that were ended by CR LF . CR LF, unstuffed.
+    pub messages: Vec<Vec<u8>>,
+    /// All octets, decrypted.
+    pub octets: Vec<u8>,
+    /// TLS handshakes that were completed.
+    pub handshakes: usize,
+}
+
+impl Record {
+    /// The commands that begin with this verb.
+    pub fn verbs(&self, verb: &str) -> Vec<&str> {
+        self.commands.iter().map(String::as_str).filter(|line| line.starts_with(verb)).collect()
+    }
+
+    /// Whether these octets were received anywhere.
+    pub fn saw(&self, octets: &[u8]) -> bool {
+        self.octets.windows(octets.len()).any(|window| window == octets)
+    }
+}
+
+struct Shared {
+    script: Mutex<Script>,
+    record: Mutex<Record>,
+}
+
+/// A running smarthost; it ends with the test's process.
+pub struct FakeSmarthost {
+    /// Where it listens.
+    pub address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+impl FakeSmarthost {
+    /// Listens and serves.
+    pub fn start(script: Script) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared { script: Mutex::new(script), record: Mutex::default() });
+        let serving = shared.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let shared = serving.clone();
+                lock(&shared.record).connections += 1;
+                // A peer that goes away ends its session with an error; what it did is in the record.
+                thread::spawn(move || Session::run(stream, &shared));
+            }
+        });
+        Self { address, shared }
+    }
+
+    /// What it was told so far.
+    pub fn record(&self) -> Record {
+        lock(&self.shared.record).clone()
+    }
+
+    /// What it was told once `enough` holds, or after five seconds: the last octets may still be on their way.
+    pub fn record_when(&self, enough: impl Fn(&Record) -> bool) -> Record {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while !enough(&self.record()) && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(5));
+        }
+        self.record()
+    }
+
+    /// Adds an act while it runs.
+    pub fn then_on(&self, step: &str, act: Act) {
+        lock(&self.shared.script).acts.entry(step.to_owned()).or_default().push_back(act);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+enum Channel {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ServerConnection, TcpStream>>),
+}
+
+impl Channel {
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => &stream.sock,
+        }
+    }
+
+    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read(octets),
+            Self::Tls(stream) => stream.read(octets),
+        }
+    }
+
+    fn write(&mut self, octets: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.write_all(octets),
+            Self::Tls(stream) => stream.write_all(octets).and_then(|()| stream.flush()),
+        }
+    }
+}
+
+struct Session<'a> {
+    channel: Option<Channel>,
+    shared: &'a Shared,
+    secured: bool,
+    accepted: usize,
+}
+
+/// The session is over.
+struct Over;
+
+impl From<io::Error> for Over {
+    fn from(_: io::Error) -> Self {
+        Self
+    }
+}
+
+impl<'a> Session<'a> {
+    fn run(stream: TcpStream, shared: &'a Shared) {
+        let _ = stream.set_nodelay(true);
+        let mut session = Self { channel: Some(Channel::Plain(stream)), shared, secured: false, accepted: 0 };
+        let implicit = lock(&shared.script).implicit;
+        if implicit && session.shake_hands().is_err() {
+            return;
+        }
+        let _ = session.dialogue();
+    }
+
+    fn channel(&mut self) -> &mut Channel {
+        self.channel.as_mut().unwrap()
+    }
+
+    fn dialogue(&mut self) -> Result<(), Over> {
+        self.step("greeting", "220 fake.example ESMTP")?;
+        loop {
+            let line = self.line()?;
+            let verb = line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
+            match verb.as_str() {
+                "EHLO" => {
+                    let answer = self.capabilities();
+                    self.step("EHLO", &answer)?;
+                }
+                "STARTTLS" => {
+                    if self.step("STARTTLS", "220 go ahead")? {
+                        self.shake_hands()?;
+                    }
+                }
+                "AUTH" => self.auth(&line)?,
+                "MAIL" => {
+                    self.accepted = 0;
+                    self.step("MAIL", "250 2.1.0 ok")?;
+                }
+                "RCPT" => self.rcpt(&line)?,
+                "DATA" => self.data()?,
+                "QUIT" => {
+                    self.step("QUIT", "221 2.0.0 bye")?;
+                    return Ok(());
+                }
+                "HELO" | "RSET" | "NOOP" => {
+                    self.step(&verb, "250 ok")?;
+                }
+                _ => self.send(b"500 5.5.1 what?\r\n")?,
+            }
+        }
+    }
+
+    fn capabilities(&self) -> String {
+        let script = lock(&self.shared.script);
+        let mut lines = vec!["fake.example".to_owned()];
+        lines.extend(script.extensions.iter().filter(|keyword| !self.secured || *keyword != "STARTTLS").cloned());
+        if self.secured {
+            lines.extend(script.secret_extensions.iter().cloned());
+        }
+        let last = lines.pop().unwrap();
+        lines.iter().map(|line| format!("250-{line}\r\n")).collect::<String>() + "250 " + &last
+    }
+
+    fn auth(&mut self, line: &str) -> Result<(), Over> {
+        let words = line.split(' ').count();
+        if line.to_ascii_uppercase().starts_with("AUTH LOGIN") {
+            for challenge in ["334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6"] {
+                self.send(format!("{challenge}\r\n").as_bytes())?;
+                self.line()?;
+            }
+        } else if words < 3 {
+            self.send(b"334 \r\n")?;
+            self.line()?;
+        }
+        self.step("AUTH", "235 2.7.0 welcome")?;
+        Ok(())
+    }
+
+    fn rcpt(&mut self, line: &str) -> Result<(), Over> {
+        let address = line.split(['<', '>']).nth(1).unwrap_or_default();
+        let refusal = lock(&self.shared.script).refused.get(address).cloned();
+        match refusal {
+            Some(refusal) => self.send(format!("{refusal}\r\n").as_bytes()),
+            None => {
+                let behaved = self.step("RCPT", "250 2.1.5 ok")?;
+                self.accepted += usize::from(behaved);
+                Ok(())
+            }
+        }
+    }
+
+    fn data(&mut self) -> Result<(), Over> {
+        if !self.step("DATA", "354 go on")? {
+            return Ok(());
+        }
+        let body = self.next_act("body");
+        if let Act::After(octets, act) = body {
+            self.skip(octets)?;
+            self.perform(*act, "")?;
+        }
+        let message = self.message()?;
+        lock(&self.shared.record).messages.push(message);
+        self.step("end", "250 2.0.0 queued as FAKE1")?;
+        Ok(())
+    }
+
+    /// Whether the step behaved well.
+    fn step(&mut self, step: &str, good: &str) -> Result<bool, Over> {
+        let act = self.next_act(step);
+        self.perform(act, good)
+    }
+
+    fn next_act(&self, step: &str) -> Act {
+        let mut script = lock(&self.shared.script);
+        let next = script.acts.get_mut(step).and_then(VecDeque::pop_front);
+        next.or_else(|| script.always.get(step).cloned()).unwrap_or(Act::Pass)
+    }
+
+    fn perform(&mut self, act: Act, good: &str) -> Result<bool, Over> {
+        match act {
+            Act::Pass if good.is_empty() => Ok(true),
+            Act::Pass => self.send(format!("{good}\r\n").as_bytes()).map(|()| true),
+            Act::Send(octets) => {
+                self.send(&octets)?;
+                // A positive reply goes on as usual.
+                Ok(matches!(octets.first(), Some(b'2' | b'3')))
+            }
+            Act::SendAndClose(octets) => {
+                self.send(&octets)?;
+                Err(Over)
+            }
+            Act::Late(delay, act) => {
+                thread::sleep(delay);
+                self.perform(*act, good)
+            }
+            Act::Close => Err(Over),
+            Act::Reset => {
+                // With linger 0, close sends RST.
+                let _ = rustix::net::sockopt::set_socket_linger(self.channel().socket(), Some(Duration::ZERO));
+                Err(Over)
+            }
+            Act::Stall => loop {
+                self.octet()?;
+            },
+            Act::After(octets, act) => {
+                self.skip(octets)?;
+                self.perform(*act, good)
+            }
+        }
+    }
+
+    fn send(&mut self, octets: &[u8]) -> Result<(), Over> {
+        Ok(self.channel().write(octets)?)
+    }
+
+    fn octet(&mut self) -> Result<u8, Over> {
+        let mut octet = [0];
+        if self.channel().read(&mut octet)? == 0 {
+            return Err(Over);
+        }
+        lock(&self.shared.record).octets.push(octet[0]);
+        Ok(octet[0])
+    }
+
+    fn skip(&mut self, octets: usize) -> Result<(), Over> {
+        (0..octets).try_for_each(|_| self.octet().map(|_| ()))
+    }
+
+    fn line(&mut self) -> Result<String, Over> {
+        let mut line = Vec::new();
+        while !line.ends_with(b"\r\n") {
+            line.push(self.octet()?);
+        }
+        line.truncate(line.len() - 2);
+        let line = String::from_utf8_lossy(&line).into_owned();
+        lock(&self.shared.record).commands.push(line.clone());
+        Ok(line)
+    }
+
+    /// Up to CR LF . CR LF, unstuffed (RFC 5321 4.5.2).
+    fn message(&mut self) -> Result<Vec<u8>, Over> {
+        let (mut message, mut line) = (Vec::new(), Vec::new());
+        loop {
+            line.push(self.octet()?);
+            if line.ends_with(b"\r\n") {
+                if line == b".\r\n" {
+                    return Ok(message);
+                }
+                message.extend_from_slice(line.strip_prefix(b".").unwrap_or(&line));
+                line.clear();
+            }
+        }
+    }
+
+    fn shake_hands(&mut self) -> Result<(), Over> {
+        let config = lock(&self.shared.script).tls.clone().expect("a script that starts TLS has an identity");
+        let Some(Channel::Plain(mut stream)) = self.channel.take() else { return Err(Over) };
+        if !matches!(self.next_act("handshake"), Act::Pass) {
+            return Err(Over);
+        }
+        let mut connection = ServerConnection::new(config).map_err(|_| Over)?;
+        while connection.is_handshaking() {
+            connection.complete_io(&mut stream)?;
+        }
+        lock(&self.shared.record).handshakes += 1;
+        self.channel = Some(Channel::Tls(Box::new(StreamOwned::new(connection, stream))));
+        self.secured = true;
+        Ok(())
+    }
+}
