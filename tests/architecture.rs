@@ -50,7 +50,7 @@ fn sources() -> Vec<(String, String)> {
         for entry in fs::read_dir(folder).unwrap() {
             let path: PathBuf = entry.unwrap().path();
             let name = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
-            if path.is_dir() {
+            if path.is_dir() && !name.ends_with("/tests") && !name.ends_with("/testing") {
                 folders.push(path);
             } else if name.ends_with(".rs") && !name.ends_with("/tests.rs") && !name.ends_with("/testing.rs") {
                 let text = fs::read_to_string(&path).unwrap();

@@ -88,8 +88,16 @@ fn folders_are_0700_and_files_0600() {
 }
 
 #[test]
-fn a_folder_that_others_may_write_to_is_refused() {
-    for (name, mode) in [("", 0o770), ("queue", 0o702), ("hold", 0o720)] {
+fn a_spool_of_our_own_is_narrowed_to_its_owner() {
+    let folder = folder();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o775)).unwrap();
+    DirSpool::open(folder.path(), settings(Creation::Anonymous), TestClock::new()).unwrap();
+    assert_eq!(mode(folder.path().to_owned()), 0o700);
+}
+
+#[test]
+fn a_shelf_that_others_may_write_to_is_refused() {
+    for (name, mode) in [("queue", 0o702), ("hold", 0o720)] {
         let folder = folder();
         let changed = folder.path().join(name);
         std::fs::create_dir_all(&changed).unwrap();
