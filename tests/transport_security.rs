@@ -263,6 +263,18 @@ fn no_log_line_and_no_debug_output_shows_a_credential() {
 }
 
 #[test]
+fn the_final_reply_is_logged_only_once_the_caller_had_its_turn() {
+    // Between the final reply and the unlink of the message there must be no other system call, so no log line.
+    let smarthost = FakeSmarthost::start(Script::new().on("end", reply("250 2.0.0 queued as LATE1")));
+    let route = Route::new("smtp://localhost:PORT?tls=none", &smarthost);
+    let mut transport = transport(&route.settings);
+    deliver(&mut *transport, &envelope("", &["a@x.example"]), &mut Pieces::of(TEXT)).unwrap();
+    assert!(!captured().contains("LATE1"));
+    drop(transport);
+    assert!(captured().contains("< 250 2.0.0 queued as LATE1"));
+}
+
+#[test]
 fn settings_that_would_give_a_password_away_are_refused() {
     let refused = |url: &str, password: Option<Secret>| {
         let mut settings = settings(url);
