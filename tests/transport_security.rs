@@ -8,6 +8,7 @@ mod fake_smarthost;
 
 use std::path::PathBuf;
 use std::sync::{Mutex, Once, PoisonError};
+use std::time::Duration;
 
 use consignments::{Pieces, deliver, envelope, letters, settings, transport};
 use fake_smarthost::{Act, FakeSmarthost, Identity, Record, Script, reply};
@@ -152,6 +153,21 @@ fn where_tls_is_required_nothing_else_will_do() {
         assert!(fault.reason.text.contains(expected), "{expected}: {fault}");
         assert_no_credentials(&smarthost.record());
         assert!(smarthost.record().verbs("MAIL").is_empty());
+    }
+}
+
+#[test]
+fn a_handshake_that_stalls_ends_with_its_limit() {
+    let identity = Identity::valid_for(&["localhost"]);
+    for (script, url) in [
+        (Script::new().starttls(&identity), "smtp://localhost:PORT"),
+        (Script::new().implicit_tls(&identity), "smtps://localhost:PORT"),
+    ] {
+        let smarthost = FakeSmarthost::start(script.on("handshake", Act::Stall));
+        let mut route = Route::new(url, &smarthost).trusting(&identity);
+        route.settings.timeouts.command = Duration::from_millis(150);
+        let fault = route.deliver().unwrap_err();
+        assert!(fault.reason.text.contains("timed out after 0.15 s while starting TLS"), "{fault}");
     }
 }
 

@@ -3,7 +3,7 @@
 //! `FakeSmarthost::start(Script::new().offers(["PIPELINING"]).refuses("b@x.example", "550 5.1.1 no"))` listens on a port
 //! of 127.0.0.1. Each step of the dialogue (`greeting`, `EHLO`, `HELO`, `STARTTLS`, `handshake`, `AUTH`, `MAIL`, `RCPT`,
 //! `DATA`, `body`, `end`, `RSET`, `QUIT`) takes the next [`Act`] that was scripted for it, else behaves well. A step's acts
-//! are counted over all connections. Not for load: one thread per connection, one octet read at a time within commands.
+//! are counted over all connections. A `handshake` passes, stalls or closes. Not for load: one thread per connection, one octet read at a time within commands.
 #![allow(dead_code, unreachable_pub, unused_imports, clippy::unwrap_used)]
 
 use std::io::{self, Read, Write};
@@ -325,8 +325,13 @@ impl<'a> Session<'a> {
     fn shake_hands(&mut self) -> Result<(), Over> {
         let config = lock(&self.shared.script).tls.clone().expect("a script that starts TLS has an identity");
         let Some(Channel::Plain(mut stream)) = self.channel.take() else { return Err(Over) };
-        if !matches!(self.next_act("handshake"), Act::Pass) {
-            return Err(Over);
+        match self.next_act("handshake") {
+            Act::Pass => {}
+            Act::Stall => {
+                io::copy(&mut stream, &mut io::sink())?;
+                return Err(Over);
+            }
+            _ => return Err(Over),
         }
         let mut connection = ServerConnection::new(config).map_err(|_| Over)?;
         while connection.is_handshaking() {
