@@ -119,7 +119,7 @@ fn a_deferred_recipient_is_tried_again_and_the_others_are_not() {
         b"Subject: two\r\n",
     );
     assert!(site.run(&["--relay", &relay]).status.success());
-    assert_eq!(site.shelf("queue"), [id.clone()]);
+    assert_eq!(site.shelf("queue"), std::slice::from_ref(&id));
     let list = String::from_utf8(site.run(&["list"]).stdout).unwrap();
     assert!(
         list.contains("451 4.2.0 greylisted") && list.contains("carol@example.com") && !list.contains("bob@"),
