@@ -46,6 +46,24 @@ fn a_pipe_is_one_session() {
 }
 
 #[test]
+fn a_spawner_that_relays_says_who_the_client_is() {
+    let site = Site::new("");
+    for (variable, value, code) in [
+        ("TCPREMOTEIP", "203.0.113.5", "554"),
+        ("SOCAT_PEERADDR", "[2001:db8:0:0:0:0:0:1]", "554"),
+        ("REMOTE_HOST", "127.0.0.1", "220"),
+    ] {
+        let mut command = site.smtpd();
+        let mut smtpd = command.env(variable, value).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        drop(smtpd.stdin.take());
+        let output = smtpd.wait_with_output().unwrap();
+        assert!(String::from_utf8_lossy(&output.stdout).starts_with(code), "{variable}={value}");
+    }
+    let output = site.smtpd().env("TCPREMOTEIP", "somebody").stdin(Stdio::piped()).output().unwrap();
+    assert!(!output.status.success() && output.stdout.is_empty(), "who cannot be named is not served");
+}
+
+#[test]
 fn an_inherited_tcp_socket_is_one_session_and_gets_no_log_line() {
     let site = Site::new("[log]\nlevel = \"trace\"");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
