@@ -10,3 +10,4 @@ mod peers;
 mod real_servers;
 mod site;
 mod smarthost;
+mod syscalls;
