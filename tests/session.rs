@@ -184,10 +184,16 @@ fn lines() -> impl Strategy<Value = Vec<u8>> {
         b"QUIT\r\n",
         b"\0\xff",
         b"GARBAGE\r\n",
+        b"BDAT 7\r\n",
+        b"BDAT 0\r\n",
+        b"BDAT 20 LAST\r\n",
+        b"BDAT 0 LAST\r\n",
     ];
     let line = proptest::sample::select(LINES);
     proptest::collection::vec(line, 0..24).prop_map(|lines| lines.concat())
 }
+
+const OCTETS: &[&[u8]] = &[b"\r\n", b"a", b".", b"Subject: x", b"\xfc", b"\r", b"QUIT\r\n"];
 
 proptest! {
     #[test]
@@ -225,6 +231,28 @@ proptest! {
         let text = String::from_utf8(log.replies).unwrap();
         let codes: Vec<u32> = text.lines().filter(|line| line.as_bytes()[3] == b' ').map(|line| line[..3].parse().unwrap()).collect();
         prop_assert_eq!(codes, expected);
+    }
+
+    #[test]
+    fn a_message_is_the_same_in_any_chunks_and_any_pieces(
+        text in proptest::collection::vec(proptest::sample::select(OCTETS), 0..30),
+        sizes in proptest::collection::vec(0_usize..12, 1..8),
+        cuts in proptest::collection::vec(1_usize..40, 1..8),
+    ) {
+        const BEGIN: &[u8] = b"EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n";
+        let text = text.concat();
+        let mut chunked = BEGIN.to_vec();
+        let mut rest = &text[..];
+        for size in sizes {
+            let (chunk, tail) = rest.split_at(size.min(rest.len()));
+            chunked.extend([format!("BDAT {}\r\n", chunk.len()).as_bytes(), chunk].concat());
+            rest = tail;
+        }
+        chunked.extend([format!("BDAT {} LAST\r\n", rest.len()).as_bytes(), rest].concat());
+        let one_chunk = [BEGIN, format!("BDAT {} LAST\r\n", text.len()).as_bytes(), &text].concat();
+        let whole = run(&settings(), &World::default(), &[&chunked]);
+        prop_assert_eq!(&run(&settings(), &World::default(), &cut(&chunked, &cuts)), &whole);
+        prop_assert_eq!(&run(&settings(), &World::default(), &[&one_chunk]).messages, &whole.messages);
     }
 
     #[test]

@@ -5,8 +5,10 @@
 //! fails, and what it answers does not depend on how the client's octets were cut into pieces.
 
 mod action;
+mod chunks;
 mod commands;
 mod data;
+mod extensions;
 mod headers;
 mod message;
 mod question;
@@ -26,7 +28,7 @@ use crate::address::{Mailbox, ReversePath};
 use crate::clock::Timestamp;
 use crate::envelope::{Origin, Peer, Protocol};
 use crate::id::SpoolId;
-use crate::smtp::{Dialect, Enhanced, Input, MailParams, Reply, catalogue};
+use crate::smtp::{Chunk, Dialect, Enhanced, Input, MailParams, RcptParams, Reply, catalogue};
 use message::Incoming;
 use transaction::Transaction;
 
@@ -44,6 +46,8 @@ pub struct Session {
     replies: Vec<u8>,
     actions: VecDeque<Action>,
     stage: Stage,
+    /// The message that is arriving; between two chunks of BDAT the stage is that of commands.
+    message: Option<Box<Message>>,
     open_question: Option<OpenQuestion>,
     hello: Option<Hello>,
     transaction: Option<Transaction>,
@@ -56,8 +60,10 @@ pub struct Session {
 enum Stage {
     /// Command lines.
     Commands,
-    /// Message octets, until the final dot.
-    Data(Box<Message>),
+    /// Message octets, until the final dot or the end of the chunk.
+    Data,
+    /// The octets of a chunk that is refused.
+    Swallow(Swallow),
     /// Over.
     Closed,
 }
@@ -70,8 +76,17 @@ struct Message {
     incoming: Incoming,
     message_id: Option<String>,
     hops: usize,
+    /// Octets of the present chunk of BDAT.
+    chunk_size: u64,
     /// Whether the draft is still there.
     draft: bool,
+}
+
+/// A chunk that is refused: so many octets are still to come, then this is said.
+#[derive(Debug)]
+struct Swallow {
+    left: u64,
+    reply: Reply,
 }
 
 #[derive(Debug, Clone)]
@@ -86,8 +101,9 @@ enum OpenQuestion {
     Connect,
     Helo(Hello),
     Mail(ReversePath, MailParams),
-    Rcpt(Mailbox),
-    Opened,
+    Rcpt(Mailbox, RcptParams),
+    /// The draft, for DATA or for a first chunk.
+    Opened(Option<Chunk>),
     Headers(Arc<HeaderBlock>),
     Message,
     Committed,
@@ -114,6 +130,7 @@ impl Session {
             replies: Vec::new(),
             actions: VecDeque::new(),
             stage: Stage::Commands,
+            message: None,
             open_question: None,
             hello: None,
             transaction: None,
@@ -169,7 +186,7 @@ impl Session {
     /// How long to wait for octets, when the action is [`Action::Read`].
     pub fn patience(&self) -> Patience {
         match self.stage {
-            Stage::Data(_) => Patience::Body,
+            Stage::Data | Stage::Swallow(_) => Patience::Body,
             _ => Patience::Command,
         }
     }
@@ -189,7 +206,8 @@ impl Session {
                 true
             }
             Stage::Commands => self.next_command(),
-            Stage::Data(_) => self.next_octets(),
+            Stage::Data => self.next_octets(),
+            Stage::Swallow(_) => self.swallow(),
             Stage::Closed => false,
         }
     }
@@ -237,14 +255,17 @@ impl Session {
 
     /// Ends the session; a draft that is still there is dropped.
     fn close(&mut self) {
-        if let Stage::Data(message) = &self.stage
-            && message.draft
-        {
+        self.abandon();
+        self.open_question = None;
+        self.stage = Stage::Closed;
+    }
+
+    /// Drops the transaction with all that belongs to it, also what came of its message by BDAT.
+    fn abandon(&mut self) {
+        self.transaction = None;
+        if self.message.take().is_some_and(|message| message.draft) {
             self.actions.push_back(Action::Discard);
         }
-        self.open_question = None;
-        self.transaction = None;
-        self.stage = Stage::Closed;
     }
 
     fn origin(&self) -> Origin {

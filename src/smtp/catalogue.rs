@@ -52,6 +52,21 @@ pub fn start_data() -> Reply {
     Reply::bare(354, "go ahead, end with <CRLF>.<CRLF>")
 }
 
+/// A chunk that is not the last was taken (RFC 3030 2).
+pub fn chunk_taken(octets: u64) -> Reply {
+    reply!(250, (2, 0, 0), "{octets} octets taken")
+}
+
+/// Something else than BDAT between the chunks of a message (RFC 3030 2).
+pub fn in_chunks() -> Reply {
+    reply!(503, (5, 5, 1), "the message comes by BDAT; send its rest so, or RSET")
+}
+
+/// After a BDAT that cannot be read: what follows it may be message octets or commands.
+pub fn lost_in_chunks(hostname: &Domain) -> Reply {
+    reply!(421, (4, 5, 0), "{hostname} cannot tell where the chunk ends")
+}
+
 /// The message is on disk.
 pub fn queued(id: impl Display) -> Reply {
     reply!(250, (2, 0, 0), "queued as {id}")
@@ -89,7 +104,7 @@ pub fn bad_command(error: &CommandError) -> Reply {
         CommandError::Http => reply!(421, (4, 7, 0), "this is a mail server, not a web server"),
         CommandError::Octets => reply!(500, (5, 5, 2), "the command holds control characters, or is not UTF-8"),
         CommandError::Syntax(form) => reply!(501, (5, 5, 4), "syntax: {form}"),
-        CommandError::Address(why) => reply!(501, (5, 1, 3), "{why}"),
+        CommandError::Address(why) => reply!(501, (5, 1, 3), "{}", ascii(&why.to_string())),
         CommandError::Parameter(ParamError::Unknown(keyword)) => {
             reply!(555, (5, 5, 4), "the parameter {keyword} is not supported")
         }
@@ -103,6 +118,11 @@ pub fn bad_command(error: &CommandError) -> Reply {
             reply!(501, (5, 5, 4), "a parameter is not of the form keyword=value")
         }
     }
+}
+
+/// RFC 6531 3.7.4.1: a reply is ASCII, but for what VRFY and EXPN with SMTPUTF8 ask for.
+fn ascii(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect()
 }
 
 /// A command line beyond the limit.

@@ -11,6 +11,17 @@ pub enum Extension {
     EightBitMime,
     /// RFC 2034.
     EnhancedStatusCodes,
+    /// RFC 6531.
+    SmtpUtf8,
+    /// RFC 3461.
+    Dsn,
+    /// RFC 3030.
+    Chunking,
+    /// RFC 9422, with how many recipients a transaction may have.
+    Limits {
+        /// RCPTMAX.
+        recipients: usize,
+    },
     /// RFC 5321 4.1.1.8.
     Help,
 }
@@ -22,6 +33,10 @@ impl std::fmt::Display for Extension {
             Self::Size(limit) => write!(f, "SIZE {limit}"),
             Self::EightBitMime => f.write_str("8BITMIME"),
             Self::EnhancedStatusCodes => f.write_str("ENHANCEDSTATUSCODES"),
+            Self::SmtpUtf8 => f.write_str("SMTPUTF8"),
+            Self::Dsn => f.write_str("DSN"),
+            Self::Chunking => f.write_str("CHUNKING"),
+            Self::Limits { recipients } => write!(f, "LIMITS RCPTMAX={recipients}"),
             Self::Help => f.write_str("HELP"),
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use leafmail::clock::Timestamp;
-use leafmail::envelope::Peer;
+use leafmail::envelope::{Envelope, Notify, Peer, Recipient, Ret};
 use leafmail::id::SpoolId;
 use leafmail::session::{Action, Note, Question, Session, Settings, Verdict};
 use leafmail::smtp::{EnhancedCode, Reply};
@@ -51,8 +51,7 @@ pub(crate) fn run(settings: &Settings, world: &World, pieces: &[&[u8]]) -> Log {
                     session.opened(Err(leafmail::smtp::catalogue::no_space()));
                     continue;
                 }
-                let to: Vec<String> = envelope.recipients.iter().map(|to| format!("<{}>", to.mailbox)).collect();
-                log.effects.push(format!("open <{}> -> {}", envelope.reverse_path, to.join(" ")));
+                log.effects.push(opened(&envelope));
                 draft = Some(Vec::new());
                 count += 1;
                 session.opened(Ok(SpoolId::new(NOW, count, 0)));
@@ -86,6 +85,25 @@ pub(crate) fn run(settings: &Settings, world: &World, pieces: &[&[u8]]) -> Log {
             }
         }
     }
+}
+
+/// Sender and recipients, with what was asked of the delivery.
+fn opened(envelope: &Envelope) -> String {
+    let recipient = |to: &Recipient| {
+        let notify = to.notify.map(|Notify { success, failure, delay }| {
+            let wishes = [(success, "success"), (failure, "failure"), (delay, "delay")];
+            let names: Vec<&str> = wishes.iter().filter(|(wanted, _)| *wanted).map(|(_, name)| *name).collect();
+            if names.is_empty() { " notify=never".to_owned() } else { format!(" notify={}", names.join("+")) }
+        });
+        let orcpt = to.orcpt.as_ref().map(|orcpt| format!(" orcpt={orcpt}"));
+        format!("<{}>{}{}", to.mailbox, notify.unwrap_or_default(), orcpt.unwrap_or_default())
+    };
+    let to: Vec<String> = envelope.recipients.iter().map(recipient).collect();
+    let ret = envelope.ret.map(|ret| format!(" ret={}", if ret == Ret::Full { "full" } else { "hdrs" }));
+    let envid = envelope.envid.as_ref().map(|envid| format!(" envid={envid}"));
+    let utf8 = if envelope.smtputf8 { " smtputf8" } else { "" };
+    let wishes = format!("{}{}{utf8}", ret.unwrap_or_default(), envid.unwrap_or_default());
+    format!("open <{}>{wishes} -> {}", envelope.reverse_path, to.join(" "))
 }
 
 fn peer() -> Peer {

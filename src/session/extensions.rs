@@ -1,0 +1,21 @@
+//! What EHLO offers to this client (RFC 5321 4.1.1.1).
+
+use super::Session;
+use crate::smtp::Extension;
+
+impl Session {
+    /// The extensions, in the order in which they are listed.
+    pub(super) fn extensions(&self) -> Vec<Extension> {
+        vec![
+            Extension::Pipelining,
+            Extension::Size(self.settings.max_size),
+            Extension::EightBitMime,
+            Extension::SmtpUtf8,
+            Extension::EnhancedStatusCodes,
+            Extension::Dsn,
+            Extension::Chunking,
+            Extension::Limits { recipients: self.settings.max_recipients },
+            Extension::Help,
+        ]
+    }
+}
