@@ -56,6 +56,11 @@ impl Transcript {
                 "max-errors" => settings.max_errors = value.parse().unwrap(),
                 "bare-newline" => settings.bare_newline = BareNewline::Normalize,
                 "add-missing-headers" => settings.add_missing_headers = true,
+                "address" => settings.directory.addresses.push(value.parse().unwrap()),
+                "list" => {
+                    let mut names = value.split(' ').map(|name| name.parse().unwrap());
+                    settings.directory.lists.push((names.next().unwrap(), names.collect()));
+                }
                 "spool-fails" => world.spool_fails = Some(if value == "open" { "open" } else { "commit" }),
                 "refuse" | "disconnect" => {
                     let (question, reply) = value.split_once(" with ").unwrap();

@@ -70,7 +70,8 @@ impl Session {
             }
             Command::Noop => self.reply(&catalogue::done()),
             Command::Help => self.reply(&catalogue::help()),
-            Command::Vrfy(_) => self.reply(&catalogue::cannot_verify()),
+            Command::Vrfy(name) => self.reply(&self.verify(&name)),
+            Command::Expn(name) => self.reply(&self.expand(&name)),
             Command::Quit => {
                 let farewell = catalogue::bye(&self.settings.hostname);
                 self.reply(&farewell);

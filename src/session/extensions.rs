@@ -15,6 +15,8 @@ impl Session {
             Extension::Dsn,
             Extension::Chunking,
             Extension::Limits { recipients: self.settings.max_recipients },
+            Extension::Vrfy,
+            Extension::Expn,
             Extension::Help,
         ]
     }

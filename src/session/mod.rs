@@ -8,6 +8,7 @@ mod action;
 mod chunks;
 mod commands;
 mod data;
+mod directory;
 mod extensions;
 mod headers;
 mod message;
@@ -17,6 +18,7 @@ mod trace;
 mod transaction;
 
 pub use action::{Action, Note, Rejection};
+pub use directory::Directory;
 pub use headers::HeaderBlock;
 pub use question::{Question, Verdict};
 pub use settings::Settings;

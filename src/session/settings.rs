@@ -1,5 +1,6 @@
 //! What a session is told of its server.
 
+use super::Directory;
 use crate::address::Domain;
 use crate::smtp::Dialect;
 use crate::smtp::body::BareNewline;
@@ -29,6 +30,8 @@ pub struct Settings {
     pub slow_after_errors: u32,
     /// Errors at which the session ends.
     pub max_errors: u32,
+    /// What VRFY and EXPN may tell.
+    pub directory: Directory,
 }
 
 impl Settings {
@@ -46,6 +49,7 @@ impl Settings {
             max_hops: 100,
             slow_after_errors: 10,
             max_errors: 20,
+            directory: Directory::default(),
         }
     }
 }

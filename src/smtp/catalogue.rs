@@ -8,7 +8,7 @@ use super::body::Blemish;
 use super::command::CommandError;
 use super::params::ParamError;
 use super::{EnhancedCode, Extension, Reply};
-use crate::address::Domain;
+use crate::address::{Domain, Mailbox};
 
 macro_rules! reply {
     ($code:literal, ($class:literal, $subject:literal, $detail:literal), $($text:tt)+) => {
@@ -87,13 +87,37 @@ pub fn help() -> Reply {
     reply!(
         214,
         (2, 0, 0),
-        "commands: HELO EHLO MAIL RCPT DATA RSET NOOP QUIT HELP VRFY\nRFC 5321 says how they are used"
+        "commands: HELO EHLO MAIL RCPT DATA BDAT RSET NOOP QUIT HELP VRFY EXPN\nRFC 5321 says how they are used"
     )
 }
 
 /// VRFY, without a guess (RFC 5321 3.5.3, 7.3).
 pub fn cannot_verify() -> Reply {
     reply!(252, (2, 5, 0), "cannot tell, but send the mail and it will be tried")
+}
+
+/// What VRFY or EXPN asked for, one a line (RFC 5321 3.5.1).
+pub fn addresses(found: &[&Mailbox]) -> Reply {
+    reply!(250, (2, 1, 5), "{}", lines(found))
+}
+
+/// VRFY or EXPN of what is outside ASCII, without SMTPUTF8 (RFC 6531 3.7.4.2, X.6.8).
+pub fn verified_in_utf8() -> Reply {
+    reply!(252, (2, 6, 8), "it is known, but its address is not ASCII; ask with SMTPUTF8")
+}
+
+/// VRFY or EXPN of a name that stands for several (RFC 5321 3.5.1).
+pub fn ambiguous(found: &[&Mailbox]) -> Reply {
+    reply!(553, (5, 1, 4), "the name is ambiguous; possibilities are\n{}", lines(found))
+}
+
+/// EXPN of a mailbox (RFC 5321 3.5.1).
+pub fn not_a_list() -> Reply {
+    reply!(550, (5, 1, 3), "that is an address, not a list")
+}
+
+fn lines(found: &[&Mailbox]) -> String {
+    found.iter().map(|address| format!("<{address}>")).collect::<Vec<_>>().join("\n")
 }
 
 /// A line that is no usable command.

@@ -40,6 +40,8 @@ pub enum Command {
     Help,
     /// VRFY.
     Vrfy(String),
+    /// EXPN.
+    Expn(String),
 }
 
 /// How many octets follow a BDAT command.
@@ -111,9 +113,12 @@ impl Command {
             "NOOP" => Ok(Self::Noop),
             "HELP" if dialect == Dialect::Rfc821 => Err(CommandError::NotImplemented("HELP")),
             "VRFY" if dialect == Dialect::Rfc821 => Err(CommandError::NotImplemented("VRFY")),
+            "EXPN" if dialect == Dialect::Rfc821 => Err(CommandError::NotImplemented("EXPN")),
             "HELP" => Ok(Self::Help),
             "VRFY" if argument.is_empty() => Err(CommandError::Syntax("VRFY name")),
             "VRFY" => Ok(Self::Vrfy(argument.to_owned())),
+            "EXPN" if argument.is_empty() => Err(CommandError::Syntax("EXPN list")),
+            "EXPN" => Ok(Self::Expn(argument.to_owned())),
             other => Err(unusable_verb(other)),
         }
     }
@@ -123,14 +128,14 @@ impl Command {
     /// Whether a client must wait for the reply before it sends more (RFC 2920 3.1). What came early is answered in order all
     /// the same, so that no reply depends on how the octets were cut.
     pub fn ends_group(&self) -> bool {
-        matches!(self, Self::Ehlo(_) | Self::Data | Self::Vrfy(_) | Self::Noop | Self::Quit)
+        matches!(self, Self::Ehlo(_) | Self::Data | Self::Vrfy(_) | Self::Expn(_) | Self::Noop | Self::Quit)
     }
 }
 
 fn unusable_verb(verb: &str) -> CommandError {
     /// Of RFC 821 and of extensions that are not offered.
-    const KNOWN: [&str; 11] =
-        ["TURN", "SEND", "SOML", "SAML", "EXPN", "ETRN", "AUTH", "STARTTLS", "BDAT", "XCLIENT", "XFORWARD"];
+    const KNOWN: [&str; 10] =
+        ["TURN", "SEND", "SOML", "SAML", "ETRN", "AUTH", "STARTTLS", "BDAT", "XCLIENT", "XFORWARD"];
     const HTTP: [&str; 8] = ["GET", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "CONNECT", "PATCH"];
     match KNOWN.iter().find(|known| **known == verb) {
         Some(known) => CommandError::NotImplemented(known),

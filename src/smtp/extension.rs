@@ -22,6 +22,10 @@ pub enum Extension {
         /// RCPTMAX.
         recipients: usize,
     },
+    /// RFC 5321 4.1.1.6.
+    Vrfy,
+    /// RFC 5321 4.1.1.7.
+    Expn,
     /// RFC 5321 4.1.1.8.
     Help,
 }
@@ -37,6 +41,8 @@ impl std::fmt::Display for Extension {
             Self::Dsn => f.write_str("DSN"),
             Self::Chunking => f.write_str("CHUNKING"),
             Self::Limits { recipients } => write!(f, "LIMITS RCPTMAX={recipients}"),
+            Self::Vrfy => f.write_str("VRFY"),
+            Self::Expn => f.write_str("EXPN"),
             Self::Help => f.write_str("HELP"),
         }
     }
