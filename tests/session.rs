@@ -61,6 +61,8 @@ impl Transcript {
                     let mut names = value.split(' ').map(|name| name.parse().unwrap());
                     settings.directory.lists.push((names.next().unwrap(), names.collect()));
                 }
+                "xclient" => settings.xclient.push(value.parse().unwrap()),
+                "xforward" => settings.xforward.push(value.parse().unwrap()),
                 "spool-fails" => world.spool_fails = Some(if value == "open" { "open" } else { "commit" }),
                 "refuse" | "disconnect" => {
                     let (question, reply) = value.split_once(" with ").unwrap();
@@ -148,6 +150,34 @@ fn no_transcript_depends_on_how_its_octets_are_cut() {
             assert_eq!(run(&settings, &world, &[start, end]), whole, "{name}: split at {at}");
         }
     }
+}
+
+/// The `Received:` of the only message of this dialogue.
+fn received(settings: &Settings, commands: &str) -> String {
+    let sent = format!("{commands}MAIL FROM:<a@b> SMTPUTF8\r\nRCPT TO:<c@d>\r\nBDAT 6 LAST\r\nX: y\r\n");
+    let log = run(settings, &World::default(), &[sent.as_bytes()]);
+    let text = String::from_utf8(log.messages.concat()).unwrap();
+    text[..text.find("; ").unwrap()].to_owned()
+}
+
+#[test]
+fn received_shows_whom_xclient_named_and_keeps_xforward_apart() {
+    let ours = "\r\n\tby relay.example (leafmail) with UTF8SMTP id 01M7XXG7GK000G000000000000\r\n\tfor <c@d>";
+    let mut settings = Settings::new("relay.example".parse().unwrap());
+    assert_eq!(received(&settings, "EHLO filter.lan\r\n"), format!("Received: from filter.lan ([192.0.2.1]){ours}"));
+    settings.xclient.push("192.0.2.1/32".parse().unwrap());
+    settings.xforward.push("192.0.2.1/32".parse().unwrap());
+    assert_eq!(
+        received(&settings, "XCLIENT NAME=printer.lan ADDR=IPV6:2001:db8::7 HELO=a+28b PROTO=ESMTP\r\n"),
+        format!("Received: from [IPv6:2001:db8::7] (helo=a?b) (printer.lan [IPv6:2001:db8::7]){ours}")
+    );
+    assert_eq!(
+        received(&settings, "EHLO filter.lan\r\nXFORWARD NAME=a+28b ADDR=10.0.0.7\r\n"),
+        format!("Received: from filter.lan ([192.0.2.1])\r\n\t(forwarded for a?b [10.0.0.7]){ours}")
+    );
+    settings.hide_client = true;
+    let hidden = received(&settings, "EHLO filter.lan\r\nXFORWARD NAME=a ADDR=10.0.0.7\r\n");
+    assert!(!hidden.contains("10.0.0.7") && !hidden.contains("192.0.2.1"), "{hidden}");
 }
 
 fn settings() -> Settings {

@@ -180,6 +180,8 @@ fn receiver(config: &Config, spool: Arc<DirSpool>, shutdown: Shutdown) -> Receiv
         max_hops: usize::from(config.message.max_hops),
         slow_after_errors: config.limits.slow_after_errors,
         max_errors: config.limits.close_after_errors,
+        xclient: config.clients.xclient.clone(),
+        xforward: config.clients.xforward.clone(),
         directory: Directory { addresses: config.verify.addresses.clone(), lists: config.verify.lists.clone() },
         ..Settings::new(config.hostname.clone())
     };

@@ -67,6 +67,8 @@ pub enum Event {
         recipients: usize,
         /// Its Message-ID.
         message_id: Option<String>,
+        /// What a trusted host told of its earlier hop (XFORWARD), such as `orig_client=name[address]`.
+        origin_client: Option<String>,
     },
     /// One recipient was tried.
     Attempted {

@@ -295,6 +295,7 @@ impl<'r, S: Spool> Task<'r, S> {
                 size: notice.octets.len() as u64,
                 recipients: notice.envelope.recipients.len(),
                 message_id: notice.seal.message_id,
+                origin_client: None,
             });
         }
         self.runner.tell(&Event::Notified { id: self.claim.id(), notice: notice.id });

@@ -72,6 +72,8 @@ impl Session {
             Command::Help => self.reply(&catalogue::help()),
             Command::Vrfy(name) => self.reply(&self.verify(&name)),
             Command::Expn(name) => self.reply(&self.expand(&name)),
+            Command::Xclient(argument) => self.speak_for(&argument),
+            Command::Xforward(argument) => self.note_forwarded(&argument),
             Command::Quit => {
                 let farewell = catalogue::bye(&self.settings.hostname);
                 self.reply(&farewell);
@@ -101,12 +103,13 @@ impl Session {
 
     fn proceed(&mut self, open: OpenQuestion) {
         match open {
-            OpenQuestion::Connect => {
-                let greeting = match self.settings.dialect {
-                    Dialect::Esmtp => catalogue::greeting(&self.settings.hostname),
-                    Dialect::Rfc821 => catalogue::greeting_821(&self.settings.hostname),
-                };
-                self.reply(&greeting);
+            OpenQuestion::Connect => match self.told_hello.take() {
+                Some(hello) => self.ask(Question::Helo(hello.name.clone()), OpenQuestion::ToldHelo(hello)),
+                None => self.greet(),
+            },
+            OpenQuestion::ToldHelo(hello) => {
+                self.hello = Some(hello);
+                self.greet();
             }
             OpenQuestion::Helo(hello) => self.proceed_helo(hello),
             OpenQuestion::Mail(sender, params) => {
@@ -132,7 +135,7 @@ impl Session {
                 self.reject("CONNECT", reply, None, None);
                 self.break_off("refused");
             }
-            OpenQuestion::Helo(hello) => {
+            OpenQuestion::Helo(hello) | OpenQuestion::ToldHelo(hello) => {
                 self.reject(if hello.extended { "EHLO" } else { "HELO" }, reply, None, None);
             }
             OpenQuestion::Mail(sender, _) => self.reject("MAIL", reply, Some(sender), None),
@@ -146,6 +149,14 @@ impl Session {
             OpenQuestion::Headers(_) | OpenQuestion::Message => self.refuse_message(reply),
             open @ (OpenQuestion::Opened(_) | OpenQuestion::Committed) => self.open_question = Some(open),
         }
+    }
+
+    fn greet(&mut self) {
+        let greeting = match self.settings.dialect {
+            Dialect::Esmtp => catalogue::greeting(&self.settings.hostname),
+            Dialect::Rfc821 => catalogue::greeting_821(&self.settings.hostname),
+        };
+        self.reply(&greeting);
     }
 
     fn ask_helo(&mut self, hello: Hello) {

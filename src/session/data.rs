@@ -17,6 +17,7 @@ impl Session {
         match (draft, chunk) {
             (Err(reply), None) => {
                 let sender = self.transaction.take().map(|transaction| transaction.sender);
+                self.abandon();
                 self.reject("DATA", reply, sender, None);
             }
             (Err(reply), Some(chunk)) => self.refuse_chunk(chunk, reply),

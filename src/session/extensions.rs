@@ -6,7 +6,7 @@ use crate::smtp::Extension;
 impl Session {
     /// The extensions, in the order in which they are listed.
     pub(super) fn extensions(&self) -> Vec<Extension> {
-        vec![
+        let mut offered = vec![
             Extension::Pipelining,
             Extension::Size(self.settings.max_size),
             Extension::EightBitMime,
@@ -17,7 +17,10 @@ impl Session {
             Extension::Limits { recipients: self.settings.max_recipients },
             Extension::Vrfy,
             Extension::Expn,
-            Extension::Help,
-        ]
+        ];
+        offered.extend(self.trust.xclient.then_some(Extension::Xclient));
+        offered.extend(self.trust.xforward.then_some(Extension::Xforward));
+        offered.push(Extension::Help);
+        offered
     }
 }

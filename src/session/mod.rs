@@ -12,6 +12,7 @@ mod directory;
 mod extensions;
 mod headers;
 mod message;
+mod proxied;
 mod question;
 mod settings;
 mod trace;
@@ -32,6 +33,7 @@ use crate::envelope::{Origin, Peer, Protocol};
 use crate::id::SpoolId;
 use crate::smtp::{Chunk, Dialect, Enhanced, Input, MailParams, RcptParams, Reply, catalogue};
 use message::Incoming;
+use proxied::Trust;
 use transaction::Transaction;
 
 /// Replies are gathered up to this many octets before they must be written.
@@ -43,6 +45,14 @@ pub struct Session {
     settings: Arc<Settings>,
     peer: Peer,
     reverse_name: Option<String>,
+    /// What the connection's other end may say of other clients.
+    trust: Trust,
+    /// What XCLIENT said that the client calls itself, until the policy was asked.
+    told_hello: Option<Hello>,
+    /// Who was authenticated.
+    login: Option<String>,
+    /// What XFORWARD told, for the next transaction.
+    forwarded: Vec<(String, String)>,
     now: Timestamp,
     input: Input,
     replies: Vec<u8>,
@@ -102,6 +112,8 @@ struct Hello {
 enum OpenQuestion {
     Connect,
     Helo(Hello),
+    /// What XCLIENT said, before the greeting.
+    ToldHelo(Hello),
     Mail(ReversePath, MailParams),
     Rcpt(Mailbox, RcptParams),
     /// The draft, for DATA or for a first chunk.
@@ -124,6 +136,10 @@ impl Session {
     /// A session with this client; the first action asks whether it may speak at all.
     pub fn new(settings: Arc<Settings>, peer: Peer, reverse_name: Option<String>, now: Timestamp) -> Self {
         let mut session = Self {
+            trust: Trust::of(peer, &settings),
+            told_hello: None,
+            login: None,
+            forwarded: Vec::new(),
             settings,
             peer,
             reverse_name,
@@ -198,6 +214,21 @@ impl Session {
         self.hello.as_ref().map(|hello| hello.name.as_str())
     }
 
+    /// Whom the session is about: the other end of the connection, or whom XCLIENT named.
+    pub fn peer(&self) -> Peer {
+        self.peer
+    }
+
+    /// The verified name of that client.
+    pub fn reverse_name(&self) -> Option<&str> {
+        self.reverse_name.as_deref()
+    }
+
+    /// Who was authenticated.
+    pub fn login(&self) -> Option<&str> {
+        self.login.as_deref()
+    }
+
     /// Goes on with what there is; `false` when more input is needed.
     fn advance(&mut self) -> bool {
         match self.stage {
@@ -262,9 +293,10 @@ impl Session {
         self.stage = Stage::Closed;
     }
 
-    /// Drops the transaction with all that belongs to it, also what came of its message by BDAT.
+    /// Drops the transaction with all that belongs to it, also what came of its message by BDAT and what XFORWARD told.
     fn abandon(&mut self) {
         self.transaction = None;
+        self.forwarded.clear();
         if self.message.take().is_some_and(|message| message.draft) {
             self.actions.push_back(Action::Discard);
         }
@@ -272,11 +304,18 @@ impl Session {
 
     fn origin(&self) -> Origin {
         let hello = self.hello.as_ref();
+        let protocol = Protocol {
+            extended: hello.is_some_and(|hello| hello.extended),
+            authenticated: self.login.is_some(),
+            ..Protocol::SMTP
+        };
         Origin {
             reverse_name: self.reverse_name.clone(),
             helo: hello.map(|hello| hello.name.clone()),
             peer: self.peer,
-            ..Origin::local(Protocol { extended: hello.is_some_and(|hello| hello.extended), ..Protocol::SMTP })
+            login: self.login.clone(),
+            forwarded: self.forwarded.clone(),
+            ..Origin::local(protocol)
         }
     }
 }

@@ -164,6 +164,11 @@ pub fn nested_mail() -> Reply {
     reply!(503, (5, 5, 1), "a sender is given already; RSET begins anew")
 }
 
+/// A command that must not stand between MAIL and the end of the message.
+pub fn not_in_transaction(verb: &str) -> Reply {
+    reply!(503, (5, 5, 1), "{verb} is not for the middle of a transaction; send RSET first")
+}
+
 /// DATA when every recipient was refused (RFC 2920 3.1).
 pub fn no_recipients() -> Reply {
     reply!(554, (5, 5, 1), "no valid recipients")

@@ -42,6 +42,10 @@ pub enum Command {
     Vrfy(String),
     /// EXPN.
     Expn(String),
+    /// XCLIENT; its argument is read only where it is offered, see [`super::xclient`].
+    Xclient(String),
+    /// XFORWARD, likewise.
+    Xforward(String),
 }
 
 /// How many octets follow a BDAT command.
@@ -119,6 +123,8 @@ impl Command {
             "VRFY" => Ok(Self::Vrfy(argument.to_owned())),
             "EXPN" if argument.is_empty() => Err(CommandError::Syntax("EXPN list")),
             "EXPN" => Ok(Self::Expn(argument.to_owned())),
+            "XCLIENT" if dialect == Dialect::Esmtp => Ok(Self::Xclient(argument.to_owned())),
+            "XFORWARD" if dialect == Dialect::Esmtp => Ok(Self::Xforward(argument.to_owned())),
             other => Err(unusable_verb(other)),
         }
     }

@@ -1,5 +1,7 @@
 //! The service extensions that EHLO offers (RFC 5321 2.2).
 
+use super::xclient::{XCLIENT_ATTRIBUTES, XFORWARD_ATTRIBUTES};
+
 /// One extension, with its parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extension {
@@ -26,6 +28,10 @@ pub enum Extension {
     Vrfy,
     /// RFC 5321 4.1.1.7.
     Expn,
+    /// Postfix's XCLIENT.
+    Xclient,
+    /// Postfix's XFORWARD.
+    Xforward,
     /// RFC 5321 4.1.1.8.
     Help,
 }
@@ -43,6 +49,8 @@ impl std::fmt::Display for Extension {
             Self::Limits { recipients } => write!(f, "LIMITS RCPTMAX={recipients}"),
             Self::Vrfy => f.write_str("VRFY"),
             Self::Expn => f.write_str("EXPN"),
+            Self::Xclient => write!(f, "XCLIENT {}", XCLIENT_ATTRIBUTES.join(" ")),
+            Self::Xforward => write!(f, "XFORWARD {}", XFORWARD_ATTRIBUTES.join(" ")),
             Self::Help => f.write_str("HELP"),
         }
     }

@@ -9,6 +9,7 @@ mod extension;
 mod line;
 mod params;
 mod reply;
+pub mod xclient;
 pub mod xtext;
 
 pub use command::{Chunk, Command, CommandError, Dialect};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use leafmail::clock::Timestamp;
-use leafmail::envelope::{Envelope, Notify, Peer, Recipient, Ret};
+use leafmail::envelope::{Envelope, Notify, Origin, Peer, Recipient, Ret};
 use leafmail::id::SpoolId;
 use leafmail::session::{Action, Note, Question, Session, Settings, Verdict};
 use leafmail::smtp::{EnhancedCode, Reply};
@@ -45,7 +45,13 @@ pub(crate) fn run(settings: &Settings, world: &World, pieces: &[&[u8]]) -> Log {
                 None => session.eof(),
             },
             Action::Write(octets) => log.replies.extend(octets),
-            Action::Ask(question) => session.verdict(judge(world, &question)),
+            Action::Ask(question) => {
+                let mut asked = words(&question);
+                if session.peer() != peer() {
+                    asked += &format!(" as {}", session.peer());
+                }
+                session.verdict(judge(world, &asked));
+            }
             Action::Open(envelope) => {
                 if world.spool_fails == Some("open") {
                     session.opened(Err(leafmail::smtp::catalogue::no_space()));
@@ -103,23 +109,38 @@ fn opened(envelope: &Envelope) -> String {
     let envid = envelope.envid.as_ref().map(|envid| format!(" envid={envid}"));
     let utf8 = if envelope.smtputf8 { " smtputf8" } else { "" };
     let wishes = format!("{}{}{utf8}", ret.unwrap_or_default(), envid.unwrap_or_default());
-    format!("open <{}>{wishes} -> {}", envelope.reverse_path, to.join(" "))
+    format!("open <{}>{wishes}{} -> {}", envelope.reverse_path, came_from(&envelope.origin), to.join(" "))
+}
+
+/// Whom the session is about, where that is not simply the connection's other end.
+fn came_from(origin: &Origin) -> String {
+    let mut words = String::new();
+    if let (Peer::Tcp(address), true) = (origin.peer, origin.peer != peer()) {
+        let name = origin.reverse_name.as_deref().unwrap_or("unknown");
+        words += &format!(" from {name}[{address}] helo={}", origin.helo.as_deref().unwrap_or("none"));
+    }
+    words += &origin.login.as_ref().map_or(String::new(), |login| format!(" login={login}"));
+    words += &origin.forwarded.iter().map(|(name, value)| format!(" {name}={value}")).collect::<String>();
+    words
 }
 
 fn peer() -> Peer {
     Peer::tcp("192.0.2.1:1025".parse().unwrap())
 }
 
-fn judge(world: &World, question: &Question) -> Verdict {
-    let words = match question {
+fn words(question: &Question) -> String {
+    match question {
         Question::Connect => "connect".to_owned(),
         Question::Helo(name) => format!("helo {name}"),
         Question::Mail { sender, .. } => format!("mail {sender}"),
         Question::Rcpt { recipient, .. } => format!("rcpt {recipient}"),
         Question::Headers(_) => "headers".to_owned(),
         Question::Message { .. } => "message".to_owned(),
-    };
-    let refusal = world.refusals.iter().find(|(asked, _)| *asked == words);
+    }
+}
+
+fn judge(world: &World, question: &str) -> Verdict {
+    let refusal = world.refusals.iter().find(|(asked, _)| asked == question);
     refusal.map_or(Verdict::Accept, |(_, verdict)| verdict.clone())
 }
 
