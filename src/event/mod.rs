@@ -99,6 +99,13 @@ pub enum Event {
         /// The notification's own id.
         notice: SpoolId,
     },
+    /// A notification to the sender was written: that the message was relayed, as it wanted to know (RFC 3461).
+    Reported {
+        /// The message.
+        id: SpoolId,
+        /// The notification's own id.
+        notice: SpoolId,
+    },
     /// A message left the queue, all recipients being settled.
     Removed {
         /// The message.
