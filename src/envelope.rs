@@ -107,6 +107,14 @@ impl Origin {
     }
 }
 
+impl Origin {
+    /// One attribute that XFORWARD told, such as `ADDR`.
+    pub fn forwarded(&self, attribute: &str) -> Option<&str> {
+        let told = self.forwarded.iter().find(|(name, _)| name == attribute);
+        told.map(|(_, value)| value.as_str())
+    }
+}
+
 /// The other end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Peer {

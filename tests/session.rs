@@ -56,6 +56,13 @@ impl Transcript {
                 "max-errors" => settings.max_errors = value.parse().unwrap(),
                 "bare-newline" => settings.bare_newline = BareNewline::Normalize,
                 "add-missing-headers" => settings.add_missing_headers = true,
+                "address" => settings.directory.addresses.push(value.parse().unwrap()),
+                "list" => {
+                    let mut names = value.split(' ').map(|name| name.parse().unwrap());
+                    settings.directory.lists.push((names.next().unwrap(), names.collect()));
+                }
+                "xclient" => settings.xclient.push(value.parse().unwrap()),
+                "xforward" => settings.xforward.push(value.parse().unwrap()),
                 "spool-fails" => world.spool_fails = Some(if value == "open" { "open" } else { "commit" }),
                 "refuse" | "disconnect" => {
                     let (question, reply) = value.split_once(" with ").unwrap();
@@ -145,6 +152,34 @@ fn no_transcript_depends_on_how_its_octets_are_cut() {
     }
 }
 
+/// The `Received:` of the only message of this dialogue.
+fn received(settings: &Settings, commands: &str) -> String {
+    let sent = format!("{commands}MAIL FROM:<a@b> SMTPUTF8\r\nRCPT TO:<c@d>\r\nBDAT 6 LAST\r\nX: y\r\n");
+    let log = run(settings, &World::default(), &[sent.as_bytes()]);
+    let text = String::from_utf8(log.messages.concat()).unwrap();
+    text[..text.find("; ").unwrap()].to_owned()
+}
+
+#[test]
+fn received_shows_whom_xclient_named_and_keeps_xforward_apart() {
+    let ours = "\r\n\tby relay.example (leafmail) with UTF8SMTP id 01M7XXG7GK000G000000000000\r\n\tfor <c@d>";
+    let mut settings = Settings::new("relay.example".parse().unwrap());
+    assert_eq!(received(&settings, "EHLO filter.lan\r\n"), format!("Received: from filter.lan ([192.0.2.1]){ours}"));
+    settings.xclient.push("192.0.2.1/32".parse().unwrap());
+    settings.xforward.push("192.0.2.1/32".parse().unwrap());
+    assert_eq!(
+        received(&settings, "XCLIENT NAME=printer.lan ADDR=IPV6:2001:db8::7 HELO=a+28b PROTO=ESMTP\r\n"),
+        format!("Received: from [IPv6:2001:db8::7] (helo=a?b) (printer.lan [IPv6:2001:db8::7]){ours}")
+    );
+    assert_eq!(
+        received(&settings, "EHLO filter.lan\r\nXFORWARD NAME=a+28b ADDR=10.0.0.7\r\n"),
+        format!("Received: from filter.lan ([192.0.2.1])\r\n\t(forwarded for a?b [10.0.0.7]){ours}")
+    );
+    settings.hide_client = true;
+    let hidden = received(&settings, "EHLO filter.lan\r\nXFORWARD NAME=a ADDR=10.0.0.7\r\n");
+    assert!(!hidden.contains("10.0.0.7") && !hidden.contains("192.0.2.1"), "{hidden}");
+}
+
 fn settings() -> Settings {
     Settings { max_errors: u32::MAX, ..Settings::new("relay.example".parse().unwrap()) }
 }
@@ -184,10 +219,16 @@ fn lines() -> impl Strategy<Value = Vec<u8>> {
         b"QUIT\r\n",
         b"\0\xff",
         b"GARBAGE\r\n",
+        b"BDAT 7\r\n",
+        b"BDAT 0\r\n",
+        b"BDAT 20 LAST\r\n",
+        b"BDAT 0 LAST\r\n",
     ];
     let line = proptest::sample::select(LINES);
     proptest::collection::vec(line, 0..24).prop_map(|lines| lines.concat())
 }
+
+const OCTETS: &[&[u8]] = &[b"\r\n", b"a", b".", b"Subject: x", b"\xfc", b"\r", b"QUIT\r\n"];
 
 proptest! {
     #[test]
@@ -225,6 +266,28 @@ proptest! {
         let text = String::from_utf8(log.replies).unwrap();
         let codes: Vec<u32> = text.lines().filter(|line| line.as_bytes()[3] == b' ').map(|line| line[..3].parse().unwrap()).collect();
         prop_assert_eq!(codes, expected);
+    }
+
+    #[test]
+    fn a_message_is_the_same_in_any_chunks_and_any_pieces(
+        text in proptest::collection::vec(proptest::sample::select(OCTETS), 0..30),
+        sizes in proptest::collection::vec(0_usize..12, 1..8),
+        cuts in proptest::collection::vec(1_usize..40, 1..8),
+    ) {
+        const BEGIN: &[u8] = b"EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n";
+        let text = text.concat();
+        let mut chunked = BEGIN.to_vec();
+        let mut rest = &text[..];
+        for size in sizes {
+            let (chunk, tail) = rest.split_at(size.min(rest.len()));
+            chunked.extend([format!("BDAT {}\r\n", chunk.len()).as_bytes(), chunk].concat());
+            rest = tail;
+        }
+        chunked.extend([format!("BDAT {} LAST\r\n", rest.len()).as_bytes(), rest].concat());
+        let one_chunk = [BEGIN, format!("BDAT {} LAST\r\n", text.len()).as_bytes(), &text].concat();
+        let whole = run(&settings(), &World::default(), &[&chunked]);
+        prop_assert_eq!(&run(&settings(), &World::default(), &cut(&chunked, &cuts)), &whole);
+        prop_assert_eq!(&run(&settings(), &World::default(), &[&one_chunk]).messages, &whole.messages);
     }
 
     #[test]

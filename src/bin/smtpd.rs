@@ -17,7 +17,7 @@ use leafmail::dns::{Resolver, SystemResolver};
 use leafmail::driver::{Limits, Listener, Receiver, Shutdown, listen, serve_standard_input};
 use leafmail::event::LogObserver;
 use leafmail::policy::Chain;
-use leafmail::session::Settings;
+use leafmail::session::{Directory, Settings};
 use leafmail::smtp::Dialect;
 use leafmail::smtp::body;
 use leafmail::spool::DirSpool;
@@ -180,6 +180,9 @@ fn receiver(config: &Config, spool: Arc<DirSpool>, shutdown: Shutdown) -> Receiv
         max_hops: usize::from(config.message.max_hops),
         slow_after_errors: config.limits.slow_after_errors,
         max_errors: config.limits.close_after_errors,
+        xclient: config.clients.xclient.clone(),
+        xforward: config.clients.xforward.clone(),
+        directory: Directory { addresses: config.verify.addresses.clone(), lists: config.verify.lists.clone() },
         ..Settings::new(config.hostname.clone())
     };
     let limits = &config.limits;

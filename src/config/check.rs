@@ -28,7 +28,10 @@ impl Config {
     /// # Errors
     /// When this would be an open relay, or keys contradict each other.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let fault = open_relay(&self.clients, &self.recipients).or_else(|| self.credentials()).or_else(|| self.order());
+        let fault = open_relay(&self.clients, &self.recipients)
+            .or_else(|| strangers_trusted(&self.clients))
+            .or_else(|| self.credentials())
+            .or_else(|| self.order());
         match fault {
             None => Ok(()),
             Some(fault) => {
@@ -116,6 +119,17 @@ fn open_relay(clients: &Clients, recipients: &Recipients) -> Option<Fault> {
     })
 }
 
+/// Who may speak for another client can be whom it likes: a client of the site's own network, or somebody's login.
+fn strangers_trusted(clients: &Clients) -> Option<Fault> {
+    let own = |network: &IpNet| clients.own_public_networks.iter().any(|own| own.contains(network));
+    let (key, network) = first(&clients.xclient, "clients.xclient", |network| !is_private(network) && !own(network))?;
+    let reason = format!(
+        "this would be an open relay: {network} has public addresses, and whoever is named in clients.xclient can pretend \
+         to be any client; name your own proxies only, within private networks or clients.own_public_networks"
+    );
+    Some(Fault::new(key, reason))
+}
+
 /// The first network that a rule is about, and its key.
 fn first<'a>(networks: &'a [IpNet], key: &str, rule: impl Fn(&&IpNet) -> bool) -> Option<(String, &'a IpNet)> {
     let found = networks.iter().enumerate().find(|(_, network)| rule(network));
@@ -189,6 +203,14 @@ mod tests {
         assert!(reason.starts_with("leafmail.toml:2: ") && reason.contains("/32"), "{reason}");
         let reason = checked("clients.networks = [\"::/0\"]\n[recipients]\nallow = [\n\"@.com\"]").unwrap_err();
         assert!(reason.starts_with("leafmail.toml:4: ") && reason.contains("\"@.com\""), "{reason}");
+    }
+
+    #[test]
+    fn strangers_may_not_speak_for_others() {
+        let reason = checked("[clients]\nxclient = [\"10.0.0.1\",\n\"8.8.8.8\"]\n").unwrap_err();
+        assert!(reason.starts_with("leafmail.toml:3: this would be an open relay: 8.8.8.8/32 "), "{reason}");
+        let own = "[clients]\nown_public_networks = [\"203.0.113.0/24\"]\nxclient = [\"203.0.113.7\"]\n";
+        assert_eq!(checked(own), Ok(()));
     }
 
     #[test]

@@ -18,7 +18,9 @@ pub use error::ConfigError;
 pub use file::locate;
 pub use listen::ListenAddress;
 pub use route::Relay;
-pub use sections::{BareNewline, Clients, Limits, Listen, Log, Message, Protocol, Queue, Recipients, Reserve, Senders};
+pub use sections::{
+    BareNewline, Clients, Limits, Listen, Log, Message, Protocol, Queue, Recipients, Reserve, Senders, Verify,
+};
 
 use std::path::PathBuf;
 
@@ -50,6 +52,8 @@ pub struct Config {
     pub senders: Senders,
     /// Who may be named in RCPT.
     pub recipients: Recipients,
+    /// What VRFY and EXPN may tell.
+    pub verify: Verify,
     /// What a message may be.
     pub message: Message,
     /// The dialect.
@@ -78,6 +82,7 @@ impl Default for Config {
             clients: Clients::default(),
             senders: Senders::default(),
             recipients: Recipients::default(),
+            verify: Verify::default(),
             message: Message::default(),
             protocol: Protocol::default(),
             limits: Limits::default(),

@@ -13,7 +13,8 @@ use super::error::unexpected;
 use super::listen::ListenAddress;
 use super::network::parse_network;
 use super::values::{self, FromText};
-use crate::policy::{AddressPattern, FieldName, HeloPattern, Verify};
+use crate::address::Mailbox;
+use crate::policy::{self, AddressPattern, FieldName, HeloPattern};
 
 /// `[listen]`: where `smtpd` listens.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -39,9 +40,15 @@ pub struct Clients {
     pub helo: Vec<HeloPattern>,
     /// Whether that name must be the client's own.
     #[serde(deserialize_with = "values::text")]
-    pub verify: Verify,
+    pub verify: policy::Verify,
     /// Whether the names of clients are looked up for logs and `Received:`.
     pub reverse_names: bool,
+    /// Networks whose hosts may speak for another client by XCLIENT.
+    #[serde(deserialize_with = "values::list")]
+    pub xclient: Vec<IpNet>,
+    /// Networks whose hosts may tell of another client by XFORWARD.
+    #[serde(deserialize_with = "values::list")]
+    pub xforward: Vec<IpNet>,
 }
 
 impl Default for Clients {
@@ -50,8 +57,10 @@ impl Default for Clients {
             networks: loopback(),
             own_public_networks: Vec::new(),
             helo: vec![HeloPattern::Any],
-            verify: Verify::None,
+            verify: policy::Verify::None,
             reverse_names: false,
+            xclient: Vec::new(),
+            xforward: Vec::new(),
         }
     }
 }
@@ -91,6 +100,18 @@ impl Default for Recipients {
     fn default() -> Self {
         Self { allow: Vec::new(), deny: Vec::new(), max: 1_000 }
     }
+}
+
+/// `[verify]`: what VRFY and EXPN may tell to those who may connect.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Verify {
+    /// Addresses that exist.
+    #[serde(deserialize_with = "values::list")]
+    pub addresses: Vec<Mailbox>,
+    /// Lists, by their address, with their members.
+    #[serde(deserialize_with = "values::lists")]
+    pub lists: Vec<(Mailbox, Vec<Mailbox>)>,
 }
 
 /// `[message]`: what a message may be, and what is done to it.
@@ -233,6 +254,9 @@ pub struct Queue {
     /// The age at which the sender is told of the delay: 1 m to 60 d; never if not before `give_up`.
     #[serde(deserialize_with = "values::duration::<60, 5_184_000, _>")]
     pub delay_notice: Duration,
+    /// Octets of the largest message that a bounce returns whole where its sender asked for that: 1 kB to 100 MB.
+    #[serde(deserialize_with = "values::size::<1_000, 100_000_000, _>")]
+    pub return_full: u64,
 }
 
 impl Default for Queue {
@@ -242,6 +266,7 @@ impl Default for Queue {
             retry: [1, 5, 15, 30, 60, 120].map(minutes).to_vec(),
             give_up: minutes(4 * 24 * 60),
             delay_notice: minutes(4 * 60),
+            return_full: 1_000_000,
         }
     }
 }

@@ -85,6 +85,27 @@ fn every_slip_names_its_line_and_what_was_expected() {
         ),
         ("[message]\nmax_size = \"1kB\"", "leafmail.toml:2: expected a size from 64KiB to 2GB, but found \"1kB\""),
         (
+            "[verify]\naddresses = [\n\"joe\"]",
+            "leafmail.toml:3: expected an address such as user@example.lan, but found \"joe\"",
+        ),
+        (
+            "[verify]\n\nlists = { \"staff\" = [\"a@b\"] }",
+            "leafmail.toml:3: expected an address such as user@example.lan, but found \"staff\"",
+        ),
+        (
+            "[verify]\nlists = { \"staff@b\" = [] }",
+            "leafmail.toml:2: expected a list with at least one entry, but found an empty one for staff@b",
+        ),
+        (
+            "[clients]\nxclient = [\"proxy\"]",
+            "leafmail.toml:2: expected a network such as 192.168.1.0/24, but found \"proxy\"",
+        ),
+        (
+            "[clients]\nxforward = [\"10.0.0.1/8\"]",
+            "leafmail.toml:2: expected the network 10.0.0.0/8 or the address 10.0.0.1, but found \"10.0.0.1/8\"",
+        ),
+        ("[queue]\nreturn_full = \"1GB\"", "leafmail.toml:2: expected a size from 1kB to 100MB, but found \"1GB\""),
+        (
             "[message]\nrequired_headers = [\"From:\"]",
             "leafmail.toml:2: expected the name of a header field such as Subject, but found \"From:\"",
         ),
@@ -256,6 +277,7 @@ fn every_key() -> Vec<String> {
         ("clients.", fields_of::<Clients>()),
         ("senders.", fields_of::<Senders>()),
         ("recipients.", fields_of::<Recipients>()),
+        ("verify.", fields_of::<Verify>()),
         ("message.", fields_of::<Message>()),
         ("protocol.", fields_of::<Protocol>()),
         ("limits.", fields_of::<Limits>()),

@@ -2,6 +2,7 @@
 //!
 //! `toml` adds the place of the value to the error, so that these functions need to know nothing of lines.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 use super::error::unexpected;
 use super::network::{EXPECTED_NETWORK, parse_network};
 use super::units::{parse_duration, parse_size, spell_duration, spell_size};
-use crate::address::Domain;
+use crate::address::{Domain, Mailbox};
 use crate::policy::{AddressPattern, FieldName, HeloPattern, Verify};
 
 /// A value that the file writes as a string.
@@ -54,6 +55,20 @@ pub(super) fn non_empty_list<'de, T: FromText, D: Deserializer<'de>>(deserialize
         return Err(D::Error::custom("expected a list with at least one entry, but found an empty one"));
     }
     Ok(values)
+}
+
+/// Lists of addresses, by their own address; none of them empty.
+pub(super) fn lists<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(Mailbox, Vec<Mailbox>)>, D::Error> {
+    let lists = BTreeMap::<String, Vec<Element<Mailbox>>>::deserialize(deserializer)?;
+    let named = lists.into_iter().map(|(name, members)| {
+        let name = Mailbox::from_text(&name).map_err(D::Error::custom)?;
+        if members.is_empty() {
+            let reason = format!("expected a list with at least one entry, but found an empty one for {name}");
+            return Err(D::Error::custom(reason));
+        }
+        Ok((name, members.into_iter().map(|Element(member)| member).collect()))
+    });
+    named.collect()
 }
 
 struct Element<T>(T);
@@ -192,6 +207,14 @@ impl FromText for Domain {
     fn from_text(text: &str) -> Result<Self, String> {
         // These names are said to every client and next hop, also to those that know no SMTPUTF8: xn-- forms only.
         text.parse().ok().filter(Self::is_ascii).ok_or_else(|| expected::<Self>(text))
+    }
+}
+
+impl FromText for Mailbox {
+    const EXPECTED: &'static str = "an address such as user@example.lan";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| expected::<Self>(text))
     }
 }
 

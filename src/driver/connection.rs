@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{Limits, Shutdown};
 use crate::clock::Clock;
 use crate::dns::{Resolver, confirmed_name};
-use crate::envelope::{Envelope, Peer, Seal};
+use crate::envelope::{Envelope, Origin, Peer, Seal};
 use crate::event::{Client, Event, Observer};
 use crate::policy::{Chain, Visitor};
 use crate::session::{Action, Note, Patience, Question, Rejection, Session, Settings, Verdict};
@@ -124,6 +124,10 @@ impl<S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
                 Action::Write(octets) => self.write(&octets, &mut session).await,
                 Action::SlowDown => sleep(PENALTY).await,
                 Action::Ask(question) => {
+                    if matches!(question, Question::Connect) {
+                        // XCLIENT may have named another.
+                        self.client = Client { peer: session.peer(), name: session.reverse_name().map(str::to_owned) };
+                    }
                     let verdict = self.judge(session.helo(), question).await;
                     session.verdict(verdict);
                 }
@@ -236,6 +240,7 @@ impl<S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
                     size: committed.size,
                     recipients: envelope.recipients.len(),
                     message_id,
+                    origin_client: forwarded_client(&envelope.origin),
                 });
                 Ok(committed)
             }
@@ -272,6 +277,15 @@ async fn append<D: Draft>(arriving: Option<Arriving<D>>, octets: Vec<u8>) -> Res
     let appended = spawn_blocking(move || arriving.draft.append(&octets).map(|()| arriving)).await;
     let gone = || SpoolError::new("writing", "a draft", std::io::Error::other("the writing thread panicked"));
     appended.map_err(|_panicked| gone())?.map(Some)
+}
+
+/// The client of a message's earlier hop, as XFORWARD told of it, in Postfix's words.
+fn forwarded_client(origin: &Origin) -> Option<String> {
+    let ident = origin.forwarded("IDENT").map(|ident| format!("orig_queue_id={ident}"));
+    let name = origin.forwarded("NAME").unwrap_or("unknown");
+    let client = origin.forwarded("ADDR").map(|address| format!("orig_client={name}[{address}]"));
+    let told: Vec<String> = ident.into_iter().chain(client).collect();
+    (!told.is_empty()).then(|| told.join(", "))
 }
 
 /// Octets of the dialogue as a log line shows them.

@@ -52,6 +52,7 @@ pub fn lines(event: &Event) -> Vec<String> {
         }
         Event::Expired { id, recipient, text } => format!("{id}: to=<{recipient}>, status=expired ({text})"),
         Event::Notified { id, notice } => format!("{id}: sender non-delivery notification: {notice}"),
+        Event::Reported { id, notice } => format!("{id}: sender delivery status notification: {notice}"),
         Event::Removed { id } => format!("{id}: removed"),
         Event::SetAside { name, folder, text } => format!("warning: {name}: moved to {folder}/: {text}"),
         Event::RoutePaused { route, text, retry_in } => {
@@ -64,10 +65,13 @@ pub fn lines(event: &Event) -> Vec<String> {
 }
 
 fn accepted(event: &Event) -> Vec<String> {
-    let Event::Accepted { id, client, sender, size, recipients, message_id } = event else { return Vec::new() };
+    let Event::Accepted { id, client, sender, size, recipients, message_id, origin_client } = event else {
+        return Vec::new();
+    };
     let mut lines = Vec::new();
     if let Some(client) = client {
-        lines.push(format!("{id}: client={}", name(client)));
+        let origin = origin_client.as_ref().map_or(String::new(), |origin| format!(", {origin}"));
+        lines.push(format!("{id}: client={}{origin}", name(client)));
     }
     if let Some(message_id) = message_id {
         lines.push(format!("{id}: message-id={message_id}"));
@@ -184,10 +188,11 @@ mod tests {
             size: 10,
             recipients: 2,
             message_id: Some("<a@b>".to_owned()),
+            origin_client: Some("orig_client=a.lan[10.0.0.1]".to_owned()),
         };
         let id = id();
         let expected = [
-            format!("{id}: client=unknown[local]"),
+            format!("{id}: client=unknown[local], orig_client=a.lan[10.0.0.1]"),
             format!("{id}: message-id=<a@b>"),
             format!("{id}: from=<>, size=10, nrcpt=2 (queue active)"),
         ];

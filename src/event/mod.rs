@@ -67,6 +67,8 @@ pub enum Event {
         recipients: usize,
         /// Its Message-ID.
         message_id: Option<String>,
+        /// What a trusted host told of its earlier hop (XFORWARD), such as `orig_client=name[address]`.
+        origin_client: Option<String>,
     },
     /// One recipient was tried.
     Attempted {
@@ -92,6 +94,13 @@ pub enum Event {
     },
     /// A notification to the sender was written.
     Notified {
+        /// The message.
+        id: SpoolId,
+        /// The notification's own id.
+        notice: SpoolId,
+    },
+    /// A notification to the sender was written: that the message was relayed, as it wanted to know (RFC 3461).
+    Reported {
         /// The message.
         id: SpoolId,
         /// The notification's own id.

@@ -1,10 +1,12 @@
-//! The bounce: the message that tells a sender what could not be delivered (RFC 3462, 6522: `multipart/report`). Pure.
+//! The notice that tells a sender what could not be delivered, or what was relayed (RFC 3461 6, RFC 3464, RFC 6522:
+//! `multipart/report`). Pure.
 //!
 //! Its id is derived from the original's and from the recipients that it reports, so writing it twice writes it once. All that
 //! a peer said passes through `mime`: the result is 7-bit text in lines of at most 998 octets, and no octet of a
-//! peer can begin a header line of its own. Only a sender's address outside ASCII stays as it is (RFC 6532).
+//! peer can begin a header line of its own. Only a sender's address outside ASCII (RFC 6532) and a message that is returned
+//! whole stay as they are.
 
-use super::mime;
+use super::{mime, returned};
 use crate::address::{Domain, ReversePath};
 use crate::clock::Timestamp;
 use crate::envelope::{BodyType, Envelope, NoticeOf, Origin, Protocol, Recipient, Recipients, Seal};
@@ -23,13 +25,41 @@ pub struct Original<'a> {
     pub envelope: &'a Envelope,
     /// What was known at its end.
     pub seal: &'a Seal,
-    /// Its first octets, [`MAX_HEADER`] at most.
+    /// Its first octets, [`MAX_HEADER`] at most, or all of them.
     pub beginning: &'a [u8],
+    /// Whether they are all, to be returned to the sender.
+    pub whole: bool,
 }
 
-/// One recipient whom it did not reach.
+/// What a notice is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Report {
+    /// The message did not reach somebody.
+    Failed,
+    /// It was handed to a next hop that does no DSN, and the sender wanted to know (RFC 3461 5.2.2).
+    Relayed,
+}
+
+impl Report {
+    /// RFC 3464 2.3.3.
+    fn action(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Relayed => "relayed",
+        }
+    }
+
+    fn subject(self) -> &'static str {
+        match self {
+            Self::Failed => "Undelivered mail returned to sender",
+            Self::Relayed => "Mail handed on to the next mail system",
+        }
+    }
+}
+
+/// One recipient of whom a notice tells.
 #[derive(Debug, Clone, Copy)]
-pub struct Casualty<'a> {
+pub struct Reported<'a> {
     /// The index in the envelope.
     pub index: u16,
     /// The recipient.
@@ -42,7 +72,7 @@ pub struct Casualty<'a> {
     pub last_attempt: Timestamp,
 }
 
-impl Casualty<'_> {
+impl Reported<'_> {
     /// Whether it was given up after many attempts, rather than refused: what was given up keeps a transient status.
     fn was_given_up(&self) -> bool {
         self.reason.status.0 == 4
@@ -62,31 +92,36 @@ pub struct Notice {
     pub seal: Seal,
 }
 
-/// The id under which these failures of `original` are told.
-pub fn notice_id(original: SpoolId, recipients: &[u16]) -> SpoolId {
+/// The id under which this is told of these recipients of `original`.
+pub fn notice_id(report: Report, original: SpoolId, recipients: &[u16]) -> SpoolId {
     let indices = recipients.iter().flat_map(|index| index.to_be_bytes());
-    original.derived(&b"failure".iter().copied().chain(indices).collect::<Vec<_>>())
+    let what: &[u8] = match report {
+        Report::Failed => b"failure",
+        Report::Relayed => b"relayed",
+    };
+    original.derived(&what.iter().copied().chain(indices).collect::<Vec<_>>())
 }
 
-/// The notification that `casualties` were not reached, or `None` where there is no sender to tell.
-pub fn failure(
+/// The notification that tells of the `reported`, or `None` where there is no sender to tell.
+pub fn notice(
+    report: Report,
     original: &Original<'_>,
-    casualties: &[Casualty<'_>],
+    reported: &[Reported<'_>],
     hostname: &Domain,
     now: Timestamp,
 ) -> Option<Notice> {
     let sender = original.envelope.reverse_path.mailbox()?;
-    let recipients: Vec<u16> = casualties.iter().map(|casualty| casualty.index).collect();
-    let id = notice_id(original.id, &recipients);
+    let recipients: Vec<u16> = reported.iter().map(|one| one.index).collect();
+    let id = notice_id(report, original.id, &recipients);
     let host = if hostname.is_ascii() { hostname.as_str() } else { "localhost" };
     let message_id = format!("<{id}@{host}>");
     // The id is not to be guessed, so nobody can have put this line into the original.
     let boundary = format!("=_{id}");
     let mut octets = Vec::new();
-    heading(&mut octets, original, host, &message_id, &boundary, now);
-    part(&mut octets, &boundary, &mime::text("text/plain", explanation(original, casualties, host).as_bytes()));
-    part(&mut octets, &boundary, &status(original, casualties, host));
-    part(&mut octets, &boundary, &mime::text("text/rfc822-headers", mime::header_block(original.beginning)));
+    heading(&mut octets, (report, original), host, &message_id, &boundary, now);
+    part(&mut octets, &boundary, &mime::text("text/plain", explanation(report, original, reported, host).as_bytes()));
+    part(&mut octets, &boundary, &status(report, original, reported, host));
+    part(&mut octets, &boundary, &returned::part(original, &boundary));
     octets.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
     let eight_bit = !octets.is_ascii();
     Some(Notice {
@@ -110,12 +145,19 @@ pub fn failure(
     })
 }
 
-fn heading(out: &mut Vec<u8>, original: &Original<'_>, host: &str, message_id: &str, boundary: &str, now: Timestamp) {
+fn heading(
+    out: &mut Vec<u8>,
+    (report, original): (Report, &Original<'_>),
+    host: &str,
+    message_id: &str,
+    boundary: &str,
+    now: Timestamp,
+) {
     let mut field = |name: &str, value: &str| mime::field(out, name, value);
     field("Date", &now.rfc5322());
     field("From", &format!("MAILER-DAEMON@{host}"));
     field("To", &original.envelope.reverse_path.to_string());
-    field("Subject", "Undelivered mail returned to sender");
+    field("Subject", report.subject());
     field("Message-ID", message_id);
     // RFC 3834 3.1.5: what the response is about.
     if let Some(about) = original.seal.message_id.as_deref().filter(|about| mime::is_message_id(about)) {
@@ -135,27 +177,35 @@ fn part(out: &mut Vec<u8>, boundary: &str, content: &[u8]) {
 }
 
 /// The first part, for people.
-fn explanation(original: &Original<'_>, casualties: &[Casualty<'_>], host: &str) -> String {
+fn explanation(report: Report, original: &Original<'_>, reported: &[Reported<'_>], host: &str) -> String {
     let received = original.envelope.received_at.rfc5322();
-    let mut text = format!(
-        "This is the mail relay {host}.\r\n\r\n\
-         Your message of {received} could not be delivered to everybody.\r\n\
-         It was not delivered to:\r\n"
-    );
-    for casualty in casualties {
-        let by = if casualty.relay.is_empty() { "this relay" } else { casualty.relay };
-        let what = if casualty.was_given_up() {
-            "It was tried again and again without success, and will not be tried any more. The last answer of"
-        } else {
-            "It was refused by"
+    let mut text = format!("This is the mail relay {host}.\r\n\r\n");
+    text.push_str(&match report {
+        Report::Failed => {
+            format!("Your message of {received} could not be delivered to everybody.\r\nIt was not delivered to:\r\n")
+        }
+        Report::Relayed => format!(
+            "Your message of {received} was handed on to a mail system that\r\n\
+             may not report its delivery, for:\r\n"
+        ),
+    });
+    for one in reported {
+        let by = if one.relay.is_empty() { "this relay" } else { one.relay };
+        let what = match report {
+            Report::Relayed => "It was taken by",
+            Report::Failed if one.was_given_up() => {
+                "It was tried again and again without success, and will not be tried any more. The last answer of"
+            }
+            Report::Failed => "It was refused by",
         };
-        let recipient = &casualty.recipient.mailbox;
-        let said = &casualty.reason.text;
+        let recipient = &one.recipient.mailbox;
+        let said = &one.reason.text;
         text.push_str(&format!("\r\n<{recipient}>\r\n    {what} {by}:\r\n    {said}\r\n"));
     }
+    let follows = if original.whole { "Your message" } else { "The header of your message" };
     text.push_str(&format!(
         "\r\nRecipients who are not named here are not affected by this notice.\r\n\
-         The header of your message follows below. When you ask somebody for help,\r\n\
+         {follows} follows below. When you ask somebody for help,\r\n\
          quote the number {}.\r\n",
         original.id
     ));
@@ -163,7 +213,7 @@ fn explanation(original: &Original<'_>, casualties: &[Casualty<'_>], host: &str)
 }
 
 /// The second part, for machines (RFC 3464).
-fn status(original: &Original<'_>, casualties: &[Casualty<'_>], host: &str) -> Vec<u8> {
+fn status(report: Report, original: &Original<'_>, reported: &[Reported<'_>], host: &str) -> Vec<u8> {
     let mut out = b"Content-Type: message/delivery-status\r\n\r\n".to_vec();
     mime::field(&mut out, "Reporting-MTA", &format!("dns; {host}"));
     if let Some(envid) = &original.envelope.envid {
@@ -171,23 +221,23 @@ fn status(original: &Original<'_>, casualties: &[Casualty<'_>], host: &str) -> V
         mime::field(&mut out, "Original-Envelope-Id", &mime::ascii(&mime::from_xtext(envid)));
     }
     mime::field(&mut out, "Arrival-Date", &original.envelope.received_at.rfc5322());
-    for casualty in casualties {
+    for one in reported {
         out.extend_from_slice(b"\r\n");
-        if let Some((kind, address)) = casualty.recipient.orcpt.as_deref().and_then(|orcpt| orcpt.split_once(';')) {
+        if let Some((kind, address)) = one.recipient.orcpt.as_deref().and_then(|orcpt| orcpt.split_once(';')) {
             let value = format!("{}; {}", mime::ascii(kind), mime::ascii(&mime::from_xtext(address)));
             mime::field(&mut out, "Original-Recipient", &value);
         }
-        mime::field(&mut out, "Final-Recipient", &mime::typed_address(&casualty.recipient.mailbox));
-        mime::field(&mut out, "Action", "failed");
-        mime::field(&mut out, "Status", &casualty.reason.status.to_string());
+        mime::field(&mut out, "Final-Recipient", &mime::typed_address(&one.recipient.mailbox));
+        mime::field(&mut out, "Action", report.action());
+        mime::field(&mut out, "Status", &one.reason.status.to_string());
         // `host[address]:port`; the name is what RFC 3464 2.3.5 asks for.
-        let (remote, _) = casualty.relay.split_once('[').unwrap_or((casualty.relay, ""));
+        let (remote, _) = one.relay.split_once('[').unwrap_or((one.relay, ""));
         if !remote.is_empty() {
             mime::field(&mut out, "Remote-MTA", &format!("dns; {}", mime::ascii(remote)));
         }
-        let kind = if casualty.reason.reply_code.is_some() { "smtp" } else { "x-leafmail" };
-        mime::field(&mut out, "Diagnostic-Code", &format!("{kind}; {}", mime::ascii(&casualty.reason.text)));
-        mime::field(&mut out, "Last-Attempt-Date", &casualty.last_attempt.rfc5322());
+        let kind = if one.reason.reply_code.is_some() { "smtp" } else { "x-leafmail" };
+        mime::field(&mut out, "Diagnostic-Code", &format!("{kind}; {}", mime::ascii(&one.reason.text)));
+        mime::field(&mut out, "Last-Attempt-Date", &one.last_attempt.rfc5322());
     }
     out
 }
@@ -195,6 +245,7 @@ fn status(original: &Original<'_>, casualties: &[Casualty<'_>], host: &str) -> V
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::envelope::Ret;
     use crate::queue::testing::{at, envelope, id, reason, seal};
     use crate::receipt::Happening;
     use crate::smtp::EnhancedCode;
@@ -202,11 +253,10 @@ mod tests {
 
     fn bounce(envelope: &Envelope, beginning: &[u8], reason: &Reason, relay: &str) -> Notice {
         let seal = seal();
-        let original = Original { id: id(1), envelope, seal: &seal, beginning };
-        let casualty =
-            |(index, recipient)| Casualty { index, recipient, reason, relay, last_attempt: at(1_795_000_060) };
-        let casualties: Vec<_> = (0..).zip(envelope.recipients.iter()).map(casualty).collect();
-        failure(&original, &casualties, &"relay.example".parse().unwrap(), at(1_795_000_100)).unwrap()
+        let original = Original { id: id(1), envelope, seal: &seal, beginning, whole: envelope.ret == Some(Ret::Full) };
+        let one = |(index, recipient)| Reported { index, recipient, reason, relay, last_attempt: at(1_795_000_060) };
+        let reported: Vec<_> = (0..).zip(envelope.recipients.iter()).map(one).collect();
+        notice(Report::Failed, &original, &reported, &"relay.example".parse().unwrap(), at(1_795_000_100)).unwrap()
     }
 
     fn text(notice: &Notice) -> String {
@@ -248,15 +298,15 @@ mod tests {
         assert_eq!(notice.envelope.reverse_path, ReversePath::Null);
         assert_eq!(notice.envelope.recipients[0].mailbox.to_string(), "joe@example.com");
         assert_eq!(notice.envelope.origin.notice_of, Some(NoticeOf { original: id(1), recipients: vec![0] }));
-        assert_eq!(notice.id, notice_id(id(1), &[0]));
-        assert_ne!(notice.id, notice_id(id(1), &[1]));
+        assert_eq!(notice.id, notice_id(Report::Failed, id(1), &[0]));
+        assert_ne!(notice.id, notice_id(Report::Failed, id(1), &[1]));
     }
 
     #[test]
     fn nobody_is_told_where_there_is_no_sender() {
         let (envelope, seal) = (envelope("", &["a@x"]), seal());
-        let original = Original { id: id(1), envelope: &envelope, seal: &seal, beginning: b"" };
-        assert_eq!(failure(&original, &[], &"x".parse().unwrap(), at(0)), None);
+        let original = Original { id: id(1), envelope: &envelope, seal: &seal, beginning: b"", whole: false };
+        assert_eq!(notice(Report::Failed, &original, &[], &"x".parse().unwrap(), at(0)), None);
     }
 
     #[test]
@@ -266,6 +316,28 @@ mod tests {
         assert!(notice.octets.is_ascii() && !notice.envelope.smtputf8);
         let notice = bounce(&envelope("jos\u{e9}@x", &["a@x"]), b"", &reason(Happening::Failed), "");
         assert!(notice.envelope.smtputf8 && notice.seal.eight_bit);
+    }
+
+    #[test]
+    fn the_whole_message_goes_back_where_it_was_asked_for_and_can() {
+        let mut wanted = envelope("s@x", &["a@x"]);
+        wanted.ret = Some(Ret::Full);
+        let back = |envelope: &Envelope, octets: &[u8]| bounce(envelope, octets, &reason(Happening::Failed), "");
+        let whole = back(&wanted, b"Subject: hi\r\n\r\n--a\r\nthe body\r\n");
+        assert!(
+            text(&whole).contains("\r\nContent-Type: message/rfc822\r\n\r\nSubject: hi\r\n\r\n--a\r\nthe body\r\n")
+        );
+        let eight_bit = back(&wanted, b"Subject: hi\r\n\r\n\xfcber\r\n");
+        assert_eq!((eight_bit.envelope.body, eight_bit.seal.eight_bit), (BodyType::EightBitMime, true));
+        let boundary = format!("X: y\r\n\r\n--=_{}--\r\nthe body\r\n", notice_id(Report::Failed, id(1), &[0]));
+        let long = format!("X: y\r\n\r\nthe body {}\r\n", "x".repeat(998));
+        for harmful in [boundary, long] {
+            let header = text(&back(&wanted, harmful.as_bytes()));
+            assert!(header.contains("text/rfc822-headers") && !header.contains("the body"), "{header}");
+        }
+        wanted.smtputf8 = true;
+        let global = text(&back(&wanted, "Subject: \u{fc}\r\n\r\n".as_bytes()));
+        assert!(global.contains("Content-Type: message/global\r\n") && global.contains("Subject: =C3=BC\r\n"));
     }
 
     proptest! {

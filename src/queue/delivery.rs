@@ -9,7 +9,7 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::Duration;
 
 use super::body::Octets;
-use super::bounce::{self, Casualty, MAX_HEADER, Notice, Original};
+use super::bounce::Report;
 use super::ledger::{Standing, UNCOUNTED};
 use super::line::Line;
 use super::record::{self, Exchange};
@@ -21,7 +21,7 @@ use crate::event::Event;
 use crate::id::SpoolId;
 use crate::receipt::{Happening, Outcome, Reason, Receipt};
 use crate::smtp::EnhancedCode;
-use crate::spool::{Claim, Claimed, Draft, Durability, Glance, Shelf, Spool, SpoolError, Trouble};
+use crate::spool::{Claim, Claimed, Durability, Glance, Shelf, Spool, SpoolError, Trouble};
 use crate::transport::{Consignment, Delivery, Fault};
 
 /// How working on a message ended.
@@ -85,18 +85,18 @@ impl<S: Spool> Runner<S> {
 }
 
 /// Our work on one claimed message.
-struct Task<'r, S: Spool> {
-    runner: &'r Runner<S>,
-    claim: S::Claim,
+pub(super) struct Task<'r, S: Spool> {
+    pub(super) runner: &'r Runner<S>,
+    pub(super) claim: S::Claim,
     /// A copy, since the claim is written to while the transport reads this.
-    envelope: Envelope,
-    notices: Vec<SpoolId>,
+    pub(super) envelope: Envelope,
+    pub(super) notices: Vec<SpoolId>,
     answered: bool,
     /// A receipt that must not get lost, but could not be written.
     unrecorded: Option<Receipt>,
 }
 
-type Step<C> = ControlFlow<End<C>>;
+pub(super) type Step<C> = ControlFlow<End<C>>;
 
 impl<'r, S: Spool> Task<'r, S> {
     fn new(runner: &'r Runner<S>, claim: S::Claim) -> Self {
@@ -111,7 +111,8 @@ impl<'r, S: Spool> Task<'r, S> {
             let id = self.claim.id();
             let plan = self.runner.schedule.plan(id, &self.envelope, self.claim.receipts(), situation);
             let step = match plan {
-                Plan::Bounce(failed) => self.notify(&failed, situation.now),
+                Plan::Bounce(failed) => self.notify(Report::Failed, &failed, situation.now),
+                Plan::Report(relayed) => self.notify(Report::Relayed, &relayed, situation.now),
                 Plan::Expire(expired) => self.expire(&expired, situation.now),
                 Plan::Deliver(_) if attempted => Break(End::Later(situation.now)),
                 Plan::Deliver(recipients) => {
@@ -155,19 +156,23 @@ impl<'r, S: Spool> Task<'r, S> {
                 Break(End::Faulted(fault))
             }
             // From the answer to the unlink there is no other system call: see the head of this file.
-            Ok(delivery) if completes && all_delivered(&delivery, recipients) => match self.claim.remove() {
-                Ok(()) => {
-                    self.answered = true;
-                    self.exchange(&delivery, recipients, now).tell(runner);
-                    runner.tell(&Event::Removed { id });
-                    Break(End::Removed)
+            Ok(delivery)
+                if completes && all_delivered(&delivery, recipients) && !self.owes_report(&delivery, recipients) =>
+            {
+                match self.claim.remove() {
+                    Ok(()) => {
+                        self.answered = true;
+                        self.exchange(&delivery, recipients, now).tell(runner);
+                        runner.tell(&Event::Removed { id });
+                        Break(End::Removed)
+                    }
+                    Err(error) => {
+                        let step = self.record(&delivery, recipients, now);
+                        runner.trouble(&error);
+                        step
+                    }
                 }
-                Err(error) => {
-                    let step = self.record(&delivery, recipients, now);
-                    runner.trouble(&error);
-                    step
-                }
-            },
+            }
             Ok(delivery) => self.record(&delivery, recipients, now),
         }
     }
@@ -179,7 +184,11 @@ impl<'r, S: Spool> Task<'r, S> {
         let told = |glance: &Glance| {
             let ledger = self.runner.schedule.ledger(&glance.envelope, &glance.receipts);
             let accounts = notice.recipients.iter().filter_map(|index| ledger.accounts().get(usize::from(*index)));
-            accounts.into_iter().all(|account| account.standing == Standing::Bounced)
+            accounts.into_iter().all(|account| match account.standing {
+                Standing::Bounced => true,
+                Standing::Delivered => account.unreported.is_none(),
+                Standing::Pending | Standing::Failed => false,
+            })
         };
         let free = match self.runner.spool.peek(notice.original) {
             Ok(None) => true,
@@ -201,6 +210,15 @@ impl<'r, S: Spool> Task<'r, S> {
         open.iter().all(|index| recipients.contains(index))
     }
 
+    /// Whether the sender wants to hear of success, and the next hop will not tell (RFC 3461 5.2.2).
+    fn owes_report(&self, delivery: &Delivery, recipients: &[u16]) -> bool {
+        let wants_it = |index: &u16| {
+            let recipient = self.envelope.recipients.get(usize::from(*index));
+            recipient.and_then(|recipient| recipient.notify).is_some_and(|notify| notify.success)
+        };
+        !delivery.dsn_passed_on && self.envelope.reverse_path.mailbox().is_some() && recipients.iter().any(wants_it)
+    }
+
     fn exchange<'x>(&'x self, delivery: &'x Delivery, recipients: &'x [u16], started: Timestamp) -> Exchange<'x> {
         let (id, envelope, seal) = (self.claim.id(), &self.envelope, self.claim.seal());
         Exchange { id, envelope, seal, recipients, delivery, started, finished: self.runner.clock.now() }
@@ -209,7 +227,10 @@ impl<'r, S: Spool> Task<'r, S> {
     /// Writes down what came of an attempt: first and synced, in one receipt, who was delivered.
     fn record(&mut self, delivery: &Delivery, recipients: &[u16], started: Timestamp) -> Step<S::Claim> {
         self.answered = true;
-        let receipts = record::receipts(delivery, recipients, &self.runner.route, self.runner.clock.now());
+        let mut receipts = record::receipts(delivery, recipients, &self.runner.route, self.runner.clock.now());
+        if self.owes_report(delivery, recipients) {
+            record::mark_unreported(&mut receipts);
+        }
         let mut step = Continue(());
         for receipt in receipts {
             // An attempt that a power cut makes forgotten does no harm.
@@ -270,74 +291,6 @@ impl<'r, S: Spool> Task<'r, S> {
         Continue(())
     }
 
-    /// Tells the sender: the notice is made durable first, then the receipt that says so.
-    fn notify(&mut self, failed: &[u16], now: Timestamp) -> Step<S::Claim> {
-        let notice = match self.notice(failed, now) {
-            Ok(Some(notice)) => notice,
-            Ok(None) => return Break(End::Later(now)),
-            Err(error) => return self.give_way(&error),
-        };
-        let committed = match self.put(&notice) {
-            Ok(committed) => committed,
-            Err(error) => return self.give_way(&error),
-        };
-        let reason = Reason::new(EnhancedCode(2, 0, 0), format!("the sender is told by {}", notice.id));
-        let receipt = Receipt::new(now, Happening::Bounced, failed.to_vec(), reason);
-        if let Err(error) = self.claim.record(receipt, Durability::Synced) {
-            return self.give_way(&error);
-        }
-        self.notices.push(notice.id);
-        if committed {
-            self.runner.tell(&Event::Accepted {
-                id: notice.id,
-                client: None,
-                sender: notice.envelope.reverse_path,
-                size: notice.octets.len() as u64,
-                recipients: notice.envelope.recipients.len(),
-                message_id: notice.seal.message_id,
-            });
-        }
-        self.runner.tell(&Event::Notified { id: self.claim.id(), notice: notice.id });
-        Continue(())
-    }
-
-    fn notice(&self, failed: &[u16], now: Timestamp) -> Result<Option<Notice>, SpoolError> {
-        let id = self.claim.id();
-        let mut beginning = vec![0; usize::try_from(self.claim.size()).unwrap_or(MAX_HEADER).min(MAX_HEADER)];
-        let mut filled = 0;
-        while filled < beginning.len() {
-            let count = self.claim.read_at(filled as u64, &mut beginning[filled..]);
-            match count.map_err(|error| SpoolError::new("reading", id.to_string(), error))? {
-                0 => break,
-                count => filled += count,
-            }
-        }
-        beginning.truncate(filled);
-        let ledger = self.runner.schedule.ledger(&self.envelope, self.claim.receipts());
-        let casualty = |index: &u16| {
-            let account = ledger.accounts().get(usize::from(*index))?;
-            let (recipient, last) = (self.envelope.recipients.get(usize::from(*index))?, account.last?);
-            let last_attempt = account.last_attempt.unwrap_or(last.at);
-            Some(Casualty { index: *index, recipient, reason: &last.reason, relay: &last.relay, last_attempt })
-        };
-        let casualties: Vec<_> = failed.iter().filter_map(casualty).collect();
-        let original = Original { id, envelope: &self.envelope, seal: self.claim.seal(), beginning: &beginning };
-        Ok(bounce::failure(&original, &casualties, &self.runner.hostname, now))
-    }
-
-    /// Whether the notice was new: after a crash it may be there already, which is as good.
-    fn put(&self, notice: &Notice) -> Result<bool, SpoolError> {
-        let written = self.runner.spool.open_as(notice.id, &notice.envelope).and_then(|mut draft| {
-            draft.append(&notice.octets)?;
-            draft.commit(&notice.seal)
-        });
-        match written {
-            Ok(_) => Ok(true),
-            Err(error) if matches!(error.trouble, Trouble::Exists) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
     fn finish(&mut self) -> Step<S::Claim> {
         match self.claim.remove() {
             Ok(()) => {
@@ -370,7 +323,7 @@ impl<'r, S: Spool> Task<'r, S> {
         Worked { end, notices: self.notices, answered: self.answered }
     }
 
-    fn give_way(&self, error: &SpoolError) -> Step<S::Claim> {
+    pub(super) fn give_way(&self, error: &SpoolError) -> Step<S::Claim> {
         self.runner.trouble(error);
         Break(End::Troubled)
     }

@@ -17,6 +17,12 @@ pub(super) const MARK: &str = "handed-over";
 /// Annotation of the deferral that ends such a mark where the route, not the message, was at fault: it is no attempt.
 pub(super) const UNCOUNTED: &str = "uncounted";
 
+/// Annotation of a delivery to a next hop that does no DSN: who wanted to hear of success must hear of it from here.
+pub(super) const UNREPORTED: &str = "dsn-not-passed-on";
+
+/// Annotation of the receipt that the sender was told of such a delivery; its recipients were delivered before.
+pub(super) const REPORTED: &str = "relayed-dsn-sent";
+
 /// What the receipts say about all recipients, in the order of the envelope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ledger<'a> {
@@ -40,6 +46,8 @@ pub struct Account<'a> {
     pub in_doubt: bool,
     /// Whether the sender was told of the delay.
     pub delay_notified: bool,
+    /// The receipt of a delivery of which nobody but this relay can tell the sender, who was not told yet.
+    pub unreported: Option<&'a Receipt>,
     mark: Option<&'a Receipt>,
 }
 
@@ -98,6 +106,7 @@ impl<'a> Account<'a> {
         last: None,
         in_doubt: false,
         delay_notified: false,
+        unreported: None,
         mark: None,
     };
 
@@ -106,15 +115,25 @@ impl<'a> Account<'a> {
     pub fn is_settled(&self, recipient: &Recipient) -> bool {
         match self.standing {
             Standing::Pending => false,
-            Standing::Delivered | Standing::Bounced => true,
+            Standing::Delivered => !self.owes_report(recipient),
+            Standing::Bounced => true,
             Standing::Failed => recipient.notify.is_some_and(|notify| !notify.failure),
         }
+    }
+
+    /// Whether the sender of `recipient` must still be told that the message was relayed (RFC 3461 5.2.2).
+    pub fn owes_report(&self, recipient: &Recipient) -> bool {
+        self.unreported.is_some() && recipient.notify.is_some_and(|notify| notify.success)
     }
 
     fn enter(&mut self, receipt: &'a Receipt, longest_gap: Duration) {
         match receipt.what {
             Happening::Requeued => self.requeue(),
-            Happening::Delivered => self.settle(Standing::Delivered, receipt),
+            Happening::Delivered if noted(receipt, REPORTED) => self.unreported = None,
+            Happening::Delivered => {
+                self.settle(Standing::Delivered, receipt);
+                self.unreported = noted(receipt, UNREPORTED).then_some(receipt);
+            }
             Happening::Bounced => self.settle(Standing::Bounced, receipt),
             Happening::Failed if self.standing == Standing::Pending => {
                 self.settle(Standing::Failed, receipt);
@@ -226,6 +245,20 @@ mod tests {
         assert_eq!(only(&delivered).standing, Standing::Delivered);
         let bounced = [receipt(at(0), Happening::Bounced, &[0]), receipt(at(70), Happening::Requeued, &[0])];
         assert_eq!(only(&bounced).standing, Standing::Bounced);
+    }
+
+    #[test]
+    fn a_delivery_that_nobody_reports_is_settled_once_it_is_told() {
+        let mut relayed = receipt(at(0), Happening::Delivered, &[0]);
+        relayed.annotations.push((UNREPORTED.into(), String::new()));
+        let mut told = receipt(at(1), Happening::Delivered, &[0]);
+        told.annotations.push((REPORTED.into(), String::new()));
+        let mut recipient = envelope("s@x", &["a@x"]).recipients[0].clone();
+        assert!(only(&[relayed.clone()]).is_settled(&recipient), "nobody asked");
+        recipient.notify = Some(crate::envelope::Notify { success: true, failure: true, delay: false });
+        assert!(!only(&[relayed.clone()]).is_settled(&recipient));
+        assert!(only(&[relayed, told]).is_settled(&recipient));
+        assert!(only(&[receipt(at(0), Happening::Delivered, &[0])]).is_settled(&recipient), "the next hop tells");
     }
 
     #[test]

@@ -47,8 +47,12 @@ pub(super) fn text(kind: &str, octets: &[u8]) -> Vec<u8> {
         out.extend_from_slice(octets);
         return out;
     }
-    let mut out = format!("Content-Type: {kind}; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n")
-        .into_bytes();
+    encoded(&format!("{kind}; charset=utf-8"), octets)
+}
+
+/// A part with its own header, quoted-printable (RFC 2045 6.7).
+pub(super) fn encoded(kind: &str, octets: &[u8]) -> Vec<u8> {
+    let mut out = format!("Content-Type: {kind}\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n").into_bytes();
     for line in lines(octets) {
         // Line by line, so that a bare CR or LF is encoded, and a break is never put between the two of a CRLF.
         out.extend_from_slice(quoted_printable::encode_binary_to_str(line).as_bytes());
@@ -58,7 +62,7 @@ pub(super) fn text(kind: &str, octets: &[u8]) -> Vec<u8> {
 }
 
 /// The lines without their CRLF; what comes after the last one is a line if it is not empty.
-fn lines(octets: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn lines(octets: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = octets;
     std::iter::from_fn(move || {
         let end = memchr::memmem::find(rest, b"\r\n");

@@ -2,6 +2,7 @@
 //!
 //! The receipts are ordered by what must not get lost: all who were delivered in one receipt first.
 
+use super::ledger::UNREPORTED;
 use super::runner::Runner;
 use crate::clock::Timestamp;
 use crate::envelope::{Envelope, Seal};
@@ -33,6 +34,13 @@ pub(super) fn receipts(delivery: &Delivery, recipients: &[u16], route: &str, at:
         _ => 1,
     });
     receipts
+}
+
+/// Notes that nobody but this relay can tell the sender of these deliveries.
+pub(super) fn mark_unreported(receipts: &mut [Receipt]) {
+    for receipt in receipts.iter_mut().filter(|receipt| receipt.what == Happening::Delivered) {
+        receipt.annotations.push((UNREPORTED.to_owned(), String::new()));
+    }
 }
 
 /// Adds a receipt, to an equal one where there is one. Who was delivered is in one receipt, whatever the replies said.

@@ -36,6 +36,8 @@ pub struct Runner<S: Spool> {
     pub clock: Arc<dyn Clock>,
     /// This host, as bounces name it.
     pub hostname: Domain,
+    /// Octets of the largest message that a bounce returns whole, where its sender asked for that (RET=FULL).
+    pub return_full: u64,
     /// Raised to finish the deliveries under way and return.
     pub stop: Arc<StopFlag>,
 }

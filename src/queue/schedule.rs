@@ -47,6 +47,8 @@ pub enum Plan {
     /// The sender is to be told of these failures. Comes before everything else, so that a bounce that was interrupted is
     /// resumed with the same recipients and thus under the same id.
     Bounce(Vec<u16>),
+    /// The sender is to be told that these were relayed (RFC 3461 5.2.2). Comes before any other delivery, for the same reason.
+    Report(Vec<u16>),
     /// These have been tried for long enough: a failure is to be recorded for each.
     Expire(Vec<u16>),
     /// These are due.
@@ -98,6 +100,10 @@ impl Schedule {
         let has_sender = envelope.reverse_path != ReversePath::Null;
         if has_sender && !failed.is_empty() {
             return Plan::Bounce(failed);
+        }
+        let unreported = ledger.indices(|index, account| account.owes_report(&envelope.recipients[index]));
+        if has_sender && !unreported.is_empty() {
+            return Plan::Report(unreported);
         }
         let expired = ledger.indices(|_, account| account.standing == Standing::Pending && self.has_expired(account));
         if situation.route_open && !expired.is_empty() {
@@ -161,6 +167,8 @@ pub(super) fn vary(interval: Duration, seed: u64, step: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::envelope::{Notify, Recipients};
+    use crate::queue::ledger::{REPORTED, UNREPORTED};
     use crate::queue::testing::{at, envelope, id, mark, receipt};
     use crate::receipt::Happening;
     use proptest::prelude::*;
@@ -261,7 +269,13 @@ mod tests {
         ) {
             let names: Vec<_> = (0..recipients).map(|n| format!("r{n}@x")).collect();
             let names: Vec<_> = names.iter().map(String::as_str).collect();
-            let envelope = envelope(if has_sender { "s@x" } else { "" }, &names);
+            let mut envelope = envelope(if has_sender { "s@x" } else { "" }, &names);
+            // The first one wants to hear of success, of which no next hop tells.
+            let notify = Some(Notify { success: true, failure: true, delay: false });
+            let mut list = envelope.recipients.to_vec();
+            list[0].notify = notify;
+            envelope.recipients = Recipients::new(list).unwrap();
+            let mut reported = false;
             let schedule = Schedule::default();
             let mut receipts: Vec<Receipt> = Vec::new();
             let mut settled = vec![false; recipients];
@@ -281,12 +295,20 @@ mod tests {
                         }
                         receipts.push(record(Happening::Bounced, &list));
                     }
+                    Plan::Report(list) => {
+                        prop_assert!(has_sender && list == [0] && !std::mem::replace(&mut reported, true));
+                        let mut told = record(Happening::Delivered, &list);
+                        told.annotations.push((REPORTED.into(), String::new()));
+                        receipts.push(told);
+                    }
                     Plan::Expire(list) => receipts.push(record(Happening::Failed, &list)),
                     Plan::Deliver(list) => for index in list {
                         prop_assert!(!settled[usize::from(index)], "a settled recipient is planned");
                         let what = *outcome.next().unwrap();
                         settled[usize::from(index)] = matches!(what, Happening::Delivered | Happening::Failed);
-                        receipts.push(record(what, &[index]));
+                        let mut judged = record(what, &[index]);
+                        judged.annotations.push((UNREPORTED.into(), String::new()));
+                        receipts.push(judged);
                     }
                 }
                 if step % 40 == 39 && let Some(seconds) = jumps.next() {

@@ -2,7 +2,8 @@
 
 use super::{Action, Hello, Note, OpenQuestion, Question, Session, Stage, Transaction, Verdict};
 use crate::address::{Mailbox, ReversePath};
-use crate::smtp::{Command, CommandError, Dialect, Extension, Line, MailParams, Reply, catalogue};
+use crate::envelope::Envelope;
+use crate::smtp::{Command, CommandError, Dialect, Line, MailParams, RcptParams, Reply, catalogue};
 
 impl Session {
     /// Takes the next command line; `false` when there is none.
@@ -19,7 +20,12 @@ impl Session {
             self.remark("sent commands in a group, though pipelining was not offered");
         }
         match Command::parse(&line, self.settings.dialect, &self.settings.default_domain) {
-            Ok(command) => self.carry_out(command),
+            Ok(command) => {
+                if command.ends_group() && !self.input.is_empty() {
+                    self.remark("sent more after a command that must be the last of its group");
+                }
+                self.carry_out(command);
+            }
             Err(CommandError::Http) => {
                 self.reply(&catalogue::bad_command(&CommandError::Http));
                 self.break_off("spoke HTTP");
@@ -31,7 +37,11 @@ impl Session {
 
     /// A bad RCPT in a transaction is a refused recipient, for what DATA then says.
     fn refuse_line(&mut self, line: &[u8], error: &CommandError) {
-        let is_rcpt = line.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"RCPT"));
+        let verb_is = |verb: &[u8]| line.get(..4).is_some_and(|found| found.eq_ignore_ascii_case(verb));
+        if verb_is(b"BDAT") && self.settings.dialect == Dialect::Esmtp {
+            return self.refuse_unreadable_chunk(&catalogue::bad_command(error));
+        }
+        let is_rcpt = verb_is(b"RCPT");
         if let Some(transaction) = &mut self.transaction
             && is_rcpt
         {
@@ -48,18 +58,22 @@ impl Session {
                 Ok(()) => self.ask_mail(sender, params),
                 Err(reply) => self.reply(&reply),
             },
-            Command::Rcpt(recipient) => match self.check_rcpt(&recipient) {
-                Ok(sender) => self.ask_rcpt(sender, recipient),
+            Command::Rcpt(recipient, params) => match self.check_rcpt(&recipient, &params) {
+                Ok(sender) => self.ask_rcpt(sender, recipient, params),
                 Err(reply) => self.reply(&reply),
             },
             Command::Data => self.begin_data(),
+            Command::Bdat(chunk) => self.begin_chunk(chunk),
             Command::Rset => {
-                self.transaction = None;
+                self.abandon();
                 self.reply(&catalogue::done());
             }
             Command::Noop => self.reply(&catalogue::done()),
             Command::Help => self.reply(&catalogue::help()),
-            Command::Vrfy(_) => self.reply(&catalogue::cannot_verify()),
+            Command::Vrfy(name) => self.reply(&self.verify(&name)),
+            Command::Expn(name) => self.reply(&self.expand(&name)),
+            Command::Xclient(argument) => self.speak_for(&argument),
+            Command::Xforward(argument) => self.note_forwarded(&argument),
             Command::Quit => {
                 let farewell = catalogue::bye(&self.settings.hostname);
                 self.reply(&farewell);
@@ -89,28 +103,29 @@ impl Session {
 
     fn proceed(&mut self, open: OpenQuestion) {
         match open {
-            OpenQuestion::Connect => {
-                let greeting = match self.settings.dialect {
-                    Dialect::Esmtp => catalogue::greeting(&self.settings.hostname),
-                    Dialect::Rfc821 => catalogue::greeting_821(&self.settings.hostname),
-                };
-                self.reply(&greeting);
+            OpenQuestion::Connect => match self.told_hello.take() {
+                Some(hello) => self.ask(Question::Helo(hello.name.clone()), OpenQuestion::ToldHelo(hello)),
+                None => self.greet(),
+            },
+            OpenQuestion::ToldHelo(hello) => {
+                self.hello = Some(hello);
+                self.greet();
             }
             OpenQuestion::Helo(hello) => self.proceed_helo(hello),
             OpenQuestion::Mail(sender, params) => {
                 self.transaction = Some(Transaction::new(sender, params));
                 self.reply(&catalogue::sender_ok());
             }
-            OpenQuestion::Rcpt(recipient) => {
+            OpenQuestion::Rcpt(recipient, params) => {
                 if let Some(transaction) = &mut self.transaction {
-                    transaction.add(recipient);
+                    transaction.add(recipient, params);
                 }
                 self.reply(&catalogue::recipient_ok());
             }
             OpenQuestion::Headers(headers) => self.proceed_headers(headers),
             OpenQuestion::Message => self.commit(),
             // Not the policy's to answer: asked again, so that a driver's mistake cannot lose a message.
-            open @ (OpenQuestion::Opened | OpenQuestion::Committed) => self.open_question = Some(open),
+            open @ (OpenQuestion::Opened(_) | OpenQuestion::Committed) => self.open_question = Some(open),
         }
     }
 
@@ -120,11 +135,11 @@ impl Session {
                 self.reject("CONNECT", reply, None, None);
                 self.break_off("refused");
             }
-            OpenQuestion::Helo(hello) => {
+            OpenQuestion::Helo(hello) | OpenQuestion::ToldHelo(hello) => {
                 self.reject(if hello.extended { "EHLO" } else { "HELO" }, reply, None, None);
             }
             OpenQuestion::Mail(sender, _) => self.reject("MAIL", reply, Some(sender), None),
-            OpenQuestion::Rcpt(recipient) => {
+            OpenQuestion::Rcpt(recipient, _) => {
                 let sender = self.transaction.as_mut().map(|transaction| {
                     transaction.refused = true;
                     transaction.sender.clone()
@@ -132,8 +147,16 @@ impl Session {
                 self.reject("RCPT", reply, sender, Some(recipient));
             }
             OpenQuestion::Headers(_) | OpenQuestion::Message => self.refuse_message(reply),
-            open @ (OpenQuestion::Opened | OpenQuestion::Committed) => self.open_question = Some(open),
+            open @ (OpenQuestion::Opened(_) | OpenQuestion::Committed) => self.open_question = Some(open),
         }
+    }
+
+    fn greet(&mut self) {
+        let greeting = match self.settings.dialect {
+            Dialect::Esmtp => catalogue::greeting(&self.settings.hostname),
+            Dialect::Rfc821 => catalogue::greeting_821(&self.settings.hostname),
+        };
+        self.reply(&greeting);
     }
 
     fn ask_helo(&mut self, hello: Hello) {
@@ -144,19 +167,12 @@ impl Session {
     fn proceed_helo(&mut self, hello: Hello) {
         let settings = &self.settings;
         let reply = if hello.extended {
-            let extensions = [
-                Extension::Pipelining,
-                Extension::Size(settings.max_size),
-                Extension::EightBitMime,
-                Extension::EnhancedStatusCodes,
-                Extension::Help,
-            ];
-            catalogue::hello_extended(&settings.hostname, &extensions)
+            catalogue::hello_extended(&settings.hostname, &self.extensions())
         } else {
             catalogue::hello(&settings.hostname)
         };
         self.hello = Some(hello);
-        self.transaction = None;
+        self.abandon();
         self.reply(&reply);
     }
 
@@ -167,7 +183,7 @@ impl Session {
         if self.transaction.is_some() {
             return Err(catalogue::nested_mail());
         }
-        if !sender.is_ascii() {
+        if !sender.is_ascii() && !params.smtputf8 {
             return Err(catalogue::needs_smtputf8());
         }
         match params.size {
@@ -181,10 +197,14 @@ impl Session {
         self.ask(question, OpenQuestion::Mail(sender, params));
     }
 
-    fn check_rcpt(&mut self, recipient: &Mailbox) -> Result<ReversePath, Reply> {
+    fn check_rcpt(&mut self, recipient: &Mailbox, params: &RcptParams) -> Result<ReversePath, Reply> {
         let max_recipients = self.settings.max_recipients;
         let transaction = self.transaction.as_mut().ok_or_else(|| catalogue::send_first("MAIL"))?;
-        let reply = if !recipient.is_ascii() {
+        if self.message.is_some() {
+            return Err(catalogue::in_chunks());
+        }
+        let is_ascii = recipient.is_ascii() && params.orcpt.as_ref().is_none_or(|orcpt| orcpt.is_ascii());
+        let reply = if !is_ascii && !transaction.params.smtputf8 {
             catalogue::needs_smtputf8()
         } else if transaction.recipients.len() >= max_recipients {
             catalogue::too_many_recipients()
@@ -195,35 +215,31 @@ impl Session {
         Err(reply)
     }
 
-    fn ask_rcpt(&mut self, sender: ReversePath, recipient: Mailbox) {
+    fn ask_rcpt(&mut self, sender: ReversePath, recipient: Mailbox, params: RcptParams) {
         let question = Question::Rcpt { sender, recipient: recipient.clone() };
-        self.ask(question, OpenQuestion::Rcpt(recipient));
+        self.ask(question, OpenQuestion::Rcpt(recipient, params));
     }
 
     /// DATA: the draft is opened first, as the 354 depends on it.
     fn begin_data(&mut self) {
-        let origin = self.origin();
-        let envelope = match &self.transaction {
-            None => Err(catalogue::send_first("MAIL")),
-            Some(transaction) => transaction.envelope(origin, self.now).ok_or_else(|| {
-                if transaction.refused { catalogue::no_recipients() } else { catalogue::send_first("RCPT") }
-            }),
-        };
-        match envelope {
+        if self.message.is_some() {
+            return self.reply(&catalogue::in_chunks());
+        }
+        match self.envelope_for_message() {
             Err(reply) => self.reply(&reply),
             Ok(envelope) => {
-                self.remark_early_data();
                 self.actions.push_back(Action::Open(Box::new(envelope)));
-                self.open_question = Some(OpenQuestion::Opened);
+                self.open_question = Some(OpenQuestion::Opened(None));
             }
         }
     }
 
-    /// DATA must be the last of a group (RFC 2920 3.1). What came early is read all the same.
-    fn remark_early_data(&mut self) {
-        if !self.input.is_empty() {
-            self.remark("sent message octets before the 354");
-        }
+    /// The envelope of the transaction, or why there can be no message yet.
+    pub(super) fn envelope_for_message(&self) -> Result<Envelope, Reply> {
+        let transaction = self.transaction.as_ref().ok_or_else(|| catalogue::send_first("MAIL"))?;
+        transaction
+            .envelope(self.origin(), self.now)
+            .ok_or_else(|| if transaction.refused { catalogue::no_recipients() } else { catalogue::send_first("RCPT") })
     }
 
     /// Once in a session.

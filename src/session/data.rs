@@ -1,4 +1,4 @@
-//! DATA: from the 354 to the reply after the final dot.
+//! Message octets: from the 354, or the first BDAT, to the reply at the end of the message.
 
 use std::sync::Arc;
 
@@ -12,25 +12,36 @@ use crate::smtp::{Reply, catalogue};
 impl Session {
     /// The answer to [`Action::Open`]: the draft's id, or what to say instead of the 354.
     pub fn opened(&mut self, draft: Result<SpoolId, Reply>) {
-        let Some(OpenQuestion::Opened) = self.open_question else { return };
+        let Some(OpenQuestion::Opened(chunk)) = self.open_question else { return };
         self.open_question = None;
-        match draft {
-            Err(reply) => {
+        match (draft, chunk) {
+            (Err(reply), None) => {
                 let sender = self.transaction.take().map(|transaction| transaction.sender);
+                self.abandon();
                 self.reject("DATA", reply, sender, None);
             }
-            Ok(id) => {
-                let incoming = Incoming::new(&self.settings);
-                let message = Message { id, received_at: self.now, incoming, message_id: None, hops: 0, draft: true };
-                self.stage = Stage::Data(Box::new(message));
+            (Err(reply), Some(chunk)) => self.refuse_chunk(chunk, reply),
+            (Ok(id), None) => {
+                self.begin_message(id, Incoming::by_data(&self.settings));
+                self.stage = Stage::Data;
                 self.reply(&catalogue::start_data());
+            }
+            (Ok(id), Some(chunk)) => {
+                self.begin_message(id, Incoming::by_chunks(&self.settings));
+                self.continue_in_chunks(chunk);
             }
         }
     }
 
+    fn begin_message(&mut self, id: SpoolId, incoming: Incoming) {
+        let message =
+            Message { id, received_at: self.now, incoming, message_id: None, hops: 0, chunk_size: 0, draft: true };
+        self.message = Some(Box::new(message));
+    }
+
     /// Takes message octets; `false` when there are none.
     pub(super) fn next_octets(&mut self) -> bool {
-        let Stage::Data(message) = &mut self.stage else { return false };
+        let Some(message) = &mut self.message else { return false };
         let progress = message.incoming.advance(&mut self.input);
         if message.draft && message.incoming.complaint().is_some() {
             message.draft = false;
@@ -40,6 +51,10 @@ impl Session {
             Progress::Hungry => return !self.actions.is_empty(),
             Progress::Octets(octets) => self.actions.push_back(Action::Append(octets)),
             Progress::Headers(headers) => self.ask_headers(headers),
+            Progress::ChunkEnded => match message.incoming.complaint() {
+                Some(complaint) => self.finish_with(complaint),
+                None => self.end_chunk(),
+            },
             Progress::Ended => match message.incoming.complaint() {
                 Some(complaint) => self.finish_with(complaint),
                 None => {
@@ -53,7 +68,7 @@ impl Session {
 
     /// A loop is found before anybody is asked (RFC 5321 6.3).
     fn ask_headers(&mut self, headers: HeaderBlock) {
-        let Stage::Data(message) = &mut self.stage else { return };
+        let Some(message) = &mut self.message else { return };
         message.hops = headers.count("Received");
         if message.hops > self.settings.max_hops {
             return message.incoming.refuse(catalogue::too_many_hops(message.hops));
@@ -65,7 +80,7 @@ impl Session {
     /// Our own lines go first, then the message as it came.
     pub(super) fn proceed_headers(&mut self, headers: Arc<HeaderBlock>) {
         let origin = self.origin();
-        let (Stage::Data(message), Some(transaction)) = (&mut self.stage, &self.transaction) else { return };
+        let (Some(message), Some(transaction)) = (&mut self.message, &self.transaction) else { return };
         let Some(envelope) = transaction.envelope(origin, message.received_at) else { return };
         let trace = Trace::new(&self.settings, &envelope, message.id, &headers);
         message.message_id = trace.message_id;
@@ -75,7 +90,7 @@ impl Session {
     }
 
     pub(super) fn commit(&mut self) {
-        let Stage::Data(message) = &mut self.stage else { return };
+        let Some(message) = &mut self.message else { return };
         // From here on the draft is the driver's: committed or gone.
         message.draft = false;
         let seal = Seal {
@@ -96,7 +111,7 @@ impl Session {
         match outcome {
             Ok(id) => {
                 self.stage = Stage::Commands;
-                self.transaction = None;
+                self.abandon();
                 self.reply(&catalogue::queued(id));
             }
             Err(reply) => self.finish_with(reply),
@@ -106,15 +121,16 @@ impl Session {
     /// The message cannot be accepted, because the policy does not want it or its octets could not be written: the rest
     /// is swallowed, and this is the answer at its end.
     pub fn refuse_message(&mut self, reply: Reply) {
-        if let Stage::Data(message) = &mut self.stage {
+        if let Some(message) = &mut self.message {
             message.incoming.refuse(reply);
         }
     }
 
-    /// The final dot was seen, and the message is not accepted.
+    /// The end of the message or of a chunk was seen, and the message is not accepted.
     fn finish_with(&mut self, reply: Reply) {
         self.stage = Stage::Commands;
         let sender = self.transaction.take().map(|transaction| transaction.sender);
+        self.abandon();
         self.reject("END-OF-MESSAGE", reply, sender, None);
     }
 }

@@ -1,4 +1,4 @@
-//! The octets of one message between the 354 and the final dot.
+//! The octets of one message: between the 354 and the final dot, or in the chunks of BDAT.
 //!
 //! The header block is held back until it is whole, at most [`MAX_HEADERS`], so that it can be judged and our own lines can
 //! go before it; everything after it is handed on in the pieces in which it came. Once something is wrong, the rest is
@@ -7,8 +7,9 @@
 use memchr::memmem;
 
 use super::{HeaderBlock, Settings};
-use crate::smtp::body::BodyDecoder;
-use crate::smtp::{Input, Reply, catalogue};
+use crate::smtp::body::{Blemish, BodyDecoder};
+use crate::smtp::chunk::ChunkDecoder;
+use crate::smtp::{Chunk, Input, Reply, catalogue};
 
 /// The largest header block, in octets.
 pub(super) const MAX_HEADERS: usize = 256 * 1024;
@@ -16,7 +17,7 @@ pub(super) const MAX_HEADERS: usize = 256 * 1024;
 /// A message that is arriving.
 #[derive(Debug)]
 pub(super) struct Incoming {
-    decoder: BodyDecoder,
+    framing: Framing,
     /// Decoded and not yet handed on: while the header block is not whole, all of it.
     pending: Vec<u8>,
     headers_end: HeadersEnd,
@@ -25,6 +26,14 @@ pub(super) struct Incoming {
     headers_too_large: bool,
     refusal: Option<Reply>,
     ended: bool,
+}
+
+#[derive(Debug)]
+enum Framing {
+    /// DATA.
+    Dots(BodyDecoder),
+    /// BDAT, and what of the present chunk has not come yet.
+    Chunks { decoder: ChunkDecoder, left: u64, last: bool },
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -44,14 +53,27 @@ pub(super) enum Progress {
     Headers(HeaderBlock),
     /// Octets for the draft.
     Octets(Vec<u8>),
-    /// The final dot was seen; all octets are handed on.
+    /// A chunk that is not the last was taken; of its octets only an unfinished header block is not handed on.
+    ChunkEnded,
+    /// The final dot or the end of the last chunk was seen; all octets are handed on.
     Ended,
 }
 
 impl Incoming {
-    pub(super) fn new(settings: &Settings) -> Self {
+    /// A message that comes by DATA.
+    pub(super) fn by_data(settings: &Settings) -> Self {
+        Self::new(settings, Framing::Dots(BodyDecoder::new(settings.bare_newline)))
+    }
+
+    /// A message that comes by BDAT.
+    pub(super) fn by_chunks(settings: &Settings) -> Self {
+        let decoder = ChunkDecoder::new(settings.bare_newline);
+        Self::new(settings, Framing::Chunks { decoder, left: 0, last: false })
+    }
+
+    fn new(settings: &Settings, framing: Framing) -> Self {
         Self {
-            decoder: BodyDecoder::new(settings.bare_newline),
+            framing,
             pending: Vec::new(),
             headers_end: HeadersEnd::NotBefore(0),
             size: 0,
@@ -62,30 +84,68 @@ impl Incoming {
         }
     }
 
+    /// The next chunk begins. What it declares is not believed, but what is declared too large is refused at once.
+    pub(super) fn begin_chunk(&mut self, chunk: Chunk) {
+        if self.size.saturating_add(chunk.size) > self.max_size {
+            self.refuse(catalogue::too_large(self.max_size));
+        }
+        if let Framing::Chunks { left, last, .. } = &mut self.framing {
+            (*left, *last) = (chunk.size, chunk.last);
+        }
+    }
+
     /// Decodes what input there is, as far as there is something to do about it.
     pub(super) fn advance(&mut self, input: &mut Input) -> Progress {
-        if !self.ended && !input.is_empty() {
+        if !self.ended {
             self.decode(input);
         }
+        let at_rest = self.at_rest();
         if self.complaint().is_some() {
             self.pending = Vec::new();
-            return if self.ended { Progress::Ended } else { Progress::Hungry };
+            return at_rest;
         }
         match self.headers_end {
-            HeadersEnd::NotBefore(offset) => self.look_for_headers(offset),
+            HeadersEnd::NotBefore(offset) => self.look_for_headers(offset, at_rest),
             HeadersEnd::Judged if !self.pending.is_empty() => Progress::Octets(std::mem::take(&mut self.pending)),
-            HeadersEnd::Judged if self.ended => Progress::Ended,
-            HeadersEnd::Judged => Progress::Hungry,
+            HeadersEnd::Judged => at_rest,
+        }
+    }
+
+    /// What there is to say when nothing is left to hand on.
+    fn at_rest(&self) -> Progress {
+        match self.framing {
+            _ if self.ended => Progress::Ended,
+            Framing::Chunks { left: 0, .. } => Progress::ChunkEnded,
+            _ => Progress::Hungry,
         }
     }
 
     fn decode(&mut self, input: &mut Input) {
         let before = self.pending.len();
-        self.make_room(input.rest().len());
-        let decoded = self.decoder.decode(input.rest(), &mut self.pending);
-        input.take(decoded.taken);
-        self.ended = decoded.ended;
+        let count = match self.framing {
+            Framing::Dots(_) => input.rest().len(),
+            Framing::Chunks { left, .. } => usize::try_from(left).unwrap_or(usize::MAX).min(input.rest().len()),
+        };
+        self.make_room(count);
+        let octets = &input.rest()[..count];
+        let (taken, at_end) = match &mut self.framing {
+            Framing::Dots(decoder) => {
+                let decoded = decoder.decode(octets, &mut self.pending);
+                (decoded.taken, decoded.ended)
+            }
+            Framing::Chunks { decoder, left, last } => {
+                decoder.decode(octets, &mut self.pending);
+                *left -= count as u64;
+                (count, *left == 0 && *last)
+            }
+        };
+        input.take(taken);
         self.size += (self.pending.len() - before) as u64;
+        self.ended = at_end;
+        // The line end that is put to an unfinished line is not the client's, so it does not count.
+        if let (Framing::Chunks { decoder, .. }, true) = (&mut self.framing, at_end) {
+            decoder.finish(&mut self.pending);
+        }
     }
 
     /// Grows in steps rather than by doubling: what a session may hold is bounded.
@@ -97,7 +157,7 @@ impl Incoming {
     }
 
     /// A header block ends with the first empty line, or with the message.
-    fn look_for_headers(&mut self, not_before: usize) -> Progress {
+    fn look_for_headers(&mut self, not_before: usize, at_rest: Progress) -> Progress {
         let end = if self.pending.starts_with(b"\r\n") {
             Some(0)
         } else {
@@ -115,12 +175,12 @@ impl Incoming {
             }
             None if self.pending.len() < MAX_HEADERS + 2 => {
                 self.headers_end = HeadersEnd::NotBefore(self.pending.len().saturating_sub(3));
-                Progress::Hungry
+                at_rest
             }
             _ => {
                 self.headers_too_large = true;
                 self.pending = Vec::new();
-                if self.ended { Progress::Ended } else { Progress::Hungry }
+                at_rest
             }
         }
     }
@@ -133,7 +193,7 @@ impl Incoming {
     /// What is wrong with the message so far. The order of the complaints is that of their weight, not of their finding,
     /// so that the answer does not depend on how the octets were cut.
     pub(super) fn complaint(&self) -> Option<Reply> {
-        if let Some(blemish) = self.decoder.blemish() {
+        if let Some(blemish) = self.blemish() {
             Some(catalogue::blemished(blemish))
         } else if self.size > self.max_size {
             Some(catalogue::too_large(self.max_size))
@@ -149,6 +209,16 @@ impl Incoming {
     }
 
     pub(super) fn eight_bit(&self) -> bool {
-        self.decoder.eight_bit()
+        match &self.framing {
+            Framing::Dots(decoder) => decoder.eight_bit(),
+            Framing::Chunks { decoder, .. } => decoder.eight_bit(),
+        }
+    }
+
+    fn blemish(&self) -> Option<Blemish> {
+        match &self.framing {
+            Framing::Dots(decoder) => decoder.blemish(),
+            Framing::Chunks { decoder, .. } => decoder.blemish(),
+        }
     }
 }

@@ -5,16 +5,21 @@
 //! fails, and what it answers does not depend on how the client's octets were cut into pieces.
 
 mod action;
+mod chunks;
 mod commands;
 mod data;
+mod directory;
+mod extensions;
 mod headers;
 mod message;
+mod proxied;
 mod question;
 mod settings;
 mod trace;
 mod transaction;
 
 pub use action::{Action, Note, Rejection};
+pub use directory::Directory;
 pub use headers::HeaderBlock;
 pub use question::{Question, Verdict};
 pub use settings::Settings;
@@ -26,8 +31,9 @@ use crate::address::{Mailbox, ReversePath};
 use crate::clock::Timestamp;
 use crate::envelope::{Origin, Peer, Protocol};
 use crate::id::SpoolId;
-use crate::smtp::{Dialect, Enhanced, Input, MailParams, Reply, catalogue};
+use crate::smtp::{Chunk, Dialect, Enhanced, Input, MailParams, RcptParams, Reply, catalogue};
 use message::Incoming;
+use proxied::Trust;
 use transaction::Transaction;
 
 /// Replies are gathered up to this many octets before they must be written.
@@ -39,11 +45,21 @@ pub struct Session {
     settings: Arc<Settings>,
     peer: Peer,
     reverse_name: Option<String>,
+    /// What the connection's other end may say of other clients.
+    trust: Trust,
+    /// What XCLIENT said that the client calls itself, until the policy was asked.
+    told_hello: Option<Hello>,
+    /// Who was authenticated.
+    login: Option<String>,
+    /// What XFORWARD told, for the next transaction.
+    forwarded: Vec<(String, String)>,
     now: Timestamp,
     input: Input,
     replies: Vec<u8>,
     actions: VecDeque<Action>,
     stage: Stage,
+    /// The message that is arriving; between two chunks of BDAT the stage is that of commands.
+    message: Option<Box<Message>>,
     open_question: Option<OpenQuestion>,
     hello: Option<Hello>,
     transaction: Option<Transaction>,
@@ -56,8 +72,10 @@ pub struct Session {
 enum Stage {
     /// Command lines.
     Commands,
-    /// Message octets, until the final dot.
-    Data(Box<Message>),
+    /// Message octets, until the final dot or the end of the chunk.
+    Data,
+    /// The octets of a chunk that is refused.
+    Swallow(Swallow),
     /// Over.
     Closed,
 }
@@ -70,8 +88,17 @@ struct Message {
     incoming: Incoming,
     message_id: Option<String>,
     hops: usize,
+    /// Octets of the present chunk of BDAT.
+    chunk_size: u64,
     /// Whether the draft is still there.
     draft: bool,
+}
+
+/// A chunk that is refused: so many octets are still to come, then this is said.
+#[derive(Debug)]
+struct Swallow {
+    left: u64,
+    reply: Reply,
 }
 
 #[derive(Debug, Clone)]
@@ -85,9 +112,12 @@ struct Hello {
 enum OpenQuestion {
     Connect,
     Helo(Hello),
+    /// What XCLIENT said, before the greeting.
+    ToldHelo(Hello),
     Mail(ReversePath, MailParams),
-    Rcpt(Mailbox),
-    Opened,
+    Rcpt(Mailbox, RcptParams),
+    /// The draft, for DATA or for a first chunk.
+    Opened(Option<Chunk>),
     Headers(Arc<HeaderBlock>),
     Message,
     Committed,
@@ -106,6 +136,10 @@ impl Session {
     /// A session with this client; the first action asks whether it may speak at all.
     pub fn new(settings: Arc<Settings>, peer: Peer, reverse_name: Option<String>, now: Timestamp) -> Self {
         let mut session = Self {
+            trust: Trust::of(peer, &settings),
+            told_hello: None,
+            login: None,
+            forwarded: Vec::new(),
             settings,
             peer,
             reverse_name,
@@ -114,6 +148,7 @@ impl Session {
             replies: Vec::new(),
             actions: VecDeque::new(),
             stage: Stage::Commands,
+            message: None,
             open_question: None,
             hello: None,
             transaction: None,
@@ -169,7 +204,7 @@ impl Session {
     /// How long to wait for octets, when the action is [`Action::Read`].
     pub fn patience(&self) -> Patience {
         match self.stage {
-            Stage::Data(_) => Patience::Body,
+            Stage::Data | Stage::Swallow(_) => Patience::Body,
             _ => Patience::Command,
         }
     }
@@ -177,6 +212,21 @@ impl Session {
     /// What the client called itself.
     pub fn helo(&self) -> Option<&str> {
         self.hello.as_ref().map(|hello| hello.name.as_str())
+    }
+
+    /// Whom the session is about: the other end of the connection, or whom XCLIENT named.
+    pub fn peer(&self) -> Peer {
+        self.peer
+    }
+
+    /// The verified name of that client.
+    pub fn reverse_name(&self) -> Option<&str> {
+        self.reverse_name.as_deref()
+    }
+
+    /// Who was authenticated.
+    pub fn login(&self) -> Option<&str> {
+        self.login.as_deref()
     }
 
     /// Goes on with what there is; `false` when more input is needed.
@@ -189,7 +239,8 @@ impl Session {
                 true
             }
             Stage::Commands => self.next_command(),
-            Stage::Data(_) => self.next_octets(),
+            Stage::Data => self.next_octets(),
+            Stage::Swallow(_) => self.swallow(),
             Stage::Closed => false,
         }
     }
@@ -237,23 +288,34 @@ impl Session {
 
     /// Ends the session; a draft that is still there is dropped.
     fn close(&mut self) {
-        if let Stage::Data(message) = &self.stage
-            && message.draft
-        {
+        self.abandon();
+        self.open_question = None;
+        self.stage = Stage::Closed;
+    }
+
+    /// Drops the transaction with all that belongs to it, also what came of its message by BDAT and what XFORWARD told.
+    fn abandon(&mut self) {
+        self.transaction = None;
+        self.forwarded.clear();
+        if self.message.take().is_some_and(|message| message.draft) {
             self.actions.push_back(Action::Discard);
         }
-        self.open_question = None;
-        self.transaction = None;
-        self.stage = Stage::Closed;
     }
 
     fn origin(&self) -> Origin {
         let hello = self.hello.as_ref();
+        let protocol = Protocol {
+            extended: hello.is_some_and(|hello| hello.extended),
+            authenticated: self.login.is_some(),
+            ..Protocol::SMTP
+        };
         Origin {
             reverse_name: self.reverse_name.clone(),
             helo: hello.map(|hello| hello.name.clone()),
             peer: self.peer,
-            ..Origin::local(Protocol { extended: hello.is_some_and(|hello| hello.extended), ..Protocol::SMTP })
+            login: self.login.clone(),
+            forwarded: self.forwarded.clone(),
+            ..Origin::local(protocol)
         }
     }
 }

@@ -1,5 +1,8 @@
 //! What a session is told of its server.
 
+use ipnet::IpNet;
+
+use super::Directory;
 use crate::address::Domain;
 use crate::smtp::Dialect;
 use crate::smtp::body::BareNewline;
@@ -29,6 +32,12 @@ pub struct Settings {
     pub slow_after_errors: u32,
     /// Errors at which the session ends.
     pub max_errors: u32,
+    /// Networks whose hosts may speak for another client (XCLIENT).
+    pub xclient: Vec<IpNet>,
+    /// Networks whose hosts may tell of another client (XFORWARD).
+    pub xforward: Vec<IpNet>,
+    /// What VRFY and EXPN may tell.
+    pub directory: Directory,
 }
 
 impl Settings {
@@ -46,6 +55,9 @@ impl Settings {
             max_hops: 100,
             slow_after_errors: 10,
             max_errors: 20,
+            xclient: Vec::new(),
+            xforward: Vec::new(),
+            directory: Directory::default(),
         }
     }
 }

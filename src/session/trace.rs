@@ -63,6 +63,11 @@ fn received(settings: &Settings, envelope: &Envelope, id: SpoolId, now: Timestam
             }
         }
         let _ = write!(line, " ({info})");
+        // What XFORWARD told is kept apart from what this connection showed.
+        if let Some(address) = origin.forwarded("ADDR") {
+            let name = origin.forwarded("NAME").unwrap_or("unknown");
+            let _ = write!(line, "\r\n\t(forwarded for {} [{}])", comment(name), comment(address));
+        }
     }
     if let Some(tls) = &origin.tls {
         let _ = write!(line, "\r\n\t(using {} with cipher {})", comment(&tls.version), comment(&tls.cipher));

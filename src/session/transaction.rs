@@ -4,7 +4,7 @@
 use crate::address::{Mailbox, ReversePath};
 use crate::clock::Timestamp;
 use crate::envelope::{Envelope, Origin, Recipient, Recipients};
-use crate::smtp::MailParams;
+use crate::smtp::{MailParams, RcptParams};
 
 /// A transaction after MAIL was accepted.
 #[derive(Debug)]
@@ -21,24 +21,26 @@ impl Transaction {
         Self { sender, params, recipients: Vec::new(), refused: false }
     }
 
-    /// Adds a recipient; the same mailbox twice is one recipient.
-    pub(super) fn add(&mut self, mailbox: Mailbox) {
+    /// Adds a recipient; the same mailbox twice is one recipient, with the wishes that came first.
+    pub(super) fn add(&mut self, mailbox: Mailbox, params: RcptParams) {
         if !self.recipients.iter().any(|recipient| recipient.mailbox == mailbox) {
-            self.recipients.push(mailbox.into());
+            let RcptParams { notify, orcpt } = params;
+            self.recipients.push(Recipient { mailbox, notify, orcpt });
         }
     }
 
     /// The envelope to freeze, unless there is no recipient.
-    pub(super) fn envelope(&self, origin: Origin, received_at: Timestamp) -> Option<Envelope> {
+    pub(super) fn envelope(&self, mut origin: Origin, received_at: Timestamp) -> Option<Envelope> {
+        origin.protocol.utf8 = self.params.smtputf8;
         Some(Envelope {
             received_at,
             reverse_path: self.sender.clone(),
             recipients: Recipients::new(self.recipients.clone())?,
             origin,
             body: self.params.body.unwrap_or_default(),
-            smtputf8: false,
-            ret: None,
-            envid: None,
+            smtputf8: self.params.smtputf8,
+            ret: self.params.ret,
+            envid: self.params.envid.clone(),
             annotations: Vec::new(),
         })
     }

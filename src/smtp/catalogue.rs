@@ -8,7 +8,7 @@ use super::body::Blemish;
 use super::command::CommandError;
 use super::params::ParamError;
 use super::{EnhancedCode, Extension, Reply};
-use crate::address::Domain;
+use crate::address::{Domain, Mailbox};
 
 macro_rules! reply {
     ($code:literal, ($class:literal, $subject:literal, $detail:literal), $($text:tt)+) => {
@@ -52,6 +52,21 @@ pub fn start_data() -> Reply {
     Reply::bare(354, "go ahead, end with <CRLF>.<CRLF>")
 }
 
+/// A chunk that is not the last was taken (RFC 3030 2).
+pub fn chunk_taken(octets: u64) -> Reply {
+    reply!(250, (2, 0, 0), "{octets} octets taken")
+}
+
+/// Something else than BDAT between the chunks of a message (RFC 3030 2).
+pub fn in_chunks() -> Reply {
+    reply!(503, (5, 5, 1), "the message comes by BDAT; send its rest so, or RSET")
+}
+
+/// After a BDAT that cannot be read: what follows it may be message octets or commands.
+pub fn lost_in_chunks(hostname: &Domain) -> Reply {
+    reply!(421, (4, 5, 0), "{hostname} cannot tell where the chunk ends")
+}
+
 /// The message is on disk.
 pub fn queued(id: impl Display) -> Reply {
     reply!(250, (2, 0, 0), "queued as {id}")
@@ -72,13 +87,37 @@ pub fn help() -> Reply {
     reply!(
         214,
         (2, 0, 0),
-        "commands: HELO EHLO MAIL RCPT DATA RSET NOOP QUIT HELP VRFY\nRFC 5321 says how they are used"
+        "commands: HELO EHLO MAIL RCPT DATA BDAT RSET NOOP QUIT HELP VRFY EXPN\nRFC 5321 says how they are used"
     )
 }
 
 /// VRFY, without a guess (RFC 5321 3.5.3, 7.3).
 pub fn cannot_verify() -> Reply {
     reply!(252, (2, 5, 0), "cannot tell, but send the mail and it will be tried")
+}
+
+/// What VRFY or EXPN asked for, one a line (RFC 5321 3.5.1).
+pub fn addresses(found: &[&Mailbox]) -> Reply {
+    reply!(250, (2, 1, 5), "{}", lines(found))
+}
+
+/// VRFY or EXPN of what is outside ASCII, without SMTPUTF8 (RFC 6531 3.7.4.2, X.6.8).
+pub fn verified_in_utf8() -> Reply {
+    reply!(252, (2, 6, 8), "it is known, but its address is not ASCII; ask with SMTPUTF8")
+}
+
+/// VRFY or EXPN of a name that stands for several (RFC 5321 3.5.1).
+pub fn ambiguous(found: &[&Mailbox]) -> Reply {
+    reply!(553, (5, 1, 4), "the name is ambiguous; possibilities are\n{}", lines(found))
+}
+
+/// EXPN of a mailbox (RFC 5321 3.5.1).
+pub fn not_a_list() -> Reply {
+    reply!(550, (5, 1, 3), "that is an address, not a list")
+}
+
+fn lines(found: &[&Mailbox]) -> String {
+    found.iter().map(|address| format!("<{address}>")).collect::<Vec<_>>().join("\n")
 }
 
 /// A line that is no usable command.
@@ -89,7 +128,7 @@ pub fn bad_command(error: &CommandError) -> Reply {
         CommandError::Http => reply!(421, (4, 7, 0), "this is a mail server, not a web server"),
         CommandError::Octets => reply!(500, (5, 5, 2), "the command holds control characters, or is not UTF-8"),
         CommandError::Syntax(form) => reply!(501, (5, 5, 4), "syntax: {form}"),
-        CommandError::Address(why) => reply!(501, (5, 1, 3), "{why}"),
+        CommandError::Address(why) => reply!(501, (5, 1, 3), "{}", ascii(&why.to_string())),
         CommandError::Parameter(ParamError::Unknown(keyword)) => {
             reply!(555, (5, 5, 4), "the parameter {keyword} is not supported")
         }
@@ -105,6 +144,11 @@ pub fn bad_command(error: &CommandError) -> Reply {
     }
 }
 
+/// RFC 6531 3.7.4.1: a reply is ASCII, but for what VRFY and EXPN with SMTPUTF8 ask for.
+fn ascii(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect()
+}
+
 /// A command line beyond the limit.
 pub fn line_too_long() -> Reply {
     reply!(500, (5, 5, 6), "line too long")
@@ -118,6 +162,11 @@ pub fn send_first(first: &str) -> Reply {
 /// MAIL within a transaction.
 pub fn nested_mail() -> Reply {
     reply!(503, (5, 5, 1), "a sender is given already; RSET begins anew")
+}
+
+/// A command that must not stand between MAIL and the end of the message.
+pub fn not_in_transaction(verb: &str) -> Reply {
+    reply!(503, (5, 5, 1), "{verb} is not for the middle of a transaction; send RSET first")
 }
 
 /// DATA when every recipient was refused (RFC 2920 3.1).

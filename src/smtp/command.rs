@@ -2,7 +2,7 @@
 //!
 //! Parsing knows nothing of the order of commands, nor whether one is welcome; that is the session's.
 
-use super::params::{self, MailParams, ParamError};
+use super::params::{MailParams, ParamError, RcptParams};
 use crate::address::{AddressError, Domain, Mailbox, ReversePath};
 
 /// Which language a server speaks.
@@ -25,9 +25,11 @@ pub enum Command {
     /// MAIL FROM.
     Mail(ReversePath, MailParams),
     /// RCPT TO.
-    Rcpt(Mailbox),
+    Rcpt(Mailbox, RcptParams),
     /// DATA.
     Data,
+    /// BDAT (RFC 3030 2).
+    Bdat(Chunk),
     /// RSET.
     Rset,
     /// NOOP; its argument means nothing.
@@ -38,6 +40,21 @@ pub enum Command {
     Help,
     /// VRFY.
     Vrfy(String),
+    /// EXPN.
+    Expn(String),
+    /// XCLIENT; its argument is read only where it is offered, see [`super::xclient`].
+    Xclient(String),
+    /// XFORWARD, likewise.
+    Xforward(String),
+}
+
+/// How many octets follow a BDAT command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chunk {
+    /// Octets, from the one after the command's line end.
+    pub size: u64,
+    /// Whether the message ends with them.
+    pub last: bool,
 }
 
 /// Why a line is not a command that we carry out.
@@ -94,23 +111,37 @@ impl Command {
             "MAIL" => parse_mail(argument, dialect, default_domain),
             "RCPT" => parse_rcpt(argument, dialect, default_domain),
             "DATA" => alone(argument, "DATA").map(|()| Self::Data),
+            "BDAT" if dialect == Dialect::Esmtp => parse_bdat(argument).map(Self::Bdat),
             "RSET" => alone(argument, "RSET").map(|()| Self::Rset),
             "QUIT" => alone(argument, "QUIT").map(|()| Self::Quit),
             "NOOP" => Ok(Self::Noop),
             "HELP" if dialect == Dialect::Rfc821 => Err(CommandError::NotImplemented("HELP")),
             "VRFY" if dialect == Dialect::Rfc821 => Err(CommandError::NotImplemented("VRFY")),
+            "EXPN" if dialect == Dialect::Rfc821 => Err(CommandError::NotImplemented("EXPN")),
             "HELP" => Ok(Self::Help),
             "VRFY" if argument.is_empty() => Err(CommandError::Syntax("VRFY name")),
             "VRFY" => Ok(Self::Vrfy(argument.to_owned())),
+            "EXPN" if argument.is_empty() => Err(CommandError::Syntax("EXPN list")),
+            "EXPN" => Ok(Self::Expn(argument.to_owned())),
+            "XCLIENT" if dialect == Dialect::Esmtp => Ok(Self::Xclient(argument.to_owned())),
+            "XFORWARD" if dialect == Dialect::Esmtp => Ok(Self::Xforward(argument.to_owned())),
             other => Err(unusable_verb(other)),
         }
     }
 }
 
+impl Command {
+    /// Whether a client must wait for the reply before it sends more (RFC 2920 3.1). What came early is answered in order all
+    /// the same, so that no reply depends on how the octets were cut.
+    pub fn ends_group(&self) -> bool {
+        matches!(self, Self::Ehlo(_) | Self::Data | Self::Vrfy(_) | Self::Expn(_) | Self::Noop | Self::Quit)
+    }
+}
+
 fn unusable_verb(verb: &str) -> CommandError {
     /// Of RFC 821 and of extensions that are not offered.
-    const KNOWN: [&str; 11] =
-        ["TURN", "SEND", "SOML", "SAML", "EXPN", "ETRN", "AUTH", "STARTTLS", "BDAT", "XCLIENT", "XFORWARD"];
+    const KNOWN: [&str; 10] =
+        ["TURN", "SEND", "SOML", "SAML", "ETRN", "AUTH", "STARTTLS", "BDAT", "XCLIENT", "XFORWARD"];
     const HTTP: [&str; 8] = ["GET", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "CONNECT", "PATCH"];
     match KNOWN.iter().find(|known| **known == verb) {
         Some(known) => CommandError::NotImplemented(known),
@@ -130,6 +161,18 @@ fn alone(argument: &str, form: &'static str) -> Result<(), CommandError> {
     if argument.is_empty() { Ok(()) } else { Err(CommandError::Syntax(form)) }
 }
 
+/// RFC 3030 2: `BDAT SP chunk-size [ SP "LAST" ]`.
+fn parse_bdat(argument: &str) -> Result<Chunk, CommandError> {
+    const FORM: CommandError = CommandError::Syntax("BDAT octets [LAST]");
+    let (size, rest) = argument.split_once(' ').unwrap_or((argument, ""));
+    let last = rest.trim_start_matches(' ');
+    let digits = !size.is_empty() && size.bytes().all(|octet| octet.is_ascii_digit());
+    if !digits || !(last.is_empty() || last.eq_ignore_ascii_case("LAST")) {
+        return Err(FORM);
+    }
+    Ok(Chunk { size: size.parse().map_err(|_| FORM)?, last: !last.is_empty() })
+}
+
 fn parse_mail(argument: &str, dialect: Dialect, default_domain: &Domain) -> Result<Command, CommandError> {
     const FORM: CommandError = CommandError::Syntax("MAIL FROM:<address>");
     let (path, params) = split_path(argument, "FROM:", dialect).ok_or(FORM)?;
@@ -141,8 +184,7 @@ fn parse_rcpt(argument: &str, dialect: Dialect, default_domain: &Domain) -> Resu
     const FORM: CommandError = CommandError::Syntax("RCPT TO:<address>");
     let (path, params) = split_path(argument, "TO:", dialect).ok_or(FORM)?;
     let path = Mailbox::parse_path(path, Some(default_domain))?;
-    params::parse_rcpt(params)?;
-    Ok(Command::Rcpt(path))
+    Ok(Command::Rcpt(path, RcptParams::parse(params)?))
 }
 
 /// Splits `FROM:<path> parameters` into the inside of the path and the parameters. Devices put a space after the colon
@@ -208,6 +250,18 @@ mod tests {
     }
 
     #[test]
+    fn a_chunk_has_a_size_that_fits_and_perhaps_is_the_last() {
+        assert_eq!(parse("BDAT 86"), Ok(Command::Bdat(Chunk { size: 86, last: false })));
+        assert_eq!(parse("bdat 0 last"), Ok(Command::Bdat(Chunk { size: 0, last: true })));
+        assert_eq!(parse("BDAT 18446744073709551615"), Ok(Command::Bdat(Chunk { size: u64::MAX, last: false })));
+        for line in ["BDAT", "BDAT LAST", "BDAT -1", "BDAT +1", "BDAT 1x", "BDAT 1 FIRST", "BDAT 18446744073709551616"]
+        {
+            assert!(matches!(parse(line), Err(CommandError::Syntax(_))), "{line}");
+        }
+        assert_eq!(parse_as("BDAT 1", Dialect::Rfc821), Err(CommandError::NotImplemented("BDAT")));
+    }
+
+    #[test]
     fn paths_are_read_as_people_write_them() {
         assert_eq!(sender("MAIL FROM:<a@b>"), "<a@b>");
         assert_eq!(sender("mail from: <a@b> SIZE=10"), "<a@b>");
@@ -216,7 +270,7 @@ mod tests {
         assert_eq!(sender("MAIL FROM:<root>"), "<root@lan>");
         assert_eq!(sender("MAIL FROM:<\"a>b\\\"\"@c>"), "<\"a>b\\\"\"@c>");
         assert_eq!(sender("MAIL FROM:<@x,@y:a@b>"), "<a@b>");
-        assert!(matches!(parse("RCPT TO:<postmaster>"), Ok(Command::Rcpt(to)) if to.is_postmaster()));
+        assert!(matches!(parse("RCPT TO:<postmaster>"), Ok(Command::Rcpt(to, _)) if to.is_postmaster()));
     }
 
     #[test]

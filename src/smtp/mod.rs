@@ -2,14 +2,19 @@
 
 pub mod body;
 pub mod catalogue;
+pub mod chunk;
 mod command;
+mod dsn;
 mod extension;
 mod line;
 mod params;
 mod reply;
+pub mod xclient;
+pub mod xtext;
 
-pub use command::{Command, CommandError, Dialect};
+pub use command::{Chunk, Command, CommandError, Dialect};
+pub use dsn::{Notify, Ret};
 pub use extension::Extension;
 pub use line::{Input, Line, MAX_LINE};
-pub use params::{BodyType, MailParams, Notify, ParamError, Ret};
+pub use params::{BodyType, MailParams, ParamError, RcptParams};
 pub use reply::{Enhanced, EnhancedCode, EnhancedCodeError, Reply, ReplyError};

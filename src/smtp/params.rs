@@ -2,6 +2,8 @@
 //!
 //! Each is parsed into its type here; a keyword that we do not offer is an error, never ignored (RFC 5321 4.1.1.11).
 
+use super::dsn::{self, Notify, Ret};
+
 /// What the sender declared of the body (RFC 6152).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BodyType {
@@ -12,26 +14,6 @@ pub enum BodyType {
     EightBitMime,
 }
 
-/// How much of the message a failure notification returns (RFC 3461 4.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ret {
-    /// RET=FULL.
-    Full,
-    /// RET=HDRS.
-    Headers,
-}
-
-/// For which events the sender wants a notification (RFC 3461 4.1); all off is NOTIFY=NEVER.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Notify {
-    /// NOTIFY=SUCCESS.
-    pub success: bool,
-    /// NOTIFY=FAILURE.
-    pub failure: bool,
-    /// NOTIFY=DELAY.
-    pub delay: bool,
-}
-
 /// The parameters of one MAIL.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MailParams {
@@ -39,6 +21,21 @@ pub struct MailParams {
     pub size: Option<u64>,
     /// BODY= (RFC 6152).
     pub body: Option<BodyType>,
+    /// SMTPUTF8 (RFC 6531 3.4).
+    pub smtputf8: bool,
+    /// RET= (RFC 3461 4.3).
+    pub ret: Option<Ret>,
+    /// ENVID= (RFC 3461 4.4), as it came.
+    pub envid: Option<String>,
+}
+
+/// The parameters of one RCPT.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RcptParams {
+    /// NOTIFY= (RFC 3461 4.1).
+    pub notify: Option<Notify>,
+    /// ORCPT= (RFC 3461 4.2), as it came.
+    pub orcpt: Option<String>,
 }
 
 /// Why the parameters cannot be used.
@@ -65,6 +62,9 @@ impl MailParams {
             match keyword.to_ascii_uppercase().as_str() {
                 "SIZE" => set(&mut params.size, "SIZE", value.and_then(parse_size))?,
                 "BODY" => set(&mut params.body, "BODY", value.and_then(parse_body))?,
+                "SMTPUTF8" => set_flag(&mut params.smtputf8, "SMTPUTF8", value)?,
+                "RET" => set(&mut params.ret, "RET", value.and_then(dsn::parse_ret))?,
+                "ENVID" => set(&mut params.envid, "ENVID", value.and_then(dsn::parse_envid))?,
                 _ => return Err(ParamError::Unknown(keyword.to_owned())),
             }
         }
@@ -72,20 +72,36 @@ impl MailParams {
     }
 }
 
-/// RCPT has no parameter that we offer yet.
-///
-/// # Errors
-/// For any parameter.
-pub(super) fn parse_rcpt(text: &str) -> Result<(), ParamError> {
-    match split(text)?.first() {
-        None => Ok(()),
-        Some((keyword, _)) => Err(ParamError::Unknown((*keyword).to_owned())),
+impl RcptParams {
+    /// Parses what follows the forward-path.
+    ///
+    /// # Errors
+    /// As [`MailParams::parse`].
+    pub fn parse(text: &str) -> Result<Self, ParamError> {
+        let mut params = Self::default();
+        for (keyword, value) in split(text)? {
+            match keyword.to_ascii_uppercase().as_str() {
+                "NOTIFY" => set(&mut params.notify, "NOTIFY", value.and_then(dsn::parse_notify))?,
+                "ORCPT" => set(&mut params.orcpt, "ORCPT", value.and_then(dsn::parse_orcpt))?,
+                _ => return Err(ParamError::Unknown(keyword.to_owned())),
+            }
+        }
+        Ok(params)
     }
 }
 
 fn set<T>(place: &mut Option<T>, keyword: &'static str, value: Option<T>) -> Result<(), ParamError> {
     let value = value.ok_or(ParamError::Value(keyword))?;
     if place.replace(value).is_some() { Err(ParamError::Twice(keyword)) } else { Ok(()) }
+}
+
+/// A keyword that takes no value.
+fn set_flag(place: &mut bool, keyword: &'static str, value: Option<&str>) -> Result<(), ParamError> {
+    match value {
+        Some(_) => Err(ParamError::Value(keyword)),
+        None if std::mem::replace(place, true) => Err(ParamError::Twice(keyword)),
+        None => Ok(()),
+    }
 }
 
 /// RFC 1870 3: up to 20 digits; what does not fit 64 bits is larger than any limit.
@@ -125,7 +141,17 @@ mod tests {
     #[test]
     fn known_parameters_are_read_in_any_case() {
         let params = MailParams::parse(" size=1000  Body=8bitmime").unwrap();
-        assert_eq!(params, MailParams { size: Some(1000), body: Some(BodyType::EightBitMime) });
+        assert_eq!(
+            params,
+            MailParams { size: Some(1000), body: Some(BodyType::EightBitMime), ..MailParams::default() }
+        );
+        let params = MailParams::parse("SMTPUTF8 ret=hdrs ENVID=a+2Bb").unwrap();
+        assert!(params.smtputf8);
+        assert_eq!((params.ret, params.envid.as_deref()), (Some(Ret::Headers), Some("a+2Bb")));
+        let params = RcptParams::parse(" NOTIFY=NEVER orcpt=rfc822;a@b").unwrap();
+        assert!(params.notify.is_some_and(|notify| !notify.failure));
+        assert_eq!(params.orcpt.as_deref(), Some("rfc822;a@b"));
+        assert_eq!(RcptParams::parse(" "), Ok(RcptParams::default()));
         assert_eq!(MailParams::parse("SIZE=99999999999999999999").unwrap().size, Some(u64::MAX));
         assert_eq!(MailParams::parse("").unwrap(), MailParams::default());
     }
@@ -141,7 +167,10 @@ mod tests {
         for text in ["=1", "SIZE=", "a=b=c", "-a", "ü=1"] {
             assert_eq!(MailParams::parse(text), Err(ParamError::Syntax), "{text}");
         }
-        assert_eq!(parse_rcpt("NOTIFY=NEVER"), Err(ParamError::Unknown("NOTIFY".to_owned())));
-        assert_eq!(parse_rcpt(" "), Ok(()));
+        assert_eq!(MailParams::parse("NOTIFY=NEVER"), Err(ParamError::Unknown("NOTIFY".to_owned())));
+        assert_eq!(RcptParams::parse("RET=FULL"), Err(ParamError::Unknown("RET".to_owned())));
+        assert_eq!(RcptParams::parse("NOTIFY=NEVER NOTIFY=NEVER"), Err(ParamError::Twice("NOTIFY")));
+        assert_eq!(MailParams::parse("SMTPUTF8=1"), Err(ParamError::Value("SMTPUTF8")));
+        assert_eq!(MailParams::parse("SMTPUTF8 smtputf8"), Err(ParamError::Twice("SMTPUTF8")));
     }
 }

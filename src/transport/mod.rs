@@ -71,6 +71,8 @@ pub struct Delivery {
     pub relay: String,
     /// How long it took to set the connection up; zero where it was open.
     pub connecting: Duration,
+    /// Whether the senders' wishes for notifications went along (RFC 3461), so that the next hop will tell of success.
+    pub dsn_passed_on: bool,
 }
 
 /// No recipient was judged: the route does not work now. The sender is not to blame, and no message pays for it.

@@ -148,7 +148,7 @@ impl Link {
                 Ended::Judged { outcomes, usable } => {
                     let relay = client.relay.clone();
                     self.client = usable.then_some(client);
-                    return Ok(Delivery { outcomes, relay, connecting });
+                    return Ok(Delivery { outcomes, relay, connecting, dsn_passed_on: false });
                 }
                 // Servers close idle connections when they like. The message was not touched, so this costs nothing; and as
                 // the next connection is a new one, it happens once.

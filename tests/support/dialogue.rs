@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use leafmail::clock::Timestamp;
-use leafmail::envelope::Peer;
+use leafmail::envelope::{Envelope, Notify, Origin, Peer, Recipient, Ret};
 use leafmail::id::SpoolId;
 use leafmail::session::{Action, Note, Question, Session, Settings, Verdict};
 use leafmail::smtp::{EnhancedCode, Reply};
@@ -45,14 +45,19 @@ pub(crate) fn run(settings: &Settings, world: &World, pieces: &[&[u8]]) -> Log {
                 None => session.eof(),
             },
             Action::Write(octets) => log.replies.extend(octets),
-            Action::Ask(question) => session.verdict(judge(world, &question)),
+            Action::Ask(question) => {
+                let mut asked = words(&question);
+                if session.peer() != peer() {
+                    asked += &format!(" as {}", session.peer());
+                }
+                session.verdict(judge(world, &asked));
+            }
             Action::Open(envelope) => {
                 if world.spool_fails == Some("open") {
                     session.opened(Err(leafmail::smtp::catalogue::no_space()));
                     continue;
                 }
-                let to: Vec<String> = envelope.recipients.iter().map(|to| format!("<{}>", to.mailbox)).collect();
-                log.effects.push(format!("open <{}> -> {}", envelope.reverse_path, to.join(" ")));
+                log.effects.push(opened(&envelope));
                 draft = Some(Vec::new());
                 count += 1;
                 session.opened(Ok(SpoolId::new(NOW, count, 0)));
@@ -88,20 +93,54 @@ pub(crate) fn run(settings: &Settings, world: &World, pieces: &[&[u8]]) -> Log {
     }
 }
 
+/// Sender and recipients, with what was asked of the delivery.
+fn opened(envelope: &Envelope) -> String {
+    let recipient = |to: &Recipient| {
+        let notify = to.notify.map(|Notify { success, failure, delay }| {
+            let wishes = [(success, "success"), (failure, "failure"), (delay, "delay")];
+            let names: Vec<&str> = wishes.iter().filter(|(wanted, _)| *wanted).map(|(_, name)| *name).collect();
+            if names.is_empty() { " notify=never".to_owned() } else { format!(" notify={}", names.join("+")) }
+        });
+        let orcpt = to.orcpt.as_ref().map(|orcpt| format!(" orcpt={orcpt}"));
+        format!("<{}>{}{}", to.mailbox, notify.unwrap_or_default(), orcpt.unwrap_or_default())
+    };
+    let to: Vec<String> = envelope.recipients.iter().map(recipient).collect();
+    let ret = envelope.ret.map(|ret| format!(" ret={}", if ret == Ret::Full { "full" } else { "hdrs" }));
+    let envid = envelope.envid.as_ref().map(|envid| format!(" envid={envid}"));
+    let utf8 = if envelope.smtputf8 { " smtputf8" } else { "" };
+    let wishes = format!("{}{}{utf8}", ret.unwrap_or_default(), envid.unwrap_or_default());
+    format!("open <{}>{wishes}{} -> {}", envelope.reverse_path, came_from(&envelope.origin), to.join(" "))
+}
+
+/// Whom the session is about, where that is not simply the connection's other end.
+fn came_from(origin: &Origin) -> String {
+    let mut words = String::new();
+    if let (Peer::Tcp(address), true) = (origin.peer, origin.peer != peer()) {
+        let name = origin.reverse_name.as_deref().unwrap_or("unknown");
+        words += &format!(" from {name}[{address}] helo={}", origin.helo.as_deref().unwrap_or("none"));
+    }
+    words += &origin.login.as_ref().map_or(String::new(), |login| format!(" login={login}"));
+    words += &origin.forwarded.iter().map(|(name, value)| format!(" {name}={value}")).collect::<String>();
+    words
+}
+
 fn peer() -> Peer {
     Peer::tcp("192.0.2.1:1025".parse().unwrap())
 }
 
-fn judge(world: &World, question: &Question) -> Verdict {
-    let words = match question {
+fn words(question: &Question) -> String {
+    match question {
         Question::Connect => "connect".to_owned(),
         Question::Helo(name) => format!("helo {name}"),
         Question::Mail { sender, .. } => format!("mail {sender}"),
         Question::Rcpt { recipient, .. } => format!("rcpt {recipient}"),
         Question::Headers(_) => "headers".to_owned(),
         Question::Message { .. } => "message".to_owned(),
-    };
-    let refusal = world.refusals.iter().find(|(asked, _)| *asked == words);
+    }
+}
+
+fn judge(world: &World, question: &str) -> Verdict {
+    let refusal = world.refusals.iter().find(|(asked, _)| asked == question);
     refusal.map_or(Verdict::Accept, |(_, verdict)| verdict.clone())
 }
 

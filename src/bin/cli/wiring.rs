@@ -40,6 +40,7 @@ pub(crate) fn runner(config: &Config, spool: Arc<DirSpool>) -> anyhow::Result<Ru
         observer: Arc::new(LogObserver),
         clock: Arc::new(SystemClock),
         hostname: config.hostname.clone(),
+        return_full: config.queue.return_full,
         stop: Arc::new(StopFlag::new().or_exit(ExitCode::OsErr)?),
     })
 }

@@ -9,7 +9,7 @@ pub(crate) use spool::{Crash, MemorySpool, Moment};
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -145,6 +145,7 @@ impl House {
             taken: Mutex::default(),
             attempts: Mutex::default(),
             partings: Mutex::default(),
+            passes_dsn_on: AtomicBool::default(),
             clock: Arc::clone(&clock),
             spool: spool.clone(),
         };
@@ -169,6 +170,7 @@ impl House {
             observer: Arc::clone(&self.events) as Arc<dyn Observer>,
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             hostname: "relay.example".parse().unwrap(),
+            return_full: 1_000,
             stop: Arc::clone(&self.stop),
         }
     }

@@ -1,5 +1,6 @@
 //! A next hop that follows a script, and writes down what it took.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -45,6 +46,8 @@ pub(crate) struct NextHop {
     pub(crate) attempts: Mutex<Vec<(SpoolId, String, Timestamp)>>,
     /// How often a connection was ended.
     pub(crate) partings: Mutex<u32>,
+    /// Whether it does DSN.
+    pub(crate) passes_dsn_on: AtomicBool,
     pub(crate) clock: Arc<SimulatedClock>,
     /// A process that has stopped hands nothing over.
     pub(crate) spool: MemorySpool,
@@ -125,7 +128,8 @@ impl Transport for Line {
             Answer::Vanish => Outcome::InDoubt(reason(Happening::InDoubt)),
             _ => Outcome::Deferred(reason(Happening::Deferred)),
         });
-        Ok(Delivery { outcomes: outcomes.collect(), relay: RELAY.into(), connecting: Duration::ZERO })
+        let dsn_passed_on = self.0.passes_dsn_on.load(Ordering::SeqCst);
+        Ok(Delivery { outcomes: outcomes.collect(), relay: RELAY.into(), connecting: Duration::ZERO, dsn_passed_on })
     }
 
     fn disconnect(&mut self) {

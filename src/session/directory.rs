@@ -1,0 +1,89 @@
+//! The addresses and lists that VRFY and EXPN may tell of (RFC 5321 3.5): those that were configured, and never a guess.
+//!
+//! Names are compared without regard to case, and answered as they were configured.
+
+use super::Session;
+use crate::address::{Domain, Mailbox};
+use crate::smtp::{Reply, catalogue};
+
+/// What is known of the names at this site.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Directory {
+    /// Mailboxes that exist.
+    pub addresses: Vec<Mailbox>,
+    /// Lists, by their address, with their members.
+    pub lists: Vec<(Mailbox, Vec<Mailbox>)>,
+}
+
+impl Session {
+    /// The answer to VRFY.
+    pub(super) fn verify(&self, argument: &str) -> Reply {
+        let (name, utf8) = split_argument(argument);
+        let directory = &self.settings.directory;
+        let all = directory.addresses.iter().chain(directory.lists.iter().map(|(list, _)| list));
+        let found: Vec<&Mailbox> = all.filter(|address| is_named(address, name)).collect();
+        match found[..] {
+            [] => catalogue::cannot_verify(),
+            _ if !utf8 && found.iter().any(|address| !address.is_ascii()) => catalogue::verified_in_utf8(),
+            [address] => catalogue::addresses(&[address]),
+            _ => catalogue::ambiguous(&found),
+        }
+    }
+
+    /// The answer to EXPN.
+    pub(super) fn expand(&self, argument: &str) -> Reply {
+        let (name, utf8) = split_argument(argument);
+        let directory = &self.settings.directory;
+        let mut lists = directory.lists.iter().filter(|(list, _)| is_named(list, name));
+        match (lists.next(), lists.next()) {
+            (Some((_, members)), None) if !utf8 && members.iter().any(|member| !member.is_ascii()) => {
+                catalogue::verified_in_utf8()
+            }
+            (Some((_, members)), None) => catalogue::addresses(&members.iter().collect::<Vec<_>>()),
+            (Some((first, _)), Some((second, _))) => catalogue::ambiguous(&[first, second]),
+            (None, _) if directory.addresses.iter().any(|address| is_named(address, name)) => catalogue::not_a_list(),
+            (None, _) => catalogue::cannot_verify(),
+        }
+    }
+}
+
+/// The name, and whether the reply may hold UTF-8 (RFC 6531 3.4).
+fn split_argument(argument: &str) -> (&str, bool) {
+    match argument.rsplit_once(' ') {
+        Some((name, keyword)) if keyword.eq_ignore_ascii_case("SMTPUTF8") => (name.trim_end(), true),
+        _ => (argument, false),
+    }
+}
+
+/// Whether the argument is this address, or its local part alone; either may stand in angle brackets.
+fn is_named(address: &Mailbox, name: &str) -> bool {
+    let name = name.strip_prefix('<').and_then(|name| name.strip_suffix('>')).unwrap_or(name);
+    let same_local = |local: &str| local.to_lowercase() == address.local().to_lowercase();
+    match name.rsplit_once('@') {
+        Some((local, domain)) => same_local(local) && domain.parse::<Domain>().is_ok_and(|it| it == *address.domain()),
+        None => same_local(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_an_address_or_its_local_part() {
+        let address: Mailbox = "Joe.Blow@Example.lan".parse().unwrap();
+        for name in ["joe.blow", "<JOE.BLOW>", "joe.blow@example.LAN", "<joe.blow@example.lan>"] {
+            assert!(is_named(&address, name), "{name}");
+        }
+        for name in ["joe", "joe.blow@else.lan", "", "@example.lan", "joe.blow@", "<joe.blow"] {
+            assert!(!is_named(&address, name), "{name}");
+        }
+    }
+
+    #[test]
+    fn smtputf8_is_a_parameter_and_no_part_of_the_name() {
+        assert_eq!(split_argument("joe smtputf8"), ("joe", true));
+        assert_eq!(split_argument("SMTPUTF8"), ("SMTPUTF8", false));
+        assert_eq!(split_argument("joe blow"), ("joe blow", false));
+    }
+}

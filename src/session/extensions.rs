@@ -1,0 +1,26 @@
+//! What EHLO offers to this client (RFC 5321 4.1.1.1).
+
+use super::Session;
+use crate::smtp::Extension;
+
+impl Session {
+    /// The extensions, in the order in which they are listed.
+    pub(super) fn extensions(&self) -> Vec<Extension> {
+        let mut offered = vec![
+            Extension::Pipelining,
+            Extension::Size(self.settings.max_size),
+            Extension::EightBitMime,
+            Extension::SmtpUtf8,
+            Extension::EnhancedStatusCodes,
+            Extension::Dsn,
+            Extension::Chunking,
+            Extension::Limits { recipients: self.settings.max_recipients },
+            Extension::Vrfy,
+            Extension::Expn,
+        ];
+        offered.extend(self.trust.xclient.then_some(Extension::Xclient));
+        offered.extend(self.trust.xforward.then_some(Extension::Xforward));
+        offered.push(Extension::Help);
+        offered
+    }
+}

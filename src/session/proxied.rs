@@ -1,0 +1,105 @@
+//! XCLIENT and XFORWARD: a trusted host speaks for another client, or tells of one.
+//!
+//! Whether a host is trusted depends on the connection alone, never on what XCLIENT made of it. To all others the two verbs
+//! do not exist. After XCLIENT the session stands where it stood before the greeting: the policy is asked anew, about the
+//! client that it is about now.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use ipnet::IpNet;
+
+use super::{Hello, OpenQuestion, Question, Session, Settings};
+use crate::envelope::Peer;
+use crate::smtp::xclient::{Told, Xclient, Xforward};
+use crate::smtp::{CommandError, Reply, catalogue};
+
+/// What the other end of the connection may say of other clients.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Trust {
+    pub(super) xclient: bool,
+    pub(super) xforward: bool,
+}
+
+impl Trust {
+    pub(super) fn of(peer: Peer, settings: &Settings) -> Self {
+        // A Unix socket or a pipe is on this host.
+        let address = peer.ip().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let listed = |networks: &[IpNet]| networks.iter().any(|network| network.contains(&address));
+        Self { xclient: listed(&settings.xclient), xforward: listed(&settings.xforward) }
+    }
+}
+
+impl Session {
+    /// XCLIENT.
+    pub(super) fn speak_for(&mut self, argument: &str) {
+        match self.check_trusted(self.trust.xclient, "XCLIENT").and_then(|()| parsed(Xclient::parse(argument))) {
+            Err(reply) => self.reply(&reply),
+            Ok(client) => {
+                self.become_client(client);
+                self.ask(Question::Connect, OpenQuestion::Connect);
+            }
+        }
+    }
+
+    /// XFORWARD: attributes are told one by one, and hold for the next transaction.
+    pub(super) fn note_forwarded(&mut self, argument: &str) {
+        match self.check_trusted(self.trust.xforward, "XFORWARD").and_then(|()| parsed(Xforward::parse(argument))) {
+            Err(reply) => self.reply(&reply),
+            Ok(Xforward(told)) => {
+                for (name, value) in told {
+                    self.forwarded.retain(|(known, _)| known != name);
+                    self.forwarded.extend(value.map(|value| (name.to_owned(), value)));
+                }
+                self.reply(&catalogue::done());
+            }
+        }
+    }
+
+    fn check_trusted(&self, trusted: bool, verb: &'static str) -> Result<(), Reply> {
+        match trusted {
+            false => Err(catalogue::bad_command(&CommandError::NotImplemented(verb))),
+            true if self.transaction.is_some() => Err(catalogue::not_in_transaction(verb)),
+            true => Ok(()),
+        }
+    }
+
+    /// Nothing that was known of one client is left for the next: neither its name where only an address is told, nor its
+    /// login.
+    fn become_client(&mut self, client: Xclient) {
+        self.abandon();
+        self.hello = None;
+        self.login = match client.login {
+            Told::Is(login) => Some(login),
+            Told::Not | Told::Unavailable => None,
+        };
+        let port = if let Told::Is(port) = client.port { port } else { 0 };
+        match (client.address, self.peer) {
+            (Told::Is(address), _) => self.become_peer(address, port),
+            // It is nobody's address, so no network of the policy has it but one that has all.
+            (Told::Unavailable, _) => self.become_peer(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port),
+            (Told::Not, Peer::Tcp(address)) if client.port != Told::Not => {
+                self.peer = Peer::tcp((address.ip(), port).into())
+            }
+            (Told::Not, _) => {}
+        }
+        match client.name {
+            Told::Is(name) => self.reverse_name = Some(name.to_string()),
+            Told::Unavailable => self.reverse_name = None,
+            Told::Not => {}
+        }
+        let extended = client.extended == Told::Is(true);
+        self.told_hello = match client.helo {
+            Told::Is(name) => Some(Hello { name, extended }),
+            Told::Not | Told::Unavailable => None,
+        };
+    }
+
+    fn become_peer(&mut self, address: IpAddr, port: u16) {
+        self.peer = Peer::tcp(SocketAddr::new(address, port));
+        self.reverse_name = None;
+    }
+}
+
+fn parsed<T>(result: Result<T, CommandError>) -> Result<T, Reply> {
+    result.map_err(|error| catalogue::bad_command(&error))
+}

@@ -1,0 +1,165 @@
+//! The framing of message octets after BDAT (RFC 3030 2): counted, so that nothing in them is an end and no dot is stuffed.
+//!
+//! What may be in a message is the same as after DATA: a CR or LF alone and NUL are a [`Blemish`] here too, as BINARYMIME is
+//! not offered. A CR at the end of one chunk and the LF at the beginning of the next are one line end.
+
+use memchr::memchr3;
+
+use super::body::{BareNewline, Blemish};
+
+/// Decodes one message, in chunks that come in pieces of any size.
+#[derive(Debug)]
+pub struct ChunkDecoder {
+    bare_newline: BareNewline,
+    line: Line,
+    blemish: Option<Blemish>,
+    eight_bit: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Line {
+    /// After CR LF, or before the first octet.
+    Start,
+    /// Within a line.
+    Text,
+    /// After a CR that was not written yet.
+    Cr,
+}
+
+impl ChunkDecoder {
+    /// A decoder before the first chunk.
+    pub fn new(bare_newline: BareNewline) -> Self {
+        Self { bare_newline, line: Line::Start, blemish: None, eight_bit: false }
+    }
+
+    /// Appends to `out` what of the message is in `input`; a CR at its end is held back until it is known what follows.
+    pub fn decode(&mut self, input: &[u8], out: &mut Vec<u8>) {
+        let mut rest = input;
+        while let Some((first, after)) = rest.split_first() {
+            if self.line == Line::Cr || matches!(first, b'\r' | b'\n' | 0) {
+                self.step(*first, out);
+                rest = after;
+            } else {
+                let (text, tail) = rest.split_at(memchr3(b'\r', b'\n', 0, rest).unwrap_or(rest.len()));
+                self.eight_bit |= !text.is_ascii();
+                out.extend_from_slice(text);
+                self.line = Line::Text;
+                rest = tail;
+            }
+        }
+    }
+
+    /// The last chunk has ended: a last line without CR LF gets one, as the spool holds whole lines.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        if self.line == Line::Cr {
+            self.note(Blemish::BareCr);
+        }
+        if self.line != Line::Start {
+            out.extend_from_slice(b"\r\n");
+            self.line = Line::Start;
+        }
+    }
+
+    /// The first blemish so far.
+    pub fn blemish(&self) -> Option<Blemish> {
+        self.blemish
+    }
+
+    /// Whether an octet above 127 was in the message so far.
+    pub fn eight_bit(&self) -> bool {
+        self.eight_bit
+    }
+
+    fn step(&mut self, octet: u8, out: &mut Vec<u8>) {
+        if self.line == Line::Cr {
+            if octet == b'\n' {
+                out.extend_from_slice(b"\r\n");
+                self.line = Line::Start;
+                return;
+            }
+            self.note(Blemish::BareCr);
+            out.push(b'\r');
+        }
+        self.line = Line::Text;
+        match octet {
+            b'\r' => self.line = Line::Cr,
+            b'\n' if self.bare_newline == BareNewline::Normalize => {
+                out.extend_from_slice(b"\r\n");
+                self.line = Line::Start;
+            }
+            _ => {
+                match octet {
+                    b'\n' => self.note(Blemish::BareLf),
+                    0 => self.note(Blemish::Nul),
+                    _ => self.eight_bit |= !octet.is_ascii(),
+                }
+                out.push(octet);
+            }
+        }
+    }
+
+    fn note(&mut self, blemish: Blemish) {
+        self.blemish.get_or_insert(blemish);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn decode(pieces: &[&[u8]], bare_newline: BareNewline) -> (Vec<u8>, Option<Blemish>) {
+        let mut decoder = ChunkDecoder::new(bare_newline);
+        let mut out = Vec::new();
+        for piece in pieces {
+            decoder.decode(piece, &mut out);
+        }
+        decoder.finish(&mut out);
+        (out, decoder.blemish())
+    }
+
+    #[test]
+    fn dots_are_text_and_nothing_is_an_end() {
+        let text = b"..a\r\n.\r\nMAIL FROM:<a@b>\r\n.\r\n";
+        assert_eq!(decode(&[text], BareNewline::Refuse), (text.to_vec(), None));
+    }
+
+    #[test]
+    fn a_line_end_may_lie_between_two_chunks() {
+        assert_eq!(decode(&[b"a\r", b"\nb\r\n"], BareNewline::Refuse), (b"a\r\nb\r\n".to_vec(), None));
+        assert_eq!(decode(&[b"a\r", b"b"], BareNewline::Refuse).1, Some(Blemish::BareCr));
+        assert_eq!(decode(&[b"a\r"], BareNewline::Refuse).1, Some(Blemish::BareCr));
+    }
+
+    #[test]
+    fn the_last_line_gets_its_end_and_an_empty_message_stays_empty() {
+        assert_eq!(decode(&[b"a\r\nb"], BareNewline::Refuse), (b"a\r\nb\r\n".to_vec(), None));
+        assert_eq!(decode(&[], BareNewline::Refuse), (Vec::new(), None));
+    }
+
+    #[test]
+    fn what_may_not_be_in_a_message_may_not_come_by_chunks() {
+        assert_eq!(decode(&[b"a\nb\r\n"], BareNewline::Refuse).1, Some(Blemish::BareLf));
+        assert_eq!(decode(&[b"a\0b\r\n"], BareNewline::Refuse).1, Some(Blemish::Nul));
+        assert_eq!(decode(&[b"a\n.\nb"], BareNewline::Normalize), (b"a\r\n.\r\nb\r\n".to_vec(), None));
+        assert_eq!(decode(&[b"a\rb"], BareNewline::Normalize).1, Some(Blemish::BareCr));
+    }
+
+    proptest! {
+        #[test]
+        fn any_octets_in_any_pieces_decode_alike(
+            text in proptest::collection::vec(prop_oneof![Just(b'\r'), Just(b'\n'), Just(b'.'), Just(b'a'), Just(0), any::<u8>()], 0..60),
+            cut in 1_usize..9,
+        ) {
+            let whole = decode(&[&text], BareNewline::Refuse);
+            prop_assert_eq!(&decode(&text.chunks(cut).collect::<Vec<_>>(), BareNewline::Refuse), &whole);
+            if whole.1.is_none() {
+                let mut expected = text.clone();
+                if !text.is_empty() && !text.ends_with(b"\r\n") {
+                    expected.extend_from_slice(b"\r\n");
+                }
+                prop_assert_eq!(whole.0, expected);
+            }
+        }
+    }
+}

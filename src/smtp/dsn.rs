@@ -1,0 +1,126 @@
+//! The parameters by which a sender says what it wants to be told of a delivery (RFC 3461 4).
+//!
+//! Values are checked here and kept as they came: they are repeated to the next hop and, decoded, in notifications.
+
+use super::xtext;
+
+/// How much of the message a failure notification returns (RFC 3461 4.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ret {
+    /// RET=FULL.
+    Full,
+    /// RET=HDRS.
+    Headers,
+}
+
+/// For which events the sender wants a notification (RFC 3461 4.1); all off is NOTIFY=NEVER.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Notify {
+    /// NOTIFY=SUCCESS.
+    pub success: bool,
+    /// NOTIFY=FAILURE.
+    pub failure: bool,
+    /// NOTIFY=DELAY.
+    pub delay: bool,
+}
+
+/// RFC 3461 4.4: characters of ENVID, as they come.
+const MAX_ENVID: usize = 100;
+/// RFC 3461 4.2: characters of ORCPT, as they come.
+const MAX_ORCPT: usize = 500;
+
+/// RET=, in any case.
+pub(super) fn parse_ret(value: &str) -> Option<Ret> {
+    match value.to_ascii_uppercase().as_str() {
+        "FULL" => Some(Ret::Full),
+        "HDRS" => Some(Ret::Headers),
+        _ => None,
+    }
+}
+
+/// ENVID=, xtext of printable ASCII.
+pub(super) fn parse_envid(value: &str) -> Option<String> {
+    (value.len() <= MAX_ENVID && xtext::decode_printable(value).is_some()).then(|| value.to_owned())
+}
+
+/// NOTIFY=: NEVER alone, or a list of the other three (RFC 3461 4.1).
+pub(super) fn parse_notify(value: &str) -> Option<Notify> {
+    let mut notify = Notify { success: false, failure: false, delay: false };
+    if value.eq_ignore_ascii_case("NEVER") {
+        return Some(notify);
+    }
+    for event in value.split(',') {
+        match event.to_ascii_uppercase().as_str() {
+            "SUCCESS" => notify.success = true,
+            "FAILURE" => notify.failure = true,
+            "DELAY" => notify.delay = true,
+            _ => return None,
+        }
+    }
+    Some(notify)
+}
+
+/// ORCPT=: an address type, a semicolon, and the address as xtext; of the type `utf-8` also in the forms of RFC 6533 3.
+pub(super) fn parse_orcpt(value: &str) -> Option<String> {
+    let (kind, address) = value.split_once(';')?;
+    let is_type = !kind.is_empty() && kind.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-');
+    let is_address = if kind.eq_ignore_ascii_case("utf-8") {
+        is_utf8_address(address)
+    } else {
+        xtext::decode_printable(address).is_some_and(|decoded| !decoded.is_empty())
+    };
+    (value.len() <= MAX_ORCPT && is_type && is_address).then(|| value.to_owned())
+}
+
+/// RFC 6533 3 utf-8-addr-unitext and utf-8-addr-xtext. Outside ASCII only with SMTPUTF8, which the session knows of.
+fn is_utf8_address(address: &str) -> bool {
+    let ascii: String = address.chars().filter(char::is_ascii).collect();
+    !address.is_empty() && xtext::decode_printable(&ascii).is_some() && !address.chars().any(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notify_is_never_alone_or_a_list() {
+        let wants = |value| parse_notify(value).map(|notify| (notify.success, notify.failure, notify.delay));
+        assert_eq!(wants("NEVER"), Some((false, false, false)));
+        assert_eq!(wants("success,Delay"), Some((true, false, true)));
+        assert_eq!(wants("FAILURE"), Some((false, true, false)));
+        for bad in ["", "NEVER,FAILURE", "FAILURE,NEVER", "SUCCESS,", ",SUCCESS", "SUCCESS;DELAY", "ALWAYS"] {
+            assert_eq!(wants(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn envid_and_orcpt_have_the_lengths_of_the_rfc() {
+        assert!(parse_envid(&"x".repeat(100)).is_some() && parse_envid(&"x".repeat(101)).is_none());
+        let orcpt = |length: usize| parse_orcpt(&format!("rfc822;{}", "x".repeat(length - 7)));
+        assert!(orcpt(500).is_some() && orcpt(501).is_none());
+    }
+
+    #[test]
+    fn orcpt_is_a_type_and_xtext() {
+        for good in ["rfc822;a@b", "RFC822;Bob+3Dx@b", "x-leaf;a+20b", "utf-8;jos\\x{E9}@b", "utf-8;jos\u{e9}@b"] {
+            assert_eq!(parse_orcpt(good).as_deref(), Some(good));
+        }
+        for bad in
+            ["", "a@b", ";a@b", "rfc822;", "rfc822;a=b", "rfc822;+0D+0A", "rfc 822;a", "rfc822;jos\u{e9}@b", "a(b;c"]
+        {
+            assert_eq!(parse_orcpt(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn ret_and_envid_are_checked() {
+        assert_eq!(
+            (parse_ret("full"), parse_ret("HDRS"), parse_ret("BODY")),
+            (Some(Ret::Full), Some(Ret::Headers), None)
+        );
+        assert_eq!(parse_envid("QQ314159+2B"), Some("QQ314159+2B".to_owned()));
+        for bad in ["a=b", "+0D", "+zz", "a\u{e9}"] {
+            assert_eq!(parse_envid(bad), None, "{bad}");
+        }
+    }
+}
