@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::panic))]
 pub mod address;
 pub mod admin;
+pub mod auth;
 pub mod clock;
 pub mod config;
 pub mod dns;

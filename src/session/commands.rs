@@ -60,6 +60,9 @@ impl Session {
             Command::Noop => self.reply(&catalogue::done()),
             Command::Help => self.reply(&catalogue::help()),
             Command::Vrfy(_) => self.reply(&catalogue::cannot_verify()),
+            // Not offered, until the session can.
+            Command::StartTls => self.reply(&catalogue::bad_command(&CommandError::NotImplemented("STARTTLS"))),
+            Command::Auth(..) => self.reply(&catalogue::bad_command(&CommandError::NotImplemented("AUTH"))),
             Command::Quit => {
                 let farewell = catalogue::bye(&self.settings.hostname);
                 self.reply(&farewell);

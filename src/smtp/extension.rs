@@ -1,5 +1,7 @@
 //! The service extensions that EHLO offers (RFC 5321 2.2).
 
+use super::Mechanisms;
+
 /// One extension, with its parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extension {
@@ -11,6 +13,10 @@ pub enum Extension {
     EightBitMime,
     /// RFC 2034.
     EnhancedStatusCodes,
+    /// RFC 3207.
+    StartTls,
+    /// RFC 4954, with what is offered.
+    Auth(Mechanisms),
     /// RFC 5321 4.1.1.8.
     Help,
 }
@@ -22,6 +28,8 @@ impl std::fmt::Display for Extension {
             Self::Size(limit) => write!(f, "SIZE {limit}"),
             Self::EightBitMime => f.write_str("8BITMIME"),
             Self::EnhancedStatusCodes => f.write_str("ENHANCEDSTATUSCODES"),
+            Self::StartTls => f.write_str("STARTTLS"),
+            Self::Auth(mechanisms) => write!(f, "AUTH {mechanisms}"),
             Self::Help => f.write_str("HELP"),
         }
     }

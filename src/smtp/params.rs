@@ -2,6 +2,8 @@
 //!
 //! Each is parsed into its type here; a keyword that we do not offer is an error, never ignored (RFC 5321 4.1.1.11).
 
+use super::submitter::parse_submitter;
+
 /// What the sender declared of the body (RFC 6152).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BodyType {
@@ -39,6 +41,8 @@ pub struct MailParams {
     pub size: Option<u64>,
     /// BODY= (RFC 6152).
     pub body: Option<BodyType>,
+    /// AUTH=, decoded: a mailbox or `<>` (RFC 4954 5).
+    pub auth: Option<String>,
 }
 
 /// Why the parameters cannot be used.
@@ -65,6 +69,7 @@ impl MailParams {
             match keyword.to_ascii_uppercase().as_str() {
                 "SIZE" => set(&mut params.size, "SIZE", value.and_then(parse_size))?,
                 "BODY" => set(&mut params.body, "BODY", value.and_then(parse_body))?,
+                "AUTH" => set(&mut params.auth, "AUTH", value.and_then(parse_submitter))?,
                 _ => return Err(ParamError::Unknown(keyword.to_owned())),
             }
         }
@@ -125,7 +130,7 @@ mod tests {
     #[test]
     fn known_parameters_are_read_in_any_case() {
         let params = MailParams::parse(" size=1000  Body=8bitmime").unwrap();
-        assert_eq!(params, MailParams { size: Some(1000), body: Some(BodyType::EightBitMime) });
+        assert_eq!(params, MailParams { size: Some(1000), body: Some(BodyType::EightBitMime), auth: None });
         assert_eq!(MailParams::parse("SIZE=99999999999999999999").unwrap().size, Some(u64::MAX));
         assert_eq!(MailParams::parse("").unwrap(), MailParams::default());
     }
