@@ -7,13 +7,14 @@ use std::fs;
 use std::path::Path;
 
 use dialogue::{Log, World, run};
+use leafmail::auth::Users;
 use leafmail::session::{Settings, Verdict};
 use leafmail::smtp::Dialect;
 use leafmail::smtp::body::BareNewline;
 use proptest::prelude::*;
 
 /// One file of `tests/transcripts/`: `C:` lines are sent, `S:` lines are the replies in order, `!` lines the effects in
-/// order, `=` lines the octets of the messages that were accepted after our own header lines, `@` lines settings.
+/// order, `T:` lines are sent after the handshake, `=` lines the octets of the messages that were accepted after our own header lines, `@` lines settings.
 #[derive(Default)]
 struct Transcript {
     settings: Vec<String>,
@@ -21,6 +22,7 @@ struct Transcript {
     replies: String,
     effects: Vec<String>,
     octets: String,
+    after_tls: Vec<u8>,
 }
 
 impl Transcript {
@@ -30,6 +32,7 @@ impl Transcript {
             let rest = line.get(2..).unwrap_or("").strip_prefix(' ').unwrap_or(line.get(2..).unwrap_or(""));
             match line.get(..1) {
                 Some("C") => transcript.sent.extend(unescape(rest)),
+                Some("T") => transcript.after_tls.extend(unescape(rest)),
                 Some("S") => transcript.replies += &format!("{rest}\r\n"),
                 Some("!") => transcript.effects.push(line[1..].trim().to_owned()),
                 Some("=") => transcript.octets += &String::from_utf8(unescape(&line[2..])).unwrap(),
@@ -45,7 +48,7 @@ impl Transcript {
         let mut settings = Settings::new("relay.example".parse().unwrap());
         settings.default_domain = "example.lan".parse().unwrap();
         settings.add_missing_headers = false;
-        let mut world = World::default();
+        let mut world = World { after_tls: self.after_tls.clone(), ..World::default() };
         for line in &self.settings {
             let (key, value) = line.split_once(' ').unwrap();
             match key {
@@ -56,6 +59,15 @@ impl Transcript {
                 "max-errors" => settings.max_errors = value.parse().unwrap(),
                 "bare-newline" => settings.bare_newline = BareNewline::Normalize,
                 "add-missing-headers" => settings.add_missing_headers = true,
+                "starttls" => world.terms.starttls = true,
+                "require" if value == "tls" => world.terms.require_tls = true,
+                "require" => world.terms.require_auth = true,
+                "clear-auth" => world.terms.clear_auth = true,
+                "auth-fails" => world.auth_fails = true,
+                "user" => {
+                    world.users += &format!("{value}\n");
+                    world.terms.mechanisms = Users::parse(&world.users).unwrap().mechanisms();
+                }
                 "spool-fails" => world.spool_fails = Some(if value == "open" { "open" } else { "commit" }),
                 "refuse" | "disconnect" => {
                     let (question, reply) = value.split_once(" with ").unwrap();

@@ -17,7 +17,7 @@ pub(super) struct Fault {
 }
 
 impl Fault {
-    fn new(key: impl Into<String>, reason: impl Into<String>) -> Self {
+    pub(super) fn new(key: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { key: key.into(), reason: reason.into() }
     }
 }
@@ -29,6 +29,7 @@ impl Config {
     /// When this would be an open relay, or keys contradict each other.
     pub fn check(&self) -> Result<(), ConfigError> {
         let fault = open_relay(&self.clients, &self.recipients).or_else(|| self.credentials()).or_else(|| self.order());
+        let fault = fault.or_else(|| self.security());
         match fault {
             None => Ok(()),
             Some(fault) => {

@@ -41,6 +41,10 @@ impl Session {
     }
 
     fn carry_out(&mut self, command: Command) {
+        let in_clear = matches!(command, Command::Ehlo(_) | Command::Noop | Command::StartTls | Command::Quit);
+        if self.proved.needs_tls() && !in_clear {
+            return self.reply(&catalogue::needs_starttls());
+        }
         match command {
             Command::Helo(name) => self.ask_helo(Hello { name, extended: false }),
             Command::Ehlo(name) => self.ask_helo(Hello { name, extended: true }),
@@ -60,9 +64,8 @@ impl Session {
             Command::Noop => self.reply(&catalogue::done()),
             Command::Help => self.reply(&catalogue::help()),
             Command::Vrfy(_) => self.reply(&catalogue::cannot_verify()),
-            // Not offered, until the session can.
-            Command::StartTls => self.reply(&catalogue::bad_command(&CommandError::NotImplemented("STARTTLS"))),
-            Command::Auth(..) => self.reply(&catalogue::bad_command(&CommandError::NotImplemented("AUTH"))),
+            Command::StartTls => self.start_tls(),
+            Command::Auth(mechanism, initial) => self.begin_auth(mechanism, initial),
             Command::Quit => {
                 let farewell = catalogue::bye(&self.settings.hostname);
                 self.reply(&farewell);
@@ -113,7 +116,7 @@ impl Session {
             OpenQuestion::Headers(headers) => self.proceed_headers(headers),
             OpenQuestion::Message => self.commit(),
             // Not the policy's to answer: asked again, so that a driver's mistake cannot lose a message.
-            open @ (OpenQuestion::Opened | OpenQuestion::Committed) => self.open_question = Some(open),
+            open => self.open_question = Some(open),
         }
     }
 
@@ -135,7 +138,7 @@ impl Session {
                 self.reject("RCPT", reply, sender, Some(recipient));
             }
             OpenQuestion::Headers(_) | OpenQuestion::Message => self.refuse_message(reply),
-            open @ (OpenQuestion::Opened | OpenQuestion::Committed) => self.open_question = Some(open),
+            open => self.open_question = Some(open),
         }
     }
 
@@ -147,13 +150,14 @@ impl Session {
     fn proceed_helo(&mut self, hello: Hello) {
         let settings = &self.settings;
         let reply = if hello.extended {
-            let extensions = [
+            let offered = [
                 Extension::Pipelining,
                 Extension::Size(settings.max_size),
                 Extension::EightBitMime,
                 Extension::EnhancedStatusCodes,
-                Extension::Help,
             ];
+            let secured = self.proved.extensions();
+            let extensions: Vec<_> = offered.into_iter().chain(secured).chain([Extension::Help]).collect();
             catalogue::hello_extended(&settings.hostname, &extensions)
         } else {
             catalogue::hello(&settings.hostname)
@@ -170,6 +174,7 @@ impl Session {
         if self.transaction.is_some() {
             return Err(catalogue::nested_mail());
         }
+        self.proved.check_mail(params.auth.as_deref())?;
         if !sender.is_ascii() {
             return Err(catalogue::needs_smtputf8());
         }
@@ -230,7 +235,7 @@ impl Session {
     }
 
     /// Once in a session.
-    fn remark(&mut self, remark: &'static str) {
+    pub(super) fn remark(&mut self, remark: &'static str) {
         if !std::mem::replace(&mut self.remarked, true) {
             self.actions.push_back(Action::Note(Note::Remark(remark)));
         }

@@ -10,6 +10,7 @@ mod data;
 mod headers;
 mod message;
 mod question;
+mod security;
 mod settings;
 mod trace;
 mod transaction;
@@ -17,6 +18,7 @@ mod transaction;
 pub use action::{Action, Note, Rejection};
 pub use headers::HeaderBlock;
 pub use question::{Question, Verdict};
+pub use security::{Answer, Query, Terms};
 pub use settings::Settings;
 
 use std::collections::VecDeque;
@@ -28,6 +30,7 @@ use crate::envelope::{Origin, Peer, Protocol};
 use crate::id::SpoolId;
 use crate::smtp::{Dialect, Enhanced, Input, MailParams, Reply, catalogue};
 use message::Incoming;
+use security::{Pending, Proved};
 use transaction::Transaction;
 
 /// Replies are gathered up to this many octets before they must be written.
@@ -47,6 +50,7 @@ pub struct Session {
     open_question: Option<OpenQuestion>,
     hello: Option<Hello>,
     transaction: Option<Transaction>,
+    proved: Proved,
     errors: u32,
     retiring: bool,
     remarked: bool,
@@ -91,6 +95,8 @@ enum OpenQuestion {
     Headers(Arc<HeaderBlock>),
     Message,
     Committed,
+    Secured,
+    Authenticated(Pending),
 }
 
 /// Which limit of time the driver sets for the next octets.
@@ -117,6 +123,7 @@ impl Session {
             open_question: None,
             hello: None,
             transaction: None,
+            proved: Proved::default(),
             errors: 0,
             retiring: false,
             remarked: false,
@@ -188,6 +195,7 @@ impl Session {
                 self.close();
                 true
             }
+            Stage::Commands if self.proved.in_exchange() => self.next_response(),
             Stage::Commands => self.next_command(),
             Stage::Data(_) => self.next_octets(),
             Stage::Closed => false,
@@ -247,13 +255,26 @@ impl Session {
         self.stage = Stage::Closed;
     }
 
+    fn is_closed(&self) -> bool {
+        matches!(self.stage, Stage::Closed)
+    }
+
     fn origin(&self) -> Origin {
         let hello = self.hello.as_ref();
+        let (tls, login) = (&self.proved.terms.tls, &self.proved.login);
+        let protocol = Protocol {
+            extended: hello.is_some_and(|hello| hello.extended),
+            tls: tls.is_some(),
+            authenticated: login.is_some(),
+            ..Protocol::SMTP
+        };
         Origin {
             reverse_name: self.reverse_name.clone(),
             helo: hello.map(|hello| hello.name.clone()),
             peer: self.peer,
-            ..Origin::local(Protocol { extended: hello.is_some_and(|hello| hello.extended), ..Protocol::SMTP })
+            login: login.clone(),
+            tls: tls.clone(),
+            ..Origin::local(protocol)
         }
     }
 }

@@ -30,6 +30,11 @@ impl Transaction {
 
     /// The envelope to freeze, unless there is no recipient.
     pub(super) fn envelope(&self, origin: Origin, received_at: Timestamp) -> Option<Envelope> {
+        // RFC 4954 5: what a client that did not log in says of the submitter is taken for "<>".
+        let submitter = self.params.auth.as_ref().map(|submitter| match origin.login {
+            Some(_) => submitter.clone(),
+            None => "<>".to_owned(),
+        });
         Some(Envelope {
             received_at,
             reverse_path: self.sender.clone(),
@@ -39,7 +44,7 @@ impl Transaction {
             smtputf8: false,
             ret: None,
             envid: None,
-            annotations: Vec::new(),
+            annotations: submitter.map(|submitter| ("auth".to_owned(), submitter)).into_iter().collect(),
         })
     }
 }
