@@ -8,7 +8,7 @@ use std::path::Path;
 
 use dialogue::{Log, World, run};
 use leafmail::auth::Users;
-use leafmail::session::{Settings, Verdict};
+use leafmail::session::{Settings, Terms, Verdict};
 use leafmail::smtp::Dialect;
 use leafmail::smtp::body::BareNewline;
 use proptest::prelude::*;
@@ -206,6 +206,24 @@ proptest! {
     fn any_session_is_the_same_in_any_pieces(octets in lines(), cuts in proptest::collection::vec(1_usize..40, 1..8)) {
         let whole = run(&settings(), &World::default(), &[&octets]);
         prop_assert_eq!(run(&settings(), &World::default(), &cut(&octets, &cuts)), whole);
+    }
+
+    #[test]
+    fn any_login_is_the_same_in_any_pieces(lines in proptest::collection::vec(0_usize..13, 0..20), cuts in proptest::collection::vec(1_usize..40, 1..8)) {
+        const LINES: [&str; 13] = [
+            "EHLO x\r\n", "AUTH PLAIN\r\n", "AUTH PLAIN AGpvZQBzZWNyZXQ=\r\n", "AUTH LOGIN\r\n", "am9l\r\n", "c2VjcmV0\r\n", "*\r\n",
+            "AUTH CRAM-MD5\r\n", "AUTH SCRAM-SHA-256 biwsbj1qb2Uscj14\r\n", "\r\n", "MAIL FROM:<a@b>\r\n", "RSET\r\n", "NOOP\r\n",
+        ];
+        let octets: String = lines.into_iter().map(|line| LINES[line]).collect();
+        let users = "joe:{PLAIN}secret".to_owned();
+        let mechanisms = Users::parse(&users).unwrap().mechanisms();
+        let terms = Terms { mechanisms, clear_auth: true, require_auth: true, ..Terms::default() };
+        let world = World { users, terms, ..World::default() };
+        let whole = run(&settings(), &world, &[octets.as_bytes()]);
+        let text = String::from_utf8(whole.replies.clone()).unwrap();
+        let before = text.split("250 2.1.0").next().unwrap();
+        prop_assert!(!text.contains("250 2.1.0") || before.contains("235 2.7.0"), "sent without a login");
+        prop_assert_eq!(run(&settings(), &world, &cut(octets.as_bytes(), &cuts)), whole);
     }
 
     #[test]

@@ -221,36 +221,4 @@ fn server_config(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn write_certificate(files: &CertificateFiles) {
-        let made = rcgen::generate_simple_self_signed(vec!["relay.example".to_owned()]).unwrap();
-        fs::write(&files.certificate, made.cert.pem()).unwrap();
-        fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
-    }
-
-    #[test]
-    fn a_renewed_certificate_is_used_and_a_bad_one_is_not() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
-        let files = CertificateFiles { certificate: path("cert"), key: path("key"), client_ca: None };
-        assert!(ServerTls::from_files(files.clone()).is_err());
-        write_certificate(&files);
-        let tls = ServerTls::from_files(files.clone()).unwrap();
-        let used = || Arc::clone(&tls.loaded.lock().unwrap().config);
-        let first = used();
-        tls.renew().unwrap();
-        assert!(Arc::ptr_eq(&first, &used()), "nothing changed");
-        let key = fs::read(&files.key).unwrap();
-        write_certificate(&files);
-        tls.renew().unwrap();
-        let second = used();
-        assert!(!Arc::ptr_eq(&first, &second));
-        fs::write(&files.key, key).unwrap();
-        let error = tls.renew().unwrap_err();
-        assert!(error.contains("the old certificate stays in use"), "{error}");
-        assert!(tls.renew().is_ok(), "it is told once");
-        assert!(Arc::ptr_eq(&second, &used()));
-    }
-}
+mod tests;
