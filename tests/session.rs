@@ -8,7 +8,8 @@ use std::path::Path;
 
 use dialogue::{Log, World, run};
 use leafmail::auth::Users;
-use leafmail::session::{Settings, Terms, Verdict};
+use leafmail::envelope::Peer;
+use leafmail::session::{Action, Answer, Query, Session, Settings, Terms, Verdict};
 use leafmail::smtp::Dialect;
 use leafmail::smtp::body::BareNewline;
 use proptest::prelude::*;
@@ -157,6 +158,56 @@ fn no_transcript_depends_on_how_its_octets_are_cut() {
     }
 }
 
+/// A world in which joe may log in, also in clear text.
+fn with_joe() -> World {
+    let users = "joe:{PLAIN}secret".to_owned();
+    let mechanisms = Users::parse(&users).unwrap().mechanisms();
+    let terms = Terms { mechanisms, clear_auth: true, require_auth: true, ..Terms::default() };
+    World { users, terms, ..World::default() }
+}
+
+#[test]
+fn a_response_may_have_12288_octets_with_its_line_end() {
+    let code = |octets: usize| {
+        let sent = format!("EHLO x\r\nAUTH PLAIN\r\n{}\r\nQUIT\r\n", "A".repeat(octets));
+        let replies = String::from_utf8(run(&settings(), &with_joe(), &[sent.as_bytes()]).replies).unwrap();
+        replies.lines().rev().nth(1).unwrap().to_owned()
+    };
+    // Both are no response of PLAIN, but only one was read.
+    assert_eq!(code(12_284), "501 5.5.2 the response is not one of this mechanism");
+    assert_eq!(code(12_288), "500 5.5.6 authentication exchange line is too long");
+}
+
+#[test]
+fn no_state_of_a_login_shows_the_password() {
+    let terms = with_joe().terms;
+    let now = dialogue::NOW;
+    let mut session = Session::new(settings().into(), Peer::Local, None, now).on_terms(terms);
+    let mut seen = String::new();
+    for piece in
+        ["EHLO x\r\n", "AUTH PLAIN AGpvZQBzZW", "NyZXQ=\r\n", "AUTH LOGIN\r\nam9l\r\nc2VjcmV0", "\r\nAUTH c2VjcmV0\r\n"]
+    {
+        session.feed(piece.as_bytes(), now);
+        loop {
+            let action = session.poll();
+            seen += &format!("{session:?} {action:?}\n");
+            match action {
+                Action::Ask(_) => session.verdict(Verdict::Accept),
+                Action::Authenticate(Query::Begin(_)) => session.authenticated(Answer::Begin("nonce".to_owned())),
+                Action::Authenticate(_) => session.authenticated(Answer::Wrong),
+                Action::Read | Action::Close => break,
+                _ => {}
+            }
+        }
+    }
+    assert!(seen.matches("LoginFailed").count() >= 2, "{seen}");
+    // Octets are shown as numbers in some places.
+    let numbers = format!("{:?}", b"secret");
+    for secret in ["secret", "c2VjcmV0", "BzZWNyZXQ", numbers.trim_matches(['[', ']'])] {
+        assert!(!seen.contains(secret), "{secret}: {seen}");
+    }
+}
+
 fn settings() -> Settings {
     Settings { max_errors: u32::MAX, ..Settings::new("relay.example".parse().unwrap()) }
 }
@@ -215,10 +266,7 @@ proptest! {
             "AUTH CRAM-MD5\r\n", "AUTH SCRAM-SHA-256 biwsbj1qb2Uscj14\r\n", "\r\n", "MAIL FROM:<a@b>\r\n", "RSET\r\n", "NOOP\r\n",
         ];
         let octets: String = lines.into_iter().map(|line| LINES[line]).collect();
-        let users = "joe:{PLAIN}secret".to_owned();
-        let mechanisms = Users::parse(&users).unwrap().mechanisms();
-        let terms = Terms { mechanisms, clear_auth: true, require_auth: true, ..Terms::default() };
-        let world = World { users, terms, ..World::default() };
+        let world = with_joe();
         let whole = run(&settings(), &world, &[octets.as_bytes()]);
         let text = String::from_utf8(whole.replies.clone()).unwrap();
         let before = text.split("250 2.1.0").next().unwrap();

@@ -226,6 +226,7 @@ fn openssl_speaks_starttls_and_implicit_tls() {
 }
 
 #[test]
+#[cfg(feature = "self-signed")]
 fn a_self_signed_certificate_of_the_moment_works() {
     if !have("openssl") {
         return;
@@ -371,6 +372,28 @@ fn the_address_that_a_proxy_tells_is_what_policy_and_log_see() {
     let mut greeting = [0; 4];
     local.read_exact(&mut greeting).unwrap();
     assert_eq!(&greeting, b"220 ");
+}
+
+#[test]
+fn curl_comes_through_a_proxy_and_tls_from_the_start() {
+    if !have("curl") {
+        return;
+    }
+    let site = secured("scram", "[listen]\nproxy_from = [\"127.0.0.1\"]\n");
+    fs::write(site.path("mail"), "Subject: x\r\n\r\ntext\r\n").unwrap();
+    let mut command = site.smtpd();
+    command.args(["--listen", "proxy:tls:127.0.0.1:0"]);
+    let smtpd = Running::start(command);
+    smtpd.wait_for_log("listening on");
+    let url = format!("smtps://localhost:{}/client.example", smtpd.address().port());
+    let curl = Command::new("curl")
+        .args(["-sS", "-4", "--haproxy-protocol", &url, "--cacert", "cert", "--user", &format!("joe:{PASSWORD}")])
+        .args(["--mail-from", "a@example.com", "--mail-rcpt", "b@example.com", "-T", "mail"])
+        .current_dir(site.path(""))
+        .output()
+        .unwrap();
+    succeeded(&curl);
+    smtpd.wait_for_log("(queue active)");
 }
 
 #[test]
