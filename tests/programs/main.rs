@@ -4,5 +4,6 @@ mod client;
 mod end_to_end;
 mod have;
 mod peers;
+mod proxied;
 mod secured;
 mod site;
