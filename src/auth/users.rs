@@ -90,30 +90,35 @@ impl Users {
                 _ => Secret::new(made_up(b"secret")),
             })),
             Mechanism::ScramSha256 => {
-                let (salt, nobody) = (&made_up(b"salt")[..super::SALT], made_up(b"password"));
-                Some(Found::Keys(match stored {
-                    Some(Verifier::Scram(keys)) => keys.clone(),
-                    Some(Verifier::Plain(secret)) => ScramKeys::derive(secret.reveal(), salt, ITERATIONS),
-                    _ => self.nobodys_keys(salt, &nobody),
-                }))
+                let (salt, nobody) = (made_up(b"salt"), made_up(b"password"));
+                Some(Found::Keys(self.keys(stored, &salt[..super::SALT], &nobody)))
             }
         }
     }
 
-    /// Keys that no password fits, as costly to have and as they look as those of the users who are there.
-    fn nobodys_keys(&self, salt: &[u8], nobody: &[u8]) -> ScramKeys {
+    /// The keys of a user, or of nobody. Where some users' keys have to be derived, the work is done for each, and all look
+    /// as costly for the client.
+    fn keys(&self, stored: Option<&Verifier>, salt: &[u8], nobody: &[u8]) -> ScramKeys {
         let iterations = self.users.values().find_map(|one| match one {
             Verifier::Scram(keys) => Some(keys.iterations),
             _ => None,
         });
-        match iterations {
-            Some(iterations) => ScramKeys {
+        let iterations = iterations.unwrap_or(ITERATIONS);
+        let secret = match stored {
+            Some(Verifier::Plain(secret)) => secret.reveal(),
+            _ => nobody,
+        };
+        let some_are_plain = self.mechanisms.contains(Mechanism::CramMd5);
+        let derived = some_are_plain.then(|| ScramKeys::derive(secret, salt, iterations));
+        match (stored, derived) {
+            (Some(Verifier::Scram(keys)), _) => keys.clone(),
+            (_, Some(derived)) => derived,
+            (_, None) => ScramKeys {
                 iterations,
                 salt: salt.to_vec(),
                 stored_key: hmac_sha256(nobody, &[b"stored"]),
                 server_key: hmac_sha256(nobody, &[b"server"]),
             },
-            None => ScramKeys::derive(nobody, salt, ITERATIONS),
         }
     }
 }
