@@ -12,7 +12,7 @@ use chrono::Timelike;
 use leafmail::address::{Mailbox, ReversePath};
 use leafmail::config::Config;
 use leafmail::dns::SystemResolver;
-use leafmail::driver::{Limits, Listener, Receiver, Shutdown, listen};
+use leafmail::driver::{Front, Limits, Listener, Receiver, Security, Shutdown, listen};
 use leafmail::policy::{Chain, Policy, Visitor};
 use leafmail::session::{Settings, Verdict};
 use leafmail::smtp::{EnhancedCode, Reply};
@@ -40,11 +40,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
         limits: Limits::default(),
         policy: Chain::new(config.rules(), Arc::new(SystemResolver::default()), vec![Arc::new(OfficeHours)]),
         resolver: None,
+        security: Security::default(),
         spool: Arc::new(spool),
         observer: Arc::new(()),
         clock: Arc::new(SystemClock),
         shutdown: Shutdown::default(),
     };
-    listen(Arc::new(receiver), vec![Listener::tcp("127.0.0.1:2526".parse()?)?]).await;
+    listen(Arc::new(receiver), vec![Listener::tcp("127.0.0.1:2526".parse()?, Front::default())?]).await;
     Ok(())
 }

@@ -11,6 +11,7 @@
 
 // Values that are valid for ever once they are made.
 pub mod address;
+pub mod auth;
 pub mod clock;
 pub mod id;
 

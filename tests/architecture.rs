@@ -5,14 +5,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A module, and those of ours that it may use.
-const MAY_USE: [(&str, &[&str]); 17] = [
+const MAY_USE: [(&str, &[&str]); 18] = [
     ("address", &[]),
     ("clock", &[]),
     ("id", &["clock"]),
     ("smtp", &["address"]),
     ("envelope", &["address", "clock", "id", "smtp"]),
     ("receipt", &["clock", "smtp"]),
-    ("session", &["address", "clock", "envelope", "id", "smtp"]),
+    ("auth", &["smtp"]),
+    ("session", &["address", "auth", "clock", "envelope", "id", "smtp"]),
     ("dns", &["address"]),
     ("policy", &["address", "dns", "envelope", "session", "smtp"]),
     ("spool", &["address", "clock", "envelope", "id", "receipt", "smtp"]),
@@ -20,7 +21,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
     ("event", &["address", "envelope", "id", "receipt", "smtp"]),
     ("queue", &["address", "clock", "envelope", "event", "id", "receipt", "smtp", "spool", "transport"]),
     ("admin", &["address", "clock", "envelope", "event", "id", "queue", "receipt", "smtp", "spool"]),
-    ("driver", &["clock", "dns", "envelope", "event", "policy", "session", "smtp", "spool", "sys"]),
+    ("driver", &["address", "auth", "clock", "dns", "envelope", "event", "policy", "session", "smtp", "spool", "sys"]),
     ("config", &["address", "policy", "transport"]),
     ("sys", &["clock"]),
 ];

@@ -7,13 +7,15 @@ use std::fs;
 use std::path::Path;
 
 use dialogue::{Log, World, run};
-use leafmail::session::{Settings, Verdict};
+use leafmail::auth::Users;
+use leafmail::envelope::Peer;
+use leafmail::session::{Action, Answer, Query, Session, Settings, Terms, Verdict};
 use leafmail::smtp::Dialect;
 use leafmail::smtp::body::BareNewline;
 use proptest::prelude::*;
 
 /// One file of `tests/transcripts/`: `C:` lines are sent, `S:` lines are the replies in order, `!` lines the effects in
-/// order, `=` lines the octets of the messages that were accepted after our own header lines, `@` lines settings.
+/// order, `T:` lines are sent after the handshake, `=` lines the octets of the messages that were accepted after our own header lines, `@` lines settings.
 #[derive(Default)]
 struct Transcript {
     settings: Vec<String>,
@@ -21,6 +23,7 @@ struct Transcript {
     replies: String,
     effects: Vec<String>,
     octets: String,
+    after_tls: Vec<u8>,
 }
 
 impl Transcript {
@@ -30,6 +33,7 @@ impl Transcript {
             let rest = line.get(2..).unwrap_or("").strip_prefix(' ').unwrap_or(line.get(2..).unwrap_or(""));
             match line.get(..1) {
                 Some("C") => transcript.sent.extend(unescape(rest)),
+                Some("T") => transcript.after_tls.extend(unescape(rest)),
                 Some("S") => transcript.replies += &format!("{rest}\r\n"),
                 Some("!") => transcript.effects.push(line[1..].trim().to_owned()),
                 Some("=") => transcript.octets += &String::from_utf8(unescape(&line[2..])).unwrap(),
@@ -45,7 +49,7 @@ impl Transcript {
         let mut settings = Settings::new("relay.example".parse().unwrap());
         settings.default_domain = "example.lan".parse().unwrap();
         settings.add_missing_headers = false;
-        let mut world = World::default();
+        let mut world = World { after_tls: self.after_tls.clone(), ..World::default() };
         for line in &self.settings {
             let (key, value) = line.split_once(' ').unwrap();
             match key {
@@ -63,6 +67,15 @@ impl Transcript {
                 }
                 "xclient" => settings.xclient.push(value.parse().unwrap()),
                 "xforward" => settings.xforward.push(value.parse().unwrap()),
+                "starttls" => world.terms.starttls = true,
+                "require" if value == "tls" => world.terms.require_tls = true,
+                "require" => world.terms.require_auth = true,
+                "clear-auth" => world.terms.clear_auth = true,
+                "auth-fails" => world.auth_fails = true,
+                "user" => {
+                    world.users += &format!("{value}\n");
+                    world.terms.mechanisms = Users::parse(&world.users).unwrap().mechanisms();
+                }
                 "spool-fails" => world.spool_fails = Some(if value == "open" { "open" } else { "commit" }),
                 "refuse" | "disconnect" => {
                     let (question, reply) = value.split_once(" with ").unwrap();
@@ -180,6 +193,56 @@ fn received_shows_whom_xclient_named_and_keeps_xforward_apart() {
     assert!(!hidden.contains("10.0.0.7") && !hidden.contains("192.0.2.1"), "{hidden}");
 }
 
+/// A world in which joe may log in, also in clear text.
+fn with_joe() -> World {
+    let users = "joe:{PLAIN}secret".to_owned();
+    let mechanisms = Users::parse(&users).unwrap().mechanisms();
+    let terms = Terms { mechanisms, clear_auth: true, require_auth: true, ..Terms::default() };
+    World { users, terms, ..World::default() }
+}
+
+#[test]
+fn a_response_may_have_12288_octets_with_its_line_end() {
+    let code = |octets: usize| {
+        let sent = format!("EHLO x\r\nAUTH PLAIN\r\n{}\r\nQUIT\r\n", "A".repeat(octets));
+        let replies = String::from_utf8(run(&settings(), &with_joe(), &[sent.as_bytes()]).replies).unwrap();
+        replies.lines().rev().nth(1).unwrap().to_owned()
+    };
+    // Both are no response of PLAIN, but only one was read.
+    assert_eq!(code(12_284), "501 5.5.2 the response is not one of this mechanism");
+    assert_eq!(code(12_288), "500 5.5.6 authentication exchange line is too long");
+}
+
+#[test]
+fn no_state_of_a_login_shows_the_password() {
+    let terms = with_joe().terms;
+    let now = dialogue::NOW;
+    let mut session = Session::new(settings().into(), Peer::Local, None, now).on_terms(terms);
+    let mut seen = String::new();
+    for piece in
+        ["EHLO x\r\n", "AUTH PLAIN AGpvZQBzZW", "NyZXQ=\r\n", "AUTH LOGIN\r\nam9l\r\nc2VjcmV0", "\r\nAUTH c2VjcmV0\r\n"]
+    {
+        session.feed(piece.as_bytes(), now);
+        loop {
+            let action = session.poll();
+            seen += &format!("{session:?} {action:?}\n");
+            match action {
+                Action::Ask(_) => session.verdict(Verdict::Accept),
+                Action::Authenticate(Query::Begin(_)) => session.authenticated(Answer::Begin("nonce".to_owned())),
+                Action::Authenticate(_) => session.authenticated(Answer::Wrong),
+                Action::Read | Action::Close => break,
+                _ => {}
+            }
+        }
+    }
+    assert!(seen.matches("LoginFailed").count() >= 2, "{seen}");
+    // Octets are shown as numbers in some places.
+    let numbers = format!("{:?}", b"secret");
+    for secret in ["secret", "c2VjcmV0", "BzZWNyZXQ", numbers.trim_matches(['[', ']'])] {
+        assert!(!seen.contains(secret), "{secret}: {seen}");
+    }
+}
+
 fn settings() -> Settings {
     Settings { max_errors: u32::MAX, ..Settings::new("relay.example".parse().unwrap()) }
 }
@@ -235,6 +298,21 @@ proptest! {
     fn any_session_is_the_same_in_any_pieces(octets in lines(), cuts in proptest::collection::vec(1_usize..40, 1..8)) {
         let whole = run(&settings(), &World::default(), &[&octets]);
         prop_assert_eq!(run(&settings(), &World::default(), &cut(&octets, &cuts)), whole);
+    }
+
+    #[test]
+    fn any_login_is_the_same_in_any_pieces(lines in proptest::collection::vec(0_usize..13, 0..20), cuts in proptest::collection::vec(1_usize..40, 1..8)) {
+        const LINES: [&str; 13] = [
+            "EHLO x\r\n", "AUTH PLAIN\r\n", "AUTH PLAIN AGpvZQBzZWNyZXQ=\r\n", "AUTH LOGIN\r\n", "am9l\r\n", "c2VjcmV0\r\n", "*\r\n",
+            "AUTH CRAM-MD5\r\n", "AUTH SCRAM-SHA-256 biwsbj1qb2Uscj14\r\n", "\r\n", "MAIL FROM:<a@b>\r\n", "RSET\r\n", "NOOP\r\n",
+        ];
+        let octets: String = lines.into_iter().map(|line| LINES[line]).collect();
+        let world = with_joe();
+        let whole = run(&settings(), &world, &[octets.as_bytes()]);
+        let text = String::from_utf8(whole.replies.clone()).unwrap();
+        let before = text.split("250 2.1.0").next().unwrap();
+        prop_assert!(!text.contains("250 2.1.0") || before.contains("235 2.7.0"), "sent without a login");
+        prop_assert_eq!(run(&settings(), &world, &cut(octets.as_bytes(), &cuts)), whole);
     }
 
     #[test]

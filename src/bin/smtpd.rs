@@ -5,16 +5,20 @@
 #![warn(clippy::unwrap_used, clippy::panic)]
 
 mod cli;
+#[path = "cli/passwd.rs"]
+mod passwd;
+#[path = "cli/security.rs"]
+mod security;
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::thread;
 
-use clap::{CommandFactory, Parser};
-use leafmail::config::{BareNewline, Config, ListenAddress};
+use clap::{CommandFactory, Parser, Subcommand};
+use leafmail::config::{self, BareNewline, Config, ListenAddress};
 use leafmail::dns::{Resolver, SystemResolver};
-use leafmail::driver::{Limits, Listener, Receiver, Shutdown, listen, serve_standard_input};
+use leafmail::driver::{Front, Limits, Listener, Receiver, Security, Shutdown, listen, serve_standard_input};
 use leafmail::event::LogObserver;
 use leafmail::policy::Chain;
 use leafmail::session::{Directory, Settings};
@@ -26,6 +30,8 @@ use sysexits::ExitCode;
 use tokio::runtime::{Builder, Runtime};
 
 use cli::{Common, OrExit};
+use passwd::{PasswdOptions, passwd};
+use security::security;
 
 /// Receives mail by SMTP and keeps it safe in the spool until it is forwarded
 #[derive(Debug, Parser)]
@@ -48,6 +54,17 @@ struct Options {
     /// Speak the minimum of RFC 821 only: no EHLO, no enhanced status codes
     #[arg(long)]
     strict_821: bool,
+    /// Offer STARTTLS with a certificate made now, to try it out; its fingerprint is logged
+    #[arg(long)]
+    self_signed: bool,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Store a user's password, read from standard input, in the file that auth.users names
+    Passwd(PasswdOptions),
 }
 
 const AFTER_HELP: &str = "\
@@ -57,7 +74,8 @@ takes mail for anybody from this host and puts it into the Maildir ./inbox.
 Without --listen, and with no addresses in the configuration, a socket or a pipe on standard input is served as one \
 session: for inetd, systemd (Accept=yes) and tcpserver.
 
-Signals: TERM and INT finish the sessions under way and leave; HUP opens the log file anew.
+Signals: TERM and INT finish the sessions under way and leave; HUP opens the log file
+anew and reads the certificate again.
 Exit codes are those of sysexits.h; 78 is an error of the configuration.";
 
 fn main() -> std::process::ExitCode {
@@ -70,12 +88,18 @@ fn main() -> std::process::ExitCode {
 fn run(options: &Options) -> anyhow::Result<()> {
     let mut config = options.common.configuration()?;
     let addresses = options.listen.iter().cloned();
-    let port = options.port.map(|port| ListenAddress::Tcp(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)));
+    let port = options
+        .port
+        .map(|port| ListenAddress::Tcp(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port), config::Front::default()));
     let addresses: Vec<_> = addresses.chain(port).collect();
     if !addresses.is_empty() {
         config.listen.addresses = addresses;
     }
     config.protocol.strict_821 |= options.strict_821;
+    config.tls.self_signed |= options.self_signed;
+    if let Some(Verb::Passwd(verb)) = &options.verb {
+        return passwd(&config, verb);
+    }
     config.check().or_exit(ExitCode::Config)?;
     if options.common.check {
         return std::io::stdout().write_all(cli::report_checked(&config).as_bytes()).or_exit(ExitCode::IoErr);
@@ -117,7 +141,7 @@ fn mode(options: &Options, config: &Config) -> anyhow::Result<Mode> {
 fn serve_one(options: &Options, config: &Config) -> anyhow::Result<()> {
     let _logging = options.common.logging("smtpd", config)?;
     let spool = cli::open_spool(config)?;
-    let receiver = receiver(config, Arc::clone(&spool), Shutdown::default());
+    let receiver = receiver(config, Arc::clone(&spool), Shutdown::default(), security(config)?);
     let runtime = Builder::new_current_thread().enable_all().build().or_exit(ExitCode::OsErr)?;
     let served = runtime.block_on(serve_standard_input(&receiver)).or_exit(ExitCode::OsErr);
     // A thread may still wait for a pipe that nobody writes to.
@@ -135,8 +159,15 @@ fn listen_for_good(options: &Options, config: &Config) -> anyhow::Result<()> {
         log::info!("listening on {listener}");
     }
     let shutdown = Shutdown::default();
-    let receiver = Arc::new(receiver(config, Arc::clone(&spool), shutdown.clone()));
-    cli::heed_signals(&logging, move || {
+    let security = security(config)?;
+    let tls = security.tls.clone();
+    let renew = move || {
+        if let Some(Err(error)) = tls.as_ref().map(|tls| tls.renew()) {
+            log::error!("{error}");
+        }
+    };
+    let receiver = Arc::new(receiver(config, Arc::clone(&spool), shutdown.clone(), security));
+    cli::heed_signals(&logging, renew, move || {
         log::info!("finishing the sessions under way");
         shutdown.raise();
     })?;
@@ -156,7 +187,9 @@ fn bind(runtime: &Runtime, config: &Config) -> anyhow::Result<Vec<Listener>> {
     let _inside = runtime.enter();
     let bind_one = |address: &ListenAddress| {
         let bound = match address {
-            ListenAddress::Tcp(address) => Listener::tcp(*address),
+            ListenAddress::Tcp(address, front) => {
+                Listener::tcp(*address, Front { proxied: front.proxied, tls: front.tls })
+            }
             ListenAddress::Unix(path) => Listener::unix(path),
         };
         bound.map_err(|error| anyhow::anyhow!("listening on {address}: {error}")).or_exit(ExitCode::OsErr)
@@ -164,7 +197,7 @@ fn bind(runtime: &Runtime, config: &Config) -> anyhow::Result<Vec<Listener>> {
     config.listen.addresses.iter().map(bind_one).collect()
 }
 
-fn receiver(config: &Config, spool: Arc<DirSpool>, shutdown: Shutdown) -> Receiver<DirSpool> {
+fn receiver(config: &Config, spool: Arc<DirSpool>, shutdown: Shutdown, security: Security) -> Receiver<DirSpool> {
     let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver::default());
     let settings = Settings {
         default_domain: config.default_domain().clone(),
@@ -199,6 +232,7 @@ fn receiver(config: &Config, spool: Arc<DirSpool>, shutdown: Shutdown) -> Receiv
         },
         policy: Chain::new(config.rules(), Arc::clone(&resolver), Vec::new()),
         resolver: config.clients.reverse_names.then_some(resolver),
+        security,
         spool,
         observer: Arc::new(LogObserver),
         clock: Arc::new(SystemClock),

@@ -139,7 +139,7 @@ fn watch(config: &Config, logging: &Logging) -> anyhow::Result<()> {
 /// TERM and INT finish the deliveries under way.
 fn leave_at_signals(logging: &Logging, runner: &Runner<DirSpool>) -> anyhow::Result<()> {
     let stop = Arc::clone(&runner.stop);
-    cli::heed_signals(logging, move || stop.raise())
+    cli::heed_signals(logging, || {}, move || stop.raise())
 }
 
 fn list(config: &Config, spool: &DirSpool, json: bool) -> anyhow::Result<()> {

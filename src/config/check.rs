@@ -17,7 +17,7 @@ pub(super) struct Fault {
 }
 
 impl Fault {
-    fn new(key: impl Into<String>, reason: impl Into<String>) -> Self {
+    pub(super) fn new(key: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { key: key.into(), reason: reason.into() }
     }
 }
@@ -31,7 +31,8 @@ impl Config {
         let fault = open_relay(&self.clients, &self.recipients)
             .or_else(|| strangers_trusted(&self.clients))
             .or_else(|| self.credentials())
-            .or_else(|| self.order());
+            .or_else(|| self.order())
+            .or_else(|| self.security());
         match fault {
             None => Ok(()),
             Some(fault) => {

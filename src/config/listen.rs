@@ -11,30 +11,46 @@ use super::values::FromText;
 /// An address to listen at: TCP with its port, or a Unix socket.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ListenAddress {
-    /// `127.0.0.1:2525` or `[::1]:2525`; port 0 lets the system choose.
-    Tcp(SocketAddr),
+    /// `127.0.0.1:2525` or `[::1]:2525`; port 0 lets the system choose. `tls:`, `proxy:` or `proxy:tls:` may stand before.
+    Tcp(SocketAddr, Front),
     /// `unix:/run/leafmail/smtp.sock`.
     Unix(PathBuf),
 }
 
-const EXPECTED: &str = "an address such as 127.0.0.1:2525, [::1]:2525 or unix:/run/leafmail/smtp.sock";
+/// What comes before SMTP on a TCP connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Front {
+    /// `proxy:`, the PROXY protocol: a listed proxy says who the client is.
+    pub proxied: bool,
+    /// `tls:`, TLS from the start (RFC 8314 3.3).
+    pub tls: bool,
+}
+
+const EXPECTED: &str = "an address such as 127.0.0.1:2525, [::1]:2525, tls:0.0.0.0:465 or unix:/run/leafmail/smtp.sock";
 
 impl FromStr for ListenAddress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.strip_prefix("unix:") {
-            Some(path) if !path.is_empty() && !path.contains('\0') => Ok(Self::Unix(path.into())),
-            Some(_) => Err(unexpected(EXPECTED, text)),
-            None => text.parse().map(Self::Tcp).map_err(|_| unexpected(EXPECTED, text)),
+            Some(path) if !path.is_empty() && !path.contains('\0') => return Ok(Self::Unix(path.into())),
+            Some(_) => return Err(unexpected(EXPECTED, text)),
+            None => {}
         }
+        let (proxied, rest) = text.strip_prefix("proxy:").map_or((false, text), |rest| (true, rest));
+        let (tls, rest) = rest.strip_prefix("tls:").map_or((false, rest), |rest| (true, rest));
+        let address = rest.parse().map_err(|_| unexpected(EXPECTED, text))?;
+        Ok(Self::Tcp(address, Front { proxied, tls }))
     }
 }
 
 impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp(address) => address.fmt(f),
+            Self::Tcp(address, Front { proxied, tls }) => {
+                let (proxied, tls) = (if *proxied { "proxy:" } else { "" }, if *tls { "tls:" } else { "" });
+                write!(f, "{proxied}{tls}{address}")
+            }
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -54,10 +70,20 @@ mod tests {
 
     #[test]
     fn an_address_is_printed_as_it_was_read() {
-        for good in ["127.0.0.1:2525", "[::1]:25", "0.0.0.0:0", "unix:/run/leafmail/smtp.sock", "unix:smtp.sock"] {
+        for good in [
+            "127.0.0.1:2525",
+            "[::1]:25",
+            "0.0.0.0:0",
+            "tls:[::]:465",
+            "proxy:127.0.0.1:25",
+            "proxy:tls:127.0.0.1:465",
+            "unix:/run/leafmail/smtp.sock",
+            "unix:smtp.sock",
+        ] {
             assert_eq!(good.parse::<ListenAddress>().unwrap().to_string(), good);
         }
-        for bad in ["", "2525", "localhost:25", "127.0.0.1", "::1:25", "unix:", "127.0.0.1:65536"] {
+        for bad in ["", "2525", "localhost:25", "127.0.0.1", "::1:25", "unix:", "127.0.0.1:65536", "tls:", "tls:unix:a"]
+        {
             assert!(bad.parse::<ListenAddress>().is_err(), "{bad:?} was accepted");
         }
     }

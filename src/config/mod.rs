@@ -11,16 +11,18 @@ mod listen;
 mod network;
 mod route;
 mod sections;
+mod security;
 mod units;
 mod values;
 
 pub use error::ConfigError;
 pub use file::locate;
-pub use listen::ListenAddress;
+pub use listen::{Front, ListenAddress};
 pub use route::Relay;
 pub use sections::{
     BareNewline, Clients, Limits, Listen, Log, Message, Protocol, Queue, Recipients, Reserve, Senders, Verify,
 };
+pub use security::{Auth, Tls};
 
 use std::path::PathBuf;
 
@@ -48,6 +50,10 @@ pub struct Config {
     pub listen: Listen,
     /// Who may connect.
     pub clients: Clients,
+    /// The certificate that clients are shown.
+    pub tls: Tls,
+    /// Who may log in.
+    pub auth: Auth,
     /// Who may be named in MAIL.
     pub senders: Senders,
     /// Who may be named in RCPT.
@@ -80,6 +86,8 @@ impl Default for Config {
             spool: PathBuf::from("./spool"),
             listen: Listen::default(),
             clients: Clients::default(),
+            tls: Tls::default(),
+            auth: Auth::default(),
             senders: Senders::default(),
             recipients: Recipients::default(),
             verify: Verify::default(),
@@ -130,6 +138,7 @@ impl Config {
         let networks = self.clients.networks.iter().chain(&self.clients.own_public_networks).copied().collect();
         Rules {
             networks,
+            auth_networks: self.clients.auth_networks.clone(),
             helo: self.clients.helo.clone(),
             verify: self.clients.verify,
             senders: AddressList { allow: self.senders.allow.clone(), deny: self.senders.deny.clone() },

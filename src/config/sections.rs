@@ -23,6 +23,9 @@ pub struct Listen {
     /// Where; if empty, `smtpd` does not listen by itself but serves the connection on its standard input.
     #[serde(deserialize_with = "values::list")]
     pub addresses: Vec<ListenAddress>,
+    /// The proxies that say at `proxy:` addresses who the client is.
+    #[serde(deserialize_with = "values::list")]
+    pub proxy_from: Vec<IpNet>,
 }
 
 /// `[clients]`: who may connect.
@@ -35,6 +38,9 @@ pub struct Clients {
     /// Public networks of the site itself, whose hosts may connect too.
     #[serde(deserialize_with = "values::list")]
     pub own_public_networks: Vec<IpNet>,
+    /// Networks whose hosts may connect too, but must log in before they may send.
+    #[serde(deserialize_with = "values::list")]
+    pub auth_networks: Vec<IpNet>,
     /// What clients may call themselves; never empty.
     #[serde(deserialize_with = "values::non_empty_list")]
     pub helo: Vec<HeloPattern>,
@@ -56,6 +62,7 @@ impl Default for Clients {
         Self {
             networks: loopback(),
             own_public_networks: Vec::new(),
+            auth_networks: Vec::new(),
             helo: vec![HeloPattern::Any],
             verify: policy::Verify::None,
             reverse_names: false,
@@ -211,6 +218,12 @@ pub struct Limits {
     /// The slowest that a message may come, in octets per second, once 60 s have passed: 0, which is no limit, to 1 GB.
     #[serde(deserialize_with = "values::whole::<0, 1_000_000_000, _, _>")]
     pub slowest_body: u64,
+    /// After how many failed logins the session is closed, and the address locked out of AUTH: 1 to 100.
+    #[serde(deserialize_with = "values::whole::<1, 100, _, _>")]
+    pub auth_failures: u32,
+    /// For how long: 1 s to 1 d.
+    #[serde(deserialize_with = "values::duration::<1, 86_400, _>")]
+    pub lockout: Duration,
 }
 
 impl Default for Limits {
@@ -225,6 +238,8 @@ impl Default for Limits {
             slow_after_errors: 10,
             close_after_errors: 20,
             slowest_body: 500,
+            auth_failures: 3,
+            lockout: Duration::from_secs(10 * 60),
         }
     }
 }

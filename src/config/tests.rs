@@ -60,7 +60,7 @@ fn every_slip_names_its_line_and_what_was_expected() {
         ("spool = 3", "leafmail.toml:1: expected a path, but found integer 3"),
         (
             "[listen]\naddresses = [\"2525\"]",
-            "leafmail.toml:2: expected an address such as 127.0.0.1:2525, [::1]:2525 or unix:/run/leafmail/smtp.sock, but found \"2525\"",
+            "leafmail.toml:2: expected an address such as 127.0.0.1:2525, [::1]:2525, tls:0.0.0.0:465 or unix:/run/leafmail/smtp.sock, but found \"2525\"",
         ),
         (
             "[clients]\nhelo = [\"*.lan\", \".*\"]",
@@ -236,6 +236,13 @@ fn the_sample_shows_every_default() {
     let examples = Config {
         hostname: "relay.example.lan".parse().unwrap(),
         default_domain: Some("example.lan".parse().unwrap()),
+        tls: Tls {
+            certificate: Some("/etc/leafmail/cert.pem".into()),
+            key: Some("/etc/leafmail/key.pem".into()),
+            client_ca: Some("/etc/leafmail/clients.pem".into()),
+            ..Tls::default()
+        },
+        auth: Auth { users: Some("/etc/leafmail/users".into()), ..Auth::default() },
         reserve: Reserve { space: Some(1_000_000_000), inodes: Some(10_000) },
         relay: Relay {
             password_file: Some("/etc/leafmail/password".into()),
@@ -275,6 +282,8 @@ fn every_key() -> Vec<String> {
     let sections = [
         ("listen.", fields_of::<Listen>()),
         ("clients.", fields_of::<Clients>()),
+        ("tls.", fields_of::<Tls>()),
+        ("auth.", fields_of::<Auth>()),
         ("senders.", fields_of::<Senders>()),
         ("recipients.", fields_of::<Recipients>()),
         ("verify.", fields_of::<Verify>()),

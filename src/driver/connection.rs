@@ -7,10 +7,11 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Limits, Shutdown};
+use super::wire::Wire;
+use super::{Limits, Security, Shutdown};
 use crate::clock::Clock;
 use crate::dns::{Resolver, confirmed_name};
-use crate::envelope::{Envelope, Origin, Peer, Seal};
+use crate::envelope::{Envelope, Origin, Peer, Seal, Tls};
 use crate::event::{Client, Event, Observer};
 use crate::policy::{Chain, Visitor};
 use crate::session::{Action, Note, Patience, Question, Rejection, Session, Settings, Verdict};
@@ -27,6 +28,8 @@ pub struct Receiver<S> {
     pub policy: Chain,
     /// Finds the names of clients, where they are wanted in `Received:` and the log.
     pub resolver: Option<Arc<dyn Resolver>>,
+    /// TLS and logins.
+    pub security: Security,
     /// Where messages go.
     pub spool: Arc<S>,
     /// Who is told.
@@ -50,13 +53,39 @@ const PENALTY: Duration = Duration::from_secs(1);
 impl<S: Spool> Receiver<S> {
     /// Runs a session to its end. `early` says that octets came before the greeting.
     pub async fn converse(&self, io: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, early: bool) {
-        let name = self.name_of(peer).await;
-        let client = Client { peer, name };
+        let client = self.connected(peer).await;
+        self.converse_with(Wire::Clear(io), client, early, None).await;
+    }
+
+    /// Runs a session within TLS from its first octet on (RFC 8314 3.3).
+    pub async fn converse_in_tls(&self, io: impl AsyncRead + AsyncWrite + Unpin, peer: Peer) {
+        let client = self.connected(peer).await;
+        let Some(tls) = &self.security.tls else { return };
+        match tls.shake_hands(io, |text| self.observer.observe(&Event::Trouble { text })).await {
+            Ok(secured) => {
+                self.converse_with(Wire::Tls(secured.stream), client, secured.early, Some(secured.tls)).await
+            }
+            Err(cause) => self.observer.observe(&Event::Disconnected { client, cause: Some(cause) }),
+        }
+    }
+
+    async fn connected(&self, peer: Peer) -> Client {
+        let client = Client { peer, name: self.name_of(peer).await };
         self.observer.observe(&Event::Connected { client: client.clone() });
+        client
+    }
+
+    async fn converse_with<IO>(&self, wire: Wire<IO>, client: Client, early: bool, tls: Option<Tls>)
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        let peer = client.peer;
+        let terms = self.security.terms(peer, tls, self.observer.as_ref());
         let session = Session::new(Arc::clone(&self.settings), peer, client.name.clone(), self.clock.now());
+        let session = session.on_terms(terms);
         let mut connection = Connection {
             receiver: self,
-            io,
+            io: wire,
             early,
             buffer: Vec::new(),
             deadline: Instant::now() + self.limits.session,
@@ -92,7 +121,7 @@ impl<S: Spool> Receiver<S> {
 /// One session and its client.
 struct Connection<'a, S, IO> {
     receiver: &'a Receiver<S>,
-    io: IO,
+    io: Wire<IO>,
     early: bool,
     buffer: Vec<u8>,
     deadline: Instant,
@@ -128,8 +157,14 @@ impl<S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
                         // XCLIENT may have named another.
                         self.client = Client { peer: session.peer(), name: session.reverse_name().map(str::to_owned) };
                     }
-                    let verdict = self.judge(session.helo(), question).await;
+                    let verdict = self.judge(&session, question).await;
                     session.verdict(verdict);
+                }
+                Action::StartTls => self.start_tls(&mut session).await,
+                Action::Authenticate(query) => {
+                    let receiver = self.receiver;
+                    let observer = receiver.observer.as_ref();
+                    session.authenticated(receiver.security.answer(query, &self.client, observer).await);
                 }
                 Action::Open(envelope) => match self.receiver.spool.open(&envelope) {
                     Ok(draft) => {
@@ -207,11 +242,30 @@ impl<S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
         }
     }
 
-    async fn judge(&self, helo: Option<&str>, question: Question) -> Verdict {
+    async fn start_tls(&mut self, session: &mut Session) {
+        let observer = &self.receiver.observer;
+        let (Some(tls), Some(io)) = (&self.receiver.security.tls, self.io.take_clear()) else {
+            return session.secured(Err(()));
+        };
+        // All that was read has been fed, and the session drops it (RFC 3207 4.2): nothing in clear text is left here.
+        match tls.shake_hands(io, |text| observer.observe(&Event::Trouble { text })).await {
+            Ok(secured) => {
+                self.io = Wire::Tls(secured.stream);
+                session.secured(Ok(secured.tls));
+            }
+            Err(remark) => {
+                observer.observe(&Event::Remarked { client: self.client.clone(), remark });
+                session.secured(Err(()));
+            }
+        }
+    }
+
+    async fn judge(&self, session: &Session, question: Question) -> Verdict {
         if self.early && matches!(question, Question::Connect) {
             return Verdict::Disconnect(catalogue::early_talker());
         }
-        let visitor = Visitor::new(self.client.peer).with_name(self.client.name.as_deref()).with_helo(helo);
+        let visitor = Visitor::new(self.client.peer).with_name(self.client.name.as_deref()).with_helo(session.helo());
+        let visitor = visitor.with_login(session.login());
         let verdict = self.receiver.policy.judge(&visitor, &question).await;
         match question {
             Question::Mail { declared_size, .. } if verdict == Verdict::Accept => {
@@ -251,7 +305,12 @@ impl<S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
 
     fn note(&mut self, note: Note, helo: Option<&str>) {
         let client = self.client.clone();
+        let (security, observer) = (&self.receiver.security, self.receiver.observer.as_ref());
         let event = match note {
+            Note::LoggedIn { user, mechanism } => return security.note_success(&client, user, mechanism, observer),
+            Note::LoginFailed { user, mechanism } => {
+                return security.note_failure(&client, &user, mechanism, observer);
+            }
             Note::Rejected(rejection) => {
                 let Rejection { stage, reply, sender, recipient } = *rejection;
                 Event::Rejected { client, stage, reply, sender, recipient, helo: helo.map(str::to_owned) }

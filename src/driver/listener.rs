@@ -15,18 +15,28 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use super::arrival::announced;
 use super::gate::Gate;
 use super::{Receiver, early};
 use crate::envelope::Peer;
 use crate::event::{Client, Event};
-use crate::smtp::{Enhanced, catalogue};
+use crate::smtp::{Enhanced, Reply, catalogue};
 use crate::spool::Spool;
+
+/// What comes before SMTP on a TCP connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Front {
+    /// A proxy says who the client is (PROXY protocol).
+    pub proxied: bool,
+    /// TLS, from the first octet on or after the proxy's.
+    pub tls: bool,
+}
 
 /// A socket that clients connect to.
 #[derive(Debug)]
 pub enum Listener {
     /// Over TCP.
-    Tcp(TcpListener),
+    Tcp(TcpListener, Front),
     /// On this host; the file is removed at the end.
     Unix(UnixListener, PathBuf),
 }
@@ -45,10 +55,10 @@ impl Listener {
     ///
     /// # Errors
     /// When it is in use, or not ours to bind.
-    pub fn tcp(address: SocketAddr) -> io::Result<Self> {
+    pub fn tcp(address: SocketAddr, front: Front) -> io::Result<Self> {
         let listener = StdTcpListener::from(tcp_socket(address)?);
         listener.set_nonblocking(true)?;
-        TcpListener::from_std(listener).map(Self::Tcp)
+        TcpListener::from_std(listener).map(|listener| Self::Tcp(listener, front))
     }
 
     /// Listens on a Unix socket. Must be called within a runtime.
@@ -68,7 +78,7 @@ impl Listener {
 impl fmt::Display for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp(listener) => listener.local_addr().map_err(|_| fmt::Error)?.fmt(f),
+            Self::Tcp(listener, _) => listener.local_addr().map_err(|_| fmt::Error)?.fmt(f),
             Self::Unix(_, path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -134,14 +144,16 @@ async fn accept<S: Spool>(receiver: Arc<Receiver<S>>, listener: Listener, gate: 
 
 /// A connection that was taken.
 enum Connection {
-    Tcp(TcpStream, SocketAddr),
+    Tcp(TcpStream, SocketAddr, Front),
     Unix(UnixStream),
 }
 
 impl Listener {
     async fn take(&self) -> io::Result<Connection> {
         match self {
-            Self::Tcp(listener) => listener.accept().await.map(|(stream, address)| Connection::Tcp(stream, address)),
+            Self::Tcp(listener, front) => {
+                listener.accept().await.map(|(stream, address)| Connection::Tcp(stream, address, *front))
+            }
             Self::Unix(listener, _) => listener.accept().await.map(|(stream, _)| Connection::Unix(stream)),
         }
     }
@@ -158,11 +170,24 @@ impl Drop for Listener {
 
 async fn admit<S: Spool>(receiver: Arc<Receiver<S>>, gate: Arc<Gate>, connection: Connection) {
     match connection {
-        Connection::Tcp(stream, address) => {
+        Connection::Tcp(mut stream, mut address, front) => {
             // Without it each group of replies waits for the client's acknowledgement of the last.
             let _ = stream.set_nodelay(true);
+            if front.proxied {
+                match announced(&mut stream, address, &receiver.security.proxy_from).await {
+                    Ok(client) => address = client,
+                    Err(remark) => {
+                        let client = Client { peer: Peer::tcp(address), name: None };
+                        return receiver.observer.observe(&Event::Remarked { client, remark });
+                    }
+                }
+            }
+            let peer = Peer::tcp(address);
+            if front.tls {
+                return converse_in_tls(&receiver, &gate, stream, peer).await;
+            }
             let early = early::has_octets(stream.as_fd());
-            converse(&receiver, &gate, stream, Peer::tcp(address), early).await;
+            converse(&receiver, &gate, stream, peer, early).await;
         }
         Connection::Unix(stream) => {
             let early = early::has_octets(stream.as_fd());
@@ -181,16 +206,30 @@ async fn converse<S: Spool>(
     if let Some(_place) = gate.admit(peer, std::time::Instant::now()) {
         return receiver.converse(stream, peer, early).await;
     }
-    let reply = catalogue::too_busy(&receiver.settings.hostname);
+    let reply = turn_away(receiver, peer);
     let mut octets = Vec::new();
     reply.write(&mut octets, Enhanced::Shown);
+    let _ = timeout(REFUSAL_PATIENCE, stream.write_all(&octets)).await;
+}
+
+/// A handshake takes a place too; who gets none is closed without a word, as clear text would be garbage to it.
+async fn converse_in_tls<S: Spool>(receiver: &Receiver<S>, gate: &Arc<Gate>, stream: TcpStream, peer: Peer) {
+    match gate.admit(peer, std::time::Instant::now()) {
+        Some(_place) => receiver.converse_in_tls(stream, peer).await,
+        None => drop(turn_away(receiver, peer)),
+    }
+}
+
+/// Tells whoever watches that a limit is reached, and what to say.
+fn turn_away<S: Spool>(receiver: &Receiver<S>, peer: Peer) -> Reply {
+    let reply = catalogue::too_busy(&receiver.settings.hostname);
     receiver.observer.observe(&Event::Rejected {
         client: Client { peer, name: None },
         stage: "CONNECT",
-        reply,
+        reply: reply.clone(),
         sender: None,
         recipient: None,
         helo: None,
     });
-    let _ = timeout(REFUSAL_PATIENCE, stream.write_all(&octets)).await;
+    reply
 }

@@ -3,15 +3,23 @@
 //! It decides nothing about mail. The same code runs one session on an inherited socket and many on listeners; what is
 //! waited for is bounded by [`Limits`].
 
+mod arrival;
 mod connection;
 mod early;
 mod gate;
 mod inherited;
 mod listener;
+mod lockout;
+mod proxy;
+mod security;
 mod shutdown;
+mod tls;
+mod wire;
 
 pub use connection::Receiver;
 pub use gate::Limits;
 pub use inherited::serve_standard_input;
-pub use listener::{Listener, listen};
+pub use listener::{Front, Listener, listen};
+pub use security::{Accounts, Security};
 pub use shutdown::Shutdown;
+pub use tls::{CertificateFiles, ServerTls};

@@ -43,6 +43,14 @@ pub fn lines(event: &Event) -> Vec<String> {
         Event::Disconnected { client, cause: None } => format!("disconnect from {}", name(client)),
         Event::Disconnected { client, cause: Some(cause) } => format!("{cause} from {}", name(client)),
         Event::Rejected { .. } => rejected(event),
+        Event::LoggedIn { client, user, mechanism } => {
+            format!("{}: sasl_method={mechanism}, sasl_username={user}", name(client))
+        }
+        Event::LoginFailed { client, user, mechanism } => {
+            let user = user.as_deref().unwrap_or("(unknown)");
+            let failed = "authentication failed";
+            format!("warning: {}: SASL {mechanism} {failed}: sasl_username={user}", name(client))
+        }
         Event::Remarked { client, remark } => format!("warning: {} {remark}", name(client)),
         Event::Accepted { .. } => return accepted(event).into_iter().map(|line| printable(&line)).collect(),
         Event::Attempted { id, recipient, relay, delays, outcome } => {

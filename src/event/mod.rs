@@ -13,7 +13,7 @@ use crate::address::{Mailbox, ReversePath};
 use crate::envelope::Peer;
 use crate::id::SpoolId;
 use crate::receipt::Outcome;
-use crate::smtp::Reply;
+use crate::smtp::{Mechanism, Reply};
 
 /// Something that happened to a client, a message or a route.
 #[derive(Debug, Clone)]
@@ -45,6 +45,24 @@ pub enum Event {
         recipient: Option<Mailbox>,
         /// What the client called itself.
         helo: Option<String>,
+    },
+    /// A client logged in.
+    LoggedIn {
+        /// The client.
+        client: Client,
+        /// As whom.
+        user: String,
+        /// How.
+        mechanism: Mechanism,
+    },
+    /// A client could not log in.
+    LoginFailed {
+        /// The client.
+        client: Client,
+        /// As whom, where there is such a user: anything else may be a password in the wrong place.
+        user: Option<String>,
+        /// How.
+        mechanism: Mechanism,
     },
     /// A client did something odd that was tolerated, such as pipelining that was not offered.
     Remarked {

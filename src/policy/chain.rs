@@ -21,6 +21,8 @@ use crate::session::{Question, Verdict};
 pub struct Rules {
     /// The networks whose hosts may connect.
     pub networks: Vec<IpNet>,
+    /// The networks whose hosts may connect too, but must log in before they may send.
+    pub auth_networks: Vec<IpNet>,
     /// What clients may call themselves.
     pub helo: Vec<HeloPattern>,
     /// Whether the name must be the client's own.
@@ -37,7 +39,7 @@ pub struct Rules {
 
 /// One of the rules that come with leafmail.
 enum BuiltIn {
-    Networks(Vec<IpNet>),
+    Networks { allowed: Vec<IpNet>, with_login: Vec<IpNet> },
     Helo(HeloRule),
     Senders(AddressList),
     Recipients { list: AddressList, default_domain: Domain },
@@ -47,7 +49,12 @@ enum BuiltIn {
 impl BuiltIn {
     async fn judge(&self, visitor: &Visitor<'_>, question: &Question) -> Verdict {
         match (self, question) {
-            (Self::Networks(allowed), Question::Connect) => networks::judge(allowed, visitor.peer),
+            (Self::Networks { allowed, with_login }, Question::Connect) => {
+                networks::judge(allowed, with_login, visitor.peer)
+            }
+            (Self::Networks { allowed, .. }, Question::Mail { .. }) => {
+                networks::judge_sending(allowed, visitor.peer, visitor.login)
+            }
             (Self::Helo(rule), Question::Helo(name)) => rule.judge(visitor.peer, name).await,
             (Self::Senders(list), Question::Mail { sender, .. }) => addresses::judge_sender(list, sender),
             (Self::Recipients { list, default_domain }, Question::Rcpt { recipient, .. }) => {
@@ -69,7 +76,7 @@ impl Chain {
     /// The built-in rules, and after them the policies of users.
     pub fn new(rules: Rules, resolver: Arc<dyn Resolver>, policies: Vec<Arc<dyn Policy>>) -> Self {
         let built_in = [
-            BuiltIn::Networks(rules.networks),
+            BuiltIn::Networks { allowed: rules.networks, with_login: rules.auth_networks },
             BuiltIn::Helo(HeloRule::new(rules.helo, rules.verify, resolver)),
             BuiltIn::Senders(rules.senders),
             BuiltIn::Recipients { list: rules.recipients, default_domain: rules.default_domain },
@@ -112,6 +119,7 @@ mod tests {
     fn rules() -> Rules {
         Rules {
             networks: vec!["192.168.1.0/24".parse().unwrap()],
+            auth_networks: vec!["198.51.100.0/24".parse().unwrap()],
             helo: vec!["*.lan".parse().unwrap()],
             verify: Verify::None,
             senders: AddressList { allow: Vec::new(), deny: vec!["@spam.example".parse().unwrap()] },

@@ -32,6 +32,8 @@ pub struct Visitor<'a> {
     pub peer: Peer,
     /// Its name, where address and name lead to each other and somebody looked.
     pub name: Option<&'a str>,
+    /// Who it proved to be by AUTH.
+    pub login: Option<&'a str>,
     /// What it called itself in HELO or EHLO, where that was accepted; hostile text.
     pub helo: Option<&'a str>,
 }
@@ -39,13 +41,19 @@ pub struct Visitor<'a> {
 impl<'a> Visitor<'a> {
     /// A client of which no more than its address is known.
     pub fn new(peer: Peer) -> Self {
-        Self { peer, name: None, helo: None }
+        Self { peer, name: None, login: None, helo: None }
     }
 
     /// The same client with its verified name.
     #[must_use]
     pub fn with_name(self, name: Option<&'a str>) -> Self {
         Self { name, ..self }
+    }
+
+    /// The same client with who it proved to be.
+    #[must_use]
+    pub fn with_login(self, login: Option<&'a str>) -> Self {
+        Self { login, ..self }
     }
 
     /// The same client with what it called itself.

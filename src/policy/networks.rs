@@ -1,20 +1,35 @@
 //! Which networks clients may come from. A pipe or a Unix socket is guarded by its own permissions, not by this rule.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 
 use super::refusals;
 use crate::envelope::Peer;
 use crate::session::Verdict;
+use crate::smtp::catalogue;
 
-pub(super) fn judge(allowed: &[IpNet], peer: Peer) -> Verdict {
-    let Some(address) = peer.ip() else { return Verdict::Accept };
-    // A dual-stack socket shows IPv4 clients as ::ffff:a.b.c.d: they are judged as what they are.
-    let address = address.to_canonical();
-    if allowed.iter().any(|network| network.contains(&address)) {
-        Verdict::Accept
-    } else {
-        Verdict::Disconnect(refusals::client_network(address))
+/// May this client connect? Those of `with_login` may, to log in.
+pub(super) fn judge(allowed: &[IpNet], with_login: &[IpNet], peer: Peer) -> Verdict {
+    match outside(allowed, peer) {
+        Some(address) if outside(with_login, peer).is_some() => Verdict::Disconnect(refusals::client_network(address)),
+        _ => Verdict::Accept,
     }
+}
+
+/// May this client send? From outside, only after it has logged in (RFC 4954 6: 530).
+pub(super) fn judge_sending(allowed: &[IpNet], peer: Peer, login: Option<&str>) -> Verdict {
+    match outside(allowed, peer) {
+        Some(_) if login.is_none() => Verdict::Refuse(catalogue::login_required()),
+        _ => Verdict::Accept,
+    }
+}
+
+/// The client's address, if none of the networks has it.
+fn outside(networks: &[IpNet], peer: Peer) -> Option<IpAddr> {
+    // A dual-stack socket shows IPv4 clients as ::ffff:a.b.c.d: they are judged as what they are.
+    let address = peer.ip()?.to_canonical();
+    (!networks.iter().any(|network| network.contains(&address))).then_some(address)
 }
 
 #[cfg(test)]
@@ -23,7 +38,7 @@ mod tests {
 
     fn accepted(networks: &[&str], peer: &str) -> bool {
         let networks: Vec<IpNet> = networks.iter().map(|text| text.parse().unwrap()).collect();
-        judge(&networks, Peer::Tcp(peer.parse().unwrap())) == Verdict::Accept
+        judge(&networks, &[], Peer::Tcp(peer.parse().unwrap())) == Verdict::Accept
     }
 
     #[test]
@@ -47,13 +62,25 @@ mod tests {
     #[test]
     fn without_networks_only_local_clients_may_speak() {
         assert!(!accepted(&[], "127.0.0.1:1"));
-        assert_eq!(judge(&[], Peer::Local), Verdict::Accept);
+        assert_eq!(judge(&[], &[], Peer::Local), Verdict::Accept);
     }
 
     #[test]
     fn a_refused_client_is_disconnected() {
-        let verdict = judge(&[], Peer::tcp("203.0.113.9:4".parse().unwrap()));
+        let verdict = judge(&[], &[], Peer::tcp("203.0.113.9:4".parse().unwrap()));
         let Verdict::Disconnect(reply) = verdict else { panic!("{verdict:?}") };
         assert!(reply.to_string().starts_with("554 5.7.1 ") && reply.text().contains("203.0.113.9"));
+    }
+
+    #[test]
+    fn a_client_from_outside_may_connect_to_log_in_and_then_send() {
+        let (lan, world) = (["192.168.0.0/16".parse().unwrap()], ["0.0.0.0/0".parse().unwrap()]);
+        let (inside, outside) = ("192.168.1.1:1".parse().unwrap(), "203.0.113.9:4".parse().unwrap());
+        assert_eq!(judge(&lan, &world, Peer::tcp(outside)), Verdict::Accept);
+        let verdict = judge_sending(&lan, Peer::tcp(outside), None);
+        assert!(matches!(verdict, Verdict::Refuse(reply) if reply.to_string().starts_with("530 5.7.0 ")));
+        assert_eq!(judge_sending(&lan, Peer::tcp(outside), Some("joe")), Verdict::Accept);
+        assert_eq!(judge_sending(&lan, Peer::tcp(inside), None), Verdict::Accept);
+        assert_eq!(judge_sending(&[], Peer::Local, None), Verdict::Accept);
     }
 }

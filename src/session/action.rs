@@ -1,9 +1,9 @@
 //! What the session wants done, one action at a time.
 
-use super::Question;
+use super::{Query, Question};
 use crate::address::{Mailbox, ReversePath};
 use crate::envelope::{Envelope, Seal};
-use crate::smtp::Reply;
+use crate::smtp::{Mechanism, Reply};
 
 /// One thing for the driver to do.
 #[derive(Debug)]
@@ -16,6 +16,10 @@ pub enum Action {
     SlowDown,
     /// Ask the policy; answer with `verdict`.
     Ask(Question),
+    /// Shake hands for TLS, once all is sent; answer with `secured`.
+    StartTls,
+    /// Ask who keeps the users; answer with `authenticated`.
+    Authenticate(Query),
     /// Begin a draft; answer with `opened`.
     Open(Box<Envelope>),
     /// Add message octets to the draft.
@@ -37,6 +41,20 @@ pub enum Action {
 pub enum Note {
     /// A command or a message was refused.
     Rejected(Box<Rejection>),
+    /// The client proved to be this user.
+    LoggedIn {
+        /// The user.
+        user: String,
+        /// How.
+        mechanism: Mechanism,
+    },
+    /// The client did not prove to be this user, who may not even exist.
+    LoginFailed {
+        /// Whom it claimed to be.
+        user: String,
+        /// How.
+        mechanism: Mechanism,
+    },
     /// Something odd that was tolerated.
     Remark(&'static str),
     /// The session ended otherwise than by QUIT.

@@ -9,6 +9,9 @@ use crate::smtp::{Chunk, Reply, catalogue};
 impl Session {
     /// BDAT: the first chunk opens the draft.
     pub(super) fn begin_chunk(&mut self, chunk: Chunk) {
+        if self.proved.needs_tls() {
+            return self.swallow_chunk(chunk, catalogue::needs_starttls());
+        }
         if self.message.is_some() {
             return self.continue_in_chunks(chunk);
         }

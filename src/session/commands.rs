@@ -51,6 +51,12 @@ impl Session {
     }
 
     fn carry_out(&mut self, command: Command) {
+        // BDAT is refused with its octets, or they would be read as commands.
+        let in_clear =
+            matches!(command, Command::Ehlo(_) | Command::Noop | Command::StartTls | Command::Quit | Command::Bdat(_));
+        if self.proved.needs_tls() && !in_clear {
+            return self.reply(&catalogue::needs_starttls());
+        }
         match command {
             Command::Helo(name) => self.ask_helo(Hello { name, extended: false }),
             Command::Ehlo(name) => self.ask_helo(Hello { name, extended: true }),
@@ -74,6 +80,8 @@ impl Session {
             Command::Expn(name) => self.reply(&self.expand(&name)),
             Command::Xclient(argument) => self.speak_for(&argument),
             Command::Xforward(argument) => self.note_forwarded(&argument),
+            Command::StartTls => self.start_tls(),
+            Command::Auth(mechanism, initial) => self.begin_auth(mechanism, initial),
             Command::Quit => {
                 let farewell = catalogue::bye(&self.settings.hostname);
                 self.reply(&farewell);
@@ -125,7 +133,7 @@ impl Session {
             OpenQuestion::Headers(headers) => self.proceed_headers(headers),
             OpenQuestion::Message => self.commit(),
             // Not the policy's to answer: asked again, so that a driver's mistake cannot lose a message.
-            open @ (OpenQuestion::Opened(_) | OpenQuestion::Committed) => self.open_question = Some(open),
+            open => self.open_question = Some(open),
         }
     }
 
@@ -147,7 +155,7 @@ impl Session {
                 self.reject("RCPT", reply, sender, Some(recipient));
             }
             OpenQuestion::Headers(_) | OpenQuestion::Message => self.refuse_message(reply),
-            open @ (OpenQuestion::Opened(_) | OpenQuestion::Committed) => self.open_question = Some(open),
+            open => self.open_question = Some(open),
         }
     }
 
@@ -183,6 +191,7 @@ impl Session {
         if self.transaction.is_some() {
             return Err(catalogue::nested_mail());
         }
+        self.proved.check_mail(params.auth.as_deref())?;
         if !sender.is_ascii() && !params.smtputf8 {
             return Err(catalogue::needs_smtputf8());
         }
@@ -243,7 +252,7 @@ impl Session {
     }
 
     /// Once in a session.
-    fn remark(&mut self, remark: &'static str) {
+    pub(super) fn remark(&mut self, remark: &'static str) {
         if !std::mem::replace(&mut self.remarked, true) {
             self.actions.push_back(Action::Note(Note::Remark(remark)));
         }

@@ -18,6 +18,7 @@ impl Session {
             Extension::Vrfy,
             Extension::Expn,
         ];
+        offered.extend(self.proved.extensions());
         offered.extend(self.trust.xclient.then_some(Extension::Xclient));
         offered.extend(self.trust.xforward.then_some(Extension::Xforward));
         offered.push(Extension::Help);

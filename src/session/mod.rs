@@ -14,6 +14,7 @@ mod headers;
 mod message;
 mod proxied;
 mod question;
+mod security;
 mod settings;
 mod trace;
 mod transaction;
@@ -22,6 +23,7 @@ pub use action::{Action, Note, Rejection};
 pub use directory::Directory;
 pub use headers::HeaderBlock;
 pub use question::{Question, Verdict};
+pub use security::{Answer, Query, Terms};
 pub use settings::Settings;
 
 use std::collections::VecDeque;
@@ -34,6 +36,7 @@ use crate::id::SpoolId;
 use crate::smtp::{Chunk, Dialect, Enhanced, Input, MailParams, RcptParams, Reply, catalogue};
 use message::Incoming;
 use proxied::Trust;
+use security::{Pending, Proved};
 use transaction::Transaction;
 
 /// Replies are gathered up to this many octets before they must be written.
@@ -50,7 +53,6 @@ pub struct Session {
     /// What XCLIENT said that the client calls itself, until the policy was asked.
     told_hello: Option<Hello>,
     /// Who was authenticated.
-    login: Option<String>,
     /// What XFORWARD told, for the next transaction.
     forwarded: Vec<(String, String)>,
     now: Timestamp,
@@ -63,6 +65,7 @@ pub struct Session {
     open_question: Option<OpenQuestion>,
     hello: Option<Hello>,
     transaction: Option<Transaction>,
+    proved: Proved,
     errors: u32,
     retiring: bool,
     remarked: bool,
@@ -121,6 +124,8 @@ enum OpenQuestion {
     Headers(Arc<HeaderBlock>),
     Message,
     Committed,
+    Secured,
+    Authenticated(Pending),
 }
 
 /// Which limit of time the driver sets for the next octets.
@@ -138,7 +143,6 @@ impl Session {
         let mut session = Self {
             trust: Trust::of(peer, &settings),
             told_hello: None,
-            login: None,
             forwarded: Vec::new(),
             settings,
             peer,
@@ -152,6 +156,7 @@ impl Session {
             open_question: None,
             hello: None,
             transaction: None,
+            proved: Proved::default(),
             errors: 0,
             retiring: false,
             remarked: false,
@@ -224,11 +229,6 @@ impl Session {
         self.reverse_name.as_deref()
     }
 
-    /// Who was authenticated.
-    pub fn login(&self) -> Option<&str> {
-        self.login.as_deref()
-    }
-
     /// Goes on with what there is; `false` when more input is needed.
     fn advance(&mut self) -> bool {
         match self.stage {
@@ -238,6 +238,7 @@ impl Session {
                 self.close();
                 true
             }
+            Stage::Commands if self.proved.in_exchange() => self.next_response(),
             Stage::Commands => self.next_command(),
             Stage::Data => self.next_octets(),
             Stage::Swallow(_) => self.swallow(),
@@ -302,18 +303,25 @@ impl Session {
         }
     }
 
+    fn is_closed(&self) -> bool {
+        matches!(self.stage, Stage::Closed)
+    }
+
     fn origin(&self) -> Origin {
         let hello = self.hello.as_ref();
+        let (tls, login) = (&self.proved.terms.tls, &self.proved.login);
         let protocol = Protocol {
             extended: hello.is_some_and(|hello| hello.extended),
-            authenticated: self.login.is_some(),
+            tls: tls.is_some(),
+            authenticated: login.is_some(),
             ..Protocol::SMTP
         };
         Origin {
             reverse_name: self.reverse_name.clone(),
             helo: hello.map(|hello| hello.name.clone()),
             peer: self.peer,
-            login: self.login.clone(),
+            login: login.clone(),
+            tls: tls.clone(),
             forwarded: self.forwarded.clone(),
             ..Origin::local(protocol)
         }

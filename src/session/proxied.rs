@@ -68,7 +68,7 @@ impl Session {
     fn become_client(&mut self, client: Xclient) {
         self.abandon();
         self.hello = None;
-        self.login = match client.login {
+        self.proved.login = match client.login {
             Told::Is(login) => Some(login),
             Told::Not | Told::Unavailable => None,
         };

@@ -32,6 +32,11 @@ impl Transaction {
     /// The envelope to freeze, unless there is no recipient.
     pub(super) fn envelope(&self, mut origin: Origin, received_at: Timestamp) -> Option<Envelope> {
         origin.protocol.utf8 = self.params.smtputf8;
+        // RFC 4954 5: what a client that did not log in says of the submitter is taken for "<>".
+        let submitter = self.params.auth.as_ref().map(|submitter| match origin.login {
+            Some(_) => submitter.clone(),
+            None => "<>".to_owned(),
+        });
         Some(Envelope {
             received_at,
             reverse_path: self.sender.clone(),
@@ -41,7 +46,7 @@ impl Transaction {
             smtputf8: self.params.smtputf8,
             ret: self.params.ret,
             envid: self.params.envid.clone(),
-            annotations: Vec::new(),
+            annotations: submitter.map(|submitter| ("auth".to_owned(), submitter)).into_iter().collect(),
         })
     }
 }

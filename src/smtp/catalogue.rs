@@ -16,6 +16,10 @@ macro_rules! reply {
     };
 }
 
+mod security;
+
+pub use security::*;
+
 /// The first words (RFC 5321 4.2).
 pub fn greeting(hostname: &Domain) -> Reply {
     Reply::bare(220, format!("{hostname} ESMTP leafmail"))

@@ -3,6 +3,7 @@
 //! Parsing knows nothing of the order of commands, nor whether one is welcome; that is the session's.
 
 use super::params::{MailParams, ParamError, RcptParams};
+use super::{Mechanism, Secret};
 use crate::address::{AddressError, Domain, Mailbox, ReversePath};
 
 /// Which language a server speaks.
@@ -46,6 +47,10 @@ pub enum Command {
     Xclient(String),
     /// XFORWARD, likewise.
     Xforward(String),
+    /// STARTTLS (RFC 3207).
+    StartTls,
+    /// AUTH with its mechanism, where it is one that we know, and the initial response, still in base64 (RFC 4954 4).
+    Auth(Option<Mechanism>, Option<Secret>),
 }
 
 /// How many octets follow a BDAT command.
@@ -115,6 +120,10 @@ impl Command {
             "RSET" => alone(argument, "RSET").map(|()| Self::Rset),
             "QUIT" => alone(argument, "QUIT").map(|()| Self::Quit),
             "NOOP" => Ok(Self::Noop),
+            "STARTTLS" if dialect == Dialect::Rfc821 => Err(CommandError::NotImplemented("STARTTLS")),
+            "AUTH" if dialect == Dialect::Rfc821 => Err(CommandError::NotImplemented("AUTH")),
+            "STARTTLS" => alone(argument, "STARTTLS").map(|()| Self::StartTls),
+            "AUTH" => parse_auth(argument),
             "HELP" if dialect == Dialect::Rfc821 => Err(CommandError::NotImplemented("HELP")),
             "VRFY" if dialect == Dialect::Rfc821 => Err(CommandError::NotImplemented("VRFY")),
             "EXPN" if dialect == Dialect::Rfc821 => Err(CommandError::NotImplemented("EXPN")),
@@ -140,8 +149,7 @@ impl Command {
 
 fn unusable_verb(verb: &str) -> CommandError {
     /// Of RFC 821 and of extensions that are not offered.
-    const KNOWN: [&str; 10] =
-        ["TURN", "SEND", "SOML", "SAML", "ETRN", "AUTH", "STARTTLS", "BDAT", "XCLIENT", "XFORWARD"];
+    const KNOWN: [&str; 8] = ["TURN", "SEND", "SOML", "SAML", "ETRN", "BDAT", "XCLIENT", "XFORWARD"];
     const HTTP: [&str; 8] = ["GET", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "CONNECT", "PATCH"];
     match KNOWN.iter().find(|known| **known == verb) {
         Some(known) => CommandError::NotImplemented(known),
@@ -155,6 +163,15 @@ fn parse_helo(argument: &str) -> Result<String, CommandError> {
         return Err(CommandError::Syntax("HELO or EHLO and the name of the client"));
     }
     Ok(argument.to_owned())
+}
+
+/// Neither part is repeated in an error: people mistake one for the other, and either may be a password.
+fn parse_auth(argument: &str) -> Result<Command, CommandError> {
+    let mut words = argument.split_ascii_whitespace();
+    match (words.next(), words.next(), words.next()) {
+        (Some(name), initial, None) => Ok(Command::Auth(Mechanism::of_name(name), initial.map(Secret::new))),
+        _ => Err(CommandError::Syntax("AUTH mechanism [response]")),
+    }
 }
 
 fn alone(argument: &str, form: &'static str) -> Result<(), CommandError> {

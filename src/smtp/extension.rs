@@ -1,5 +1,6 @@
 //! The service extensions that EHLO offers (RFC 5321 2.2).
 
+use super::Mechanisms;
 use super::xclient::{XCLIENT_ATTRIBUTES, XFORWARD_ATTRIBUTES};
 
 /// One extension, with its parameter.
@@ -32,6 +33,10 @@ pub enum Extension {
     Xclient,
     /// Postfix's XFORWARD.
     Xforward,
+    /// RFC 3207.
+    StartTls,
+    /// RFC 4954, with what is offered.
+    Auth(Mechanisms),
     /// RFC 5321 4.1.1.8.
     Help,
 }
@@ -51,6 +56,8 @@ impl std::fmt::Display for Extension {
             Self::Expn => f.write_str("EXPN"),
             Self::Xclient => write!(f, "XCLIENT {}", XCLIENT_ATTRIBUTES.join(" ")),
             Self::Xforward => write!(f, "XFORWARD {}", XFORWARD_ATTRIBUTES.join(" ")),
+            Self::StartTls => f.write_str("STARTTLS"),
+            Self::Auth(mechanisms) => write!(f, "AUTH {mechanisms}"),
             Self::Help => f.write_str("HELP"),
         }
     }

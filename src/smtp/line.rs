@@ -9,8 +9,11 @@ use memchr::memchr;
 /// The longest command line, with its line end; RFC 5321 4.5.3.1.4 demands 512 and more for extensions.
 pub const MAX_LINE: usize = 2048;
 
+/// The longest line of AUTH and of the exchange that it begins, with its line end (RFC 4954 4).
+pub const MAX_AUTH_LINE: usize = 12_288;
+
 /// Octets that were received and not yet taken.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Input {
     octets: Vec<u8>,
     taken: usize,
@@ -24,6 +27,13 @@ pub enum Line {
     Whole(Vec<u8>),
     /// Longer than [`MAX_LINE`]; it is gone.
     TooLong,
+}
+
+/// Never the octets: they may hold passwords.
+impl std::fmt::Debug for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Input({} octets)", self.rest().len())
+    }
 }
 
 impl Input {
@@ -58,8 +68,14 @@ impl Input {
 
     /// Takes the next command line, when its end has come.
     pub fn line(&mut self) -> Option<Line> {
+        let is_auth = self.rest().get(..5).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH "));
+        self.line_within(if is_auth { MAX_AUTH_LINE } else { MAX_LINE })
+    }
+
+    /// Takes the next line, when its end has come; `limit` is with its line end.
+    pub fn line_within(&mut self, limit: usize) -> Option<Line> {
         let Some(end) = memchr(b'\n', self.rest()) else {
-            if self.rest().len() >= MAX_LINE {
+            if self.rest().len() >= limit {
                 self.swallowing = true;
             }
             if self.swallowing {
@@ -67,7 +83,7 @@ impl Input {
             }
             return None;
         };
-        let too_long = std::mem::take(&mut self.swallowing) || end >= MAX_LINE;
+        let too_long = std::mem::take(&mut self.swallowing) || end >= limit;
         let line = &self.rest()[..end];
         let found = match too_long {
             true => Line::TooLong,
@@ -90,6 +106,21 @@ mod tests {
             found.extend(std::iter::from_fn(|| input.line()));
         }
         found
+    }
+
+    #[test]
+    fn auth_lines_may_be_longer() {
+        for (verb, limit) in [("auth ", MAX_AUTH_LINE), ("NOOP ", MAX_LINE)] {
+            for length in [limit - 1, limit] {
+                let mut text = verb.as_bytes().to_vec();
+                text.resize(length, b'x');
+                text.push(b'\n');
+                let whole = lines(&[&text]);
+                let octets: Vec<&[u8]> = text.chunks(1).collect();
+                assert_eq!(lines(&octets), whole);
+                assert_eq!(whole[0] == Line::TooLong, length >= limit, "{verb}: {length} octets");
+            }
+        }
     }
 
     #[test]

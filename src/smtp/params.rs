@@ -3,6 +3,7 @@
 //! Each is parsed into its type here; a keyword that we do not offer is an error, never ignored (RFC 5321 4.1.1.11).
 
 use super::dsn::{self, Notify, Ret};
+use super::submitter::parse_submitter;
 
 /// What the sender declared of the body (RFC 6152).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,6 +28,8 @@ pub struct MailParams {
     pub ret: Option<Ret>,
     /// ENVID= (RFC 3461 4.4), as it came.
     pub envid: Option<String>,
+    /// AUTH=, decoded: a mailbox or `<>` (RFC 4954 5).
+    pub auth: Option<String>,
 }
 
 /// The parameters of one RCPT.
@@ -65,6 +68,7 @@ impl MailParams {
                 "SMTPUTF8" => set_flag(&mut params.smtputf8, "SMTPUTF8", value)?,
                 "RET" => set(&mut params.ret, "RET", value.and_then(dsn::parse_ret))?,
                 "ENVID" => set(&mut params.envid, "ENVID", value.and_then(dsn::parse_envid))?,
+                "AUTH" => set(&mut params.auth, "AUTH", value.and_then(parse_submitter))?,
                 _ => return Err(ParamError::Unknown(keyword.to_owned())),
             }
         }

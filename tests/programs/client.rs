@@ -13,7 +13,13 @@ pub(crate) struct Client {
 impl Client {
     /// Connects and reads the greeting.
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
+        Self::connect_with(address, b"")
+    }
+
+    /// The same, with what a proxy sends before.
+    pub(crate) fn connect_with(address: SocketAddr, header: &[u8]) -> Self {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(header).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         let mut client = Self { stream: BufReader::new(stream) };

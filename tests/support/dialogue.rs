@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use leafmail::auth::Users;
 use leafmail::clock::Timestamp;
-use leafmail::envelope::{Envelope, Notify, Origin, Peer, Recipient, Ret};
+use leafmail::envelope::{Envelope, Notify, Origin, Peer, Recipient, Ret, Tls};
 use leafmail::id::SpoolId;
-use leafmail::session::{Action, Note, Question, Session, Settings, Verdict};
+use leafmail::session::{Action, Answer, Note, Query, Question, Session, Settings, Terms, Verdict};
 use leafmail::smtp::{EnhancedCode, Reply};
 
 /// 2026-11-21, so that dates in transcripts stay the same.
@@ -29,12 +30,23 @@ pub(crate) struct World {
     pub(crate) refusals: Vec<(String, Verdict)>,
     /// What opening or committing a draft answers instead of success.
     pub(crate) spool_fails: Option<&'static str>,
+    /// On which terms the client is served.
+    pub(crate) terms: Terms,
+    /// What the client sends after a handshake; what was left of the rest is gone with the clear text.
+    pub(crate) after_tls: Vec<u8>,
+    /// The file of users.
+    pub(crate) users: String,
+    /// Whether the driver answers no question of a login.
+    pub(crate) auth_fails: bool,
 }
 
 /// Drives a session to its end; after the last piece comes the end of input.
 pub(crate) fn run(settings: &Settings, world: &World, pieces: &[&[u8]]) -> Log {
-    let mut session = Session::new(Arc::new(settings.clone()), peer(), None, NOW);
-    let mut pieces = pieces.iter();
+    let session = Session::new(Arc::new(settings.clone()), peer(), None, NOW);
+    let mut session = session.on_terms(world.terms.clone());
+    let users = Users::parse(&world.users).unwrap();
+    let size = pieces.first().map_or(1, |piece| piece.len()).max(1);
+    let mut pieces: Box<dyn Iterator<Item = &[u8]> + '_> = Box::new(pieces.iter().copied());
     let mut log = Log::default();
     let mut draft: Option<Vec<u8>> = None;
     let mut count = 0;
@@ -45,6 +57,22 @@ pub(crate) fn run(settings: &Settings, world: &World, pieces: &[&[u8]]) -> Log {
                 None => session.eof(),
             },
             Action::Write(octets) => log.replies.extend(octets),
+            Action::StartTls => {
+                log.effects.push("handshake".to_owned());
+                pieces = Box::new(world.after_tls.chunks(size));
+                session.secured(Ok(Tls {
+                    version: "TLSv1.3".into(),
+                    cipher: "TLS_AES_128_GCM_SHA256".into(),
+                    client: None,
+                }));
+            }
+            Action::Authenticate(query) => session.authenticated(answer(world, &users, query)),
+            Action::Note(Note::LoggedIn { user, mechanism }) => {
+                log.effects.push(format!("login {user} by {mechanism}"))
+            }
+            Action::Note(Note::LoginFailed { user, mechanism }) => {
+                log.effects.push(format!("failed login {user} by {mechanism}"));
+            }
             Action::Ask(question) => {
                 let mut asked = words(&question);
                 if session.peer() != peer() {
@@ -57,6 +85,11 @@ pub(crate) fn run(settings: &Settings, world: &World, pieces: &[&[u8]]) -> Log {
                     session.opened(Err(leafmail::smtp::catalogue::no_space()));
                     continue;
                 }
+                if envelope.origin.protocol.tls || envelope.origin.login.is_some() {
+                    let (protocol, login) = (envelope.origin.protocol.keyword(), &envelope.origin.login);
+                    log.effects.push(format!("by {protocol} of {}", login.as_deref().unwrap_or("nobody")));
+                }
+                log.effects.extend(envelope.annotations.iter().map(|(name, value)| format!("{name}: {value}")));
                 log.effects.push(opened(&envelope));
                 draft = Some(Vec::new());
                 count += 1;
@@ -142,6 +175,24 @@ fn words(question: &Question) -> String {
 fn judge(world: &World, question: &str) -> Verdict {
     let refusal = world.refusals.iter().find(|(asked, _)| asked == question);
     refusal.map_or(Verdict::Accept, |(_, verdict)| verdict.clone())
+}
+
+/// The nonce is that of the example in RFC 7677 3.
+fn answer(world: &World, users: &Users, query: Query) -> Answer {
+    if world.auth_fails {
+        return Answer::Unavailable(leafmail::smtp::catalogue::auth_unavailable());
+    }
+    match query {
+        Query::Begin(_) => Answer::Begin("%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0".to_owned()),
+        Query::Password { user, password } => {
+            if users.check(&user, &password) {
+                Answer::Right
+            } else {
+                Answer::Wrong
+            }
+        }
+        Query::Find(mechanism, user) => Answer::Found(users.find(mechanism, &user).unwrap()),
+    }
 }
 
 /// A reply in the form `550 5.7.1 text`.

@@ -1,4 +1,4 @@
-//! Signals of a program that runs for good: TERM and INT ask it to leave, HUP opens the log file anew.
+//! Signals of a program that runs for good: TERM and INT ask it to leave, HUP opens the log file anew and renews what can be.
 
 use std::thread;
 
@@ -8,8 +8,12 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Logging, OrExit};
 
-/// Waits for signals in a thread of its own; `leave` is called at each TERM or INT.
-pub(crate) fn heed_signals(logging: &Logging, leave: impl Fn() + Send + 'static) -> anyhow::Result<()> {
+/// Waits for signals in a thread of its own; `leave` is called at each TERM or INT, `renew` at each HUP.
+pub(crate) fn heed_signals(
+    logging: &Logging,
+    renew: impl Fn() + Send + 'static,
+    leave: impl Fn() + Send + 'static,
+) -> anyhow::Result<()> {
     let reopen = logging.reopener();
     let runtime = Builder::new_current_thread().enable_io().build().or_exit(ExitCode::OsErr)?;
     let inside = runtime.enter();
@@ -23,7 +27,10 @@ pub(crate) fn heed_signals(logging: &Logging, leave: impl Fn() + Send + 'static)
                 tokio::select! {
                     _ = term.recv() => leave(),
                     _ = int.recv() => leave(),
-                    _ = hup.recv() => reopen(),
+                    _ = hup.recv() => {
+                        reopen();
+                        renew();
+                    }
                 }
             }
         })

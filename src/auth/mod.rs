@@ -1,0 +1,35 @@
+//! Who a client is: stored users, and the SASL exchanges of AUTH as a server holds them.
+//!
+//! The exchanges and the forms of stored passwords are pure: nonces and salts are handed in, and nothing here knows of
+//! sessions or sockets. Only [`UserFile`] touches the disk. Nothing here shows a password, nor tells by the steps or the
+//! time that it takes whether a user exists.
+
+mod exchange;
+mod file;
+mod scram;
+mod users;
+mod verifier;
+
+pub use exchange::{Exchange, Found, Step};
+pub use file::UserFile;
+pub use scram::ScramKeys;
+pub use users::Users;
+pub use verifier::{Form, SALT, Verifier, VerifierError};
+
+use hmac::{Hmac, Mac};
+
+type HmacSha256 = Hmac<sha2::Sha256>;
+type HmacMd5 = Hmac<md5::Md5>;
+
+fn hmac_sha256(key: &[u8], text: &[&[u8]]) -> [u8; 32] {
+    let mut mac = HmacSha256::new_from_slice(key).expect("HMAC takes a key of any length");
+    text.iter().for_each(|part| mac.update(part));
+    mac.finalize().into_bytes().into()
+}
+
+/// RFC 2195 2: the digest in lower case hexadecimal.
+fn cram_digest(secret: &[u8], challenge: &[u8]) -> String {
+    let mut mac = HmacMd5::new_from_slice(secret).expect("HMAC takes a key of any length");
+    mac.update(challenge);
+    mac.finalize().into_bytes().iter().map(|octet| format!("{octet:02x}")).collect()
+}

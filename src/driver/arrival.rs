@@ -1,0 +1,63 @@
+//! Reading a PROXY header off a fresh connection: from listed proxies only, octet by octet, within a limit of time.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::proxy::{self, MAX_V1, NotProxy, START, Start};
+
+/// The proxy sends the header at once.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Who the client of a proxied connection is.
+///
+/// # Errors
+/// In words, when the other end is not a listed proxy, or sends no header.
+pub(super) async fn announced(
+    stream: &mut TcpStream,
+    proxy: SocketAddr,
+    listed: &[IpNet],
+) -> Result<SocketAddr, String> {
+    let ip = proxy.ip().to_canonical();
+    if !listed.iter().any(|network| network.contains(&ip)) {
+        return Err("is not a proxy that listen.proxy_from names".to_owned());
+    }
+    match timeout(PATIENCE, read_header(stream)).await {
+        Err(_elapsed) => Err(format!("sent no PROXY header within {} s", PATIENCE.as_secs())),
+        Ok(Err(_)) => Err("sent no PROXY header".to_owned()),
+        Ok(Ok(client)) => Ok(client.unwrap_or(proxy)),
+    }
+}
+
+impl From<NotProxy> for io::Error {
+    fn from(_: NotProxy) -> Self {
+        io::ErrorKind::InvalidData.into()
+    }
+}
+
+async fn read_header(stream: &mut TcpStream) -> io::Result<Option<SocketAddr>> {
+    let mut start = [0; START];
+    stream.read_exact(&mut start).await?;
+    match proxy::start(&start)? {
+        Start::V2 => {
+            let mut head = [0; 4];
+            stream.read_exact(&mut head).await?;
+            let mut rest = vec![0; proxy::v2_rest(head)?];
+            stream.read_exact(&mut rest).await?;
+            Ok(proxy::parse_v2(head, &rest)?)
+        }
+        Start::V1 => {
+            let mut line = start.to_vec();
+            // What follows the line is the client's, and must stay on the socket.
+            while line.last() != Some(&b'\n') && line.len() < MAX_V1 {
+                line.push(stream.read_u8().await?);
+            }
+            Ok(proxy::parse_v1(&line)?)
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! What clients may prove, and must: TLS, logins, and who may say so for others. Answers what a session asks of a login.
+//!
+//! A password is checked on a thread that may block, few at a time. No name of an unknown user reaches a log: people type
+//! passwords where names belong.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ipnet::IpNet;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+
+use super::lockout::Lockout;
+use super::tls::ServerTls;
+use crate::auth::{UserFile, Users};
+use crate::envelope::{Peer, Tls};
+use crate::event::{Client, Event, Observer};
+use crate::session::{Answer, Query, Terms};
+use crate::smtp::{Mechanism, Mechanisms, catalogue};
+
+/// Checks of passwords at the same time: each may take 19 MiB (RFC 9106's second choice, as OWASP narrows it).
+const CHECKS: usize = 4;
+
+/// The rules for TLS and logins; by default neither is there.
+#[derive(Default)]
+pub struct Security {
+    /// Our certificate; without one, STARTTLS is not offered.
+    pub tls: Option<Arc<ServerTls>>,
+    /// Whether clients other than those of this host's own pipes and Unix sockets must use TLS.
+    pub require_tls: bool,
+    /// Who may log in.
+    pub accounts: Option<Accounts>,
+    /// Whether MAIL needs a login, wherever the client comes from.
+    pub require_auth: bool,
+    /// Networks whose clients may log in without TLS.
+    pub clear_networks: Vec<IpNet>,
+    /// Networks whose clients may log in with any password, without TLS too.
+    pub any_password_from: Vec<IpNet>,
+    /// The proxies that may say who the client is.
+    pub proxy_from: Vec<IpNet>,
+}
+
+/// The users, and the addresses that guessed too often.
+pub struct Accounts {
+    users: Option<Arc<UserFile>>,
+    lockout: Lockout,
+    max_failures: u32,
+    checks: Arc<Semaphore>,
+}
+
+impl Accounts {
+    /// The users of a file, if any; `failures` end a session, and lock the address out for `lockout`.
+    pub fn new(users: Option<UserFile>, failures: u32, lockout: Duration) -> Self {
+        Self {
+            users: users.map(Arc::new),
+            lockout: Lockout::new(failures, lockout),
+            max_failures: failures,
+            checks: Arc::new(Semaphore::new(CHECKS)),
+        }
+    }
+
+    fn users(&self) -> Result<Option<Arc<Users>>, String> {
+        self.users.as_ref().map(|file| file.users()).transpose()
+    }
+}
+
+fn within(networks: &[IpNet], peer: Peer) -> bool {
+    peer.ip().is_some_and(|ip| networks.iter().any(|network| network.contains(&ip)))
+}
+
+impl Security {
+    /// On which terms this client is served; `tls` is what protects its connection from the start.
+    pub(super) fn terms(&self, peer: Peer, tls: Option<Tls>, observer: &dyn Observer) -> Terms {
+        let mut terms = Terms {
+            starttls: self.tls.is_some(),
+            tls,
+            require_tls: self.require_tls && peer != Peer::Local,
+            require_auth: self.require_auth,
+            ..Terms::default()
+        };
+        if let Some(accounts) = &self.accounts {
+            terms.max_failures = accounts.max_failures;
+            terms.clear_auth = within(&self.clear_networks, peer);
+            if within(&self.any_password_from, peer) {
+                // Only these two show us a password, of which any is as good.
+                terms.mechanisms = [Mechanism::Plain, Mechanism::Login].into_iter().collect();
+                terms.clear_auth = true;
+            } else {
+                terms.mechanisms = accounts.mechanisms(observer);
+            }
+        }
+        terms
+    }
+
+    /// What a session asks of a login.
+    pub(super) async fn answer(&self, query: Query, client: &Client, observer: &dyn Observer) -> Answer {
+        let Some(accounts) = &self.accounts else { return Answer::Unavailable(catalogue::auth_unavailable()) };
+        if accounts.lockout.holds(client.peer, Instant::now()) {
+            return Answer::Unavailable(catalogue::locked_out());
+        }
+        if let Query::Begin(_) = query {
+            return nonce().map_or_else(|| Answer::Unavailable(catalogue::auth_unavailable()), Answer::Begin);
+        }
+        if let Query::Password { user, .. } = &query
+            && within(&self.any_password_from, client.peer)
+        {
+            let remark = format!("logged in as {user:.64} with a password that nobody checked");
+            observer.observe(&Event::Remarked { client: client.clone(), remark });
+            return Answer::Right;
+        }
+        accounts.look_up(query, observer).await
+    }
+
+    /// A login failed; whoever watches is told, and the address may be locked out.
+    pub(super) fn note_failure(&self, client: &Client, user: &str, mechanism: Mechanism, observer: &dyn Observer) {
+        let Some(accounts) = &self.accounts else { return };
+        let known = matches!(accounts.users(), Ok(Some(users)) if users.contains(user));
+        let user = known.then(|| user.to_owned());
+        observer.observe(&Event::LoginFailed { client: client.clone(), user, mechanism });
+        if accounts.lockout.strike(client.peer, Instant::now()) {
+            let remark = "is locked out of AUTH after too many failed logins".to_owned();
+            observer.observe(&Event::Remarked { client: client.clone(), remark });
+        }
+    }
+
+    /// A login succeeded.
+    pub(super) fn note_success(&self, client: &Client, user: String, mechanism: Mechanism, observer: &dyn Observer) {
+        if let Some(accounts) = &self.accounts {
+            accounts.lockout.forgive(client.peer);
+        }
+        observer.observe(&Event::LoggedIn { client: client.clone(), user, mechanism });
+    }
+}
+
+impl Accounts {
+    fn mechanisms(&self, observer: &dyn Observer) -> Mechanisms {
+        match self.users() {
+            Ok(users) => users.map_or(Mechanisms::NONE, |users| users.mechanisms()),
+            Err(text) => {
+                observer.observe(&Event::Trouble { text });
+                Mechanisms::NONE
+            }
+        }
+    }
+
+    async fn look_up(&self, query: Query, observer: &dyn Observer) -> Answer {
+        let unavailable = || Answer::Unavailable(catalogue::auth_unavailable());
+        let users = match self.users() {
+            Ok(Some(users)) => users,
+            Ok(None) => return unavailable(),
+            Err(text) => {
+                observer.observe(&Event::Trouble { text });
+                return unavailable();
+            }
+        };
+        let Ok(permit) = Arc::clone(&self.checks).acquire_owned().await else { return unavailable() };
+        let work = move || {
+            let _permit = permit;
+            match query {
+                Query::Password { user, password } => {
+                    if users.check(&user, &password) {
+                        Answer::Right
+                    } else {
+                        Answer::Wrong
+                    }
+                }
+                Query::Find(mechanism, user) => users.find(mechanism, &user).map_or_else(unavailable, Answer::Found),
+                Query::Begin(_) => unavailable(),
+            }
+        };
+        spawn_blocking(work).await.unwrap_or_else(|_panicked| unavailable())
+    }
+}
+
+/// 144 bits that nobody can guess, as 24 letters and digits.
+fn nonce() -> Option<String> {
+    use base64::engine::{Engine, general_purpose::URL_SAFE_NO_PAD};
+    let mut octets = [0; 18];
+    getrandom::fill(&mut octets).ok()?;
+    Some(URL_SAFE_NO_PAD.encode(octets))
+}

@@ -1,0 +1,224 @@
+//! TLS towards clients: our certificate, its renewal without a restart, and the handshake.
+//!
+//! The files are looked at again at a handshake, at most every few seconds, and at HUP. What cannot be used leaves the
+//! certificate in use as it is, and is told as trouble: a renewal that went wrong must not stop mail.
+
+use std::fs;
+use std::io::BufRead;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustls::crypto::ring;
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use sha2::{Digest, Sha256};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::envelope::Tls;
+
+/// A handshake takes two or three round trips; who needs longer holds a place for nothing.
+const HANDSHAKE: Duration = Duration::from_secs(30);
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Where the certificate comes from. All files are PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The certificate, and after it the others of its chain.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// The authorities whose certificates clients may show; `None`: clients are not asked for one.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// Our side of TLS.
+pub struct ServerTls {
+    files: Option<CertificateFiles>,
+    loaded: Mutex<Loaded>,
+}
+
+struct Loaded {
+    config: Arc<ServerConfig>,
+    /// Of the files as they were last tried, also in vain: an error is told once.
+    stamps: Vec<Stamp>,
+    looked: Instant,
+}
+
+/// By which a file that changed is told.
+type Stamp = Option<(i64, i64, u64, u64)>;
+
+impl ServerTls {
+    /// With a certificate of files.
+    ///
+    /// # Errors
+    /// In words, when they cannot be read, or do not belong together.
+    pub fn from_files(files: CertificateFiles) -> Result<Self, String> {
+        let stamps = files.stamps();
+        let loaded = Loaded { config: files.load()?, stamps, looked: Instant::now() };
+        Ok(Self { files: Some(files), loaded: Mutex::new(loaded) })
+    }
+
+    /// With a certificate made now and kept nowhere, to try things out; and its fingerprint.
+    ///
+    /// # Errors
+    /// In words, when it cannot be made.
+    #[cfg(feature = "self-signed")]
+    pub fn self_signed(hostname: &str) -> Result<(Self, String), String> {
+        let failed = |error: &dyn std::fmt::Display| format!("making a certificate for {hostname}: {error}");
+        let names = vec![hostname.to_owned(), "localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+        let made = rcgen::generate_simple_self_signed(names).map_err(|error| failed(&error))?;
+        let certificate = made.cert.der().clone();
+        let fingerprint = fingerprint(&certificate);
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).map_err(|error| failed(&error))?;
+        let config = server_config(vec![certificate], key, None).map_err(|error| failed(&error))?;
+        let loaded = Loaded { config, stamps: Vec::new(), looked: Instant::now() };
+        Ok((Self { files: None, loaded: Mutex::new(loaded) }, fingerprint))
+    }
+
+    /// Reads the files again if they changed.
+    ///
+    /// # Errors
+    /// In words, when they cannot be used; the old certificate stays.
+    pub fn renew(&self) -> Result<(), String> {
+        let Some(files) = &self.files else { return Ok(()) };
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        loaded.looked = Instant::now();
+        let stamps = files.stamps();
+        if stamps != loaded.stamps {
+            loaded.stamps = stamps;
+            loaded.config = files.load().map_err(|error| format!("{error}; the old certificate stays in use"))?;
+        }
+        Ok(())
+    }
+
+    /// What handshakes are made with, and what went wrong where the files changed.
+    fn acceptor(&self) -> (TlsAcceptor, Result<(), String>) {
+        let due = {
+            let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+            loaded.looked.elapsed() >= LOOK
+        };
+        let renewed = if due { self.renew() } else { Ok(()) };
+        let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        (TlsAcceptor::from(Arc::clone(&loaded.config)), renewed)
+    }
+
+    /// Shakes hands; `trouble` is told what is wrong with changed files.
+    ///
+    /// # Errors
+    /// In words, when the client does not, or not in time.
+    pub(super) async fn shake_hands<IO>(&self, io: IO, trouble: impl FnOnce(String)) -> Result<Secured<IO>, String>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        let (acceptor, renewed) = self.acceptor();
+        renewed.unwrap_or_else(trouble);
+        match timeout(HANDSHAKE, acceptor.accept(io)).await {
+            Err(_elapsed) => Err(format!("no TLS handshake within {} s", HANDSHAKE.as_secs())),
+            Ok(Err(error)) => Err(format!("TLS handshake failed: {error}")),
+            Ok(Ok(mut stream)) => {
+                let tls = protection(&stream);
+                // Who talks before the greeting may do so in the last flight of the handshake.
+                let early = stream.get_mut().1.reader().fill_buf().is_ok_and(|octets| !octets.is_empty());
+                Ok(Secured { stream: Box::new(stream), tls, early })
+            }
+        }
+    }
+}
+
+/// A connection after its handshake.
+pub(super) struct Secured<IO> {
+    pub(super) stream: Box<TlsStream<IO>>,
+    pub(super) tls: Tls,
+    /// Whether octets of the client are there already.
+    pub(super) early: bool,
+}
+
+/// What was negotiated, with the names that RFC 8446 and the registry of ciphers give.
+fn protection<IO>(stream: &TlsStream<IO>) -> Tls {
+    let connection = stream.get_ref().1;
+    let version = connection.protocol_version().map_or_else(String::new, |version| {
+        version.as_str().map_or_else(|| format!("{version:?}"), |name| name.replace('_', "."))
+    });
+    let suite = connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("unknown");
+    let client = connection.peer_certificates().and_then(|chain| chain.first()).map(fingerprint);
+    Tls { version, cipher: suite.replace("TLS13_", "TLS_"), client }
+}
+
+/// As `openssl x509 -fingerprint -sha256` has it, in lower case and without colons.
+fn fingerprint(certificate: &CertificateDer<'_>) -> String {
+    let digest = Sha256::digest(certificate);
+    format!("sha256:{}", digest.iter().map(|octet| format!("{octet:02x}")).collect::<String>())
+}
+
+impl CertificateFiles {
+    fn stamps(&self) -> Vec<Stamp> {
+        let stamp = |path: &Path| {
+            let metadata = fs::metadata(path).ok()?;
+            Some((metadata.mtime(), metadata.mtime_nsec(), metadata.ino(), metadata.size()))
+        };
+        [Some(&self.certificate), Some(&self.key), self.client_ca.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(|path| stamp(path))
+            .collect()
+    }
+
+    fn load(&self) -> Result<Arc<ServerConfig>, String> {
+        let chain = certificates(&self.certificate)?;
+        let key = PrivateKeyDer::from_pem_file(&self.key)
+            .map_err(|error| format!("reading the private key {}: {error}", self.key.display()))?;
+        let roots = self.client_ca.as_deref().map(roots).transpose()?;
+        server_config(chain, key, roots)
+            .map_err(|error| format!("using certificate {} with its key: {error}", self.certificate.display()))
+    }
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let failed = |error: &dyn std::fmt::Display| format!("reading certificates from {}: {error}", path.display());
+    let read = CertificateDer::pem_file_iter(path).map_err(|error| failed(&error))?;
+    let chain: Vec<_> = read.collect::<Result<_, _>>().map_err(|error| failed(&error))?;
+    if chain.is_empty() { Err(failed(&"expected PEM certificates, but found none")) } else { Ok(chain) }
+}
+
+fn roots(path: &Path) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots.add(certificate).map_err(|error| format!("using authorities of {}: {error}", path.display()))?;
+    }
+    Ok(roots)
+}
+
+/// Always with the provider named: where two are linked, the short way panics. A client need not show a certificate; one
+/// that cannot be verified ends the handshake.
+fn server_config(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    client_roots: Option<RootCertStore>,
+) -> Result<Arc<ServerConfig>, String> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?;
+    let builder = match client_roots {
+        None => builder.with_no_client_auth(),
+        Some(roots) => {
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+                .allow_unauthenticated()
+                .build()
+                .map_err(|error| error.to_string())?;
+            builder.with_client_cert_verifier(verifier)
+        }
+    };
+    builder.with_single_cert(chain, key).map(Arc::new).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests;

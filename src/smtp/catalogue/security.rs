@@ -1,0 +1,94 @@
+//! What is said of STARTTLS (RFC 3207) and AUTH (RFC 4954 4 to 6). None of these sentences repeats what the client sent.
+
+use crate::address::Domain;
+use crate::smtp::{EnhancedCode, Reply};
+
+/// STARTTLS: the handshake may begin.
+pub fn start_tls() -> Reply {
+    reply!(220, (2, 0, 0), "ready to start TLS")
+}
+
+/// STARTTLS within TLS.
+pub fn tls_is_active() -> Reply {
+    reply!(503, (5, 5, 1), "TLS is active already")
+}
+
+/// A command that is not taken in clear text (RFC 3207 4).
+pub fn needs_starttls() -> Reply {
+    reply!(530, (5, 7, 0), "must issue a STARTTLS command first")
+}
+
+/// AUTH in clear text.
+pub fn auth_needs_tls() -> Reply {
+    reply!(538, (5, 7, 11), "encryption is required to log in; use STARTTLS first")
+}
+
+/// MAIL of a client that has to log in.
+pub fn login_required() -> Reply {
+    reply!(530, (5, 7, 0), "authentication required")
+}
+
+/// AUTH succeeded.
+pub fn logged_in() -> Reply {
+    reply!(235, (2, 7, 0), "authentication succeeded")
+}
+
+/// The user or the password is wrong; which one, is not told.
+pub fn bad_credentials() -> Reply {
+    reply!(535, (5, 7, 8), "authentication credentials are not valid")
+}
+
+/// Trouble of ours, such as a file of users that cannot be read.
+pub fn auth_unavailable() -> Reply {
+    reply!(454, (4, 7, 0), "temporary authentication failure; try again later")
+}
+
+/// Too many failures of this address, in whichever session.
+pub fn locked_out() -> Reply {
+    reply!(454, (4, 7, 0), "too many failed logins from this address; try again later")
+}
+
+/// Too many failures in this session.
+pub fn too_many_logins(hostname: &Domain) -> Reply {
+    reply!(421, (4, 7, 0), "{hostname} counts too many failed logins")
+}
+
+/// AUTH after AUTH.
+pub fn already_logged_in() -> Reply {
+    reply!(503, (5, 5, 1), "already authenticated")
+}
+
+/// AUTH within a transaction.
+pub fn auth_in_transaction() -> Reply {
+    reply!(503, (5, 5, 1), "AUTH is not permitted during a mail transaction")
+}
+
+/// A mechanism that is not offered.
+pub fn unknown_mechanism() -> Reply {
+    reply!(504, (5, 5, 4), "this authentication mechanism is not offered")
+}
+
+/// A challenge, which is base64 already.
+pub fn challenge(base64: String) -> Reply {
+    Reply::bare(334, base64)
+}
+
+/// The client broke the exchange off.
+pub fn auth_cancelled() -> Reply {
+    reply!(501, (5, 7, 0), "authentication cancelled")
+}
+
+/// Not base64.
+pub fn not_base64() -> Reply {
+    reply!(501, (5, 5, 2), "cannot decode the base64 of the response")
+}
+
+/// Base64, but not a response of this mechanism.
+pub fn bad_response() -> Reply {
+    reply!(501, (5, 5, 2), "the response is not one of this mechanism")
+}
+
+/// A line of the exchange beyond the limit.
+pub fn auth_line_too_long() -> Reply {
+    reply!(500, (5, 5, 6), "authentication exchange line is too long")
+}
