@@ -8,6 +8,7 @@ mod fake_smarthost;
 
 use std::path::PathBuf;
 use std::sync::{Mutex, Once, PoisonError};
+use std::time::Duration;
 
 use consignments::{Pieces, deliver, envelope, letters, settings, transport};
 use fake_smarthost::{Act, FakeSmarthost, Identity, Record, Script, reply};
@@ -156,6 +157,21 @@ fn where_tls_is_required_nothing_else_will_do() {
 }
 
 #[test]
+fn a_handshake_that_stalls_ends_with_its_limit() {
+    let identity = Identity::valid_for(&["localhost"]);
+    for (script, url) in [
+        (Script::new().starttls(&identity), "smtp://localhost:PORT"),
+        (Script::new().implicit_tls(&identity), "smtps://localhost:PORT"),
+    ] {
+        let smarthost = FakeSmarthost::start(script.on("handshake", Act::Stall));
+        let mut route = Route::new(url, &smarthost).trusting(&identity);
+        route.settings.timeouts.command = Duration::from_millis(150);
+        let fault = route.deliver().unwrap_err();
+        assert!(fault.reason.text.contains("timed out after 0.15 s while starting TLS"), "{fault}");
+    }
+}
+
+#[test]
 fn replies_injected_after_starttls_are_a_fault() {
     let identity = Identity::valid_for(&["localhost"]);
     for injected in ["220 go ahead\r\n250-x\r\n250 AUTH PLAIN\r\n", "220 go ahead\r\n2"] {
@@ -260,6 +276,18 @@ fn no_log_line_and_no_debug_output_shows_a_credential() {
     }
     assert!(!log.contains("Subject"), "the message is in the log");
     assert!(!holds_credentials(&log), "{log}");
+}
+
+#[test]
+fn the_final_reply_is_logged_only_once_the_caller_had_its_turn() {
+    // Between the final reply and the unlink of the message there must be no other system call, so no log line.
+    let smarthost = FakeSmarthost::start(Script::new().on("end", reply("250 2.0.0 queued as LATE1")));
+    let route = Route::new("smtp://localhost:PORT?tls=none", &smarthost);
+    let mut transport = transport(&route.settings);
+    deliver(&mut *transport, &envelope("", &["a@x.example"]), &mut Pieces::of(TEXT)).unwrap();
+    assert!(!captured().contains("LATE1"));
+    drop(transport);
+    assert!(captured().contains("< 250 2.0.0 queued as LATE1"));
 }
 
 #[test]

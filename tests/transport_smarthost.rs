@@ -1,4 +1,4 @@
-//! The smarthost transport against a scripted smarthost: who is judged how, and which octets arrive.
+//! The smarthost transport against a scripted smarthost: who is judged how.
 #![allow(clippy::unwrap_used)]
 
 #[path = "support/consignments.rs"]
@@ -134,30 +134,6 @@ fn a_lost_connection_before_the_end_defers_and_after_it_leaves_doubt() {
 }
 
 #[test]
-fn a_connection_lost_within_the_message_defers() {
-    let smarthost = FakeSmarthost::start(Script::new().on("body", Act::After(10_000, Box::new(Act::Reset))));
-    let mut transport = transport(&plain(&smarthost));
-    let mut body = Pieces::of(b"a line of text\r\n".repeat(2_000_000));
-    let delivery = deliver(&mut *transport, &envelope("", &["a@x.example"]), &mut body).unwrap();
-    assert_eq!(letters(&delivery.outcomes), ["L4.4.2"]);
-    assert!(delivery.outcomes[0].reason().text.contains("lost connection while sending the message to"));
-    assert!(body.handed_over.is_empty());
-}
-
-#[test]
-fn a_reply_in_the_midst_of_the_message_is_not_taken_for_the_answer() {
-    let early = Act::After(10, Box::new(Act::Send(b"250 2.0.0 queued, honestly\r\n".to_vec())));
-    let smarthost = FakeSmarthost::start(Script::new().on("body", early));
-    let mut transport = transport(&plain(&smarthost));
-    // By the hand-over it has arrived.
-    let mut body = Pieces::of(b"a line of text\r\n".repeat(100_000));
-    body.at_hand_over = Some(Box::new(|| std::thread::sleep(Duration::from_millis(200))));
-    let delivery = deliver(&mut *transport, &envelope("", &["a@x.example"]), &mut body).unwrap();
-    assert_eq!(letters(&delivery.outcomes), ["L4.5.0"], "{delivery:?}");
-    assert!(delivery.outcomes[0].reason().text.contains("honestly"));
-}
-
-#[test]
 fn each_phase_has_its_limit() {
     let short = Duration::from_millis(150);
     for (step, expected) in [("MAIL", ""), ("RCPT", "L4.4.2"), ("DATA", "L4.4.2"), ("end", "?4.4.2")] {
@@ -178,104 +154,9 @@ fn each_phase_has_its_limit() {
 }
 
 #[test]
-fn a_smarthost_that_takes_no_more_octets_defers() {
-    let smarthost = FakeSmarthost::start(
-        Script::new().on("body", Act::After(10, Box::new(Act::Late(Duration::from_secs(4), Box::new(Act::Close))))),
-    );
-    let mut settings = plain(&smarthost);
-    settings.timeouts.block = Duration::from_millis(150);
-    let mut body = Pieces::of(b"a line of text\r\n".repeat(2_000_000));
-    let delivery = deliver(&mut *transport(&settings), &envelope("", &["a@x.example"]), &mut body).unwrap();
-    assert!(delivery.outcomes[0].reason().text.contains("timed out after 0.15 s while sending the message"));
-    assert!(body.handed_over.is_empty());
-}
-
-#[test]
 fn a_late_answer_is_waited_for() {
     let late = Act::Late(Duration::from_millis(300), Box::new(Act::Pass));
     assert_eq!(verdicts(Script::new().on("end", late)).0, ["D2.0.0"; 3]);
-}
-
-#[test]
-fn octets_arrive_as_they_were() {
-    let long = [vec![b'x'; 64_000], b"\r\n".to_vec()].concat();
-    let every: Vec<u8> = (0..=255).filter(|octet| !matches!(octet, b'\r' | b'\n')).collect();
-    let messages: [&[u8]; 13] = [
-        TEXT,
-        b"",
-        b"\r\n",
-        b"\r\n\r\n",
-        b".\r\n",
-        b"..\r\n.\r\n\r\n.a\r\n..b\r\n",
-        b"a\r\n.\r\nMAIL FROM:<x@y>\r\n",
-        b"a\r\n.\r\n",
-        &long,
-        &[&every[..], b"\r\n"].concat(),
-        &b"line\r\n.dot\r\n".repeat(20_000),
-        b"a\r\r\nb\r\n",
-        b"\r\n.\r\n.\r\n",
-    ];
-    let smarthost = FakeSmarthost::start(Script::new().offers(["8BITMIME", "SIZE 99999999"]));
-    let mut transport = transport(&plain(&smarthost));
-    let mut sent = Vec::new();
-    for message in messages {
-        for piece in [1, 2, 3, 5, 64 * 1024] {
-            if message.len() / piece > 70_000 {
-                continue;
-            }
-            let mut body = Pieces::cut(message, piece);
-            let delivery = deliver(&mut *transport, &envelope("", &["a@x.example"]), &mut body).unwrap();
-            assert_eq!(letters(&delivery.outcomes), ["D2.0.0"]);
-            assert_eq!(body.handed_over, [message.len()]);
-            sent.push(message.to_vec());
-        }
-    }
-    let record = smarthost.record();
-    assert_eq!(record.connections, 1);
-    assert_eq!(record.messages.len(), sent.len());
-    for (received, sent) in record.messages.iter().zip(&sent) {
-        assert!(received == sent, "sent {:?}", String::from_utf8_lossy(&sent[..sent.len().min(60)]));
-    }
-}
-
-#[test]
-fn a_missing_final_line_end_is_added_as_smtp_cannot_do_without() {
-    for (message, arrives) in [(&b"a"[..], &b"a\r\n"[..]), (b"a\r\nb", b"a\r\nb\r\n"), (b".", b".\r\n")] {
-        let smarthost = FakeSmarthost::start(Script::new());
-        deliver(&mut *transport(&plain(&smarthost)), &envelope("", &["a@x.example"]), &mut Pieces::of(message))
-            .unwrap();
-        assert_eq!(smarthost.record().messages, [arrives]);
-    }
-}
-
-#[test]
-fn the_message_is_handed_over_once_and_before_its_end() {
-    let smarthost = std::rc::Rc::new(FakeSmarthost::start(Script::new()));
-    let seen = std::rc::Rc::new(std::cell::Cell::new(false));
-    let mut body = Pieces::of(TEXT);
-    let (host, mark) = (smarthost.clone(), seen.clone());
-    body.at_hand_over = Some(Box::new(move || {
-        std::thread::sleep(Duration::from_millis(50));
-        mark.set(host.record().saw(b"hello") && !host.record().saw(b"\r\n.\r\n"));
-    }));
-    deliver(&mut *transport(&plain(&smarthost)), &envelope("", &["a@x.example"]), &mut body).unwrap();
-    assert_eq!(body.handed_over, [TEXT.len()]);
-    assert!(seen.get());
-}
-
-#[test]
-fn a_message_that_cannot_be_read_is_never_ended() {
-    let smarthost = FakeSmarthost::start(Script::new());
-    let mut transport = transport(&plain(&smarthost));
-    let mut body = Pieces { fails_at: Some(10), ..Pieces::cut(TEXT, 10) };
-    let delivery = deliver(&mut *transport, &envelope("", &THREE), &mut body).unwrap();
-    assert_eq!(letters(&delivery.outcomes), ["L4.3.0"; 3]);
-    assert!(delivery.outcomes[0].reason().text.contains("reading the message failed: bad sector"));
-    assert!(body.handed_over.is_empty());
-    // The next message goes over a new connection.
-    deliver(&mut *transport, &envelope("", &THREE), &mut Pieces::of(TEXT)).unwrap();
-    let record = smarthost.record();
-    assert_eq!((record.connections, record.messages.len()), (2, 1));
 }
 
 #[test]
@@ -399,6 +280,18 @@ fn an_address_that_is_not_ascii_needs_smtputf8() {
         assert_eq!(letters(&delivery.outcomes), expected);
         assert_eq!(smarthost.record().verbs("MAIL"), [mail]);
     }
+}
+
+#[test]
+fn mail_and_rcpt_fly_together_and_data_does_not() {
+    // MAIL is answered only once the octets of all three RCPT lines have arrived.
+    let rcpts = THREE.map(|to| format!("RCPT TO:<{to}>\r\n")).concat();
+    let replies = Act::Send(b"250 ok\r\n250 ok\r\n550 5.1.1 no\r\n250 ok\r\n".to_vec());
+    let flight = Act::After(rcpts.len(), Box::new(replies));
+    let (verdicts, record) = verdicts(Script::new().offers(["PIPELINING"]).on("MAIL", flight));
+    assert_eq!(verdicts, ["D2.0.0", "F5.1.1", "D2.0.0"]);
+    assert!(record.saw(rcpts.as_bytes()));
+    assert_eq!(record.messages, [TEXT]);
 }
 
 #[test]

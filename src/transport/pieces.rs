@@ -60,6 +60,8 @@ impl Iterator for Pieces<'_> {
                     self.empty &= piece.is_empty();
                     let octets = self.joined(piece);
                     if !octets.is_empty() {
+                        // A slow disk must not count as a slow smarthost: the block's time begins now.
+                        self.control.expect(Phase::Message);
                         return Some(octets);
                     }
                 }

@@ -132,6 +132,8 @@ mod tests {
         let path = folder.path().join("password");
         std::fs::write(&path, "hunter2\n").unwrap();
         assert_eq!(Secret::File(path).read().unwrap().reveal(), "hunter2");
+        let path = std::env::var("PATH").unwrap();
+        assert_eq!(Secret::Environment("PATH".into()).read().unwrap().reveal(), path);
     }
 
     #[test]

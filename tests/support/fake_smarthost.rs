@@ -3,152 +3,21 @@
 //! `FakeSmarthost::start(Script::new().offers(["PIPELINING"]).refuses("b@x.example", "550 5.1.1 no"))` listens on a port
 //! of 127.0.0.1. Each step of the dialogue (`greeting`, `EHLO`, `HELO`, `STARTTLS`, `handshake`, `AUTH`, `MAIL`, `RCPT`,
 //! `DATA`, `body`, `end`, `RSET`, `QUIT`) takes the next [`Act`] that was scripted for it, else behaves well. A step's acts
-//! are counted over all connections. Not for load: one thread per connection, one octet read at a time within commands.
-#![allow(dead_code, unreachable_pub, clippy::expect_used, clippy::unwrap_used)]
+//! are counted over all connections. A `handshake` passes, stalls or closes. Not for load: one thread per connection, one octet read at a time within commands.
+#![allow(dead_code, unreachable_pub, unused_imports, clippy::unwrap_used)]
 
-use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::{ServerConnection, StreamOwned};
 
-/// What the smarthost does at one step.
-#[derive(Debug, Clone)]
-pub enum Act {
-    /// Behaves well.
-    Pass,
-    /// These octets and nothing else; [`reply`] adds the CRLF.
-    Send(Vec<u8>),
-    /// These octets, then closes.
-    SendAndClose(Vec<u8>),
-    /// Waits first.
-    Late(Duration, Box<Act>),
-    /// Closes.
-    Close,
-    /// Closes with a reset.
-    Reset,
-    /// Says nothing and keeps the connection until the other side closes it.
-    Stall,
-    /// In `body` only: reads this many octets of the message, then acts.
-    After(usize, Box<Act>),
-}
+#[path = "smarthost_script.rs"]
+mod smarthost_script;
 
-/// A whole reply.
-pub fn reply(text: impl AsRef<str>) -> Act {
-    Act::Send(format!("{}\r\n", text.as_ref()).into_bytes())
-}
-
-/// What a smarthost is told to be.
-#[derive(Default)]
-pub struct Script {
-    extensions: Vec<String>,
-    /// Offered inside TLS only.
-    secret_extensions: Vec<String>,
-    acts: HashMap<String, VecDeque<Act>>,
-    always: HashMap<String, Act>,
-    refused: HashMap<String, String>,
-    tls: Option<Arc<ServerConfig>>,
-    implicit: bool,
-}
-
-impl Script {
-    /// A well-behaved server without extensions.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Keywords in the reply to EHLO.
-    pub fn offers<const N: usize>(mut self, keywords: [&str; N]) -> Self {
-        self.extensions.extend(keywords.map(str::to_owned));
-        self
-    }
-
-    /// Keywords in the reply to an EHLO inside TLS.
-    pub fn offers_inside_tls<const N: usize>(mut self, keywords: [&str; N]) -> Self {
-        self.secret_extensions.extend(keywords.map(str::to_owned));
-        self
-    }
-
-    /// The next time that `step` comes, this happens.
-    pub fn on(mut self, step: &str, act: Act) -> Self {
-        self.acts.entry(step.to_owned()).or_default().push_back(act);
-        self
-    }
-
-    /// Whenever `step` comes and [`on`](Self::on) has nothing left, this happens.
-    pub fn always(mut self, step: &str, act: Act) -> Self {
-        self.always.insert(step.to_owned(), act);
-        self
-    }
-
-    /// RCPT TO this address gets this reply.
-    pub fn refuses(mut self, address: &str, with: &str) -> Self {
-        self.refused.insert(address.to_owned(), with.to_owned());
-        self
-    }
-
-    /// STARTTLS is offered and done with this identity.
-    pub fn starttls(mut self, identity: &Identity) -> Self {
-        self.tls = Some(identity.config.clone());
-        self.offers(["STARTTLS"])
-    }
-
-    /// TLS from the first octet.
-    pub fn implicit_tls(mut self, identity: &Identity) -> Self {
-        self.tls = Some(identity.config.clone());
-        self.implicit = true;
-        self
-    }
-}
-
-/// A certificate with its key, and the authority that signed it.
-pub struct Identity {
-    config: Arc<ServerConfig>,
-    /// The authority's certificate, as a `ca_file` has it.
-    pub authority_pem: String,
-}
-
-impl Identity {
-    /// A certificate that is valid for `names`.
-    pub fn valid_for(names: &[&str]) -> Self {
-        Self::new(names, |_| ())
-    }
-
-    /// A certificate that has expired.
-    pub fn expired(names: &[&str]) -> Self {
-        Self::new(names, |parameters| {
-            parameters.not_before = rcgen::date_time_ymd(2001, 1, 1);
-            parameters.not_after = rcgen::date_time_ymd(2002, 1, 1);
-        })
-    }
-
-    fn new(names: &[&str], change: impl Fn(&mut rcgen::CertificateParams)) -> Self {
-        let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
-        authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        // Authorities of one name but with different keys would be told apart by a bad signature only.
-        static AUTHORITIES: AtomicUsize = AtomicUsize::new(0);
-        let name = format!("authority {}", AUTHORITIES.fetch_add(1, Ordering::Relaxed));
-        authority.distinguished_name.push(rcgen::DnType::CommonName, name);
-        let authority = rcgen::CertifiedIssuer::self_signed(authority, rcgen::KeyPair::generate().unwrap()).unwrap();
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let mut parameters = rcgen::CertificateParams::new(names).unwrap();
-        change(&mut parameters);
-        let key = rcgen::KeyPair::generate().unwrap();
-        let certificate = parameters.signed_by(&key, &authority).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key.serialize_der().try_into().unwrap())
-            .unwrap();
-        Self { config: Arc::new(config), authority_pem: authority.pem() }
-    }
-}
+pub use smarthost_script::{Act, Identity, Script, reply};
 
 /// What the smarthost was told, over all connections.
 #[derive(Debug, Default, Clone)]
@@ -297,7 +166,7 @@ impl<'a> Session<'a> {
             let verb = line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
             match verb.as_str() {
                 "EHLO" => {
-                    let answer = self.capabilities();
+                    let answer = lock(&self.shared.script).capabilities(self.secured);
                     self.step("EHLO", &answer)?;
                 }
                 "STARTTLS" => {
@@ -322,17 +191,6 @@ impl<'a> Session<'a> {
                 _ => self.send(b"500 5.5.1 what?\r\n")?,
             }
         }
-    }
-
-    fn capabilities(&self) -> String {
-        let script = lock(&self.shared.script);
-        let mut lines = vec!["fake.example".to_owned()];
-        lines.extend(script.extensions.iter().filter(|keyword| !self.secured || *keyword != "STARTTLS").cloned());
-        if self.secured {
-            lines.extend(script.secret_extensions.iter().cloned());
-        }
-        let last = lines.pop().unwrap();
-        lines.iter().map(|line| format!("250-{line}\r\n")).collect::<String>() + "250 " + &last
     }
 
     fn auth(&mut self, line: &str) -> Result<(), Over> {
@@ -385,9 +243,7 @@ impl<'a> Session<'a> {
     }
 
     fn next_act(&self, step: &str) -> Act {
-        let mut script = lock(&self.shared.script);
-        let next = script.acts.get_mut(step).and_then(VecDeque::pop_front);
-        next.or_else(|| script.always.get(step).cloned()).unwrap_or(Act::Pass)
+        lock(&self.shared.script).next_act(step)
     }
 
     fn perform(&mut self, act: Act, good: &str) -> Result<bool, Over> {
@@ -469,8 +325,13 @@ impl<'a> Session<'a> {
     fn shake_hands(&mut self) -> Result<(), Over> {
         let config = lock(&self.shared.script).tls.clone().expect("a script that starts TLS has an identity");
         let Some(Channel::Plain(mut stream)) = self.channel.take() else { return Err(Over) };
-        if !matches!(self.next_act("handshake"), Act::Pass) {
-            return Err(Over);
+        match self.next_act("handshake") {
+            Act::Pass => {}
+            Act::Stall => {
+                io::copy(&mut stream, &mut io::sink())?;
+                return Err(Over);
+            }
+            _ => return Err(Over),
         }
         let mut connection = ServerConnection::new(config).map_err(|_| Over)?;
         while connection.is_handshaking() {

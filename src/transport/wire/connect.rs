@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use rustls_pki_types::ServerName;
 use tokio::net::{TcpStream, lookup_host};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::{Capabilities, Certificates, Channel, Control, Phase, Trouble, Wire};
 use crate::address::Domain;
@@ -180,14 +180,14 @@ impl Opening<'_> {
             return Err(self.insecure("expected a connection without TLS".to_owned()));
         };
         self.control.enter(Phase::StartTls);
-        let remaining = self.control.state().deadline.saturating_duration_since(Instant::now());
-        match timeout(remaining, connector.connect(name, stream)).await {
+        let limit = self.control.state().limit;
+        match timeout(limit, connector.connect(name, stream)).await {
             Ok(Ok(stream)) => {
                 wire.channel = Channel::Tls(Box::new(stream));
                 Ok((wire, protection))
             }
             Ok(Err(error)) => Err(self.insecure(format!("TLS with {host} failed: {error}"))),
-            Err(_) => Err(self.trouble(&Trouble::Late(remaining))),
+            Err(_) => Err(self.trouble(&Trouble::Late(limit))),
         }
     }
 

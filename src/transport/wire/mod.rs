@@ -120,7 +120,7 @@ impl Wire {
                 self.input.feed(piece.filled());
                 Poll::Ready(Ok(()))
             }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(self.fail(Trouble::Lost(error.to_string())))),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(self.fail(lost(&error)))),
         }
     }
 
@@ -145,7 +145,7 @@ impl Wire {
                 self.said(&octets[..sent]);
                 Poll::Ready(Ok(sent))
             }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(self.fail(Trouble::Lost(error.to_string())))),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(self.fail(lost(&error)))),
         }
     }
 
@@ -153,7 +153,7 @@ impl Wire {
         match self.channel.poll_flush(cx) {
             Poll::Pending => self.poll_alarm(cx),
             Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(self.fail(Trouble::Lost(error.to_string())))),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(self.fail(lost(&error)))),
         }
     }
 
@@ -286,6 +286,12 @@ impl Channel {
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
+}
+
+/// A TLS peer that closes without a goodbye, as many do, has simply closed.
+fn lost(error: &io::Error) -> Trouble {
+    let closed = error.kind() == io::ErrorKind::UnexpectedEof;
+    Trouble::Lost(if closed { String::new() } else { error.to_string() })
 }
 
 /// lettre learns only that there was trouble; what it was is in the [`Control`].

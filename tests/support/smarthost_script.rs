@@ -1,0 +1,161 @@
+//! What a fake smarthost is told to do, and the certificates that it shows.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rustls::ServerConfig;
+
+/// What the smarthost does at one step.
+#[derive(Debug, Clone)]
+pub enum Act {
+    /// Behaves well.
+    Pass,
+    /// These octets and nothing else; [`reply`] adds the CRLF.
+    Send(Vec<u8>),
+    /// These octets, then closes.
+    SendAndClose(Vec<u8>),
+    /// Waits first.
+    Late(Duration, Box<Act>),
+    /// Closes.
+    Close,
+    /// Closes with a reset.
+    Reset,
+    /// Says nothing and keeps the connection until the other side closes it.
+    Stall,
+    /// In `body` only: reads this many octets of the message, then acts.
+    After(usize, Box<Act>),
+}
+
+/// A whole reply.
+pub fn reply(text: impl AsRef<str>) -> Act {
+    Act::Send(format!("{}\r\n", text.as_ref()).into_bytes())
+}
+
+/// What a smarthost is told to be.
+#[derive(Default)]
+pub struct Script {
+    pub(super) extensions: Vec<String>,
+    /// Offered inside TLS only.
+    pub(super) secret_extensions: Vec<String>,
+    pub(super) acts: HashMap<String, VecDeque<Act>>,
+    pub(super) always: HashMap<String, Act>,
+    pub(super) refused: HashMap<String, String>,
+    pub(super) tls: Option<Arc<ServerConfig>>,
+    pub(super) implicit: bool,
+}
+
+impl Script {
+    /// A well-behaved server without extensions.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Keywords in the reply to EHLO.
+    pub fn offers<const N: usize>(mut self, keywords: [&str; N]) -> Self {
+        self.extensions.extend(keywords.map(str::to_owned));
+        self
+    }
+
+    /// Keywords in the reply to an EHLO inside TLS.
+    pub fn offers_inside_tls<const N: usize>(mut self, keywords: [&str; N]) -> Self {
+        self.secret_extensions.extend(keywords.map(str::to_owned));
+        self
+    }
+
+    /// The next time that `step` comes, this happens.
+    pub fn on(mut self, step: &str, act: Act) -> Self {
+        self.acts.entry(step.to_owned()).or_default().push_back(act);
+        self
+    }
+
+    /// Whenever `step` comes and [`on`](Self::on) has nothing left, this happens.
+    pub fn always(mut self, step: &str, act: Act) -> Self {
+        self.always.insert(step.to_owned(), act);
+        self
+    }
+
+    /// RCPT TO this address gets this reply.
+    pub fn refuses(mut self, address: &str, with: &str) -> Self {
+        self.refused.insert(address.to_owned(), with.to_owned());
+        self
+    }
+
+    /// STARTTLS is offered and done with this identity.
+    pub fn starttls(mut self, identity: &Identity) -> Self {
+        self.tls = Some(identity.config.clone());
+        self.offers(["STARTTLS"])
+    }
+
+    /// TLS from the first octet.
+    pub fn implicit_tls(mut self, identity: &Identity) -> Self {
+        self.tls = Some(identity.config.clone());
+        self.implicit = true;
+        self
+    }
+}
+
+/// A certificate with its key, and the authority that signed it.
+pub struct Identity {
+    config: Arc<ServerConfig>,
+    /// The authority's certificate, as a `ca_file` has it.
+    pub authority_pem: String,
+}
+
+impl Identity {
+    /// A certificate that is valid for `names`.
+    pub fn valid_for(names: &[&str]) -> Self {
+        Self::new(names, |_| ())
+    }
+
+    /// A certificate that has expired.
+    pub fn expired(names: &[&str]) -> Self {
+        Self::new(names, |parameters| {
+            parameters.not_before = rcgen::date_time_ymd(2001, 1, 1);
+            parameters.not_after = rcgen::date_time_ymd(2002, 1, 1);
+        })
+    }
+
+    fn new(names: &[&str], change: impl Fn(&mut rcgen::CertificateParams)) -> Self {
+        let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        // Authorities of one name but with different keys would be told apart by a bad signature only.
+        static AUTHORITIES: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("authority {}", AUTHORITIES.fetch_add(1, Ordering::Relaxed));
+        authority.distinguished_name.push(rcgen::DnType::CommonName, name);
+        let authority = rcgen::CertifiedIssuer::self_signed(authority, rcgen::KeyPair::generate().unwrap()).unwrap();
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut parameters = rcgen::CertificateParams::new(names).unwrap();
+        change(&mut parameters);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = parameters.signed_by(&key, &authority).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key.serialize_der().try_into().unwrap())
+            .unwrap();
+        Self { config: Arc::new(config), authority_pem: authority.pem() }
+    }
+}
+
+impl Script {
+    /// What happens at this step now.
+    pub(super) fn next_act(&mut self, step: &str) -> Act {
+        let next = self.acts.get_mut(step).and_then(VecDeque::pop_front);
+        next.or_else(|| self.always.get(step).cloned()).unwrap_or(Act::Pass)
+    }
+
+    /// The reply to EHLO.
+    pub(super) fn capabilities(&self, secured: bool) -> String {
+        let plain = self.extensions.iter().filter(|keyword| !secured || *keyword != "STARTTLS");
+        let secret = self.secret_extensions.iter().filter(|_| secured);
+        let mut lines = vec!["fake.example"];
+        lines.extend(plain.chain(secret).map(String::as_str));
+        let last = lines.pop().unwrap();
+        lines.iter().map(|line| format!("250-{line}\r\n")).collect::<String>() + "250 " + last
+    }
+}
