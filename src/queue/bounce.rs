@@ -1,7 +1,7 @@
 //! The bounce: the message that tells a sender what could not be delivered (RFC 3462, 6522: `multipart/report`). Pure.
 //!
 //! Its id is derived from the original's and from the recipients that it reports, so writing it twice writes it once. All that
-//! a peer said passes through [`mime`](super::mime): the result is 7-bit text in lines of at most 998 octets, and no octet of a
+//! a peer said passes through `mime`: the result is 7-bit text in lines of at most 998 octets, and no octet of a
 //! peer can begin a header line of its own. Only a sender's address outside ASCII stays as it is (RFC 6532).
 
 use super::mime;

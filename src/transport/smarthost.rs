@@ -1,4 +1,4 @@
-//! The smarthost transport: SMTP by lettre's low-level connection over a [`Wire`](super::wire::Wire) of ours.
+//! The smarthost transport: SMTP by lettre's low-level connection over a [`Wire`] of ours.
 //!
 //! The only file that knows lettre. [`SmarthostTransport`] keeps one connection from message to message and runs it on a
 //! runtime of its own, so it must be used from a thread that is not itself inside a runtime. What is said in a transaction

@@ -1,7 +1,11 @@
 //! Both binaries as programs: with clients in front, a next hop behind, and crashes in between.
 
 mod client;
+mod crash;
 mod end_to_end;
+#[path = "../support/fake_smarthost.rs"]
+mod fake_smarthost;
 mod have;
 mod peers;
 mod site;
+mod smarthost;
