@@ -74,7 +74,7 @@ impl Transport for MaildirTransport {
             }
         };
         let outcomes = consignment.recipients().map(|_| outcome.clone()).collect();
-        Ok(Delivery { outcomes, relay, connecting: Duration::ZERO })
+        Ok(Delivery { outcomes, relay, connecting: Duration::ZERO, dsn_passed_on: false })
     }
 }
 

@@ -7,15 +7,24 @@ mod classify;
 mod login;
 mod maildir;
 mod next_hop;
+#[cfg(feature = "oauth2")]
+mod oauth2;
 mod pieces;
+mod pin;
+mod sasl;
 mod secret;
 mod smarthost;
+mod token;
 mod transaction;
 mod url;
 mod wire;
 
 pub use maildir::{MaildirDispatch, MaildirTransport};
-pub use next_hop::{NextHop, RouteSettings, Secret, Smarthost, Timeouts, TlsPolicy};
+pub use next_hop::{
+    AuthMethod, ClientIdentity, EightBit, Extensions, NextHop, Roots, RouteSettings, Secret, Smarthost,
+};
+pub use next_hop::{Timeouts, TlsPolicy, TlsSettings, TokenGrant, TokenSource};
+pub use pin::{Pin, PinError};
 pub use smarthost::{SmarthostDispatch, SmarthostTransport};
 pub use url::NextHopError;
 
@@ -71,6 +80,8 @@ pub struct Delivery {
     pub relay: String,
     /// How long it took to set the connection up; zero where it was open.
     pub connecting: Duration,
+    /// Whether the next hop took over the sender's wishes for notifications (RFC 3461 5.2.1).
+    pub dsn_passed_on: bool,
 }
 
 /// No recipient was judged: the route does not work now. The sender is not to blame, and no message pays for it.

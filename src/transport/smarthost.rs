@@ -13,12 +13,14 @@ use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream};
 use lettre::transport::smtp::extension::ClientId;
 use tokio::runtime::{Builder, Runtime};
 
-use super::login::login;
+use super::login::{Login, Refusal};
 use super::pieces::Pieces;
+use super::secret::Password;
+use super::token::Freshness;
 use super::transaction::{self, Ended};
 use super::wire::{self, Capabilities, Certificates, Control, Opened, Phase, Protection, Trouble, Wire};
-use super::{Body, ConfigError, Consignment, Delivery, Dispatch, Fault, NextHop};
-use super::{RouteSettings, Secret, Smarthost, Timeouts, TlsPolicy, Transport};
+use super::{AuthMethod, Body, ConfigError, Consignment, Delivery, Dispatch, Fault, NextHop};
+use super::{RouteSettings, Secret, Smarthost, Timeouts, TlsPolicy, TlsSettings, TokenSource, Transport};
 use crate::address::Domain;
 use crate::receipt::Reason;
 use crate::smtp::{EnhancedCode, Reply};
@@ -30,11 +32,52 @@ pub struct SmarthostDispatch {
     connections: usize,
 }
 
+/// What proves who we are.
+#[derive(Debug)]
+enum Credential {
+    Password(Secret),
+    Token(TokenSource),
+}
+
+impl Credential {
+    /// The one that belongs to the user, or why there is a contradiction.
+    fn of(smarthost: &Smarthost, settings: &RouteSettings) -> Result<Option<Self>, &'static str> {
+        if matches!(settings.token, Some(TokenSource::Grant(_))) && !cfg!(feature = "oauth2") {
+            return Err("this leafmail was built without the feature oauth2, which fetches tokens");
+        }
+        match (&smarthost.user, settings.password.clone(), settings.token.clone()) {
+            (None, None, None) => Ok(None),
+            (None, ..) => Err("expected a user name in the URL, as there is a password or a token"),
+            (Some(_), None, None) => Err(
+                "expected a password for the user in the URL: name password_file, password_env or password_command, \
+                 or a token by token_file or token_command",
+            ),
+            (Some(_), Some(_), Some(_)) => Err("expected a password or a token, but found both"),
+            (Some(_), Some(_), None) if settings.auth == AuthMethod::Xoauth2 => {
+                Err("expected a token, as auth is xoauth2, but found a password")
+            }
+            (Some(_), Some(password), None) => Ok(Some(Self::Password(password))),
+            (Some(_), None, Some(token)) => match settings.auth {
+                AuthMethod::Auto | AuthMethod::Xoauth2 => Ok(Some(Self::Token(token))),
+                _ => Err("expected auth to be auto or xoauth2, as there is a token"),
+            },
+        }
+    }
+
+    fn read(&self, freshness: Freshness) -> Result<Password, String> {
+        match self {
+            Self::Password(secret) => secret.read(),
+            Self::Token(token) => token.token(freshness),
+        }
+    }
+}
+
 /// What all connections of a route share.
 #[derive(Debug)]
 struct Route {
     smarthost: Smarthost,
-    password: Option<Secret>,
+    credential: Option<Credential>,
+    auth: AuthMethod,
     helo: Domain,
     timeouts: Timeouts,
     certificates: Certificates,
@@ -50,29 +93,37 @@ impl SmarthostDispatch {
         let NextHop::Smarthost(smarthost) = settings.next_hop.clone() else {
             return Err(refuse("expected the URL of a smarthost"));
         };
-        match (&smarthost.user, &settings.password) {
-            (Some(_), None) => {
-                return Err(refuse(
-                    "expected a password for the user in the URL: name password_file, password_env or password_command",
-                ));
-            }
-            (None, Some(_)) => return Err(refuse("expected a user name in the URL, as there is a password")),
-            _ => {}
-        }
+        let credential = Credential::of(&smarthost, settings).map_err(refuse)?;
         if smarthost.user.is_some() && smarthost.tls == TlsPolicy::Opportunistic {
             return Err(refuse(
                 "expected tls=required where there is a user name: opportunistic TLS checks no certificate",
             ));
         }
+        if let Some(what) = unverifiable(smarthost.tls, &settings.tls) {
+            return Err(refuse(what));
+        }
         let route = Route {
             smarthost,
-            password: settings.password.clone(),
+            credential,
+            auth: settings.auth,
             helo: settings.helo.clone(),
             timeouts: settings.timeouts,
-            certificates: Certificates::new(settings.ca_file.clone()),
+            certificates: Certificates::new(settings.tls.clone()),
         };
         Ok(Self { route: Arc::new(route), connections: settings.connections.max(1) })
     }
+}
+
+/// A pin or a client certificate that would never be used.
+fn unverifiable(policy: TlsPolicy, tls: &TlsSettings) -> Option<&'static str> {
+    let verified = matches!(policy, TlsPolicy::Required | TlsPolicy::Implicit);
+    if !verified && tls.pin.is_some() {
+        return Some("expected tls=required or smtps: in the URL, as there is a pin: otherwise it is not looked at");
+    }
+    if !verified && tls.identity.is_some() {
+        return Some("expected tls=required or smtps: in the URL, as there is a client certificate");
+    }
+    None
 }
 
 impl Dispatch for SmarthostDispatch {
@@ -147,8 +198,9 @@ impl Link {
             match transaction::run(&mut client, consignment, body).await {
                 Ended::Judged { outcomes, usable } => {
                     let relay = client.relay.clone();
+                    let dsn_passed_on = client.capabilities.dsn;
                     self.client = usable.then_some(client);
-                    return Ok(Delivery { outcomes, relay, connecting });
+                    return Ok(Delivery { outcomes, relay, connecting, dsn_passed_on });
                 }
                 // Servers close idle connections when they like. The message was not touched, so this costs nothing; and as
                 // the next connection is a new one, it happens once.
@@ -165,24 +217,50 @@ impl Link {
 }
 
 impl Route {
-    /// A new connection, ready for MAIL.
+    /// A new connection, ready for MAIL. A token that is refused is read or fetched anew once.
     async fn client(&self) -> Result<Client, Fault> {
-        // Read first: where it is missing there is no need to bother the smarthost.
-        let password = match &self.password {
-            None => None,
-            // RFC 3463 X.3.5: system incorrectly configured.
-            Some(secret) => Some(secret.read().map_err(|text| self.fault(Reason::new(EnhancedCode(4, 3, 5), text)))?),
+        let (Some(user), Some(credential)) = (&self.smarthost.user, &self.credential) else {
+            return self.connection().await;
         };
-        let opened = wire::open(&self.smarthost, &self.helo, &self.timeouts, &self.certificates).await?;
-        let mut client = Client::over(opened).await?;
-        if let (Some(user), Some(password)) = (&self.smarthost.user, &password)
-            && let Err(reason) = login(&mut client, self.smarthost.tls, user, password).await
-        {
-            let relay = client.relay.clone();
-            client.quit().await;
-            return Err(Fault { reason, relay });
+        // Read first: where it is missing there is no need to bother the smarthost.
+        let secret = credential.read(Freshness::Kept).map_err(|text| self.misconfigured(text))?;
+        let (fault, refusal) = match self.logged_in(user, &secret).await? {
+            Ok(client) => return Ok(client),
+            Err(refused) => refused,
+        };
+        if !refusal.stale || !matches!(credential, Credential::Token(_)) {
+            return Err(fault);
         }
-        Ok(client)
+        let fresh = credential.read(Freshness::New).map_err(|text| self.misconfigured(text))?;
+        if fresh.reveal() == secret.reveal() {
+            return Err(fault);
+        }
+        log::debug!("{}: the token was refused; trying another", fault.relay);
+        self.logged_in(user, &fresh).await?.map_err(|(fault, _)| fault)
+    }
+
+    async fn connection(&self) -> Result<Client, Fault> {
+        Client::over(wire::open(&self.smarthost, &self.helo, &self.timeouts, &self.certificates).await?).await
+    }
+
+    /// A connection with a login, or why it was refused; other faults are the outer error.
+    async fn logged_in(&self, user: &str, secret: &Password) -> Result<Result<Client, (Fault, Refusal)>, Fault> {
+        let mut client = self.connection().await?;
+        let is_token = matches!(self.credential, Some(Credential::Token(_)));
+        let login = Login { user, secret, is_token, method: self.auth, policy: self.smarthost.tls };
+        match login.run(&mut client).await {
+            Ok(()) => Ok(Ok(client)),
+            Err(refusal) => {
+                let fault = Fault { reason: refusal.reason.clone(), relay: client.relay.clone() };
+                client.quit().await;
+                Ok(Err((fault, refusal)))
+            }
+        }
+    }
+
+    /// RFC 3463 X.3.5: system incorrectly configured.
+    fn misconfigured(&self, text: String) -> Fault {
+        self.fault(Reason::new(EnhancedCode(4, 3, 5), text))
     }
 
     fn fault(&self, reason: Reason) -> Fault {

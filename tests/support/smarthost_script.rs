@@ -100,7 +100,7 @@ impl Script {
 /// A certificate with its key, and the authority that signed it.
 pub struct Identity {
     config: Arc<ServerConfig>,
-    /// The authority's certificate, as a `ca_file` has it.
+    /// The authority's certificate, as `tls_roots` has it.
     pub authority_pem: String,
 }
 

@@ -125,7 +125,12 @@ impl Transport for Line {
             Answer::Vanish => Outcome::InDoubt(reason(Happening::InDoubt)),
             _ => Outcome::Deferred(reason(Happening::Deferred)),
         });
-        Ok(Delivery { outcomes: outcomes.collect(), relay: RELAY.into(), connecting: Duration::ZERO })
+        Ok(Delivery {
+            outcomes: outcomes.collect(),
+            relay: RELAY.into(),
+            connecting: Duration::ZERO,
+            dsn_passed_on: false,
+        })
     }
 
     fn disconnect(&mut self) {

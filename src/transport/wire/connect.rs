@@ -49,7 +49,11 @@ pub(in crate::transport) async fn open(
     let control = Control::new(relay.clone(), *timeouts);
     let wire = Wire::new(stream, peer, control.clone());
     let opening = Opening { smarthost, helo, certificates, control: control.clone(), relay: relay.clone() };
-    let (wire, capabilities, protection) = opening.run(wire).await?;
+    let opened = opening.run(wire).await;
+    if opened.is_err() {
+        certificates.forget();
+    }
+    let (wire, capabilities, protection) = opened?;
     Ok(Opened { wire, control, capabilities, protection, relay })
 }
 

@@ -224,6 +224,11 @@ impl Control {
         self.state().secrets.clear();
     }
 
+    /// The text without what is hidden at present.
+    pub(in crate::transport) fn without_secrets(&self, text: &str) -> String {
+        self.state().secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***"))
+    }
+
     /// Whether the end of the message is on its way, so that the next hop may have taken it.
     pub(in crate::transport) fn message_ended(&self) -> bool {
         self.state().ended

@@ -9,6 +9,7 @@ mod connect;
 mod control;
 mod replies;
 mod tls;
+mod verifier;
 
 pub(super) use capabilities::Capabilities;
 pub(super) use connect::{Opened, Protection, open};
@@ -206,6 +207,11 @@ impl Wire {
     /// Notes a reply in the log, without what must stay secret: some servers repeat the command that they refuse.
     fn heard(&self, reply: Reply) -> Reply {
         let mut state = self.control.state();
+        if reply.code() == 334 && !state.secrets.is_empty() {
+            // A challenge must stay as it is, and is nobody else's business.
+            log::debug!("{} < 334 ***", state.relay);
+            return reply;
+        }
         let reply = hide_secrets(reply, &state.secrets);
         if log::log_enabled!(log::Level::Debug) {
             // After the answer to a message the caller's next system call is an unlink: the log waits.
