@@ -6,6 +6,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
@@ -13,14 +14,16 @@ use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream};
 use lettre::transport::smtp::extension::ClientId;
 use tokio::runtime::{Builder, Runtime};
 
+use super::credential::Credential;
+use super::header_first::HeaderFirst;
 use super::login::{Login, Refusal};
 use super::pieces::Pieces;
 use super::secret::Password;
 use super::token::Freshness;
 use super::transaction::{self, Ended};
 use super::wire::{self, Capabilities, Certificates, Control, Opened, Phase, Protection, Trouble, Wire};
-use super::{AuthMethod, Body, ConfigError, Consignment, Delivery, Dispatch, Fault, NextHop};
-use super::{RouteSettings, Secret, Smarthost, Timeouts, TlsPolicy, TlsSettings, TokenSource, Transport};
+use super::{AuthMethod, Body, ConfigError, Consignment, Delivery, Dispatch, Extensions, Fault, NextHop};
+use super::{RouteSettings, Smarthost, Timeouts, TlsPolicy, TlsSettings, Transport};
 use crate::address::Domain;
 use crate::receipt::Reason;
 use crate::smtp::{EnhancedCode, Reply};
@@ -32,46 +35,6 @@ pub struct SmarthostDispatch {
     connections: usize,
 }
 
-/// What proves who we are.
-#[derive(Debug)]
-enum Credential {
-    Password(Secret),
-    Token(TokenSource),
-}
-
-impl Credential {
-    /// The one that belongs to the user, or why there is a contradiction.
-    fn of(smarthost: &Smarthost, settings: &RouteSettings) -> Result<Option<Self>, &'static str> {
-        if matches!(settings.token, Some(TokenSource::Grant(_))) && !cfg!(feature = "oauth2") {
-            return Err("this leafmail was built without the feature oauth2, which fetches tokens");
-        }
-        match (&smarthost.user, settings.password.clone(), settings.token.clone()) {
-            (None, None, None) => Ok(None),
-            (None, ..) => Err("expected a user name in the URL, as there is a password or a token"),
-            (Some(_), None, None) => Err(
-                "expected a password for the user in the URL: name password_file, password_env or password_command, \
-                 or a token by token_file or token_command",
-            ),
-            (Some(_), Some(_), Some(_)) => Err("expected a password or a token, but found both"),
-            (Some(_), Some(_), None) if settings.auth == AuthMethod::Xoauth2 => {
-                Err("expected a token, as auth is xoauth2, but found a password")
-            }
-            (Some(_), Some(password), None) => Ok(Some(Self::Password(password))),
-            (Some(_), None, Some(token)) => match settings.auth {
-                AuthMethod::Auto | AuthMethod::Xoauth2 => Ok(Some(Self::Token(token))),
-                _ => Err("expected auth to be auto or xoauth2, as there is a token"),
-            },
-        }
-    }
-
-    fn read(&self, freshness: Freshness) -> Result<Password, String> {
-        match self {
-            Self::Password(secret) => secret.read(),
-            Self::Token(token) => token.token(freshness),
-        }
-    }
-}
-
 /// What all connections of a route share.
 #[derive(Debug)]
 struct Route {
@@ -81,6 +44,9 @@ struct Route {
     helo: Domain,
     timeouts: Timeouts,
     certificates: Certificates,
+    extensions: Extensions,
+    /// The largest message that the smarthost said to take, since its last greeting; 0 where it named none.
+    largest: AtomicU64,
 }
 
 impl SmarthostDispatch {
@@ -109,6 +75,8 @@ impl SmarthostDispatch {
             helo: settings.helo.clone(),
             timeouts: settings.timeouts,
             certificates: Certificates::new(settings.tls.clone()),
+            extensions: settings.extensions,
+            largest: AtomicU64::new(UNKNOWN),
         };
         Ok(Self { route: Arc::new(route), connections: settings.connections.max(1) })
     }
@@ -158,7 +126,14 @@ impl Transport for SmarthostTransport {
             runtime.block_on(client.quit());
         }
     }
+
+    fn largest_message(&self) -> Option<u64> {
+        Some(self.link.route.largest.load(Ordering::Relaxed)).filter(|octets| *octets != UNKNOWN)
+    }
 }
+
+/// No greeting was heard yet.
+const UNKNOWN: u64 = u64::MAX;
 
 impl Drop for SmarthostTransport {
     fn drop(&mut self) {
@@ -185,6 +160,7 @@ impl Link {
     /// After the final reply this does nothing but return: the caller's next system call is to be an unlink.
     async fn deliver(&mut self, consignment: &Consignment<'_>, body: &mut dyn Body) -> Result<Delivery, Fault> {
         let mut connecting = Duration::ZERO;
+        let mut body = HeaderFirst::of(body, consignment);
         loop {
             let (mut client, kept) = match self.client.take() {
                 Some(client) => (client, true),
@@ -195,7 +171,7 @@ impl Link {
                     (client, false)
                 }
             };
-            match transaction::run(&mut client, consignment, body).await {
+            match transaction::run(&mut client, consignment, &mut body).await {
                 Ended::Judged { outcomes, usable } => {
                     let relay = client.relay.clone();
                     let dsn_passed_on = client.capabilities.dsn;
@@ -228,7 +204,7 @@ impl Route {
             Ok(client) => return Ok(client),
             Err(refused) => refused,
         };
-        if !refusal.stale || !matches!(credential, Credential::Token(_)) {
+        if !refusal.stale || !credential.is_token() {
             return Err(fault);
         }
         let fresh = credential.read(Freshness::New).map_err(|text| self.misconfigured(text))?;
@@ -240,13 +216,15 @@ impl Route {
     }
 
     async fn connection(&self) -> Result<Client, Fault> {
-        Client::over(wire::open(&self.smarthost, &self.helo, &self.timeouts, &self.certificates).await?).await
+        let opened = wire::open(&self.smarthost, &self.helo, &self.timeouts, &self.certificates).await?;
+        self.largest.store(opened.capabilities.size.unwrap_or(0), Ordering::Relaxed);
+        Client::over(opened, self).await
     }
 
     /// A connection with a login, or why it was refused; other faults are the outer error.
     async fn logged_in(&self, user: &str, secret: &Password) -> Result<Result<Client, (Fault, Refusal)>, Fault> {
         let mut client = self.connection().await?;
-        let is_token = matches!(self.credential, Some(Credential::Token(_)));
+        let is_token = self.credential.as_ref().is_some_and(Credential::is_token);
         let login = Login { user, secret, is_token, method: self.auth, policy: self.smarthost.tls };
         match login.run(&mut client).await {
             Ok(()) => Ok(Ok(client)),
@@ -285,15 +263,18 @@ pub(super) struct Client {
     capabilities: Capabilities,
     protection: Protection,
     relay: String,
+    extensions: Extensions,
+    helo: Domain,
 }
 
 impl Client {
-    async fn over(opened: Opened) -> Result<Self, Fault> {
+    async fn over(opened: Opened, route: &Route) -> Result<Self, Fault> {
+        let (extensions, helo) = (route.extensions, route.helo.clone());
         let Opened { wire, control, capabilities, protection, relay } = opened;
         // The name goes nowhere: the wire has said EHLO already and plays the answers.
         let hello = ClientId::Domain("played".to_owned());
         match AsyncSmtpConnection::connect_with_transport(Box::new(wire), &hello).await {
-            Ok(lettre) => Ok(Self { lettre, control, capabilities, protection, relay }),
+            Ok(lettre) => Ok(Self { lettre, control, capabilities, protection, relay, extensions, helo }),
             Err(error) => {
                 let reason = Reason::new(EnhancedCode(4, 3, 0), format!("handing the connection to lettre: {error}"));
                 Err(Fault { reason, relay })
@@ -303,6 +284,10 @@ impl Client {
 
     pub(super) fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    pub(super) fn extensions(&self) -> Extensions {
+        self.extensions
     }
 
     pub(super) fn protection(&self) -> Protection {
@@ -323,6 +308,25 @@ impl Client {
         // A refusal is an Err to lettre; the control tells refusals from troubles.
         let _ = self.lettre.command(lines).await;
         self.control.answer()
+    }
+
+    /// Sends a line and octets that follow it, and waits for the reply.
+    pub(super) async fn exchange_with(&mut self, phase: Phase, line: &str, octets: Vec<u8>) -> Result<Reply, Trouble> {
+        self.control.attach(octets);
+        self.exchange(phase, line).await
+    }
+
+    /// Says EHLO once more, after the session began anew.
+    pub(super) async fn hello_again(&mut self) -> Result<(), Reason> {
+        let line = format!("EHLO {}\r\n", self.helo);
+        match self.exchange(Phase::Hello, &line).await {
+            Ok(reply) if reply.code() == 250 => {
+                self.capabilities = Capabilities::of(&reply);
+                Ok(())
+            }
+            Ok(reply) => Err(Reason::reply(&reply)),
+            Err(trouble) => Err(trouble.reason(Phase::Hello, &self.relay)),
+        }
     }
 
     /// Waits for the next reply of a flight of several lines.

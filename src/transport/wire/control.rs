@@ -122,6 +122,8 @@ pub(super) struct State {
     pub(super) secrets: Vec<String>,
     /// lettre's terminator begins with a CRLF that is one too many.
     pub(super) skip_line_end: bool,
+    /// Octets that follow the command under way (BDAT), and how many of them were sent.
+    pub(super) attached: (Vec<u8>, usize),
     /// Log lines that had to wait, see [`Control::enter`].
     pub(super) untold: Vec<String>,
     /// `host[address]:port`, the prefix of log lines.
@@ -164,6 +166,7 @@ impl Control {
             trouble: None,
             secrets: Vec::new(),
             skip_line_end: false,
+            attached: (Vec::new(), 0),
             untold: Vec::new(),
             relay,
             timeouts,
@@ -212,6 +215,11 @@ impl Control {
     /// The message is empty: its terminator must not add a line (lettre's begins with CRLF).
     pub(in crate::transport) fn skip_line_end(&self) {
         self.state().skip_line_end = true;
+    }
+
+    /// The next command is followed at once by these octets, whatever they are: lettre can only send text.
+    pub(in crate::transport) fn attach(&self, octets: Vec<u8>) {
+        self.state().attached = (octets, 0);
     }
 
     /// Hides these texts in logs and replies until they are [forgotten](Self::forget_secrets).

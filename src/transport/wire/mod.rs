@@ -150,6 +150,22 @@ impl Wire {
         }
     }
 
+    /// Sends what belongs to the command that lettre has just written.
+    fn poll_attached(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
+        let (octets, mut sent) = std::mem::take(&mut self.control.state().attached);
+        while sent < octets.len() {
+            match self.poll_send(cx, &octets[sent..]) {
+                Poll::Ready(Ok(more)) => sent += more,
+                Poll::Ready(Err(trouble)) => return Poll::Ready(Err(trouble)),
+                Poll::Pending => {
+                    self.control.state().attached = (octets, sent);
+                    return Poll::Pending;
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
         match self.channel.poll_flush(cx) {
             Poll::Pending => self.poll_alarm(cx),
@@ -332,7 +348,9 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().poll_drain(cx).map_err(as_io_error)
+        let wire = self.get_mut();
+        ready!(wire.poll_attached(cx)).map_err(as_io_error)?;
+        wire.poll_drain(cx).map_err(as_io_error)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
