@@ -1,5 +1,6 @@
 //! Where a route leads and what it needs: plain values that the configuration fills in.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -42,7 +43,7 @@ pub enum TlsPolicy {
 }
 
 /// Where a password is read from, anew for each connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Secret {
     /// The first line of a file.
     File(PathBuf),
@@ -50,6 +51,17 @@ pub enum Secret {
     Environment(String),
     /// The first line that a shell command prints.
     Command(String),
+}
+
+impl fmt::Debug for Secret {
+    /// A command may hold a secret in its arguments.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Environment(name) => f.debug_tuple("Environment").field(name).finish(),
+            Self::Command(_) => f.write_str("Command(***)"),
+        }
+    }
 }
 
 /// Where an access token comes from (XOAUTH2).
