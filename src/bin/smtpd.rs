@@ -55,7 +55,7 @@ const AFTER_HELP: &str = "\
 To try it: smtpd --listen 127.0.0.1:2525 --deliver
 takes mail for anybody from this host and puts it into the Maildir ./inbox.
 
-Without --listen, and with no addresses in the configuration, a socket or a pipe on standard input is served as one
+Without --listen, and with no addresses in the configuration, a socket or a pipe on standard input is served as one \
 session: for inetd, systemd (Accept=yes) and tcpserver.
 
 Signals: TERM and INT finish the sessions under way and leave; HUP opens the log file anew.

@@ -34,7 +34,7 @@ struct Options {
 
 const AFTER_HELP: &str = "\
 Without a verb: try once what is due, and exit; for cron. Mail that stays deferred is no error.
-Exit codes are those of sysexits.h; 66: no such message, 65: damaged messages were found, 75: it is being delivered now.";
+Exit codes are those of sysexits.h; 65: damaged messages were found, 66: no such message, 75: it is being delivered now.";
 
 #[derive(Debug, Subcommand)]
 enum Verb {

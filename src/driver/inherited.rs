@@ -17,13 +17,13 @@ use crate::sys::{StandardInput, standard_input};
 /// Runs one session on standard input and, for a pipe, standard output.
 ///
 /// # Errors
-/// When the socket is not connected, or of a family that is neither IP nor Unix, or `TCPREMOTEIP` is no address.
+/// When the socket is not connected, or of a family that is neither IP nor Unix, or the spawner names a client that is no address.
 pub async fn serve_standard_input<S: Spool>(receiver: &Receiver<S>) -> io::Result<()> {
     match standard_input() {
         StandardInput::Socket => serve_socket(receiver, io::stdin().as_fd().try_clone_to_owned()?).await,
         StandardInput::Pipe | StandardInput::Other => {
             let pipe = tokio::io::join(tokio::io::stdin(), tokio::io::stdout());
-            receiver.converse(pipe, peer_of_pipe()?, false).await;
+            receiver.converse(pipe, client_behind_spawner()?, false).await;
             Ok(())
         }
     }
@@ -45,19 +45,24 @@ async fn serve_socket<S: Spool>(receiver: &Receiver<S>, socket: OwnedFd) -> io::
             stream.set_nonblocking(true)?;
             let stream = UnixStream::from_std(stream)?;
             let early = early::has_octets(stream.as_fd());
-            receiver.converse(stream, Peer::Local, early).await;
+            receiver.converse(stream, client_behind_spawner()?, early).await;
         }
         family => return Err(io::Error::other(format!("standard input is a socket of family {}", family.as_raw()))),
     }
     Ok(())
 }
 
-/// A spawner that relays octets through a pipe says in the environment who the client is (ucspi-tcp, `TCPREMOTEIP`);
-/// without that, it is whoever started this process. What cannot be read is an error: a stranger must not pass as local.
-fn peer_of_pipe() -> io::Result<Peer> {
-    let Some(ip) = env::var_os("TCPREMOTEIP") else { return Ok(Peer::Local) };
-    let ip: Option<IpAddr> = ip.to_str().and_then(|ip| ip.parse().ok());
-    let ip = ip.ok_or_else(|| io::Error::other("TCPREMOTEIP is not an address"))?;
+/// How spawners that relay octets through a pipe or a socket of their own say who the client is: tcpserver, systemd,
+/// stunnel and xinetd, socat, ncat.
+const CLIENT_VARIABLES: [&str; 5] = ["TCPREMOTEIP", "REMOTE_ADDR", "REMOTE_HOST", "SOCAT_PEERADDR", "NCAT_REMOTE_ADDR"];
+
+/// The client that the spawner names; without that, it is whoever started this process. What cannot be read is an error: a
+/// stranger must not pass as local.
+fn client_behind_spawner() -> io::Result<Peer> {
+    let named = CLIENT_VARIABLES.iter().find_map(|variable| Some((variable, env::var_os(variable)?)));
+    let Some((variable, value)) = named else { return Ok(Peer::Local) };
+    let ip: Option<IpAddr> = value.to_str().and_then(|ip| ip.trim_matches(['[', ']']).parse().ok());
+    let ip = ip.ok_or_else(|| io::Error::other(format!("{variable} in the environment is not an address")))?;
     let port = env::var("TCPREMOTEPORT").ok().and_then(|port| port.parse().ok()).unwrap_or(0);
     Ok(Peer::tcp(SocketAddr::new(ip, port)))
 }

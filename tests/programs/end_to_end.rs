@@ -11,6 +11,7 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 
 use crate::client::{Client, original};
+use crate::have::skip;
 use crate::site::{Running, Site, wait_until};
 
 const DIALOGUE: &[u8] =
@@ -38,11 +39,35 @@ fn assert_one_message_was_taken(site: &Site, replies: &[u8]) {
 #[test]
 fn a_pipe_is_one_session() {
     let site = Site::new("");
-    let mut smtpd = site.smtpd().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut smtpd = site.smtpd().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     smtpd.stdin.take().unwrap().write_all(DIALOGUE).unwrap();
     let Output { status, stdout, .. } = smtpd.wait_with_output().unwrap();
     assert!(status.success());
     assert_one_message_was_taken(&site, &stdout);
+}
+
+#[test]
+fn a_spawner_that_relays_says_who_the_client_is() {
+    let site = Site::new("");
+    for (variable, value, code) in [
+        ("TCPREMOTEIP", "203.0.113.5", "554"),
+        ("SOCAT_PEERADDR", "[2001:db8:0:0:0:0:0:1]", "554"),
+        ("REMOTE_HOST", "127.0.0.1", "220"),
+    ] {
+        let mut command = site.smtpd();
+        let mut smtpd = command
+            .env(variable, value)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        drop(smtpd.stdin.take());
+        let output = smtpd.wait_with_output().unwrap();
+        assert!(String::from_utf8_lossy(&output.stdout).starts_with(code), "{variable}={value}");
+    }
+    let output = site.smtpd().env("TCPREMOTEIP", "somebody").stdin(Stdio::piped()).output().unwrap();
+    assert!(!output.status.success() && output.stdout.is_empty(), "who cannot be named is not served");
 }
 
 #[test]
@@ -72,7 +97,13 @@ fn an_inherited_tcp_socket_is_one_session_and_gets_no_log_line() {
 fn an_inherited_unix_socket_is_one_session() {
     let site = Site::new("");
     let (mut client, socket) = UnixStream::pair().unwrap();
-    let mut smtpd = site.smtpd().stdin(Stdio::from(OwnedFd::from(socket))).stdout(Stdio::null()).spawn().unwrap();
+    let mut smtpd = site
+        .smtpd()
+        .stdin(Stdio::from(OwnedFd::from(socket)))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let mut greeting = [0; 4];
     client.read_exact(&mut greeting).unwrap();
     client.write_all(DIALOGUE).unwrap();
@@ -89,7 +120,13 @@ fn early_talk_is_refused_on_sockets() {
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     client.write_all(DIALOGUE).unwrap();
     let (socket, _) = listener.accept().unwrap();
-    let mut smtpd = site.smtpd().stdin(Stdio::from(OwnedFd::from(socket))).stdout(Stdio::null()).spawn().unwrap();
+    let mut smtpd = site
+        .smtpd()
+        .stdin(Stdio::from(OwnedFd::from(socket)))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let mut replies = Vec::new();
     // What was sent and never read makes the end a reset.
     let _ = client.read_to_end(&mut replies);
@@ -100,6 +137,9 @@ fn early_talk_is_refused_on_sockets() {
 
 #[test]
 fn it_listens_on_several_addresses_and_finishes_the_transaction_under_way_at_term() {
+    if TcpListener::bind("[::1]:0").is_err() {
+        return skip("this host has no IPv6");
+    }
     let site = Site::new("");
     let socket = site.path("smtp.sock");
     let unix = format!("unix:{}", socket.display());

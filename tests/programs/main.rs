@@ -7,5 +7,7 @@ mod end_to_end;
 mod fake_smarthost;
 mod have;
 mod peers;
+mod real_servers;
 mod site;
 mod smarthost;
+mod syscalls;

@@ -3,14 +3,13 @@
 use std::collections::HashSet;
 use std::fs::{self, Permissions};
 use std::io::Write;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use crate::client::original;
 use crate::have::have;
-use crate::site::{Running, Site, names, wait_until};
+use crate::site::{Running, Site, free_port, names, wait_until};
 
 const MAIL: &str = "From: alice@example.com\r\nTo: bob@example.com\r\nSubject: a real client\r\n\r\n.dot at the start\r\ngr\u{fc}n\r\n.\r\n..\r\nend\r\n";
 
@@ -125,11 +124,6 @@ fn msmtp_sends() {
         with_input(Command::new("msmtp").args(arguments), &MAIL.replace("\r\n", "\n"))
     });
     assert_eq!(original(&delivered), MAIL.as_bytes());
-}
-
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Postfix's sink, writing each message into a file of its own in a folder.

@@ -1,0 +1,161 @@
+//! Every step of a delivery times everything that a smarthost can do there: the state of every recipient must be right.
+#![allow(clippy::unwrap_used)]
+
+#[path = "support/consignments.rs"]
+mod consignments;
+#[path = "support/fake_smarthost.rs"]
+mod fake_smarthost;
+
+use std::thread;
+use std::time::Duration;
+
+use consignments::{Pieces, deliver, envelope, letters, settings, transport};
+use fake_smarthost::{Act, FakeSmarthost, Identity, Script};
+use leafmail::transport::{AuthMethod, Extensions, Roots, RouteSettings, Secret, Timeouts, TlsSettings};
+
+const RECIPIENTS: [&str; 3] = ["a@x.example", "b@x.example", "c@x.example"];
+
+/// What the smarthost does, in the order of the table's columns. `good` is the code that the step should get.
+const DEEDS: [&str; 11] =
+    ["good", "4xx", "5xx", "421", "garbage", "multi-line", "no text", "close", "reset", "stall", "half a reply"];
+
+/// One row a step, one column a deed. `D` delivered, `L` deferred, `F` failed, `?` in doubt, for all recipients alike or for
+/// each of the three; `R` is a fault of the route: nobody is judged.
+const TABLE: &str = "\
+          good  4xx   5xx   421   garb. multi none  close reset stall half
+greeting  D     R     R     R     R     D     D     R     R     R     R
+EHLO      D     R     D     R     R     D     D     R     R     R     R
+STARTTLS  D     R     R     R     R     D     D     R     R     R     R
+AUTH      D     R     R     R     R     D     D     R     R     R     R
+MAIL      D     L     F     R     R     D     D     R     R     R     R
+RCPT-1    D     LDD   FDD   R     L     D     D     L     L     L     L
+RCPT-2    D     DLD   DFD   R     L     D     D     L     L     L     L
+RCPT-3    D     DDL   DDF   R     L     D     D     L     L     L     L
+DATA      D     L     F     R     L     D     D     L     L     L     L
+body      L     L     L     L     L     L     L     L     L     L     L
+end       D     L     F     L     ?     D     D     ?     ?     ?     ?
+QUIT      D     D     D     D     D     D     D     D     D     D     D";
+
+/// The code that a step gets when all is well.
+fn good(step: &str) -> u16 {
+    match step {
+        "greeting" | "STARTTLS" => 220,
+        "AUTH" => 235,
+        "DATA" => 354,
+        "QUIT" => 221,
+        _ => 250,
+    }
+}
+
+fn act(step: &str, deed: &str) -> Act {
+    let code = good(step);
+    let say = |text: String| Act::Send(text.into_bytes());
+    let act = match deed {
+        "good" => say(format!("{code} fine\r\n")),
+        "4xx" => say("451 4.3.0 not now\r\n".to_owned()),
+        "5xx" => say("550 5.1.1 never\r\n".to_owned()),
+        "421" => Act::SendAndClose(b"421 4.3.2 going down\r\n".to_vec()),
+        "garbage" => say("\u{1}\u{2}what is this?\r\n".to_owned()),
+        "multi-line" => say(format!("{code}-one\r\n{code}-two\r\n{code} three\r\n")),
+        "no text" => say(format!("{code}\r\n")),
+        "close" => Act::Close,
+        "reset" => Act::Reset,
+        "stall" => Act::Stall,
+        "half a reply" => Act::SendAndClose(format!("{code} fi").into_bytes()),
+        other => panic!("{other}"),
+    };
+    // A smarthost that speaks in the midst of the message.
+    if step == "body" { Act::After(1_000, Box::new(act)) } else { act }
+}
+
+/// A smarthost that does one odd thing at one step, behind a route that uses every step.
+fn script(step: &str, deed: &str, identity: &Identity) -> Script {
+    let (verb, before) = match step.split_once('-') {
+        Some((verb, number)) => (verb, number.parse::<usize>().unwrap() - 1),
+        None => (step, 0),
+    };
+    let mut script = Script::new();
+    if is_secured(step) {
+        script = script.offers_inside_tls(["AUTH PLAIN"]).starttls(identity);
+    }
+    for _ in 0..before {
+        script = script.on(verb, Act::Pass);
+    }
+    script.on(verb, act(step, deed))
+}
+
+/// An EHLO that says less than usual offers neither STARTTLS nor AUTH, and a large message is slow to decrypt octet by octet:
+/// these rows go without.
+fn is_secured(step: &str) -> bool {
+    !matches!(step, "EHLO" | "body")
+}
+
+fn route(step: &str, smarthost: &FakeSmarthost, identity: &Identity, folder: &std::path::Path) -> RouteSettings {
+    let port = smarthost.address.port();
+    let limit = Duration::from_millis(400);
+    let timeouts = Timeouts { connect: limit, command: limit, data: limit, block: limit, end_of_data: limit };
+    if !is_secured(step) {
+        return RouteSettings { timeouts, ..settings(&format!("smtp://localhost:{port}?tls=none")) };
+    }
+    let (authority, password) = (folder.join(format!("{port}.pem")), folder.join(format!("{port}.password")));
+    std::fs::write(&authority, &identity.authority_pem).unwrap();
+    std::fs::write(&password, "secret").unwrap();
+    RouteSettings {
+        timeouts,
+        token: None,
+        auth: AuthMethod::Auto,
+        tls: TlsSettings { roots: Some(Roots::File(authority)), ..TlsSettings::default() },
+        extensions: Extensions::default(),
+        password: Some(Secret::File(password)),
+        ..settings(&format!("smtp://me@localhost:{port}?tls=required"))
+    }
+}
+
+/// What became of the recipients, as the table writes it.
+fn outcome(step: &str, deed: &str, identity: &Identity, folder: &std::path::Path) -> String {
+    let smarthost = FakeSmarthost::start(script(step, deed, identity));
+    let mut transport = transport(&route(step, &smarthost, identity, folder));
+    // What is said in the midst of a message can be told from an answer only while the message is not wholly with the system.
+    let lines = if step == "body" { 1_500_000 } else { 100 };
+    let text = format!("Subject: chaos\r\n\r\n{}", "line after line\r\n".repeat(lines));
+    let result = deliver(&mut *transport, &envelope("me@y.example", &RECIPIENTS), &mut Pieces::of(text));
+    transport.disconnect();
+    match result {
+        Err(_fault) => "R".to_owned(),
+        Ok(delivery) => {
+            let states: String = letters(&delivery.outcomes).iter().map(|letters| &letters[..1]).collect();
+            let alike = states.chars().all(|state| states.starts_with(state));
+            if alike { states[..1].to_owned() } else { states }
+        }
+    }
+}
+
+#[test]
+fn whatever_a_smarthost_does_at_any_step_every_recipient_is_judged_right() {
+    let identity = Identity::valid_for(&["localhost"]);
+    let folder = tempfile::tempdir().unwrap();
+    let mut cases: Vec<(&str, &str, &str)> = Vec::new();
+    for row in TABLE.lines().skip(1) {
+        let mut words = row.split_whitespace();
+        let step = words.next().unwrap();
+        cases.extend(DEEDS.iter().zip(words).map(|(deed, wanted)| (step, *deed, wanted)));
+    }
+    assert!(cases.len() >= 121);
+    let wrong: Vec<String> = thread::scope(|scope| {
+        let (identity, folder) = (&identity, folder.path());
+        let rows: Vec<_> = cases
+            .chunks(11)
+            .map(|row| {
+                scope.spawn(move || {
+                    let judge = |(step, deed, wanted): &(&str, &str, &str)| {
+                        let got = outcome(step, deed, identity, folder);
+                        (got != *wanted).then(|| format!("{step}, {deed}: expected {wanted}, but found {got}"))
+                    };
+                    row.iter().filter_map(judge).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        rows.into_iter().flat_map(|row| row.join().unwrap()).collect()
+    });
+    assert!(wrong.is_empty(), "{} of {} cases:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+}
