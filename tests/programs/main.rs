@@ -7,6 +7,7 @@ mod end_to_end;
 mod fake_smarthost;
 mod have;
 mod peers;
+mod real_security;
 mod real_servers;
 mod site;
 mod smarthost;

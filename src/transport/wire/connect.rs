@@ -190,7 +190,11 @@ impl Opening<'_> {
                 wire.channel = Channel::Tls(Box::new(stream));
                 Ok((wire, protection))
             }
-            Ok(Err(error)) => Err(self.insecure(format!("TLS with {host} failed: {error}"))),
+            Ok(Err(error)) => {
+                // rustls' words before errors of a verifier of ours, which are expected enough.
+                let text = error.to_string().replace("unexpected error: ", "");
+                Err(self.insecure(format!("TLS with {host} failed: {text}")))
+            }
             Err(_) => Err(self.trouble(&Trouble::Late(limit))),
         }
     }
