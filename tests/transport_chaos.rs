@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use consignments::{Pieces, deliver, envelope, letters, settings, transport};
 use fake_smarthost::{Act, FakeSmarthost, Identity, Script};
-use leafmail::transport::{RouteSettings, Secret, Timeouts};
+use leafmail::transport::{AuthMethod, Extensions, Roots, RouteSettings, Secret, Timeouts, TlsSettings};
 
 const RECIPIENTS: [&str; 3] = ["a@x.example", "b@x.example", "c@x.example"];
 
@@ -102,7 +102,10 @@ fn route(step: &str, smarthost: &FakeSmarthost, identity: &Identity, folder: &st
     std::fs::write(&password, "secret").unwrap();
     RouteSettings {
         timeouts,
-        ca_file: Some(authority),
+        token: None,
+        auth: AuthMethod::Auto,
+        tls: TlsSettings { roots: Some(Roots::File(authority)), ..TlsSettings::default() },
+        extensions: Extensions::default(),
         password: Some(Secret::File(password)),
         ..settings(&format!("smtp://me@localhost:{port}?tls=required"))
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use consignments::{Pieces, deliver, envelope, letters, settings, transport};
 use fake_smarthost::{Act, FakeSmarthost, Identity, Record, Script, reply};
-use leafmail::transport::{Delivery, Dispatch, Fault, RouteSettings, Secret, SmarthostDispatch, dispatch};
+use leafmail::transport::{Delivery, Dispatch, Fault, Roots, RouteSettings, Secret, SmarthostDispatch, dispatch};
 
 const PASSWORD: &str = "hunter2 & caf\u{e9}";
 /// `\0me@y.example\0` and the password, for PLAIN, and the password alone, for LOGIN.
@@ -70,7 +70,7 @@ impl Route {
     fn trusting(mut self, identity: &Identity) -> Self {
         let path: PathBuf = self.folder.path().join("authority.pem");
         std::fs::write(&path, &identity.authority_pem).unwrap();
-        self.settings.ca_file = Some(path);
+        self.settings.tls.roots = Some(Roots::File(path));
         self
     }
 
@@ -132,7 +132,7 @@ fn no_credential_goes_to_a_host_that_is_not_the_smarthost() {
         assert!(fault.reason.text.contains(expected), "{expected}: {fault}");
         assert_no_credentials(&smarthost.record());
     }
-    // Without a ca_file the system's authorities count, which do not know ours (or there are none).
+    // Without roots of its own the system's authorities count, which do not know ours (or there are none).
     let smarthost = FakeSmarthost::start(Script::new().starttls(&good).offers(["AUTH PLAIN LOGIN"]));
     Route::new(SECURE, &smarthost).deliver().unwrap_err();
     assert_no_credentials(&smarthost.record());

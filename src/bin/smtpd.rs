@@ -20,7 +20,8 @@ use leafmail::config::{self, BareNewline, Config, ListenAddress};
 use leafmail::dns::{Resolver, SystemResolver};
 use leafmail::driver::{Front, Limits, Listener, Receiver, Security, Shutdown, listen, serve_standard_input};
 use leafmail::event::LogObserver;
-use leafmail::policy::Chain;
+use leafmail::policy::{Chain, NextHopSize};
+use leafmail::queue::SizeFile;
 use leafmail::session::{Directory, Settings};
 use leafmail::smtp::Dialect;
 use leafmail::smtp::body;
@@ -230,7 +231,7 @@ fn receiver(config: &Config, spool: Arc<DirSpool>, shutdown: Shutdown, security:
             session: limits.session,
             slowest_body: limits.slowest_body,
         },
-        policy: Chain::new(config.rules(), Arc::clone(&resolver), Vec::new()),
+        policy: Chain::new(config.rules(), Arc::clone(&resolver), vec![Arc::new(next_hop_size(config))]),
         resolver: config.clients.reverse_names.then_some(resolver),
         security,
         spool,
@@ -238,6 +239,12 @@ fn receiver(config: &Config, spool: Arc<DirSpool>, shutdown: Shutdown, security:
         clock: Arc::new(SystemClock),
         shutdown,
     }
+}
+
+/// What whoever forwards from this spool has found out of its next hop.
+fn next_hop_size(config: &Config) -> NextHopSize {
+    let file = SizeFile::new(&config.spool.join("routes"), &config.route().name);
+    NextHopSize::new(move || file.limit())
 }
 
 /// A disk that failed to sync ends the program, so that whoever supervises it knows.

@@ -5,6 +5,7 @@
 
 use ipnet::IpNet;
 
+use super::credentials;
 use super::network::is_private;
 use super::sections::{Clients, Recipients};
 use super::{Config, ConfigError};
@@ -30,7 +31,7 @@ impl Config {
     pub fn check(&self) -> Result<(), ConfigError> {
         let fault = open_relay(&self.clients, &self.recipients)
             .or_else(|| strangers_trusted(&self.clients))
-            .or_else(|| self.credentials())
+            .or_else(|| credentials::fault(self))
             .or_else(|| self.order())
             .or_else(|| self.security());
         match fault {
@@ -38,30 +39,6 @@ impl Config {
             Some(fault) => {
                 Err(ConfigError::new(self.origin.path.as_deref(), self.origin.line(&fault.key), fault.reason))
             }
-        }
-    }
-
-    fn credentials(&self) -> Option<Fault> {
-        let passwords = self.relay.passwords();
-        if let [(first, _), (second, _), ..] = passwords.as_slice() {
-            let reason = format!("relay.{first} and relay.{second} are both set; keep one of them");
-            return Some(Fault::new(format!("relay.{second}"), reason));
-        }
-        match (self.relay.user(), passwords.first()) {
-            (Some(user), None) => {
-                let reason = format!(
-                    "relay.url names the user {user:?}, but there is no password; set relay.password_file, \
-                     relay.password_env or relay.password_command"
-                );
-                Some(Fault::new("relay.url", reason))
-            }
-            (None, Some((key, _))) => {
-                let reason = format!(
-                    "relay.{key} is set, but relay.url names no user; write it as smtp://user@host:587 or remove relay.{key}"
-                );
-                Some(Fault::new(format!("relay.{key}"), reason))
-            }
-            _ => None,
         }
     }
 
@@ -224,24 +201,11 @@ mod tests {
     #[test]
     fn contradictions_name_the_line_and_the_remedy() {
         for (text, expected) in [
-            (
-                "[relay]\nurl = \"smtp://u@h\"",
-                "leafmail.toml:2: relay.url names the user \"u\", but there is no password",
-            ),
-            (
-                "[relay]\npassword_env = \"P\"",
-                "leafmail.toml:2: relay.password_env is set, but relay.url names no user",
-            ),
-            (
-                "[relay]\nurl = \"smtp://u@h\"\npassword_env = \"P\"\npassword_file = \"p\"",
-                "leafmail.toml:3: relay.password_file and relay.password_env are both set",
-            ),
             ("[limits]\nidle = \"1h\"\nsession = \"30m\"", "leafmail.toml:2: limits.idle is longer"),
             ("[limits]\nclose_after_errors = 5", "leafmail.toml: limits.slow_after_errors is above"),
         ] {
             let reason = checked(text).unwrap_err();
             assert!(reason.starts_with(expected), "{reason}");
         }
-        assert_eq!(checked("[relay]\nurl = \"smtp://u@h\"\npassword_env = \"P\""), Ok(()));
     }
 }

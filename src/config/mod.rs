@@ -5,6 +5,7 @@
 //! that was not checked. No input makes this panic, an unknown key is an error, and errors name file, line and reason.
 
 mod check;
+mod credentials;
 mod error;
 mod file;
 mod listen;
@@ -18,7 +19,7 @@ mod values;
 pub use error::ConfigError;
 pub use file::locate;
 pub use listen::{Front, ListenAddress};
-pub use route::Relay;
+pub use route::{OAuth2, Relay, TokenUrl};
 pub use sections::{
     BareNewline, Clients, Limits, Listen, Log, Message, Protocol, Queue, Recipients, Reserve, Senders, Verify,
 };
@@ -121,16 +122,12 @@ impl Config {
         self.default_domain.as_ref().unwrap_or(&self.hostname)
     }
 
-    /// Sends mail elsewhere, as `--relay` and `--deliver` do. The file's password goes along only if there is a user to
-    /// whom it can belong.
+    /// Sends mail elsewhere, as `--relay` and `--deliver` do. The file's credentials go along only if
+    /// there is a user to whom they can belong, and its pin only where certificates are looked at.
     pub fn relay_to(&mut self, next_hop: NextHop) {
         self.relay.url = next_hop;
         self.origin.forget("relay.url");
-        if self.relay.user().is_none() {
-            self.relay.password_file = None;
-            self.relay.password_env = None;
-            self.relay.password_command = None;
-        }
+        self.relay.forget_other_host();
     }
 
     /// What the built-in policies go by.
@@ -150,7 +147,7 @@ impl Config {
 
     /// The route that mail takes.
     pub fn route(&self) -> RouteSettings {
-        self.relay.settings(&self.hostname)
+        self.relay.settings(&self.hostname, &self.spool)
     }
 }
 

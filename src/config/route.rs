@@ -1,13 +1,14 @@
-//! `[relay]`: the next hop, its credentials and its time-outs.
+//! `[relay]`: the next hop, its credentials, its dialect and its time-outs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
 use super::values::{self, FromText};
 use crate::address::Domain;
-use crate::transport::{NextHop, NextHopError, RouteSettings, Secret, Timeouts};
+use crate::transport::{AuthMethod, ClientIdentity, EightBit, Extensions, NextHop, NextHopError, Pin, PinError, Roots};
+use crate::transport::{RouteSettings, Secret, Timeouts, TlsPolicy, TlsSettings, TokenGrant, TokenSource};
 
 /// `[relay]`: where mail goes.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -25,9 +26,36 @@ pub struct Relay {
     /// A shell command whose first line of output is the password.
     #[serde(deserialize_with = "values::optional")]
     pub password_command: Option<String>,
-    /// A PEM file with the only certificate authorities to trust; `None`: the system's.
+    /// A file whose first line is an access token that somebody keeps fresh; one at most, and no password then.
     #[serde(deserialize_with = "values::optional")]
-    pub ca_file: Option<PathBuf>,
+    pub token_file: Option<PathBuf>,
+    /// A shell command whose first line of output is an access token.
+    #[serde(deserialize_with = "values::optional")]
+    pub token_command: Option<String>,
+    /// How the user logs in.
+    #[serde(deserialize_with = "values::text")]
+    pub auth: AuthMethod,
+    /// Whose certificates are trusted; `None`: the system's authorities, or with a pin nobody else.
+    #[serde(deserialize_with = "values::optional")]
+    pub tls_roots: Option<Roots>,
+    /// The key that the next hop must have.
+    #[serde(deserialize_with = "values::optional")]
+    pub tls_pin: Option<Pin>,
+    /// A PEM file with our own certificate, for a next hop that asks for one.
+    #[serde(deserialize_with = "values::optional")]
+    pub tls_cert: Option<PathBuf>,
+    /// A PEM file with its key.
+    #[serde(deserialize_with = "values::optional")]
+    pub tls_key: Option<PathBuf>,
+    /// What becomes of octets above 127 where the next hop does not offer 8BITMIME.
+    #[serde(deserialize_with = "values::text")]
+    pub eight_bit: EightBit,
+    /// Whether the next hop is told, for its log, where a message came from.
+    pub xforward: bool,
+    /// Whether the next hop is told, for its rules, where a message came from.
+    pub xclient: bool,
+    /// Whether messages go by BDAT where that is offered.
+    pub chunking: bool,
     /// What we call ourselves there; `None`: the host name.
     #[serde(deserialize_with = "values::optional")]
     pub helo: Option<Domain>,
@@ -37,6 +65,8 @@ pub struct Relay {
     /// How long each step may take.
     #[serde(deserialize_with = "timeouts")]
     pub timeouts: Timeouts,
+    /// How access tokens are fetched.
+    pub oauth2: OAuth2,
 }
 
 impl Default for Relay {
@@ -46,10 +76,21 @@ impl Default for Relay {
             password_file: None,
             password_env: None,
             password_command: None,
-            ca_file: None,
+            token_file: None,
+            token_command: None,
+            auth: AuthMethod::Auto,
+            tls_roots: None,
+            tls_pin: None,
+            tls_cert: None,
+            tls_key: None,
+            eight_bit: EightBit::Send,
+            xforward: false,
+            xclient: false,
+            chunking: false,
             helo: None,
             connections: 4,
             timeouts: Timeouts::default(),
+            oauth2: OAuth2::default(),
         }
     }
 }
@@ -63,6 +104,15 @@ impl Relay {
         [file, variable, command].into_iter().flatten().collect()
     }
 
+    /// The keys of the access token that are set, with what they mean; one at most. `spool` keeps what we fetch ourselves.
+    pub(super) fn tokens(&self, spool: &Path) -> Vec<(&'static str, TokenSource)> {
+        let secret = TokenSource::Secret;
+        let file = self.token_file.clone().map(|path| ("token_file", secret(Secret::File(path))));
+        let command = self.token_command.clone().map(|command| ("token_command", secret(Secret::Command(command))));
+        let grant = self.oauth2.grant(spool).map(|grant| ("oauth2.token_url", TokenSource::Grant(grant)));
+        [file, command, grant].into_iter().flatten().collect()
+    }
+
     /// The user that the URL names.
     pub(super) fn user(&self) -> Option<&str> {
         match &self.url {
@@ -71,16 +121,99 @@ impl Relay {
         }
     }
 
-    pub(super) fn settings(&self, hostname: &Domain) -> RouteSettings {
+    /// Whether the next hop's certificate is looked at.
+    pub(super) fn verifies(&self) -> bool {
+        match &self.url {
+            NextHop::Smarthost(smarthost) => matches!(smarthost.tls, TlsPolicy::Required | TlsPolicy::Implicit),
+            NextHop::Maildir(_) => false,
+        }
+    }
+
+    /// Forgets what belongs to another next hop than the one that is now set.
+    pub(super) fn forget_other_host(&mut self) {
+        if self.user().is_none() {
+            (self.password_file, self.password_env, self.password_command) = (None, None, None);
+            (self.token_file, self.token_command, self.auth) = (None, None, AuthMethod::Auto);
+            self.oauth2 = OAuth2::default();
+        }
+        if !self.verifies() {
+            (self.tls_pin, self.tls_cert, self.tls_key) = (None, None, None);
+        }
+    }
+
+    pub(super) fn settings(&self, hostname: &Domain, spool: &Path) -> RouteSettings {
+        let identity = self.tls_cert.clone().zip(self.tls_key.clone());
         RouteSettings {
             name: "relay".to_owned(),
             next_hop: self.url.clone(),
             password: self.passwords().into_iter().map(|(_, secret)| secret).next(),
-            ca_file: self.ca_file.clone(),
+            token: self.tokens(spool).into_iter().map(|(_, token)| token).next(),
+            auth: self.auth,
+            tls: TlsSettings {
+                roots: self.tls_roots.clone(),
+                pin: self.tls_pin,
+                identity: identity.map(|(certificate, key)| ClientIdentity { certificate, key }),
+            },
+            extensions: Extensions {
+                eight_bit: self.eight_bit,
+                xforward: self.xforward,
+                xclient: self.xclient,
+                chunking: self.chunking,
+            },
             helo: self.helo.clone().unwrap_or_else(|| hostname.clone()),
             connections: self.connections,
             timeouts: self.timeouts,
         }
+    }
+}
+
+/// `[relay.oauth2]`: how access tokens are fetched; nothing is, unless `token_url` is set.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OAuth2 {
+    /// The provider's token endpoint.
+    #[serde(deserialize_with = "values::optional")]
+    pub token_url: Option<TokenUrl>,
+    /// Who we are to the provider.
+    #[serde(deserialize_with = "values::optional")]
+    pub client_id: Option<String>,
+    /// A file whose first line proves it.
+    #[serde(deserialize_with = "values::optional")]
+    pub client_secret_file: Option<PathBuf>,
+    /// A file whose first line is the refresh token; `None`: the client's own credentials are used.
+    #[serde(deserialize_with = "values::optional")]
+    pub refresh_token_file: Option<PathBuf>,
+    /// What the token is for.
+    #[serde(deserialize_with = "values::optional")]
+    pub scope: Option<String>,
+    /// Where the token is kept; `None`: in the spool.
+    #[serde(deserialize_with = "values::optional")]
+    pub keep_in: Option<PathBuf>,
+}
+
+impl OAuth2 {
+    fn grant(&self, spool: &Path) -> Option<TokenGrant> {
+        Some(TokenGrant {
+            endpoint: self.token_url.as_ref()?.0.clone(),
+            client_id: self.client_id.clone().unwrap_or_default(),
+            client_secret: self.client_secret_file.clone().map(Secret::File),
+            refresh_token: self.refresh_token_file.clone().map(Secret::File),
+            scope: self.scope.clone(),
+            file: self.keep_in.clone().unwrap_or_else(|| spool.join("routes/relay.token")),
+        })
+    }
+}
+
+/// A token endpoint: secrets go there, so it is `https:`, or this host itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenUrl(String);
+
+impl FromText for TokenUrl {
+    const EXPECTED: &'static str = "a URL such as https://login.example.com/token (http: to 127.0.0.1 or [::1] only)";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let fits = text.chars().all(|c| c.is_ascii_graphic()) && TokenGrant::is_endpoint(text);
+        if fits { Ok(Self(text.to_owned())) } else { Err(values::expected::<Self>(text)) }
     }
 }
 
@@ -118,5 +251,55 @@ impl FromText for NextHop {
 
     fn from_text(text: &str) -> Result<Self, String> {
         text.parse().map_err(|error: NextHopError| error.to_string())
+    }
+}
+
+impl FromText for AuthMethod {
+    const EXPECTED: &'static str = "auto, plain, login, cram-md5, scram-sha-256 or xoauth2";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        Ok(match text {
+            "auto" => Self::Auto,
+            "plain" => Self::Plain,
+            "login" => Self::Login,
+            "cram-md5" => Self::CramMd5,
+            "scram-sha-256" => Self::ScramSha256,
+            "xoauth2" => Self::Xoauth2,
+            _ => return Err(values::expected::<Self>(text)),
+        })
+    }
+}
+
+impl FromText for Roots {
+    const EXPECTED: &'static str = "system, webpki or the path of a PEM file";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        match text {
+            "system" => Ok(Self::System),
+            "webpki" => Ok(Self::WebPki),
+            // Not a word that was meant to be one of the two.
+            path if path.contains(['/', '.']) => PathBuf::from_text(path).map(Self::File),
+            _ => Err(values::expected::<Self>(text)),
+        }
+    }
+}
+
+impl FromText for Pin {
+    const EXPECTED: &'static str = "sha256: and 64 hexadecimal digits or 44 characters of base64";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_: PinError| values::expected::<Self>(text))
+    }
+}
+
+impl FromText for EightBit {
+    const EXPECTED: &'static str = "send or bounce";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        match text {
+            "send" => Ok(Self::Send),
+            "bounce" => Ok(Self::Bounce),
+            _ => Err(values::expected::<Self>(text)),
+        }
     }
 }

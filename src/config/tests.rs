@@ -129,6 +129,24 @@ fn every_slip_names_its_line_and_what_was_expected() {
             "[relay]\nurl = \"mail.example.com\"",
             "leafmail.toml:2: expected smtp://HOST, smtps://HOST or maildir:PATH, but found \"mail.example.com\"",
         ),
+        (
+            "[relay]\nauth = \"ntlm\"",
+            "leafmail.toml:2: expected auto, plain, login, cram-md5, scram-sha-256 or xoauth2, but found \"ntlm\"",
+        ),
+        (
+            "[relay]\ntls_roots = \"sytem\"",
+            "leafmail.toml:2: expected system, webpki or the path of a PEM file, but found \"sytem\"",
+        ),
+        (
+            "[relay]\ntls_pin = \"sha1:00\"",
+            "leafmail.toml:2: expected sha256: and 64 hexadecimal digits or 44 characters of base64, but found \"sha1:00\"",
+        ),
+        ("[relay]\neight_bit = \"7bit\"", "leafmail.toml:2: expected send or bounce, but found \"7bit\""),
+        ("[relay]\nxforward = 1", "leafmail.toml:2: expected a boolean, but found integer 1"),
+        (
+            "[relay.oauth2]\ntoken_url = \"http://login.example.com/token\"",
+            "leafmail.toml:2: expected a URL such as https://login.example.com/token (http: to 127.0.0.1 or [::1] only), but found \"http://login.example.com/token\"",
+        ),
     ] {
         assert_eq!(parsed(text).unwrap_err(), error);
     }
@@ -248,8 +266,21 @@ fn the_sample_shows_every_default() {
             password_file: Some("/etc/leafmail/password".into()),
             password_env: Some("LEAFMAIL_PASSWORD".to_owned()),
             password_command: Some("pass show smarthost".to_owned()),
-            ca_file: Some("/etc/leafmail/ca.pem".into()),
+            token_file: Some("/run/leafmail/token".into()),
+            token_command: Some("oauth2-token smarthost".to_owned()),
+            tls_roots: Some(crate::transport::Roots::System),
+            tls_pin: "sha256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=".parse().ok(),
+            tls_cert: Some("/etc/leafmail/client.pem".into()),
+            tls_key: Some("/etc/leafmail/client.key".into()),
             helo: Some("relay.example.com".parse().unwrap()),
+            oauth2: OAuth2 {
+                token_url: values::FromText::from_text("https://login.example.com/token").ok(),
+                client_id: Some("leafmail".to_owned()),
+                client_secret_file: Some("/etc/leafmail/client-secret".into()),
+                refresh_token_file: Some("/etc/leafmail/refresh-token".into()),
+                scope: Some("https://outlook.office.com/SMTP.Send offline_access".to_owned()),
+                keep_in: Some("./spool/routes/relay.token".into()),
+            },
             ..Relay::default()
         },
         log: Log { file: Some("/var/log/leafmail.log".into()), ..Log::default() },
@@ -293,6 +324,7 @@ fn every_key() -> Vec<String> {
         ("reserve.", fields_of::<Reserve>()),
         ("relay.", fields_of::<Relay>()),
         ("relay.timeouts.", fields_of::<TimeoutsTable>()),
+        ("relay.oauth2.", fields_of::<OAuth2>()),
         ("queue.", fields_of::<Queue>()),
         ("log.", fields_of::<Log>()),
     ];

@@ -9,6 +9,7 @@ mod chain;
 mod headers;
 mod helo;
 mod networks;
+mod next_hop_size;
 mod patterns;
 pub mod refusals;
 
@@ -16,6 +17,7 @@ pub use addresses::AddressList;
 pub use chain::{Chain, Rules};
 pub use headers::FieldName;
 pub use helo::Verify;
+pub use next_hop_size::NextHopSize;
 pub use patterns::{AddressPattern, HeloPattern, PatternError};
 
 use async_trait::async_trait;

@@ -27,6 +27,12 @@ pub fn client_network(address: IpAddr) -> Reply {
     Reply::new(554, NOT_AUTHORIZED, text)
 }
 
+/// MAIL or the end of the message: it would come back from the next hop (RFC 1870 6.1).
+pub fn larger_than_next_hop_takes(limit: u64) -> Reply {
+    let text = format!("the message is too large: where this relay sends its mail, {limit} octets are taken at most");
+    Reply::new(552, EnhancedCode(5, 3, 4), text)
+}
+
 /// HELO: no pattern matches.
 pub fn helo_not_allowed(name: &str) -> Reply {
     let text = format!(

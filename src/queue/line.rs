@@ -10,6 +10,8 @@ pub(super) struct Line {
     transport: Option<Box<dyn Transport>>,
     /// When it was last used; `None` while there is no connection to end.
     used: Option<Instant>,
+    /// The size that was told last, over this connection.
+    told: Option<u64>,
 }
 
 impl Line {
@@ -24,6 +26,13 @@ impl Line {
         self.used = self.used.map(|_| Instant::now());
     }
 
+    /// How large a message the next hop takes, when that was not told yet.
+    pub(super) fn news_of_size(&mut self) -> Option<u64> {
+        let largest = self.transport.as_ref()?.largest_message().filter(|largest| self.told != Some(*largest));
+        self.told = largest.or(self.told);
+        largest
+    }
+
     /// How long the connection may stay unused from now on; `None` where there is none.
     pub(super) fn patience(&self) -> Option<Duration> {
         let limit = self.transport.as_ref()?.idle_limit();
@@ -34,6 +43,8 @@ impl Line {
     pub(super) fn hang_up(&mut self) {
         if let (Some(transport), Some(_)) = (&mut self.transport, self.used.take()) {
             transport.disconnect();
+            // The next greeting is told even if it says the same: a limit that nobody confirms is forgotten.
+            self.told = None;
         }
     }
 

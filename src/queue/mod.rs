@@ -19,6 +19,7 @@ pub mod route_file;
 mod runner;
 pub mod schedule;
 mod shift;
+mod size_file;
 mod stop;
 #[cfg(test)]
 mod testing;
@@ -30,5 +31,6 @@ pub use route::{RouteState, RouteStore};
 pub use route_file::RouteFolder;
 pub use runner::{Runner, Selection, Summary};
 pub use schedule::{Plan, Schedule, Situation, Urgency};
+pub use size_file::SizeFile;
 pub use stop::StopFlag;
 pub use wakeup::{FolderWatch, Polling, Wakeup, Wakeups, watch_folder};

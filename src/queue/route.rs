@@ -112,6 +112,14 @@ pub trait RouteStore: Send + Sync {
     /// # Errors
     /// When it cannot be written.
     fn save(&self, route: &str, state: &RouteState) -> io::Result<()>;
+
+    /// Keeps how large a message the next hop takes, in octets; 0: any.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn note_largest_message(&self, _route: &str, _octets: u64) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Keeps nothing: each process finds out for itself.

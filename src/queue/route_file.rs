@@ -9,6 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::route::{RouteState, RouteStore};
+use super::size_file::SizeFile;
 
 /// The folder with the states of all routes.
 #[derive(Debug)]
@@ -27,9 +28,14 @@ impl RouteFolder {
 
     /// A route's name comes from the configuration, but must not lead out of the folder.
     fn file(&self, route: &str) -> PathBuf {
-        let safe = |c: char| if c.is_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' };
-        self.folder.join(format!("{}.json", route.chars().map(safe).collect::<String>()))
+        self.folder.join(format!("{}.json", file_name(route)))
     }
+}
+
+/// A route's name as that of a file.
+pub(super) fn file_name(route: &str) -> String {
+    let safe = |c: char| if c.is_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' };
+    route.chars().map(safe).collect()
 }
 
 impl RouteStore for RouteFolder {
@@ -66,9 +72,13 @@ impl RouteStore for RouteFolder {
         }
         written
     }
+
+    fn note_largest_message(&self, route: &str, octets: u64) -> io::Result<()> {
+        SizeFile::new(&self.folder, route).note(octets)
+    }
 }
 
-fn write_new(path: &Path, octets: &[u8]) -> io::Result<()> {
+pub(super) fn write_new(path: &Path, octets: &[u8]) -> io::Result<()> {
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(octets)
 }

@@ -114,6 +114,9 @@ impl<'r, S: Spool> Shift<'r, S> {
                 Worked { end: End::Troubled, notices: Vec::new(), answered: false }
             });
             line.release();
+            if let Some(octets) = line.news_of_size() {
+                self.note_largest_message(octets);
+            }
             self.done(&job, worked);
         }
         line.hang_up();
@@ -303,6 +306,14 @@ impl<'r, S: Spool> Shift<'r, S> {
             self.runner.tell(&Event::Trouble { text });
         }
         board.route = state;
+    }
+
+    /// So that what is too large is refused where it is received.
+    fn note_largest_message(&self, octets: u64) {
+        if let Err(error) = self.runner.routes.note_largest_message(&self.runner.route, octets) {
+            let text = format!("keeping the size limit of route {}: {error}", self.runner.route);
+            self.runner.tell(&Event::Trouble { text });
+        }
     }
 
     /// Another process may have found out more.

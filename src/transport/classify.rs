@@ -15,7 +15,9 @@ pub(super) enum Step {
     Rcpt,
     /// DATA: the answer holds for the accepted recipients.
     Data,
-    /// The final dot: the same.
+    /// BDAT but for the last: the same.
+    Chunk,
+    /// The final dot, or the last BDAT: the same.
     EndOfData,
 }
 
@@ -100,7 +102,7 @@ mod tests {
     #[test]
     fn the_table() {
         use Ruling::{Accepted, Deferred, Failed, OutOfStep, Route};
-        use Step::{Data, EndOfData, Mail, Rcpt};
+        use Step::{Chunk, Data, EndOfData, Mail, Rcpt};
         for (step, reply, expected) in [
             (Mail, "250 ok", Accepted),
             (Mail, "451 4.7.1 greylisted", Deferred),
@@ -122,6 +124,9 @@ mod tests {
             (Rcpt, "535 5.7.8 bad credentials", Route),
             (Rcpt, "550 5.4.5 daily sending limit exceeded", Route),
             (Rcpt, "421 bye", Route),
+            (Chunk, "250 ok", Accepted),
+            (Chunk, "552 5.3.4 too big", Failed),
+            (Chunk, "354 what", OutOfStep),
             (Data, "354 go on", Accepted),
             (Data, "250 what", OutOfStep),
             (Data, "451 later", Deferred),

@@ -1,81 +1,148 @@
-//! AUTH (RFC 4954) with PLAIN (RFC 4616) or LOGIN.
+//! AUTH (RFC 4954) by one of the mechanisms of `sasl/`.
 //!
 //! Credentials leave only over TLS with the verified host, or where the route says `tls=none` in so many words. No log
 //! line, error or reply text carries them: the wire hides them while the login lasts.
 
 use base64::engine::{Engine, general_purpose::STANDARD};
 
-use super::TlsPolicy;
+use super::sasl::{Dialogue, Means, Mechanism, candidates};
 use super::secret::Password;
 use super::smarthost::Client;
 use super::wire::{Phase, Protection, Trouble};
+use super::{AuthMethod, TlsPolicy};
 use crate::receipt::Reason;
 use crate::smtp::{EnhancedCode, Reply};
 
-/// Logs in. Every failure is the route's.
-pub(super) async fn login(
-    client: &mut Client,
-    policy: TlsPolicy,
-    user: &str,
-    password: &Password,
-) -> Result<(), Reason> {
-    if client.protection() != Protection::Verified && policy != TlsPolicy::None {
-        let text = format!("the connection to {} is not secure enough for a password", client.relay());
-        return Err(Reason::new(EnhancedCode(4, 7, 11), text));
+/// Who logs in and how.
+pub(super) struct Login<'a> {
+    pub(super) user: &'a str,
+    pub(super) secret: &'a Password,
+    pub(super) is_token: bool,
+    pub(super) method: AuthMethod,
+    pub(super) policy: TlsPolicy,
+}
+
+/// Why there is no login: always the route's fault.
+pub(super) struct Refusal {
+    pub(super) reason: Reason,
+    /// The server did not like the credential; a newer one may do.
+    pub(super) stale: bool,
+}
+
+impl From<Reason> for Refusal {
+    fn from(reason: Reason) -> Self {
+        Self { reason, stale: false }
     }
-    let plain = STANDARD.encode(format!("\0{user}\0{}", password.reveal()).as_bytes());
-    let (name, word) = (STANDARD.encode(user.as_bytes()), STANDARD.encode(password.reveal().as_bytes()));
-    client.control().hide(vec![plain.clone(), word.clone(), password.reveal().to_owned()]);
-    let reply = if offers(client, "PLAIN") {
-        plain_login(client, &plain).await
-    } else if offers(client, "LOGIN") {
-        login_login(client, &name, &word).await
-    } else {
+}
+
+/// Challenges of one login; no mechanism has more than three.
+const MOST_CHALLENGES: usize = 5;
+
+impl Login<'_> {
+    /// Logs in.
+    pub(super) async fn run(&self, client: &mut Client) -> Result<(), Refusal> {
+        if client.protection() != Protection::Verified && self.policy != TlsPolicy::None {
+            let text = format!("the connection to {} is not secure enough for a password", client.relay());
+            return Err(Reason::new(EnhancedCode(4, 7, 11), text).into());
+        }
+        let mechanism = self.mechanism(client)?;
+        let nonce = nonce().map_err(|error| {
+            Reason::new(EnhancedCode(4, 3, 0), format!("drawing random octets for the login: {error}"))
+        })?;
+        let mut dialogue = Dialogue::new(mechanism, self.user, self.secret, nonce);
+        let result = self.talk(client, mechanism, &mut dialogue).await;
         client.control().forget_secrets();
-        return Err(nothing_in_common(client));
-    };
-    client.control().forget_secrets();
-    match reply {
-        Ok(reply) if reply.code() == 235 => Ok(()),
-        Ok(reply) => {
-            let mut reason = Reason::reply(&reply);
-            reason.text = format!("{} refused the login of {user}: {}", client.relay(), reason.text);
-            Err(Reason { text: reason.text.replace(char::is_control, "?"), ..reason })
+        result
+    }
+
+    /// The best that both sides know.
+    fn mechanism(&self, client: &Client) -> Result<Mechanism, Reason> {
+        let means = match (self.is_token, client.protection()) {
+            (true, _) => Means::Token,
+            (false, Protection::Verified) => Means::PasswordInSecret,
+            (false, _) => Means::PasswordInTheClear,
+        };
+        let (wanted, offered) = (candidates(self.method, means), &client.capabilities().auth);
+        let found = wanted.iter().find(|wanted| offered.iter().any(|offered| offered == wanted.name()));
+        found.copied().ok_or_else(|| {
+            let wanted: Vec<_> = wanted.iter().map(|mechanism| mechanism.name()).collect();
+            let offered = match &offered[..] {
+                [] => "no AUTH".to_owned(),
+                mechanisms => format!("AUTH {} only", mechanisms.join(" ")),
+            };
+            let text = format!("expected AUTH {} at {}, but found {offered}", wanted.join(" or "), client.relay());
+            Reason::new(EnhancedCode(4, 7, 4), text)
+        })
+    }
+
+    async fn talk(
+        &self,
+        client: &mut Client,
+        mechanism: Mechanism,
+        dialogue: &mut Dialogue<'_>,
+    ) -> Result<(), Refusal> {
+        let (user, secret) = (self.user, self.secret.reveal());
+        // Longest first, so that no part of one is replaced before the whole; PLAIN's form always, as some servers quote it.
+        let mut secrets =
+            vec![STANDARD.encode(format!("\0{user}\0{secret}")), STANDARD.encode(secret), secret.to_owned()];
+        let mut line = format!("AUTH {}", mechanism.name());
+        if let Some(initial) = dialogue.initial() {
+            let initial = STANDARD.encode(initial);
+            line = format!("{line} {initial}");
+            secrets.insert(0, initial);
         }
-        Err(trouble) => Err(trouble.reason(Phase::Auth, client.relay())),
-    }
-}
-
-fn offers(client: &Client, mechanism: &str) -> bool {
-    client.capabilities().auth.iter().any(|offered| offered == mechanism)
-}
-
-fn nothing_in_common(client: &Client) -> Reason {
-    let offered = match &client.capabilities().auth[..] {
-        [] => "no AUTH".to_owned(),
-        mechanisms => format!("AUTH {} only", mechanisms.join(" ")),
-    };
-    let text = format!("expected AUTH PLAIN or LOGIN at {}, but found {offered}", client.relay());
-    Reason::new(EnhancedCode(4, 7, 4), text)
-}
-
-async fn plain_login(client: &mut Client, response: &str) -> Result<Reply, Trouble> {
-    let reply = client.exchange(Phase::Auth, &format!("AUTH PLAIN {response}\r\n")).await?;
-    if reply.code() != 334 {
-        return Ok(reply);
-    }
-    // A server that overlooks the initial response (RFC 4954 4) asks for it.
-    client.exchange(Phase::Auth, &format!("{response}\r\n")).await
-}
-
-/// Never standardised; servers differ in the words of the challenges, so only the order counts: user, then password.
-async fn login_login(client: &mut Client, name: &str, word: &str) -> Result<Reply, Trouble> {
-    let mut reply = client.exchange(Phase::Auth, "AUTH LOGIN\r\n").await?;
-    for answer in [name, word] {
-        if reply.code() != 334 {
-            return Ok(reply);
+        for _ in 0..MOST_CHALLENGES {
+            client.control().hide(secrets.clone());
+            let reply = client.exchange(Phase::Auth, &format!("{line}\r\n")).await;
+            let reply = reply.map_err(|trouble| trouble.reason(Phase::Auth, client.relay()))?;
+            if reply.code() != 334 {
+                return self.judge(client, &reply, dialogue);
+            }
+            line = match challenge(&reply).and_then(|challenge| dialogue.answer(&challenge)) {
+                Ok(answer) => STANDARD.encode(answer),
+                Err(what) => return Err(self.cancel(client, &what).await),
+            };
+            secrets.insert(0, line.clone());
         }
-        reply = client.exchange(Phase::Auth, &format!("{answer}\r\n")).await?;
+        Err(self.cancel(client, "expected an end of the challenges, but found none").await)
     }
-    Ok(reply)
+
+    fn judge(&self, client: &Client, reply: &Reply, dialogue: &Dialogue<'_>) -> Result<(), Refusal> {
+        if reply.code() == 235 {
+            let proof = dialogue.accepted();
+            return proof.map_err(|what| self.unbelievable(client, &what).into());
+        }
+        let mut reason = Reason::reply(reply);
+        let mut text = format!("{} refused the login of {}: {}", client.relay(), self.user, reason.text);
+        if let Some(complaint) = dialogue.complaint() {
+            text += &format!(" (it said {complaint})");
+        }
+        reason.text = client.control().without_secrets(&text).replace(char::is_control, "?");
+        Err(Refusal { reason, stale: reply.is_permanent() })
+    }
+
+    /// RFC 4954 4: the client ends a login by `*`, and the server refuses it then.
+    async fn cancel(&self, client: &mut Client, what: &str) -> Refusal {
+        // What it answers adds nothing.
+        let _: Result<Reply, Trouble> = client.exchange(Phase::Auth, "*\r\n").await;
+        self.unbelievable(client, what).into()
+    }
+
+    fn unbelievable(&self, client: &Client, what: &str) -> Reason {
+        let text = format!("logging {} in at {}: {what}", self.user, client.relay());
+        Reason::new(EnhancedCode(4, 7, 0), client.control().without_secrets(&text))
+    }
+}
+
+fn challenge(reply: &Reply) -> Result<Vec<u8>, String> {
+    STANDARD
+        .decode(reply.text().trim())
+        .map_err(|_| "expected a challenge in base64, but found something else".to_owned())
+}
+
+/// 144 random bits, printable and without a comma.
+fn nonce() -> Result<String, getrandom::Error> {
+    let mut octets = [0; 18];
+    getrandom::fill(&mut octets)?;
+    Ok(STANDARD.encode(octets))
 }

@@ -4,18 +4,31 @@
 //! *no* recipient, because the next hop could not be reached or refused us rather than the mail, is a [`Fault`].
 
 mod classify;
+mod credential;
+mod header_first;
 mod login;
 mod maildir;
 mod next_hop;
+#[cfg(feature = "oauth2")]
+mod oauth2;
+mod origin;
+mod parameters;
 mod pieces;
+mod pin;
+mod sasl;
 mod secret;
 mod smarthost;
+mod token;
 mod transaction;
 mod url;
 mod wire;
 
 pub use maildir::{MaildirDispatch, MaildirTransport};
-pub use next_hop::{NextHop, RouteSettings, Secret, Smarthost, Timeouts, TlsPolicy};
+pub use next_hop::{
+    AuthMethod, ClientIdentity, EightBit, Extensions, NextHop, Roots, RouteSettings, Secret, Smarthost,
+};
+pub use next_hop::{Timeouts, TlsPolicy, TlsSettings, TokenGrant, TokenSource};
+pub use pin::{Pin, PinError};
 pub use smarthost::{SmarthostDispatch, SmarthostTransport};
 pub use url::NextHopError;
 
@@ -95,6 +108,12 @@ pub trait Transport: Send {
 
     /// Ends an open connection politely; the next delivery opens a new one.
     fn disconnect(&mut self) {}
+
+    /// The largest message in octets that the next hop takes, as it said when it last greeted this route (RFC 1870); 0 where
+    /// it named no limit, `None` as long as nothing is known.
+    fn largest_message(&self) -> Option<u64> {
+        None
+    }
 
     /// How long an unused connection may stay open.
     fn idle_limit(&self) -> Duration {

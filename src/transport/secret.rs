@@ -1,4 +1,4 @@
-//! Passwords: read from where the configuration says, anew for each connection, and never shown.
+//! Passwords and tokens: read from where the configuration says, anew for each connection, and never shown.
 //!
 //! A [`Password`] has no `Display`, its `Debug` hides it, and the errors here name the place, never the content.
 
@@ -14,10 +14,16 @@ use std::time::{Duration, Instant};
 
 use super::Secret;
 
-/// A password in memory.
+/// A password, or an access token, in memory.
 pub(super) struct Password(String);
 
 impl Password {
+    /// A secret that came from elsewhere than a [`Secret`].
+    #[cfg(any(test, feature = "oauth2"))]
+    pub(super) fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// The secret itself, for the one place that encodes it.
     pub(super) fn reveal(&self) -> &str {
         &self.0

@@ -6,6 +6,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
@@ -13,12 +14,16 @@ use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream};
 use lettre::transport::smtp::extension::ClientId;
 use tokio::runtime::{Builder, Runtime};
 
-use super::login::login;
+use super::credential::Credential;
+use super::header_first::HeaderFirst;
+use super::login::{Login, Refusal};
 use super::pieces::Pieces;
+use super::secret::Password;
+use super::token::Freshness;
 use super::transaction::{self, Ended};
 use super::wire::{self, Capabilities, Certificates, Control, Opened, Phase, Protection, Trouble, Wire};
-use super::{Body, ConfigError, Consignment, Delivery, Dispatch, Fault, NextHop};
-use super::{RouteSettings, Secret, Smarthost, Timeouts, TlsPolicy, Transport};
+use super::{AuthMethod, Body, ConfigError, Consignment, Delivery, Dispatch, Extensions, Fault, NextHop};
+use super::{RouteSettings, Smarthost, Timeouts, TlsPolicy, TlsSettings, Transport};
 use crate::address::Domain;
 use crate::receipt::Reason;
 use crate::smtp::{EnhancedCode, Reply};
@@ -34,10 +39,14 @@ pub struct SmarthostDispatch {
 #[derive(Debug)]
 struct Route {
     smarthost: Smarthost,
-    password: Option<Secret>,
+    credential: Option<Credential>,
+    auth: AuthMethod,
     helo: Domain,
     timeouts: Timeouts,
     certificates: Certificates,
+    extensions: Extensions,
+    /// The largest message that the smarthost said to take, since its last greeting; 0 where it named none.
+    largest: AtomicU64,
 }
 
 impl SmarthostDispatch {
@@ -50,29 +59,39 @@ impl SmarthostDispatch {
         let NextHop::Smarthost(smarthost) = settings.next_hop.clone() else {
             return Err(refuse("expected the URL of a smarthost"));
         };
-        match (&smarthost.user, &settings.password) {
-            (Some(_), None) => {
-                return Err(refuse(
-                    "expected a password for the user in the URL: name password_file, password_env or password_command",
-                ));
-            }
-            (None, Some(_)) => return Err(refuse("expected a user name in the URL, as there is a password")),
-            _ => {}
-        }
+        let credential = Credential::of(&smarthost, settings).map_err(refuse)?;
         if smarthost.user.is_some() && smarthost.tls == TlsPolicy::Opportunistic {
             return Err(refuse(
                 "expected tls=required where there is a user name: opportunistic TLS checks no certificate",
             ));
         }
+        if let Some(what) = unverifiable(smarthost.tls, &settings.tls) {
+            return Err(refuse(what));
+        }
         let route = Route {
             smarthost,
-            password: settings.password.clone(),
+            credential,
+            auth: settings.auth,
             helo: settings.helo.clone(),
             timeouts: settings.timeouts,
-            certificates: Certificates::new(settings.ca_file.clone()),
+            certificates: Certificates::new(settings.tls.clone()),
+            extensions: settings.extensions,
+            largest: AtomicU64::new(UNKNOWN),
         };
         Ok(Self { route: Arc::new(route), connections: settings.connections.max(1) })
     }
+}
+
+/// A pin or a client certificate that would never be used.
+fn unverifiable(policy: TlsPolicy, tls: &TlsSettings) -> Option<&'static str> {
+    let verified = matches!(policy, TlsPolicy::Required | TlsPolicy::Implicit);
+    if !verified && tls.pin.is_some() {
+        return Some("expected tls=required or smtps: in the URL, as there is a pin: otherwise it is not looked at");
+    }
+    if !verified && tls.identity.is_some() {
+        return Some("expected tls=required or smtps: in the URL, as there is a client certificate");
+    }
+    None
 }
 
 impl Dispatch for SmarthostDispatch {
@@ -107,7 +126,14 @@ impl Transport for SmarthostTransport {
             runtime.block_on(client.quit());
         }
     }
+
+    fn largest_message(&self) -> Option<u64> {
+        Some(self.link.route.largest.load(Ordering::Relaxed)).filter(|octets| *octets != UNKNOWN)
+    }
 }
+
+/// No greeting was heard yet.
+const UNKNOWN: u64 = u64::MAX;
 
 impl Drop for SmarthostTransport {
     fn drop(&mut self) {
@@ -134,6 +160,7 @@ impl Link {
     /// After the final reply this does nothing but return: the caller's next system call is to be an unlink.
     async fn deliver(&mut self, consignment: &Consignment<'_>, body: &mut dyn Body) -> Result<Delivery, Fault> {
         let mut connecting = Duration::ZERO;
+        let mut body = HeaderFirst::of(body, consignment);
         loop {
             let (mut client, kept) = match self.client.take() {
                 Some(client) => (client, true),
@@ -144,11 +171,12 @@ impl Link {
                     (client, false)
                 }
             };
-            match transaction::run(&mut client, consignment, body).await {
+            match transaction::run(&mut client, consignment, &mut body).await {
                 Ended::Judged { outcomes, usable } => {
                     let relay = client.relay.clone();
+                    let dsn_passed_on = client.capabilities.dsn;
                     self.client = usable.then_some(client);
-                    return Ok(Delivery { outcomes, relay, connecting, dsn_passed_on: false });
+                    return Ok(Delivery { outcomes, relay, connecting, dsn_passed_on });
                 }
                 // Servers close idle connections when they like. The message was not touched, so this costs nothing; and as
                 // the next connection is a new one, it happens once.
@@ -165,24 +193,52 @@ impl Link {
 }
 
 impl Route {
-    /// A new connection, ready for MAIL.
+    /// A new connection, ready for MAIL. A token that is refused is read or fetched anew once.
     async fn client(&self) -> Result<Client, Fault> {
-        // Read first: where it is missing there is no need to bother the smarthost.
-        let password = match &self.password {
-            None => None,
-            // RFC 3463 X.3.5: system incorrectly configured.
-            Some(secret) => Some(secret.read().map_err(|text| self.fault(Reason::new(EnhancedCode(4, 3, 5), text)))?),
+        let (Some(user), Some(credential)) = (&self.smarthost.user, &self.credential) else {
+            return self.connection().await;
         };
-        let opened = wire::open(&self.smarthost, &self.helo, &self.timeouts, &self.certificates).await?;
-        let mut client = Client::over(opened).await?;
-        if let (Some(user), Some(password)) = (&self.smarthost.user, &password)
-            && let Err(reason) = login(&mut client, self.smarthost.tls, user, password).await
-        {
-            let relay = client.relay.clone();
-            client.quit().await;
-            return Err(Fault { reason, relay });
+        // Read first: where it is missing there is no need to bother the smarthost.
+        let secret = credential.read(Freshness::Kept).map_err(|text| self.misconfigured(text))?;
+        let (fault, refusal) = match self.logged_in(user, &secret).await? {
+            Ok(client) => return Ok(client),
+            Err(refused) => refused,
+        };
+        if !refusal.stale || !credential.is_token() {
+            return Err(fault);
         }
-        Ok(client)
+        let fresh = credential.read(Freshness::New).map_err(|text| self.misconfigured(text))?;
+        if fresh.reveal() == secret.reveal() {
+            return Err(fault);
+        }
+        log::debug!("{}: the token was refused; trying another", fault.relay);
+        self.logged_in(user, &fresh).await?.map_err(|(fault, _)| fault)
+    }
+
+    async fn connection(&self) -> Result<Client, Fault> {
+        let opened = wire::open(&self.smarthost, &self.helo, &self.timeouts, &self.certificates).await?;
+        self.largest.store(opened.capabilities.size.unwrap_or(0), Ordering::Relaxed);
+        Client::over(opened, self).await
+    }
+
+    /// A connection with a login, or why it was refused; other faults are the outer error.
+    async fn logged_in(&self, user: &str, secret: &Password) -> Result<Result<Client, (Fault, Refusal)>, Fault> {
+        let mut client = self.connection().await?;
+        let is_token = self.credential.as_ref().is_some_and(Credential::is_token);
+        let login = Login { user, secret, is_token, method: self.auth, policy: self.smarthost.tls };
+        match login.run(&mut client).await {
+            Ok(()) => Ok(Ok(client)),
+            Err(refusal) => {
+                let fault = Fault { reason: refusal.reason.clone(), relay: client.relay.clone() };
+                client.quit().await;
+                Ok(Err((fault, refusal)))
+            }
+        }
+    }
+
+    /// RFC 3463 X.3.5: system incorrectly configured.
+    fn misconfigured(&self, text: String) -> Fault {
+        self.fault(Reason::new(EnhancedCode(4, 3, 5), text))
     }
 
     fn fault(&self, reason: Reason) -> Fault {
@@ -207,15 +263,18 @@ pub(super) struct Client {
     capabilities: Capabilities,
     protection: Protection,
     relay: String,
+    extensions: Extensions,
+    helo: Domain,
 }
 
 impl Client {
-    async fn over(opened: Opened) -> Result<Self, Fault> {
+    async fn over(opened: Opened, route: &Route) -> Result<Self, Fault> {
+        let (extensions, helo) = (route.extensions, route.helo.clone());
         let Opened { wire, control, capabilities, protection, relay } = opened;
         // The name goes nowhere: the wire has said EHLO already and plays the answers.
         let hello = ClientId::Domain("played".to_owned());
         match AsyncSmtpConnection::connect_with_transport(Box::new(wire), &hello).await {
-            Ok(lettre) => Ok(Self { lettre, control, capabilities, protection, relay }),
+            Ok(lettre) => Ok(Self { lettre, control, capabilities, protection, relay, extensions, helo }),
             Err(error) => {
                 let reason = Reason::new(EnhancedCode(4, 3, 0), format!("handing the connection to lettre: {error}"));
                 Err(Fault { reason, relay })
@@ -225,6 +284,10 @@ impl Client {
 
     pub(super) fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    pub(super) fn extensions(&self) -> Extensions {
+        self.extensions
     }
 
     pub(super) fn protection(&self) -> Protection {
@@ -245,6 +308,25 @@ impl Client {
         // A refusal is an Err to lettre; the control tells refusals from troubles.
         let _ = self.lettre.command(lines).await;
         self.control.answer()
+    }
+
+    /// Sends a line and octets that follow it, and waits for the reply.
+    pub(super) async fn exchange_with(&mut self, phase: Phase, line: &str, octets: Vec<u8>) -> Result<Reply, Trouble> {
+        self.control.attach(octets);
+        self.exchange(phase, line).await
+    }
+
+    /// Says EHLO once more, after the session began anew.
+    pub(super) async fn hello_again(&mut self) -> Result<(), Reason> {
+        let line = format!("EHLO {}\r\n", self.helo);
+        match self.exchange(Phase::Hello, &line).await {
+            Ok(reply) if reply.code() == 250 => {
+                self.capabilities = Capabilities::of(&reply);
+                Ok(())
+            }
+            Ok(reply) => Err(Reason::reply(&reply)),
+            Err(trouble) => Err(trouble.reason(Phase::Hello, &self.relay)),
+        }
     }
 
     /// Waits for the next reply of a flight of several lines.

@@ -4,10 +4,13 @@
 //! verdict whatever follows; once the end of the message is on its way, a lost answer is *in doubt*, before it is not.
 
 use super::classify::{Ruling, Step, outcome, ruling};
+use super::header_first::HeaderFirst;
+use super::origin;
+use super::parameters::{mail_line, rcpt_line};
 use super::smarthost::Client;
 use super::wire::{Capabilities, Phase, Trouble};
-use super::{Body, Consignment};
-use crate::envelope::{BodyType, Notify, Recipient, Ret};
+use super::{Body, Consignment, EightBit};
+use crate::envelope::Recipient;
 use crate::receipt::{Outcome, Reason};
 use crate::smtp::{EnhancedCode, Reply};
 
@@ -35,9 +38,9 @@ enum Stop {
 const FLIGHT: usize = 50;
 
 /// Offers the message to the smarthost for all recipients of the consignment.
-pub(super) async fn run(client: &mut Client, consignment: &Consignment<'_>, body: &mut dyn Body) -> Ended {
+pub(super) async fn run(client: &mut Client, consignment: &Consignment<'_>, body: &mut HeaderFirst<'_>) -> Ended {
     let mut transaction = Transaction::new(consignment);
-    if transaction.judge_by(client.capabilities()) {
+    if transaction.judge_by(client.capabilities(), client.extensions().eight_bit, body.header_is_utf8()) {
         return transaction.judged(true);
     }
     match transaction.offer(client, body).await {
@@ -87,7 +90,7 @@ impl<'a> Transaction<'a> {
     }
 
     /// Judges what needs no asking; whether nobody is left.
-    fn judge_by(&mut self, capabilities: &Capabilities) -> bool {
+    fn judge_by(&mut self, capabilities: &Capabilities, eight_bit: EightBit, header_is_utf8: bool) -> bool {
         // RFC 1870 6.1: no need to send what is bound to be refused. A limit of 0 is none.
         if let Some(limit) = capabilities.size.filter(|limit| (1..self.consignment.size).contains(limit)) {
             let text = format!("the message has {} octets, the next hop takes {limit} at most", self.consignment.size);
@@ -107,6 +110,16 @@ impl<'a> Transaction<'a> {
                     verdict.get_or_insert_with(|| not_ascii("recipient's address"));
                 }
             }
+            if header_is_utf8 {
+                // RFC 6531 3.1: a message with such a header must not be sent there either (status of RFC 6531 4.4).
+                let text = "the message's header is in UTF-8, and the next hop does not offer SMTPUTF8";
+                self.judge_rest(&Outcome::Failed(Reason::new(EnhancedCode(5, 6, 9), text)));
+            }
+        }
+        if eight_bit == EightBit::Bounce && self.consignment.eight_bit && !capabilities.eight_bit {
+            // RFC 6152 3, and RFC 3463 X.6.3: conversion required but not supported.
+            let text = "the message has octets above 127, and the next hop does not offer 8BITMIME";
+            self.judge_rest(&Outcome::Failed(Reason::new(EnhancedCode(5, 6, 3), text)));
         }
         self.is_settled()
     }
@@ -114,21 +127,19 @@ impl<'a> Transaction<'a> {
     /// The dialogue; whether the connection is good for another message. After the final reply nothing happens here but
     /// noting it.
     async fn offer(&mut self, client: &mut Client, body: &mut dyn Body) -> Result<bool, Stop> {
+        self.introduce(client).await?;
         self.announce(client).await?;
         if self.is_settled() {
             return Err(Stop::Judged);
         }
-        let reply = client.exchange(Phase::Data, "DATA\r\n").await.map_err(|trouble| broken(client, &trouble))?;
-        match ruling(Step::Data, &reply) {
-            Ruling::Accepted => {}
-            Ruling::Route => return Err(Stop::Fault(Reason::reply(&reply))),
-            Ruling::OutOfStep => return Err(broken(client, &out_of_step(&reply))),
-            refusal => {
-                self.judge_rest(&outcome(refusal, &reply));
-                return Err(Stop::Judged);
-            }
-        }
-        match client.message(body).await {
+        let answer = if client.extensions().chunking && client.capabilities().chunking {
+            self.chunks(client, body).await?
+        } else {
+            let reply = client.exchange(Phase::Data, "DATA\r\n").await.map_err(|trouble| broken(client, &trouble))?;
+            self.go_on(client, Step::Data, &reply)?;
+            client.message(body).await
+        };
+        match answer {
             Ok(reply) => match ruling(Step::EndOfData, &reply) {
                 Ruling::OutOfStep => self.doubt(client, &out_of_step(&reply)),
                 Ruling::Accepted => {
@@ -142,6 +153,79 @@ impl<'a> Transaction<'a> {
             },
             Err(trouble) if client.control().message_ended() => self.doubt(client, &trouble),
             Err(trouble) => Err(broken(client, &trouble)),
+        }
+    }
+
+    /// What the reply to DATA, or to a chunk that is not the last, means for those who were accepted.
+    fn go_on(&mut self, client: &Client, step: Step, reply: &Reply) -> Result<(), Stop> {
+        match ruling(step, reply) {
+            Ruling::Accepted => Ok(()),
+            Ruling::Route => Err(Stop::Fault(Reason::reply(reply))),
+            Ruling::OutOfStep => Err(broken(client, &out_of_step(reply))),
+            refusal => {
+                self.judge_rest(&outcome(refusal, reply));
+                Err(Stop::Judged)
+            }
+        }
+    }
+
+    /// BDAT (RFC 3030 2): the message in counted chunks, each answered. The last is known before it is sent, so that the
+    /// hand-over comes before it.
+    async fn chunks(&mut self, client: &mut Client, body: &mut dyn Body) -> Result<Result<Reply, Trouble>, Stop> {
+        let mut chunk = next_chunk(client, body)?;
+        loop {
+            let following = if chunk.is_empty() { Vec::new() } else { next_chunk(client, body)? };
+            if following.is_empty() {
+                body.hand_over();
+                let line = format!("BDAT {} LAST\r\n", chunk.len());
+                return Ok(client.exchange_with(Phase::EndOfData, &line, chunk).await);
+            }
+            let line = format!("BDAT {}\r\n", chunk.len());
+            let answer = client.exchange_with(Phase::Message, &line, chunk).await;
+            let reply = answer.map_err(|trouble| broken(client, &trouble))?;
+            self.go_on(client, Step::Chunk, &reply)?;
+            chunk = following;
+        }
+    }
+
+    /// Tells a next hop that trusts us where the message came from.
+    async fn introduce(&mut self, client: &mut Client) -> Result<(), Stop> {
+        let (wanted, offered) = (client.extensions(), client.capabilities());
+        let envelope = self.consignment.envelope;
+        if wanted.xclient {
+            let lines = origin::xclient(&envelope.origin, &offered.xclient);
+            // Without it the message would be judged as ours, which may be trusted more than its client.
+            if lines.is_empty() {
+                let text = format!("expected XCLIENT to be offered by {}, but found that it is not", client.relay());
+                return Err(Stop::Fault(Reason::new(EnhancedCode(4, 7, 0), text)));
+            }
+            for line in lines {
+                let reply = self.ask(client, &line).await?;
+                if !reply.is_positive() {
+                    return Err(Stop::Fault(Reason::reply(&reply)));
+                }
+            }
+            client.hello_again().await.map_err(Stop::Fault)?;
+        }
+        if wanted.xforward {
+            for line in origin::xforward(&envelope.origin, self.consignment.id, &client.capabilities().xforward) {
+                let reply = self.ask(client, &line).await?;
+                if !reply.is_positive() {
+                    // It is for their log only.
+                    log::warn!("{} refused XFORWARD: {reply}", client.relay());
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// As the first command of a transaction: a kept connection may have died.
+    async fn ask(&self, client: &mut Client, line: &str) -> Result<Reply, Stop> {
+        match client.exchange(Phase::Mail, line).await {
+            Ok(reply) if reply.code() == 421 => Err(Stop::Unanswered(Reason::reply(&reply))),
+            Ok(reply) => Ok(reply),
+            Err(trouble) => Err(Stop::Unanswered(trouble.reason(Phase::Mail, client.relay()))),
         }
     }
 
@@ -221,56 +305,22 @@ fn out_of_step(reply: &Reply) -> Trouble {
     Trouble::Garbage(format!("expected another reply, but found \"{reply}\""))
 }
 
-fn mail_line(consignment: &Consignment<'_>, capabilities: &Capabilities) -> String {
-    let envelope = consignment.envelope;
-    let mut line = format!("MAIL FROM:<{}>", envelope.reverse_path);
-    if capabilities.size.is_some() {
-        line += &format!(" SIZE={}", consignment.size);
-    }
-    // Where 8BITMIME is not offered the octets go as they are: RFC 6152 3 would have us convert or bounce, but servers that
-    // are not 8-bit clean have died out, and a converted message breaks its signatures.
-    if capabilities.eight_bit && (consignment.eight_bit || envelope.body == BodyType::EightBitMime) {
-        line += " BODY=8BITMIME";
-    }
-    let addresses_are_ascii =
-        envelope.reverse_path.is_ascii() && consignment.recipients().all(|recipient| recipient.mailbox.is_ascii());
-    if capabilities.smtputf8 && (envelope.smtputf8 || !addresses_are_ascii) {
-        line += " SMTPUTF8";
-    }
-    if capabilities.dsn {
-        match envelope.ret {
-            Some(Ret::Full) => line += " RET=FULL",
-            Some(Ret::Headers) => line += " RET=HDRS",
-            None => {}
-        }
-        // It is xtext already, and must not be encoded again.
-        if let Some(envid) = envelope.envid.as_deref().filter(|envid| is_parameter(envid)) {
-            line += &format!(" ENVID={envid}");
-        }
-    }
-    line + "\r\n"
-}
+/// Fewer round trips than pieces.
+const CHUNK: usize = 256 * 1024;
 
-fn rcpt_line(recipient: &Recipient, capabilities: &Capabilities) -> String {
-    let mut line = format!("RCPT TO:<{}>", recipient.mailbox);
-    if capabilities.dsn {
-        if let Some(notify) = recipient.notify {
-            line += &format!(" NOTIFY={}", notify_value(notify));
-        }
-        if let Some(orcpt) = recipient.orcpt.as_deref().filter(|orcpt| is_parameter(orcpt)) {
-            line += &format!(" ORCPT={orcpt}");
+/// The next octets; none at the end. Where they cannot be read, the connection is broken off, so that no end is ever sent.
+fn next_chunk(client: &Client, body: &mut dyn Body) -> Result<Vec<u8>, Stop> {
+    let (mut chunk, mut piece) = (Vec::new(), Vec::new());
+    while chunk.len() < CHUNK {
+        match body.next_piece(&mut piece) {
+            Ok(true) => chunk.append(&mut piece),
+            Ok(false) => break,
+            Err(error) => {
+                let text = format!("reading the message failed: {error}");
+                client.control().break_off(text.clone());
+                return Err(broken(client, &Trouble::BrokenOff(text)));
+            }
         }
     }
-    line + "\r\n"
-}
-
-fn notify_value(notify: Notify) -> String {
-    let wishes = [(notify.success, "SUCCESS"), (notify.failure, "FAILURE"), (notify.delay, "DELAY")];
-    let wanted: Vec<_> = wishes.into_iter().filter_map(|(wanted, word)| wanted.then_some(word)).collect();
-    if wanted.is_empty() { "NEVER".to_owned() } else { wanted.join(",") }
-}
-
-/// RFC 5321 4.1.2 esmtp-value: without this a frozen value could smuggle a command in.
-fn is_parameter(value: &str) -> bool {
-    !value.is_empty() && value.chars().all(|c| c.is_ascii_graphic() || (!c.is_ascii() && !c.is_control()))
+    Ok(chunk)
 }

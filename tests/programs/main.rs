@@ -8,6 +8,7 @@ mod fake_smarthost;
 mod have;
 mod peers;
 mod proxied;
+mod real_security;
 mod real_servers;
 mod secured;
 mod site;

@@ -23,7 +23,7 @@ fn ids(user: &str, group: &str) -> Option<(u32, u32)> {
 }
 
 /// Whether servers that change users can be run.
-fn may_run(program: &str) -> bool {
+pub(crate) fn may_run(program: &str) -> bool {
     if !have(program) {
         return false;
     }
@@ -35,15 +35,15 @@ fn may_run(program: &str) -> bool {
 }
 
 /// A running Postfix that relays everything to one port.
-struct Postfix {
+pub(crate) struct Postfix {
     _running: Running,
-    port: u16,
+    pub(crate) port: u16,
     folder: PathBuf,
 }
 
 impl Postfix {
     /// `more` is added to its `main.cf`.
-    fn start(folder: &Path, relay_port: u16, more: &str) -> Self {
+    pub(crate) fn start(folder: &Path, relay_port: u16, more: &str) -> Self {
         let (user, group) = ids("postfix", "postdrop").unwrap();
         let port = free_port();
         let master = which("postfix-master");
@@ -98,21 +98,21 @@ impl Postfix {
         Self { _running: running, port, folder: folder.to_owned() }
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.join("mail.log")).unwrap_or_default()
     }
 }
 
 /// A running Exim that relays everything to one port.
-struct Exim {
+pub(crate) struct Exim {
     _running: Running,
-    port: u16,
+    pub(crate) port: u16,
     folder: PathBuf,
 }
 
 impl Exim {
     /// `transport` is added to its SMTP transport, `more` to the main section.
-    fn start(folder: &Path, relay_port: u16, more: &str, transport: &str) -> Self {
+    pub(crate) fn start(folder: &Path, relay_port: u16, more: &str, transport: &str) -> Self {
         let (user, group) = ids("Debian-exim", "Debian-exim").unwrap();
         let port = free_port();
         make(folder, 0, group, 0o750);
@@ -143,7 +143,7 @@ impl Exim {
         Self { _running: running, port, folder: folder.to_owned() }
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         let read = |name: &String| fs::read_to_string(self.folder.join("log").join(name)).unwrap_or_default();
         names(&self.folder.join("log")).iter().map(read).collect()
     }
@@ -161,12 +161,12 @@ fn which(program: &str) -> PathBuf {
 }
 
 /// Their users must be able to come through the folder that a site is in.
-fn open_to_all(site: &Site) {
+pub(crate) fn open_to_all(site: &Site) {
     fs::set_permissions(site.path(""), Permissions::from_mode(0o755)).unwrap();
 }
 
 /// What lies behind a real server: our own receiver, delivering into an inbox.
-fn receiver() -> (Site, Running) {
+pub(crate) fn receiver() -> (Site, Running) {
     let site = Site::new("");
     open_to_all(&site);
     let smtpd = site.listen(&["--deliver"]);

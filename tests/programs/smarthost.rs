@@ -178,3 +178,26 @@ fn a_password_is_used_and_never_shown() {
         assert!(!log.contains(secret), "{secret} is in the log:\n{log}");
     }
 }
+
+#[test]
+fn what_the_smarthost_finds_too_large_is_refused_by_the_receiver_from_then_on() {
+    let smarthost = FakeSmarthost::start(Script::new().offers(["SIZE 2000"]));
+    let (site, relay) = site_for(&smarthost);
+    let smtpd = site.listen(&[]);
+    smtpd.client().submit("alice@example.com", &["bob@example.com"], b"Subject: small\r\n");
+    assert!(site.run(&["--relay", &relay]).status.success());
+    let dialogue = |line: &str| {
+        use std::io::{Read, Write};
+        let mut stream = std::net::TcpStream::connect(smtpd.address()).unwrap();
+        let mut greeting = [0; 512];
+        let _ = stream.read(&mut greeting).unwrap();
+        stream.write_all(format!("EHLO x\r\n{line}\r\nQUIT\r\n").as_bytes()).unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
+    };
+    let refused = dialogue("MAIL FROM:<alice@example.com> SIZE=2001");
+    assert!(refused.contains("\r\n552 5.3.4 "), "{refused}");
+    let accepted = dialogue("MAIL FROM:<alice@example.com> SIZE=2000");
+    assert!(!accepted.contains("\r\n552"), "{accepted}");
+}

@@ -9,7 +9,8 @@ use leafmail::clock::Timestamp;
 use leafmail::envelope::{BodyType, Envelope, Origin, Protocol, Recipient, Recipients};
 use leafmail::id::SpoolId;
 use leafmail::receipt::Outcome;
-use leafmail::transport::{Body, Consignment, Delivery, Fault, RouteSettings, Timeouts, Transport, dispatch};
+use leafmail::transport::{AuthMethod, Body, Consignment, Delivery, Extensions, Fault, RouteSettings, Timeouts};
+use leafmail::transport::{TlsSettings, Transport, dispatch};
 
 /// An envelope from `sender` (empty: null) to these recipients.
 pub fn envelope(sender: &str, recipients: &[&str]) -> Envelope {
@@ -82,7 +83,10 @@ pub fn settings(url: &str) -> RouteSettings {
         name: "test".to_owned(),
         next_hop: url.parse().unwrap(),
         password: None,
-        ca_file: None,
+        token: None,
+        auth: AuthMethod::Auto,
+        tls: TlsSettings::default(),
+        extensions: Extensions::default(),
         helo: "client.example".parse().unwrap(),
         connections: 1,
         timeouts: Timeouts {

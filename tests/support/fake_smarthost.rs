@@ -1,8 +1,8 @@
 //! A smarthost that does what a test tells it to, and remembers every octet that it was sent.
 //!
 //! `FakeSmarthost::start(Script::new().offers(["PIPELINING"]).refuses("b@x.example", "550 5.1.1 no"))` listens on a port
-//! of 127.0.0.1. Each step of the dialogue (`greeting`, `EHLO`, `HELO`, `STARTTLS`, `handshake`, `AUTH`, `MAIL`, `RCPT`,
-//! `DATA`, `body`, `end`, `RSET`, `QUIT`) takes the next [`Act`] that was scripted for it, else behaves well. A step's acts
+//! of 127.0.0.1. Each step of the dialogue (`greeting`, `EHLO`, `HELO`, `STARTTLS`, `handshake`, `challenge`, `AUTH`,
+//! `XFORWARD`, `XCLIENT`, `MAIL`, `RCPT`, `DATA`, `BDAT`, `body`, `end`, `RSET`, `QUIT`) takes the next [`Act`] that was scripted for it, else behaves well. A step's acts
 //! are counted over all connections. A `handshake` passes, stalls or closes. Not for load: one thread per connection, one octet read at a time within commands.
 #![allow(dead_code, unreachable_pub, unused_imports, clippy::unwrap_used)]
 
@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 use rustls::{ServerConnection, StreamOwned};
 
+#[path = "fake_sasl.rs"]
+mod fake_sasl;
 #[path = "smarthost_script.rs"]
 mod smarthost_script;
 
@@ -133,6 +135,8 @@ struct Session<'a> {
     shared: &'a Shared,
     secured: bool,
     accepted: usize,
+    /// The chunks so far.
+    chunked: Vec<u8>,
 }
 
 /// The session is over.
@@ -147,7 +151,8 @@ impl From<io::Error> for Over {
 impl<'a> Session<'a> {
     fn run(stream: TcpStream, shared: &'a Shared) {
         let _ = stream.set_nodelay(true);
-        let mut session = Self { channel: Some(Channel::Plain(stream)), shared, secured: false, accepted: 0 };
+        let mut session =
+            Self { channel: Some(Channel::Plain(stream)), shared, secured: false, accepted: 0, chunked: Vec::new() };
         let implicit = lock(&shared.script).implicit;
         if implicit && session.shake_hands().is_err() {
             return;
@@ -177,15 +182,20 @@ impl<'a> Session<'a> {
                 "AUTH" => self.auth(&line)?,
                 "MAIL" => {
                     self.accepted = 0;
+                    self.chunked.clear();
                     self.step("MAIL", "250 2.1.0 ok")?;
                 }
                 "RCPT" => self.rcpt(&line)?,
                 "DATA" => self.data()?,
+                "BDAT" => self.bdat(&line)?,
+                "XCLIENT" => {
+                    self.step("XCLIENT", "220 fake.example ESMTP")?;
+                }
                 "QUIT" => {
                     self.step("QUIT", "221 2.0.0 bye")?;
                     return Ok(());
                 }
-                "HELO" | "RSET" | "NOOP" => {
+                "HELO" | "RSET" | "NOOP" | "XFORWARD" => {
                     self.step(&verb, "250 ok")?;
                 }
                 _ => self.send(b"500 5.5.1 what?\r\n")?,
@@ -193,18 +203,61 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Plays the server of each mechanism as far as it must; whoever gets to the end is let in, unless `AUTH` says else.
     fn auth(&mut self, line: &str) -> Result<(), Over> {
-        let words = line.split(' ').count();
-        if line.to_ascii_uppercase().starts_with("AUTH LOGIN") {
-            for challenge in ["334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6"] {
-                self.send(format!("{challenge}\r\n").as_bytes())?;
-                self.line()?;
+        let words: Vec<&str> = line.split(' ').collect();
+        match (words[1].to_ascii_uppercase().as_str(), words.get(2)) {
+            ("LOGIN", _) => {
+                self.challenge("VXNlcm5hbWU6")?;
+                self.challenge("UGFzc3dvcmQ6")?;
             }
-        } else if words < 3 {
-            self.send(b"334 \r\n")?;
+            ("CRAM-MD5", _) => {
+                self.challenge("PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+")?;
+            }
+            ("SCRAM-SHA-256", Some(first)) => {
+                let password = lock(&self.shared.script).scram_password.clone();
+                let mut server = fake_sasl::ScramServer::new(first, &password);
+                let last = self.challenge(&server.first())?;
+                match server.last(&last) {
+                    Some(signature) if self.challenge(&signature)?.is_empty() => {}
+                    _ => return self.send(b"535 5.7.8 wrong proof\r\n"),
+                }
+            }
+            (_, None) => {
+                self.challenge("")?;
+            }
+            _ => {}
+        }
+        // A challenge that the script adds, such as a provider's complaint.
+        if let Act::Send(octets) = self.next_act("challenge") {
+            self.send(&octets)?;
             self.line()?;
         }
         self.step("AUTH", "235 2.7.0 welcome")?;
+        Ok(())
+    }
+
+    /// The client's answer.
+    fn challenge(&mut self, text: &str) -> Result<String, Over> {
+        self.send(format!("334 {text}\r\n").as_bytes())?;
+        self.line()
+    }
+
+    /// One chunk (RFC 3030 2).
+    fn bdat(&mut self, line: &str) -> Result<(), Over> {
+        let words: Vec<&str> = line.split(' ').collect();
+        let octets: usize = words[1].parse().unwrap();
+        for _ in 0..octets {
+            let octet = self.octet()?;
+            self.chunked.push(octet);
+        }
+        if words.get(2) == Some(&"LAST") {
+            let message = std::mem::take(&mut self.chunked);
+            lock(&self.shared.record).messages.push(message);
+            self.step("end", "250 2.0.0 queued as FAKE1")?;
+        } else {
+            self.step("BDAT", "250 2.0.0 go on")?;
+        }
         Ok(())
     }
 

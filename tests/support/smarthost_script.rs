@@ -6,7 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use rcgen::PublicKeyData;
 use rustls::ServerConfig;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use sha2::{Digest, Sha256};
 
 /// What the smarthost does at one step.
 #[derive(Debug, Clone)]
@@ -45,6 +49,7 @@ pub struct Script {
     pub(super) refused: HashMap<String, String>,
     pub(super) tls: Option<Arc<ServerConfig>>,
     pub(super) implicit: bool,
+    pub(super) scram_password: String,
 }
 
 impl Script {
@@ -83,6 +88,12 @@ impl Script {
         self
     }
 
+    /// What SCRAM takes for the user's password.
+    pub fn scram_password(mut self, password: &str) -> Self {
+        self.scram_password = password.to_owned();
+        self
+    }
+
     /// STARTTLS is offered and done with this identity.
     pub fn starttls(mut self, identity: &Identity) -> Self {
         self.tls = Some(identity.config.clone());
@@ -100,8 +111,14 @@ impl Script {
 /// A certificate with its key, and the authority that signed it.
 pub struct Identity {
     config: Arc<ServerConfig>,
-    /// The authority's certificate, as a `ca_file` has it.
+    /// The authority's certificate, as `tls_roots` has it.
     pub authority_pem: String,
+    /// The certificate and its key in PEM, for a client that shows them.
+    pub certificate_pem: String,
+    /// See above.
+    pub key_pem: String,
+    /// The pin of its key, as `tls_pin` has it.
+    pub pin: String,
 }
 
 impl Identity {
@@ -118,6 +135,43 @@ impl Identity {
         })
     }
 
+    /// A certificate that nobody but itself vouches for.
+    pub fn self_signed(names: &[&str]) -> Self {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
+        Self::of(&certificate, &key, certificate.pem(), None)
+    }
+
+    /// A certificate for `names`, at a server that asks clients for one by `clients`' authority.
+    pub fn asking(names: &[&str], clients: &Identity) -> Self {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let certificate = rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
+        Self::of(&certificate, &key, certificate.pem(), Some(&clients.authority_pem))
+    }
+
+    fn of(certificate: &rcgen::Certificate, key: &rcgen::KeyPair, authority_pem: String, asks: Option<&str>) -> Self {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder =
+            ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().unwrap();
+        let builder = match asks {
+            None => builder.with_no_client_auth(),
+            Some(pem) => {
+                let mut roots = rustls::RootCertStore::empty();
+                roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
+                let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                builder.with_client_cert_verifier(verifier.build().unwrap())
+            }
+        };
+        let chain = vec![certificate.der().clone()];
+        let config = builder.with_single_cert(chain, key.serialize_der().try_into().unwrap()).unwrap();
+        let sum = Sha256::digest(key.subject_public_key_info());
+        let pin = format!("sha256:{}", sum.iter().map(|octet| format!("{octet:02x}")).collect::<String>());
+        let (certificate_pem, key_pem) = (certificate.pem(), key.serialize_pem());
+        Self { config: Arc::new(config), authority_pem, certificate_pem, key_pem, pin }
+    }
+
     fn new(names: &[&str], change: impl Fn(&mut rcgen::CertificateParams)) -> Self {
         let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
         authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -131,14 +185,7 @@ impl Identity {
         change(&mut parameters);
         let key = rcgen::KeyPair::generate().unwrap();
         let certificate = parameters.signed_by(&key, &authority).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key.serialize_der().try_into().unwrap())
-            .unwrap();
-        Self { config: Arc::new(config), authority_pem: authority.pem() }
+        Self::of(&certificate, &key, authority.pem(), None)
     }
 }
 

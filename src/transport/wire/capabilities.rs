@@ -23,11 +23,15 @@ pub(in crate::transport) struct Capabilities {
     pub(in crate::transport) starttls: bool,
     /// AUTH mechanisms (RFC 4954), in upper case, in the server's order.
     pub(in crate::transport) auth: Vec<String>,
+    /// Attributes that XFORWARD takes, in upper case.
+    pub(in crate::transport) xforward: Vec<String>,
+    /// Attributes that XCLIENT takes, in upper case.
+    pub(in crate::transport) xclient: Vec<String>,
 }
 
 impl Capabilities {
     /// Reads the reply to EHLO; its first line is the server's name.
-    pub(super) fn of(reply: &Reply) -> Self {
+    pub(in crate::transport) fn of(reply: &Reply) -> Self {
         let mut capabilities = Self::default();
         for line in reply.text().split('\n').skip(1) {
             capabilities.note(line);
@@ -47,6 +51,8 @@ impl Capabilities {
             "DSN" => self.dsn = true,
             "STARTTLS" => self.starttls = true,
             "AUTH" => self.offer(words),
+            "XFORWARD" => self.xforward = words.map(str::to_ascii_uppercase).collect(),
+            "XCLIENT" => self.xclient = words.map(str::to_ascii_uppercase).collect(),
             // `AUTH=LOGIN PLAIN` of servers that talk to Outlook of old.
             _ => {
                 if let Some(first) = keyword.strip_prefix("AUTH=") {
@@ -76,7 +82,7 @@ mod tests {
     #[test]
     fn keywords_are_read_in_any_case() {
         let found = of("mx at your service\nsize 35882577\n8bitmime\nStartTLS\nPIPELINING\nSMTPUTF8\nDSN\nCHUNKING\n\
-             auth login Plain XOAUTH2\nAUTH=LOGIN CRAM-MD5\nX-UNKNOWN what");
+             auth login Plain XOAUTH2\nAUTH=LOGIN CRAM-MD5\nX-UNKNOWN what\nXForward name ADDR\nXCLIENT");
         let auth = ["LOGIN", "PLAIN", "XOAUTH2", "CRAM-MD5"].map(str::to_owned).to_vec();
         assert_eq!(
             found,
@@ -88,7 +94,9 @@ mod tests {
                 chunking: true,
                 dsn: true,
                 starttls: true,
-                auth
+                auth,
+                xforward: vec!["NAME".to_owned(), "ADDR".to_owned()],
+                xclient: Vec::new(),
             }
         );
     }

@@ -49,7 +49,11 @@ pub(in crate::transport) async fn open(
     let control = Control::new(relay.clone(), *timeouts);
     let wire = Wire::new(stream, peer, control.clone());
     let opening = Opening { smarthost, helo, certificates, control: control.clone(), relay: relay.clone() };
-    let (wire, capabilities, protection) = opening.run(wire).await?;
+    let opened = opening.run(wire).await;
+    if opened.is_err() {
+        certificates.forget();
+    }
+    let (wire, capabilities, protection) = opened?;
     Ok(Opened { wire, control, capabilities, protection, relay })
 }
 
@@ -186,7 +190,11 @@ impl Opening<'_> {
                 wire.channel = Channel::Tls(Box::new(stream));
                 Ok((wire, protection))
             }
-            Ok(Err(error)) => Err(self.insecure(format!("TLS with {host} failed: {error}"))),
+            Ok(Err(error)) => {
+                // rustls' words before errors of a verifier of ours, which are expected enough.
+                let text = error.to_string().replace("unexpected error: ", "");
+                Err(self.insecure(format!("TLS with {host} failed: {text}")))
+            }
             Err(_) => Err(self.trouble(&Trouble::Late(limit))),
         }
     }

@@ -122,6 +122,8 @@ pub(super) struct State {
     pub(super) secrets: Vec<String>,
     /// lettre's terminator begins with a CRLF that is one too many.
     pub(super) skip_line_end: bool,
+    /// Octets that follow the command under way (BDAT), and how many of them were sent.
+    pub(super) attached: (Vec<u8>, usize),
     /// Log lines that had to wait, see [`Control::enter`].
     pub(super) untold: Vec<String>,
     /// `host[address]:port`, the prefix of log lines.
@@ -164,6 +166,7 @@ impl Control {
             trouble: None,
             secrets: Vec::new(),
             skip_line_end: false,
+            attached: (Vec::new(), 0),
             untold: Vec::new(),
             relay,
             timeouts,
@@ -214,6 +217,11 @@ impl Control {
         self.state().skip_line_end = true;
     }
 
+    /// The next command is followed at once by these octets, whatever they are: lettre can only send text.
+    pub(in crate::transport) fn attach(&self, octets: Vec<u8>) {
+        self.state().attached = (octets, 0);
+    }
+
     /// Hides these texts in logs and replies until they are [forgotten](Self::forget_secrets).
     pub(in crate::transport) fn hide(&self, secrets: Vec<String>) {
         self.state().secrets = secrets.into_iter().filter(|secret| !secret.is_empty()).collect();
@@ -222,6 +230,11 @@ impl Control {
     /// The login is over.
     pub(in crate::transport) fn forget_secrets(&self) {
         self.state().secrets.clear();
+    }
+
+    /// The text without what is hidden at present.
+    pub(in crate::transport) fn without_secrets(&self, text: &str) -> String {
+        self.state().secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***"))
     }
 
     /// Whether the end of the message is on its way, so that the next hop may have taken it.

@@ -9,6 +9,7 @@ mod connect;
 mod control;
 mod replies;
 mod tls;
+mod verifier;
 
 pub(super) use capabilities::Capabilities;
 pub(super) use connect::{Opened, Protection, open};
@@ -149,6 +150,22 @@ impl Wire {
         }
     }
 
+    /// Sends what belongs to the command that lettre has just written.
+    fn poll_attached(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
+        let (octets, mut sent) = std::mem::take(&mut self.control.state().attached);
+        while sent < octets.len() {
+            match self.poll_send(cx, &octets[sent..]) {
+                Poll::Ready(Ok(more)) => sent += more,
+                Poll::Ready(Err(trouble)) => return Poll::Ready(Err(trouble)),
+                Poll::Pending => {
+                    self.control.state().attached = (octets, sent);
+                    return Poll::Pending;
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
         match self.channel.poll_flush(cx) {
             Poll::Pending => self.poll_alarm(cx),
@@ -206,6 +223,11 @@ impl Wire {
     /// Notes a reply in the log, without what must stay secret: some servers repeat the command that they refuse.
     fn heard(&self, reply: Reply) -> Reply {
         let mut state = self.control.state();
+        if reply.code() == 334 && !state.secrets.is_empty() {
+            // A challenge must stay as it is, and is nobody else's business.
+            log::debug!("{} < 334 ***", state.relay);
+            return reply;
+        }
         let reply = hide_secrets(reply, &state.secrets);
         if log::log_enabled!(log::Level::Debug) {
             // After the answer to a message the caller's next system call is an unlink: the log waits.
@@ -326,7 +348,9 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().poll_drain(cx).map_err(as_io_error)
+        let wire = self.get_mut();
+        ready!(wire.poll_attached(cx)).map_err(as_io_error)?;
+        wire.poll_drain(cx).map_err(as_io_error)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

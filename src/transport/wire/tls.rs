@@ -1,59 +1,102 @@
-//! Which certificates a smarthost may show.
+//! TLS by a route's settings: whose certificates count, and what we show of ourselves.
 //!
-//! Either the certificate is valid for the host, by the system's authorities or by those of `ca_file` alone, or, for
-//! opportunistic TLS, it is not looked at; credentials never go over a connection of the second kind.
+//! Either the certificate is valid for the host by the authorities that the route names, or its key is the pinned one, or,
+//! for opportunistic TLS, it is not looked at; credentials never go over a connection of the last kind.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::ring;
+use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsConnector;
 
-/// A route's certificate authorities; read at the first use, as reading the system's takes a while.
+use super::verifier::{Anyone, Pinned};
+use crate::transport::{ClientIdentity, Roots, TlsSettings};
+
+/// A route's certificates; read at the first use, as reading the system's authorities takes a while.
 #[derive(Debug, Default)]
 pub(in crate::transport) struct Certificates {
-    ca_file: Option<PathBuf>,
+    settings: TlsSettings,
     verifying: Mutex<Option<Arc<ClientConfig>>>,
 }
 
 impl Certificates {
-    /// The authorities of `ca_file`, else the system's.
-    pub(in crate::transport) fn new(ca_file: Option<PathBuf>) -> Self {
-        Self { ca_file, verifying: Mutex::default() }
+    /// By these settings.
+    pub(in crate::transport) fn new(settings: TlsSettings) -> Self {
+        Self { settings, verifying: Mutex::default() }
     }
 
-    /// Shakes hands only with a host whose certificate is valid.
+    /// Shakes hands only with a host that the settings trust.
     ///
     /// # Errors
-    /// In words, when there are no authorities to judge by.
+    /// In words, when there is nothing to judge by, or a file cannot be read.
     pub(super) fn verifying(&self) -> Result<TlsConnector, String> {
         let mut kept = self.verifying.lock().unwrap_or_else(PoisonError::into_inner);
         let config = match &*kept {
             Some(config) => config.clone(),
-            None => {
-                let roots = match &self.ca_file {
-                    Some(path) => roots_of(path)?,
-                    None => native_roots()?,
-                };
-                let config = builder()?.with_root_certificates(roots).with_no_client_auth();
-                kept.insert(Arc::new(config)).clone()
-            }
+            None => kept.insert(Arc::new(self.config()?)).clone(),
         };
         Ok(TlsConnector::from(config))
     }
 
+    /// Reads the files anew for the next connection: after a failure, as they may have been renewed.
+    pub(super) fn forget(&self) {
+        *self.verifying.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn config(&self) -> Result<ClientConfig, String> {
+        let builder = builder()?.dangerous().with_custom_certificate_verifier(self.verifier()?);
+        match &self.settings.identity {
+            None => Ok(builder.with_no_client_auth()),
+            Some(identity) => {
+                let (chain, key) = load(identity)?;
+                let failed = |error| format!("the client certificate {}: {error}", identity.certificate.display());
+                builder.with_client_auth_cert(chain, key).map_err(failed)
+            }
+        }
+    }
+
+    fn verifier(&self) -> Result<Arc<dyn ServerCertVerifier>, String> {
+        let roots = match (&self.settings.roots, self.settings.pin) {
+            (None, Some(pin)) => return Ok(Arc::new(Pinned::alone(pin))),
+            (None | Some(Roots::System), _) => native_roots()?,
+            (Some(Roots::WebPki), _) => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
+            (Some(Roots::File(path)), _) => roots_of(path)?,
+        };
+        let provider = Arc::new(ring::default_provider());
+        let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .map_err(|error| format!("setting TLS up: {error}"))?;
+        Ok(match self.settings.pin {
+            None => authorities,
+            Some(pin) => Arc::new(Pinned::besides(pin, authorities)),
+        })
+    }
+
     /// Shakes hands with anyone: better than plain text against those who only listen.
     pub(super) fn unverified() -> Result<TlsConnector, String> {
-        let config = builder()?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anyone(ring::default_provider())))
-            .with_no_client_auth();
+        let verifier = Arc::new(Anyone::default());
+        let config = builder()?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
         Ok(TlsConnector::from(Arc::new(config)))
     }
+}
+
+fn load(identity: &ClientIdentity) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), String> {
+    let failed = |what: &str, path: &Path, error: &dyn std::fmt::Display| {
+        format!("reading the client {what} {}: {error}", path.display())
+    };
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(&identity.certificate).and_then(Iterator::collect);
+    let chain = chain.map_err(|error| failed("certificate", &identity.certificate, &error))?;
+    if chain.is_empty() {
+        return Err(failed("certificate", &identity.certificate, &"expected PEM certificates, but found none"));
+    }
+    // rustls' errors name the kind of trouble, never the content.
+    let key = PrivateKeyDer::from_pem_file(&identity.key).map_err(|error| failed("key", &identity.key, &error))?;
+    Ok((chain, key))
 }
 
 /// Always with the provider named: where two are linked, the short way panics.
@@ -83,44 +126,4 @@ fn native_roots() -> Result<RootCertStore, String> {
         return Err(format!("reading the system's certificate authorities: {why}"));
     }
     Ok(roots)
-}
-
-/// Accepts any certificate, but still checks that the peer holds its key.
-#[derive(Debug)]
-struct Anyone(CryptoProvider);
-
-impl ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        // Opportunistic TLS (RFC 7435): whoever could forge the certificate could as well strip the STARTTLS.
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
