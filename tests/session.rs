@@ -5,11 +5,13 @@ mod dialogue;
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use dialogue::{Log, World, run};
 use leafmail::auth::Users;
 use leafmail::envelope::Peer;
-use leafmail::session::{Action, Answer, Query, Session, Settings, Terms, Verdict};
+use leafmail::id::SpoolId;
+use leafmail::session::{Action, Answer, Note, Query, Session, Settings, Terms, Verdict};
 use leafmail::smtp::Dialect;
 use leafmail::smtp::body::BareNewline;
 use proptest::prelude::*;
@@ -241,6 +243,47 @@ fn no_state_of_a_login_shows_the_password() {
     for secret in ["secret", "c2VjcmV0", "BzZWNyZXQ", numbers.trim_matches(['[', ']'])] {
         assert!(!seen.contains(secret), "{secret}: {seen}");
     }
+}
+
+/// What a session does with these pieces until it waits for more: the replies before that, and the remarks.
+fn until_it_waits(pieces: &[&str]) -> (String, Vec<&'static str>) {
+    let peer = Peer::tcp("192.0.2.1:25".parse().unwrap());
+    let mut session = Session::new(Arc::new(settings()), peer, None, dialogue::NOW);
+    let mut pieces = pieces.iter();
+    let (mut replies, mut remarks) = (Vec::new(), Vec::new());
+    loop {
+        match session.poll() {
+            Action::Read => match pieces.next() {
+                Some(piece) => session.feed(piece.as_bytes(), dialogue::NOW),
+                None => return (String::from_utf8(replies).unwrap(), remarks),
+            },
+            Action::Write(octets) => replies.extend(octets),
+            Action::Ask(_) => session.verdict(Verdict::Accept),
+            Action::Open(_) => session.opened(Ok(SpoolId::new(dialogue::NOW, 1, 0))),
+            Action::Commit(_) => session.committed(Ok(SpoolId::new(dialogue::NOW, 1, 0))),
+            Action::Note(Note::Remark(remark)) => remarks.push(remark),
+            Action::Await | Action::Close => panic!("it does not wait for octets"),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn replies_are_sent_before_the_session_waits() {
+    let (replies, _) = until_it_waits(&["EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nRSET\r\nhalf a comm"]);
+    assert_eq!(replies.lines().filter(|line| line.as_bytes()[3] == b' ').count(), 5, "{replies}");
+    let (replies, _) = until_it_waits(&["HELO x\r\nBDAT 100\r\nfewer"]);
+    assert!(replies.ends_with("250 relay.example\r\n"), "a chunk that is not whole holds nothing up: {replies}");
+}
+
+#[test]
+fn what_follows_the_last_command_of_a_group_is_noted() {
+    for last in ["NOOP", "VRFY x", "EXPN x", "EHLO x", "DATA"] {
+        let (_, remarks) = until_it_waits(&["EHLO x\r\n", &format!("RSET\r\n{last}\r\nRSET\r\n")]);
+        assert_eq!(remarks.len(), 1, "{last}");
+    }
+    let group = "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 3\r\na\r\nBDAT 0 LAST\r\nRSET\r\nNOOP\r\n";
+    assert_eq!(until_it_waits(&["EHLO x\r\n", group]).1, Vec::<&str>::new());
 }
 
 fn settings() -> Settings {

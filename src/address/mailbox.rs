@@ -153,6 +153,13 @@ mod tests {
     }
 
     #[test]
+    fn the_case_of_a_local_part_is_kept_and_counts() {
+        assert_eq!(printed("Joe@Example.com"), "Joe@Example.com");
+        assert_ne!("Joe@x".parse::<Mailbox>(), "joe@x".parse());
+        assert_eq!("joe@X".parse::<Mailbox>(), "joe@x".parse());
+    }
+
+    #[test]
     fn hostile_text_is_refused() {
         for bad in [
             "a@b\r\n",

@@ -1,0 +1,116 @@
+//! The driver with a session, a policy and a spool on disk behind it: what XCLIENT, XFORWARD and BDAT become there.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use leafmail::clock::Clock;
+use leafmail::config::Config;
+use leafmail::dns::{FixedNames, Resolver};
+use leafmail::driver::{Limits, Receiver, Shutdown};
+use leafmail::envelope::Peer;
+use leafmail::event::{Event, Observer, lines};
+use leafmail::policy::Chain;
+use leafmail::session::Settings;
+use leafmail::spool::{Claim, Claimed, DirSpool, Shelf, Spool, SpoolSettings};
+use leafmail::sys::SystemClock;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+#[derive(Default)]
+struct Told(Mutex<Vec<String>>);
+
+impl Observer for Told {
+    fn observe(&self, event: &Event) {
+        self.0.lock().unwrap().extend(lines(event));
+    }
+}
+
+/// A relay for 10.0.0.0/8, which trusts 10.0.0.1; its spool, and what it told.
+struct Site {
+    receiver: Receiver<DirSpool>,
+    told: Arc<Told>,
+    _folder: tempfile::TempDir,
+}
+
+impl Site {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let spool_settings =
+            SpoolSettings { reserve_octets: Some(0), reserve_inodes: Some(0), ..SpoolSettings::default() };
+        let spool = DirSpool::open(&folder.path().join("spool"), spool_settings, Arc::clone(&clock)).unwrap();
+        let mut config = Config::default();
+        config.clients.networks = vec!["10.0.0.0/8".parse().unwrap()];
+        config.message.required_headers.clear();
+        let mut settings = Settings::new("relay.example".parse().unwrap());
+        settings.xclient = vec!["10.0.0.1/32".parse().unwrap()];
+        settings.xforward = settings.xclient.clone();
+        let resolver: Arc<dyn Resolver> = Arc::new(FixedNames::default());
+        let told = Arc::new(Told::default());
+        let receiver = Receiver {
+            settings: Arc::new(settings),
+            limits: Limits::default(),
+            policy: Chain::new(config.rules(), resolver, Vec::new()),
+            resolver: None,
+            spool: Arc::new(spool),
+            observer: Arc::clone(&told) as Arc<dyn Observer>,
+            clock,
+            shutdown: Shutdown::default(),
+        };
+        Self { receiver, told, _folder: folder }
+    }
+
+    /// The replies to what a client at 10.0.0.1 sends.
+    async fn replies(&self, sent: &str) -> String {
+        let (mut client, server) = tokio::io::duplex(1 << 20);
+        let peer: SocketAddr = "10.0.0.1:1025".parse().unwrap();
+        client.write_all(sent.as_bytes()).await.unwrap();
+        self.receiver.converse(server, Peer::tcp(peer), false).await;
+        let mut replies = String::new();
+        client.read_to_string(&mut replies).await.unwrap();
+        replies
+    }
+
+    fn has_told(&self, words: &str) -> bool {
+        self.told.0.lock().unwrap().iter().any(|line| line.contains(words))
+    }
+}
+
+#[tokio::test]
+async fn the_policy_is_asked_about_the_client_that_xclient_named() {
+    let site = Site::new();
+    let replies = site.replies("XCLIENT ADDR=192.0.2.9 NAME=evil.example\r\nQUIT\r\n").await;
+    assert!(replies.contains("\r\n554 ") && replies.contains("192.0.2.9"), "{replies}");
+    assert!(site.has_told("reject: CONNECT from evil.example[192.0.2.9]"));
+    let message = "MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nBDAT 6 LAST\r\nX: y\r\nQUIT\r\n";
+    let replies = site.replies(&format!("XCLIENT ADDR=10.7.7.7 NAME=printer.lan\r\nEHLO printer\r\n{message}")).await;
+    assert!(replies.contains("queued as"), "{replies}");
+    assert!(site.has_told("client=printer.lan[10.7.7.7]"));
+}
+
+#[tokio::test]
+async fn wishes_and_facts_reach_the_spool_and_the_log() {
+    let site = Site::new();
+    let replies = site
+        .replies(
+            "EHLO filter.lan\r\nXFORWARD NAME=spike.lan ADDR=10.2.2.2 IDENT=3CF6\r\n\
+             MAIL FROM:<a@b.example> RET=HDRS ENVID=x+2By\r\nRCPT TO:<c@d.example> NOTIFY=SUCCESS ORCPT=rfc822;c@d\r\n\
+             BDAT 11\r\nSubject: x\rBDAT 9 LAST\r\n\n\r\nno endQUIT\r\n",
+        )
+        .await;
+    assert!(replies.contains("250 2.0.0 11 octets taken") && replies.contains("queued as"), "{replies}");
+    assert!(site.has_told("client=unknown[10.0.0.1], orig_queue_id=3CF6, orig_client=spike.lan[10.2.2.2]"));
+    let spool = &site.receiver.spool;
+    let entries = spool.entries(Shelf::Queue).unwrap();
+    let Ok(Claimed::Ours(claim)) = spool.claim(entries[0].id) else { panic!("the message is there") };
+    let envelope = claim.envelope();
+    assert_eq!(envelope.envid.as_deref(), Some("x+2By"));
+    assert!(envelope.recipients[0].notify.is_some_and(|notify| notify.success && !notify.failure));
+    assert_eq!(envelope.origin.forwarded("IDENT"), Some("3CF6"));
+    let mut octets = vec![0; usize::try_from(claim.size()).unwrap()];
+    claim.read_at(0, &mut octets).unwrap();
+    let text = String::from_utf8(octets).unwrap();
+    assert!(
+        text.contains("(forwarded for spike.lan [10.2.2.2])") && text.ends_with("Subject: x\r\n\r\nno end\r\n"),
+        "{text}"
+    );
+}
