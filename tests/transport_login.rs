@@ -211,5 +211,6 @@ fn no_mechanism_leaves_a_credential_in_the_log() {
         assert!(log.contains(shown), "the log lacks {shown}");
     }
     assert!(!holds_credentials(&log), "{log}");
+    assert!(!log.contains("334 PDE4OTYu") && !log.contains("334 VXNl"), "a challenge is in the log: {log}");
     assert!(!log.contains("n,,n=me") && !log.contains(&STANDARD.encode("n,,n=me,r=")[..10]), "{log}");
 }
