@@ -79,8 +79,10 @@ enum Verb {
 
 fn main() -> std::process::ExitCode {
     sys::set_umask();
-    let options = Options::parse();
-    cli::finish("spoolrun", run(&options))
+    match cli::parse::<Options>() {
+        Ok(options) => cli::finish("spoolrun", run(&options)),
+        Err(code) => code,
+    }
 }
 
 fn run(options: &Options) -> anyhow::Result<()> {
