@@ -102,6 +102,11 @@ fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 fn look_or_tidy(verb: &Verb, config: &Config) -> anyhow::Result<()> {
+    // A spool that was made only to be looked at would say that the queue is empty, whatever lies in the right one.
+    if matches!(config.spool.symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound) {
+        return Err(anyhow!("there is no spool {}; --spool or the configuration says where", config.spool.display()))
+            .or_exit(ExitCode::NoInput);
+    }
     let spool = cli::open_spool(config)?;
     match verb {
         Verb::Watch | Verb::Flush { .. } => Ok(()),

@@ -1,6 +1,12 @@
 //! What an administrator meets: typing errors, a wrong folder, cron, a reader that has seen enough.
 
+use std::process::Output;
+
 use crate::site::Site;
+
+fn words(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
 
 #[test]
 fn a_wrong_command_line_is_a_usage_error_and_help_is_none() {
@@ -12,4 +18,13 @@ fn a_wrong_command_line_is_a_usage_error_and_help_is_none() {
     for help in ["--help", "--version"] {
         assert_eq!(site.run(&[help]).status.code(), Some(0), "{help}");
     }
+}
+
+#[test]
+fn looking_into_a_spool_that_is_not_there_is_an_error_and_makes_none() {
+    let site = Site::new("");
+    let wrong = site.path("spol");
+    let output = site.spoolrun().arg("list").arg("--spool").arg(&wrong).output().unwrap();
+    assert_eq!(output.status.code(), Some(66));
+    assert!(words(&output).contains("there is no spool ") && !wrong.exists(), "{}", words(&output));
 }
