@@ -28,3 +28,11 @@ fn looking_into_a_spool_that_is_not_there_is_an_error_and_makes_none() {
     assert_eq!(output.status.code(), Some(66));
     assert!(words(&output).contains("there is no spool ") && !wrong.exists(), "{}", words(&output));
 }
+
+#[test]
+fn an_error_says_what_failed_once() {
+    let site = Site::new("");
+    let output = site.spoolrun().arg("--spool").arg(site.path("not/there")).output().unwrap();
+    assert_eq!(output.status.code(), Some(73));
+    assert_eq!(words(&output).matches("No such file").count(), 1, "{}", words(&output));
+}
