@@ -18,6 +18,7 @@ use leafmail::queue::route::Pause;
 use leafmail::queue::{RouteFolder, RouteState, RouteStore, Runner, Selection, Urgency};
 use leafmail::spool::{DirSpool, Shelf};
 use leafmail::sys;
+use log::LevelFilter;
 use sysexits::ExitCode;
 
 use cli::{Common, Logging, OrExit};
@@ -33,7 +34,8 @@ struct Options {
 }
 
 const AFTER_HELP: &str = "\
-Without a verb: try once what is due, and exit; for cron. Mail that stays deferred is no error.
+Without a verb: try once what is due, and exit; for cron. Mail that stays deferred is no error. Such a run is silent but for
+trouble of its own; with -l FILE it keeps a log, with -v it says what it does.
 Exit codes are those of sysexits.h; 66: no such message, 65: damaged messages were found, 75: it is being delivered now.";
 
 #[derive(Debug, Subcommand)]
@@ -86,10 +88,14 @@ fn main() -> std::process::ExitCode {
 }
 
 fn run(options: &Options) -> anyhow::Result<()> {
-    let config = options.common.configuration()?;
+    let mut config = options.common.configuration()?;
     config.check().or_exit(ExitCode::Config)?;
     if options.common.check {
         return say(&cli::report_checked(&config));
+    }
+    if options.verb.is_none() && config.log.file.is_none() && config.log.level == LevelFilter::Info {
+        // What a run from cron says becomes mail, of which the next run would have something to say.
+        config.log.level = LevelFilter::Error;
     }
     let logging = options.common.logging("spoolrun", &config)?;
     match &options.verb {

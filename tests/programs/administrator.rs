@@ -1,5 +1,6 @@
 //! What an administrator meets: typing errors, a wrong folder, cron, a reader that has seen enough.
 
+use std::fs;
 use std::process::Output;
 
 use crate::site::Site;
@@ -35,4 +36,19 @@ fn an_error_says_what_failed_once() {
     let output = site.spoolrun().arg("--spool").arg(site.path("not/there")).output().unwrap();
     assert_eq!(output.status.code(), Some(73));
     assert_eq!(words(&output).matches("No such file").count(), 1, "{}", words(&output));
+}
+
+#[test]
+fn a_run_from_cron_is_silent_about_mail() {
+    let site = Site::new("");
+    let smtpd = site.listen(&[]);
+    for relay in ["smtp://127.0.0.1:1", "maildir:inbox"] {
+        smtpd.client().submit("a@example.com", &["b@example.com"], b"Subject: x\r\n");
+        fs::remove_file(site.spool().join("routes/relay.json")).unwrap_or_default();
+        let run = site.run(&["--relay", relay]);
+        assert_eq!((run.status.code(), words(&run).as_str()), (Some(0), ""), "{relay}");
+    }
+    assert_eq!(site.delivered().len(), 2);
+    smtpd.client().submit("a@example.com", &["b@example.com"], b"Subject: x\r\n");
+    assert!(words(&site.run(&["-v"])).contains("status=sent"));
 }
