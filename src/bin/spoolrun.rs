@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use clap::{Parser, Subcommand};
-use leafmail::admin::{self, Removal};
+use leafmail::admin::{self, CopyError, Removal};
 use leafmail::config::Config;
 use leafmail::id::SpoolId;
 use leafmail::queue::route::Pause;
@@ -179,8 +179,13 @@ fn show(spool: &DirSpool, id: SpoolId, json: bool) -> anyhow::Result<()> {
 }
 
 fn cat(spool: &DirSpool, id: SpoolId) -> anyhow::Result<()> {
-    let found = admin::copy_message(spool, id, &mut io::stdout().lock()).or_exit(ExitCode::IoErr)?;
-    if found { Ok(()) } else { no_such_message(id) }
+    match admin::copy_message(spool, id, &mut io::stdout().lock()) {
+        Ok(true) => Ok(()),
+        Ok(false) => no_such_message(id),
+        // The reader has seen enough.
+        Err(CopyError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(error).or_exit(ExitCode::IoErr),
+    }
 }
 
 fn remove(spool: &DirSpool, id: SpoolId) -> anyhow::Result<()> {

@@ -1,7 +1,7 @@
 //! What an administrator meets: typing errors, a wrong folder, cron, a reader that has seen enough.
 
 use std::fs;
-use std::process::Output;
+use std::process::{Output, Stdio};
 
 use crate::site::Site;
 
@@ -51,4 +51,15 @@ fn a_run_from_cron_is_silent_about_mail() {
     assert_eq!(site.delivered().len(), 2);
     smtpd.client().submit("a@example.com", &["b@example.com"], b"Subject: x\r\n");
     assert!(words(&site.run(&["-v"])).contains("status=sent"));
+}
+
+#[test]
+fn a_reader_of_cat_may_stop_early() {
+    let site = Site::new("");
+    let body = b"Subject: long\r\n\r\n".iter().chain(&[b'x'; 500_000]).chain(b"\r\n").copied().collect::<Vec<_>>();
+    let id = site.listen(&[]).client().submit("a@example.com", &["b@example.com"], &body);
+    let mut cat = site.spoolrun().args(["cat", &id]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(cat.stdout.take());
+    let output = cat.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), words(&output).as_str()), (Some(0), ""));
 }
