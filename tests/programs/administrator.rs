@@ -1,7 +1,8 @@
 //! What an administrator meets: typing errors, a wrong folder, cron, a reader that has seen enough.
 
-use std::fs;
+use std::fs::{self, File};
 use std::process::{Output, Stdio};
+use std::time::{Duration, SystemTime};
 
 use crate::site::Site;
 
@@ -62,4 +63,16 @@ fn a_reader_of_cat_may_stop_early() {
     drop(cat.stdout.take());
     let output = cat.wait_with_output().unwrap();
     assert_eq!((output.status.code(), words(&output).as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_message_is_not_opened_before_the_longest_configured_interval() {
+    for (more, waiting) in [("[queue]\nretry = [\"12h\"]", 1), ("", 0)] {
+        let site = Site::new(more);
+        let id = site.listen(&[]).client().submit("a@example.com", &["b@example.com"], b"Subject: x\r\n");
+        let due = SystemTime::now() + Duration::from_secs(12 * 3600);
+        File::open(site.spool().join("queue").join(id)).unwrap().set_modified(due).unwrap();
+        assert!(site.run(&[]).status.success());
+        assert_eq!(site.shelf("queue").len(), waiting, "{more}");
+    }
 }
