@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use leafmail::clock::Clock;
 use leafmail::config::Config;
 use leafmail::dns::{FixedNames, Resolver};
-use leafmail::driver::{Limits, Receiver, Shutdown};
+use leafmail::driver::{Limits, Receiver, Security, Shutdown};
 use leafmail::envelope::Peer;
 use leafmail::event::{Event, Observer, lines};
 use leafmail::policy::Chain;
@@ -47,6 +47,7 @@ impl Site {
         let resolver: Arc<dyn Resolver> = Arc::new(FixedNames::default());
         let told = Arc::new(Told::default());
         let receiver = Receiver {
+            security: Security::default(),
             settings: Arc::new(settings),
             limits: Limits::default(),
             policy: Chain::new(config.rules(), resolver, Vec::new()),

@@ -84,6 +84,6 @@ pub enum CopyError {
     #[error(transparent)]
     Spool(#[from] SpoolError),
     /// The octets could not be read or written.
-    #[error("copying the message: {0}")]
+    #[error("copying the message")]
     Io(#[from] io::Error),
 }

@@ -82,8 +82,10 @@ Exit codes are those of sysexits.h; 78 is an error of the configuration.";
 fn main() -> std::process::ExitCode {
     let client_owns_stderr = sys::keep_stderr_from_client();
     sys::set_umask();
-    let options = Options::parse();
-    cli::finish("smtpd", client_owns_stderr.or_exit(ExitCode::OsErr).and_then(|_| run(&options)))
+    match cli::parse::<Options>() {
+        Ok(options) => cli::finish("smtpd", client_owns_stderr.or_exit(ExitCode::OsErr).and_then(|_| run(&options))),
+        Err(code) => code,
+    }
 }
 
 fn run(options: &Options) -> anyhow::Result<()> {

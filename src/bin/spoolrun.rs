@@ -11,13 +11,14 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use clap::{Parser, Subcommand};
-use leafmail::admin::{self, Removal};
+use leafmail::admin::{self, CopyError, Removal};
 use leafmail::config::Config;
 use leafmail::id::SpoolId;
 use leafmail::queue::route::Pause;
 use leafmail::queue::{RouteFolder, RouteState, RouteStore, Runner, Selection, Urgency};
 use leafmail::spool::{DirSpool, Shelf};
 use leafmail::sys;
+use log::LevelFilter;
 use sysexits::ExitCode;
 
 use cli::{Common, Logging, OrExit};
@@ -33,7 +34,8 @@ struct Options {
 }
 
 const AFTER_HELP: &str = "\
-Without a verb: try once what is due, and exit; for cron. Mail that stays deferred is no error.
+Without a verb: try once what is due, and exit; for cron. Mail that stays deferred is no error. Such a run is silent but \
+for trouble of its own; with -l FILE it keeps a log, with -v it says what it does.
 Exit codes are those of sysexits.h; 65: damaged messages were found, 66: no such message, 75: it is being delivered now.";
 
 #[derive(Debug, Subcommand)]
@@ -79,15 +81,21 @@ enum Verb {
 
 fn main() -> std::process::ExitCode {
     sys::set_umask();
-    let options = Options::parse();
-    cli::finish("spoolrun", run(&options))
+    match cli::parse::<Options>() {
+        Ok(options) => cli::finish("spoolrun", run(&options)),
+        Err(code) => code,
+    }
 }
 
 fn run(options: &Options) -> anyhow::Result<()> {
-    let config = options.common.configuration()?;
+    let mut config = options.common.configuration()?;
     config.check().or_exit(ExitCode::Config)?;
     if options.common.check {
         return say(&cli::report_checked(&config));
+    }
+    if options.verb.is_none() && config.log.file.is_none() && config.log.level == LevelFilter::Info {
+        // What a run from cron says becomes mail, of which the next run would have something to say.
+        config.log.level = LevelFilter::Error;
     }
     let logging = options.common.logging("spoolrun", &config)?;
     match &options.verb {
@@ -100,6 +108,11 @@ fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 fn look_or_tidy(verb: &Verb, config: &Config) -> anyhow::Result<()> {
+    // A spool that was made only to be looked at would say that the queue is empty, whatever lies in the right one.
+    if matches!(config.spool.symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound) {
+        return Err(anyhow!("there is no spool {}; --spool or the configuration says where", config.spool.display()))
+            .or_exit(ExitCode::NoInput);
+    }
     let spool = cli::open_spool(config)?;
     match verb {
         Verb::Watch | Verb::Flush { .. } => Ok(()),
@@ -166,8 +179,13 @@ fn show(spool: &DirSpool, id: SpoolId, json: bool) -> anyhow::Result<()> {
 }
 
 fn cat(spool: &DirSpool, id: SpoolId) -> anyhow::Result<()> {
-    let found = admin::copy_message(spool, id, &mut io::stdout().lock()).or_exit(ExitCode::IoErr)?;
-    if found { Ok(()) } else { no_such_message(id) }
+    match admin::copy_message(spool, id, &mut io::stdout().lock()) {
+        Ok(true) => Ok(()),
+        Ok(false) => no_such_message(id),
+        // The reader has seen enough.
+        Err(CopyError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(error).or_exit(ExitCode::IoErr),
+    }
 }
 
 fn remove(spool: &DirSpool, id: SpoolId) -> anyhow::Result<()> {

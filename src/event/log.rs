@@ -28,7 +28,7 @@ impl Observer for LogObserver {
 
 fn level(event: &Event) -> Level {
     match event {
-        Event::Trouble { .. } => Level::Error,
+        Event::Trouble { .. } | Event::SetAside { folder: "bad", .. } => Level::Error,
         Event::SetAside { .. } | Event::RoutePaused { .. } => Level::Warn,
         Event::Connected { .. } => Level::Debug,
         Event::Disconnected { cause, .. } if cause.is_none() => Level::Debug,

@@ -14,11 +14,17 @@ pub struct AddressList {
     pub deny: Vec<AddressPattern>,
 }
 
+/// In a local part, these may ask a next hop to send the mail on to a domain that no list has: `user%other.example`,
+/// `"user@other.example"`, `other.example!user`. An entry for a whole domain does not mean those.
+const ROUTING: [char; 3] = ['%', '@', '!'];
+
 /// What a list says of a mailbox.
 enum Standing {
     Admitted,
     Denied,
     NotAllowed,
+    /// Its domain is allowed, but the local part names another one behind it.
+    Routed,
 }
 
 impl AddressList {
@@ -26,8 +32,10 @@ impl AddressList {
         let holds = |entries: &[AddressPattern]| entries.iter().any(|entry| entry.matches(mailbox));
         if holds(&self.deny) {
             Standing::Denied
-        } else if self.allow.is_empty() || holds(&self.allow) {
+        } else if self.allow.is_empty() || self.allow.iter().any(|entry| entry.is_mailbox() && entry.matches(mailbox)) {
             Standing::Admitted
+        } else if holds(&self.allow) {
+            if mailbox.local().contains(ROUTING) { Standing::Routed } else { Standing::Admitted }
         } else {
             Standing::NotAllowed
         }
@@ -41,6 +49,8 @@ pub(super) fn judge_sender(list: &AddressList, sender: &ReversePath) -> Verdict 
         Standing::Admitted => Verdict::Accept,
         Standing::Denied => Verdict::Refuse(refusals::sender_denied(mailbox)),
         Standing::NotAllowed => Verdict::Refuse(refusals::sender_not_allowed(mailbox)),
+        // Nothing is sent on by way of a sender.
+        Standing::Routed => Verdict::Accept,
     }
 }
 
@@ -53,6 +63,7 @@ pub(super) fn judge_recipient(list: &AddressList, recipient: &Mailbox, default_d
         Standing::Admitted => Verdict::Accept,
         Standing::Denied => Verdict::Refuse(refusals::recipient_denied(recipient)),
         Standing::NotAllowed => Verdict::Refuse(refusals::recipient_not_allowed(recipient)),
+        Standing::Routed => Verdict::Refuse(refusals::recipient_routed(recipient)),
     }
 }
 
@@ -100,6 +111,19 @@ mod tests {
         );
         assert!(recipient(&list, "eve@example.com").starts_with("550 5.7.1 "));
         assert!(recipient(&list, "x@else.where").starts_with("550 5.7.1 "));
+    }
+
+    #[test]
+    fn an_allowed_domain_is_no_way_to_other_domains() {
+        let list = list(&["@example.com", "@.example.org", "a%b@example.com"], &[]);
+        let routed = ["x%evil.test@example.com", "\"x@evil.test\"@mx.example.org", "evil.test!x@example.com"];
+        for text in routed {
+            let reply = recipient(&list, text);
+            assert!(reply.starts_with("550 5.7.1 ") && reply.contains("recipients.allow"), "{text}: {reply}");
+            assert_eq!(sender(&list, text), "accepted");
+            assert_eq!(recipient(&AddressList::default(), text), "accepted");
+        }
+        assert_eq!(recipient(&list, "a%b@example.com"), "accepted", "it is named itself");
     }
 
     #[test]

@@ -82,6 +82,11 @@ impl AddressPattern {
     pub const EXPECTED: &'static str =
         "an address such as user@example.com, a domain such as @example.com, or subdomains such as @.example.com";
 
+    /// Whether it means one mailbox, and not all of a domain.
+    pub(super) fn is_mailbox(&self) -> bool {
+        matches!(self, Self::Mailbox(_))
+    }
+
     /// Whether a mailbox is one of those meant.
     pub fn matches(&self, mailbox: &Mailbox) -> bool {
         match self {

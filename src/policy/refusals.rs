@@ -114,6 +114,15 @@ pub fn recipient_not_allowed(recipient: &Mailbox) -> Reply {
     Reply::new(550, NOT_AUTHORIZED, text)
 }
 
+/// RCPT: the domain is on the list of allowed ones, but the local part asks to send the mail on.
+pub fn recipient_routed(recipient: &Mailbox) -> Reply {
+    let text = format!(
+        "the recipient {} has %, ! or @ before its domain, and the relay's setting recipients.allow does not name it itself",
+        shown(recipient)
+    );
+    Reply::new(550, NOT_AUTHORIZED, text)
+}
+
 /// End of data: header fields that are wanted are missing or empty. Names all of them, so that one try tells everything.
 pub fn headers_missing(names: &[&str]) -> Reply {
     let mut text = "the message has no header field, or an empty one, named:\n".to_owned();
@@ -170,6 +179,7 @@ mod tests {
             (sender_not_allowed(&mailbox), "553 5.7.1 the sender eve@example.com ", "senders.allow"),
             (recipient_denied(&mailbox), "550 5.7.1 the recipient eve@example.com ", "recipients.deny"),
             (recipient_not_allowed(&mailbox), "550 5.7.1 the recipient eve@example.com ", "recipients.allow"),
+            (recipient_routed(&mailbox), "550 5.7.1 the recipient eve@example.com ", "recipients.allow"),
             (headers_missing(&["From", "To"]), "554 5.6.0 the message ", "message.required_headers"),
         ]
     }

@@ -87,6 +87,15 @@ impl RouteState {
         }
     }
 
+    /// The state after a probe that never came to the next hop, as its message could not be worked on: another is due.
+    #[must_use]
+    pub fn after_no_answer(&self, now: Timestamp) -> Self {
+        match self {
+            Self::Open => Self::Open,
+            Self::Paused(pause) => Self::Paused(Pause { until: now.as_millis(), ..pause.clone() }),
+        }
+    }
+
     /// Failures in a row; 0 while it is open.
     pub fn failures(&self) -> u32 {
         if let Self::Paused(pause) = self { pause.failures } else { 0 }

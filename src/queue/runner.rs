@@ -81,11 +81,13 @@ impl<S: Spool> Runner<S> {
     /// # Errors
     /// When the queue cannot be listed.
     pub fn flush(&self, which: Selection, urgency: Urgency) -> Result<Summary, SpoolError> {
-        let now = self.clock.now();
+        let started = self.clock.now();
         let entries = match which {
-            Selection::All => self.entries(now)?,
-            Selection::One(id) => vec![Entry { id, due: now }],
+            Selection::All => self.entries(started)?,
+            Selection::One(id) => vec![Entry { id, due: started }],
         };
+        // What has an incredible hint is due since it was listed.
+        let now = self.clock.now();
         let shift = Shift::new(self, Mode::Pass, urgency);
         let later = shift.enlist(entries, now);
         thread::scope(|scope| {

@@ -235,7 +235,14 @@ impl<'r, S: Spool> Shift<'r, S> {
         board.probing &= !job.probe;
         let event = match &worked.end {
             End::Faulted(fault) => self.pause(&mut board, job, fault, now),
-            _ => worked.answered.then(|| self.resume(&mut board, job)).flatten(),
+            _ if worked.answered => self.resume(&mut board, job),
+            // The next hop was not asked, so the next message is the probe.
+            _ if job.probe => {
+                let route = board.route.after_no_answer(now);
+                self.set_route(&mut board, route);
+                None
+            }
+            _ => None,
         };
         board.summary.bounced += worked.notices.len();
         for notice in worked.notices {

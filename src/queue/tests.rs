@@ -180,6 +180,22 @@ fn a_message_that_the_route_always_fails_at_does_not_keep_the_others_back() {
 }
 
 #[test]
+fn a_message_that_cannot_be_tried_does_not_use_up_the_probe() {
+    let house = House::new();
+    house.put(1, "joe@x", &["amy@x"]);
+    house.put(2, "joe@x", &["amy@x"]);
+    house.next_hop.answers(|_, _| Answer::Fault);
+    house.flush();
+    house.next_hop.answers(|_, _| Answer::Take);
+    // It is always the first of the queue, and each run begins anew.
+    house.spool.make_unreadable(id(1));
+    house.clock.advance(MINUTE * 20);
+    let summary = house.flush();
+    assert_eq!((summary.troubles, summary.sent), (1, 1));
+    assert_eq!(house.events.count(|event| matches!(event, Event::RouteResumed { .. })), 1);
+}
+
+#[test]
 fn what_has_no_sender_and_fails_is_set_aside_once_nobody_is_pending() {
     let house = House::new();
     house.next_hop.answers(never_bob);

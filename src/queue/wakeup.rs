@@ -50,8 +50,8 @@ impl FolderWatch {
     /// When the system has no inotify, or allows no further watch.
     pub fn new(folder: &Path, stop: Arc<StopFlag>) -> io::Result<Self> {
         let events = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-        // EXCL_UNLINK: what we deliver and remove is closed after its name is gone; nobody needs to hear of it.
-        let wanted = WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::CLOSE_WRITE | WatchFlags::EXCL_UNLINK;
+        // Without EXCL_UNLINK: to the kernel, a message that was written without a name stays unlinked until it is closed.
+        let wanted = WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::CLOSE_WRITE;
         inotify::add_watch(&events, folder, wanted | WatchFlags::ONLYDIR)?;
         Ok(Self { events, stop })
     }
@@ -63,12 +63,14 @@ impl FolderWatch {
         // Ends with WOULDBLOCK; any other error leaves the scans.
         while let Ok(event) = reader.next() {
             let lost = ReadFlags::QUEUE_OVERFLOW | ReadFlags::IGNORED | ReadFlags::UNMOUNT;
-            let wakeup = if event.events().intersects(lost) {
-                Wakeup::Overflow
-            } else {
-                // A message is written without a name, as `#inode`, and gets one by a link: what is closed then has no id.
-                let name = event.file_name().and_then(|name| name.to_str().ok());
-                name.and_then(|name| name.parse().ok()).map_or(Wakeup::Something, Wakeup::Id)
+            // A message is written without a name, as `#inode`, and gets one by a link: what is closed then has no id.
+            let id = event.file_name().and_then(|name| name.to_str().ok()).and_then(|name| name.parse().ok());
+            let wakeup = match id {
+                _ if event.events().intersects(lost) => Wakeup::Overflow,
+                None => Wakeup::Something,
+                // Known since it was created. Each look at a message closes it, so this would lead from look to look.
+                Some(_) if event.events().contains(ReadFlags::CLOSE_WRITE) => continue,
+                Some(id) => Wakeup::Id(id),
             };
             if wakeups.last() != Some(&wakeup) {
                 wakeups.push(wakeup);
@@ -135,7 +137,9 @@ fn wait_readable(descriptors: &[&dyn AsFd], at_most: Duration) -> bool {
 mod tests {
     use super::*;
     use crate::queue::testing::id;
+    use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, open};
     use std::fs;
+    use std::os::fd::AsRawFd;
 
     const LONG: Duration = Duration::from_secs(20);
 
@@ -151,6 +155,27 @@ mod tests {
         assert_eq!(watch.wait(LONG), [Wakeup::Something]);
         fs::rename(folder.path().join("readme"), folder.path().join(id(2).to_string())).unwrap();
         assert_eq!(watch.wait(LONG), [Wakeup::Id(id(2))]);
+    }
+
+    #[test]
+    fn a_message_is_told_when_it_gets_its_name_and_when_it_is_let_go_but_not_when_it_is_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut watch = FolderWatch::new(folder.path(), Arc::new(StopFlag::new().unwrap())).unwrap();
+        let name = folder.path().join(id(1).to_string());
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        let Ok(file) = open(folder.path(), flags, Mode::from_raw_mode(0o600)) else {
+            return; // The file system has no files without names.
+        };
+        let nameless = format!("/proc/self/fd/{}", file.as_raw_fd());
+        linkat(CWD, nameless, CWD, &name, AtFlags::SYMLINK_FOLLOW).unwrap();
+        assert_eq!(watch.wait(LONG), [Wakeup::Id(id(1))]);
+        drop(file);
+        assert_eq!(watch.wait(LONG), [Wakeup::Something]);
+        let delivered = fs::OpenOptions::new().write(true).open(&name).unwrap();
+        drop(delivered.try_clone().unwrap());
+        fs::remove_file(&name).unwrap();
+        drop(delivered);
+        assert_eq!(watch.wait(Duration::from_millis(50)), []);
     }
 
     #[test]

@@ -11,8 +11,7 @@ pub struct SpoolError {
     pub doing: &'static str,
     /// The file or folder, relative to the spool where it lies in it.
     pub path: PathBuf,
-    /// What failed.
-    #[source]
+    /// What failed. It is in the text of this error, so it is not its source as well.
     pub trouble: Trouble,
 }
 

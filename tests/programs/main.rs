@@ -1,5 +1,6 @@
 //! Both binaries as programs: with clients in front, a next hop behind, and crashes in between.
 
+mod administrator;
 mod client;
 mod crash;
 mod end_to_end;

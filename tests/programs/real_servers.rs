@@ -216,7 +216,7 @@ fn goes_through(start: impl FnOnce(&Site, u16) -> (u16, Box<dyn Fn() -> String>)
     let smtpd = site.listen(&[]);
     let id = smtpd.client().submit("alice@example.com", &["bob@example.com"], BODY);
     let relay = format!("smtp://127.0.0.1:{port}?tls=none");
-    let output = site.run(&["--relay", &relay]);
+    let output = site.run(&["-v", "--relay", &relay]);
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success() && words.contains(&format!("{id}: removed")), "{words}\n{}", log());
     wait_until(&format!("the message; the server says:\n{}", log()), || behind.delivered().len() == 1);

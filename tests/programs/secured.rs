@@ -312,7 +312,7 @@ fn users_and_certificates_are_renewed_without_a_restart() {
     // A file that others can read is not used.
     fs::set_permissions(site.path("users"), fs::Permissions::from_mode(0o644)).unwrap();
     login("AGpvZQB4", "502");
-    assert!(smtpd.log().contains("mode 0600"), "{}", smtpd.log());
+    smtpd.wait_for_log("mode 0600");
     fs::write(site.path("cert"), "no certificate").unwrap();
     let hup = Command::new("kill").args(["-HUP", &smtpd.pid().to_string()]).status().unwrap();
     assert!(hup.success());

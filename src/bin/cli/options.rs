@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, Parser};
 use leafmail::config::Config;
 use leafmail::transport::NextHop;
 use log::LevelFilter;
@@ -10,6 +10,15 @@ use log::LevelFilter;
 use sysexits::ExitCode;
 
 use super::{Logging, OrExit};
+
+/// The options of the command line; otherwise how the program ends, what is to be said being said.
+pub(crate) fn parse<T: Parser>() -> Result<T, std::process::ExitCode> {
+    T::try_parse().map_err(|error| {
+        // Help and version are no errors. Where nobody reads, there is nobody to tell.
+        let _ = error.print();
+        if error.use_stderr() { ExitCode::Usage.into() } else { std::process::ExitCode::SUCCESS }
+    })
+}
 
 /// Options of both binaries.
 #[derive(Debug, Args)]

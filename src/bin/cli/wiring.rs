@@ -15,7 +15,10 @@ use super::OrExit;
 
 /// The spool directory, made where it is not there yet.
 pub(crate) fn open_spool(config: &Config) -> anyhow::Result<Arc<DirSpool>> {
+    let longest = config.queue.retry.iter().max().copied().unwrap_or_default();
     let settings = SpoolSettings {
+        // The variation of an interval is 20 %.
+        longest_interval: longest.mul_f64(1.2).max(SpoolSettings::default().longest_interval),
         reserve_octets: config.reserve.space,
         reserve_inodes: config.reserve.inodes,
         largest_message: config.message.max_size,

@@ -1,0 +1,78 @@
+//! What an administrator meets: typing errors, a wrong folder, cron, a reader that has seen enough.
+
+use std::fs::{self, File};
+use std::process::{Output, Stdio};
+use std::time::{Duration, SystemTime};
+
+use crate::site::Site;
+
+fn words(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn a_wrong_command_line_is_a_usage_error_and_help_is_none() {
+    let site = Site::new("");
+    for arguments in [["show", "no-id"], ["--nonsense", "list"], ["frobnicate", "x"]] {
+        assert_eq!(site.run(&arguments).status.code(), Some(64), "{arguments:?}");
+    }
+    assert_eq!(site.smtpd().args(["--listen", "nowhere"]).output().unwrap().status.code(), Some(64));
+    for help in ["--help", "--version"] {
+        assert_eq!(site.run(&[help]).status.code(), Some(0), "{help}");
+    }
+}
+
+#[test]
+fn looking_into_a_spool_that_is_not_there_is_an_error_and_makes_none() {
+    let site = Site::new("");
+    let wrong = site.path("spol");
+    let output = site.spoolrun().arg("list").arg("--spool").arg(&wrong).output().unwrap();
+    assert_eq!(output.status.code(), Some(66));
+    assert!(words(&output).contains("there is no spool ") && !wrong.exists(), "{}", words(&output));
+}
+
+#[test]
+fn an_error_says_what_failed_once() {
+    let site = Site::new("");
+    let output = site.spoolrun().arg("--spool").arg(site.path("not/there")).output().unwrap();
+    assert_eq!(output.status.code(), Some(73));
+    assert_eq!(words(&output).matches("No such file").count(), 1, "{}", words(&output));
+}
+
+#[test]
+fn a_run_from_cron_is_silent_about_mail() {
+    let site = Site::new("");
+    let smtpd = site.listen(&[]);
+    for relay in ["smtp://127.0.0.1:1", "maildir:inbox"] {
+        smtpd.client().submit("a@example.com", &["b@example.com"], b"Subject: x\r\n");
+        fs::remove_file(site.spool().join("routes/relay.json")).unwrap_or_default();
+        let run = site.run(&["--relay", relay]);
+        assert_eq!((run.status.code(), words(&run).as_str()), (Some(0), ""), "{relay}");
+    }
+    assert_eq!(site.delivered().len(), 2);
+    smtpd.client().submit("a@example.com", &["b@example.com"], b"Subject: x\r\n");
+    assert!(words(&site.run(&["-v"])).contains("status=sent"));
+}
+
+#[test]
+fn a_reader_of_cat_may_stop_early() {
+    let site = Site::new("");
+    let body = b"Subject: long\r\n\r\n".iter().chain(&[b'x'; 500_000]).chain(b"\r\n").copied().collect::<Vec<_>>();
+    let id = site.listen(&[]).client().submit("a@example.com", &["b@example.com"], &body);
+    let mut cat = site.spoolrun().args(["cat", &id]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(cat.stdout.take());
+    let output = cat.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), words(&output).as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_message_is_not_opened_before_the_longest_configured_interval() {
+    for (more, waiting) in [("[queue]\nretry = [\"12h\"]", 1), ("", 0)] {
+        let site = Site::new(more);
+        let id = site.listen(&[]).client().submit("a@example.com", &["b@example.com"], b"Subject: x\r\n");
+        let due = SystemTime::now() + Duration::from_secs(12 * 3600);
+        File::open(site.spool().join("queue").join(id)).unwrap().set_modified(due).unwrap();
+        assert!(site.run(&[]).status.success());
+        assert_eq!(site.shelf("queue").len(), waiting, "{more}");
+    }
+}
