@@ -9,6 +9,7 @@ mod fake_smarthost;
 mod have;
 mod peers;
 mod proxied;
+mod real_into_smtpd;
 mod real_security;
 mod real_servers;
 mod secured;

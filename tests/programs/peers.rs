@@ -52,6 +52,45 @@ fn swaks_sends() {
 }
 
 #[test]
+fn swaks_sends_in_groups() {
+    if !have("swaks") {
+        return;
+    }
+    let delivered = takes_mail_from(|port, site| {
+        let data = format!("@{}", site.path("mail").display());
+        let server = format!("127.0.0.1:{port}");
+        let to = "bob@example.com,carol@example.com";
+        let arguments = ["--pipeline", "--server", &server, "--from", "alice@example.com", "--to", to, "--data", &data];
+        Command::new("swaks").args(arguments).output().unwrap()
+    });
+    assert!(String::from_utf8_lossy(&delivered).contains("X-Original-To: carol@example.com\r\n"));
+}
+
+#[test]
+fn pythons_smtplib_sends_to_addresses_in_utf_8() {
+    if !have("python3") {
+        return;
+    }
+    const SCRIPT: &str = "
+import smtplib, sys
+with smtplib.SMTP('127.0.0.1', int(sys.argv[1]), local_hostname='client.example', timeout=30) as smtp:
+    smtp.ehlo()
+    assert smtp.has_extn('smtputf8') and smtp.has_extn('dsn') and smtp.has_extn('chunking')
+    mail = open(sys.argv[2], 'rb').read()
+    options = ['SMTPUTF8', 'BODY=8BITMIME']
+    smtp.sendmail('alice@example.com', ['j\u{f6}rg@b\u{fc}cher.example'], mail, mail_options=options)
+";
+    let delivered = takes_mail_from(|port, site| {
+        Command::new("python3").args(["-c", SCRIPT, &port.to_string()]).arg(site.path("mail")).output().unwrap()
+    });
+    let text = String::from_utf8_lossy(&delivered).into_owned();
+    assert!(
+        text.contains("X-Original-To: j\u{f6}rg@b\u{fc}cher.example\r\n") && text.contains("with UTF8SMTP id"),
+        "{text}"
+    );
+}
+
+#[test]
 fn curl_sends_octet_for_octet() {
     if !have("curl") {
         return;

@@ -16,7 +16,7 @@ pub(crate) const PASSWORD: &str = "open sesame 7 doors";
 pub(crate) const ENCODED: [&str; 2] = ["b3BlbiBzZXNhbWUgNyBkb29ycw", "AGpvZQBvcGVuIHNlc2FtZSA3IGRvb3Jz"];
 
 /// A certificate for 127.0.0.1 and localhost, which is its own authority.
-fn write_certificate(site: &Site) {
+pub(crate) fn write_certificate(site: &Site) {
     let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
     let made = rcgen::generate_simple_self_signed(names).unwrap();
     fs::write(site.path("cert"), made.cert.pem()).unwrap();
