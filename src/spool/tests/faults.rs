@@ -227,6 +227,16 @@ fn where_there_are_no_anonymous_files_the_name_is_given_at_once() {
 }
 
 #[test]
+fn a_streaming_message_asks_for_room_on_its_way() {
+    let stage = Stage::new(Creation::Anonymous);
+    let mut draft = stage.spool.open(&plain_envelope()).unwrap();
+    // What others wrote meanwhile has used up what was free at the beginning.
+    stage.disk.book.lock().unwrap().follow(|_, call| if call == "room" { Fault::Error(5) } else { Fault::None });
+    assert!((0..4).any(|_| draft.append(&[b'x'; 1 << 20]).is_err()));
+    assert!(draft.commit(&plain_seal()).is_err() && stage.names() == 0);
+}
+
+#[test]
 fn a_small_message_touches_the_disk_only_at_commit_and_by_one_write() {
     let stage = Stage::new(Creation::Anonymous);
     stage.disk.book.lock().unwrap().follow(|_, _| Fault::None);
