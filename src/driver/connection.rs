@@ -83,6 +83,7 @@ impl<S: Spool> Receiver<S> {
         let terms = self.security.terms(peer, tls, self.observer.as_ref());
         let session = Session::new(Arc::clone(&self.settings), peer, client.name.clone(), self.clock.now());
         let session = session.on_terms(terms);
+        let session = if log::log_enabled!(log::Level::Debug) { session.with_transcript() } else { session };
         let mut connection = Connection {
             receiver: self,
             io: wire,
@@ -232,7 +233,9 @@ impl<S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
     }
 
     async fn write(&mut self, octets: &[u8], session: &mut Session) {
-        log::debug!("{}: > {}", self.client.peer, Printed(octets));
+        for line in octets.split_inclusive(|octet| *octet == b'\n') {
+            log::debug!("{} > {}", self.client.peer, line.trim_ascii_end().escape_ascii());
+        }
         let written = timeout(self.receiver.limits.idle, async {
             self.io.write_all(octets).await?;
             self.io.flush().await
@@ -307,6 +310,7 @@ impl<S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
         let client = self.client.clone();
         let (security, observer) = (&self.receiver.security, self.receiver.observer.as_ref());
         let event = match note {
+            Note::Heard(line) => return log::debug!("{} < {line}", client.peer),
             Note::LoggedIn { user, mechanism } => return security.note_success(&client, user, mechanism, observer),
             Note::LoginFailed { user, mechanism } => {
                 return security.note_failure(&client, &user, mechanism, observer);
@@ -345,13 +349,4 @@ fn forwarded_client(origin: &Origin) -> Option<String> {
     let client = origin.forwarded("ADDR").map(|address| format!("orig_client={name}[{address}]"));
     let told: Vec<String> = ident.into_iter().chain(client).collect();
     (!told.is_empty()).then(|| told.join(", "))
-}
-
-/// Octets of the dialogue as a log line shows them.
-struct Printed<'a>(&'a [u8]);
-
-impl std::fmt::Display for Printed<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.trim_ascii_end().escape_ascii().fmt(f)
-    }
 }

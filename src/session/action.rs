@@ -55,6 +55,8 @@ pub enum Note {
         /// How.
         mechanism: Mechanism,
     },
+    /// A line of the client, for the transcript; without control characters and secrets.
+    Heard(String),
     /// Something odd that was tolerated.
     Remark(&'static str),
     /// The session ended otherwise than by QUIT.

@@ -11,6 +11,7 @@ impl Session {
         let line = match self.input.line() {
             None => return false,
             Some(Line::TooLong) => {
+                self.hear_hidden("a line that is too long");
                 self.reply(&catalogue::line_too_long());
                 return true;
             }
@@ -19,7 +20,9 @@ impl Session {
         if !self.input.is_empty() && !self.hello.as_ref().is_some_and(|hello| hello.extended) {
             self.remark("sent commands in a group, though pipelining was not offered");
         }
-        match Command::parse(&line, self.settings.dialect, &self.settings.default_domain) {
+        let read = Command::parse(&line, self.settings.dialect, &self.settings.default_domain);
+        self.hear_command(&line, &read);
+        match read {
             Ok(command) => {
                 if command.ends_group() && !self.input.is_empty() {
                     self.remark("sent more after a command that must be the last of its group");

@@ -18,6 +18,7 @@ mod security;
 mod settings;
 mod trace;
 mod transaction;
+mod transcript;
 
 pub use action::{Action, Note, Rejection};
 pub use directory::Directory;
@@ -69,6 +70,7 @@ pub struct Session {
     errors: u32,
     retiring: bool,
     remarked: bool,
+    transcript: bool,
 }
 
 #[derive(Debug)]
@@ -160,6 +162,7 @@ impl Session {
             errors: 0,
             retiring: false,
             remarked: false,
+            transcript: false,
         };
         session.ask(Question::Connect, OpenQuestion::Connect);
         session

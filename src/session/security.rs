@@ -218,6 +218,7 @@ impl Session {
             }
             Some(Line::Whole(line)) => Secret::new(line),
         };
+        self.hear_hidden("a response to the challenge");
         self.respond(line.reveal());
         true
     }

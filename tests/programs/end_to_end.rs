@@ -363,6 +363,31 @@ fn damage_is_found_by_verify_and_set_aside_by_the_runner() {
 }
 
 #[test]
+fn the_dialogue_is_in_the_log_at_debug_level_without_logins() {
+    let site = Site::new("");
+    let smtpd = site.listen(&["-v"]);
+    let mut client = smtpd.client();
+    client.expect("AUTH PLAIN AGpvZQBzZWNyZXQ=", "5");
+    client.expect("AGpvZQBzZWNyZXQ=", "500");
+    client.submit("alice@example.com", &["bob@example.com"], b"Subject: private\r\n");
+    client.expect("QUIT", "221");
+    smtpd.wait_for_log("disconnect from");
+    let log = smtpd.log();
+    for line in [
+        "127.0.0.1 > 220 relay.example",
+        "127.0.0.1 < MAIL FROM:<alice@example.com>",
+        "< AUTH PLAIN ***",
+        "> 354 ",
+        "< QUIT",
+    ] {
+        assert!(log.contains(line), "{line} is not in the log:\n{log}");
+    }
+    for secret in ["AGpvZQBzZWNyZXQ", "private"] {
+        assert!(!log.contains(secret), "{secret} is in the log:\n{log}");
+    }
+}
+
+#[test]
 fn a_terminal_gets_the_usage_and_log_files_are_written() {
     let site = Site::new("");
     let output = site.smtpd().stdin(Stdio::null()).output().unwrap();

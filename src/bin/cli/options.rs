@@ -32,7 +32,7 @@ pub(crate) struct Common {
     /// Where mail goes: smtp://[USER@]HOST[:PORT], smtps://… or maildir:PATH [default: maildir:./inbox]
     #[arg(long, value_name = "URL", global = true)]
     pub(crate) relay: Option<NextHop>,
-    /// Say more; twice: the dialogue with clients and smarthosts
+    /// Say more: the dialogue with clients and smarthosts; twice: everything
     #[arg(short, long, action = ArgAction::Count, global = true)]
     pub(crate) verbose: u8,
     /// Append the log to a file instead of writing it to standard error

@@ -1,0 +1,58 @@
+//! The transcript: what a client said, told line by line where somebody wants to know, without what logs it in.
+//!
+//! A line that is no command at all is not shown either: a client that was refused AUTH may go on to send its password.
+
+use super::{Action, Note, Session};
+use crate::smtp::{Command, CommandError};
+
+impl Session {
+    /// The same session, which tells each command line by [`Note::Heard`].
+    #[must_use]
+    pub fn with_transcript(mut self) -> Self {
+        self.transcript = true;
+        self
+    }
+
+    /// Tells of a line that was read as this.
+    pub(super) fn hear_command(&mut self, line: &[u8], read: &Result<Command, CommandError>) {
+        if self.transcript {
+            let hidden = matches!(read, Err(CommandError::Unknown));
+            self.hear(if hidden { format!("({} octets that are no command)", line.len()) } else { shown(line) });
+        }
+    }
+
+    /// Tells of octets that are not shown.
+    pub(super) fn hear_hidden(&mut self, what: &str) {
+        if self.transcript {
+            self.hear(format!("({what})"));
+        }
+    }
+
+    fn hear(&mut self, text: String) {
+        self.actions.push_back(Action::Note(Note::Heard(text)));
+    }
+}
+
+/// A command line, escaped; of AUTH no more than the mechanism.
+fn shown(line: &[u8]) -> String {
+    let is_auth = line.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH"));
+    let words = line.split(|octet| octet.is_ascii_whitespace());
+    let length =
+        if is_auth { words.take(2).map(|word| word.len() + 1).sum::<usize>().min(line.len()) } else { line.len() };
+    let hidden = if length < line.len() { "***" } else { "" };
+    format!("{}{hidden}", line[..length].escape_ascii())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_auth_only_the_mechanism_is_shown() {
+        assert_eq!(shown(b"AUTH PLAIN AGpvZQBzZWNyZXQ="), "AUTH PLAIN ***");
+        assert_eq!(shown(b"auth login"), "auth login");
+        assert_eq!(shown(b"AUTH"), "AUTH");
+        assert_eq!(shown(b"AUTHPLAIN AGpvZQ x"), "AUTHPLAIN AGpvZQ ***");
+        assert_eq!(shown(b"MAIL FROM:<a@b>\t\x1b"), "MAIL FROM:<a@b>\\t\\x1b");
+    }
+}
