@@ -59,13 +59,27 @@ fn check_tests(page: &str, rows_at_least: usize) -> Vec<Vec<String>> {
 }
 
 #[test]
+fn every_direct_dependency_is_accounted_for() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let page = fs::read_to_string(root().join("docs/decisions/0001-dependencies.md")).unwrap();
+    let section = manifest.split("[dependencies]\n").nth(1).unwrap().split("\n[").next().unwrap();
+    let crates: Vec<&str> = section.lines().filter_map(|line| line.split_once(" = ").map(|(name, _)| name)).collect();
+    assert!(crates.len() > 20);
+    for name in crates {
+        let is_word = |cell: &str| cell.split([' ', ',']).any(|word| word == name);
+        let named = page.lines().any(|line| line.starts_with("| ") && is_word(line.split(" | ").next().unwrap()));
+        assert!(named, "docs/decisions/0001-dependencies.md does not say why {name} is there");
+    }
+}
+
+#[test]
 fn the_faults_of_the_ancestor_are_watched_by_tests_that_exist() {
     check_tests("docs/heritage.md", 10);
 }
 
 #[test]
 fn every_place_and_every_test_of_the_conformance_page_exists() {
-    for row in check_tests("docs/conformance.md", 50) {
+    for row in check_tests("docs/conformance.md", 100) {
         let [_, places, _] = &row[..] else { panic!("a row has three cells: {row:?}") };
         assert!(!quoted(places).is_empty(), "{row:?}");
         for place in quoted(places) {
