@@ -73,6 +73,17 @@ fn every_direct_dependency_is_accounted_for() {
 }
 
 #[test]
+fn every_configuration_in_readme_is_in_order() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let samples: Vec<&str> = readme.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert!(samples.len() >= 2);
+    for sample in samples {
+        let config = leafmail::config::Config::parse(sample, Path::new("README.md")).unwrap();
+        config.check().unwrap();
+    }
+}
+
+#[test]
 fn the_faults_of_the_ancestor_are_watched_by_tests_that_exist() {
     check_tests("docs/heritage.md", 10);
 }

@@ -18,7 +18,7 @@ use std::thread;
 use clap::{CommandFactory, Parser, Subcommand};
 use leafmail::config::{self, BareNewline, Config, ListenAddress};
 use leafmail::dns::{Resolver, SystemResolver};
-use leafmail::driver::{Front, Limits, Listener, Receiver, Security, Shutdown, listen, serve_standard_input};
+use leafmail::driver::{Door, Front, Limits, Listener, Receiver, Security, Shutdown, listen, serve_standard_input};
 use leafmail::event::LogObserver;
 use leafmail::policy::{Chain, NextHopSize};
 use leafmail::queue::SizeFile;
@@ -191,7 +191,8 @@ fn bind(runtime: &Runtime, config: &Config) -> anyhow::Result<Vec<Listener>> {
     let bind_one = |address: &ListenAddress| {
         let bound = match address {
             ListenAddress::Tcp(address, front) => {
-                Listener::tcp(*address, Front { proxied: front.proxied, tls: front.tls })
+                let door = if front.login { Door::Login } else { Door::Ordinary };
+                Listener::tcp(*address, Front { proxied: front.proxied, tls: front.tls, door })
             }
             ListenAddress::Unix(path) => Listener::unix(path),
         };

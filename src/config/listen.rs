@@ -11,7 +11,8 @@ use super::values::FromText;
 /// An address to listen at: TCP with its port, or a Unix socket.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ListenAddress {
-    /// `127.0.0.1:2525` or `[::1]:2525`; port 0 lets the system choose. `tls:`, `proxy:` or `proxy:tls:` may stand before.
+    /// `127.0.0.1:2525` or `[::1]:2525`; port 0 lets the system choose. `proxy:`, `tls:` and `login:` may
+    /// stand before, in this order.
     Tcp(SocketAddr, Front),
     /// `unix:/run/leafmail/smtp.sock`.
     Unix(PathBuf),
@@ -24,6 +25,8 @@ pub struct Front {
     pub proxied: bool,
     /// `tls:`, TLS from the start (RFC 8314 3.3).
     pub tls: bool,
+    /// `login:`, for submission (RFC 6409): who connects there has to log in, from wherever.
+    pub login: bool,
 }
 
 const EXPECTED: &str = "an address such as 127.0.0.1:2525, [::1]:2525, tls:0.0.0.0:465 or unix:/run/leafmail/smtp.sock";
@@ -39,17 +42,21 @@ impl FromStr for ListenAddress {
         }
         let (proxied, rest) = text.strip_prefix("proxy:").map_or((false, text), |rest| (true, rest));
         let (tls, rest) = rest.strip_prefix("tls:").map_or((false, rest), |rest| (true, rest));
+        let (login, rest) = rest.strip_prefix("login:").map_or((false, rest), |rest| (true, rest));
         let address = rest.parse().map_err(|_| unexpected(EXPECTED, text))?;
-        Ok(Self::Tcp(address, Front { proxied, tls }))
+        Ok(Self::Tcp(address, Front { proxied, tls, login }))
     }
 }
 
 impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp(address, Front { proxied, tls }) => {
-                let (proxied, tls) = (if *proxied { "proxy:" } else { "" }, if *tls { "tls:" } else { "" });
-                write!(f, "{proxied}{tls}{address}")
+            Self::Tcp(address, front) => {
+                let prefixes = [(front.proxied, "proxy:"), (front.tls, "tls:"), (front.login, "login:")];
+                for (_, prefix) in prefixes.iter().filter(|(is_set, _)| *is_set) {
+                    f.write_str(prefix)?;
+                }
+                address.fmt(f)
             }
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
@@ -77,13 +84,25 @@ mod tests {
             "tls:[::]:465",
             "proxy:127.0.0.1:25",
             "proxy:tls:127.0.0.1:465",
+            "login:0.0.0.0:587",
+            "proxy:tls:login:[::]:465",
             "unix:/run/leafmail/smtp.sock",
             "unix:smtp.sock",
         ] {
             assert_eq!(good.parse::<ListenAddress>().unwrap().to_string(), good);
         }
-        for bad in ["", "2525", "localhost:25", "127.0.0.1", "::1:25", "unix:", "127.0.0.1:65536", "tls:", "tls:unix:a"]
-        {
+        for bad in [
+            "",
+            "2525",
+            "localhost:25",
+            "127.0.0.1",
+            "::1:25",
+            "unix:",
+            "127.0.0.1:65536",
+            "tls:",
+            "tls:unix:a",
+            "login:tls:[::]:1",
+        ] {
             assert!(bad.parse::<ListenAddress>().is_err(), "{bad:?} was accepted");
         }
     }

@@ -123,6 +123,15 @@ impl Config {
     }
 
     fn fronts(&self) -> Option<Fault> {
+        let is_login = |address: &&ListenAddress| matches!(address, ListenAddress::Tcp(_, front) if front.login);
+        if let Some(address) = self.listen.addresses.iter().find(is_login)
+            && (self.auth.users.is_none() || self.protocol.strict_821)
+        {
+            let reason = format!(
+                "{address} is for those who log in, but nobody can: set auth.users, and not protocol.strict_821"
+            );
+            return Some(Fault::new("listen.addresses", reason));
+        }
         let is_proxied = |address: &&ListenAddress| matches!(address, ListenAddress::Tcp(_, front) if front.proxied);
         let address = self.listen.addresses.iter().find(is_proxied).filter(|_| self.listen.proxy_from.is_empty())?;
         let reason = format!("{address} is for proxies, but listen.proxy_from names none");

@@ -8,13 +8,13 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::wire::Wire;
-use super::{Limits, Security, Shutdown};
+use super::{Door, Limits, Security, Shutdown};
 use crate::clock::Clock;
 use crate::dns::{Resolver, confirmed_name};
-use crate::envelope::{Envelope, Origin, Peer, Seal, Tls};
+use crate::envelope::{Envelope, Origin, Peer, Seal};
 use crate::event::{Client, Event, Observer};
 use crate::policy::{Chain, Visitor};
-use crate::session::{Action, Note, Patience, Question, Rejection, Session, Settings, Verdict};
+use crate::session::{Action, Note, Patience, Question, Rejection, Session, Settings, Terms, Verdict};
 use crate::smtp::{Reply, catalogue};
 use crate::spool::{Committed, Draft, Spool, SpoolError, Trouble};
 
@@ -53,17 +53,29 @@ const PENALTY: Duration = Duration::from_secs(1);
 impl<S: Spool> Receiver<S> {
     /// Runs a session to its end. `early` says that octets came before the greeting.
     pub async fn converse(&self, io: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, early: bool) {
+        self.converse_at(Door::Ordinary, io, peer, early).await;
+    }
+
+    pub(super) async fn converse_at(
+        &self,
+        door: Door,
+        io: impl AsyncRead + AsyncWrite + Unpin,
+        peer: Peer,
+        early: bool,
+    ) {
         let client = self.connected(peer).await;
-        self.converse_with(Wire::Clear(io), client, early, None).await;
+        let terms = self.security.terms(peer, door, None, self.observer.as_ref());
+        self.converse_with(Wire::Clear(io), client, early, terms).await;
     }
 
     /// Runs a session within TLS from its first octet on (RFC 8314 3.3).
-    pub async fn converse_in_tls(&self, io: impl AsyncRead + AsyncWrite + Unpin, peer: Peer) {
+    pub(super) async fn converse_in_tls(&self, door: Door, io: impl AsyncRead + AsyncWrite + Unpin, peer: Peer) {
         let client = self.connected(peer).await;
         let Some(tls) = &self.security.tls else { return };
         match tls.shake_hands(io, |text| self.observer.observe(&Event::Trouble { text })).await {
             Ok(secured) => {
-                self.converse_with(Wire::Tls(secured.stream), client, secured.early, Some(secured.tls)).await
+                let terms = self.security.terms(peer, door, Some(secured.tls), self.observer.as_ref());
+                self.converse_with(Wire::Tls(secured.stream), client, secured.early, terms).await
             }
             Err(cause) => self.observer.observe(&Event::Disconnected { client, cause: Some(cause) }),
         }
@@ -75,12 +87,11 @@ impl<S: Spool> Receiver<S> {
         client
     }
 
-    async fn converse_with<IO>(&self, wire: Wire<IO>, client: Client, early: bool, tls: Option<Tls>)
+    async fn converse_with<IO>(&self, wire: Wire<IO>, client: Client, early: bool, terms: Terms)
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
         let peer = client.peer;
-        let terms = self.security.terms(peer, tls, self.observer.as_ref());
         let session = Session::new(Arc::clone(&self.settings), peer, client.name.clone(), self.clock.now());
         let session = session.on_terms(terms);
         let session = if log::log_enabled!(log::Level::Debug) { session.with_transcript() } else { session };

@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use super::arrival::announced;
 use super::gate::Gate;
-use super::{Receiver, early};
+use super::{Door, Receiver, early};
 use crate::envelope::Peer;
 use crate::event::{Client, Event};
 use crate::smtp::{Enhanced, Reply, catalogue};
@@ -30,6 +30,8 @@ pub struct Front {
     pub proxied: bool,
     /// TLS, from the first octet on or after the proxy's.
     pub tls: bool,
+    /// What the client has to do before it may send.
+    pub door: Door,
 }
 
 /// A socket that clients connect to.
@@ -184,14 +186,14 @@ async fn admit<S: Spool>(receiver: Arc<Receiver<S>>, gate: Arc<Gate>, connection
             }
             let peer = Peer::tcp(address);
             if front.tls {
-                return converse_in_tls(&receiver, &gate, stream, peer).await;
+                return converse_in_tls(&receiver, &gate, stream, peer, front.door).await;
             }
             let early = early::has_octets(stream.as_fd());
-            converse(&receiver, &gate, stream, peer, early).await;
+            converse(&receiver, &gate, stream, peer, early, front.door).await;
         }
         Connection::Unix(stream) => {
             let early = early::has_octets(stream.as_fd());
-            converse(&receiver, &gate, stream, Peer::Local, early).await;
+            converse(&receiver, &gate, stream, Peer::Local, early, Door::Ordinary).await;
         }
     }
 }
@@ -202,9 +204,10 @@ async fn converse<S: Spool>(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     peer: Peer,
     early: bool,
+    door: Door,
 ) {
     if let Some(_place) = gate.admit(peer, std::time::Instant::now()) {
-        return receiver.converse(stream, peer, early).await;
+        return receiver.converse_at(door, stream, peer, early).await;
     }
     let reply = turn_away(receiver, peer);
     let mut octets = Vec::new();
@@ -213,9 +216,15 @@ async fn converse<S: Spool>(
 }
 
 /// A handshake takes a place too; who gets none is closed without a word, as clear text would be garbage to it.
-async fn converse_in_tls<S: Spool>(receiver: &Receiver<S>, gate: &Arc<Gate>, stream: TcpStream, peer: Peer) {
+async fn converse_in_tls<S: Spool>(
+    receiver: &Receiver<S>,
+    gate: &Arc<Gate>,
+    stream: TcpStream,
+    peer: Peer,
+    door: Door,
+) {
     match gate.admit(peer, std::time::Instant::now()) {
-        Some(_place) => receiver.converse_in_tls(stream, peer).await,
+        Some(_place) => receiver.converse_in_tls(door, stream, peer).await,
         None => drop(turn_away(receiver, peer)),
     }
 }

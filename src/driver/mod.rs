@@ -20,6 +20,6 @@ pub use connection::Receiver;
 pub use gate::Limits;
 pub use inherited::serve_standard_input;
 pub use listener::{Front, Listener, listen};
-pub use security::{Accounts, Security};
+pub use security::{Accounts, Door, Security};
 pub use shutdown::Shutdown;
 pub use tls::{CertificateFiles, ServerTls};

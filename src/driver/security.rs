@@ -21,6 +21,16 @@ use crate::smtp::{Mechanism, Mechanisms, catalogue};
 /// Checks of passwords at the same time: each may take 19 MiB (RFC 9106's second choice, as OWASP narrows it).
 const CHECKS: usize = 4;
 
+/// What a listener demands of those who come by it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Door {
+    /// Nothing of its own.
+    #[default]
+    Ordinary,
+    /// A login, wherever they come from, and TLS unless they may log in without (submission, RFC 6409).
+    Login,
+}
+
 /// The rules for TLS and logins; by default neither is there.
 #[derive(Default)]
 pub struct Security {
@@ -70,7 +80,7 @@ fn within(networks: &[IpNet], peer: Peer) -> bool {
 
 impl Security {
     /// On which terms this client is served; `tls` is what protects its connection from the start.
-    pub(super) fn terms(&self, peer: Peer, tls: Option<Tls>, observer: &dyn Observer) -> Terms {
+    pub(super) fn terms(&self, peer: Peer, door: Door, tls: Option<Tls>, observer: &dyn Observer) -> Terms {
         let mut terms = Terms {
             starttls: self.tls.is_some(),
             tls,
@@ -88,6 +98,10 @@ impl Security {
             } else {
                 terms.mechanisms = accounts.mechanisms(observer);
             }
+        }
+        if door == Door::Login {
+            terms.require_auth = true;
+            terms.require_tls = !terms.clear_auth;
         }
         terms
     }

@@ -298,6 +298,18 @@ fn a_refusal_names_every_missing_header_and_spools_nothing() {
 }
 
 #[test]
+fn mail_is_put_off_while_the_disk_has_no_room() {
+    let site = Site::new("");
+    let text = fs::read_to_string(site.config()).unwrap().replace("space = \"1MB\"", "space = \"999GB\"");
+    fs::write(site.config(), text).unwrap();
+    let smtpd = site.listen(&[]);
+    let mut client = smtpd.client();
+    client.expect("EHLO x", "250");
+    client.expect("MAIL FROM:<a@example.com> SIZE=1000", "452 4.3.1");
+    smtpd.wait_for_log("octets are free");
+}
+
+#[test]
 fn the_verbs_show_and_tidy_the_queue() {
     let site = Site::new("");
     let smtpd = site.listen(&[]);

@@ -320,6 +320,32 @@ fn users_and_certificates_are_renewed_without_a_restart() {
 }
 
 #[test]
+fn a_listener_for_submission_wants_tls_and_a_login_where_others_do_not() {
+    let site = Site::new("[tls]\nself_signed = true\n[auth]\nusers = \"users\"\n");
+    store(&site, "joe", PASSWORD, "argon2");
+    let smtpd = site.listen(&["--listen", "login:127.0.0.1:0"]);
+    wait_until("both listeners", || smtpd.log().matches("listening on").count() == 2);
+    let log = smtpd.log();
+    let second = log.lines().filter_map(|line| line.split("listening on ").nth(1)).nth(1).unwrap();
+    let mut ordinary = smtpd.client();
+    ordinary.submit("a@example.com", &["b@example.com"], b"Subject: from the LAN\r\n");
+    let mut submission = crate::client::Client::connect(second.trim().parse().unwrap());
+    submission.expect("EHLO x", "250");
+    submission.expect("MAIL FROM:<a@example.com>", "530 5.7.0 must issue a STARTTLS");
+    let clear = Site::new("[auth]\nusers = \"users\"\nclear_networks = [\"127.0.0.1\"]\n");
+    store(&clear, "joe", PASSWORD, "argon2");
+    let mut command = clear.smtpd();
+    command.args(["--listen", "login:127.0.0.1:0"]);
+    let smtpd = Running::start(command);
+    smtpd.wait_for_log("listening on");
+    let mut client = smtpd.client();
+    client.expect("EHLO x", "250");
+    client.expect("MAIL FROM:<a@example.com>", "530 5.7.0");
+    client.expect(&format!("AUTH PLAIN {}", ENCODED[1]), "235");
+    client.expect("MAIL FROM:<a@example.com>", "250");
+}
+
+#[test]
 fn any_password_will_do_from_a_listed_device_alone() {
     let site = Site::new("[auth]\nrequire = true\nany_password_from = [\"127.0.0.1\"]\n");
     let smtpd = site.listen(&[]);
