@@ -29,7 +29,7 @@ fn takes_mail_from(client: impl FnOnce(u16, &Site) -> Output) -> Vec<u8> {
     site.delivered().remove(0)
 }
 
-fn with_input(command: &mut Command, input: &str) -> Output {
+pub(crate) fn with_input(command: &mut Command, input: &str) -> Output {
     let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = piped.spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();

@@ -4,8 +4,11 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::process::Command;
 
 use crate::fake_smarthost::Identity;
+use crate::have::have;
+use crate::peers::with_input;
 use crate::real_servers::{Exim, Postfix, may_run, open_to_all, receiver};
 use crate::site::{Site, wait_until};
 
@@ -110,4 +113,54 @@ fn exim_takes_a_login_inside_tls_by_plain_and_cram_md5() {
     );
     let words = forward(&site_with(&relay));
     assert!(words.contains("refused the login of me: 535") && !words.contains("status="), "{words}");
+}
+
+#[test]
+fn postfix_takes_a_login_inside_tls_by_each_mechanism_that_both_know() {
+    if !may_run("postfix-master") || !have("saslpasswd2") {
+        return;
+    }
+    let (behind, smtpd) = receiver();
+    let identity = Identity::valid_for(&["localhost"]);
+    let (certificate, key) = files(&behind, &identity);
+    let authority = behind.path("authority.pem");
+    fs::write(&authority, &identity.authority_pem).unwrap();
+    // Where Debian's Postfix looks, whatever cyrus_sasl_config_path says.
+    let sasl = behind.path("postfix").join("etc/sasl");
+    fs::create_dir_all(&sasl).unwrap();
+    let users = sasl.join("users");
+    let mut saslpasswd2 = Command::new("saslpasswd2");
+    saslpasswd2.args(["-p", "-c", "-u", "postfix.example", "-f"]).arg(&users).arg("me");
+    assert!(with_input(&mut saslpasswd2, "open sesame").status.success());
+    fs::set_permissions(&users, Permissions::from_mode(0o644)).unwrap();
+    let auxprop = format!(
+        "pwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {}\nmech_list: PLAIN LOGIN CRAM-MD5 SCRAM-SHA-256\n",
+        users.display()
+    );
+    fs::write(sasl.join("smtpd.conf"), auxprop).unwrap();
+    let more = format!(
+        "smtpd_tls_security_level = may\nsmtpd_tls_auth_only = yes\nsmtpd_tls_cert_file = {}\nsmtpd_tls_key_file = {}\n\
+         smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = cyrus\nsmtpd_sasl_path = smtpd\n\
+         smtpd_sasl_local_domain = postfix.example\n\
+         smtpd_relay_restrictions = permit_sasl_authenticated, reject\nsmtp_tls_security_level = none",
+        certificate.display(),
+        key.display()
+    );
+    let postfix = Postfix::start(&behind.path("postfix"), smtpd.address().port(), &more);
+    for (method, shown) in [
+        ("auto", "sasl_method=SCRAM-SHA-256"),
+        ("plain", "sasl_method=PLAIN"),
+        ("login", "sasl_method=LOGIN"),
+        ("cram-md5", "sasl_method=CRAM-MD5"),
+    ] {
+        let relay = format!(
+            "url = \"smtp://me@localhost:{}\"\npassword_command = \"echo open sesame\"\nauth = \"{method}\"\n\
+             tls_roots = \"{}\"",
+            postfix.port,
+            authority.display()
+        );
+        let words = forward(&site_with(&relay));
+        assert!(words.contains("status=sent"), "{method}: {words}\n{}", postfix.log());
+        assert!(postfix.log().contains(shown), "{method}: {}", postfix.log());
+    }
 }
