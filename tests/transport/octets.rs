@@ -1,15 +1,9 @@
 //! The message on its way to a scripted smarthost: which octets arrive, and what happens when they cannot.
-#![allow(clippy::unwrap_used)]
-
-#[path = "support/consignments.rs"]
-mod consignments;
-#[path = "support/fake_smarthost.rs"]
-mod fake_smarthost;
 
 use std::time::Duration;
 
-use consignments::{Pieces, deliver, envelope, letters, settings, transport};
-use fake_smarthost::{Act, FakeSmarthost, Script};
+use crate::consignments::{Pieces, deliver, envelope, letters, settings, transport};
+use crate::fake_smarthost::{Act, FakeSmarthost, Script};
 use leafmail::transport::RouteSettings;
 use proptest::prelude::*;
 

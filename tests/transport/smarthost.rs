@@ -1,15 +1,9 @@
 //! The smarthost transport against a scripted smarthost: who is judged how.
-#![allow(clippy::unwrap_used)]
-
-#[path = "support/consignments.rs"]
-mod consignments;
-#[path = "support/fake_smarthost.rs"]
-mod fake_smarthost;
 
 use std::time::{Duration, Instant};
 
-use consignments::{Pieces, deliver, envelope, letters, settings, transport};
-use fake_smarthost::{Act, FakeSmarthost, Record, Script, reply};
+use crate::consignments::{Pieces, deliver, envelope, letters, settings, transport};
+use crate::fake_smarthost::{Act, FakeSmarthost, Record, Script, reply};
 use leafmail::envelope::{Notify, Ret};
 use leafmail::transport::{Delivery, Fault, RouteSettings};
 

@@ -1,14 +1,10 @@
 //! The Maildir transport: one file per message, complete or absent, and never a second one.
-#![allow(clippy::unwrap_used)]
-
-#[path = "support/consignments.rs"]
-mod consignments;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use consignments::{Pieces, deliver, envelope, letters, settings, transport};
+use crate::consignments::{Pieces, deliver, envelope, letters, settings, transport};
 use leafmail::transport::Transport;
 
 const TEXT: &[u8] = b"Subject: x\r\n\r\n.hello \xff\r\n";

@@ -1,16 +1,10 @@
 //! Every step of a delivery times everything that a smarthost can do there: the state of every recipient must be right.
-#![allow(clippy::unwrap_used)]
-
-#[path = "support/consignments.rs"]
-mod consignments;
-#[path = "support/fake_smarthost.rs"]
-mod fake_smarthost;
 
 use std::thread;
 use std::time::Duration;
 
-use consignments::{Pieces, deliver, envelope, letters, settings, transport};
-use fake_smarthost::{Act, FakeSmarthost, Identity, Script};
+use crate::consignments::{Pieces, deliver, envelope, letters, settings, transport};
+use crate::fake_smarthost::{Act, FakeSmarthost, Identity, Script};
 use leafmail::transport::{AuthMethod, Extensions, Roots, RouteSettings, Secret, Timeouts, TlsSettings};
 
 const RECIPIENTS: [&str; 3] = ["a@x.example", "b@x.example", "c@x.example"];

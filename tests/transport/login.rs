@@ -1,39 +1,15 @@
 //! Logging in at a smarthost by every mechanism, and what never gets into a log whatever happens.
-#![allow(clippy::unwrap_used)]
 
-#[path = "support/consignments.rs"]
-mod consignments;
-#[path = "support/fake_smarthost.rs"]
-mod fake_smarthost;
-
-use std::sync::{Mutex, Once, PoisonError};
-
+use crate::captured::{capture, captured};
+use crate::consignments::{Pieces, deliver, envelope, letters, settings, transport};
+use crate::fake_smarthost::{FakeSmarthost, Identity, Record, Script, reply};
 use base64::engine::{Engine, general_purpose::STANDARD};
-use consignments::{Pieces, deliver, envelope, letters, settings, transport};
-use fake_smarthost::{FakeSmarthost, Identity, Record, Script, reply};
 use leafmail::transport::{AuthMethod, Delivery, Fault, Roots, RouteSettings, Secret, TokenSource};
 
 const PASSWORD: &str = "pencil-of-the-user";
 const STALE: &str = "ya29.stale-token";
 const FRESH: &str = "ya29.fresh-token";
 const TEXT: &[u8] = b"Subject: x\r\n\r\nhello\r\n";
-
-/// Keeps every line of the log, of all tests of this file.
-struct Capture(Mutex<String>);
-
-static LOG: Capture = Capture(Mutex::new(String::new()));
-
-impl log::Log for Capture {
-    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
-        true
-    }
-
-    fn log(&self, record: &log::Record<'_>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) += &format!("{}\n", record.args());
-    }
-
-    fn flush(&self) {}
-}
 
 /// All forms in which a credential could show, but for those that depend on nonces.
 fn holds_credentials(text: &str) -> bool {
@@ -52,11 +28,7 @@ struct Route {
 impl Route {
     /// To a smarthost that offers this inside TLS.
     fn new(script: Script, mechanisms: &str) -> Self {
-        static ONCE: Once = Once::new();
-        ONCE.call_once(|| {
-            log::set_logger(&LOG).unwrap();
-            log::set_max_level(log::LevelFilter::Trace);
-        });
+        capture();
         let identity = Identity::valid_for(&["localhost"]);
         let mechanisms = format!("AUTH {mechanisms}");
         let script = script.starttls(&identity).offers_inside_tls([mechanisms.as_str()]).scram_password(PASSWORD);
@@ -205,7 +177,7 @@ fn no_mechanism_leaves_a_credential_in_the_log() {
     let echo = format!("535 5.7.8 what is {STALE}?");
     let script = Script::new().on("challenge", reply(format!("334 {}", STANDARD.encode(STALE))));
     Route::new(script.on("AUTH", reply(echo)), "XOAUTH2").with_token("echo ya29.stale-token").fault();
-    let log = LOG.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let log = captured();
     for shown in ["> AUTH PLAIN ***", "> AUTH SCRAM-SHA-256 ***", "> AUTH XOAUTH2 ***", "< 334 ***", "> AUTH CRAM-MD5"]
     {
         assert!(log.contains(shown), "the log lacks {shown}");

@@ -1,5 +1,4 @@
 //! Messages to hand to a transport: an envelope, octets, and a body that remembers what it was asked.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::io;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use leafmail::transport::{AuthMethod, Body, Consignment, Delivery, Extensions, F
 use leafmail::transport::{TlsSettings, Transport, dispatch};
 
 /// An envelope from `sender` (empty: null) to these recipients.
-pub fn envelope(sender: &str, recipients: &[&str]) -> Envelope {
+pub(crate) fn envelope(sender: &str, recipients: &[&str]) -> Envelope {
     let recipients = recipients.iter().map(|mailbox| Recipient::from(mailbox.parse::<Mailbox>().unwrap()));
     Envelope {
         received_at: Timestamp::from_millis(1_795_228_407_000),
@@ -29,30 +28,30 @@ pub fn envelope(sender: &str, recipients: &[&str]) -> Envelope {
 }
 
 /// The message's octets in pieces of the given size.
-pub struct Pieces {
+pub(crate) struct Pieces {
     /// The whole message.
-    pub octets: Vec<u8>,
+    pub(crate) octets: Vec<u8>,
     /// Octets per piece.
-    pub piece: usize,
+    pub(crate) piece: usize,
     /// Reading fails at this octet.
-    pub fails_at: Option<usize>,
+    pub(crate) fails_at: Option<usize>,
     /// How many octets were taken.
-    pub taken: usize,
+    pub(crate) taken: usize,
     /// How often the message was handed over, and how many octets had been taken by then.
-    pub handed_over: Vec<usize>,
+    pub(crate) handed_over: Vec<usize>,
     /// Runs at the hand-over.
-    pub at_hand_over: Option<Box<dyn FnMut()>>,
+    pub(crate) at_hand_over: Option<Box<dyn FnMut()>>,
 }
 
 impl Pieces {
     /// In pieces of 64 KiB.
-    pub fn of(octets: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn of(octets: impl AsRef<[u8]>) -> Self {
         let octets = octets.as_ref().to_vec();
         Self { octets, piece: 64 * 1024, fails_at: None, taken: 0, handed_over: Vec::new(), at_hand_over: None }
     }
 
     /// In smaller pieces.
-    pub fn cut(octets: impl AsRef<[u8]>, piece: usize) -> Self {
+    pub(crate) fn cut(octets: impl AsRef<[u8]>, piece: usize) -> Self {
         Self { piece, ..Self::of(octets) }
     }
 }
@@ -78,7 +77,7 @@ impl Body for Pieces {
 }
 
 /// Settings of a route to `url`, with short time-outs.
-pub fn settings(url: &str) -> RouteSettings {
+pub(crate) fn settings(url: &str) -> RouteSettings {
     RouteSettings {
         name: "test".to_owned(),
         next_hop: url.parse().unwrap(),
@@ -100,12 +99,16 @@ pub fn settings(url: &str) -> RouteSettings {
 }
 
 /// A transport by these settings.
-pub fn transport(settings: &RouteSettings) -> Box<dyn Transport> {
+pub(crate) fn transport(settings: &RouteSettings) -> Box<dyn Transport> {
     dispatch(settings).unwrap().transport()
 }
 
 /// Hands `body` over for all recipients of the envelope.
-pub fn deliver(transport: &mut dyn Transport, envelope: &Envelope, body: &mut Pieces) -> Result<Delivery, Fault> {
+pub(crate) fn deliver(
+    transport: &mut dyn Transport,
+    envelope: &Envelope,
+    body: &mut Pieces,
+) -> Result<Delivery, Fault> {
     let recipients: Vec<u16> = (0..u16::try_from(envelope.recipients.len()).unwrap()).collect();
     let consignment = Consignment {
         id: SpoolId::new(envelope.received_at, 1, 2),
@@ -118,7 +121,7 @@ pub fn deliver(transport: &mut dyn Transport, envelope: &Envelope, body: &mut Pi
 }
 
 /// Outcomes in one letter each, with the status: `D2.0.0`, `L` for later, `F`, `?`.
-pub fn letters(outcomes: &[Outcome]) -> Vec<String> {
+pub(crate) fn letters(outcomes: &[Outcome]) -> Vec<String> {
     let letter = |outcome: &Outcome| match outcome {
         Outcome::Delivered(_) => "D",
         Outcome::Deferred(_) => "L",

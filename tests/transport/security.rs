@@ -1,17 +1,11 @@
 //! TLS, logins and secrets of the smarthost transport: what must fail, fails before a credential leaves.
-#![allow(clippy::unwrap_used)]
-
-#[path = "support/consignments.rs"]
-mod consignments;
-#[path = "support/fake_smarthost.rs"]
-mod fake_smarthost;
 
 use std::path::PathBuf;
-use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
 
-use consignments::{Pieces, deliver, envelope, letters, settings, transport};
-use fake_smarthost::{Act, FakeSmarthost, Identity, Record, Script, reply};
+use crate::captured::{capture, captured};
+use crate::consignments::{Pieces, deliver, envelope, letters, settings, transport};
+use crate::fake_smarthost::{Act, FakeSmarthost, Identity, Record, Script, reply};
 use leafmail::transport::{Delivery, Dispatch, Fault, Roots, RouteSettings, Secret, SmarthostDispatch, dispatch};
 
 const PASSWORD: &str = "hunter2 & caf\u{e9}";
@@ -19,36 +13,6 @@ const PASSWORD: &str = "hunter2 & caf\u{e9}";
 const PLAIN: &str = "AG1lQHkuZXhhbXBsZQBodW50ZXIyICYgY2Fmw6k=";
 const LOGIN: &str = "aHVudGVyMiAmIGNhZsOp";
 const TEXT: &[u8] = b"Subject: x\r\n\r\nhello\r\n";
-
-/// Keeps every line of the log, of all tests of this file.
-struct Capture(Mutex<String>);
-
-static LOG: Capture = Capture(Mutex::new(String::new()));
-
-impl log::Log for Capture {
-    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
-        true
-    }
-
-    fn log(&self, record: &log::Record<'_>) {
-        let mut text = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *text += &format!("{}\n", record.args());
-    }
-
-    fn flush(&self) {}
-}
-
-fn captured() -> String {
-    LOG.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-}
-
-fn capture() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        log::set_logger(&LOG).unwrap();
-        log::set_max_level(log::LevelFilter::Trace);
-    });
-}
 
 /// A folder with the password and the authority's certificate, and the settings that name them.
 struct Route {

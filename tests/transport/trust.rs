@@ -1,15 +1,9 @@
 //! Whom the smarthost transport trusts: the six ways to be the wrong one, authorities, pins, and a certificate of our own.
-#![allow(clippy::unwrap_used)]
-
-#[path = "support/consignments.rs"]
-mod consignments;
-#[path = "support/fake_smarthost.rs"]
-mod fake_smarthost;
 
 use std::path::PathBuf;
 
-use consignments::{Pieces, deliver, envelope, letters, settings, transport};
-use fake_smarthost::{FakeSmarthost, Identity, Record, Script, reply};
+use crate::consignments::{Pieces, deliver, envelope, letters, settings, transport};
+use crate::fake_smarthost::{FakeSmarthost, Identity, Record, Script, reply};
 use leafmail::transport::{ClientIdentity, Delivery, Fault, Roots, RouteSettings, Secret, TlsSettings, dispatch};
 
 /// A route with a password to a smarthost that offers AUTH to everybody, so that only we can keep it from leaking.

@@ -1,13 +1,7 @@
 //! The smarthost transport and the extensions of its peer: DSN, 8BITMIME, SMTPUTF8, SIZE, CHUNKING, XFORWARD, XCLIENT.
-#![allow(clippy::unwrap_used)]
 
-#[path = "support/consignments.rs"]
-mod consignments;
-#[path = "support/fake_smarthost.rs"]
-mod fake_smarthost;
-
-use consignments::{Pieces, deliver, envelope, letters, settings, transport};
-use fake_smarthost::{Act, FakeSmarthost, Record, Script, reply};
+use crate::consignments::{Pieces, deliver, envelope, letters, settings, transport};
+use crate::fake_smarthost::{Act, FakeSmarthost, Record, Script, reply};
 use leafmail::envelope::{Envelope, Notify, Peer, Ret};
 use leafmail::transport::{Delivery, EightBit, Extensions, Fault};
 

@@ -1,0 +1,14 @@
+//! The transports: what becomes of a message at a next hop that does what a test tells it to.
+
+mod captured;
+mod chaos;
+mod consignments;
+mod extensions;
+#[path = "../support/fake_smarthost.rs"]
+mod fake_smarthost;
+mod login;
+mod maildir;
+mod octets;
+mod security;
+mod smarthost;
+mod trust;
