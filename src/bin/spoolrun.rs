@@ -149,7 +149,7 @@ fn watch(config: &Config, logging: &Logging) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// TERM and INT finish the deliveries under way.
+/// TERM and INT break off the deliveries under way, but for what was handed over already.
 fn leave_at_signals(logging: &Logging, runner: &Runner<DirSpool>) -> anyhow::Result<()> {
     let stop = Arc::clone(&runner.stop);
     cli::heed_signals(logging, || {}, move || stop.raise())

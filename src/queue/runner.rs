@@ -38,7 +38,7 @@ pub struct Runner<S: Spool> {
     pub hostname: Domain,
     /// Octets of the largest message that a bounce returns whole, where its sender asked for that (RET=FULL).
     pub return_full: u64,
-    /// Raised to finish the deliveries under way and return.
+    /// Raised to return: what was handed over is finished, other deliveries are broken off where they have to wait.
     pub stop: Arc<StopFlag>,
 }
 
@@ -102,7 +102,7 @@ impl<S: Spool> Runner<S> {
         Ok(summary)
     }
 
-    /// Works until it is told to stop. The deliveries under way are finished, recorded and their connections ended before it
+    /// Works until it is told to stop. The deliveries under way are ended, recorded and their connections closed before it
     /// returns.
     pub fn watch(&self, mut wakeups: impl Wakeups) {
         let shift = Shift::new(self, Mode::Watch, Urgency::Due);

@@ -234,15 +234,11 @@ impl<'r, S: Spool> Shift<'r, S> {
         let mut board = self.board();
         board.probing &= !job.probe;
         let event = match &worked.end {
+            // We broke it off ourselves, most likely: the route is as good as it was before.
+            End::Faulted(_) if self.runner.stop.is_raised() => self.leave_route(&mut board, job, now),
             End::Faulted(fault) => self.pause(&mut board, job, fault, now),
             _ if worked.answered => self.resume(&mut board, job),
-            // The next hop was not asked, so the next message is the probe.
-            _ if job.probe => {
-                let route = board.route.after_no_answer(now);
-                self.set_route(&mut board, route);
-                None
-            }
-            _ => None,
+            _ => self.leave_route(&mut board, job, now),
         };
         board.summary.bounced += worked.notices.len();
         for notice in worked.notices {
@@ -297,6 +293,15 @@ impl<'r, S: Spool> Shift<'r, S> {
         let retry_in = Timestamp::from_millis(pause.until).since(now);
         self.set_route(board, paused);
         Some(Event::RoutePaused { route: name.clone(), text: fault.to_string(), retry_in })
+    }
+
+    /// The next hop was not asked, or its answer not heard: after a probe, the next message is the probe.
+    fn leave_route(&self, board: &mut Board<S::Claim>, job: &Job, now: Timestamp) -> Option<Event> {
+        if job.probe {
+            let route = board.route.after_no_answer(now);
+            self.set_route(board, route);
+        }
+        None
     }
 
     /// Only the probe reopens: what was under way when the route failed says nothing about it.

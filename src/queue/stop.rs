@@ -8,11 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::event::{EventfdFlags, eventfd};
 
+use crate::transport::Leaving;
+
 /// Says that it is time to leave.
 #[derive(Debug)]
 pub struct StopFlag {
     raised: AtomicBool,
     signal: OwnedFd,
+    leaving: Leaving,
 }
 
 impl StopFlag {
@@ -22,14 +25,20 @@ impl StopFlag {
     /// When the system has no descriptor left.
     pub fn new() -> io::Result<Self> {
         let signal = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Self { raised: AtomicBool::new(false), signal })
+        Ok(Self { raised: AtomicBool::new(false), signal, leaving: Leaving::default() })
     }
 
-    /// Raises it; nothing but an atomic store and one write, so that it may be done anywhere.
+    /// Raises it, for the transports too.
     pub fn raise(&self) {
         self.raised.store(true, Ordering::SeqCst);
         // It fails only when the counter is full, and then the descriptor is readable already.
         let _readable_anyway = rustix::io::write(&self.signal, &1_u64.to_ne_bytes());
+        self.leaving.raise();
+    }
+
+    /// The same call for the transports of a route.
+    pub fn leaving(&self) -> Leaving {
+        self.leaving.clone()
     }
 
     /// Whether it was raised.

@@ -6,6 +6,7 @@
 mod classify;
 mod credential;
 mod header_first;
+mod leaving;
 mod login;
 mod maildir;
 mod next_hop;
@@ -23,6 +24,7 @@ mod transaction;
 mod url;
 mod wire;
 
+pub use leaving::Leaving;
 pub use maildir::{MaildirDispatch, MaildirTransport};
 pub use next_hop::{
     AuthMethod, ClientIdentity, EightBit, Extensions, NextHop, Roots, RouteSettings, Secret, Smarthost,
@@ -138,13 +140,14 @@ pub struct ConfigError {
     what: String,
 }
 
-/// The dispatch for a route's next hop. Nothing is read or opened before the first delivery.
+/// The dispatch for a route's next hop. Nothing is read or opened before the first delivery. Once `leaving` is raised, a
+/// delivery that waits for the next hop ends with a [`Fault`] if the message was not handed over yet, and soon if it was.
 ///
 /// # Errors
 /// When the settings contradict each other.
-pub fn dispatch(settings: &RouteSettings) -> Result<Arc<dyn Dispatch>, ConfigError> {
+pub fn dispatch(settings: &RouteSettings, leaving: Leaving) -> Result<Arc<dyn Dispatch>, ConfigError> {
     Ok(match &settings.next_hop {
-        NextHop::Smarthost(_) => Arc::new(SmarthostDispatch::new(settings)?),
+        NextHop::Smarthost(_) => Arc::new(SmarthostDispatch::new(settings, leaving)?),
         NextHop::Maildir(path) => Arc::new(MaildirDispatch::new(path.clone(), settings.connections)),
     })
 }

@@ -22,8 +22,8 @@ use super::secret::Password;
 use super::token::Freshness;
 use super::transaction::{self, Ended};
 use super::wire::{self, Capabilities, Certificates, Control, Opened, Phase, Protection, Trouble, Wire};
-use super::{AuthMethod, Body, ConfigError, Consignment, Delivery, Dispatch, Extensions, Fault, NextHop};
-use super::{RouteSettings, Smarthost, Timeouts, TlsPolicy, TlsSettings, Transport};
+use super::{AuthMethod, Body, ConfigError, Consignment, Delivery, Dispatch, Extensions, Fault, Leaving};
+use super::{NextHop, RouteSettings, Smarthost, Timeouts, TlsPolicy, TlsSettings, Transport};
 use crate::address::Domain;
 use crate::receipt::Reason;
 use crate::smtp::{EnhancedCode, Reply};
@@ -45,6 +45,7 @@ struct Route {
     timeouts: Timeouts,
     certificates: Certificates,
     extensions: Extensions,
+    leaving: Leaving,
     /// The largest message that the smarthost said to take, since its last greeting; 0 where it named none.
     largest: AtomicU64,
 }
@@ -54,7 +55,7 @@ impl SmarthostDispatch {
     ///
     /// # Errors
     /// When user, password and TLS policy do not go together, or the next hop is no smarthost.
-    pub fn new(settings: &RouteSettings) -> Result<Self, ConfigError> {
+    pub fn new(settings: &RouteSettings, leaving: Leaving) -> Result<Self, ConfigError> {
         let refuse = |what: &str| ConfigError { route: settings.name.clone(), what: what.to_owned() };
         let NextHop::Smarthost(smarthost) = settings.next_hop.clone() else {
             return Err(refuse("expected the URL of a smarthost"));
@@ -76,6 +77,7 @@ impl SmarthostDispatch {
             timeouts: settings.timeouts,
             certificates: Certificates::new(settings.tls.clone()),
             extensions: settings.extensions,
+            leaving,
             largest: AtomicU64::new(UNKNOWN),
         };
         Ok(Self { route: Arc::new(route), connections: settings.connections.max(1) })
@@ -216,7 +218,7 @@ impl Route {
     }
 
     async fn connection(&self) -> Result<Client, Fault> {
-        let opened = wire::open(&self.smarthost, &self.helo, &self.timeouts, &self.certificates).await?;
+        let opened = wire::open(&self.smarthost, &self.helo, &self.timeouts, &self.certificates, &self.leaving).await?;
         self.largest.store(opened.capabilities.size.unwrap_or(0), Ordering::Relaxed);
         Client::over(opened, self).await
     }

@@ -298,7 +298,9 @@ impl<'a> Transaction<'a> {
 }
 
 fn broken(client: &Client, trouble: &Trouble) -> Stop {
-    Stop::Broken(trouble.reason(client.control().phase(), client.relay()))
+    let reason = trouble.reason(client.control().phase(), client.relay());
+    // Nobody is to blame when we leave, so it must not count as an attempt.
+    if *trouble == Trouble::Leaving { Stop::Fault(reason) } else { Stop::Broken(reason) }
 }
 
 fn out_of_step(reply: &Reply) -> Trouble {

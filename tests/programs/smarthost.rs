@@ -1,10 +1,11 @@
 //! spoolrun in front of a smarthost that does what a test tells it to.
 
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::client::original;
-use crate::fake_smarthost::{FakeSmarthost, Record, Script, reply};
-use crate::site::Site;
+use crate::fake_smarthost::{Act, FakeSmarthost, Record, Script, reply};
+use crate::site::{Site, wait_until};
 
 /// A site that relays to this smarthost in clear.
 fn site_for(smarthost: &FakeSmarthost) -> (Site, String) {
@@ -200,4 +201,27 @@ fn what_the_smarthost_finds_too_large_is_refused_by_the_receiver_from_then_on() 
     assert!(refused.contains("\r\n552 5.3.4 "), "{refused}");
     let accepted = dialogue("MAIL FROM:<alice@example.com> SIZE=2000");
     assert!(!accepted.contains("\r\n552"), "{accepted}");
+}
+
+#[test]
+fn told_to_leave_a_smarthost_that_stalls_is_not_waited_for_and_the_message_stays_as_it_is() {
+    for step in ["greeting", "RCPT", "DATA"] {
+        let smarthost = FakeSmarthost::start(Script::new().always(step, Act::Stall));
+        let (site, relay) = site_for(&smarthost);
+        let id = site.listen(&[]).client().submit("alice@example.com", &["bob@example.com"], b"Subject: stalled\r\n");
+        let file = site.spool().join("queue").join(&id);
+        let before = std::fs::read(&file).unwrap();
+        let mut spoolrun = site.watch(&["--relay", &relay]);
+        wait_until("the smarthost is asked", || {
+            let record = smarthost.record();
+            if step == "greeting" { record.connections > 0 } else { !record.verbs(step).is_empty() }
+        });
+        let told = Instant::now();
+        spoolrun.terminate();
+        assert!(spoolrun.wait().success(), "{step}");
+        assert!(told.elapsed() < Duration::from_secs(5), "{step}: it took {:?}", told.elapsed());
+        assert_eq!(std::fs::read(&file).unwrap(), before, "{step}: no receipt, so no attempt");
+        let list = String::from_utf8(site.run(&["list"]).stdout).unwrap();
+        assert!(!list.contains("paused"), "{step}: the route is not to blame: {list}");
+    }
 }

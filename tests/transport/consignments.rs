@@ -8,7 +8,9 @@ use leafmail::clock::Timestamp;
 use leafmail::envelope::{BodyType, Envelope, Origin, Protocol, Recipient, Recipients};
 use leafmail::id::SpoolId;
 use leafmail::receipt::Outcome;
-use leafmail::transport::{AuthMethod, Body, Consignment, Delivery, Extensions, Fault, RouteSettings, Timeouts};
+use leafmail::transport::{
+    AuthMethod, Body, Consignment, Delivery, Extensions, Fault, Leaving, RouteSettings, Timeouts,
+};
 use leafmail::transport::{TlsSettings, Transport, dispatch};
 
 /// An envelope from `sender` (empty: null) to these recipients.
@@ -100,7 +102,7 @@ pub(crate) fn settings(url: &str) -> RouteSettings {
 
 /// A transport by these settings.
 pub(crate) fn transport(settings: &RouteSettings) -> Box<dyn Transport> {
-    dispatch(settings).unwrap().transport()
+    dispatch(settings, Leaving::default()).unwrap().transport()
 }
 
 /// Hands `body` over for all recipients of the envelope.

@@ -6,6 +6,7 @@ mod consignments;
 mod extensions;
 #[path = "../support/fake_smarthost.rs"]
 mod fake_smarthost;
+mod leaving;
 mod login;
 mod maildir;
 mod octets;

@@ -6,7 +6,9 @@ use std::time::Duration;
 use crate::captured::{capture, captured};
 use crate::consignments::{Pieces, deliver, envelope, letters, settings, transport};
 use crate::fake_smarthost::{Act, FakeSmarthost, Identity, Record, Script, reply};
-use leafmail::transport::{Delivery, Dispatch, Fault, Roots, RouteSettings, Secret, SmarthostDispatch, dispatch};
+use leafmail::transport::{
+    Delivery, Dispatch, Fault, Leaving, Roots, RouteSettings, Secret, SmarthostDispatch, dispatch,
+};
 
 const PASSWORD: &str = "hunter2 & caf\u{e9}";
 /// `\0me@y.example\0` and the password, for PLAIN, and the password alone, for LOGIN.
@@ -227,7 +229,7 @@ fn no_log_line_and_no_debug_output_shows_a_credential() {
     for mechanism in ["AUTH PLAIN", "AUTH LOGIN"] {
         let smarthost = FakeSmarthost::start(Script::new().starttls(&identity).offers_inside_tls([mechanism]));
         let route = Route::new(SECURE, &smarthost).trusting(&identity);
-        let dispatch = SmarthostDispatch::new(&route.settings).unwrap();
+        let dispatch = SmarthostDispatch::new(&route.settings, Leaving::default()).unwrap();
         assert!(!holds_credentials(&format!("{dispatch:?} {:?}", route.settings)));
         let mut transport = dispatch.transport();
         deliver(&mut *transport, &envelope("", &["a@x.example"]), &mut Pieces::of(TEXT)).unwrap();
@@ -259,7 +261,7 @@ fn settings_that_would_give_a_password_away_are_refused() {
     let refused = |url: &str, password: Option<Secret>| {
         let mut settings = settings(url);
         settings.password = password;
-        dispatch(&settings).map(|_| ()).unwrap_err().to_string()
+        dispatch(&settings, Leaving::default()).map(|_| ()).unwrap_err().to_string()
     };
     let secret = Some(Secret::Environment("X".into()));
     assert!(refused("smtp://me@h", None).contains("password_file"));
@@ -269,5 +271,5 @@ fn settings_that_would_give_a_password_away_are_refused() {
     if let leafmail::transport::NextHop::Smarthost(smarthost) = &mut opportunistic.next_hop {
         smarthost.tls = leafmail::transport::TlsPolicy::Opportunistic;
     }
-    assert!(dispatch(&opportunistic).is_err());
+    assert!(dispatch(&opportunistic, Leaving::default()).is_err());
 }

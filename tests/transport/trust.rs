@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use crate::consignments::{Pieces, deliver, envelope, letters, settings, transport};
 use crate::fake_smarthost::{FakeSmarthost, Identity, Record, Script, reply};
-use leafmail::transport::{ClientIdentity, Delivery, Fault, Roots, RouteSettings, Secret, TlsSettings, dispatch};
+use leafmail::transport::{
+    ClientIdentity, Delivery, Fault, Leaving, Roots, RouteSettings, Secret, TlsSettings, dispatch,
+};
 
 /// A route with a password to a smarthost that offers AUTH to everybody, so that only we can keep it from leaking.
 struct Route {
@@ -144,8 +146,10 @@ fn a_smarthost_that_asks_who_we_are_is_shown_our_certificate() {
 fn a_pin_or_certificate_that_would_not_be_used_is_refused() {
     let mut settings = settings("smtp://localhost");
     settings.tls.pin = Identity::self_signed(&["x"]).pin.parse().ok();
-    assert!(dispatch(&settings).map(|_| ()).unwrap_err().to_string().contains("as there is a pin"));
+    assert!(dispatch(&settings, Leaving::default()).map(|_| ()).unwrap_err().to_string().contains("as there is a pin"));
     let identity = ClientIdentity { certificate: "c".into(), key: "k".into() };
     settings.tls = TlsSettings { identity: Some(identity), ..TlsSettings::default() };
-    assert!(dispatch(&settings).map(|_| ()).unwrap_err().to_string().contains("client certificate"));
+    assert!(
+        dispatch(&settings, Leaving::default()).map(|_| ()).unwrap_err().to_string().contains("client certificate")
+    );
 }

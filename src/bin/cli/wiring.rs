@@ -30,9 +30,10 @@ pub(crate) fn open_spool(config: &Config) -> anyhow::Result<Arc<DirSpool>> {
 /// What forwards mail over the configured route, in either binary.
 pub(crate) fn runner(config: &Config, spool: Arc<DirSpool>) -> anyhow::Result<Runner<DirSpool>> {
     let route = config.route();
+    let stop = Arc::new(StopFlag::new().or_exit(ExitCode::OsErr)?);
     Ok(Runner {
         spool,
-        dispatch: transport::dispatch(&route).or_exit(ExitCode::Config)?,
+        dispatch: transport::dispatch(&route, stop.leaving()).or_exit(ExitCode::Config)?,
         schedule: Schedule {
             retry: config.queue.retry.clone(),
             give_up: config.queue.give_up,
@@ -44,7 +45,7 @@ pub(crate) fn runner(config: &Config, spool: Arc<DirSpool>) -> anyhow::Result<Ru
         clock: Arc::new(SystemClock),
         hostname: config.hostname.clone(),
         return_full: config.queue.return_full,
-        stop: Arc::new(StopFlag::new().or_exit(ExitCode::OsErr)?),
+        stop,
     })
 }
 

@@ -3,6 +3,7 @@
 //! Whatever fails here is a [`Fault`]: no recipient was named yet. lettre's own STARTTLS is not used, as it takes replies
 //! that were sent before the handshake for replies inside it.
 
+use std::future::Future;
 use std::net::SocketAddr;
 
 use rustls_pki_types::ServerName;
@@ -13,7 +14,7 @@ use super::{Capabilities, Certificates, Channel, Control, Phase, Trouble, Wire};
 use crate::address::Domain;
 use crate::receipt::Reason;
 use crate::smtp::{EnhancedCode, Reply};
-use crate::transport::{Fault, Smarthost, Timeouts, TlsPolicy};
+use crate::transport::{Fault, Leaving, Smarthost, Timeouts, TlsPolicy};
 
 /// How a connection turned out to be protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,18 +44,32 @@ pub(in crate::transport) async fn open(
     helo: &Domain,
     timeouts: &Timeouts,
     certificates: &Certificates,
+    leaving: &Leaving,
 ) -> Result<Opened, Fault> {
-    let (stream, peer) = connect(smarthost, timeouts).await?;
+    let connected = unless_leaving(leaving, connect(smarthost, timeouts)).await;
+    let (stream, peer) = connected.unwrap_or_else(|| {
+        let relay = format!("{}:{}", smarthost.host, smarthost.port);
+        Err(Fault { reason: Trouble::Leaving.reason(Phase::Greeting, &relay), relay })
+    })?;
     let relay = format!("{}[{}]:{}", smarthost.host, peer.ip().to_canonical(), peer.port());
-    let control = Control::new(relay.clone(), *timeouts);
+    let control = Control::new(relay.clone(), *timeouts, leaving.clone());
     let wire = Wire::new(stream, peer, control.clone());
-    let opening = Opening { smarthost, helo, certificates, control: control.clone(), relay: relay.clone() };
+    let opening = Opening { smarthost, helo, certificates, leaving, control: control.clone(), relay: relay.clone() };
     let opened = opening.run(wire).await;
     if opened.is_err() {
         certificates.forget();
     }
     let (wire, capabilities, protection) = opened?;
     Ok(Opened { wire, control, capabilities, protection, relay })
+}
+
+/// What comes of it; `None` if it is time to leave before.
+async fn unless_leaving<T>(leaving: &Leaving, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        () = leaving.raised() => None,
+    }
 }
 
 /// Tries each address in the resolver's order.
@@ -94,6 +109,7 @@ struct Opening<'a> {
     smarthost: &'a Smarthost,
     helo: &'a Domain,
     certificates: &'a Certificates,
+    leaving: &'a Leaving,
     control: Control,
     relay: String,
 }
@@ -185,17 +201,18 @@ impl Opening<'_> {
         };
         self.control.enter(Phase::StartTls);
         let limit = self.control.state().limit;
-        match timeout(limit, connector.connect(name, stream)).await {
-            Ok(Ok(stream)) => {
+        match unless_leaving(self.leaving, timeout(limit, connector.connect(name, stream))).await {
+            None => Err(self.trouble(&Trouble::Leaving)),
+            Some(Ok(Ok(stream))) => {
                 wire.channel = Channel::Tls(Box::new(stream));
                 Ok((wire, protection))
             }
-            Ok(Err(error)) => {
+            Some(Ok(Err(error))) => {
                 // rustls' words before errors of a verifier of ours, which are expected enough.
                 let text = error.to_string().replace("unexpected error: ", "");
                 Err(self.insecure(format!("TLS with {host} failed: {text}")))
             }
-            Err(_) => Err(self.trouble(&Trouble::Late(limit))),
+            Some(Err(_)) => Err(self.trouble(&Trouble::Late(limit))),
         }
     }
 

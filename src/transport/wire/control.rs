@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::receipt::Reason;
 use crate::smtp::{EnhancedCode, Reply};
-use crate::transport::Timeouts;
+use crate::transport::{Leaving, Timeouts};
 
 /// What the dialogue is at. Each has its limit (RFC 5321 4.5.3.2) and its words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +80,8 @@ pub(in crate::transport) enum Trouble {
     Garbage(String),
     /// We broke off, in words.
     BrokenOff(String),
+    /// We broke off since it is time to leave. This says nothing about mail or next hop.
+    Leaving,
 }
 
 impl Trouble {
@@ -98,6 +100,7 @@ impl Trouble {
             }
             Self::Garbage(what) => Reason::new(EnhancedCode(4, 5, 0), format!("{what}, {doing} {relay}")),
             Self::BrokenOff(cause) => Reason::new(EnhancedCode(4, 3, 0), cause.clone()),
+            Self::Leaving => Reason::new(EnhancedCode(4, 3, 2), format!("broken off {doing} {relay}: told to leave")),
         }
     }
 }
@@ -129,6 +132,7 @@ pub(super) struct State {
     /// `host[address]:port`, the prefix of log lines.
     pub(super) relay: String,
     timeouts: Timeouts,
+    leaving: Leaving,
 }
 
 impl std::fmt::Debug for State {
@@ -139,6 +143,25 @@ impl std::fmt::Debug for State {
 }
 
 impl State {
+    /// What it means for the wait under way that it is time to leave.
+    pub(super) fn leave(&mut self) -> Result<(), Trouble> {
+        match self.phase {
+            // The next hop may have the message: its answer is worth a while, as without it the message goes out twice.
+            Phase::EndOfData => {
+                let patience = self.leaving.patience();
+                // The limit tells that it was done before.
+                if self.limit > patience {
+                    self.limit = patience;
+                    self.deadline = self.deadline.min(Instant::now() + patience);
+                }
+                Ok(())
+            }
+            // Short anyway.
+            Phase::Quit => Ok(()),
+            _ => Err(Trouble::Leaving),
+        }
+    }
+
     /// Writes the log lines that were kept back.
     fn tell(&mut self) {
         for line in self.untold.drain(..) {
@@ -154,7 +177,7 @@ impl Drop for State {
 }
 
 impl Control {
-    pub(super) fn new(relay: String, timeouts: Timeouts) -> Self {
+    pub(super) fn new(relay: String, timeouts: Timeouts, leaving: Leaving) -> Self {
         let limit = Phase::Greeting.limit(&timeouts);
         Self(Arc::new(Mutex::new(State {
             phase: Phase::Greeting,
@@ -170,12 +193,18 @@ impl Control {
             untold: Vec::new(),
             relay,
             timeouts,
+            leaving,
         })))
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         // Every change is one assignment, so a panic elsewhere leaves nothing half done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The call to leave.
+    pub(super) fn leaving(&self) -> Leaving {
+        self.state().leaving.clone()
     }
 
     /// Begins an exchange: its deadline runs from now. Also writes the log lines that were kept back, because between a

@@ -28,6 +28,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 use tokio_rustls::client::TlsStream;
 
+use super::leaving::Raised;
 use crate::smtp::Reply;
 use replies::ReplyBuffer;
 
@@ -45,6 +46,7 @@ pub(super) struct Wire {
     peer: SocketAddr,
     control: Control,
     alarm: Pin<Box<Sleep>>,
+    leaving: Raised,
     input: ReplyBuffer,
     /// Replies that lettre wants and that the server gave to us already; until the last is read, writes go nowhere.
     played: VecDeque<&'static [u8]>,
@@ -55,11 +57,13 @@ pub(super) struct Wire {
 impl Wire {
     fn new(stream: TcpStream, peer: SocketAddr, control: Control) -> Self {
         let alarm = Box::pin(tokio::time::sleep_until(Instant::now()));
+        let leaving = control.leaving().raised();
         Self {
             channel: Channel::Plain(stream),
             peer,
             control,
             alarm,
+            leaving,
             input: ReplyBuffer::default(),
             played: VecDeque::new(),
             looked: false,
@@ -125,7 +129,14 @@ impl Wire {
         }
     }
 
+    /// Where there is nothing to do but to wait: until the deadline, or until it is time to leave.
     fn poll_alarm<T>(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, Trouble>> {
+        if Pin::new(&mut self.leaving).poll(cx).is_ready() {
+            let leave = self.control.state().leave();
+            if let Err(trouble) = leave {
+                return Poll::Ready(Err(self.fail(trouble)));
+            }
+        }
         let (deadline, limit) = {
             let state = self.control.state();
             (state.deadline, state.limit)
