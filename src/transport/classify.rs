@@ -1,7 +1,7 @@
 //! What a smarthost's reply means, and for whom: the one table that decides between retry, bounce and a paused route.
 //!
 //! Pure. A reply is about the recipient or the message that it answers, unless it is about *us*: then no sender may be
-//! told, and the route is paused instead (promise 3 of the design).
+//! told, and the route is paused instead (see the promises in `ARCHITECTURE.md`).
 
 use crate::receipt::{Outcome, Reason};
 use crate::smtp::{EnhancedCode, Reply};
