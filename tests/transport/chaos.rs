@@ -86,7 +86,7 @@ fn is_secured(step: &str) -> bool {
 
 fn route(step: &str, smarthost: &FakeSmarthost, identity: &Identity, folder: &std::path::Path) -> RouteSettings {
     let port = smarthost.address.port();
-    let limit = Duration::from_millis(1500);
+    let limit = Duration::from_millis(1000);
     let timeouts = Timeouts { connect: limit, command: limit, data: limit, block: limit, end_of_data: limit };
     if !is_secured(step) {
         return RouteSettings { timeouts, ..settings(&format!("smtp://localhost:{port}?tls=none")) };
