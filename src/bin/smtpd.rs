@@ -105,7 +105,10 @@ fn run(options: &Options) -> anyhow::Result<()> {
     }
     config.check().or_exit(ExitCode::Config)?;
     if options.common.check {
-        return std::io::stdout().write_all(cli::report_checked(&config).as_bytes()).or_exit(ExitCode::IoErr);
+        let report = cli::report_checked(&config)?;
+        // Files that can be read, but not used.
+        security(&config)?;
+        return std::io::stdout().write_all(report.as_bytes()).or_exit(ExitCode::IoErr);
     }
     match mode(options, &config)? {
         Mode::Listen => listen_for_good(options, &config),

@@ -91,7 +91,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
     let mut config = options.common.configuration()?;
     config.check().or_exit(ExitCode::Config)?;
     if options.common.check {
-        return say(&cli::report_checked(&config));
+        return say(&cli::report_checked(&config)?);
     }
     if options.verb.is_none() && config.log.file.is_none() && config.log.level == LevelFilter::Info {
         // What a run from cron says becomes mail, of which the next run would have something to say.

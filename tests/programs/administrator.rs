@@ -76,3 +76,29 @@ fn a_message_is_not_opened_before_the_longest_configured_interval() {
         assert_eq!(site.shelf("queue").len(), waiting, "{more}");
     }
 }
+
+#[test]
+fn check_names_a_file_that_cannot_be_read_and_never_what_is_in_one() {
+    let site = Site::new("");
+    let route = "[relay]\nurl = \"smtp://u@h\"\npassword_file = \"./password\"\n#";
+    let text = fs::read_to_string(site.config()).unwrap().replace("[relay]\n", route);
+    fs::write(site.config(), &text).unwrap();
+    let line = 1 + text.lines().position(|line| line.starts_with("password_file")).unwrap();
+    let check = || [site.smtpd(), site.spoolrun()].map(|mut command| command.arg("--check").output().unwrap());
+    for output in check() {
+        assert_eq!(output.status.code(), Some(78), "{output:?}");
+        let needed = format!("leafmail.toml:{line}: relay.password_file: ");
+        assert!(words(&output).contains(&needed) && words(&output).contains("No such file"), "{}", words(&output));
+    }
+    fs::write(site.path("password"), "hunter2\n").unwrap();
+    for output in check() {
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let said = words(&output) + &String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains("in order") && !said.contains("hunter2"), "{said}");
+    }
+    // A certificate that can be read, and is none.
+    fs::write(site.path("not.pem"), "x\n").unwrap();
+    let tls = "[tls]\ncertificate = \"./not.pem\"\nkey = \"./not.pem\"\n";
+    fs::write(site.config(), format!("{text}\n{tls}")).unwrap();
+    assert_eq!(site.smtpd().arg("--check").output().unwrap().status.code(), Some(78));
+}
