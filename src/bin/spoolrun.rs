@@ -136,6 +136,9 @@ fn flush(config: &Config, logging: &Logging, which: Selection, urgency: Urgency)
         _ if summary.troubles > 0 => {
             Err(anyhow!("{} messages could not be worked on", summary.troubles)).or_exit(ExitCode::IoErr)
         }
+        _ if summary.damaged > 0 => {
+            Err(anyhow!("{} damaged messages were moved to bad/", summary.damaged)).or_exit(ExitCode::DataErr)
+        }
         _ => Ok(()),
     }
 }

@@ -260,6 +260,7 @@ impl<'r, S: Spool> Shift<'r, S> {
             End::Removed => (&mut summary.sent, false),
             End::Later(_) => (&mut summary.deferred, true),
             End::SetAside => (&mut summary.set_aside, false),
+            End::Damaged => (&mut summary.damaged, false),
             End::Busy => (&mut summary.busy, true),
             End::Gone => (&mut summary.gone, false),
             End::Faulted(_) => (&mut summary.faults, true),
