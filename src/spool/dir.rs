@@ -85,9 +85,13 @@ impl DirSpool {
     /// others may look into is narrowed to 0700.
     ///
     /// # Errors
-    /// [`Trouble::Foreign`] when the folder belongs to another user or others may write to it; [`Trouble::Io`] when it
+    /// [`Trouble::OtherOwner`] when it belongs to another user, [`Trouble::Foreign`] when others may write to it; [`Trouble::Io`] when it
     /// cannot be opened or made.
     pub fn open(path: &Path, settings: SpoolSettings, clock: Arc<dyn Clock>) -> Result<Self, SpoolError> {
+        // First, as another user's folder cannot even be opened.
+        if let Ok(status) = std::fs::metadata(path) {
+            check_owner(status.uid(), path)?;
+        }
         narrow(path).map_err(|error| SpoolError::new("narrowing the mode of", path, error))?;
         Self::open_on(HostDisk, path, settings, clock)
     }
@@ -161,14 +165,18 @@ fn narrow(path: &Path) -> io::Result<()> {
 /// Refuses a folder that somebody else could change behind our back.
 fn check_folder<D: Disk>(disk: &D, folder: &D::Folder, path: &Path) -> Result<(), SpoolError> {
     let status = disk.status_of_folder(folder).map_err(|error| SpoolError::new("opening", path, error))?;
-    let foreign = |what| Err(SpoolError::new("opening", path, Trouble::Foreign(what)));
-    if status.owner != rustix::process::geteuid().as_raw() {
-        return foreign("it belongs to another user");
-    }
+    check_owner(status.owner, path)?;
     if status.mode & 0o022 != 0 {
-        return foreign("others may write to it");
+        return Err(SpoolError::new("opening", path, Trouble::Foreign("others may write to it")));
     }
     Ok(())
+}
+
+fn check_owner(owner: u32, path: &Path) -> Result<(), SpoolError> {
+    if owner == rustix::process::geteuid().as_raw() {
+        return Ok(());
+    }
+    Err(SpoolError::new("opening", path, Trouble::OtherOwner(owner)))
 }
 
 impl<D: Disk> Clone for DirSpool<D> {

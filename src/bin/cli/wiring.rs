@@ -5,7 +5,7 @@ use std::sync::Arc;
 use leafmail::config::Config;
 use leafmail::event::LogObserver;
 use leafmail::queue::{RouteFolder, Runner, Schedule, StopFlag, watch_folder};
-use leafmail::spool::{DirSpool, Shelf, SpoolSettings};
+use leafmail::spool::{DirSpool, Shelf, SpoolError, SpoolSettings, Trouble};
 use leafmail::sys::SystemClock;
 use leafmail::transport;
 
@@ -24,7 +24,27 @@ pub(crate) fn open_spool(config: &Config) -> anyhow::Result<Arc<DirSpool>> {
         largest_message: config.message.max_size,
         ..SpoolSettings::default()
     };
-    DirSpool::open(&config.spool, settings, Arc::new(SystemClock)).map(Arc::new).or_exit(ExitCode::CantCreat)
+    DirSpool::open(&config.spool, settings, Arc::new(SystemClock)).map(Arc::new).or_else(cannot_open)
+}
+
+fn cannot_open<T>(error: SpoolError) -> anyhow::Result<T> {
+    let Trouble::OtherOwner(uid) = error.trouble else { return Err(error).or_exit(ExitCode::CantCreat) };
+    let whose = match user_name(uid) {
+        Some(name) => format!("user {name} (uid {uid})"),
+        None => format!("the user with uid {uid}"),
+    };
+    let path = error.path.display();
+    Err(anyhow::anyhow!("opening {path}: it belongs to {whose}: run this as that user")).or_exit(ExitCode::NoPerm)
+}
+
+/// The name of a user of this host; users of a directory service have none here.
+fn user_name(uid: u32) -> Option<String> {
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    })
 }
 
 /// What forwards mail over the configured route, in either binary.
