@@ -152,7 +152,7 @@ fn serve_one(options: &Options, config: &Config) -> anyhow::Result<()> {
     let served = runtime.block_on(serve_standard_input(&receiver)).or_exit(ExitCode::OsErr);
     // A thread may still wait for a pipe that nobody writes to.
     runtime.shutdown_background();
-    served.and_then(|()| sound(&spool))
+    served.and_then(|()| cli::sound(&spool))
 }
 
 fn listen_for_good(options: &Options, config: &Config) -> anyhow::Result<()> {
@@ -165,6 +165,7 @@ fn listen_for_good(options: &Options, config: &Config) -> anyhow::Result<()> {
         log::info!("listening on {listener}");
     }
     let shutdown = Shutdown::default();
+    let leave_too = shutdown.clone();
     let security = security(config)?;
     let tls = security.tls.clone();
     let renew = move || {
@@ -178,7 +179,13 @@ fn listen_for_good(options: &Options, config: &Config) -> anyhow::Result<()> {
         shutdown.raise();
     })?;
     thread::scope(|scope| {
-        let delivering = runner.as_ref().map(|runner| scope.spawn(move || cli::watch(runner, config)));
+        let delivering = runner.as_ref().map(|runner| {
+            scope.spawn(move || {
+                cli::watch(runner, config);
+                // It leaves by itself only where the disk cannot be trusted any more.
+                leave_too.raise();
+            })
+        });
         runtime.block_on(listen(receiver, listeners));
         if let Some(runner) = &runner {
             runner.stop.raise();
@@ -186,7 +193,7 @@ fn listen_for_good(options: &Options, config: &Config) -> anyhow::Result<()> {
         delivering.map(thread::ScopedJoinHandle::join)
     });
     log::info!("stopped");
-    sound(&spool)
+    cli::sound(&spool)
 }
 
 fn bind(runtime: &Runtime, config: &Config) -> anyhow::Result<Vec<Listener>> {
@@ -250,12 +257,4 @@ fn receiver(config: &Config, spool: Arc<DirSpool>, shutdown: Shutdown, security:
 fn next_hop_size(config: &Config) -> NextHopSize {
     let file = SizeFile::new(&config.spool.join("routes"), &config.route().name);
     NextHopSize::new(move || file.limit())
-}
-
-/// A disk that failed to sync ends the program, so that whoever supervises it knows.
-fn sound(spool: &DirSpool) -> anyhow::Result<()> {
-    if spool.is_poisoned() {
-        return Err(anyhow::anyhow!("the disk failed to sync; nothing more is accepted")).or_exit(ExitCode::IoErr);
-    }
-    Ok(())
 }

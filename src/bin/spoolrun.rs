@@ -149,7 +149,7 @@ fn watch(config: &Config, logging: &Logging) -> anyhow::Result<()> {
     log::info!("watching {}", config.spool.display());
     cli::watch(&runner, config);
     log::info!("stopped");
-    Ok(())
+    cli::sound(&runner.spool)
 }
 
 /// TERM and INT break off the deliveries under way, but for what was handed over already.

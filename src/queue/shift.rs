@@ -230,6 +230,10 @@ impl<'r, S: Spool> Shift<'r, S> {
     }
 
     fn done(&self, job: &Job, worked: Worked<S::Claim>) {
+        if !self.runner.spool.is_sound() {
+            // What is recorded from now on proves nothing: whoever supervises us is to know.
+            self.runner.stop.raise();
+        }
         let now = self.runner.clock.now();
         let mut board = self.board();
         board.probing &= !job.probe;

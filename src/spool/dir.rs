@@ -199,6 +199,10 @@ impl<D: Disk> Spool for DirSpool<D> {
         self.inner.check_room(size)
     }
 
+    fn is_sound(&self) -> bool {
+        !self.is_poisoned()
+    }
+
     fn open(&self, envelope: &Envelope) -> Result<DirDraft<D>, SpoolError> {
         let mut random = [0; 8];
         getrandom::fill(&mut random)

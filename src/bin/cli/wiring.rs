@@ -74,3 +74,11 @@ pub(crate) fn watch(runner: &Runner<DirSpool>, config: &Config) {
     let queue = config.spool.join(Shelf::Queue.folder());
     runner.watch(watch_folder(&queue, Arc::clone(&runner.stop)));
 }
+
+/// A disk that failed to sync ends the program, so that whoever supervises it knows.
+pub(crate) fn sound(spool: &DirSpool) -> anyhow::Result<()> {
+    if spool.is_poisoned() {
+        return Err(anyhow::anyhow!("the disk failed to sync; nothing more is accepted")).or_exit(ExitCode::IoErr);
+    }
+    Ok(())
+}
