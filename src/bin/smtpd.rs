@@ -147,6 +147,7 @@ fn mode(options: &Options, config: &Config) -> anyhow::Result<Mode> {
 fn serve_one(options: &Options, config: &Config) -> anyhow::Result<()> {
     let _logging = options.common.logging("smtpd", config)?;
     let spool = cli::open_spool(config)?;
+    warn_of_shortage(config);
     let receiver = receiver(config, Arc::clone(&spool), Shutdown::default(), security(config)?);
     let runtime = Builder::new_current_thread().enable_all().build().or_exit(ExitCode::OsErr)?;
     let served = runtime.block_on(serve_standard_input(&receiver)).or_exit(ExitCode::OsErr);
@@ -158,6 +159,7 @@ fn serve_one(options: &Options, config: &Config) -> anyhow::Result<()> {
 fn listen_for_good(options: &Options, config: &Config) -> anyhow::Result<()> {
     let logging = options.common.logging("smtpd", config)?;
     let spool = cli::open_spool(config)?;
+    warn_of_shortage(config);
     let runner = if options.deliver { Some(cli::runner(config, Arc::clone(&spool))?) } else { None };
     let runtime = Builder::new_multi_thread().enable_all().build().or_exit(ExitCode::OsErr)?;
     let listeners = bind(&runtime, config)?;
@@ -257,4 +259,10 @@ fn receiver(config: &Config, spool: Arc<DirSpool>, shutdown: Shutdown, security:
 fn next_hop_size(config: &Config) -> NextHopSize {
     let file = SizeFile::new(&config.spool.join("routes"), &config.route().name);
     NextHopSize::new(move || file.limit())
+}
+
+fn warn_of_shortage(config: &Config) {
+    if let Some(text) = cli::shortage(config) {
+        log::warn!("{text}");
+    }
 }

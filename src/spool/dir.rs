@@ -15,10 +15,10 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use super::claim::{self, DirClaim};
-use super::disk::{Disk, HostDisk, Kind};
+use super::disk::{Disk, HostDisk, Kind, Room, room_at};
 use super::draft::DirDraft;
 use super::group_commit::GroupCommit;
-use super::room::{Ledger, Reserve};
+use super::room::{Ledger, Reserve, too_small};
 use super::{Claimed, Entry, Glance, Shelf, Spool, SpoolError, Trouble, look};
 use crate::clock::Clock;
 use crate::envelope::Envelope;
@@ -48,6 +48,25 @@ impl Default for SpoolSettings {
             longest_interval: Duration::from_secs(2 * 3600 * 12 / 10),
             creation: Creation::Anonymous,
         }
+    }
+}
+
+impl SpoolSettings {
+    fn reserve(&self, room: &Room) -> Reserve {
+        let usual = Reserve::of(room, self.largest_message);
+        Reserve {
+            octets: self.reserve_octets.unwrap_or(usual.octets),
+            inodes: self.reserve_inodes.unwrap_or(usual.inodes),
+        }
+    }
+
+    /// Why a spool at `path` would refuse every message at present: less than its reserve is free there. The spool need not
+    /// be there yet; `None` also where the disk does not say.
+    pub fn shortage_at(&self, path: &Path) -> Option<String> {
+        let is_there = |folder: &&Path| !folder.as_os_str().is_empty() && folder.exists();
+        let folder = path.ancestors().find(is_there).unwrap_or(Path::new("."));
+        let room = room_at(folder).ok()?;
+        too_small(&room, self.reserve(&room))
     }
 }
 
@@ -123,11 +142,7 @@ impl<D: Disk> DirSpool<D> {
             disk.sync_folder(&root).map_err(failed(""))?;
         }
         let room = disk.room(&folders[0]).map_err(failed("queue"))?;
-        let usual = Reserve::of(&room, settings.largest_message);
-        let reserve = Reserve {
-            octets: settings.reserve_octets.unwrap_or(usual.octets),
-            inodes: settings.reserve_inodes.unwrap_or(usual.inodes),
-        };
+        let reserve = settings.reserve(&room);
         Ok(Self {
             inner: Arc::new(Inner {
                 disk,

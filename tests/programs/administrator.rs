@@ -155,3 +155,23 @@ fn a_program_ends_though_nobody_reads_what_it_says() {
     drop(reader);
     assert_eq!(status.and_then(|status| status.code()), Some(66));
 }
+
+#[test]
+fn a_disk_that_cannot_keep_the_reserve_is_told_of_at_check_and_at_the_start() {
+    let site = Site::new("");
+    let disk = rustix::fs::statvfs(site.path("")).unwrap();
+    if disk.f_bavail * disk.f_frsize > 1_000_000_000_000 {
+        // The largest reserve that can be set fits.
+        return;
+    }
+    let text = fs::read_to_string(site.config()).unwrap().replace("space = \"1MB\"", "space = \"1000GB\"");
+    fs::write(site.config(), text).unwrap();
+    let needed = "less than the reserve of 1000000 MB: every message would be refused; set reserve.space";
+    for mut command in [site.smtpd(), site.spoolrun()] {
+        let output = command.arg("--check").output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && said.contains(needed) && said.contains("in order"), "{said}");
+    }
+    assert!(!site.spool().exists(), "a check makes no spool");
+    site.listen(&[]).wait_for_log(needed);
+}

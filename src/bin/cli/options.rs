@@ -75,5 +75,6 @@ impl Common {
 pub(crate) fn report_checked(config: &Config) -> anyhow::Result<String> {
     config.check_files().or_exit(ExitCode::Config)?;
     let source = config.path().map_or("built-in defaults".to_owned(), |path| path.display().to_string());
-    Ok(format!("{source}: in order\n"))
+    let warning = super::shortage(config).map(|text| format!("warning: {text}\n")).unwrap_or_default();
+    Ok(format!("{warning}{source}: in order\n"))
 }

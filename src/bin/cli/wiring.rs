@@ -15,16 +15,24 @@ use super::OrExit;
 
 /// The spool directory, made where it is not there yet.
 pub(crate) fn open_spool(config: &Config) -> anyhow::Result<Arc<DirSpool>> {
+    DirSpool::open(&config.spool, spool_settings(config), Arc::new(SystemClock)).map(Arc::new).or_else(cannot_open)
+}
+
+/// Why the spool would refuse every message, before the first is refused.
+pub(crate) fn shortage(config: &Config) -> Option<String> {
+    spool_settings(config).shortage_at(&config.spool)
+}
+
+fn spool_settings(config: &Config) -> SpoolSettings {
     let longest = config.queue.retry.iter().max().copied().unwrap_or_default();
-    let settings = SpoolSettings {
+    SpoolSettings {
         // The variation of an interval is 20 %.
         longest_interval: longest.mul_f64(1.2).max(SpoolSettings::default().longest_interval),
         reserve_octets: config.reserve.space,
         reserve_inodes: config.reserve.inodes,
         largest_message: config.message.max_size,
         ..SpoolSettings::default()
-    };
-    DirSpool::open(&config.spool, settings, Arc::new(SystemClock)).map(Arc::new).or_else(cannot_open)
+    }
 }
 
 fn cannot_open<T>(error: SpoolError) -> anyhow::Result<T> {
