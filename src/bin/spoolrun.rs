@@ -146,6 +146,9 @@ fn flush(config: &Config, logging: &Logging, which: Selection, urgency: Urgency)
 fn watch(config: &Config, logging: &Logging) -> anyhow::Result<()> {
     let runner = cli::runner(config, cli::open_spool(config)?)?;
     leave_at_signals(logging, &runner)?;
+    if let Some(text) = cli::shortage(config) {
+        log::warn!("{text}");
+    }
     log::info!("watching {}", config.spool.display());
     cli::watch(&runner, config);
     log::info!("stopped");

@@ -174,4 +174,5 @@ fn a_disk_that_cannot_keep_the_reserve_is_told_of_at_check_and_at_the_start() {
     }
     assert!(!site.spool().exists(), "a check makes no spool");
     site.listen(&[]).wait_for_log(needed);
+    site.watch(&[]).wait_for_log(needed);
 }
