@@ -7,11 +7,12 @@ use leafmail::clock::Clock;
 use leafmail::config::Config;
 use leafmail::dns::{FixedNames, Resolver};
 use leafmail::driver::{Limits, Receiver, Security, Shutdown};
-use leafmail::envelope::Peer;
+use leafmail::envelope::{Envelope, Peer};
 use leafmail::event::{Event, Observer, lines};
+use leafmail::id::SpoolId;
 use leafmail::policy::Chain;
 use leafmail::session::Settings;
-use leafmail::spool::{Claim, Claimed, DirSpool, Shelf, Spool, SpoolSettings};
+use leafmail::spool::{Claim, Claimed, DirSpool, Entry, Glance, Shelf, Spool, SpoolError, SpoolSettings, Trouble};
 use leafmail::sys::SystemClock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -31,6 +32,38 @@ struct Site {
     _folder: tempfile::TempDir,
 }
 
+fn receiver<S: Spool>(spool: S, told: &Arc<Told>) -> Receiver<S> {
+    let mut config = Config::default();
+    config.clients.networks = vec!["10.0.0.0/8".parse().unwrap()];
+    config.message.required_headers.clear();
+    let mut settings = Settings::new("relay.example".parse().unwrap());
+    settings.xclient = vec!["10.0.0.1/32".parse().unwrap()];
+    settings.xforward = settings.xclient.clone();
+    let resolver: Arc<dyn Resolver> = Arc::new(FixedNames::default());
+    Receiver {
+        security: Security::default(),
+        settings: Arc::new(settings),
+        limits: Limits::default(),
+        policy: Chain::new(config.rules(), resolver, Vec::new()),
+        resolver: None,
+        spool: Arc::new(spool),
+        observer: Arc::clone(told) as Arc<dyn Observer>,
+        clock: Arc::new(SystemClock),
+        shutdown: Shutdown::default(),
+    }
+}
+
+/// The replies to what a client at 10.0.0.1 sends.
+async fn replies<S: Spool>(receiver: &Receiver<S>, sent: &str) -> String {
+    let (mut client, server) = tokio::io::duplex(1 << 20);
+    let peer: SocketAddr = "10.0.0.1:1025".parse().unwrap();
+    client.write_all(sent.as_bytes()).await.unwrap();
+    receiver.converse(server, Peer::tcp(peer), false).await;
+    let mut replies = String::new();
+    client.read_to_string(&mut replies).await.unwrap();
+    replies
+}
+
 impl Site {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -38,37 +71,13 @@ impl Site {
         let spool_settings =
             SpoolSettings { reserve_octets: Some(0), reserve_inodes: Some(0), ..SpoolSettings::default() };
         let spool = DirSpool::open(&folder.path().join("spool"), spool_settings, Arc::clone(&clock)).unwrap();
-        let mut config = Config::default();
-        config.clients.networks = vec!["10.0.0.0/8".parse().unwrap()];
-        config.message.required_headers.clear();
-        let mut settings = Settings::new("relay.example".parse().unwrap());
-        settings.xclient = vec!["10.0.0.1/32".parse().unwrap()];
-        settings.xforward = settings.xclient.clone();
-        let resolver: Arc<dyn Resolver> = Arc::new(FixedNames::default());
         let told = Arc::new(Told::default());
-        let receiver = Receiver {
-            security: Security::default(),
-            settings: Arc::new(settings),
-            limits: Limits::default(),
-            policy: Chain::new(config.rules(), resolver, Vec::new()),
-            resolver: None,
-            spool: Arc::new(spool),
-            observer: Arc::clone(&told) as Arc<dyn Observer>,
-            clock,
-            shutdown: Shutdown::default(),
-        };
-        Self { receiver, told, _folder: folder }
+        Self { receiver: receiver(spool, &told), told, _folder: folder }
     }
 
     /// The replies to what a client at 10.0.0.1 sends.
     async fn replies(&self, sent: &str) -> String {
-        let (mut client, server) = tokio::io::duplex(1 << 20);
-        let peer: SocketAddr = "10.0.0.1:1025".parse().unwrap();
-        client.write_all(sent.as_bytes()).await.unwrap();
-        self.receiver.converse(server, Peer::tcp(peer), false).await;
-        let mut replies = String::new();
-        client.read_to_string(&mut replies).await.unwrap();
-        replies
+        replies(&self.receiver, sent).await
     }
 
     fn has_told(&self, words: &str) -> bool {
@@ -114,4 +123,46 @@ async fn wishes_and_facts_reach_the_spool_and_the_log() {
         text.contains("(forwarded for spike.lan [10.2.2.2])") && text.ends_with("Subject: x\r\n\r\nno end\r\n"),
         "{text}"
     );
+}
+
+/// A spool whose disk has failed to sync.
+struct Poisoned;
+
+impl Spool for Poisoned {
+    type Draft = <DirSpool as Spool>::Draft;
+    type Claim = <DirSpool as Spool>::Claim;
+
+    fn has_room(&self, _: u64) -> Result<(), SpoolError> {
+        Err(SpoolError::new("writing to", "queue", Trouble::Poisoned))
+    }
+
+    fn open(&self, _: &Envelope) -> Result<Self::Draft, SpoolError> {
+        unimplemented!("MAIL was refused")
+    }
+
+    fn open_as(&self, _: SpoolId, _: &Envelope) -> Result<Self::Draft, SpoolError> {
+        unimplemented!("MAIL was refused")
+    }
+
+    fn entries(&self, _: Shelf) -> Result<Vec<Entry>, SpoolError> {
+        unimplemented!("a receiver does not look")
+    }
+
+    fn claim(&self, _: SpoolId) -> Result<Claimed<Self::Claim>, SpoolError> {
+        unimplemented!("a receiver does not look")
+    }
+
+    fn peek(&self, _: SpoolId) -> Result<Option<Glance>, SpoolError> {
+        unimplemented!("a receiver does not look")
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_cannot_be_trusted_calls_all_sessions_to_leave() {
+    let told = Arc::new(Told::default());
+    let receiver = receiver(Poisoned, &told);
+    assert!(!receiver.shutdown.is_raised());
+    let said = replies(&receiver, "EHLO x\r\nMAIL FROM:<a@b.example>\r\nQUIT\r\n").await;
+    assert!(said.contains("\r\n421 "), "{said}");
+    assert!(receiver.shutdown.is_raised(), "{said}");
 }

@@ -105,7 +105,10 @@ fn run(options: &Options) -> anyhow::Result<()> {
     }
     config.check().or_exit(ExitCode::Config)?;
     if options.common.check {
-        return std::io::stdout().write_all(cli::report_checked(&config).as_bytes()).or_exit(ExitCode::IoErr);
+        let report = cli::report_checked(&config)?;
+        // Files that can be read, but not used.
+        security(&config)?;
+        return std::io::stdout().write_all(report.as_bytes()).or_exit(ExitCode::IoErr);
     }
     match mode(options, &config)? {
         Mode::Listen => listen_for_good(options, &config),
@@ -144,17 +147,19 @@ fn mode(options: &Options, config: &Config) -> anyhow::Result<Mode> {
 fn serve_one(options: &Options, config: &Config) -> anyhow::Result<()> {
     let _logging = options.common.logging("smtpd", config)?;
     let spool = cli::open_spool(config)?;
+    warn_of_shortage(config);
     let receiver = receiver(config, Arc::clone(&spool), Shutdown::default(), security(config)?);
     let runtime = Builder::new_current_thread().enable_all().build().or_exit(ExitCode::OsErr)?;
     let served = runtime.block_on(serve_standard_input(&receiver)).or_exit(ExitCode::OsErr);
     // A thread may still wait for a pipe that nobody writes to.
     runtime.shutdown_background();
-    served.and_then(|()| sound(&spool))
+    served.and_then(|()| cli::sound(&spool))
 }
 
 fn listen_for_good(options: &Options, config: &Config) -> anyhow::Result<()> {
     let logging = options.common.logging("smtpd", config)?;
     let spool = cli::open_spool(config)?;
+    warn_of_shortage(config);
     let runner = if options.deliver { Some(cli::runner(config, Arc::clone(&spool))?) } else { None };
     let runtime = Builder::new_multi_thread().enable_all().build().or_exit(ExitCode::OsErr)?;
     let listeners = bind(&runtime, config)?;
@@ -162,6 +167,7 @@ fn listen_for_good(options: &Options, config: &Config) -> anyhow::Result<()> {
         log::info!("listening on {listener}");
     }
     let shutdown = Shutdown::default();
+    let leave_too = shutdown.clone();
     let security = security(config)?;
     let tls = security.tls.clone();
     let renew = move || {
@@ -175,7 +181,13 @@ fn listen_for_good(options: &Options, config: &Config) -> anyhow::Result<()> {
         shutdown.raise();
     })?;
     thread::scope(|scope| {
-        let delivering = runner.as_ref().map(|runner| scope.spawn(move || cli::watch(runner, config)));
+        let delivering = runner.as_ref().map(|runner| {
+            scope.spawn(move || {
+                cli::watch(runner, config);
+                // It leaves by itself only where the disk cannot be trusted any more.
+                leave_too.raise();
+            })
+        });
         runtime.block_on(listen(receiver, listeners));
         if let Some(runner) = &runner {
             runner.stop.raise();
@@ -183,7 +195,7 @@ fn listen_for_good(options: &Options, config: &Config) -> anyhow::Result<()> {
         delivering.map(thread::ScopedJoinHandle::join)
     });
     log::info!("stopped");
-    sound(&spool)
+    cli::sound(&spool)
 }
 
 fn bind(runtime: &Runtime, config: &Config) -> anyhow::Result<Vec<Listener>> {
@@ -250,10 +262,8 @@ fn next_hop_size(config: &Config) -> NextHopSize {
     NextHopSize::new(move || file.limit())
 }
 
-/// A disk that failed to sync ends the program, so that whoever supervises it knows.
-fn sound(spool: &DirSpool) -> anyhow::Result<()> {
-    if spool.is_poisoned() {
-        return Err(anyhow::anyhow!("the disk failed to sync; nothing more is accepted")).or_exit(ExitCode::IoErr);
+fn warn_of_shortage(config: &Config) {
+    if let Some(text) = cli::shortage(config) {
+        log::warn!("{text}");
     }
-    Ok(())
 }

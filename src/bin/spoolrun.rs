@@ -91,7 +91,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
     let mut config = options.common.configuration()?;
     config.check().or_exit(ExitCode::Config)?;
     if options.common.check {
-        return say(&cli::report_checked(&config));
+        return say(&cli::report_checked(&config)?);
     }
     if options.verb.is_none() && config.log.file.is_none() && config.log.level == LevelFilter::Info {
         // What a run from cron says becomes mail, of which the next run would have something to say.
@@ -136,6 +136,9 @@ fn flush(config: &Config, logging: &Logging, which: Selection, urgency: Urgency)
         _ if summary.troubles > 0 => {
             Err(anyhow!("{} messages could not be worked on", summary.troubles)).or_exit(ExitCode::IoErr)
         }
+        _ if summary.damaged > 0 => {
+            Err(anyhow!("{} damaged messages were moved to bad/", summary.damaged)).or_exit(ExitCode::DataErr)
+        }
         _ => Ok(()),
     }
 }
@@ -143,10 +146,13 @@ fn flush(config: &Config, logging: &Logging, which: Selection, urgency: Urgency)
 fn watch(config: &Config, logging: &Logging) -> anyhow::Result<()> {
     let runner = cli::runner(config, cli::open_spool(config)?)?;
     leave_at_signals(logging, &runner)?;
+    if let Some(text) = cli::shortage(config) {
+        log::warn!("{text}");
+    }
     log::info!("watching {}", config.spool.display());
     cli::watch(&runner, config);
     log::info!("stopped");
-    Ok(())
+    cli::sound(&runner.spool)
 }
 
 /// TERM and INT break off the deliveries under way, but for what was handed over already.

@@ -8,6 +8,7 @@ mod check;
 mod credentials;
 mod error;
 mod file;
+mod files;
 mod listen;
 mod network;
 mod route;

@@ -239,8 +239,7 @@ impl<S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
     fn is_too_slow(&mut self, octets: usize) -> bool {
         let pace = self.body.get_or_insert_with(|| Pace { since: Instant::now(), octets: 0 });
         pace.octets += octets as u64;
-        let elapsed = pace.since.elapsed();
-        elapsed > SLOW_START && pace.octets < self.receiver.limits.slowest_body.saturating_mul(elapsed.as_secs())
+        is_slower(self.receiver.limits.slowest_body, pace.octets, pace.since.elapsed())
     }
 
     async fn write(&mut self, octets: &[u8], session: &mut Session) {
@@ -360,4 +359,23 @@ fn forwarded_client(origin: &Origin) -> Option<String> {
     let client = origin.forwarded("ADDR").map(|address| format!("orig_client={name}[{address}]"));
     let told: Vec<String> = ident.into_iter().chain(client).collect();
     (!told.is_empty()).then(|| told.join(", "))
+}
+
+/// Whether a body comes more slowly than `slowest`, in octets per second.
+fn is_slower(slowest: u64, octets: u64, elapsed: Duration) -> bool {
+    elapsed > SLOW_START && octets < slowest.saturating_mul(elapsed.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_too_slow_only_after_a_while_and_below_the_limit() {
+        let seconds = Duration::from_secs;
+        assert!(!is_slower(100, 0, SLOW_START), "it has just begun");
+        assert!(is_slower(100, 6_099, seconds(61)) && !is_slower(100, 6_100, seconds(61)));
+        assert!(is_slower(u64::MAX, 1 << 40, seconds(3_600)), "the product has no end");
+        assert!(!is_slower(0, 0, seconds(3_600)), "no limit");
+    }
 }

@@ -33,6 +33,8 @@ pub(super) enum End<C> {
     Later(Timestamp),
     /// A person decides.
     SetAside,
+    /// It cannot be read as a message, and is in `bad/` now.
+    Damaged,
     /// Somebody else has it.
     Busy,
     /// It is not in the queue any more.
@@ -69,7 +71,7 @@ impl<S: Spool> Runner<S> {
             Err(error) if matches!(error.trouble, Trouble::Torn(_) | Trouble::Corrupt(_)) => {
                 let text = error.to_string();
                 self.tell(&Event::SetAside { name: id.to_string(), folder: Shelf::Bad.folder(), text });
-                End::SetAside
+                End::Damaged
             }
             Err(error) => {
                 self.trouble(&error);

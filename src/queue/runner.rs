@@ -60,8 +60,10 @@ pub struct Summary {
     pub deferred: usize,
     /// Notices written to senders.
     pub bounced: usize,
-    /// Set aside for a person to decide.
+    /// Set aside in `failed/` for a person to decide.
     pub set_aside: usize,
+    /// Set aside in `bad/`, as they are torn or corrupt.
+    pub damaged: usize,
     /// In the hands of another process.
     pub busy: usize,
     /// Not in the queue any more, though asked for or listed.

@@ -230,6 +230,10 @@ impl<'r, S: Spool> Shift<'r, S> {
     }
 
     fn done(&self, job: &Job, worked: Worked<S::Claim>) {
+        if !self.runner.spool.is_sound() {
+            // What is recorded from now on proves nothing: whoever supervises us is to know.
+            self.runner.stop.raise();
+        }
         let now = self.runner.clock.now();
         let mut board = self.board();
         board.probing &= !job.probe;
@@ -260,6 +264,7 @@ impl<'r, S: Spool> Shift<'r, S> {
             End::Removed => (&mut summary.sent, false),
             End::Later(_) => (&mut summary.deferred, true),
             End::SetAside => (&mut summary.set_aside, false),
+            End::Damaged => (&mut summary.damaged, false),
             End::Busy => (&mut summary.busy, true),
             End::Gone => (&mut summary.gone, false),
             End::Faulted(_) => (&mut summary.faults, true),

@@ -359,7 +359,7 @@ fn one_bad_message_does_not_stop_the_others() {
     house.spool.make_unreadable(id(2));
     house.spool.corrupt(id(3));
     let summary = house.flush();
-    assert_eq!((summary.sent, summary.troubles, summary.set_aside, summary.remaining), (26, 2, 1, 2));
+    assert_eq!((summary.sent, summary.troubles, summary.damaged, summary.remaining), (26, 2, 1, 2));
     assert_eq!(house.spool.on(Shelf::Queue), [id(1), id(2)]);
     assert_eq!(house.events.count(|event| matches!(event, Event::SetAside { folder: "bad", .. })), 1);
     assert_eq!(house.events.count(|event| matches!(event, Event::Trouble { .. })), 2);

@@ -33,6 +33,12 @@ pub trait Wakeups {
     fn wait(&mut self, at_most: Duration) -> Vec<Wakeup>;
 }
 
+impl<W: Wakeups> Wakeups for &mut W {
+    fn wait(&mut self, at_most: Duration) -> Vec<Wakeup> {
+        (**self).wait(at_most)
+    }
+}
+
 /// The changes of a folder, from the kernel.
 #[derive(Debug)]
 pub struct FolderWatch {

@@ -15,10 +15,10 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use super::claim::{self, DirClaim};
-use super::disk::{Disk, HostDisk, Kind};
+use super::disk::{Disk, HostDisk, Kind, Room, room_at};
 use super::draft::DirDraft;
 use super::group_commit::GroupCommit;
-use super::room::{Ledger, Reserve};
+use super::room::{Ledger, Reserve, too_small};
 use super::{Claimed, Entry, Glance, Shelf, Spool, SpoolError, Trouble, look};
 use crate::clock::Clock;
 use crate::envelope::Envelope;
@@ -48,6 +48,25 @@ impl Default for SpoolSettings {
             longest_interval: Duration::from_secs(2 * 3600 * 12 / 10),
             creation: Creation::Anonymous,
         }
+    }
+}
+
+impl SpoolSettings {
+    fn reserve(&self, room: &Room) -> Reserve {
+        let usual = Reserve::of(room, self.largest_message);
+        Reserve {
+            octets: self.reserve_octets.unwrap_or(usual.octets),
+            inodes: self.reserve_inodes.unwrap_or(usual.inodes),
+        }
+    }
+
+    /// Why a spool at `path` would refuse every message at present: less than its reserve is free there. The spool need not
+    /// be there yet; `None` also where the disk does not say.
+    pub fn shortage_at(&self, path: &Path) -> Option<String> {
+        let is_there = |folder: &&Path| !folder.as_os_str().is_empty() && folder.exists();
+        let folder = path.ancestors().find(is_there).unwrap_or(Path::new("."));
+        let room = room_at(folder).ok()?;
+        too_small(&room, self.reserve(&room))
     }
 }
 
@@ -85,9 +104,13 @@ impl DirSpool {
     /// others may look into is narrowed to 0700.
     ///
     /// # Errors
-    /// [`Trouble::Foreign`] when the folder belongs to another user or others may write to it; [`Trouble::Io`] when it
+    /// [`Trouble::OtherOwner`] when it belongs to another user, [`Trouble::Foreign`] when others may write to it; [`Trouble::Io`] when it
     /// cannot be opened or made.
     pub fn open(path: &Path, settings: SpoolSettings, clock: Arc<dyn Clock>) -> Result<Self, SpoolError> {
+        // First, as another user's folder cannot even be opened.
+        if let Ok(status) = std::fs::metadata(path) {
+            check_owner(status.uid(), path)?;
+        }
         narrow(path).map_err(|error| SpoolError::new("narrowing the mode of", path, error))?;
         Self::open_on(HostDisk, path, settings, clock)
     }
@@ -119,11 +142,7 @@ impl<D: Disk> DirSpool<D> {
             disk.sync_folder(&root).map_err(failed(""))?;
         }
         let room = disk.room(&folders[0]).map_err(failed("queue"))?;
-        let usual = Reserve::of(&room, settings.largest_message);
-        let reserve = Reserve {
-            octets: settings.reserve_octets.unwrap_or(usual.octets),
-            inodes: settings.reserve_inodes.unwrap_or(usual.inodes),
-        };
+        let reserve = settings.reserve(&room);
         Ok(Self {
             inner: Arc::new(Inner {
                 disk,
@@ -161,14 +180,18 @@ fn narrow(path: &Path) -> io::Result<()> {
 /// Refuses a folder that somebody else could change behind our back.
 fn check_folder<D: Disk>(disk: &D, folder: &D::Folder, path: &Path) -> Result<(), SpoolError> {
     let status = disk.status_of_folder(folder).map_err(|error| SpoolError::new("opening", path, error))?;
-    let foreign = |what| Err(SpoolError::new("opening", path, Trouble::Foreign(what)));
-    if status.owner != rustix::process::geteuid().as_raw() {
-        return foreign("it belongs to another user");
-    }
+    check_owner(status.owner, path)?;
     if status.mode & 0o022 != 0 {
-        return foreign("others may write to it");
+        return Err(SpoolError::new("opening", path, Trouble::Foreign("others may write to it")));
     }
     Ok(())
+}
+
+fn check_owner(owner: u32, path: &Path) -> Result<(), SpoolError> {
+    if owner == rustix::process::geteuid().as_raw() {
+        return Ok(());
+    }
+    Err(SpoolError::new("opening", path, Trouble::OtherOwner(owner)))
 }
 
 impl<D: Disk> Clone for DirSpool<D> {
@@ -189,6 +212,10 @@ impl<D: Disk> Spool for DirSpool<D> {
 
     fn has_room(&self, size: u64) -> Result<(), SpoolError> {
         self.inner.check_room(size)
+    }
+
+    fn is_sound(&self) -> bool {
+        !self.is_poisoned()
     }
 
     fn open(&self, envelope: &Envelope) -> Result<DirDraft<D>, SpoolError> {

@@ -38,6 +38,9 @@ pub enum Trouble {
     /// Not a file that the spool would have made: a link, another owner, not regular.
     #[error("foreign: {0}")]
     Foreign(&'static str),
+    /// The spool belongs to the user with this uid, and not to who runs this.
+    #[error("it belongs to the user with uid {0}: run this as that user")]
+    OtherOwner(u32),
     /// Space or inodes have reached the reserve.
     #[error("full: {0}")]
     Full(String),

@@ -45,6 +45,11 @@ pub trait Spool: Send + Sync + 'static {
     /// [`Trouble::Full`] when it does not.
     fn has_room(&self, size: u64) -> Result<(), SpoolError>;
 
+    /// Whether the disk can be trusted. Once it cannot, it stays so, and whoever works on the spool should leave.
+    fn is_sound(&self) -> bool {
+        true
+    }
+
     /// Begins a message under a new id.
     ///
     /// # Errors

@@ -29,6 +29,24 @@ impl Reserve {
     }
 }
 
+/// Why every message would be refused, where not even the reserve is free.
+pub(super) fn too_small(room: &Room, reserve: Reserve) -> Option<String> {
+    if room.free_octets < reserve.octets {
+        let (free, kept) = (room.free_octets / 1_000_000, reserve.octets.div_ceil(1_000_000));
+        return Some(format!(
+            "the spool's disk has {free} MB free, less than the reserve of {kept} MB: every message would be refused; \
+             set reserve.space"
+        ));
+    }
+    (room.inodes > 0 && room.free_inodes < reserve.inodes).then(|| {
+        format!(
+            "the spool's disk has {} inodes free, less than the reserve of {}: every message would be refused; \
+             set reserve.inodes",
+            room.free_inodes, reserve.inodes
+        )
+    })
+}
+
 /// What all drafts of a spool together may still write.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
@@ -119,6 +137,20 @@ mod tests {
         assert!(short(0), "two inodes and the nine of the reserve are more than ten");
         drop((draft, second));
         assert!(!short(900) && short(901));
+    }
+
+    #[test]
+    fn a_disk_smaller_than_its_reserve_is_told_of_before_the_first_message() {
+        let room = Room { octets: 50_000_000, free_octets: 40_000_000, inodes: 100, free_inodes: 10 };
+        let reserve = Reserve::of(&room, 1);
+        let said = too_small(&room, reserve).unwrap();
+        assert!(
+            said.contains("40 MB free, less than the reserve of 64 MB") && said.contains("reserve.space"),
+            "{said}"
+        );
+        assert_eq!(too_small(&room, Reserve { octets: 40_000_000, inodes: 10 }), None);
+        let said = too_small(&room, Reserve { octets: 0, inodes: 11 }).unwrap();
+        assert!(said.contains("10 inodes free, less than the reserve of 11"), "{said}");
     }
 
     #[test]

@@ -42,6 +42,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const MAX_OCTETS: u64 = 64 * 1024;
 
 impl Secret {
+    /// Whether it could be read, without running a command.
+    ///
+    /// # Errors
+    /// In words, as for a delivery.
+    pub fn check(&self) -> Result<(), String> {
+        if matches!(self, Self::Command(_)) { Ok(()) } else { self.read().map(|_| ()) }
+    }
+
     /// Reads the password.
     ///
     /// # Errors

@@ -76,3 +76,103 @@ fn a_message_is_not_opened_before_the_longest_configured_interval() {
         assert_eq!(site.shelf("queue").len(), waiting, "{more}");
     }
 }
+
+#[test]
+fn check_names_a_file_that_cannot_be_read_and_never_what_is_in_one() {
+    let site = Site::new("");
+    let route = "[relay]\nurl = \"smtp://u@h\"\npassword_file = \"./password\"\n#";
+    let text = fs::read_to_string(site.config()).unwrap().replace("[relay]\n", route);
+    fs::write(site.config(), &text).unwrap();
+    let line = 1 + text.lines().position(|line| line.starts_with("password_file")).unwrap();
+    let check = || [site.smtpd(), site.spoolrun()].map(|mut command| command.arg("--check").output().unwrap());
+    for output in check() {
+        assert_eq!(output.status.code(), Some(78), "{output:?}");
+        let needed = format!("leafmail.toml:{line}: relay.password_file: ");
+        assert!(words(&output).contains(&needed) && words(&output).contains("No such file"), "{}", words(&output));
+    }
+    fs::write(site.path("password"), "hunter2\n").unwrap();
+    for output in check() {
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let said = words(&output) + &String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains("in order") && !said.contains("hunter2"), "{said}");
+    }
+    // A certificate that can be read, and is none.
+    fs::write(site.path("not.pem"), "x\n").unwrap();
+    let tls = "[tls]\ncertificate = \"./not.pem\"\nkey = \"./not.pem\"\n";
+    fs::write(site.config(), format!("{text}\n{tls}")).unwrap();
+    assert_eq!(site.smtpd().arg("--check").output().unwrap().status.code(), Some(78));
+}
+
+#[test]
+fn a_spool_of_another_user_is_refused_with_the_remedy() {
+    let site = Site::new("");
+    // Without root, / is another's; with root, everything can be given away.
+    let root = rustix::process::geteuid().is_root();
+    let (spool, uid) = if root { (site.spool(), 54_321) } else { ("/".into(), 0) };
+    if root {
+        fs::create_dir(&spool).unwrap();
+        std::os::unix::fs::chown(&spool, Some(uid), None).unwrap();
+    }
+    let output = site.spoolrun().arg("--spool").arg(&spool).arg("list").output().unwrap();
+    assert_eq!(output.status.code(), Some(77), "{output:?}");
+    let said = words(&output);
+    assert!(said.contains(&format!("uid {uid}")) && said.contains(": run this as that user"), "{said}");
+}
+
+#[test]
+fn a_run_that_finds_a_damaged_message_says_so_once() {
+    let site = Site::new("");
+    let id = site.listen(&[]).client().submit("alice@example.com", &["bob@example.com"], b"Subject: x\r\n");
+    let file = site.spool().join("queue").join(&id);
+    let octets = fs::read(&file).unwrap();
+    fs::write(&file, &octets[..octets.len() / 2]).unwrap();
+    let output = site.run(&["flush"]);
+    assert_eq!(output.status.code(), Some(65), "{output:?}");
+    assert!(words(&output).contains("bad/") && site.shelf("bad").len() == 1, "{}", words(&output));
+    assert_eq!(site.run(&["flush"]).status.code(), Some(0));
+}
+
+#[test]
+fn a_program_ends_though_nobody_reads_what_it_says() {
+    let site = Site::new("");
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    rustix::io::ioctl_fionbio(&writer, true).unwrap();
+    while std::io::Write::write(&mut writer, &[b'x'; 4096]).is_ok() {}
+    rustix::io::ioctl_fionbio(&writer, false).unwrap();
+    let mut child = site.spoolrun().args(["--spool", "/nowhere", "list"]).stderr(writer).spawn().unwrap();
+    let started = std::time::Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break Some(status);
+        }
+        if started.elapsed() > Duration::from_secs(20) {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            break None;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    drop(reader);
+    assert_eq!(status.and_then(|status| status.code()), Some(66));
+}
+
+#[test]
+fn a_disk_that_cannot_keep_the_reserve_is_told_of_at_check_and_at_the_start() {
+    let site = Site::new("");
+    let disk = rustix::fs::statvfs(site.path("")).unwrap();
+    if disk.f_bavail * disk.f_frsize > 1_000_000_000_000 {
+        // The largest reserve that can be set fits.
+        return;
+    }
+    let text = fs::read_to_string(site.config()).unwrap().replace("space = \"1MB\"", "space = \"1000GB\"");
+    fs::write(site.config(), text).unwrap();
+    let needed = "less than the reserve of 1000000 MB: every message would be refused; set reserve.space";
+    for mut command in [site.smtpd(), site.spoolrun()] {
+        let output = command.arg("--check").output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && said.contains(needed) && said.contains("in order"), "{said}");
+    }
+    assert!(!site.spool().exists(), "a check makes no spool");
+    site.listen(&[]).wait_for_log(needed);
+    site.watch(&[]).wait_for_log(needed);
+}

@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::io::Write;
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sysexits::ExitCode;
 
 /// Attaches an exit code to an error.
@@ -36,6 +38,26 @@ impl std::error::Error for Failure {}
 pub(crate) fn finish(program: &str, result: anyhow::Result<()>) -> std::process::ExitCode {
     let Err(error) = result else { return std::process::ExitCode::SUCCESS };
     // Standard error may be closed, or a full pipe that nobody reads; then there is nobody to tell.
-    let _ = writeln!(std::io::stderr(), "{program}: {error:#}");
+    say_last(format!("{program}: {error:#}\n").as_bytes());
     error.downcast_ref::<Failure>().map_or(ExitCode::Software, |failure| failure.code).into()
+}
+
+/// How long the last words may take.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// What a pipe that says it can be written takes without blocking (POSIX: PIPE_BUF is 512 at least; Linux: 4096).
+const WRITABLE: usize = 512;
+
+/// Writes to standard error, but does not wait long for somebody to read. The descriptor may be shared with other programs,
+/// so that it must not be made non-blocking.
+fn say_last(octets: &[u8]) {
+    let mut stderr = std::io::stderr();
+    let deadline = Instant::now() + LAST_WORDS;
+    for piece in octets.chunks(WRITABLE) {
+        let Ok(rest) = Timespec::try_from(deadline.saturating_duration_since(Instant::now())) else { return };
+        let mut waiting = [PollFd::new(&stderr, PollFlags::OUT)];
+        let writable = matches!(poll(&mut waiting, Some(&rest)), Ok(1..)) && !waiting[0].revents().is_empty();
+        if !writable || stderr.write_all(piece).is_err() {
+            return;
+        }
+    }
 }

@@ -38,7 +38,7 @@ pub(crate) struct Common {
     /// Append the log to a file instead of writing it to standard error
     #[arg(short = 'l', long = "log", value_name = "FILE", global = true)]
     pub(crate) log: Option<PathBuf>,
-    /// Check the configuration, say what is wrong with it, and exit
+    /// Check the configuration and the files that it names, say what is wrong, and exit
     #[arg(long, global = true)]
     pub(crate) check: bool,
 }
@@ -71,8 +71,10 @@ impl Common {
     }
 }
 
-/// What `--check` says of a configuration that is in order.
-pub(crate) fn report_checked(config: &Config) -> String {
+/// What `--check` says of a configuration that is in order, once the files that it names were looked at.
+pub(crate) fn report_checked(config: &Config) -> anyhow::Result<String> {
+    config.check_files().or_exit(ExitCode::Config)?;
     let source = config.path().map_or("built-in defaults".to_owned(), |path| path.display().to_string());
-    format!("{source}: in order\n")
+    let warning = super::shortage(config).map(|text| format!("warning: {text}\n")).unwrap_or_default();
+    Ok(format!("{warning}{source}: in order\n"))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use leafmail::config::Config;
 use leafmail::event::LogObserver;
 use leafmail::queue::{RouteFolder, Runner, Schedule, StopFlag, watch_folder};
-use leafmail::spool::{DirSpool, Shelf, SpoolSettings};
+use leafmail::spool::{DirSpool, Shelf, SpoolError, SpoolSettings, Trouble};
 use leafmail::sys::SystemClock;
 use leafmail::transport;
 
@@ -15,16 +15,44 @@ use super::OrExit;
 
 /// The spool directory, made where it is not there yet.
 pub(crate) fn open_spool(config: &Config) -> anyhow::Result<Arc<DirSpool>> {
+    DirSpool::open(&config.spool, spool_settings(config), Arc::new(SystemClock)).map(Arc::new).or_else(cannot_open)
+}
+
+/// Why the spool would refuse every message, before the first is refused.
+pub(crate) fn shortage(config: &Config) -> Option<String> {
+    spool_settings(config).shortage_at(&config.spool)
+}
+
+fn spool_settings(config: &Config) -> SpoolSettings {
     let longest = config.queue.retry.iter().max().copied().unwrap_or_default();
-    let settings = SpoolSettings {
+    SpoolSettings {
         // The variation of an interval is 20 %.
         longest_interval: longest.mul_f64(1.2).max(SpoolSettings::default().longest_interval),
         reserve_octets: config.reserve.space,
         reserve_inodes: config.reserve.inodes,
         largest_message: config.message.max_size,
         ..SpoolSettings::default()
+    }
+}
+
+fn cannot_open<T>(error: SpoolError) -> anyhow::Result<T> {
+    let Trouble::OtherOwner(uid) = error.trouble else { return Err(error).or_exit(ExitCode::CantCreat) };
+    let whose = match user_name(uid) {
+        Some(name) => format!("user {name} (uid {uid})"),
+        None => format!("the user with uid {uid}"),
     };
-    DirSpool::open(&config.spool, settings, Arc::new(SystemClock)).map(Arc::new).or_exit(ExitCode::CantCreat)
+    let path = error.path.display();
+    Err(anyhow::anyhow!("opening {path}: it belongs to {whose}: run this as that user")).or_exit(ExitCode::NoPerm)
+}
+
+/// The name of a user of this host; users of a directory service have none here.
+fn user_name(uid: u32) -> Option<String> {
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    })
 }
 
 /// What forwards mail over the configured route, in either binary.
@@ -53,4 +81,12 @@ pub(crate) fn runner(config: &Config, spool: Arc<DirSpool>) -> anyhow::Result<Ru
 pub(crate) fn watch(runner: &Runner<DirSpool>, config: &Config) {
     let queue = config.spool.join(Shelf::Queue.folder());
     runner.watch(watch_folder(&queue, Arc::clone(&runner.stop)));
+}
+
+/// A disk that failed to sync ends the program, so that whoever supervises it knows.
+pub(crate) fn sound(spool: &DirSpool) -> anyhow::Result<()> {
+    if spool.is_poisoned() {
+        return Err(anyhow::anyhow!("the disk failed to sync; nothing more is accepted")).or_exit(ExitCode::IoErr);
+    }
+    Ok(())
 }

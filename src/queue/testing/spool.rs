@@ -22,6 +22,7 @@ struct State {
     operations: u32,
     stop_at: Option<(u32, Moment)>,
     stopped: bool,
+    unsound: bool,
     removes_fail: bool,
     records_fail: Option<Happening>,
     unreadable: Vec<SpoolId>,
@@ -106,6 +107,10 @@ impl MemorySpool {
         }
     }
 
+    pub(crate) fn lose_trust(&self) {
+        self.state().unsound = true;
+    }
+
     pub(crate) fn fail_removes(&self, fail: bool) {
         self.state().removes_fail = fail;
     }
@@ -155,6 +160,10 @@ impl Spool for MemorySpool {
 
     fn has_room(&self, _size: u64) -> Result<(), SpoolError> {
         Ok(())
+    }
+
+    fn is_sound(&self) -> bool {
+        !self.state().unsound
     }
 
     fn open(&self, _envelope: &Envelope) -> Result<MemoryDraft, SpoolError> {

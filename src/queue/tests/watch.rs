@@ -88,3 +88,24 @@ fn a_watch_takes_what_it_is_told_of_and_keeps_what_it_could_not_record() {
     next.flush(Selection::All, Urgency::Now).unwrap();
     assert_eq!((house.next_hop.taken_by("amy@x"), house.next_hop.taken_by("bob@x")), (1, 1));
 }
+
+#[test]
+fn a_watch_leaves_by_itself_once_the_disk_cannot_be_trusted() {
+    struct Patient<'a>(&'a House, u32);
+    impl Wakeups for Patient<'_> {
+        fn wait(&mut self, _at_most: Duration) -> Vec<Wakeup> {
+            self.1 += 1;
+            std::thread::sleep(Duration::from_millis(1));
+            if self.1 == 2_000 {
+                self.0.stop.raise();
+            }
+            Vec::new()
+        }
+    }
+    let house = House::new();
+    house.put(1, "joe@x", &["amy@x"]);
+    house.spool.lose_trust();
+    let mut patient = Patient(&house, 0);
+    house.runner().watch(&mut patient);
+    assert!(patient.1 < 2_000, "nobody had to tell it");
+}

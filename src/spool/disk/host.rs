@@ -69,13 +69,7 @@ impl Disk for HostDisk {
     }
 
     fn room(&self, folder: &OwnedFd) -> io::Result<Room> {
-        let room = rustix::fs::fstatvfs(folder)?;
-        Ok(Room {
-            octets: room.f_blocks.saturating_mul(room.f_frsize),
-            free_octets: room.f_bavail.saturating_mul(room.f_frsize),
-            inodes: room.f_files,
-            free_inodes: room.f_favail,
-        })
+        Ok(room_of(&rustix::fs::fstatvfs(folder)?))
     }
 
     fn create_anonymous(&self, folder: &OwnedFd) -> io::Result<HostFile> {
@@ -200,5 +194,19 @@ fn status(stat: &Stat) -> Status {
         identity: (stat.st_dev as u64, stat.st_ino as u64),
         size: u64::try_from(stat.st_size).unwrap_or(0),
         modified: Timestamp::from_millis(millis),
+    }
+}
+
+/// The room of the disk that a folder lies on.
+pub(in crate::spool) fn room_at(folder: &Path) -> io::Result<Room> {
+    Ok(room_of(&rustix::fs::statvfs(folder)?))
+}
+
+fn room_of(disk: &rustix::fs::StatVfs) -> Room {
+    Room {
+        octets: disk.f_blocks.saturating_mul(disk.f_frsize),
+        free_octets: disk.f_bavail.saturating_mul(disk.f_frsize),
+        inodes: disk.f_files,
+        free_inodes: disk.f_favail,
     }
 }

@@ -10,6 +10,7 @@ use std::io;
 use std::path::Path;
 
 pub use super::lock::Lock;
+pub(in crate::spool) use host::room_at;
 pub use host::{HostDisk, HostFile};
 
 use crate::clock::Timestamp;
