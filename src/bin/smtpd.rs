@@ -147,7 +147,6 @@ fn mode(options: &Options, config: &Config) -> anyhow::Result<Mode> {
 fn serve_one(options: &Options, config: &Config) -> anyhow::Result<()> {
     let _logging = options.common.logging("smtpd", config)?;
     let spool = cli::open_spool(config)?;
-    warn_of_shortage(config);
     let receiver = receiver(config, Arc::clone(&spool), Shutdown::default(), security(config)?);
     let runtime = Builder::new_current_thread().enable_all().build().or_exit(ExitCode::OsErr)?;
     let served = runtime.block_on(serve_standard_input(&receiver)).or_exit(ExitCode::OsErr);
@@ -163,9 +162,6 @@ fn listen_for_good(options: &Options, config: &Config) -> anyhow::Result<()> {
     let runner = if options.deliver { Some(cli::runner(config, Arc::clone(&spool))?) } else { None };
     let runtime = Builder::new_multi_thread().enable_all().build().or_exit(ExitCode::OsErr)?;
     let listeners = bind(&runtime, config)?;
-    for listener in &listeners {
-        log::info!("listening on {listener}");
-    }
     let shutdown = Shutdown::default();
     let leave_too = shutdown.clone();
     let security = security(config)?;
@@ -180,6 +176,10 @@ fn listen_for_good(options: &Options, config: &Config) -> anyhow::Result<()> {
         log::info!("finishing the sessions under way");
         shutdown.raise();
     })?;
+    // Whoever reads this may send signals from now on.
+    for listener in &listeners {
+        log::info!("listening on {listener}");
+    }
     thread::scope(|scope| {
         let delivering = runner.as_ref().map(|runner| {
             scope.spawn(move || {
