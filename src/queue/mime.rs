@@ -6,6 +6,7 @@
 use std::fmt::Write;
 
 use crate::address::Mailbox;
+use crate::smtp::xtext;
 
 /// Header lines are folded here, if there is a space (RFC 5322 2.1.1).
 const FOLD: usize = 76;
@@ -100,24 +101,9 @@ pub(super) fn is_message_id(text: &str) -> bool {
         && text.bytes().all(|octet| octet.is_ascii_graphic())
 }
 
-/// Decodes xtext (RFC 3461 4): `+` and two capital hexadecimal digits. What is malformed stays as it is.
+/// What xtext (RFC 3461 4) stands for. What is malformed stays as it is.
 pub(super) fn from_xtext(text: &str) -> String {
-    let mut octets = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let digits = after.get(..2).filter(|_| *first == b'+').and_then(|digits| str::from_utf8(digits).ok());
-        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(octet) => {
-                octets.push(octet);
-                rest = &after[2..];
-            }
-            None => {
-                octets.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&octets).into_owned()
+    xtext::decode(text).map_or_else(|| text.to_owned(), |octets| String::from_utf8_lossy(&octets).into_owned())
 }
 
 /// `rfc822; joe@x`, or `utf-8; jos\x{E9}@x` in the 7-bit form of RFC 6533 3 (utf-8-addr-xtext).
@@ -192,7 +178,7 @@ mod tests {
 
     #[test]
     fn xtext_is_decoded() {
-        assert_eq!(from_xtext("a+2Bb+3Dc+"), "a+b=c+");
-        assert_eq!(from_xtext("+ZZ+C3+A9"), "+ZZ\u{e9}");
+        assert_eq!(from_xtext("a+2Bb+3Dc+C3+A9"), "a+b=c\u{e9}");
+        assert_eq!(from_xtext("a+2Bb+"), "a+2Bb+");
     }
 }

@@ -31,6 +31,15 @@ pub fn decode_printable(text: &str) -> Option<String> {
     if printable { String::from_utf8(octets).ok() } else { None }
 }
 
+/// Encodes any octets: printable ASCII but for `+` and `=` stands for itself.
+pub fn encode(text: &str) -> String {
+    let encoded = |octet: u8| match octet {
+        b'!'..=b'~' if !matches!(octet, b'+' | b'=') => char::from(octet).to_string(),
+        _ => format!("+{octet:02X}"),
+    };
+    text.bytes().map(encoded).collect()
+}
+
 /// Capital letters only, as the grammar has it.
 fn hex_digit(octet: u8) -> Option<u8> {
     match octet {
@@ -50,6 +59,18 @@ mod tests {
         assert_eq!(decode_printable("Bob+3Dx+2B+20y@example.org").as_deref(), Some("Bob=x+ y@example.org"));
         assert_eq!(decode("+00+FF"), Some(vec![0, 255]));
         assert_eq!(decode(""), Some(vec![]));
+    }
+
+    #[test]
+    fn what_is_encoded_is_what_rfc_3461_says() {
+        assert_eq!(encode("a+b=c d\u{e9}~!@x"), "a+2Bb+3Dc+20d+C3+A9~!@x");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_comes_back(text in ".{0,40}") {
+            prop_assert_eq!(decode(&encode(&text)), Some(text.into_bytes()));
+        }
     }
 
     #[test]

@@ -3,9 +3,9 @@
 //! Pure. The commands and attributes are Postfix's (XFORWARD_README, XCLIENT_README). Only attributes that the next hop names
 //! are sent; each value is xtext, so that hostile text of a client cannot end a line.
 
-use super::parameters::xtext;
 use crate::envelope::{Origin, Peer};
 use crate::id::SpoolId;
+use crate::smtp::xtext;
 
 /// RFC 5321 4.5.3.1.4, with the CRLF.
 const MAX_LINE: usize = 512;
@@ -53,7 +53,8 @@ fn commands(
     for (name, seen) in facts.filter(|(name, _)| offered.iter().any(|offered| offered == name)) {
         let told = origin.forwarded.iter().find(|(told, _)| told.eq_ignore_ascii_case(name));
         let value = told.map(|(_, value)| value.clone()).or(seen);
-        let attribute = format!(" {name}={}", value.as_deref().map_or(UNKNOWN.to_owned(), |value| cut(&xtext(value))));
+        let attribute =
+            format!(" {name}={}", value.as_deref().map_or(UNKNOWN.to_owned(), |value| cut(&xtext::encode(value))));
         match lines.last_mut().filter(|line| line.len() + attribute.len() + 2 <= MAX_LINE) {
             Some(line) => line.push_str(&attribute),
             None => lines.push(format!("{verb}{attribute}")),

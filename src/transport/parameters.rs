@@ -5,6 +5,7 @@
 use super::Consignment;
 use super::wire::Capabilities;
 use crate::envelope::{BodyType, Notify, Recipient, Ret};
+use crate::smtp::xtext;
 
 /// MAIL with what the next hop offers to understand.
 pub(super) fn mail_line(consignment: &Consignment<'_>, capabilities: &Capabilities) -> String {
@@ -47,7 +48,7 @@ pub(super) fn rcpt_line(recipient: &Recipient, capabilities: &Capabilities) -> S
             // RFC 3461 5.2.1: where there was none, the address that we were given may stand there. What is not ASCII
             // would need another address type (RFC 6533 3).
             None if recipient.mailbox.is_ascii() => {
-                line += &format!(" ORCPT=rfc822;{}", xtext(&recipient.mailbox.to_string()));
+                line += &format!(" ORCPT=rfc822;{}", xtext::encode(&recipient.mailbox.to_string()));
             }
             _ => {}
         }
@@ -64,24 +65,4 @@ fn notify_value(notify: Notify) -> String {
 /// RFC 5321 4.1.2 esmtp-value: without this a frozen value could smuggle a command in.
 fn is_parameter(value: &str) -> bool {
     !value.is_empty() && value.chars().all(|c| c.is_ascii_graphic() || (!c.is_ascii() && !c.is_control()))
-}
-
-/// RFC 3461 4: printable ASCII but for `+` and `=`, all else as `+` and two upper-case digits.
-pub(super) fn xtext(text: &str) -> String {
-    let encoded = |octet: u8| match octet {
-        b'+' | b'=' => format!("+{octet:02X}"),
-        b'!'..=b'~' => char::from(octet).to_string(),
-        _ => format!("+{octet:02X}"),
-    };
-    text.bytes().map(encoded).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn xtext_encodes_what_rfc_3461_says() {
-        assert_eq!(xtext("a+b=c d\u{e9}~!@x"), "a+2Bb+3Dc+20d+C3+A9~!@x");
-    }
 }

@@ -1,6 +1,6 @@
 //! Passwords and tokens: read from where the configuration says, anew for each connection, and never shown.
 //!
-//! A [`Password`] has no `Display`, its `Debug` hides it, and the errors here name the place, never the content.
+//! A [`Password`] has no `Display`, its `Debug` hides it, it is wiped when it goes, and the errors here name the place, never the content.
 
 use std::fmt;
 use std::fs::File;
@@ -12,16 +12,18 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use zeroize::Zeroizing;
+
 use super::Secret;
 
 /// A password, or an access token, in memory.
-pub(super) struct Password(String);
+pub(super) struct Password(Zeroizing<String>);
 
 impl Password {
     /// A secret that came from elsewhere than a [`Secret`].
     #[cfg(any(test, feature = "oauth2"))]
     pub(super) fn new(text: &str) -> Self {
-        Self(text.to_owned())
+        Self(Zeroizing::new(text.to_owned()))
     }
 
     /// The secret itself, for the one place that encodes it.
@@ -70,7 +72,7 @@ impl Secret {
         if line.is_empty() || line.contains('\0') {
             return Err(format!("{place}: expected a password on the first line, but found none"));
         }
-        Ok(Password(line.to_owned()))
+        Ok(Password(Zeroizing::new(line.to_owned())))
     }
 }
 
@@ -168,6 +170,6 @@ mod tests {
 
     #[test]
     fn a_password_is_never_shown() {
-        assert_eq!(format!("{:?}", Password("hunter2".into())), "Password(***)");
+        assert_eq!(format!("{:?}", Password(Zeroizing::new("hunter2".to_owned()))), "Password(***)");
     }
 }

@@ -14,7 +14,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsConnector;
 
-use super::verifier::{Anyone, Pinned};
+use super::verifier::Judge;
 use crate::transport::{ClientIdentity, Roots, TlsSettings};
 
 /// A route's certificates; read at the first use, as reading the system's authorities takes a while.
@@ -62,7 +62,7 @@ impl Certificates {
 
     fn verifier(&self) -> Result<Arc<dyn ServerCertVerifier>, String> {
         let roots = match (&self.settings.roots, self.settings.pin) {
-            (None, Some(pin)) => return Ok(Arc::new(Pinned::alone(pin))),
+            (None, Some(pin)) => return Ok(Arc::new(Judge::pinned(pin))),
             (None | Some(Roots::System), _) => native_roots()?,
             (Some(Roots::WebPki), _) => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
             (Some(Roots::File(path)), _) => roots_of(path)?,
@@ -73,13 +73,13 @@ impl Certificates {
             .map_err(|error| format!("setting TLS up: {error}"))?;
         Ok(match self.settings.pin {
             None => authorities,
-            Some(pin) => Arc::new(Pinned::besides(pin, authorities)),
+            Some(pin) => Arc::new(Judge::pinned_and(pin, authorities)),
         })
     }
 
     /// Shakes hands with anyone: better than plain text against those who only listen.
     pub(super) fn unverified() -> Result<TlsConnector, String> {
-        let verifier = Arc::new(Anyone::default());
+        let verifier = Arc::new(Judge::anyone());
         let config = builder()?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
         Ok(TlsConnector::from(Arc::new(config)))
     }
