@@ -103,25 +103,22 @@ fn run(options: &Options) -> anyhow::Result<()> {
         Some(Verb::Flush { id: None }) => flush(&config, &logging, Selection::All, Urgency::Now),
         Some(Verb::Flush { id: Some(id) }) => flush(&config, &logging, Selection::One(*id), Urgency::Now),
         Some(Verb::Watch) => watch(&config, &logging),
-        Some(verb) => look_or_tidy(verb, &config),
+        Some(Verb::List { json }) => list(&config, &*existing_spool(&config)?, *json),
+        Some(Verb::Show { id, json }) => show(&*existing_spool(&config)?, *id, *json),
+        Some(Verb::Cat { id }) => cat(&*existing_spool(&config)?, *id),
+        Some(Verb::Remove { id }) => remove(&*existing_spool(&config)?, *id),
+        Some(Verb::Verify { json }) => verify(&*existing_spool(&config)?, *json),
     }
 }
 
-fn look_or_tidy(verb: &Verb, config: &Config) -> anyhow::Result<()> {
-    // A spool that was made only to be looked at would say that the queue is empty, whatever lies in the right one.
+/// The spool, for the verbs that look or tidy. One that was made only to be looked at would say that the queue is empty,
+/// whatever lies in the right one.
+fn existing_spool(config: &Config) -> anyhow::Result<Arc<DirSpool>> {
     if matches!(config.spool.symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound) {
         return Err(anyhow!("there is no spool {}; --spool or the configuration says where", config.spool.display()))
             .or_exit(ExitCode::NoInput);
     }
-    let spool = cli::open_spool(config)?;
-    match verb {
-        Verb::Watch | Verb::Flush { .. } => Ok(()),
-        Verb::List { json } => list(config, &spool, *json),
-        Verb::Show { id, json } => show(&spool, *id, *json),
-        Verb::Cat { id } => cat(&spool, *id),
-        Verb::Remove { id } => remove(&spool, *id),
-        Verb::Verify { json } => verify(&spool, *json),
-    }
+    cli::open_spool(config)
 }
 
 /// One pass. Only trouble of our own is an error.

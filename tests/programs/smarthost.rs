@@ -102,11 +102,7 @@ fn while_the_smarthost_is_down_nothing_is_lost_bounced_or_counted() {
     let mut delivered = subjects(&smarthost.record());
     delivered.sort();
     assert_eq!(delivered, ["0", "1", "2", "3", "4"]);
-    assert_eq!(
-        smarthost.record().verbs("EHLO").len().min(5),
-        smarthost.record().connections.min(5),
-        "connections are kept"
-    );
+    assert!(smarthost.record().connections < 5, "a connection serves several messages");
 }
 
 #[test]
