@@ -226,7 +226,9 @@ fn a_session_needs_no_more_memory_for_a_large_message_than_for_a_small_one() {
     let before = smtpd.peak_memory();
     send(30_000);
     let after = smtpd.peak_memory();
-    assert!(after - before < 512, "30 MB made it grow by {} KiB", after - before);
+    // The kernel counts by thread and adds up roughly, so that a peak can even seem to sink by a few KiB.
+    let growth = after.saturating_sub(before);
+    assert!(growth < 512, "30 MB made it grow by {growth} KiB");
 }
 
 #[test]
