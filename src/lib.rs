@@ -32,6 +32,7 @@ pub mod spool;
 // Forwarding.
 pub mod event;
 pub mod queue;
+pub mod routing;
 pub mod transport;
 
 // Running it all.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A module, and those of ours that it may use.
-const MAY_USE: [(&str, &[&str]); 18] = [
+const MAY_USE: [(&str, &[&str]); 19] = [
     ("address", &[]),
     ("clock", &[]),
     ("id", &["clock"]),
@@ -18,11 +18,12 @@ const MAY_USE: [(&str, &[&str]); 18] = [
     ("policy", &["address", "dns", "envelope", "session", "smtp"]),
     ("spool", &["address", "clock", "envelope", "id", "receipt", "smtp"]),
     ("transport", &["address", "envelope", "id", "receipt", "smtp"]),
+    ("routing", &["address", "envelope"]),
     ("event", &["address", "envelope", "id", "receipt", "smtp"]),
-    ("queue", &["address", "clock", "envelope", "event", "id", "receipt", "smtp", "spool", "transport"]),
+    ("queue", &["address", "clock", "envelope", "event", "id", "receipt", "routing", "smtp", "spool", "transport"]),
     ("admin", &["address", "clock", "envelope", "event", "id", "queue", "receipt", "smtp", "spool"]),
     ("driver", &["address", "auth", "clock", "dns", "envelope", "event", "policy", "session", "smtp", "spool", "sys"]),
-    ("config", &["address", "policy", "transport"]),
+    ("config", &["address", "policy", "queue", "routing", "transport"]),
     ("sys", &["clock"]),
 ];
 

@@ -8,10 +8,12 @@
 mod domain;
 mod mailbox;
 mod path;
+mod patterns;
 
 pub use domain::Domain;
 pub use mailbox::Mailbox;
 pub use path::ReversePath;
+pub use patterns::{AddressPattern, HeloPattern, PatternError};
 
 use std::fmt;
 

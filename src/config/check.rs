@@ -9,7 +9,7 @@ use super::credentials;
 use super::network::is_private;
 use super::sections::{Clients, Recipients};
 use super::{Config, ConfigError};
-use crate::policy::AddressPattern;
+use crate::address::AddressPattern;
 
 /// A fault, and the key whose line shows it.
 pub(super) struct Fault {

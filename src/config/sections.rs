@@ -14,7 +14,8 @@ use super::listen::ListenAddress;
 use super::network::parse_network;
 use super::values::{self, FromText};
 use crate::address::Mailbox;
-use crate::policy::{self, AddressPattern, FieldName, HeloPattern};
+use crate::address::{AddressPattern, HeloPattern};
+use crate::policy::{self, FieldName};
 
 /// `[listen]`: where `smtpd` listens.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]

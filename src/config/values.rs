@@ -15,8 +15,9 @@ use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 use super::error::unexpected;
 use super::network::{EXPECTED_NETWORK, parse_network};
 use super::units::{parse_duration, parse_size, spell_duration, spell_size};
+use crate::address::{AddressPattern, HeloPattern};
 use crate::address::{Domain, Mailbox};
-use crate::policy::{AddressPattern, FieldName, HeloPattern, Verify};
+use crate::policy::{FieldName, Verify};
 
 /// A value that the file writes as a string.
 pub(super) trait FromText: Sized {

@@ -1,7 +1,7 @@
 //! Lists of senders and recipients: who is denied, and who alone is allowed.
 
-use super::patterns::AddressPattern;
 use super::refusals;
+use crate::address::AddressPattern;
 use crate::address::{Domain, Mailbox, ReversePath};
 use crate::session::Verdict;
 

@@ -10,9 +10,9 @@ use ipnet::IpNet;
 use super::addresses::{self, AddressList};
 use super::headers::{self, FieldName};
 use super::helo::{HeloRule, Verify};
-use super::patterns::HeloPattern;
 use super::{Policy, Visitor, ask, networks};
 use crate::address::Domain;
+use crate::address::HeloPattern;
 use crate::dns::Resolver;
 use crate::session::{Question, Verdict};
 

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::patterns::PatternError;
 use super::refusals;
+use crate::address::PatternError;
 use crate::session::{HeaderBlock, Verdict};
 
 /// The name of a header field, such as `Subject`: printable ASCII without a colon (RFC 5322 2.2), 76 octets at most.

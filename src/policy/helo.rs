@@ -7,9 +7,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::patterns::HeloPattern;
 use super::refusals;
 use crate::address::Domain;
+use crate::address::HeloPattern;
 use crate::dns::{self, DnsError, Resolver};
 use crate::envelope::Peer;
 use crate::session::Verdict;

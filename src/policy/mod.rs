@@ -10,7 +10,6 @@ mod headers;
 mod helo;
 mod networks;
 mod next_hop_size;
-mod patterns;
 pub mod refusals;
 
 pub use addresses::AddressList;
@@ -18,7 +17,6 @@ pub use chain::{Chain, Rules};
 pub use headers::FieldName;
 pub use helo::Verify;
 pub use next_hop_size::NextHopSize;
-pub use patterns::{AddressPattern, HeloPattern, PatternError};
 
 use async_trait::async_trait;
 

@@ -12,6 +12,7 @@ pub mod ledger;
 mod line;
 mod mime;
 mod notify;
+pub mod pace;
 mod record;
 mod returned;
 pub mod route;

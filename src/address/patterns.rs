@@ -1,22 +1,22 @@
-//! What the lists of the configuration are made of: patterns for HELO names and for mail addresses.
+//! Patterns of the configuration for HELO names and for mail addresses.
 //!
 //! A pattern comes from the configuration only and is compared, never compiled: no text of a peer becomes a pattern, and a
 //! dot is a dot. Letters of ASCII match in either case.
 
 use std::str::FromStr;
 
-use crate::address::{Domain, Mailbox};
+use super::{Domain, Mailbox};
 
 /// A text of the configuration is no pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected {expected}, but found {found:?}")]
 pub struct PatternError {
-    pub(super) expected: &'static str,
-    pub(super) found: String,
+    expected: &'static str,
+    found: String,
 }
 
 impl PatternError {
-    pub(super) fn new(expected: &'static str, found: &str) -> Self {
+    pub(crate) fn new(expected: &'static str, found: &str) -> Self {
         Self { expected, found: found.chars().take(60).collect() }
     }
 }
@@ -83,7 +83,7 @@ impl AddressPattern {
         "an address such as user@example.com, a domain such as @example.com, or subdomains such as @.example.com";
 
     /// Whether it means one mailbox, and not all of a domain.
-    pub(super) fn is_mailbox(&self) -> bool {
+    pub(crate) fn is_mailbox(&self) -> bool {
         matches!(self, Self::Mailbox(_))
     }
 

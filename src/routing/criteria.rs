@@ -1,0 +1,89 @@
+//! Criteria: which messages a route or a rewriting is for.
+
+use ipnet::IpNet;
+
+use crate::address::{AddressPattern, Mailbox};
+use crate::envelope::Envelope;
+
+/// Which messages are meant. A list that is empty does not count; of each other one an entry must fit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Criteria {
+    /// Envelope senders. The null reverse-path is none of them.
+    pub senders: Vec<AddressPattern>,
+    /// Envelope recipients.
+    pub recipients: Vec<AddressPattern>,
+    /// Networks of the clients that the messages came from; what came from this host itself without TCP is in none.
+    pub clients: Vec<IpNet>,
+    /// Names that clients logged in with.
+    pub logins: Vec<String>,
+}
+
+impl Criteria {
+    /// Whether everything is meant.
+    pub fn is_everything(&self) -> bool {
+        self == &Self::default()
+    }
+
+    /// Whether a message is meant, as far as it goes to `recipient`.
+    pub fn fit(&self, envelope: &Envelope, recipient: &Mailbox) -> bool {
+        let any = |patterns: &[AddressPattern], mailbox: Option<&Mailbox>| {
+            patterns.is_empty() || mailbox.is_some_and(|mailbox| patterns.iter().any(|one| one.matches(mailbox)))
+        };
+        let client = envelope.origin.peer.ip();
+        let login = envelope.origin.login.as_ref();
+        any(&self.senders, envelope.reverse_path.mailbox())
+            && any(&self.recipients, Some(recipient))
+            && (self.clients.is_empty() || client.is_some_and(|ip| self.clients.iter().any(|net| net.contains(&ip))))
+            && (self.logins.is_empty() || login.is_some_and(|login| self.logins.contains(login)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::ReversePath;
+    use crate::clock::Timestamp;
+    use crate::envelope::{BodyType, Origin, Peer, Protocol, Recipients};
+
+    fn envelope(sender: &str, peer: Peer, login: Option<&str>) -> Envelope {
+        let to: Mailbox = "a@x".parse().unwrap();
+        Envelope {
+            received_at: Timestamp::from_millis(0),
+            reverse_path: ReversePath::parse(sender, None).unwrap(),
+            recipients: Recipients::new(vec![to.into()]).unwrap(),
+            origin: Origin { peer, login: login.map(str::to_owned), ..Origin::local(Protocol::SMTP) },
+            body: BodyType::SevenBit,
+            smtputf8: false,
+            ret: None,
+            envid: None,
+            annotations: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn every_list_that_is_there_must_fit() {
+        let peer = Peer::tcp("10.1.2.3:999".parse().unwrap());
+        let (to, other): (Mailbox, Mailbox) = ("a@x".parse().unwrap(), "b@y.z".parse().unwrap());
+        let criteria = Criteria {
+            senders: vec!["@lan.example".parse().unwrap()],
+            recipients: vec!["a@x".parse().unwrap(), "@.z".parse().unwrap()],
+            clients: vec!["10.0.0.0/8".parse().unwrap()],
+            logins: vec!["scanner".into()],
+        };
+        let good = envelope("s@lan.example", peer, Some("scanner"));
+        assert!(criteria.fit(&good, &to) && criteria.fit(&good, &other));
+        assert!(!criteria.fit(&good, &"b@x".parse().unwrap()));
+        for bad in [
+            envelope("", peer, Some("scanner")),
+            envelope("s@other", peer, Some("scanner")),
+            envelope("s@lan.example", Peer::Local, Some("scanner")),
+            envelope("s@lan.example", Peer::tcp("11.1.2.3:999".parse().unwrap()), Some("scanner")),
+            envelope("s@lan.example", peer, Some("Scanner")),
+            envelope("s@lan.example", peer, None),
+        ] {
+            assert!(!criteria.fit(&bad, &to), "{bad:?}");
+            assert!(Criteria::default().fit(&bad, &to));
+        }
+        assert!(Criteria::default().is_everything() && !criteria.is_everything());
+    }
+}
