@@ -66,6 +66,9 @@ pub fn lines(event: &Event) -> Vec<String> {
         Event::RoutePaused { route, text, retry_in } => {
             format!("warning: route {route} is paused: {text}; next try in {} s", retry_in.as_secs())
         }
+        Event::RouteStillPaused { route, text, retry_in } => {
+            format!("route {route} is still paused: {text}; next try in {} s", retry_in.as_secs())
+        }
         Event::RouteResumed { route } => format!("route {route} works again"),
         Event::Trouble { text } => format!("error: {text}"),
     };

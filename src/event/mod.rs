@@ -147,6 +147,15 @@ pub enum Event {
         /// Until the next probe.
         retry_in: Duration,
     },
+    /// A paused route was tried again, and does not work yet.
+    RouteStillPaused {
+        /// The route.
+        route: String,
+        /// Why.
+        text: String,
+        /// Until the next probe.
+        retry_in: Duration,
+    },
     /// A paused route works again.
     RouteResumed {
         /// The route.

@@ -1,28 +1,54 @@
-//! The agenda: which messages a runner knows of, and when each is due. Pure.
+//! The agenda: which messages a runner knows of, and when each is due on which route. Pure.
 //!
-//! An id is either waiting or in flight, never both, so that one process never offers a message to two workers. Of a waiting
-//! message only its id and its time are kept: the rest is read when it is claimed.
+//! An id is either waiting or in flight, never both, so that one process never offers a message to two workers. A message that
+//! was just found is *unsorted*: only its id and its time are known, until somebody has looked at it. Of a very long queue only
+//! a part at a time is within the agenda's horizon; of what lies beyond, ids and times are kept in a row.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
+use super::beyond::Beyond;
+use super::lane::{Due, Lane};
+use super::prospect::{Kind, Prospect};
 use crate::clock::Timestamp;
 use crate::id::SpoolId;
 use crate::spool::Entry;
 
 /// Messages by the time at which they are due.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Agenda {
-    /// The waiting ones in the order in which they are taken.
-    order: BTreeSet<(Timestamp, SpoolId)>,
-    /// The same, by id.
-    due: HashMap<SpoolId, Timestamp>,
+    /// Those that are not due yet, and where they will go.
+    later: BTreeSet<(Timestamp, SpoolId, Berth)>,
+    /// Those that are due, but of which nothing else is known.
+    unsorted: BTreeSet<Due>,
+    /// Those that are due on each route.
+    lanes: Vec<Lane>,
+    known: HashMap<SpoolId, Known>,
     in_flight: HashSet<SpoolId>,
     /// How often in a row a message could not be worked on, for the few for which that is so.
     strikes: HashMap<SpoolId, u32>,
     /// The waiting ones that somebody else had.
     busy: HashSet<SpoolId>,
+    /// What the last scan found beside.
+    beyond: Beyond,
 }
+
+/// Where a message waits: unsorted, or for a route.
+type Berth = Option<usize>;
+
+/// What is known of a waiting message. It is due at the same time in each berth's order.
+#[derive(Debug)]
+struct Known {
+    kind: Option<Kind>,
+    due: Vec<(Berth, Timestamp)>,
+}
+
+/// How many messages are within the horizon after a scan.
+const HORIZON: usize = 20_000;
+/// With so many unsorted messages, it is worth a look at them before one is taken.
+const CROWD: usize = 16;
+/// How many are looked at together.
+const SAMPLE: usize = 32;
 
 /// Why a message could not be worked on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,19 +70,29 @@ impl Hindrance {
 }
 
 impl Agenda {
+    /// An empty agenda for so many routes.
+    pub(super) fn new(routes: usize) -> Self {
+        Self {
+            later: BTreeSet::new(),
+            unsorted: BTreeSet::new(),
+            lanes: (0..routes).map(|_| Lane::default()).collect(),
+            known: HashMap::new(),
+            in_flight: HashSet::new(),
+            strikes: HashMap::new(),
+            busy: HashSet::new(),
+            beyond: Beyond::default(),
+        }
+    }
+
     /// Notes that a message is due at `due`, whatever was noted before; what is in flight stays so.
     pub(super) fn offer(&mut self, id: SpoolId, due: Timestamp) {
-        if !self.in_flight.contains(&id) {
-            self.withdraw(id);
-            self.due.insert(id, due);
-            self.order.insert((due, id));
-        }
+        self.place(id, Known { kind: None, due: vec![(None, due)] });
     }
 
     /// Notes that a message is new. What is known is not disturbed, not even what somebody else had: our own letting go, also
     /// after a look in vain, is told like that of others, so each look would lead to the next at once.
     pub(super) fn appear(&mut self, id: SpoolId, now: Timestamp) {
-        if !self.due.contains_key(&id) {
+        if !self.known.contains_key(&id) {
             self.offer(id, now);
         }
     }
@@ -69,45 +105,91 @@ impl Agenda {
     }
 
     /// Brings the agenda into line with a scan, whose hints count where they are earlier than what is known.
-    pub(super) fn align(&mut self, mut entries: Vec<Entry>) {
+    pub(super) fn align(&mut self, mut entries: Vec<Entry>, now: Timestamp) {
         entries.sort_unstable_by_key(|entry| entry.id);
         let listed = |id: &SpoolId| entries.binary_search_by_key(id, |entry| entry.id).is_ok();
-        let vanished: Vec<_> = self.due.keys().filter(|id| !listed(id)).copied().collect();
+        let vanished: Vec<_> = self.known.keys().filter(|id| !listed(id)).copied().collect();
         for id in vanished {
             self.forget(id);
         }
-        for entry in entries {
-            let hindered = self.strikes.contains_key(&entry.id);
-            if !hindered && self.due.get(&entry.id).is_none_or(|known| entry.due < *known) {
+        for entry in &entries {
+            // What is due already, and has been sorted, stays where it is.
+            let hastened =
+                |(berth, due): &(Berth, Timestamp)| entry.due < *due && self.later.contains(&(*due, entry.id, *berth));
+            let known = self.known.get(&entry.id).filter(|_| !self.strikes.contains_key(&entry.id));
+            if known.is_some_and(|known| known.due.iter().all(hastened)) {
                 self.offer(entry.id, entry.due);
+            }
+        }
+        self.beyond = Beyond::new(entries, now);
+        self.refill();
+    }
+
+    /// Fills the horizon from what lies beyond.
+    fn refill(&mut self) {
+        while self.waiting() < HORIZON
+            && let Some((due, id)) = self.beyond.next()
+        {
+            // Known since the scan, or in somebody's hands.
+            if !self.known.contains_key(&id) {
+                self.offer(id, due);
             }
         }
     }
 
-    /// Takes the message that has been due for longest; it is then in flight.
-    pub(super) fn take(&mut self, now: Timestamp) -> Option<SpoolId> {
-        let (due, id) = *self.order.first()?;
-        (due <= now).then(|| {
-            self.withdraw(id);
-            self.in_flight.insert(id);
-            id
-        })
+    /// Takes a message that is due on a route, or one that may turn out to be; it is then in flight. Whether it is large is
+    /// told too, as far as it is known.
+    pub(super) fn take(&mut self, route: usize, allow_large: bool, now: Timestamp) -> Option<(SpoolId, bool)> {
+        self.ripen(now);
+        let (_, id) = self.lanes.get_mut(route)?.take(allow_large).or_else(|| self.unsorted.first().copied())?;
+        let large = self.known.get(&id).and_then(|known| known.kind).is_some_and(|kind| kind.large);
+        self.launch(id);
+        Some((id, large))
     }
 
-    /// Puts the `count` messages that have been due for longest behind all others that are due, if there are others.
-    pub(super) fn rotate(&mut self, count: usize, now: Timestamp) {
-        let first: Vec<_> = self.order.iter().take_while(|(due, _)| *due <= now).take(count + 1).copied().collect();
-        let Some((_, first)) = first.split_last() else { return };
-        for (_, id) in first {
-            self.offer(*id, now);
+    /// Takes a message to try a route with: the one that has been due for longest, or the `skip`-th after it, should it be the
+    /// message that the route fails at. Those that are passed over go behind all others, or they would be next.
+    pub(super) fn take_probe(&mut self, route: usize, skip: usize, now: Timestamp) -> Option<SpoolId> {
+        self.ripen(now);
+        let mut due = self.lanes.get(route)?.by_age();
+        if due.is_empty() {
+            due = self.unsorted.iter().take(8).copied().collect();
         }
+        let skip = skip % due.len().max(1);
+        let (_, id) = *due.get(skip)?;
+        for passed in &due[..skip] {
+            self.put_last(route, *passed);
+        }
+        self.launch(id);
+        Some(id)
     }
 
-    /// Ends the flight of a message that is due again at `due`.
-    pub(super) fn put_back(&mut self, id: SpoolId, due: Timestamp) {
+    /// Takes unsorted messages to be looked at, half the oldest and half the newest, where there are many and the route has
+    /// few others; each is to be put back or forgotten.
+    pub(super) fn sample(&mut self, route: usize, now: Timestamp) -> Vec<SpoolId> {
+        self.ripen(now);
+        let crowd = if self.lanes.len() > 1 { 1 } else { CROWD };
+        if self.unsorted.len() < crowd || self.lanes.get(route).is_none_or(|lane| lane.len() >= 2 * SAMPLE) {
+            return Vec::new();
+        }
+        let mut ids: Vec<_> = self.unsorted.iter().take(SAMPLE / 2).map(|(_, id)| *id).collect();
+        for id in &ids {
+            self.launch(*id);
+        }
+        let newest: Vec<_> = self.unsorted.iter().rev().take(SAMPLE / 2).map(|(_, id)| *id).collect();
+        for id in newest {
+            self.launch(id);
+            ids.push(id);
+        }
+        ids
+    }
+
+    /// Ends the flight of a message that has something ahead of it.
+    pub(super) fn put_back(&mut self, id: SpoolId, prospect: &Prospect) {
         self.strikes.remove(&id);
         self.in_flight.remove(&id);
-        self.offer(id, due);
+        let due = prospect.due.iter().map(|(route, due)| (Some(*route), *due)).collect();
+        self.place(id, Known { kind: Some(prospect.kind), due });
     }
 
     /// Ends the flight of a message that could not be worked on; it is due again after a growing pause.
@@ -129,14 +211,19 @@ impl Agenda {
         self.withdraw(id);
     }
 
-    /// When the first message is due.
+    /// When the first message is due that is not yet.
     pub(super) fn next_due(&self) -> Option<Timestamp> {
-        self.order.first().map(|(due, _)| *due)
+        self.later.first().map(|(due, ..)| *due)
     }
 
-    /// How many messages wait.
+    /// How many messages wait within the horizon.
     pub(super) fn waiting(&self) -> usize {
-        self.order.len()
+        self.known.len()
+    }
+
+    /// How many messages wait, as far as the last scan told.
+    pub(super) fn in_all(&self) -> usize {
+        self.known.len() + self.beyond.len()
     }
 
     /// Whether no message is in flight.
@@ -144,88 +231,64 @@ impl Agenda {
         self.in_flight.is_empty()
     }
 
-    fn withdraw(&mut self, id: SpoolId) {
-        self.busy.remove(&id);
-        if let Some(due) = self.due.remove(&id) {
-            self.order.remove(&(due, id));
+    /// Moves what has become due to where it is taken from.
+    fn ripen(&mut self, now: Timestamp) {
+        if self.waiting() < HORIZON / 4 {
+            self.refill();
         }
+        while let Some((due, id, berth)) = self.later.first().copied().filter(|(due, ..)| *due <= now) {
+            self.later.pop_first();
+            match (berth, self.known.get(&id).and_then(|known| known.kind)) {
+                (Some(route), Some(kind)) => self.lanes[route].insert(kind, (due, id)),
+                _ => {
+                    self.unsorted.insert((due, id));
+                }
+            }
+        }
+    }
+
+    fn place(&mut self, id: SpoolId, known: Known) {
+        if self.in_flight.contains(&id) {
+            return;
+        }
+        self.withdraw(id);
+        for (berth, due) in &known.due {
+            debug_assert!(berth.is_none_or(|route| route < self.lanes.len()));
+            self.later.insert((*due, id, *berth));
+        }
+        self.known.insert(id, known);
+    }
+
+    fn put_last(&mut self, route: usize, due: Due) {
+        let Some(known) = self.withdraw(due.1) else { return };
+        let others = known.due.into_iter().filter(|(berth, _)| berth.is_some_and(|berth| berth != route));
+        let kind = known.kind.unwrap_or(Kind::UNKNOWN);
+        self.place(due.1, Known { kind: Some(kind), due: others.collect() });
+        self.known.entry(due.1).and_modify(|known| known.due.push((Some(route), due.0)));
+        self.lanes[route].put_last(due);
+    }
+
+    fn launch(&mut self, id: SpoolId) {
+        self.withdraw(id);
+        self.in_flight.insert(id);
+    }
+
+    fn withdraw(&mut self, id: SpoolId) -> Option<Known> {
+        self.busy.remove(&id);
+        let known = self.known.remove(&id)?;
+        for (berth, due) in known.due.iter().copied() {
+            let waited = self.later.remove(&(due, id, berth));
+            match (berth, known.kind) {
+                _ if waited => {}
+                (Some(route), Some(kind)) => self.lanes[route].remove(kind, (due, id)),
+                _ => {
+                    self.unsorted.remove(&(due, id));
+                }
+            }
+        }
+        Some(known)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::queue::testing::{at, id};
-
-    #[test]
-    fn what_is_in_flight_is_not_offered_again() {
-        let mut agenda = Agenda::default();
-        agenda.offer(id(2), at(5));
-        agenda.offer(id(1), at(7));
-        assert_eq!(agenda.take(at(4)), None);
-        assert_eq!(agenda.take(at(9)), Some(id(2)));
-        agenda.appear(id(2), at(9));
-        agenda.align(vec![Entry { id: id(2), due: at(0) }, Entry { id: id(1), due: at(9) }]);
-        assert_eq!((agenda.take(at(9)), agenda.take(at(9))), (Some(id(1)), None));
-        agenda.put_back(id(2), at(20));
-        agenda.forget(id(1));
-        assert!(agenda.is_grounded());
-        assert_eq!((agenda.waiting(), agenda.next_due()), (1, Some(at(20))));
-    }
-
-    #[test]
-    fn our_own_letting_go_does_not_make_a_waiting_message_due() {
-        let mut agenda = Agenda::default();
-        agenda.offer(id(1), at(60));
-        agenda.appear(id(1), at(1));
-        assert_eq!(agenda.next_due(), Some(at(60)));
-        agenda.offer(id(2), at(1));
-        assert_eq!(agenda.take(at(1)), Some(id(2)));
-        agenda.postpone(id(2), Hindrance::Busy, at(1));
-        agenda.appear(id(2), at(1));
-        assert_eq!(agenda.take(at(1)), None);
-        agenda.retry_busy(at(1));
-        assert_eq!(agenda.take(at(1)), Some(id(2)), "somebody else let something go");
-    }
-
-    #[test]
-    fn pauses_grow_and_are_bounded() {
-        let mut agenda = Agenda::default();
-        let mut now = at(0);
-        let mut pauses = Vec::new();
-        agenda.offer(id(1), now);
-        for _ in 0..40 {
-            let taken = agenda.take(now).unwrap();
-            agenda.postpone(taken, Hindrance::Busy, now);
-            let due = agenda.next_due().unwrap();
-            pauses.push(due.since(now).as_millis());
-            now = due;
-        }
-        assert_eq!(pauses[..9], [5, 10, 20, 40, 80, 160, 320, 640, 1000]);
-        assert_eq!(pauses[39], 1000);
-        assert_eq!(Hindrance::Trouble.pause(90), Duration::from_secs(300));
-    }
-
-    #[test]
-    fn a_scan_adds_drops_and_hastens() {
-        let mut agenda = Agenda::default();
-        agenda.offer(id(1), at(50));
-        agenda.offer(id(2), at(50));
-        agenda.align(vec![Entry { id: id(3), due: at(4) }, Entry { id: id(2), due: at(9) }]);
-        assert_eq!((agenda.take(at(99)), agenda.take(at(99)), agenda.take(at(99))), (Some(id(3)), Some(id(2)), None));
-    }
-
-    #[test]
-    fn the_one_that_keeps_failing_does_not_stay_in_front() {
-        let mut agenda = Agenda::default();
-        for number in 1..4 {
-            agenda.offer(id(number), at(u64::from(number)));
-        }
-        agenda.rotate(1, at(10));
-        assert_eq!(agenda.take(at(10)), Some(id(2)));
-        agenda.rotate(7, at(10));
-        assert_eq!(agenda.waiting(), 2);
-        agenda.rotate(7, at(2));
-        assert!(agenda.take(at(10)).is_some());
-    }
-}
+mod tests;

@@ -12,9 +12,11 @@ use super::body::Octets;
 use super::bounce::Report;
 use super::ledger::{Standing, UNCOUNTED};
 use super::line::Line;
+use super::prospect::{LARGE, Prospect};
 use super::record::{self, Exchange};
-use super::runner::Runner;
+use super::runner::{Route, Runner};
 use super::schedule::{Plan, Situation, Urgency};
+use super::shift::Job;
 use crate::clock::Timestamp;
 use crate::envelope::Envelope;
 use crate::event::Event;
@@ -29,8 +31,10 @@ use crate::transport::{Consignment, Delivery, Fault};
 pub(super) enum End<C> {
     /// Everybody is settled; it is gone.
     Removed,
-    /// It is due again then.
-    Later(Timestamp),
+    /// Something is still ahead of it.
+    Later(Prospect),
+    /// It was only looked at, since its turn has not come: it is large.
+    Sorted(Prospect),
     /// A person decides.
     SetAside,
     /// It cannot be read as a message, and is in `bad/` now.
@@ -40,7 +44,7 @@ pub(super) enum End<C> {
     /// It is not in the queue any more.
     Gone,
     /// The route does not work; nothing was recorded.
-    Faulted(Fault),
+    Faulted(Fault, Prospect),
     /// Trouble of our own, told already.
     Troubled,
     /// It was delivered, but neither its removal nor this receipt reached the disk. As long as the claim is kept, nobody
@@ -62,10 +66,11 @@ pub(super) struct Worked<C> {
 const GUARD_INTERVAL: Duration = Duration::from_secs(5);
 
 impl<S: Spool> Runner<S> {
-    /// Works on one message; at most one attempt is made.
-    pub(super) fn work(&self, id: SpoolId, line: &mut Line, urgency: Urgency) -> Worked<S::Claim> {
+    /// Works on one message for one route; each recipient is tried once at most.
+    pub(super) fn work(&self, job: &Job, line: &mut Line) -> Worked<S::Claim> {
+        let id = job.id;
         let end = match self.spool.claim(id) {
-            Ok(Claimed::Ours(claim)) => return Task::new(self, claim).run(line, urgency),
+            Ok(Claimed::Ours(claim)) => return Task::new(self, claim, job).run(line),
             Ok(Claimed::Busy) => End::Busy,
             Ok(Claimed::Gone) => End::Gone,
             Err(error) if matches!(error.trouble, Trouble::Torn(_) | Trouble::Corrupt(_)) => {
@@ -93,6 +98,11 @@ pub(super) struct Task<'r, S: Spool> {
     /// A copy, since the claim is written to while the transport reads this.
     pub(super) envelope: Envelope,
     pub(super) notices: Vec<SpoolId>,
+    job: &'r Job,
+    /// The route to each recipient.
+    routes: Vec<usize>,
+    /// Recipients that were tried.
+    tried: Vec<u16>,
     answered: bool,
     /// A receipt that must not get lost, but could not be written.
     unrecorded: Option<Receipt>,
@@ -101,37 +111,41 @@ pub(super) struct Task<'r, S: Spool> {
 pub(super) type Step<C> = ControlFlow<End<C>>;
 
 impl<'r, S: Spool> Task<'r, S> {
-    fn new(runner: &'r Runner<S>, claim: S::Claim) -> Self {
+    fn new(runner: &'r Runner<S>, claim: S::Claim, job: &'r Job) -> Self {
         let envelope = claim.envelope().clone();
-        Self { runner, claim, envelope, notices: Vec::new(), answered: false, unrecorded: None }
+        let routes = envelope.recipients.iter().map(|to| runner.route_to(&envelope, &to.mailbox)).collect();
+        let (notices, tried) = (Vec::new(), Vec::new());
+        Self { runner, claim, envelope, notices, job, routes, tried, answered: false, unrecorded: None }
     }
 
-    fn run(mut self, line: &mut Line, urgency: Urgency) -> Worked<S::Claim> {
-        let mut situation = Situation { route_open: true, urgency, now: self.runner.clock.now() };
-        let mut attempted = false;
+    fn run(mut self, line: &mut Line) -> Worked<S::Claim> {
+        let mut urgency = self.job.urgency;
         let end = loop {
-            let id = self.claim.id();
+            let (id, now) = (self.claim.id(), self.runner.clock.now());
+            let usable = |index: u16| self.routes.get(usize::from(index)) == Some(&self.job.route);
+            let situation = Situation { usable: &usable, urgency, now };
             let plan = self.runner.schedule.plan(id, &self.envelope, self.claim.receipts(), situation);
             let step = match plan {
-                Plan::Bounce(failed) => self.notify(Report::Failed, &failed, situation.now),
-                Plan::Report(relayed) => self.notify(Report::Relayed, &relayed, situation.now),
-                Plan::Expire(expired) => self.expire(&expired, situation.now),
-                Plan::Deliver(_) if attempted => Break(End::Later(situation.now)),
-                Plan::Deliver(recipients) => {
-                    attempted = true;
-                    self.deliver(&recipients, line, situation.now)
-                }
+                Plan::Bounce(failed) => self.notify(Report::Failed, &failed, now),
+                Plan::Report(relayed) => self.notify(Report::Relayed, &relayed, now),
+                Plan::Expire(expired) => self.expire(&expired, now),
+                Plan::Deliver(recipients) => match self.group(&recipients) {
+                    None => Break(self.later()),
+                    Some(_) if self.is_out_of_turn() => Break(End::Sorted(self.prospect())),
+                    Some(group) => self.deliver(&group, line, now),
+                },
                 Plan::Wait(until) => {
                     self.claim.note_due(until);
-                    Break(End::Later(until))
+                    Break(self.later())
                 }
+                Plan::Hold(doubtful) => return self.hold(doubtful, now),
                 Plan::Abandon(failed) => return self.abandon(&failed),
                 Plan::Finish => self.finish(),
             };
             if let Break(end) = step {
                 break end;
             }
-            situation = Situation { urgency: Urgency::Due, now: self.runner.clock.now(), ..situation };
+            urgency = if self.tried.is_empty() { urgency } else { Urgency::Due };
         };
         let end = match self.unrecorded {
             Some(receipt) => End::Unrecorded(self.claim, receipt),
@@ -140,22 +154,44 @@ impl<'r, S: Spool> Task<'r, S> {
         Worked { end, notices: self.notices, answered: self.answered }
     }
 
+    /// Those of the recipients that are tried together next.
+    fn group(&self, recipients: &[u16]) -> Option<Vec<u16>> {
+        let group: Vec<u16> = recipients.iter().copied().filter(|index| !self.tried.contains(index)).collect();
+        Some(group).filter(|group| !group.is_empty())
+    }
+
+    /// A large message that was taken before anybody knew that it is one makes way for others.
+    fn is_out_of_turn(&self) -> bool {
+        self.claim.size() > LARGE && !self.job.large && !self.job.probe
+    }
+
+    fn prospect(&self) -> Prospect {
+        self.runner.prospect(self.claim.id(), &self.envelope, self.claim.receipts(), self.claim.size())
+    }
+
+    pub(super) fn later(&self) -> End<S::Claim> {
+        End::Later(self.prospect())
+    }
+
     fn deliver(&mut self, recipients: &[u16], line: &mut Line, now: Timestamp) -> Step<S::Claim> {
         if let Some(until) = self.guarded(now) {
-            return Break(End::Later(until));
+            let prospect = self.prospect();
+            return Break(End::Later(Prospect { due: vec![(self.job.route, until)], ..prospect }));
         }
+        self.tried.extend(recipients);
         let completes = self.completes(recipients);
         let (id, size, eight_bit) = (self.claim.id(), self.claim.size(), self.claim.seal().eight_bit);
         let runner = self.runner;
-        let (clock, observer, route) = (runner.clock.as_ref(), runner.observer.as_ref(), runner.route.as_str());
+        let (clock, observer, route) = (runner.clock.as_ref(), runner.observer.as_ref(), self.route().name.as_str());
         let mut body = Octets { claim: &mut self.claim, clock, observer, recipients, route, offset: 0, marked: false };
         let consignment = Consignment { id, envelope: &self.envelope, recipients, size, eight_bit };
-        let result = line.transport(runner.dispatch.as_ref()).deliver(&consignment, &mut body);
+        let result =
+            line.transport(self.runner.routes[self.job.route].dispatch.as_ref()).deliver(&consignment, &mut body);
         let marked = body.marked;
         match result {
             Err(fault) => {
                 self.undo_mark(marked, recipients, &fault);
-                Break(End::Faulted(fault))
+                Break(End::Faulted(fault, self.prospect()))
             }
             // From the answer to the unlink there is no other system call: see the head of this file.
             Ok(delivery)
@@ -229,7 +265,7 @@ impl<'r, S: Spool> Task<'r, S> {
     /// Writes down what came of an attempt: first and synced, in one receipt, who was delivered.
     fn record(&mut self, delivery: &Delivery, recipients: &[u16], started: Timestamp) -> Step<S::Claim> {
         self.answered = true;
-        let mut receipts = record::receipts(delivery, recipients, &self.runner.route, self.runner.clock.now());
+        let mut receipts = record::receipts(delivery, recipients, &self.route().name, self.runner.clock.now());
         if self.owes_report(delivery, recipients) {
             record::mark_unreported(&mut receipts);
         }
@@ -256,7 +292,7 @@ impl<'r, S: Spool> Task<'r, S> {
         }
         let now = self.runner.clock.now();
         let mut undone = Receipt::new(now, Happening::Deferred, recipients.to_vec(), fault.reason.clone());
-        undone.route = self.runner.route.clone();
+        undone.route = self.route().name.clone();
         undone.relay = fault.relay.clone();
         undone.annotations.push((UNCOUNTED.to_owned(), String::new()));
         if let Err(error) = self.claim.record(undone, Durability::Buffered) {
@@ -303,18 +339,35 @@ impl<'r, S: Spool> Task<'r, S> {
         }
     }
 
+    /// Nobody knows whether these have it, and the configuration wants a person to decide.
+    fn hold(mut self, doubtful: Vec<u16>, now: Timestamp) -> Worked<S::Claim> {
+        let reason = "it may have been delivered already: release it to send it again, or remove it";
+        let held = Receipt::new(now, Happening::Held, doubtful, Reason::new(EnhancedCode(4, 0, 0), reason));
+        let end = match self.claim.record(held, Durability::Synced) {
+            Ok(()) => return self.set_aside(Shelf::Hold, reason.to_owned()),
+            Err(error) => {
+                self.runner.trouble(&error);
+                End::Troubled
+            }
+        };
+        Worked { end, notices: self.notices, answered: self.answered }
+    }
+
     /// Nobody can be told: RFC 5321 6.1 forbids a notice about a notice.
     fn abandon(self, failed: &[u16]) -> Worked<S::Claim> {
-        let id = self.claim.id();
         let last = {
             let ledger = self.runner.schedule.ledger(&self.envelope, self.claim.receipts());
             let account = failed.first().and_then(|index| ledger.accounts().get(usize::from(*index)));
             account.and_then(|account| account.last).map_or(String::new(), |last| last.reason.text.clone())
         };
-        let end = match self.claim.set_aside(Shelf::Failed) {
+        self.set_aside(Shelf::Failed, format!("it has no sender to tell that it failed: {last}"))
+    }
+
+    fn set_aside(self, shelf: Shelf, text: String) -> Worked<S::Claim> {
+        let id = self.claim.id();
+        let end = match self.claim.set_aside(shelf) {
             Ok(()) => {
-                let text = format!("it has no sender to tell that it failed: {last}");
-                self.runner.tell(&Event::SetAside { name: id.to_string(), folder: Shelf::Failed.folder(), text });
+                self.runner.tell(&Event::SetAside { name: id.to_string(), folder: shelf.folder(), text });
                 End::SetAside
             }
             Err(error) => {
@@ -323,6 +376,10 @@ impl<'r, S: Spool> Task<'r, S> {
             }
         };
         Worked { end, notices: self.notices, answered: self.answered }
+    }
+
+    fn route(&self) -> &'r Route {
+        &self.runner.routes[self.job.route]
     }
 
     pub(super) fn give_way(&self, error: &SpoolError) -> Step<S::Claim> {

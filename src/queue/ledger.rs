@@ -69,9 +69,10 @@ impl<'a> Ledger<'a> {
     pub fn fold(envelope: &Envelope, receipts: &'a [Receipt], longest_gap: Duration) -> Self {
         let mut ledger = Self { accounts: vec![Account::NEW; envelope.recipients.len()] };
         for receipt in receipts {
-            // A requeue without recipients speaks of all.
-            if receipt.what == Happening::Requeued && receipt.recipients.is_empty() {
-                ledger.accounts.iter_mut().for_each(Account::requeue);
+            // What a person does without naming recipients is meant for all.
+            let by_hand = matches!(receipt.what, Happening::Requeued | Happening::Held | Happening::Released);
+            if by_hand && receipt.recipients.is_empty() {
+                ledger.accounts.iter_mut().for_each(|account| account.enter(receipt, longest_gap));
             }
             for index in &receipt.recipients {
                 if let Some(account) = ledger.accounts.get_mut(usize::from(*index)) {
@@ -155,7 +156,12 @@ impl<'a> Account<'a> {
                 self.count(receipt, longest_gap);
             }
             Happening::DelayNotified => self.delay_notified = true,
-            Happening::Failed | Happening::Held | Happening::Released => {}
+            // A person knows of the doubt, and wants it sent.
+            Happening::Released => {
+                self.count_mark(longest_gap);
+                self.in_doubt = false;
+            }
+            Happening::Failed | Happening::Held => {}
         }
     }
 

@@ -5,14 +5,18 @@
 //! decide, through the traits of the spool and the transport: it knows neither where messages lie nor who takes them.
 
 mod agenda;
+mod beyond;
 mod body;
 pub mod bounce;
 mod delivery;
+mod gate;
+mod lane;
 pub mod ledger;
 mod line;
 mod mime;
 mod notify;
 pub mod pace;
+mod prospect;
 mod record;
 mod returned;
 pub mod route;
@@ -30,8 +34,8 @@ mod wakeup;
 
 pub use route::{RouteState, RouteStore};
 pub use route_file::RouteFolder;
-pub use runner::{Runner, Selection, Summary};
-pub use schedule::{Plan, Schedule, Situation, Urgency};
+pub use runner::{Route, Runner, Selection, Summary};
+pub use schedule::{InDoubt, Plan, Schedule, Situation, Urgency};
 pub use size_file::SizeFile;
 pub use stop::StopFlag;
 pub use wakeup::{FolderWatch, Polling, Wakeup, Wakeups, watch_folder};

@@ -6,7 +6,7 @@
 use std::ops::ControlFlow::{Break, Continue};
 
 use super::bounce::{self, MAX_HEADER, Notice, Original, Report, Reported};
-use super::delivery::{End, Step, Task};
+use super::delivery::{Step, Task};
 use super::ledger::REPORTED;
 use crate::clock::Timestamp;
 use crate::envelope::Ret;
@@ -20,7 +20,7 @@ impl<S: Spool> Task<'_, S> {
     pub(super) fn notify(&mut self, report: Report, about: &[u16], now: Timestamp) -> Step<S::Claim> {
         let notice = match self.notice(report, about, now) {
             Ok(Some(notice)) => notice,
-            Ok(None) => return Break(End::Later(now)),
+            Ok(None) => return Break(self.later()),
             Err(error) => return self.give_way(&error),
         };
         let committed = match self.put(&notice) {

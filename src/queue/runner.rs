@@ -1,4 +1,4 @@
-//! The runner: works on a spool's messages over one route, either in one pass or for good.
+//! The runner: works on a spool's messages over its routes, either in one pass or for good.
 //!
 //! Any number of runners, in any number of processes, may work on one spool: what keeps them apart is the claim, never what a
 //! runner remembers.
@@ -11,10 +11,12 @@ use super::schedule::{Schedule, Urgency};
 use super::shift::{Mode, Shift};
 use super::stop::StopFlag;
 use super::wakeup::Wakeups;
-use crate::address::Domain;
+use crate::address::{Domain, Mailbox};
 use crate::clock::{Clock, Timestamp};
+use crate::envelope::Envelope;
 use crate::event::{Event, Observer};
 use crate::id::SpoolId;
+use crate::routing::Criteria;
 use crate::spool::{Entry, Shelf, Spool, SpoolError};
 use crate::transport::Dispatch;
 
@@ -22,14 +24,12 @@ use crate::transport::Dispatch;
 pub struct Runner<S: Spool> {
     /// Where the messages are.
     pub spool: Arc<S>,
-    /// What makes the transports of the route.
-    pub dispatch: Arc<dyn Dispatch>,
+    /// The ways out, never none. A message takes the first whose criteria fit, and the last where none does.
+    pub routes: Vec<Route>,
     /// When to try again.
     pub schedule: Schedule,
-    /// The route's name, in receipts and events.
-    pub route: String,
-    /// Where the route's state is shared with other processes.
-    pub routes: Arc<dyn RouteStore>,
+    /// Where the states of the routes are shared with other processes.
+    pub states: Arc<dyn RouteStore>,
     /// Who is told what happens.
     pub observer: Arc<dyn Observer>,
     /// The time.
@@ -40,6 +40,17 @@ pub struct Runner<S: Spool> {
     pub return_full: u64,
     /// Raised to return: what was handed over is finished, other deliveries are broken off where they have to wait.
     pub stop: Arc<StopFlag>,
+}
+
+/// A way out.
+#[derive(Clone)]
+pub struct Route {
+    /// Its name, in receipts and events.
+    pub name: String,
+    /// Which messages it is for.
+    pub criteria: Criteria,
+    /// What makes its transports.
+    pub dispatch: Arc<dyn Dispatch>,
 }
 
 /// Which messages a pass works on.
@@ -78,7 +89,7 @@ pub struct Summary {
 
 impl<S: Spool> Runner<S> {
     /// Works once on what is due, or with [`Urgency::Now`] on all that is pending, and returns. A fault of the route ends the
-    /// pass: what was not tried keeps its place, and nothing is recorded of it.
+    /// pass over it: what was not tried keeps its place, and nothing is recorded of it.
     ///
     /// # Errors
     /// When the queue cannot be listed.
@@ -92,12 +103,21 @@ impl<S: Spool> Runner<S> {
         let now = self.clock.now();
         let shift = Shift::new(self, Mode::Pass, urgency);
         let later = shift.enlist(entries, now);
+        let waiting = shift.waiting();
         thread::scope(|scope| {
-            for _ in 1..self.dispatch.connections().min(shift.waiting()) {
-                // Where the system gives no more threads, those that there are do the work.
-                let _fewer = thread::Builder::new().name("delivery".into()).spawn_scoped(scope, || shift.labour());
+            // Where the system gives no thread, this one does the work.
+            let mut unstaffed = vec![0];
+            for (route, Route { dispatch, .. }) in self.routes.iter().enumerate() {
+                let wanted = dispatch.connections().min(waiting);
+                let shift = &shift;
+                let hire =
+                    || thread::Builder::new().name("delivery".into()).spawn_scoped(scope, move || shift.labour(route));
+                let hired = (usize::from(route == 0)..wanted).filter(|_| hire().is_ok()).count();
+                if route > 0 && hired == 0 && wanted > 0 {
+                    unstaffed.push(route);
+                }
             }
-            shift.labour();
+            unstaffed.into_iter().for_each(|route| shift.labour(route));
         });
         let mut summary = shift.close();
         summary.remaining += later;
@@ -110,9 +130,13 @@ impl<S: Spool> Runner<S> {
         let shift = Shift::new(self, Mode::Watch, Urgency::Due);
         thread::scope(|scope| {
             let mut workers = 0;
-            for _ in 0..self.dispatch.connections().max(1) {
-                let worker = thread::Builder::new().name("delivery".into()).spawn_scoped(scope, || shift.labour());
-                workers += usize::from(worker.is_ok());
+            for (route, Route { dispatch, .. }) in self.routes.iter().enumerate() {
+                for _ in 0..dispatch.connections().max(1) {
+                    let shift = &shift;
+                    let worker =
+                        thread::Builder::new().name("delivery".into()).spawn_scoped(scope, move || shift.labour(route));
+                    workers += usize::from(worker.is_ok());
+                }
             }
             if workers == 0 {
                 self.tell(&Event::Trouble { text: "starting to deliver: the system gives no thread".into() });
@@ -132,6 +156,12 @@ impl<S: Spool> Runner<S> {
             entry.due = now;
         }
         Ok(entries)
+    }
+
+    /// The route that a recipient is to be reached by.
+    pub(super) fn route_to(&self, envelope: &Envelope, recipient: &Mailbox) -> usize {
+        let fitting = self.routes.iter().position(|route| route.criteria.fit(envelope, recipient));
+        fitting.unwrap_or(self.routes.len().saturating_sub(1))
     }
 
     pub(super) fn tell(&self, event: &Event) {

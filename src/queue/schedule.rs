@@ -21,6 +21,18 @@ pub struct Schedule {
     pub give_up: Duration,
     /// The age at which the sender is told of the delay. Not acted on yet.
     pub delay_notice: Duration,
+    /// What becomes of a message that may have been delivered already.
+    pub in_doubt: InDoubt,
+}
+
+/// What becomes of a message that was handed over, but whose answer was lost, so that it may have been delivered already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum InDoubt {
+    /// It is sent again: a second copy is better than none.
+    #[default]
+    Resend,
+    /// It is held until a person decides.
+    Hold,
 }
 
 /// What repeats where no interval is configured.
@@ -37,6 +49,7 @@ impl Default for Schedule {
             retry: [1, 5, 15, 30, 60, 120].map(minutes).into(),
             give_up: minutes(4 * 24 * 60),
             delay_notice: minutes(4 * 60),
+            in_doubt: InDoubt::Resend,
         }
     }
 }
@@ -55,6 +68,8 @@ pub enum Plan {
     Deliver(Vec<u16>),
     /// Nothing is due before this time.
     Wait(Timestamp),
+    /// These may have it already, and nobody else is left to try: a person decides.
+    Hold(Vec<u16>),
     /// These failed, nobody is left to try, and there is no sender to tell: a person decides.
     Abandon(Vec<u16>),
     /// Everybody is settled.
@@ -71,10 +86,10 @@ pub enum Urgency {
 }
 
 /// Under which circumstances a plan is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Situation {
-    /// Whether the route may be used; nothing expires while it may not.
-    pub route_open: bool,
+#[derive(Clone, Copy)]
+pub struct Situation<'a> {
+    /// Whether the route to a recipient, by its index, may be used now; nobody expires while it may not.
+    pub usable: &'a dyn Fn(u16) -> bool,
     /// Whether waiting times are kept.
     pub urgency: Urgency,
     /// The time.
@@ -93,7 +108,7 @@ impl Schedule {
     }
 
     /// What is to be done with a message.
-    pub fn plan(&self, id: SpoolId, envelope: &Envelope, receipts: &[Receipt], situation: Situation) -> Plan {
+    pub fn plan(&self, id: SpoolId, envelope: &Envelope, receipts: &[Receipt], situation: Situation<'_>) -> Plan {
         let ledger = self.ledger(envelope, receipts);
         let unsettled = |index: usize, account: &Account<'_>| !account.is_settled(&envelope.recipients[index]);
         let failed = ledger.indices(|index, account| account.standing == Standing::Failed && unsettled(index, account));
@@ -105,8 +120,10 @@ impl Schedule {
         if has_sender && !unreported.is_empty() {
             return Plan::Report(unreported);
         }
-        let expired = ledger.indices(|_, account| account.standing == Standing::Pending && self.has_expired(account));
-        if situation.route_open && !expired.is_empty() {
+        let usable = |index: usize| u16::try_from(index).is_ok_and(situation.usable);
+        let expired =
+            ledger.indices(|index, account| self.is_open(account) && self.has_expired(account) && usable(index));
+        if !expired.is_empty() {
             return Plan::Expire(expired);
         }
         match self.next(id, &ledger, situation) {
@@ -116,18 +133,43 @@ impl Schedule {
         }
     }
 
-    /// Deliver or Wait, or `None` when nobody is pending.
-    fn next(&self, id: SpoolId, ledger: &Ledger<'_>, situation: Situation) -> Option<Plan> {
+    /// Deliver, Wait or Hold, or `None` when nobody is pending.
+    fn next(&self, id: SpoolId, ledger: &Ledger<'_>, situation: Situation<'_>) -> Option<Plan> {
         let due = |account: &Account<'_>| match situation.urgency {
             Urgency::Now => situation.now,
             Urgency::Due => self.due(id, account, situation.now),
         };
-        let pending = |account: &Account<'_>| account.standing == Standing::Pending;
-        let ripe = ledger.indices(|_, account| pending(account) && due(account) <= situation.now);
-        if situation.route_open && !ripe.is_empty() {
+        let ripe = ledger.indices(|_, account| self.is_open(account) && due(account) <= situation.now);
+        let ripe: Vec<u16> = ripe.into_iter().filter(|index| (situation.usable)(*index)).collect();
+        if !ripe.is_empty() {
             return Some(Plan::Deliver(ripe));
         }
-        ledger.accounts().iter().filter(|account| pending(account)).map(due).min().map(Plan::Wait)
+        let open = ledger.accounts().iter().filter(|account| self.is_open(account));
+        let doubtful = || ledger.indices(|_, account| account.standing == Standing::Pending);
+        let hold = || Some(doubtful()).filter(|doubtful| !doubtful.is_empty()).map(Plan::Hold);
+        open.map(due).min().map(Plan::Wait).or_else(hold)
+    }
+
+    /// Who is to be tried, by index, and since or from when.
+    pub fn outlook(
+        &self,
+        id: SpoolId,
+        envelope: &Envelope,
+        receipts: &[Receipt],
+        now: Timestamp,
+    ) -> Vec<(u16, Timestamp)> {
+        let ledger = self.ledger(envelope, receipts);
+        let due = |index: &u16| {
+            let account = ledger.accounts().get(usize::from(*index))?;
+            let untried = account.last_attempt.is_none();
+            Some((*index, if untried { envelope.received_at.min(now) } else { self.due(id, account, now) }))
+        };
+        ledger.indices(|_, account| self.is_open(account)).iter().filter_map(due).collect()
+    }
+
+    /// Whether a recipient is to be tried: neither settled nor left to a person.
+    fn is_open(&self, account: &Account<'_>) -> bool {
+        account.standing == Standing::Pending && !(account.in_doubt && self.in_doubt == InDoubt::Hold)
     }
 
     /// When a pending recipient is next due; `now` when it was never tried.
@@ -165,169 +207,4 @@ pub(super) fn vary(interval: Duration, seed: u64, step: u32) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::envelope::{Notify, Recipients};
-    use crate::queue::ledger::{REPORTED, UNREPORTED};
-    use crate::queue::testing::{at, envelope, id, mark, receipt};
-    use crate::receipt::Happening;
-    use proptest::prelude::*;
-
-    fn due(now: Timestamp) -> Situation {
-        Situation { route_open: true, urgency: Urgency::Due, now }
-    }
-
-    fn plan(envelope: &Envelope, receipts: &[Receipt], now: Timestamp) -> Plan {
-        Schedule::default().plan(id(1), envelope, receipts, due(now))
-    }
-
-    #[test]
-    fn a_new_message_is_due_at_once_even_before_its_own_time() {
-        let envelope = envelope("s@x", &["a@x", "b@x"]);
-        assert_eq!(plan(&envelope, &[], at(0)), Plan::Deliver(vec![0, 1]));
-    }
-
-    #[test]
-    fn each_recipient_waits_its_own_interval() {
-        let envelope = envelope("s@x", &["a@x", "b@x", "c@x"]);
-        let receipts = [
-            receipt(at(0), Happening::Deferred, &[0, 1]),
-            receipt(at(0), Happening::Delivered, &[2]),
-            receipt(at(60), Happening::Deferred, &[1]),
-        ];
-        assert!(
-            matches!(plan(&envelope, &receipts[..2], at(10)), Plan::Wait(until) if until >= at(48) && until <= at(72))
-        );
-        assert_eq!(plan(&envelope, &receipts, at(100)), Plan::Deliver(vec![0]));
-        assert_eq!(plan(&envelope, &receipts, at(60 + 361)), Plan::Deliver(vec![0, 1]));
-        let now = Situation { urgency: Urgency::Now, ..due(at(61)) };
-        assert_eq!(Schedule::default().plan(id(1), &envelope, &receipts, now), Plan::Deliver(vec![0, 1]));
-    }
-
-    #[test]
-    fn a_closed_route_delivers_and_expires_nothing() {
-        let envelope = envelope("s@x", &["a@x"]);
-        let closed = |now| Situation { route_open: false, ..due(now) };
-        let old: Vec<_> = (0..80).map(|hour| receipt(at(7200 * hour), Happening::Deferred, &[0])).collect();
-        assert_eq!(plan(&envelope, &old, at(7200 * 80)), Plan::Expire(vec![0]));
-        let waits = Schedule::default().plan(id(1), &envelope, &old, closed(at(7200 * 80)));
-        assert!(matches!(waits, Plan::Wait(_)), "{waits:?}");
-    }
-
-    #[test]
-    fn nothing_expires_by_age_alone() {
-        let schedule = Schedule { retry: vec![minutes(1); 3], give_up: Duration::ZERO, ..Schedule::default() };
-        let envelope = envelope("s@x", &["a@x"]);
-        let receipts: Vec<_> = (0..3).map(|n| receipt(at(100 * n), Happening::Deferred, &[0])).collect();
-        let plan = |attempts| schedule.plan(id(1), &envelope, &receipts[..attempts], due(at(900)));
-        assert_eq!((plan(2), plan(3)), (Plan::Deliver(vec![0]), Plan::Expire(vec![0])));
-    }
-
-    #[test]
-    fn a_failure_is_bounced_before_anything_else_and_never_without_a_sender() {
-        let receipts = [receipt(at(0), Happening::Failed, &[1])];
-        assert_eq!(plan(&envelope("s@x", &["a@x", "b@x"]), &receipts, at(1)), Plan::Bounce(vec![1]));
-        assert_eq!(plan(&envelope("", &["a@x", "b@x"]), &receipts, at(1)), Plan::Deliver(vec![0]));
-        let all = [receipt(at(0), Happening::Failed, &[0, 1])];
-        assert_eq!(plan(&envelope("", &["a@x", "b@x"]), &all, at(1)), Plan::Abandon(vec![0, 1]));
-    }
-
-    #[test]
-    fn a_crash_between_end_mark_and_answer_waits_like_an_attempt() {
-        let receipts = [mark(at(0), &[0])];
-        assert!(matches!(plan(&envelope("s@x", &["a@x"]), &receipts, at(1)), Plan::Wait(_)));
-    }
-
-    #[test]
-    fn intervals_vary_by_a_fifth_and_not_from_asking_to_asking() {
-        let schedule = Schedule::default();
-        let intervals: Vec<_> = (0..200).map(|n| schedule.interval(id(n), 1).as_millis()).collect();
-        assert!(intervals.iter().all(|interval| (48_000..=72_000).contains(interval)), "{intervals:?}");
-        assert!(intervals.iter().any(|interval| *interval < 52_000) && intervals.iter().any(|i| *i > 68_000));
-        assert_eq!(schedule.interval(id(3), 2), schedule.interval(id(3), 2));
-    }
-
-    /// What a simulated next hop says to one recipient.
-    fn happening() -> impl Strategy<Value = Happening> {
-        prop_oneof![
-            8 => Just(Happening::Deferred),
-            1 => Just(Happening::InDoubt),
-            1 => Just(Happening::Failed),
-            1 => Just(Happening::Delivered),
-        ]
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-
-        #[test]
-        fn it_always_ends_and_settles_nobody_twice(
-            outcomes in prop::collection::vec(happening(), 1..60),
-            recipients in 1_usize..5,
-            has_sender: bool,
-            jumps in prop::collection::vec(-315_360_000_i64..315_360_000, 0..3),
-        ) {
-            let names: Vec<_> = (0..recipients).map(|n| format!("r{n}@x")).collect();
-            let names: Vec<_> = names.iter().map(String::as_str).collect();
-            let mut envelope = envelope(if has_sender { "s@x" } else { "" }, &names);
-            // The first one wants to hear of success, of which no next hop tells.
-            let notify = Some(Notify { success: true, failure: true, delay: false });
-            let mut list = envelope.recipients.to_vec();
-            list[0].notify = notify;
-            envelope.recipients = Recipients::new(list).unwrap();
-            let mut reported = false;
-            let schedule = Schedule::default();
-            let mut receipts: Vec<Receipt> = Vec::new();
-            let mut settled = vec![false; recipients];
-            let mut bounced = vec![false; recipients];
-            let (mut now, mut outcome, mut jumps) = (at(315_360_000), outcomes.iter().cycle(), jumps.into_iter());
-            for step in 0..2_000 {
-                let record = |what, list: &[u16]| receipt(now, what, list);
-                match schedule.plan(id(7), &envelope, &receipts, due(now)) {
-                    Plan::Finish | Plan::Abandon(_) => return Ok(()),
-                    Plan::Wait(until) => {
-                        prop_assert!(until > now && until <= now + schedule.longest().mul_f64(1.2));
-                        now = until;
-                    }
-                    Plan::Bounce(list) => {
-                        for index in &list {
-                            prop_assert!(has_sender && !std::mem::replace(&mut bounced[usize::from(*index)], true));
-                        }
-                        receipts.push(record(Happening::Bounced, &list));
-                    }
-                    Plan::Report(list) => {
-                        prop_assert!(has_sender && list == [0] && !std::mem::replace(&mut reported, true));
-                        let mut told = record(Happening::Delivered, &list);
-                        told.annotations.push((REPORTED.into(), String::new()));
-                        receipts.push(told);
-                    }
-                    Plan::Expire(list) => receipts.push(record(Happening::Failed, &list)),
-                    Plan::Deliver(list) => for index in list {
-                        prop_assert!(!settled[usize::from(index)], "a settled recipient is planned");
-                        let what = *outcome.next().unwrap();
-                        settled[usize::from(index)] = matches!(what, Happening::Delivered | Happening::Failed);
-                        let mut judged = record(what, &[index]);
-                        judged.annotations.push((UNREPORTED.into(), String::new()));
-                        receipts.push(judged);
-                    }
-                }
-                if step % 40 == 39 && let Some(seconds) = jumps.next() {
-                    now = Timestamp::from_millis(now.as_millis().saturating_add_signed(seconds * 1000));
-                }
-            }
-            prop_assert!(false, "it did not end");
-        }
-
-        #[test]
-        fn no_clock_bounces_what_was_tried_less_often_than_four_days_hold_intervals(
-            mut times in prop::collection::vec(0_u64..2_000_000_000, 1..48), sorted: bool, now in 0_u64..4_000_000_000,
-        ) {
-            if sorted { times.sort_unstable(); }
-            let envelope = envelope("s@x", &["a@x"]);
-            let receipts: Vec<_> =
-                times.iter().map(|time| receipt(at(*time), Happening::Deferred, &[0])).collect();
-            let plan = plan(&envelope, &receipts, at(now));
-            prop_assert!(matches!(plan, Plan::Deliver(_) | Plan::Wait(_)), "{plan:?}");
-        }
-    }
-}
+mod tests;

@@ -3,14 +3,18 @@
 //! Under the board's lock there is bookkeeping only, but for the small file of the route's state when that changes; messages are
 //! worked on outside. A worker that panics over a message is a trouble with that message, and takes the next.
 
+mod routes;
+
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::agenda::{Agenda, Hindrance};
 use super::delivery::{End, Worked};
+use super::gate::{Gate, Passage};
 use super::line::Line;
-use super::route::{Admission, RouteState};
+use super::prospect::{Look, Prospect};
 use super::runner::{Runner, Summary};
 use super::schedule::Urgency;
 use super::wakeup::{Wakeup, Wakeups};
@@ -19,7 +23,6 @@ use crate::event::Event;
 use crate::id::SpoolId;
 use crate::receipt::Receipt;
 use crate::spool::{Claim, Durability, Entry, Spool};
-use crate::transport::Fault;
 
 /// When the workers go home.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,25 +49,31 @@ pub(super) struct Shift<'r, S: Spool> {
 
 struct Board<C> {
     agenda: Agenda,
-    route: RouteState,
-    /// One worker tries a paused route; the others wait for what comes of it.
-    probing: bool,
-    /// A pass ends with the first fault.
-    faulted: bool,
+    /// One for each route.
+    gates: Vec<Gate>,
+    /// The routes that a message was tried on in this pass.
+    tried: HashMap<SpoolId, Vec<usize>>,
     summary: Summary,
     /// Claims that are kept until their receipts can be written.
     unrecorded: Vec<(C, Receipt)>,
 }
 
 /// One message for one worker.
-struct Job {
-    id: SpoolId,
-    probe: bool,
+pub(super) struct Job {
+    pub(super) id: SpoolId,
+    pub(super) route: usize,
+    pub(super) urgency: Urgency,
+    /// Whether the message may be large.
+    pub(super) large: bool,
+    /// Whether it is to show if a paused route works.
+    pub(super) probe: bool,
 }
 
 /// What a worker does next.
 enum Turn {
     Work(Job),
+    /// These are to be looked at.
+    Sort(Vec<SpoolId>),
     Wait(Option<Duration>),
     Leave,
 }
@@ -72,42 +81,39 @@ enum Turn {
 impl<'r, S: Spool> Shift<'r, S> {
     pub(super) fn new(runner: &'r Runner<S>, mode: Mode, urgency: Urgency) -> Self {
         let board = Board {
-            agenda: Agenda::default(),
-            route: RouteState::Open,
-            probing: false,
-            faulted: false,
+            agenda: Agenda::new(runner.routes.len()),
+            gates: runner.routes.iter().map(|_| Gate::default()).collect(),
+            tried: HashMap::new(),
             summary: Summary::default(),
             unrecorded: Vec::new(),
         };
         let shift = Self { runner, mode, urgency, board: Mutex::new(board), bell: Condvar::new() };
-        shift.reload_route(&mut shift.board());
+        shift.reload_routes(&mut shift.board());
         shift
     }
 
     /// Puts those on the agenda that are due; how many are not.
-    pub(super) fn enlist(&self, entries: Vec<Entry>, now: Timestamp) -> usize {
-        let mut board = self.board();
-        let mut later = 0;
-        for entry in entries {
-            if entry.due <= now || self.urgency == Urgency::Now {
-                board.agenda.offer(entry.id, entry.due.min(now));
-            } else {
-                later += 1;
-            }
+    pub(super) fn enlist(&self, mut entries: Vec<Entry>, now: Timestamp) -> usize {
+        let listed = entries.len();
+        entries.retain(|entry| entry.due <= now || self.urgency == Urgency::Now);
+        for entry in &mut entries {
+            entry.due = entry.due.min(now);
         }
+        let later = listed - entries.len();
+        self.board().agenda.align(entries, now);
         later
     }
 
     pub(super) fn waiting(&self) -> usize {
-        self.board().agenda.waiting()
+        self.board().agenda.in_all()
     }
 
-    /// What a worker does until it leaves.
-    pub(super) fn labour(&self) {
+    /// What a worker of a route does until it leaves.
+    pub(super) fn labour(&self, route: usize) {
         let mut line = Line::default();
-        while let Some(job) = self.next(&mut line) {
+        while let Some(job) = self.next(route, &mut line) {
             // Nothing that a panic may have left half done is used again: the claim is gone, and the line is given up.
-            let work = AssertUnwindSafe(|| self.runner.work(job.id, &mut line, self.urgency));
+            let work = AssertUnwindSafe(|| self.runner.work(&job, &mut line));
             let worked = catch_unwind(work).unwrap_or_else(|_| {
                 line.abandon();
                 self.runner.tell(&Event::Trouble { text: format!("working on {}: a defect stopped it", job.id) });
@@ -115,7 +121,7 @@ impl<'r, S: Spool> Shift<'r, S> {
             });
             line.release();
             if let Some(octets) = line.news_of_size() {
-                self.note_largest_message(octets);
+                self.note_largest_message(route, octets);
             }
             self.done(&job, worked);
         }
@@ -156,17 +162,17 @@ impl<'r, S: Spool> Shift<'r, S> {
     pub(super) fn close(&self) -> Summary {
         let mut board = self.board();
         self.retry_records(&mut board);
-        board.summary.remaining += board.agenda.waiting();
+        board.summary.remaining += board.agenda.in_all();
         std::mem::take(&mut board.summary)
     }
 
     fn scan(&self, now: Timestamp) {
         let entries = self.runner.entries(now);
         let mut board = self.board();
-        self.reload_route(&mut board);
+        self.reload_routes(&mut board);
         self.retry_records(&mut board);
         match entries {
-            Ok(entries) => board.agenda.align(entries),
+            Ok(entries) => board.agenda.align(entries, now),
             Err(error) => self.runner.tell(&Event::Trouble { text: error.to_string() }),
         }
         drop(board);
@@ -174,13 +180,19 @@ impl<'r, S: Spool> Shift<'r, S> {
     }
 
     /// The next message, as soon as one is due; `None` when it is time to leave.
-    fn next(&self, line: &mut Line) -> Option<Job> {
+    fn next(&self, route: usize, line: &mut Line) -> Option<Job> {
         let mut board = self.board();
         loop {
-            let limit = match self.turn(&mut board, self.runner.clock.now()) {
+            let limit = match self.turn(&mut board, route, self.runner.clock.now()) {
                 Turn::Work(job) => return Some(job),
                 Turn::Leave => return None,
                 Turn::Wait(limit) => limit.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT),
+                Turn::Sort(ids) => {
+                    drop(board);
+                    self.sort(ids);
+                    board = self.board();
+                    continue;
+                }
             };
             match line.patience() {
                 Some(patience) if patience.is_zero() => {
@@ -196,37 +208,66 @@ impl<'r, S: Spool> Shift<'r, S> {
         }
     }
 
-    fn turn(&self, board: &mut Board<S::Claim>, now: Timestamp) -> Turn {
+    fn turn(&self, board: &mut Board<S::Claim>, route: usize, now: Timestamp) -> Turn {
         let pass = self.mode == Mode::Pass;
-        if self.runner.stop.is_raised() || pass && board.faulted {
-            return Turn::Leave;
-        }
-        if board.probing {
-            return Turn::Wait(None);
-        }
-        let admission = board.route.admission(self.urgency, now);
-        if let Admission::Closed(until) = admission {
-            return if pass { Turn::Leave } else { Turn::Wait(Some(until.since(now))) };
-        }
-        let probe = admission == Admission::Probe;
-        if probe {
-            // The first probe is the message that waits longest. Should that be what the route fails at, the next is another.
-            let failures = usize::try_from(board.route.failures()).unwrap_or(usize::MAX);
-            board.agenda.rotate(failures.saturating_sub(1) % 8, now);
-        }
-        match board.agenda.take(now) {
-            Some(id) => {
-                if probe {
-                    board.probing = true;
-                    self.set_route(board, board.route.while_probing(&self.runner.route, now));
+        let Board { agenda, gates, .. } = board;
+        let Some(gate) = gates.get_mut(route).filter(|_| !self.runner.stop.is_raised()) else { return Turn::Leave };
+        let passage = gate.passage(pass, self.urgency, now);
+        let taken = match passage {
+            Passage::Over => return Turn::Leave,
+            Passage::Shut(limit) => return Turn::Wait(limit),
+            Passage::Probe => agenda.take_probe(route, gate.probe_number(), now).map(|id| (id, true)),
+            Passage::Free => {
+                let sample = agenda.sample(route, now);
+                if !sample.is_empty() {
+                    return Turn::Sort(sample);
                 }
-                Turn::Work(Job { id, probe })
+                let large = gate.allows_large(self.runner.routes[route].dispatch.connections());
+                agenda.take(route, large, now)
             }
-            // What is in flight may still bring notices.
-            None if pass && board.agenda.is_grounded() => Turn::Leave,
+        };
+        match taken {
+            Some((id, large)) => {
+                let probe = passage == Passage::Probe;
+                if probe {
+                    let state = gate.begin_probe(&self.runner.routes[route].name, now);
+                    self.set_state(board, route, state);
+                } else if large {
+                    gate.begin_large();
+                }
+                Turn::Work(Job { id, route, urgency: self.urgency, large, probe })
+            }
+            // What is in flight may still bring notices, or turn out to be for this route.
+            None if pass && agenda.is_grounded() => Turn::Leave,
             None if pass => Turn::Wait(None),
-            None => Turn::Wait(board.agenda.next_due().map(|due| due.since(now))),
+            None => Turn::Wait(agenda.next_due().map(|due| due.since(now))),
         }
+    }
+
+    /// Looks at messages of which nothing is known but that they are there.
+    fn sort(&self, ids: Vec<SpoolId>) {
+        let pressing = self.urgency == Urgency::Now;
+        let looks: Vec<_> = ids.into_iter().map(|id| (id, self.runner.look(id, pressing))).collect();
+        let now = self.runner.clock.now();
+        let mut board = self.board();
+        for (id, look) in looks {
+            match look {
+                Look::Ahead(prospect) => board.agenda.put_back(id, &prospect),
+                Look::Unknown => board.agenda.put_back(id, &Prospect::unknown(now)),
+                Look::Busy if self.mode == Mode::Watch => board.agenda.postpone(id, Hindrance::Busy, now),
+                Look::Busy => {
+                    board.summary.busy += 1;
+                    board.summary.remaining += 1;
+                    board.agenda.forget(id);
+                }
+                Look::Gone => {
+                    board.summary.gone += 1;
+                    board.agenda.forget(id);
+                }
+            }
+        }
+        drop(board);
+        self.bell.notify_all();
     }
 
     fn done(&self, job: &Job, worked: Worked<S::Claim>) {
@@ -236,11 +277,17 @@ impl<'r, S: Spool> Shift<'r, S> {
         }
         let now = self.runner.clock.now();
         let mut board = self.board();
-        board.probing &= !job.probe;
+        if let Some(gate) = board.gates.get_mut(job.route) {
+            if job.probe {
+                gate.end_probe();
+            } else if job.large {
+                gate.end_large();
+            }
+        }
         let event = match &worked.end {
             // We broke it off ourselves, most likely: the route is as good as it was before.
-            End::Faulted(_) if self.runner.stop.is_raised() => self.leave_route(&mut board, job, now),
-            End::Faulted(fault) => self.pause(&mut board, job, fault, now),
+            End::Faulted(..) if self.runner.stop.is_raised() => self.leave_route(&mut board, job, now),
+            End::Faulted(fault, _) => self.pause(&mut board, job, fault, now),
             _ if worked.answered => self.resume(&mut board, job),
             _ => self.leave_route(&mut board, job, now),
         };
@@ -248,7 +295,7 @@ impl<'r, S: Spool> Shift<'r, S> {
         for notice in worked.notices {
             board.agenda.offer(notice, now);
         }
-        self.enter(&mut board, job.id, worked.end, now);
+        self.enter(&mut board, job, worked.end, now);
         drop(board);
         self.bell.notify_all();
         if let Some(event) = event {
@@ -257,25 +304,40 @@ impl<'r, S: Spool> Shift<'r, S> {
     }
 
     /// Enters how it ended into the agenda and the summary.
-    fn enter(&self, board: &mut Board<S::Claim>, id: SpoolId, end: End<S::Claim>, now: Timestamp) {
-        let watch = self.mode == Mode::Watch;
+    fn enter(&self, board: &mut Board<S::Claim>, job: &Job, end: End<S::Claim>, now: Timestamp) {
+        let (id, watch) = (job.id, self.mode == Mode::Watch);
+        // In a pass each route is tried once.
+        let rest = match &end {
+            End::Sorted(prospect) => Some(prospect.clone()),
+            End::Later(prospect) | End::Faulted(_, prospect) if watch => Some(prospect.clone()),
+            End::Later(prospect) | End::Faulted(_, prospect) => {
+                let tried = board.tried.entry(id).or_default();
+                tried.push(job.route);
+                Some(prospect.without(tried, self.urgency, now)).filter(|rest| !rest.due.is_empty())
+            }
+            _ => None,
+        };
+        if let Some(rest) = rest {
+            board.summary.faults += usize::from(matches!(end, End::Faulted(..)));
+            board.summary.deferred += usize::from(watch && matches!(end, End::Later(_)));
+            board.agenda.put_back(id, &rest);
+            return;
+        }
+        board.tried.remove(&id);
         let summary = &mut board.summary;
         let (count, remains) = match &end {
             End::Removed => (&mut summary.sent, false),
-            End::Later(_) => (&mut summary.deferred, true),
+            End::Later(_) | End::Sorted(_) => (&mut summary.deferred, true),
             End::SetAside => (&mut summary.set_aside, false),
             End::Damaged => (&mut summary.damaged, false),
             End::Busy => (&mut summary.busy, true),
             End::Gone => (&mut summary.gone, false),
-            End::Faulted(_) => (&mut summary.faults, true),
+            End::Faulted(..) => (&mut summary.faults, true),
             End::Troubled | End::Unrecorded(..) => (&mut summary.troubles, true),
         };
         *count += 1;
         summary.remaining += usize::from(remains && !watch);
         match end {
-            End::Later(due) if watch => board.agenda.put_back(id, due),
-            // Behind those that are due, in case it is this message that the route fails at.
-            End::Faulted(_) if watch => board.agenda.put_back(id, now),
             End::Busy if watch => board.agenda.postpone(id, Hindrance::Busy, now),
             End::Troubled if watch => board.agenda.postpone(id, Hindrance::Trouble, now),
             End::Unrecorded(claim, receipt) => {
@@ -283,65 +345,6 @@ impl<'r, S: Spool> Shift<'r, S> {
                 board.agenda.forget(id);
             }
             _ => board.agenda.forget(id),
-        }
-    }
-
-    /// A fault counts once, although several deliveries under way may meet it.
-    fn pause(&self, board: &mut Board<S::Claim>, job: &Job, fault: &Fault, now: Timestamp) -> Option<Event> {
-        board.faulted = true;
-        if board.route != RouteState::Open && !job.probe {
-            return None;
-        }
-        let name = &self.runner.route;
-        let paused = board.route.after_fault(name, &fault.reason, now);
-        let RouteState::Paused(pause) = &paused else { return None };
-        let retry_in = Timestamp::from_millis(pause.until).since(now);
-        self.set_route(board, paused);
-        Some(Event::RoutePaused { route: name.clone(), text: fault.to_string(), retry_in })
-    }
-
-    /// The next hop was not asked, or its answer not heard: after a probe, the next message is the probe.
-    fn leave_route(&self, board: &mut Board<S::Claim>, job: &Job, now: Timestamp) -> Option<Event> {
-        if job.probe {
-            let route = board.route.after_no_answer(now);
-            self.set_route(board, route);
-        }
-        None
-    }
-
-    /// Only the probe reopens: what was under way when the route failed says nothing about it.
-    fn resume(&self, board: &mut Board<S::Claim>, job: &Job) -> Option<Event> {
-        (job.probe && board.route != RouteState::Open).then(|| {
-            self.set_route(board, RouteState::Open);
-            Event::RouteResumed { route: self.runner.route.clone() }
-        })
-    }
-
-    fn set_route(&self, board: &mut Board<S::Claim>, state: RouteState) {
-        if let Err(error) = self.runner.routes.save(&self.runner.route, &state) {
-            let text = format!("saving the state of route {}: {error}", self.runner.route);
-            self.runner.tell(&Event::Trouble { text });
-        }
-        board.route = state;
-    }
-
-    /// So that what is too large is refused where it is received.
-    fn note_largest_message(&self, octets: u64) {
-        if let Err(error) = self.runner.routes.note_largest_message(&self.runner.route, octets) {
-            let text = format!("keeping the size limit of route {}: {error}", self.runner.route);
-            self.runner.tell(&Event::Trouble { text });
-        }
-    }
-
-    /// Another process may have found out more.
-    fn reload_route(&self, board: &mut Board<S::Claim>) {
-        match self.runner.routes.load(&self.runner.route) {
-            Ok(Some(state)) if !board.probing => board.route = state,
-            Ok(_) => {}
-            Err(error) => {
-                let text = format!("loading the state of route {}: {error}", self.runner.route);
-                self.runner.tell(&Event::Trouble { text });
-            }
         }
     }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use leafmail::config::Config;
 use leafmail::event::LogObserver;
-use leafmail::queue::{RouteFolder, Runner, Schedule, StopFlag, watch_folder};
+use leafmail::queue::{InDoubt, Route, RouteFolder, Runner, Schedule, StopFlag, watch_folder};
+use leafmail::routing::Criteria;
 use leafmail::spool::{DirSpool, Shelf, SpoolError, SpoolSettings, Trouble};
 use leafmail::sys::SystemClock;
 use leafmail::transport;
@@ -61,14 +62,18 @@ pub(crate) fn runner(config: &Config, spool: Arc<DirSpool>) -> anyhow::Result<Ru
     let stop = Arc::new(StopFlag::new().or_exit(ExitCode::OsErr)?);
     Ok(Runner {
         spool,
-        dispatch: transport::dispatch(&route, stop.leaving()).or_exit(ExitCode::Config)?,
+        routes: vec![Route {
+            dispatch: transport::dispatch(&route, stop.leaving()).or_exit(ExitCode::Config)?,
+            criteria: Criteria::default(),
+            name: route.name,
+        }],
         schedule: Schedule {
             retry: config.queue.retry.clone(),
             give_up: config.queue.give_up,
             delay_notice: config.queue.delay_notice,
+            in_doubt: InDoubt::Resend,
         },
-        route: route.name,
-        routes: Arc::new(RouteFolder::new(config.spool.join("routes"))),
+        states: Arc::new(RouteFolder::new(config.spool.join("routes"))),
         observer: Arc::new(LogObserver),
         clock: Arc::new(SystemClock),
         hostname: config.hostname.clone(),

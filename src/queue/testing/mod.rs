@@ -13,13 +13,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{RouteState, RouteStore, Runner, Schedule, Selection, StopFlag, Summary, Urgency};
+use super::{Route, RouteState, RouteStore, Runner, Schedule, Selection, StopFlag, Summary, Urgency};
 use crate::address::{Mailbox, ReversePath};
 use crate::clock::{Clock, Timestamp};
 use crate::envelope::{BodyType, Envelope, Origin, Protocol, Recipient, Recipients, Seal};
 use crate::event::{Event, Observer};
 use crate::id::SpoolId;
 use crate::receipt::{Happening, Reason, Receipt};
+use crate::routing::Criteria;
 use crate::smtp::EnhancedCode;
 use crate::spool::Shelf;
 
@@ -159,14 +160,18 @@ impl House {
         }
     }
 
+    /// A route to the one next hop.
+    pub(crate) fn route(&self, name: &str, criteria: Criteria) -> Route {
+        Route { name: name.into(), criteria, dispatch: Arc::new(Door(Arc::clone(&self.next_hop))) }
+    }
+
     /// What another process would have.
     pub(crate) fn runner(&self) -> Runner<MemorySpool> {
         Runner {
             spool: Arc::new(self.spool.clone()),
-            dispatch: Arc::new(Door(Arc::clone(&self.next_hop))),
+            routes: vec![self.route("main", Criteria::default())],
             schedule: Schedule::default(),
-            route: "main".into(),
-            routes: Arc::clone(&self.routes) as Arc<dyn RouteStore>,
+            states: Arc::clone(&self.routes) as Arc<dyn RouteStore>,
             observer: Arc::clone(&self.events) as Arc<dyn Observer>,
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             hostname: "relay.example".parse().unwrap(),

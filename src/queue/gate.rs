@@ -1,0 +1,157 @@
+//! The gate of one route in this process: whether a worker may go through with a message now. Pure.
+//!
+//! It combines what all processes share, the route's state, with what only this one knows: that a probe is under way, that the
+//! route asked for a slower pace, how many large messages are on their way.
+
+use std::time::Duration;
+
+use super::route::{Admission, RouteState};
+use super::schedule::Urgency;
+use crate::clock::Timestamp;
+use crate::receipt::Reason;
+
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    pub(super) state: RouteState,
+    /// One worker tries a paused route; the others wait for what comes of it.
+    probing: bool,
+    /// A pass over this route ends with the first fault.
+    faulted: bool,
+    /// The pace, or other processes, keep it shut until then.
+    slowed: Option<Timestamp>,
+    /// Large messages on their way.
+    large: usize,
+}
+
+/// Who may go through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Passage {
+    /// Anybody.
+    Free,
+    /// One, to see whether the route works.
+    Probe,
+    /// Nobody for as long; `None`: until something changes.
+    Shut(Option<Duration>),
+    /// Nobody any more in this pass.
+    Over,
+}
+
+impl Gate {
+    pub(super) fn passage(&self, pass: bool, urgency: Urgency, now: Timestamp) -> Passage {
+        if pass && self.faulted {
+            return Passage::Over;
+        }
+        if self.probing {
+            return Passage::Shut(None);
+        }
+        if let Some(until) = self.slowed.filter(|until| *until > now) {
+            return Passage::Shut(Some(until.since(now)));
+        }
+        match self.state.admission(urgency, now) {
+            Admission::Open => Passage::Free,
+            Admission::Probe => Passage::Probe,
+            Admission::Closed(_) if pass => Passage::Over,
+            Admission::Closed(until) => Passage::Shut(Some(until.since(now))),
+        }
+    }
+
+    /// Whether another large message may go, so that one connection at least is left to small ones.
+    pub(super) fn allows_large(&self, connections: usize) -> bool {
+        self.large + 1 < connections.max(2)
+    }
+
+    /// Which message is the next probe: the first is the one that waits longest; should that be what the route fails at, the
+    /// next is another.
+    pub(super) fn probe_number(&self) -> usize {
+        usize::try_from(self.state.failures().saturating_sub(1)).unwrap_or(usize::MAX) % 8
+    }
+
+    /// Nobody goes through before this time.
+    pub(super) fn slow_down(&mut self, until: Timestamp) {
+        self.slowed = Some(until);
+    }
+
+    /// Nobody goes through any more in this pass.
+    pub(super) fn end_pass(&mut self) {
+        self.faulted = true;
+    }
+
+    /// A probe begins; the state to keep for the others.
+    pub(super) fn begin_probe(&mut self, name: &str, now: Timestamp) -> RouteState {
+        self.probing = true;
+        self.state.while_probing(name, now)
+    }
+
+    pub(super) fn end_probe(&mut self) {
+        self.probing = false;
+    }
+
+    pub(super) fn begin_large(&mut self) {
+        self.large += 1;
+    }
+
+    pub(super) fn end_large(&mut self) {
+        self.large = self.large.saturating_sub(1);
+    }
+
+    /// What another process found out, unless we are about to find out more.
+    pub(super) fn learn(&mut self, state: RouteState) {
+        if !self.probing {
+            self.state = state;
+        }
+    }
+
+    /// The new state after a fault, which counts once, although several deliveries under way may meet it.
+    pub(super) fn fault(&mut self, probe: bool, name: &str, reason: &Reason, now: Timestamp) -> Option<RouteState> {
+        self.faulted = true;
+        let counts = probe || self.state == RouteState::Open;
+        counts.then(|| self.state.after_fault(name, reason, now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::testing::at;
+    use crate::smtp::EnhancedCode;
+
+    #[test]
+    fn a_probe_goes_alone_and_a_fault_counts_once() {
+        let reason = Reason::new(EnhancedCode(4, 4, 1), "refused");
+        let mut gate = Gate::default();
+        assert_eq!(gate.passage(true, Urgency::Due, at(0)), Passage::Free);
+        gate.state = gate.fault(false, "main", &reason, at(0)).unwrap();
+        assert_eq!(gate.fault(false, "main", &reason, at(0)), None);
+        assert_eq!(gate.passage(true, Urgency::Now, at(0)), Passage::Over);
+        assert!(matches!(gate.passage(false, Urgency::Due, at(0)), Passage::Shut(Some(_))));
+        assert_eq!(gate.passage(false, Urgency::Due, at(60)), Passage::Probe);
+        let _ = gate.begin_probe("main", at(60));
+        assert_eq!(gate.passage(false, Urgency::Now, at(60)), Passage::Shut(None));
+        gate.learn(RouteState::Open);
+        assert_eq!(gate.state.failures(), 1, "the probe finds out more");
+        gate.end_probe();
+        assert_eq!(gate.fault(true, "main", &reason, at(60)).unwrap().failures(), 2);
+    }
+
+    #[test]
+    fn a_slower_pace_shuts_it_for_a_while_in_passes_too() {
+        let mut gate = Gate::default();
+        gate.slow_down(at(5));
+        assert_eq!(gate.passage(true, Urgency::Now, at(3)), Passage::Shut(Some(Duration::from_secs(2))));
+        assert_eq!(gate.passage(true, Urgency::Now, at(5)), Passage::Free);
+    }
+
+    #[test]
+    fn large_messages_leave_a_connection_to_small_ones() {
+        let mut gate = Gate::default();
+        for (connections, most) in [(1, 1), (2, 1), (4, 3)] {
+            let mut began = 0;
+            while gate.allows_large(connections) {
+                gate.begin_large();
+                began += 1;
+            }
+            assert_eq!(began, most, "{connections}");
+            (0..began).for_each(|_| gate.end_large());
+        }
+    }
+}
