@@ -141,7 +141,13 @@ impl Agenda {
     /// told too, as far as it is known.
     pub(super) fn take(&mut self, route: usize, allow_large: bool, now: Timestamp) -> Option<(SpoolId, bool)> {
         self.ripen(now);
-        let (_, id) = self.lanes.get_mut(route)?.take(allow_large).or_else(|| self.unsorted.first().copied())?;
+        let lane = self.lanes.get_mut(route)?;
+        // What nobody has looked at is small, most likely.
+        let taken = match self.unsorted.first() {
+            None => lane.take(allow_large),
+            Some(unsorted) => lane.take_before(*unsorted, allow_large),
+        };
+        let (_, id) = taken?;
         let large = self.known.get(&id).and_then(|known| known.kind).is_some_and(|kind| kind.large);
         self.launch(id);
         Some((id, large))

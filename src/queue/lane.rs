@@ -63,6 +63,16 @@ impl Lane {
         if self.large.len == 0 { self.last.pop_first() } else { None }
     }
 
+    /// Takes the next message where one is to go before another that is small, as far as anybody knows; else that one.
+    pub(super) fn take_before(&mut self, other: Due, allow_large: bool) -> Option<Due> {
+        let large_is_next = allow_large && self.large.len > 0 && self.overtaken >= OVERTAKING;
+        if self.small.len > 0 || large_is_next {
+            return self.take(allow_large);
+        }
+        self.overtaken += 1;
+        Some(other)
+    }
+
     /// All of them, oldest first, and then the last.
     pub(super) fn by_age(&self) -> Vec<Due> {
         let all = self.small.senders.values().chain(self.large.senders.values());

@@ -9,7 +9,7 @@ pub(crate) use spool::{Crash, MemorySpool, Moment};
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -146,6 +146,7 @@ impl House {
             taken: Mutex::default(),
             attempts: Mutex::default(),
             partings: Mutex::default(),
+            connections: AtomicUsize::new(4),
             passes_dsn_on: AtomicBool::default(),
             clock: Arc::clone(&clock),
             spool: spool.clone(),

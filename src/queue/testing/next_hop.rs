@@ -1,6 +1,6 @@
 //! A next hop that follows a script, and writes down what it took.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -46,6 +46,8 @@ pub(crate) struct NextHop {
     pub(crate) attempts: Mutex<Vec<(SpoolId, String, Timestamp)>>,
     /// How often a connection was ended.
     pub(crate) partings: Mutex<u32>,
+    /// How many connections each route to it has.
+    pub(crate) connections: AtomicUsize,
     /// Whether it does DSN.
     pub(crate) passes_dsn_on: AtomicBool,
     pub(crate) clock: Arc<SimulatedClock>,
@@ -75,7 +77,7 @@ impl Dispatch for Door {
     }
 
     fn connections(&self) -> usize {
-        4
+        self.0.connections.load(Ordering::SeqCst)
     }
 }
 

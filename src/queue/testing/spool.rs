@@ -133,6 +133,10 @@ impl MemorySpool {
         draft.commit(&super::seal()).unwrap();
     }
 
+    pub(crate) fn set_due(&self, id: SpoolId, due: Timestamp) {
+        self.state().messages.get_mut(&id).unwrap().due = due;
+    }
+
     pub(crate) fn add_receipt(&self, id: SpoolId, receipt: Receipt) {
         self.state().messages.get_mut(&id).unwrap().receipts.push((receipt, Durability::Synced));
     }

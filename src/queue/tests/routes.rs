@@ -1,0 +1,217 @@
+//! Several routes, in simulated time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::event::Event;
+use crate::queue::testing::{Answer, House, MemorySpool, at, envelope, id, mark};
+use crate::queue::{InDoubt, RouteState, RouteStore, Runner, Schedule, Selection, Summary, Urgency};
+use crate::receipt::Happening;
+use crate::routing::Criteria;
+use crate::spool::Shelf;
+
+fn to(domains: &[&str]) -> Criteria {
+    let recipients = domains.iter().map(|domain| format!("@{domain}").parse().unwrap());
+    Criteria { recipients: recipients.collect(), ..Criteria::default() }
+}
+
+/// Routes to the domains `a` and `b`, and one to all others.
+fn three_ways(house: &House) -> Runner<MemorySpool> {
+    let routes =
+        vec![house.route("first", to(&["a"])), house.route("second", to(&["b"])), house.route("rest", to(&[]))];
+    Runner { routes, ..house.runner() }
+}
+
+fn pass(runner: &Runner<MemorySpool>, urgency: Urgency) -> Summary {
+    runner.flush(Selection::All, urgency).unwrap()
+}
+
+fn fault_at(house: &House, domain: &'static str) {
+    house
+        .next_hop
+        .answers(move |_, to| if to.mailbox.domain().as_str() == domain { Answer::Fault } else { Answer::Take });
+}
+
+fn paused(event: &Event) -> bool {
+    matches!(event, Event::RoutePaused { .. })
+}
+
+#[test]
+fn a_paused_route_holds_nobody_else_up() {
+    let house = House::new();
+    fault_at(&house, "a");
+    for number in 0..30 {
+        house.put(number, "joe@x", &["amy@a", "bob@b", "eve@c"][usize::from(number) % 3..][..1]);
+    }
+    house.put(30, "joe@x", &["amy@a", "bob@b", "eve@c"]);
+    let summary = pass(&three_ways(&house), Urgency::Due);
+    assert_eq!((summary.sent, summary.remaining, summary.bounced), (20, 11, 0));
+    let taken = |house: &House| ["amy@a", "bob@b", "eve@c"].map(|to| house.next_hop.taken_by(to));
+    assert_eq!(taken(&house), [0, 11, 11]);
+    assert!(house.spool.receipts(id(0)).is_empty(), "a fault costs no attempt");
+    house.next_hop.answers(|_, _| Answer::Take);
+    house.clock.advance(Duration::from_secs(60));
+    let summary = pass(&three_ways(&house), Urgency::Due);
+    assert_eq!((summary.sent, summary.remaining), (11, 0));
+    assert_eq!(taken(&house), [11, 11, 11]);
+    assert_eq!(house.events.count(paused), 1);
+    assert!(house.queue_is_empty());
+}
+
+#[test]
+fn each_route_is_tried_once_in_a_pressing_pass() {
+    let house = House::new();
+    house.next_hop.answers(|_, _| Answer::Later);
+    house.put(1, "joe@x", &["amy@a", "bob@b", "eve@c", "ann@a"]);
+    for round in 1..=3 {
+        let summary = pass(&three_ways(&house), Urgency::Now);
+        assert_eq!((summary.deferred, summary.remaining), (1, 1));
+        assert_eq!(house.next_hop.attempts.lock().unwrap().len(), 4 * round);
+        house.clock.advance(Duration::from_secs(1));
+    }
+}
+
+#[test]
+fn a_mended_configuration_frees_the_queue() {
+    let house = House::new();
+    fault_at(&house, "a");
+    house.put(1, "joe@x", &["amy@a"]);
+    let wrong = Runner { routes: vec![house.route("wrong", to(&[]))], ..house.runner() };
+    pass(&wrong, Urgency::Due);
+    house.next_hop.answers(|_, _| Answer::Take);
+    assert_eq!(pass(&wrong, Urgency::Due).sent, 0, "the route is paused");
+    assert_eq!(pass(&three_ways(&house), Urgency::Due).sent, 1, "another one is not");
+}
+
+#[test]
+fn the_sender_may_decide_and_what_no_route_means_takes_the_last() {
+    let house = House::new();
+    let from = |sender: &str| Criteria { senders: vec![sender.parse().unwrap()], ..Criteria::default() };
+    let runner = Runner {
+        routes: vec![house.route("alerts", from("ups@x")), house.route("others", from("nobody@x"))],
+        ..house.runner()
+    };
+    house.put(1, "ups@x", &["amy@a"]);
+    house.put(2, "joe@x", &["amy@a"]);
+    house.next_hop.answers(|_, _| Answer::Later);
+    pass(&runner, Urgency::Due);
+    assert_eq!([1, 2].map(|number| house.spool.receipts(id(number))[0].route.clone()), ["alerts", "others"]);
+}
+
+#[test]
+fn five_days_of_our_own_trouble_bounce_nothing_and_raise_one_alarm() {
+    let house = House::new();
+    for number in 0..50 {
+        house.put(number, "joe@x", &["amy@a", "bob@b"]);
+    }
+    fault_at(&house, "a");
+    let runner = three_ways(&house);
+    let end = house.clock.now() + Duration::from_secs(5 * 86_400);
+    while house.clock.now() < end {
+        // As cron does it.
+        pass(&runner, Urgency::Due);
+        house.clock.advance(Duration::from_secs(600));
+    }
+    assert_eq!(house.next_hop.taken_by("bob@b"), 50);
+    assert_eq!(house.events.count(|event| matches!(event, Event::Notified { .. } | Event::Expired { .. })), 0);
+    assert_eq!(house.events.count(paused), 1, "one alarm");
+    assert!(house.events.count(|event| matches!(event, Event::RouteStillPaused { .. })) > 100);
+    for number in 0..50 {
+        let receipts = house.spool.receipts(id(number));
+        assert!(receipts.iter().all(|receipt| receipt.what != Happening::Deferred), "{receipts:?}");
+    }
+    house.next_hop.answers(|_, _| Answer::Take);
+    house.clock.advance(Duration::from_secs(18 * 60));
+    let summary = pass(&runner, Urgency::Due);
+    assert_eq!((summary.sent, house.next_hop.taken_by("amy@a")), (50, 50), "all within one probe interval");
+    assert_eq!(RouteStore::load(house.routes.as_ref(), "first").unwrap(), Some(RouteState::Open));
+}
+
+#[test]
+fn an_alert_does_not_wait_for_a_flood() {
+    let house = House::new();
+    house.next_hop.connections.store(1, Ordering::SeqCst);
+    let arrived = house.clock.now().as_millis() / 1000;
+    for number in 0..3_000 {
+        house.put(number, "flood@x", &["amy@a"]);
+        house.spool.set_due(id(number), at(arrived - 5_000 + u64::from(number)));
+    }
+    house.put(3_000, "ups@x", &["ann@a"]);
+    house.put(3_001, "scan@x", &["eve@a"]);
+    pass(&house.runner(), Urgency::Due);
+    let taken = house.next_hop.taken.lock().unwrap();
+    for alert in ["ann@a", "eve@a"] {
+        let place = taken.iter().position(|taken| taken.to == alert).unwrap();
+        assert!(place < 10, "{place} messages went before {alert}");
+    }
+    assert_eq!(taken.len(), 3_002);
+}
+
+#[test]
+fn an_alert_waits_for_one_large_scan_at_most() {
+    let house = House::new();
+    house.next_hop.connections.store(1, Ordering::SeqCst);
+    for number in 0..6 {
+        house.spool.put(id(number), envelope("scan@x", &["eve@a"]), &vec![b'x'; 30 << 20]);
+    }
+    house.put(6, "ups@x", &["ann@a"]);
+    pass(&house.runner(), Urgency::Due);
+    let order: Vec<_> = house.next_hop.taken.lock().unwrap().iter().map(|taken| taken.to.clone()).collect();
+    assert!(order[..2].contains(&"ann@a".to_owned()), "{order:?}");
+    assert_eq!(order.len(), 7);
+}
+
+#[test]
+fn large_messages_leave_a_connection_free() {
+    let house = House::new();
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (counted, highest) = (Arc::clone(&now), Arc::clone(&most));
+    house.next_hop.answers_beside(move || {
+        highest.fetch_max(counted.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(5));
+        counted.fetch_sub(1, Ordering::SeqCst);
+    });
+    for number in 0..12 {
+        house.spool.put(id(number), envelope("scan@x", &["eve@a"]), &vec![b'x'; 2 << 20]);
+    }
+    assert_eq!(pass(&house.runner(), Urgency::Due).sent, 12);
+    assert!((2..=3).contains(&most.load(Ordering::SeqCst)), "{most:?} of 4 connections");
+}
+
+#[test]
+fn what_may_have_arrived_is_held_where_that_is_wanted() {
+    let house = House::new();
+    house.put(1, "joe@x", &["amy@a", "bob@a"]);
+    house.spool.add_receipt(id(1), mark(house.clock.now(), &[0]));
+    let schedule = Schedule { in_doubt: InDoubt::Hold, ..Schedule::default() };
+    let summary = pass(&Runner { schedule, ..house.runner() }, Urgency::Due);
+    assert_eq!((summary.set_aside, house.spool.on(Shelf::Hold)), (1, vec![id(1)]));
+    assert_eq!(["amy@a", "bob@a"].map(|to| house.next_hop.taken_by(to)), [0, 1], "the others go first");
+    let held = house.spool.receipts(id(1)).pop().unwrap();
+    assert_eq!((held.what, held.recipients), (Happening::Held, vec![0]));
+    assert_eq!(house.events.count(|event| matches!(event, Event::SetAside { folder: "hold", .. })), 1);
+}
+
+#[test]
+fn many_passes_at_once_deliver_each_message_once_over_each_route() {
+    let house = House::new();
+    for number in 0..300 {
+        house.put(number, "joe@x", &["amy@a", "bob@b", "eve@c"]);
+    }
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| pass(&three_ways(&house), Urgency::Due));
+        }
+    });
+    house.live(1);
+    assert!(house.queue_is_empty());
+    let mut copies = BTreeMap::new();
+    for taken in house.next_hop.taken.lock().unwrap().iter() {
+        *copies.entry((taken.id, taken.to.clone())).or_insert(0) += 1;
+    }
+    assert_eq!(copies.len(), 900);
+    assert!(copies.values().all(|count| *count == 1));
+}
