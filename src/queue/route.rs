@@ -37,6 +37,9 @@ pub struct Pause {
     pub status: EnhancedCode,
     /// The last failure in words.
     pub text: String,
+    /// Whether a person paused it: then nothing but a person ends the pause.
+    #[serde(default)]
+    pub by_hand: bool,
 }
 
 /// Whether a delivery may begin.
@@ -59,6 +62,9 @@ impl RouteState {
     /// Whether a delivery may begin; a pressing one does not wait for the end of the pause.
     pub fn admission(&self, urgency: Urgency, now: Timestamp) -> Admission {
         let Self::Paused(pause) = self else { return Admission::Open };
+        if pause.by_hand {
+            return Admission::Closed(now + LONGEST_REST);
+        }
         let until = Timestamp::from_millis(pause.until);
         // No pause is longer than this: the clock went back, and how long is left is not known.
         let jumped = until > now + LONGEST_REST.mul_f64(1.2);
@@ -73,7 +79,15 @@ impl RouteState {
             Self::Paused(pause) => (pause.since, pause.failures.saturating_add(1)),
         };
         let until = (now + rest(name, failures)).as_millis();
-        Self::Paused(Pause { since, until, failures, status: reason.status, text: reason.text.clone() })
+        let (status, text) = (reason.status, reason.text.clone());
+        Self::Paused(Pause { since, until, failures, status, text, by_hand: false })
+    }
+
+    /// The state once a person has paused it, saying why.
+    pub fn paused_by_hand(why: &str, now: Timestamp) -> Self {
+        let reason = Reason::new(EnhancedCode(4, 0, 0), why);
+        let (since, text) = (now.as_millis(), reason.text);
+        Self::Paused(Pause { since, until: since, failures: 0, status: reason.status, text, by_hand: true })
     }
 
     /// The state while a probe is under way: other processes wait for its result as for the end of another pause.
@@ -94,6 +108,11 @@ impl RouteState {
             Self::Open => Self::Open,
             Self::Paused(pause) => Self::Paused(Pause { until: now.as_millis(), ..pause.clone() }),
         }
+    }
+
+    /// Whether a person paused it.
+    pub fn is_by_hand(&self) -> bool {
+        matches!(self, Self::Paused(Pause { by_hand: true, .. }))
     }
 
     /// Failures in a row; 0 while it is open.
@@ -173,6 +192,15 @@ mod tests {
         let probing = paused.while_probing("main", at(1_037));
         assert!(matches!(probing.admission(Urgency::Due, at(1_037)), Admission::Closed(_)), "one probe, not two");
         assert_eq!(probing.failures(), 1);
+    }
+
+    #[test]
+    fn what_a_person_paused_no_time_and_no_pressure_reopens() {
+        let paused = RouteState::paused_by_hand("moving the\nsmarthost", at(1_000));
+        for (urgency, now) in [(Urgency::Now, at(1_001)), (Urgency::Due, at(90_000_000)), (Urgency::Due, at(1))] {
+            assert!(matches!(paused.admission(urgency, now), Admission::Closed(until) if until > now));
+        }
+        assert!(matches!(&paused, RouteState::Paused(pause) if pause.text == "moving the smarthost"));
     }
 
     #[test]

@@ -148,6 +148,7 @@ impl<'r, S: Spool> Shift<'r, S> {
                     Wakeup::Id(id) => board.agenda.appear(id, now),
                     Wakeup::Something => board.agenda.retry_busy(now),
                     Wakeup::Overflow => scanned = None,
+                    Wakeup::Routes => self.reload_routes(&mut board),
                 }
             }
             drop(board);

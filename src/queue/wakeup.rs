@@ -25,6 +25,8 @@ pub enum Wakeup {
     Something,
     /// Anything may have changed: the queue is to be scanned.
     Overflow,
+    /// The state of a route may have changed.
+    Routes,
 }
 
 /// Waits for changes of the queue.
@@ -43,6 +45,8 @@ impl<W: Wakeups> Wakeups for &mut W {
 #[derive(Debug)]
 pub struct FolderWatch {
     events: OwnedFd,
+    /// What the kernel calls the folder of the queue.
+    queue: i32,
     stop: Arc<StopFlag>,
 }
 
@@ -50,16 +54,19 @@ pub struct FolderWatch {
 const BUFFER: usize = 16 * 1024;
 
 impl FolderWatch {
-    /// Watches the folder of the queue.
+    /// Watches the folder of the queue, and that of the states of routes where it is there.
     ///
     /// # Errors
     /// When the system has no inotify, or allows no further watch.
-    pub fn new(folder: &Path, stop: Arc<StopFlag>) -> io::Result<Self> {
+    pub fn new(queue: &Path, routes: &Path, stop: Arc<StopFlag>) -> io::Result<Self> {
         let events = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
         // Without EXCL_UNLINK: to the kernel, a message that was written without a name stays unlinked until it is closed.
         let wanted = WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::CLOSE_WRITE;
-        inotify::add_watch(&events, folder, wanted | WatchFlags::ONLYDIR)?;
-        Ok(Self { events, stop })
+        let queue = inotify::add_watch(&events, queue, wanted | WatchFlags::ONLYDIR)?;
+        // Without this one, states that others change are seen at the next scan.
+        let _later =
+            inotify::add_watch(&events, routes, WatchFlags::MOVED_TO | WatchFlags::DELETE | WatchFlags::ONLYDIR);
+        Ok(Self { events, queue, stop })
     }
 
     fn read(&self) -> Vec<Wakeup> {
@@ -73,6 +80,7 @@ impl FolderWatch {
             let id = event.file_name().and_then(|name| name.to_str().ok()).and_then(|name| name.parse().ok());
             let wakeup = match id {
                 _ if event.events().intersects(lost) => Wakeup::Overflow,
+                _ if event.wd() != self.queue => Wakeup::Routes,
                 None => Wakeup::Something,
                 // Known since it was created. Each look at a message closes it, so this would lead from look to look.
                 Some(_) if event.events().contains(ReadFlags::CLOSE_WRITE) => continue,
@@ -115,12 +123,12 @@ impl Wakeups for Polling {
     }
 }
 
-/// The best way to watch a folder that the system offers.
-pub fn watch_folder(folder: &Path, stop: Arc<StopFlag>) -> Box<dyn Wakeups> {
-    match FolderWatch::new(folder, Arc::clone(&stop)) {
+/// The best way to watch the folders of the queue and of the routes' states that the system offers.
+pub fn watch_folder(queue: &Path, routes: &Path, stop: Arc<StopFlag>) -> Box<dyn Wakeups> {
+    match FolderWatch::new(queue, routes, Arc::clone(&stop)) {
         Ok(watch) => Box::new(watch),
         Err(error) => {
-            log::warn!("watching {}: {error}; it is scanned every second instead", folder.display());
+            log::warn!("watching {}: {error}; it is scanned every second instead", queue.display());
             Box::new(Polling::new(stop))
         }
     }
@@ -152,7 +160,8 @@ mod tests {
     #[test]
     fn a_linked_file_is_told_by_its_id_and_other_names_as_something() {
         let folder = tempfile::tempdir().unwrap();
-        let mut watch = FolderWatch::new(folder.path(), Arc::new(StopFlag::new().unwrap())).unwrap();
+        let mut watch =
+            FolderWatch::new(folder.path(), Path::new("/nowhere"), Arc::new(StopFlag::new().unwrap())).unwrap();
         assert_eq!(watch.wait(Duration::ZERO), []);
         let other = tempfile::NamedTempFile::new_in(folder.path().parent().unwrap()).unwrap();
         fs::hard_link(other.path(), folder.path().join(id(1).to_string())).unwrap();
@@ -166,7 +175,8 @@ mod tests {
     #[test]
     fn a_message_is_told_when_it_gets_its_name_and_when_it_is_let_go_but_not_when_it_is_looked_at() {
         let folder = tempfile::tempdir().unwrap();
-        let mut watch = FolderWatch::new(folder.path(), Arc::new(StopFlag::new().unwrap())).unwrap();
+        let mut watch =
+            FolderWatch::new(folder.path(), Path::new("/nowhere"), Arc::new(StopFlag::new().unwrap())).unwrap();
         let name = folder.path().join(id(1).to_string());
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         let Ok(file) = open(folder.path(), flags, Mode::from_raw_mode(0o600)) else {
@@ -185,10 +195,22 @@ mod tests {
     }
 
     #[test]
+    fn a_state_that_is_saved_or_removed_is_told() {
+        let (queue, routes) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut watch = FolderWatch::new(queue.path(), routes.path(), Arc::new(StopFlag::new().unwrap())).unwrap();
+        fs::write(routes.path().join("main.new"), b"{}").unwrap();
+        assert_eq!(watch.wait(Duration::ZERO), [], "it is not in place yet");
+        fs::rename(routes.path().join("main.new"), routes.path().join("main.json")).unwrap();
+        assert_eq!(watch.wait(LONG), [Wakeup::Routes]);
+        fs::remove_file(routes.path().join("main.json")).unwrap();
+        assert_eq!(watch.wait(LONG), [Wakeup::Routes]);
+    }
+
+    #[test]
     fn a_raised_flag_ends_every_wait() {
         let folder = tempfile::tempdir().unwrap();
         let stop = Arc::new(StopFlag::new().unwrap());
-        let mut watch = watch_folder(folder.path(), Arc::clone(&stop));
+        let mut watch = watch_folder(folder.path(), folder.path(), Arc::clone(&stop));
         assert!(!stop.is_raised());
         stop.raise();
         assert!(stop.is_raised());

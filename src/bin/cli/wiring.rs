@@ -85,7 +85,8 @@ pub(crate) fn runner(config: &Config, spool: Arc<DirSpool>) -> anyhow::Result<Ru
 /// Forwards for good, until the runner's stop flag is raised.
 pub(crate) fn watch(runner: &Runner<DirSpool>, config: &Config) {
     let queue = config.spool.join(Shelf::Queue.folder());
-    runner.watch(watch_folder(&queue, Arc::clone(&runner.stop)));
+    let routes = config.spool.join("routes");
+    runner.watch(watch_folder(&queue, &routes, Arc::clone(&runner.stop)));
 }
 
 /// A disk that failed to sync ends the program, so that whoever supervises it knows.

@@ -42,6 +42,13 @@ impl<S: Spool> Shift<'_, S> {
 
     pub(super) fn set_state(&self, board: &mut Board<S::Claim>, route: usize, state: RouteState) {
         let name = &self.runner.routes[route].name;
+        // A person who paused it meanwhile has the last word.
+        if let Ok(Some(stored)) = self.runner.states.load(name)
+            && stored.is_by_hand()
+        {
+            board.gates[route].state = stored;
+            return;
+        }
         if let Err(error) = self.runner.states.save(name, &state) {
             self.runner.tell(&Event::Trouble { text: format!("saving the state of route {name}: {error}") });
         }

@@ -131,6 +131,28 @@ fn five_days_of_our_own_trouble_bounce_nothing_and_raise_one_alarm() {
 }
 
 #[test]
+fn what_a_person_paused_waits_until_a_person_reopens_it() {
+    let house = House::new();
+    house.put(1, "joe@x", &["amy@a"]);
+    fault_at(&house, "a");
+    let runner = three_ways(&house);
+    pass(&runner, Urgency::Due);
+    let (routes, now) = (Arc::clone(&house.routes), house.clock.now());
+    // Somebody pauses the route while the probe is under way.
+    house.next_hop.answers(move |_, _| {
+        routes.save("first", &RouteState::paused_by_hand("mending it", now)).unwrap();
+        Answer::Take
+    });
+    house.put(2, "joe@x", &["amy@a"]);
+    house.clock.advance(Duration::from_secs(60));
+    assert_eq!((pass(&runner, Urgency::Due).sent, house.next_hop.taken_by("amy@a")), (1, 1), "the probe only");
+    house.clock.advance(Duration::from_secs(86_400));
+    assert_eq!((pass(&runner, Urgency::Now).sent, house.events.count(paused)), (0, 1));
+    house.routes.save("first", &RouteState::Open).unwrap();
+    assert_eq!(pass(&runner, Urgency::Due).sent, 1);
+}
+
+#[test]
 fn an_alert_does_not_wait_for_a_flood() {
     let house = House::new();
     house.next_hop.connections.store(1, Ordering::SeqCst);
