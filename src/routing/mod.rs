@@ -4,10 +4,16 @@
 //! that a configuration that was mended frees what waits.
 
 mod address_field;
+mod alias_entry;
+mod alias_file;
+mod alias_text;
+mod aliases;
 mod criteria;
 mod header;
 mod rewriting;
 mod tokens;
 
+pub use alias_file::{AliasFile, AliasFileError};
+pub use aliases::{AliasError, Aliases, LocalDomains, Target};
 pub use criteria::Criteria;
 pub use rewriting::Rewriting;
