@@ -33,6 +33,14 @@ impl Domain {
     pub fn is_ascii(&self) -> bool {
         self.0.is_ascii()
     }
+
+    /// Whether this is a name below `parent`, at any depth: compared on the borders of labels. No domain is below itself.
+    pub fn is_below(&self, parent: &Self) -> bool {
+        let (name, parent) = (self.0.as_bytes(), parent.0.as_bytes());
+        name.len()
+            .checked_sub(parent.len() + 1)
+            .is_some_and(|dot| dot > 0 && name[dot] == b'.' && name[dot + 1..].eq_ignore_ascii_case(parent))
+    }
 }
 
 impl FromStr for Domain {

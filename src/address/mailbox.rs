@@ -49,6 +49,12 @@ impl Mailbox {
         &self.domain
     }
 
+    /// The same local part at another domain.
+    #[must_use]
+    pub fn at(&self, domain: Domain) -> Self {
+        Self { local: self.local.clone(), domain }
+    }
+
     /// Whether no character is outside ASCII; otherwise the transaction needs SMTPUTF8 (RFC 6531).
     pub fn is_ascii(&self) -> bool {
         self.local.is_ascii() && self.domain.is_ascii()

@@ -41,7 +41,7 @@ impl HeloPattern {
         match self {
             Self::Any => true,
             Self::Name(exact) => exact == name,
-            Self::Below(parent) => is_below(name, parent),
+            Self::Below(parent) => name.is_below(parent),
         }
     }
 }
@@ -94,7 +94,7 @@ impl AddressPattern {
                 exact.local().eq_ignore_ascii_case(mailbox.local()) && exact.domain() == mailbox.domain()
             }
             Self::Domain(domain) => domain == mailbox.domain(),
-            Self::Below(parent) => is_below(mailbox.domain(), parent),
+            Self::Below(parent) => mailbox.domain().is_below(parent),
         }
     }
 }
@@ -111,14 +111,6 @@ impl FromStr for AddressPattern {
         };
         pattern.ok_or_else(|| PatternError::new(Self::EXPECTED, text))
     }
-}
-
-/// Whether `name` ends in a dot and `parent`, with something before: compared on the borders of labels.
-fn is_below(name: &Domain, parent: &Domain) -> bool {
-    let (name, parent) = (name.as_str().as_bytes(), parent.as_str().as_bytes());
-    name.len()
-        .checked_sub(parent.len() + 1)
-        .is_some_and(|dot| dot > 0 && name[dot] == b'.' && name[dot + 1..].eq_ignore_ascii_case(parent))
 }
 
 #[cfg(test)]
