@@ -61,6 +61,7 @@ pub fn lines(event: &Event) -> Vec<String> {
         Event::Expired { id, recipient, text } => format!("{id}: to=<{recipient}>, status=expired ({text})"),
         Event::Notified { id, notice } => format!("{id}: sender non-delivery notification: {notice}"),
         Event::Reported { id, notice } => format!("{id}: sender delivery status notification: {notice}"),
+        Event::Expanded { id, into } => format!("{id}: expanded: {into}"),
         Event::Removed { id } => format!("{id}: removed"),
         Event::SetAside { name, folder, text } => format!("warning: {name}: moved to {folder}/: {text}"),
         Event::RoutePaused { route, text, retry_in } => {

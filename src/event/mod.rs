@@ -124,6 +124,13 @@ pub enum Event {
         /// The notification's own id.
         notice: SpoolId,
     },
+    /// An alias means several: they get a message of their own.
+    Expanded {
+        /// The message.
+        id: SpoolId,
+        /// The message that was made of it.
+        into: SpoolId,
+    },
     /// A message left the queue, all recipients being settled.
     Removed {
         /// The message.

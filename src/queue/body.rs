@@ -17,22 +17,74 @@ use crate::transport::Body;
 /// Octets read at a time.
 const PIECE: usize = 64 * 1024;
 
+/// The most that is read of a header: what is received has 256 KiB at most, and our own fields.
+const MAX_HEADER: usize = 320 * 1024;
+
+/// A header that takes the place of the stored one.
+pub(super) struct NewHeader {
+    /// Octets of the stored one.
+    pub(super) replaced: u64,
+    pub(super) octets: Vec<u8>,
+}
+
+/// The header of a message, with the empty line; empty where no end of it is found.
+pub(super) fn header_of(claim: &impl Claim) -> io::Result<Vec<u8>> {
+    let mut header = Vec::new();
+    loop {
+        let filled = header.len();
+        header.resize(filled + 16 * 1024, 0);
+        let count = claim.read_at(filled as u64, &mut header[filled..])?;
+        header.truncate(filled + count);
+        // The end may lie across two pieces.
+        let from = filled.saturating_sub(3);
+        if let Some(end) = memchr::memmem::find(&header[from..], b"\r\n\r\n") {
+            header.truncate(from + end + 4);
+            return Ok(header);
+        }
+        if count == 0 || header.len() > MAX_HEADER {
+            // Without a body it is all header.
+            return Ok(if count == 0 { header } else { Vec::new() });
+        }
+    }
+}
+
 pub(super) struct Octets<'a, C> {
-    pub(super) claim: &'a mut C,
-    pub(super) clock: &'a dyn Clock,
-    pub(super) observer: &'a dyn Observer,
+    claim: &'a mut C,
+    clock: &'a dyn Clock,
+    observer: &'a dyn Observer,
     /// For whom the message is handed over.
-    pub(super) recipients: &'a [u16],
+    recipients: &'a [u16],
     /// Over which route.
-    pub(super) route: &'a str,
+    route: &'a str,
+    /// What goes before the rest.
+    header: Option<Vec<u8>>,
     /// How much was read.
-    pub(super) offset: u64,
+    offset: u64,
     /// Whether the in-doubt receipt was appended.
     pub(super) marked: bool,
 }
 
+impl<'a, C: Claim> Octets<'a, C> {
+    pub(super) fn new(
+        claim: &'a mut C,
+        clock: &'a dyn Clock,
+        observer: &'a dyn Observer,
+        recipients: &'a [u16],
+        route: &'a str,
+        header: Option<NewHeader>,
+    ) -> Self {
+        let offset = header.as_ref().map_or(0, |header| header.replaced);
+        let header = header.map(|header| header.octets);
+        Self { claim, clock, observer, recipients, route, header, offset, marked: false }
+    }
+}
+
 impl<C: Claim> Body for Octets<'_, C> {
     fn next_piece(&mut self, piece: &mut Vec<u8>) -> io::Result<bool> {
+        if let Some(header) = self.header.take().filter(|header| !header.is_empty()) {
+            *piece = header;
+            return Ok(true);
+        }
         let left = self.claim.size().saturating_sub(self.offset);
         piece.resize(usize::try_from(left).unwrap_or(PIECE).min(PIECE), 0);
         if piece.is_empty() {

@@ -8,11 +8,12 @@
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::Duration;
 
-use super::body::Octets;
+use super::body::{NewHeader, Octets, header_of};
 use super::bounce::Report;
 use super::ledger::{Standing, UNCOUNTED};
 use super::line::Line;
 use super::prospect::{LARGE, Prospect};
+use super::readdressing::{self, Destination};
 use super::record::{self, Exchange};
 use super::runner::{Route, Runner};
 use super::schedule::{Plan, Situation, Urgency};
@@ -22,6 +23,7 @@ use crate::envelope::Envelope;
 use crate::event::Event;
 use crate::id::SpoolId;
 use crate::receipt::{Happening, Outcome, Reason, Receipt};
+use crate::routing::Rewriting;
 use crate::smtp::EnhancedCode;
 use crate::spool::{Claim, Claimed, Durability, Glance, Shelf, Spool, SpoolError, Trouble};
 use crate::transport::{Consignment, Delivery, Fault};
@@ -99,8 +101,8 @@ pub(super) struct Task<'r, S: Spool> {
     pub(super) envelope: Envelope,
     pub(super) notices: Vec<SpoolId>,
     job: &'r Job,
-    /// The route to each recipient.
-    routes: Vec<usize>,
+    /// Where each recipient's copy goes.
+    pub(super) destinations: Vec<Destination>,
     /// Recipients that were tried.
     tried: Vec<u16>,
     answered: bool,
@@ -113,27 +115,23 @@ pub(super) type Step<C> = ControlFlow<End<C>>;
 impl<'r, S: Spool> Task<'r, S> {
     fn new(runner: &'r Runner<S>, claim: S::Claim, job: &'r Job) -> Self {
         let envelope = claim.envelope().clone();
-        let routes = envelope.recipients.iter().map(|to| runner.route_to(&envelope, &to.mailbox)).collect();
+        let destinations = runner.destinations(&envelope);
         let (notices, tried) = (Vec::new(), Vec::new());
-        Self { runner, claim, envelope, notices, job, routes, tried, answered: false, unrecorded: None }
+        Self { runner, claim, envelope, notices, job, destinations, tried, answered: false, unrecorded: None }
     }
 
     fn run(mut self, line: &mut Line) -> Worked<S::Claim> {
         let mut urgency = self.job.urgency;
         let end = loop {
             let (id, now) = (self.claim.id(), self.runner.clock.now());
-            let usable = |index: u16| self.routes.get(usize::from(index)) == Some(&self.job.route);
+            let usable = |index: u16| self.destination(index).is_some_and(|to| to.route == self.job.route);
             let situation = Situation { usable: &usable, urgency, now };
             let plan = self.runner.schedule.plan(id, &self.envelope, self.claim.receipts(), situation);
             let step = match plan {
                 Plan::Bounce(failed) => self.notify(Report::Failed, &failed, now),
                 Plan::Report(relayed) => self.notify(Report::Relayed, &relayed, now),
                 Plan::Expire(expired) => self.expire(&expired, now),
-                Plan::Deliver(recipients) => match self.group(&recipients) {
-                    None => Break(self.later()),
-                    Some(_) if self.is_out_of_turn() => Break(End::Sorted(self.prospect())),
-                    Some(group) => self.deliver(&group, line, now),
-                },
+                Plan::Deliver(recipients) => self.attempt(recipients, line, now),
                 Plan::Wait(until) => {
                     self.claim.note_due(until);
                     Break(self.later())
@@ -154,10 +152,42 @@ impl<'r, S: Spool> Task<'r, S> {
         Worked { end, notices: self.notices, answered: self.answered }
     }
 
-    /// Those of the recipients that are tried together next.
-    fn group(&self, recipients: &[u16]) -> Option<Vec<u16>> {
-        let group: Vec<u16> = recipients.iter().copied().filter(|index| !self.tried.contains(index)).collect();
-        Some(group).filter(|group| !group.is_empty())
+    /// Makes the next step for those who are due.
+    fn attempt(&mut self, mut due: Vec<u16>, line: &mut Line, now: Timestamp) -> Step<S::Claim> {
+        due.retain(|index| !self.tried.contains(index));
+        let (several, single): (Vec<u16>, Vec<u16>) =
+            due.into_iter().partition(|index| self.destination(*index).is_some_and(|to| !to.several.is_empty()));
+        if several.is_empty() && single.is_empty() {
+            return Break(self.later());
+        }
+        if let Some(until) = self.guarded(now) {
+            let due = vec![(self.job.route, until)];
+            return Break(End::Later(Prospect { due, ..self.prospect() }));
+        }
+        if !several.is_empty() {
+            return self.expand(&several, now);
+        }
+        if self.is_out_of_turn() {
+            return Break(End::Sorted(self.prospect()));
+        }
+        let rewriting = self.rewriting(single[0]);
+        let alike = |index: &u16| match (self.rewriting(*index), rewriting) {
+            (Some(one), Some(other)) => std::ptr::eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        let group: Vec<u16> = single.iter().copied().filter(alike).collect();
+        self.deliver(&group, rewriting, line, now)
+    }
+
+    fn destination(&self, index: u16) -> Option<&Destination> {
+        self.destinations.get(usize::from(index))
+    }
+
+    /// The rewriting for a recipient's copy.
+    fn rewriting(&self, index: u16) -> Option<&'r Rewriting> {
+        let written = &self.envelope.recipients.get(usize::from(index))?.mailbox;
+        let meant = self.destination(index)?.alias.as_ref().unwrap_or(written);
+        self.runner.rewriting(&self.envelope, meant, self.job.route)
     }
 
     /// A large message that was taken before anybody knew that it is one makes way for others.
@@ -173,20 +203,36 @@ impl<'r, S: Spool> Task<'r, S> {
         End::Later(self.prospect())
     }
 
-    fn deliver(&mut self, recipients: &[u16], line: &mut Line, now: Timestamp) -> Step<S::Claim> {
-        if let Some(until) = self.guarded(now) {
-            let prospect = self.prospect();
-            return Break(End::Later(Prospect { due: vec![(self.job.route, until)], ..prospect }));
-        }
+    fn deliver(
+        &mut self,
+        recipients: &[u16],
+        rewriting: Option<&Rewriting>,
+        line: &mut Line,
+        now: Timestamp,
+    ) -> Step<S::Claim> {
         self.tried.extend(recipients);
         let completes = self.completes(recipients);
-        let (id, size, eight_bit) = (self.claim.id(), self.claim.size(), self.claim.seal().eight_bit);
+        let id = self.claim.id();
         let runner = self.runner;
+        let readdressed = rewriting.is_some() || self.destinations.iter().any(|to| to.alias.is_some());
+        let outgoing = readdressed.then(|| readdressing::outgoing(&self.envelope, &self.destinations, rewriting));
+        let header = match rewriting.filter(|rewriting| rewriting.changes_header()) {
+            None => None,
+            Some(rewriting) => match header_of(&self.claim) {
+                Ok(old) => Some(NewHeader { replaced: old.len() as u64, octets: rewriting.header(&old) }),
+                Err(error) => return self.give_way(&SpoolError::new("reading", id.to_string(), error)),
+            },
+        };
+        let (mut size, mut eight_bit) = (self.claim.size(), self.claim.seal().eight_bit);
+        if let Some(header) = &header {
+            size = size - header.replaced + header.octets.len() as u64;
+            eight_bit |= !header.octets.is_ascii();
+        }
         let (clock, observer, route) = (runner.clock.as_ref(), runner.observer.as_ref(), self.route().name.as_str());
-        let mut body = Octets { claim: &mut self.claim, clock, observer, recipients, route, offset: 0, marked: false };
-        let consignment = Consignment { id, envelope: &self.envelope, recipients, size, eight_bit };
-        let result =
-            line.transport(self.runner.routes[self.job.route].dispatch.as_ref()).deliver(&consignment, &mut body);
+        let mut body = Octets::new(&mut self.claim, clock, observer, recipients, route, header);
+        let envelope = outgoing.as_ref().unwrap_or(&self.envelope);
+        let consignment = Consignment { id, envelope, recipients, size, eight_bit };
+        let result = line.transport(runner.routes[self.job.route].dispatch.as_ref()).deliver(&consignment, &mut body);
         let marked = body.marked;
         match result {
             Err(fault) => {

@@ -89,10 +89,10 @@ impl<S: Spool> Runner<S> {
     /// What is ahead of a message with these receipts.
     pub(super) fn prospect(&self, id: SpoolId, envelope: &Envelope, receipts: &[Receipt], size: u64) -> Prospect {
         let now = self.clock.now();
+        let destinations = self.destinations(envelope);
         let mut due: Vec<(usize, Timestamp)> = Vec::new();
         for (index, time) in self.schedule.outlook(id, envelope, receipts, now) {
-            let Some(recipient) = envelope.recipients.get(usize::from(index)) else { continue };
-            let route = self.route_to(envelope, &recipient.mailbox);
+            let Some(route) = destinations.get(usize::from(index)).map(|to| to.route) else { continue };
             match due.iter_mut().find(|(known, _)| *known == route) {
                 Some((_, earliest)) => *earliest = time.min(*earliest),
                 None => due.push((route, time)),
@@ -100,8 +100,7 @@ impl<S: Spool> Runner<S> {
         }
         if due.is_empty() {
             // Nobody is left to reach: what is to be done needs no route.
-            let route = envelope.recipients.first().map_or(0, |first| self.route_to(envelope, &first.mailbox));
-            due.push((route, now));
+            due.push((destinations.first().map_or(0, |to| to.route), now));
         }
         Prospect { kind: Kind::of(&envelope.reverse_path, size), due }
     }

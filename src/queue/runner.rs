@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::thread;
 
+use super::readdressing::Readdressing;
 use super::route::RouteStore;
 use super::schedule::{Schedule, Urgency};
 use super::shift::{Mode, Shift};
@@ -26,6 +27,8 @@ pub struct Runner<S: Spool> {
     pub spool: Arc<S>,
     /// The ways out, never none. A message takes the first whose criteria fit, and the last where none does.
     pub routes: Vec<Route>,
+    /// Under which addresses messages go on.
+    pub readdressing: Arc<Readdressing>,
     /// When to try again.
     pub schedule: Schedule,
     /// Where the states of the routes are shared with other processes.

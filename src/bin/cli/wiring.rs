@@ -67,6 +67,7 @@ pub(crate) fn runner(config: &Config, spool: Arc<DirSpool>) -> anyhow::Result<Ru
             criteria: Criteria::default(),
             name: route.name,
         }],
+        readdressing: Arc::default(),
         schedule: Schedule {
             retry: config.queue.retry.clone(),
             give_up: config.queue.give_up,

@@ -171,6 +171,7 @@ impl House {
         Runner {
             spool: Arc::new(self.spool.clone()),
             routes: vec![self.route("main", Criteria::default())],
+            readdressing: Arc::default(),
             schedule: Schedule::default(),
             states: Arc::clone(&self.routes) as Arc<dyn RouteStore>,
             observer: Arc::clone(&self.events) as Arc<dyn Observer>,

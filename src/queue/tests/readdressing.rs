@@ -1,0 +1,158 @@
+//! Aliases and rewriting, as the next hop sees them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::envelope::{Envelope, Notify, Recipients};
+use crate::event::Event;
+use crate::queue::testing::{Answer, Crash, House, MemorySpool, Moment, envelope, id};
+use crate::queue::{AliasSource, Readdressing, Runner, Selection, Urgency};
+use crate::receipt::Happening;
+use crate::routing::{Aliases, Criteria, LocalDomains, Rewriting};
+
+fn aliases(text: &str) -> Readdressing {
+    let default = "nas.lan".parse().unwrap();
+    let local = LocalDomains { domains: vec!["nas.lan".parse().unwrap()], default };
+    let table = AliasSource::Table(Arc::new(Aliases::parse(text, local).unwrap()));
+    Readdressing { aliases: vec![table], rewritings: Vec::new() }
+}
+
+fn rewriting(rewritings: Vec<Rewriting>) -> Readdressing {
+    Readdressing { aliases: Vec::new(), rewritings }
+}
+
+fn runner(house: &House, readdressing: Readdressing) -> Runner<MemorySpool> {
+    Runner { readdressing: Arc::new(readdressing), ..house.runner() }
+}
+
+fn pass(runner: &Runner<MemorySpool>) {
+    runner.flush(Selection::All, Urgency::Due).unwrap();
+}
+
+/// Keeps the envelopes that the next hop sees.
+fn seen(house: &House) -> Arc<std::sync::Mutex<Vec<Envelope>>> {
+    let seen: Arc<std::sync::Mutex<Vec<Envelope>>> = Arc::default();
+    let kept = Arc::clone(&seen);
+    house.next_hop.answers(move |envelope, _| {
+        kept.lock().unwrap().push(envelope.clone());
+        Answer::Take
+    });
+    seen
+}
+
+#[test]
+fn an_alias_that_is_mended_frees_what_waits() {
+    let house = House::new();
+    house.put(1, "cron@nas.lan", &["root@nas.lan", "amy@x"]);
+    house.next_hop.answers(|_, to| if to.mailbox.local() == "root" { Answer::Later } else { Answer::Take });
+    pass(&runner(&house, aliases("")));
+    let seen = seen(&house);
+    house.clock.advance(Duration::from_secs(120));
+    pass(&runner(&house, aliases("root: Admin@example.com")));
+    assert_eq!((house.next_hop.taken_by("Admin@example.com"), house.next_hop.taken_by("amy@x")), (1, 1));
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen[0].recipients[0].orcpt.as_deref(), Some("rfc822;root@nas.lan"));
+    assert!(house.queue_is_empty());
+}
+
+#[test]
+fn the_route_is_that_of_whom_the_alias_means() {
+    let house = House::new();
+    house.put(1, "cron@nas.lan", &["root@nas.lan"]);
+    let inside = Criteria { recipients: vec!["@nas.lan".parse().unwrap()], ..Criteria::default() };
+    let routes = vec![house.route("inside", inside), house.route("outside", Criteria::default())];
+    house.next_hop.answers(|_, _| Answer::Later);
+    pass(&Runner { routes, ..runner(&house, aliases("root: admin@example.com")) });
+    assert_eq!(house.spool.receipts(id(1))[0].route, "outside");
+}
+
+#[test]
+fn an_alias_for_several_makes_a_message_for_them_in_which_each_is_judged_alone() {
+    let house = House::new();
+    let mut original = envelope("cron@nas.lan", &["staff@nas.lan", "joe@x"]);
+    let mut list = original.recipients.to_vec();
+    list[0].notify = Some(Notify { success: false, failure: true, delay: true });
+    original.recipients = Recipients::new(list).unwrap();
+    house.spool.put(id(1), original, b"Subject: hi\r\n\r\nhello\r\n");
+    house.next_hop.answers(|_, to| if to.mailbox.local() == "bob" { Answer::Never } else { Answer::Take });
+    let runner = runner(&house, aliases("staff: amy@x, bob@x, joe@x, staff"));
+    pass(&runner);
+    assert!(house.queue_is_empty());
+    for (to, times) in [("amy@x", 1), ("bob@x", 0), ("joe@x", 2), ("staff@nas.lan", 1), ("cron@nas.lan", 1)] {
+        assert_eq!(house.next_hop.taken_by(to), times, "{to}");
+    }
+    let notices = house.next_hop.taken.lock().unwrap();
+    let notice = notices.iter().find(|taken| taken.to == "cron@nas.lan").unwrap();
+    let text = String::from_utf8_lossy(&notice.octets).into_owned();
+    assert!(text.contains("Final-Recipient: rfc822; bob@x\r\n"), "{text}");
+    assert!(text.contains("Original-Recipient: rfc822; staff@nas.lan\r\n"), "{text}");
+    assert_eq!(house.events.count(|event| matches!(event, Event::Expanded { .. })), 1);
+}
+
+#[test]
+fn a_crash_at_any_step_of_an_expansion_leads_to_one_copy_for_each() {
+    for operation in 1.. {
+        for moment in [Moment::Before, Moment::After] {
+            let house = House::new();
+            house.put(1, "cron@nas.lan", &["staff@nas.lan"]);
+            // The message itself was one operation.
+            house.spool.stop_at(operation + 1, moment);
+            let runner = runner(&house, aliases("staff: amy@x, bob@x"));
+            pass(&runner);
+            let stopped = house.spool.has_stopped();
+            house.spool.crash(Crash::PowerCut);
+            for _ in 0..40 {
+                pass(&runner);
+                house.clock.advance(Duration::from_secs(3600));
+            }
+            assert!(house.queue_is_empty(), "{operation} {moment:?}");
+            let copies = [house.next_hop.taken_by("amy@x"), house.next_hop.taken_by("bob@x")];
+            // What was handed over when the process stopped is sent again: nobody knows what became of it.
+            assert!(copies.iter().all(|count| (1..=2).contains(count)), "{operation} {moment:?}: {copies:?}");
+            if !stopped {
+                assert_eq!((copies, operation > 4), ([1, 1], true));
+                return;
+            }
+        }
+    }
+}
+
+#[test]
+fn the_sender_goes_on_under_another_name() {
+    let house = House::new();
+    let seen = seen(&house);
+    let octets = b"Received: by me\r\nFrom: \"The Scanner\" <scan@nas.lan>\r\nSubject: hi\r\n\r\nFrom: the body\r\n";
+    house.spool.put(id(1), envelope("scan@nas.lan", &["amy@x"]), octets);
+    house.spool.put(id(2), envelope("", &["amy@x"]), octets);
+    let ours: crate::address::Mailbox = "alerts@example.com".parse().unwrap();
+    let rewriting =
+        rewriting(vec![Rewriting { envelope_sender: Some(ours.clone()), from: Some(ours), ..Rewriting::default() }]);
+    pass(&runner(&house, rewriting));
+    let senders: Vec<_> = seen.lock().unwrap().iter().map(|envelope| envelope.reverse_path.to_string()).collect();
+    assert!(senders.contains(&"alerts@example.com".to_owned()) && senders.contains(&String::new()), "{senders:?}");
+    for taken in house.next_hop.taken.lock().unwrap().iter() {
+        let text = String::from_utf8_lossy(&taken.octets).into_owned();
+        assert!(text.contains("From: \"The Scanner\" <alerts@example.com>\r\n"), "{text}");
+        assert!(text.contains("Reply-To: \"The Scanner\" <scan@nas.lan>\r\n"), "{text}");
+        assert!(text.starts_with("Received: by me\r\n") && text.ends_with("\r\n\r\nFrom: the body\r\n"), "{text}");
+    }
+}
+
+#[test]
+fn recipients_that_are_rewritten_for_differently_go_apart() {
+    let house = House::new();
+    let seen = seen(&house);
+    house.put(1, "ups@nas.lan", &["amy@a", "bob@b", "eve@a"]);
+    let recipients = vec!["@a".parse().unwrap()];
+    let rewriting = rewriting(vec![Rewriting {
+        criteria: Criteria { recipients, ..Criteria::default() },
+        masquerade: vec!["lan".parse().unwrap()],
+        ..Rewriting::default()
+    }]);
+    pass(&runner(&house, rewriting));
+    let mut senders: Vec<_> = seen.lock().unwrap().iter().map(|envelope| envelope.reverse_path.to_string()).collect();
+    senders.sort();
+    assert_eq!(senders, ["ups@lan", "ups@lan", "ups@nas.lan"]);
+    assert_eq!(house.events.count(|event| matches!(event, Event::Removed { .. })), 1);
+    assert!(house.spool.receipts(id(1)).iter().all(|receipt| receipt.what != Happening::Deferred));
+}
