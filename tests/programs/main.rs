@@ -16,3 +16,4 @@ mod secured;
 mod site;
 mod smarthost;
 mod syscalls;
+mod together;

@@ -1,0 +1,179 @@
+//! Many forwarders on one spool: each message is delivered once, whoever is killed meanwhile.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use leafmail::address::ReversePath;
+use leafmail::clock::Clock;
+use leafmail::envelope::{BodyType, Envelope, Origin, Protocol, Recipients, Seal};
+use leafmail::spool::{DirSpool, Draft, Spool, SpoolSettings};
+use leafmail::sys::SystemClock;
+
+use crate::site::{PATIENCE, Site};
+
+/// A next hop that takes everything, and counts the copies of each message.
+struct CountingSink {
+    address: SocketAddr,
+    copies: Arc<Mutex<Vec<u32>>>,
+}
+
+impl CountingSink {
+    fn start(messages: usize) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (address, copies) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(vec![0; messages])));
+        let counted = Arc::clone(&copies);
+        // It ends with the test.
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let counted = Arc::clone(&counted);
+                thread::spawn(move || serve(stream, &counted));
+            }
+        });
+        Self { address, copies }
+    }
+}
+
+/// One session; a client that is killed ends it with an error or in the middle.
+fn serve(stream: TcpStream, copies: &Mutex<Vec<u32>>) -> Option<()> {
+    let _ = stream.set_nodelay(true);
+    let mut stream = BufReader::new(stream);
+    stream.get_mut().write_all(b"220 sink\r\n").ok()?;
+    let (mut line, mut number) = (String::new(), None);
+    loop {
+        line.clear();
+        if stream.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        let reply: &[u8] = match line.get(..4)?.to_ascii_uppercase().as_str() {
+            "EHLO" => b"250-sink\r\n250 PIPELINING\r\n",
+            "DATA" => {
+                stream.get_mut().write_all(b"354 go on\r\n").ok()?;
+                loop {
+                    line.clear();
+                    if stream.read_line(&mut line).ok()? == 0 {
+                        return None;
+                    }
+                    match line.strip_prefix("Subject: ") {
+                        Some(text) => number = text.trim_end().parse::<usize>().ok(),
+                        None if line == ".\r\n" => break,
+                        None => {}
+                    }
+                }
+                copies.lock().unwrap()[number.take()?] += 1;
+                b"250 taken\r\n"
+            }
+            "QUIT" => {
+                let _ = stream.get_mut().write_all(b"221 bye\r\n");
+                return Some(());
+            }
+            _ => b"250 ok\r\n",
+        };
+        stream.get_mut().write_all(reply).ok()?;
+    }
+}
+
+/// Puts so many messages into the spool, from a few senders.
+fn fill(site: &Site, messages: usize) {
+    let spool = DirSpool::open(&site.spool(), SpoolSettings::default(), Arc::new(SystemClock)).unwrap();
+    thread::scope(|scope| {
+        for worker in 0..16 {
+            let spool = &spool;
+            scope.spawn(move || {
+                for number in (worker..messages).step_by(16) {
+                    put(spool, number);
+                }
+            });
+        }
+    });
+}
+
+fn put(spool: &DirSpool, number: usize) {
+    let envelope = Envelope {
+        received_at: SystemClock.now(),
+        reverse_path: ReversePath::parse(&format!("sender{}@example.com", number % 7), None).unwrap(),
+        recipients: Recipients::new(vec!["bob@example.net".parse::<leafmail::address::Mailbox>().unwrap().into()])
+            .unwrap(),
+        origin: Origin::local(Protocol::SMTP),
+        body: BodyType::SevenBit,
+        smtputf8: false,
+        ret: None,
+        envid: None,
+        annotations: Vec::new(),
+    };
+    let mut draft = spool.open(&envelope).unwrap();
+    draft.append(format!("Subject: {number}\r\n\r\nhello\r\n").as_bytes()).unwrap();
+    let seal =
+        Seal { completed_at: SystemClock.now(), eight_bit: false, hops: 0, message_id: None, annotations: Vec::new() };
+    draft.commit(&seal).unwrap();
+}
+
+fn site(sink: &CountingSink) -> Site {
+    let site = Site::new("[relay.timeouts]\nend_of_data = \"5m\"");
+    let text = std::fs::read_to_string(site.config()).unwrap();
+    let next_hop = format!("url = \"smtp://{}?tls=none\"\nconnections = 100", sink.address);
+    let text = text.replace(&format!("url = \"maildir:{}\"", site.inbox().display()), &next_hop);
+    std::fs::write(site.config(), text).unwrap();
+    site
+}
+
+fn spoolrun(site: &Site) -> Child {
+    let mut command: Command = site.spoolrun();
+    command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+#[test]
+fn sixty_four_forwarders_deliver_twenty_thousand_messages_once_each() {
+    let messages = 20_000;
+    let sink = CountingSink::start(messages);
+    let site = site(&sink);
+    fill(&site, messages);
+    let forwarders: Vec<_> = (0..64).map(|_| spoolrun(&site)).collect();
+    for mut forwarder in forwarders {
+        assert!(forwarder.wait().unwrap().success());
+    }
+    // Those that began late may have found the last ones in the hands of others.
+    assert!(site.run(&[]).status.success());
+    assert_eq!(site.shelf("queue").len(), 0);
+    let copies = sink.copies.lock().unwrap();
+    let wrong: Vec<_> = copies.iter().enumerate().filter(|(_, count)| **count != 1).take(10).collect();
+    assert!(wrong.is_empty(), "message and copies: {wrong:?}");
+}
+
+#[test]
+fn forwarders_that_are_killed_lose_nothing_and_send_no_more_twice_than_were_killed() {
+    let messages = 10_000;
+    let sink = CountingSink::start(messages);
+    let site = site(&sink);
+    fill(&site, messages);
+    let mut forwarders: Vec<_> = (0..16).map(|_| spoolrun(&site)).collect();
+    let (mut kills, start) = (0, std::time::Instant::now());
+    while !site.shelf("queue").is_empty() {
+        assert!(start.elapsed() < 2 * PATIENCE, "{} messages are left", site.shelf("queue").len());
+        thread::sleep(Duration::from_millis(50));
+        // Which one differs from time to time; those that have ended have no effect.
+        let victim = (kills * 7 + 3) % forwarders.len();
+        let _ = forwarders[victim].kill();
+        forwarders[victim].wait().unwrap();
+        forwarders[victim] = spoolrun(&site);
+        kills += 1;
+        if kills > 200 {
+            break;
+        }
+    }
+    for mut forwarder in forwarders {
+        assert!(forwarder.wait().unwrap().success());
+    }
+    // What was in doubt when its forwarder was killed waits for a minute, unless it is pressed.
+    assert!(site.run(&["flush"]).status.success());
+    assert_eq!(site.shelf("queue").len(), 0);
+    let copies = sink.copies.lock().unwrap();
+    let lost = copies.iter().filter(|count| **count == 0).count();
+    let twice: usize = copies.iter().map(|count| count.saturating_sub(1) as usize).sum();
+    assert_eq!(lost, 0, "of {messages}, after {kills} kills");
+    // The window is one system call wide.
+    assert!(twice <= kills, "{twice} copies too many after {kills} kills");
+}
