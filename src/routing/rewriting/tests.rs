@@ -76,6 +76,19 @@ fn from_gets_the_address_and_reply_to_the_old_content() {
 }
 
 #[test]
+fn the_scanner_in_the_documentation_is_mended_as_it_is_shown_there() {
+    let page = include_str!("../../../docs/aliases-and-rewriting.md");
+    let (_, rest) = page.split_once("before  ").unwrap();
+    let (table, _) = rest.split_once("```").unwrap();
+    let columns = table.lines().skip(1).map(|line| line.split_at(line.len().min(48)));
+    let (before, after): (Vec<&str>, Vec<&str>) = columns.map(|(left, right)| (left.trim(), right.trim())).unzip();
+    let lines = |lines: Vec<&str>| {
+        lines.into_iter().filter(|line| !line.is_empty()).fold(String::new(), |all, line| all + line + "\n")
+    };
+    assert_eq!(rewritten(&rewriting("scans@example.com", "", &[]), &lines(before)), lines(after));
+}
+
+#[test]
 fn sender_is_set_once() {
     let both = rewriting("f@x", "s@x", &[]);
     let sender = rewriting("", "s@x", &[]);
