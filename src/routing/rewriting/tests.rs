@@ -153,6 +153,22 @@ fn long_display_names_stay_within_lines_and_within_their_field() {
 }
 
 #[test]
+fn a_hostile_header_of_the_largest_size_is_rewritten_at_once() {
+    let rewriting = rewriting("relay@example.com", "s@x", &["example.com"]);
+    for part in
+        ["<", "a@", "@", ",", ":", "a:;", "a@h.example.com,", "<a@h.example.com>", "\\", "\"\\", "(", "a ", "\r\n a"]
+    {
+        let header = format!("From: {}\r\n\r\n", part.repeat((256 << 10) / part.len()));
+        // Quadratic, this would be 10^10 steps for each.
+        assert!(rewriting.header(header.as_bytes()).starts_with(b"From: "), "{part}");
+    }
+    for fields in ["From: a@b\r\n", "Sender:\r\n", "Reply-To:\r\n", "junk\r\n"] {
+        let out = rewriting.header(fields.repeat((256 << 10) / fields.len()).as_bytes());
+        assert_eq!(out.windows(5).filter(|octets| octets == b"From:").count(), 1, "{fields}");
+    }
+}
+
+#[test]
 fn the_envelope_sender_is_set_or_masqueraded_and_null_stays_null() {
     let path = |text: &str| ReversePath::parse(text, None).unwrap();
     let mut rewriting = rewriting("", "", &["example.com"]);
