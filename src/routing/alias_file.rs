@@ -3,6 +3,7 @@
 //! There is no [`AliasFile`] that was never read: who has one has aliases that were good once. A version that cannot be read or
 //! is wrong is told once in the log, and the last good one stays.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -11,15 +12,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::OFlags;
 
-use super::{Aliases, LocalDomains};
+use super::{AliasError, Aliases, LocalDomains};
 
 /// Some twenty thousand lines.
 const MAX_OCTETS: u64 = 1 << 20;
 
-/// A file of aliases.
+/// A file of aliases, with those of the configuration's own table.
 #[derive(Debug)]
 pub struct AliasFile {
-    path: PathBuf,
+    /// `None`: the table is all there is.
+    path: Option<PathBuf>,
+    table: BTreeMap<String, Vec<String>>,
     local: LocalDomains,
     state: Mutex<State>,
 }
@@ -51,32 +54,47 @@ impl AliasFile {
     /// Reads a file for the first time.
     ///
     /// # Errors
-    /// When it cannot be read, is no regular file, longer than 1 MiB, not UTF-8, or a line of it is wrong.
-    pub fn load(path: PathBuf, local: LocalDomains) -> Result<Self, AliasFileError> {
+    /// When it cannot be read, is no regular file, longer than 1 MiB, not UTF-8, or a line of it or the table is wrong.
+    pub fn load(
+        path: PathBuf,
+        table: BTreeMap<String, Vec<String>>,
+        local: LocalDomains,
+    ) -> Result<Self, AliasFileError> {
         let read = open(&path).and_then(|(file, seen)| Ok((read(file)?, seen)));
         let loaded = read.map_err(|error| error.to_string()).and_then(|(text, seen)| {
-            let good = Aliases::parse(&text, local.clone()).map_err(|error| error.to_string())?;
+            let good = Aliases::new(&text, &table, local.clone()).map_err(|error| error.to_string())?;
             Ok(State { seen, good: Arc::new(good) })
         });
         match loaded {
-            Ok(state) => Ok(Self { path, local, state: Mutex::new(state) }),
+            Ok(state) => Ok(Self { path: Some(path), table, local, state: Mutex::new(state) }),
             Err(reason) => Err(AliasFileError { path, reason }),
         }
+    }
+
+    /// A table alone, which stays what it is.
+    ///
+    /// # Errors
+    /// When an entry is wrong.
+    pub fn without_file(table: BTreeMap<String, Vec<String>>, local: LocalDomains) -> Result<Self, AliasError> {
+        let good = Arc::new(Aliases::new("", &table, local.clone())?);
+        let seen = Err(io::ErrorKind::NotFound);
+        Ok(Self { path: None, table, local, state: Mutex::new(State { seen, good }) })
     }
 
     /// The aliases of the last good version; one `stat` where nothing changed. Never fails.
     pub fn current(&self) -> Arc<Aliases> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = fs::metadata(&self.path).map_err(|error| error.kind()).and_then(|metadata| seen(&metadata));
+        let Some(path) = &self.path else { return Arc::clone(&state.good) };
+        let now = fs::metadata(path).map_err(|error| error.kind()).and_then(|metadata| seen(&metadata));
         if now != state.seen {
-            match self.read_anew(&mut state.seen) {
+            match self.read_anew(path, &mut state.seen) {
                 Ok(aliases) => {
-                    log::info!("read aliases anew from {}", self.path.display());
+                    log::info!("read aliases anew from {}", path.display());
                     state.good = Arc::new(aliases);
                 }
                 Err(reason) => log::error!(
                     "reading aliases from {}: {reason}; the version before stays in force until the file is mended",
-                    self.path.display()
+                    path.display()
                 ),
             }
         }
@@ -84,8 +102,8 @@ impl AliasFile {
     }
 
     /// What was seen is what was read, not what a look before that found.
-    fn read_anew(&self, last: &mut Seen) -> Result<Aliases, String> {
-        let (file, seen) = open(&self.path).map_err(|error| {
+    fn read_anew(&self, path: &Path, last: &mut Seen) -> Result<Aliases, String> {
+        let (file, seen) = open(path).map_err(|error| {
             *last = Err(error.kind());
             error.to_string()
         })?;
@@ -95,7 +113,7 @@ impl AliasFile {
         if text.is_empty() {
             return Err("expected aliases, but the file is empty; a comment says that there are none".into());
         }
-        Aliases::parse(&text, self.local.clone()).map_err(|error| error.to_string())
+        Aliases::new(&text, &self.table, self.local.clone()).map_err(|error| error.to_string())
     }
 }
 
@@ -142,7 +160,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("aliases");
         fs::write(&path, "root: a@x\n").unwrap();
-        let file = AliasFile::load(path.clone(), local()).unwrap();
+        let file = AliasFile::load(path.clone(), BTreeMap::new(), local()).unwrap();
         assert_eq!(root_of(&file.current()), "a@x");
         assert!(Arc::ptr_eq(&file.current(), &file.current()), "read anew without a change");
         fs::write(&path, "root: ab@x\n").unwrap();
@@ -150,9 +168,8 @@ mod tests {
         for broken in [&b""[..], b"root\n", b"root: |cmd\n", b"root: \xff@x\n", &vec![b'#'; (1 << 20) + 1]] {
             fs::write(&path, broken).unwrap();
             assert_eq!(root_of(&file.current()), "ab@x");
-            let seen = file.state.lock().unwrap().seen;
-            assert_eq!(root_of(&file.current()), "ab@x");
-            assert_eq!(file.state.lock().unwrap().seen, seen, "it would be told again");
+            let now = seen(&fs::metadata(&path).unwrap());
+            assert_eq!(file.state.lock().unwrap().seen, now, "it would be told again");
         }
         fs::remove_file(&path).unwrap();
         assert_eq!(root_of(&file.current()), "ab@x");
@@ -169,7 +186,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("aliases");
         fs::write(&path, "root: a@x\n").unwrap();
-        let file = AliasFile::load(path.clone(), local()).unwrap();
+        let file = AliasFile::load(path.clone(), BTreeMap::new(), local()).unwrap();
         let new = folder.path().join("new");
         fs::write(&new, "root: b@x\n").unwrap();
         fs::rename(&new, &path).unwrap();
@@ -177,10 +194,26 @@ mod tests {
     }
 
     #[test]
+    fn the_table_is_there_with_each_version_of_the_file_and_without_one() {
+        let table = BTreeMap::from([("root".to_owned(), vec!["joe".to_owned()])]);
+        let alone = AliasFile::without_file(table.clone(), local()).unwrap();
+        assert_eq!(root_of(&alone.current()), "joe@lan");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("aliases");
+        fs::write(&path, "joe: a@x\n").unwrap();
+        let file = AliasFile::load(path.clone(), table, local()).unwrap();
+        assert_eq!(root_of(&file.current()), "a@x");
+        fs::write(&path, "joe: ab@x\n").unwrap();
+        assert_eq!(root_of(&file.current()), "ab@x");
+        fs::write(&path, "root: is there already\n").unwrap();
+        assert_eq!(root_of(&file.current()), "ab@x");
+    }
+
+    #[test]
     fn the_first_version_must_be_good() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("aliases");
-        let fault = || AliasFile::load(path.clone(), local()).unwrap_err().to_string();
+        let fault = || AliasFile::load(path.clone(), BTreeMap::new(), local()).unwrap_err().to_string();
         assert!(fault().contains("reading aliases from ") && fault().contains("No such file"), "{}", fault());
         fs::write(&path, "a: b@x\nroot: /dev/null\n").unwrap();
         assert!(fault().contains("line 2: leafmail only relays"), "{}", fault());

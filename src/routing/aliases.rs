@@ -3,7 +3,7 @@
 //! All names are resolved when the table is made, so that a loop or a fan-out is found at `--check` and not by a message, and a
 //! look-up is a few steps. It neither reads files nor delivers to programs.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::alias_entry::{Entry, Name, Place, Reference};
 use super::alias_text;
@@ -66,21 +66,19 @@ impl Aliases {
     /// With the line: what is no name or no target, a name that is there already, aliases that lead to themselves, more than 10
     /// in a row, or to more than 1,000 addresses.
     pub fn parse(text: &str, local: LocalDomains) -> Result<Self, AliasError> {
-        Self::resolve(alias_text::entries(text, &local.default)?, local)
+        Self::new(text, &BTreeMap::new(), local)
     }
 
-    /// Aliases from a table of the configuration.
+    /// As [`parse`](Self::parse), and with the entries of a table, as if they were lines after it.
     ///
     /// # Errors
-    /// As [`parse`](Self::parse), with the alias in place of the line.
-    pub fn new<'a>(
-        table: impl IntoIterator<Item = (&'a String, &'a Vec<String>)>,
-        local: LocalDomains,
-    ) -> Result<Self, AliasError> {
-        let entry = |(name, targets): (&'a String, &'a Vec<String>)| {
-            Entry::parse(Place::of_table(name), name, targets.iter().map(String::as_str), &local.default)
-        };
-        let entries = table.into_iter().map(entry).collect::<Result<_, _>>()?;
+    /// As [`parse`](Self::parse), for entries of the table with their name in place of the line.
+    pub fn new(text: &str, table: &BTreeMap<String, Vec<String>>, local: LocalDomains) -> Result<Self, AliasError> {
+        let mut entries = alias_text::entries(text, &local.default)?;
+        for (name, targets) in table {
+            let targets = targets.iter().map(String::as_str);
+            entries.push(Entry::parse(Place::of_table(name), name, targets, &local.default)?);
+        }
         Self::resolve(entries, local)
     }
 

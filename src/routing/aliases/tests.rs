@@ -1,7 +1,5 @@
 //! Tables and whom they lead to, and texts that are no tables.
 
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 
 use super::*;
@@ -65,6 +63,7 @@ fn addresses_lead_to_whom_the_table_says() {
         ),
         ("root: \\root, \\joe\njoe: a@x", &[("root@nas.lan", "root@nas.lan joe@lan"), ("joe@lan", "a@x")]),
         ("root: root", &[("root@lan", "-")]),
+        ("root: root, root@lan, a@x", &[("root@lan", "root@lan a@x"), ("root@nas.lan", "root@nas.lan root@lan a@x")]),
         ("*: admin\nadmin: \\boss@nas.lan", &[("x@lan", "boss@nas.lan"), ("boss@nas.lan", "-")]),
         // Who is caught by a catch-all that leads to himself stays himself.
         ("*: admin@lan", &[("x@nas.lan", "admin@lan"), ("admin@lan", "-")]),
@@ -82,6 +81,26 @@ fn addresses_lead_to_whom_the_table_says() {
         assert_eq!(aliases.is_empty(), text.is_empty());
     }
     assert_eq!(target(&Aliases::none(local()), "root@lan"), "-");
+}
+
+#[test]
+fn the_file_in_the_documentation_means_what_is_said_there() {
+    let page = include_str!("../../../docs/aliases-and-rewriting.md");
+    let (_, rest) = page.split_once("`/etc/leafmail/aliases`:\n```\n").unwrap();
+    let (text, _) = rest.split_once("```").unwrap();
+    let domains = ["lan", "nas.lan", "ups.lan"].map(|domain| domain.parse().unwrap()).to_vec();
+    let aliases = Aliases::parse(text, LocalDomains { domains, default: "example.com".parse().unwrap() }).unwrap();
+    for (mailbox, expected) in [
+        ("root@nas.lan", "ann@example.com night@example.com"),
+        ("Root+cron@nas.lan", "ann@example.com night@example.com"),
+        ("backup@lan", "backup@lan ann@example.com"),
+        ("alarm@ups.lan", "ann@example.com night@example.com"),
+        ("x@printer.lan", "helpdesk@example.com"),
+        ("x@ups.lan", "ann@example.com"),
+        ("root@example.com", "-"),
+    ] {
+        assert_eq!(target(&aliases, mailbox), expected, "{mailbox}");
+    }
 }
 
 #[test]
@@ -159,10 +178,14 @@ fn a_table_of_the_configuration_is_the_same_table() {
     let table = |name: &str, targets: &[&str]| {
         BTreeMap::from([(name.to_owned(), targets.iter().map(|&target| target.to_owned()).collect::<Vec<_>>())])
     };
-    let aliases = Aliases::new(&table("root", &["a@x", "joe"]), local()).unwrap();
+    let aliases = Aliases::new("", &table("root", &["a@x", "joe"]), local()).unwrap();
     assert_eq!(target(&aliases, "root@nas.lan"), "a@x joe@lan");
-    let error = Aliases::new(&table("root", &["|cmd"]), local()).unwrap_err();
+    let error = Aliases::new("", &table("root", &["|cmd"]), local()).unwrap_err();
     assert!(error.to_string().starts_with("alias \"root\": leafmail only relays") && error.line().is_none());
+    let both = Aliases::new("root: a@x\n", &table("joe", &["root"]), local()).unwrap();
+    assert_eq!(target(&both, "joe@lan"), "a@x");
+    let twice = Aliases::new("root: a@x\n", &table("ROOT", &["b@x"]), local()).unwrap_err().to_string();
+    assert_eq!(twice, "alias \"ROOT\": there is an alias of this name already, at line 1");
     assert_eq!(Aliases::parse("x", local()).unwrap_err().line(), Some(1));
 }
 
@@ -180,7 +203,7 @@ proptest! {
         for (from, to) in links {
             table.entry(format!("n{from}")).or_default().push(format!("n{to}"));
         }
-        if let Ok(aliases) = Aliases::new(&table, local()) {
+        if let Ok(aliases) = Aliases::new("", &table, local()) {
             for name in table.keys() {
                 let mailbox: Mailbox = format!("{name}@lan").parse().unwrap();
                 let targets = match aliases.target(&mailbox) {

@@ -76,6 +76,19 @@ fn from_gets_the_address_and_reply_to_the_old_content() {
 }
 
 #[test]
+fn the_scanner_in_the_documentation_is_mended_as_it_is_shown_there() {
+    let page = include_str!("../../../docs/aliases-and-rewriting.md");
+    let (_, rest) = page.split_once("before  ").unwrap();
+    let (table, _) = rest.split_once("```").unwrap();
+    let columns = table.lines().skip(1).map(|line| line.split_at(line.len().min(48)));
+    let (before, after): (Vec<&str>, Vec<&str>) = columns.map(|(left, right)| (left.trim(), right.trim())).unzip();
+    let lines = |lines: Vec<&str>| {
+        lines.into_iter().filter(|line| !line.is_empty()).fold(String::new(), |all, line| all + line + "\n")
+    };
+    assert_eq!(rewritten(&rewriting("scans@example.com", "", &[]), &lines(before)), lines(after));
+}
+
+#[test]
 fn sender_is_set_once() {
     let both = rewriting("f@x", "s@x", &[]);
     let sender = rewriting("", "s@x", &[]);
@@ -136,6 +149,22 @@ fn long_display_names_stay_within_lines_and_within_their_field() {
         assert!(out.lines().all(|line| line.len() <= 998), "{name}");
         assert!(out.ends_with(" <a@b.c>\n\n") || out.ends_with("<a@b.c>\n\n"), "{name}");
         assert!(out.lines().all(|line| line.is_empty() || line.starts_with(' ') || line.contains(':')), "{name}");
+    }
+}
+
+#[test]
+fn a_hostile_header_of_the_largest_size_is_rewritten_at_once() {
+    let rewriting = rewriting("relay@example.com", "s@x", &["example.com"]);
+    for part in
+        ["<", "a@", "@", ",", ":", "a:;", "a@h.example.com,", "<a@h.example.com>", "\\", "\"\\", "(", "a ", "\r\n a"]
+    {
+        let header = format!("From: {}\r\n\r\n", part.repeat((256 << 10) / part.len()));
+        // Quadratic, this would be 10^10 steps for each.
+        assert!(rewriting.header(header.as_bytes()).starts_with(b"From: "), "{part}");
+    }
+    for fields in ["From: a@b\r\n", "Sender:\r\n", "Reply-To:\r\n", "junk\r\n"] {
+        let out = rewriting.header(fields.repeat((256 << 10) / fields.len()).as_bytes());
+        assert_eq!(out.windows(5).filter(|octets| octets == b"From:").count(), 1, "{fields}");
     }
 }
 
