@@ -34,7 +34,7 @@ mod testing;
 mod tests;
 mod wakeup;
 
-pub use readdressing::{AliasSource, Readdressing};
+pub use readdressing::Readdressing;
 pub use route::{RouteState, RouteStore};
 pub use route_file::RouteFolder;
 pub use runner::{Route, Runner, Selection, Summary};

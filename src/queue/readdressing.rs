@@ -1,47 +1,20 @@
 //! Under which addresses a message goes on: aliases for its recipients, rewriting for its sender. Nothing of it is kept: the
 //! next run asks the configuration anew.
 
-use std::sync::Arc;
-
 use super::runner::Runner;
 use crate::address::Mailbox;
 use crate::envelope::{Envelope, Recipients};
-use crate::routing::{AliasFile, Aliases, Rewriting, Target};
+use crate::routing::{AliasFile, Rewriting, Target};
 use crate::smtp::xtext;
 use crate::spool::Spool;
 
 /// What the configuration says of addresses.
 #[derive(Debug, Default)]
 pub struct Readdressing {
-    /// Who is meant by addresses of the LAN; of several sources the first that knows an address counts.
-    pub aliases: Vec<AliasSource>,
+    /// Who is meant by addresses of the LAN.
+    pub aliases: Option<AliasFile>,
     /// Under which sender messages go on; the first that fits counts.
     pub rewritings: Vec<Rewriting>,
-}
-
-/// Where aliases come from.
-#[derive(Debug)]
-pub enum AliasSource {
-    /// The configuration itself.
-    Table(Arc<Aliases>),
-    /// A file that may change.
-    File(AliasFile),
-}
-
-impl AliasSource {
-    fn target(&self, mailbox: &Mailbox) -> Target {
-        match self {
-            Self::Table(aliases) => aliases.target(mailbox),
-            Self::File(file) => file.current().target(mailbox),
-        }
-    }
-}
-
-impl Readdressing {
-    fn target(&self, mailbox: &Mailbox) -> Target {
-        let targets = self.aliases.iter().map(|source| source.target(mailbox));
-        targets.into_iter().find(|target| *target != Target::Unchanged).unwrap_or(Target::Unchanged)
-    }
 }
 
 /// Where a recipient's copy goes.
@@ -62,8 +35,9 @@ impl<S: Spool> Runner<S> {
     /// Where each recipient's copy goes.
     pub(super) fn destinations(&self, envelope: &Envelope) -> Vec<Destination> {
         let is_expanded = envelope.annotations.iter().any(|(name, _)| name == EXPANDED);
+        let aliases = self.readdressing.aliases.as_ref().filter(|_| !is_expanded).map(AliasFile::current);
         let destination = |mailbox: &Mailbox| {
-            let target = if is_expanded { Target::Unchanged } else { self.readdressing.target(mailbox) };
+            let target = aliases.as_ref().map_or(Target::Unchanged, |aliases| aliases.target(mailbox));
             let (alias, several) = match target {
                 Target::Unchanged => (None, Vec::new()),
                 Target::One(only) => (Some(only), Vec::new()),

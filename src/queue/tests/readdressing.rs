@@ -6,19 +6,21 @@ use std::time::Duration;
 use crate::envelope::{Envelope, Notify, Recipients};
 use crate::event::Event;
 use crate::queue::testing::{Answer, Crash, House, MemorySpool, Moment, envelope, id};
-use crate::queue::{AliasSource, Readdressing, Runner, Selection, Urgency};
+use crate::queue::{Readdressing, Runner, Selection, Urgency};
 use crate::receipt::Happening;
-use crate::routing::{Aliases, Criteria, LocalDomains, Rewriting};
+use crate::routing::{AliasFile, Criteria, LocalDomains, Rewriting};
 
+/// `name: target target; name: target`.
 fn aliases(text: &str) -> Readdressing {
-    let default = "nas.lan".parse().unwrap();
-    let local = LocalDomains { domains: vec!["nas.lan".parse().unwrap()], default };
-    let table = AliasSource::Table(Arc::new(Aliases::parse(text, local).unwrap()));
-    Readdressing { aliases: vec![table], rewritings: Vec::new() }
+    let local = LocalDomains { domains: vec!["nas.lan".parse().unwrap()], default: "nas.lan".parse().unwrap() };
+    let entries = text.split(';').filter_map(|entry| entry.split_once(": "));
+    let list = |targets: &str| targets.split(' ').map(str::to_owned).collect();
+    let table = entries.map(|(name, targets)| (name.trim().to_owned(), list(targets))).collect();
+    Readdressing { aliases: Some(AliasFile::without_file(table, local).unwrap()), rewritings: Vec::new() }
 }
 
 fn rewriting(rewritings: Vec<Rewriting>) -> Readdressing {
-    Readdressing { aliases: Vec::new(), rewritings }
+    Readdressing { aliases: None, rewritings }
 }
 
 fn runner(house: &House, readdressing: Readdressing) -> Runner<MemorySpool> {
@@ -75,7 +77,7 @@ fn an_alias_for_several_makes_a_message_for_them_in_which_each_is_judged_alone()
     original.recipients = Recipients::new(list).unwrap();
     house.spool.put(id(1), original, b"Subject: hi\r\n\r\nhello\r\n");
     house.next_hop.answers(|_, to| if to.mailbox.local() == "bob" { Answer::Never } else { Answer::Take });
-    let runner = runner(&house, aliases("staff: amy@x, bob@x, joe@x, staff"));
+    let runner = runner(&house, aliases("staff: amy@x bob@x joe@x staff"));
     pass(&runner);
     assert!(house.queue_is_empty());
     for (to, times) in [("amy@x", 1), ("bob@x", 0), ("joe@x", 2), ("staff@nas.lan", 1), ("cron@nas.lan", 1)] {
@@ -97,7 +99,7 @@ fn a_crash_at_any_step_of_an_expansion_leads_to_one_copy_for_each() {
             house.put(1, "cron@nas.lan", &["staff@nas.lan"]);
             // The message itself was one operation.
             house.spool.stop_at(operation + 1, moment);
-            let runner = runner(&house, aliases("staff: amy@x, bob@x"));
+            let runner = runner(&house, aliases("staff: amy@x bob@x"));
             pass(&runner);
             let stopped = house.spool.has_stopped();
             house.spool.crash(Crash::PowerCut);
