@@ -23,7 +23,7 @@ pub use error::ConfigError;
 pub use file::locate;
 pub use listen::{Front, ListenAddress};
 pub use rewrite::Rewrite;
-pub use route::{OAuth2, Preset, Region, Route, RouteName, RoutePlan, TimeoutKeys, TokenUrl};
+pub use route::{OAuth2, Preset, Region, Route, RouteName, RoutePlan, TimeoutKeys, TokenUrl, UserName};
 pub use sections::{
     BareNewline, Clients, InDoubt, Limits, Listen, Log, Message, Notices, Protocol, Queue, Recipients, Reserve,
     Senders, Verify,

@@ -220,14 +220,20 @@ proptest! {
         let to = text.floor_char_boundary((from + length).min(text.len()));
         let damaged = format!("{}{put}{}", &text[..from], &text[to..]);
         if let Ok(config) = parsed(&damaged) {
-            let _ = config.check().map_err(|error| error.to_string());
+            let _ = (config.check().map_err(|error| error.to_string()), config.routes(), config.rewritings());
         }
     }
 
     #[test]
     fn no_value_of_any_key_makes_it_panic(key in proptest::sample::select(every_key()), value in "\"\\PC{0,40}\"|\\[\"\\PC{0,40}\"\\]|-?[0-9]{1,25}|true|\\{\\}|\\[\\]|1e9|nan|1979-05-27") {
-        if let Ok(config) = parsed(&format!("{key} = {value}")) {
-            let _ = config.check().map_err(|error| error.to_string());
+        let (table, key) = key.rsplit_once('.').unwrap_or(("", &key));
+        let heading = match table {
+            "" => String::new(),
+            "relay.fallback" | "route" | "rewrite" => format!("[[{table}]]\n"),
+            _ => format!("[{table}]\n"),
+        };
+        if let Ok(config) = parsed(&format!("{heading}{key} = {value}")) {
+            let _ = (config.check().map_err(|error| error.to_string()), config.routes(), config.rewritings());
         }
     }
 }
@@ -241,5 +247,10 @@ fn deep_nesting_is_an_error() {
         "a.".repeat(50_000),
     ] {
         assert!(parsed(&text).is_err());
+    }
+    // As deep as the reader goes.
+    for depth in 1..100 {
+        let nested = format!("relay={{{}{}}}", "fallback=[{".repeat(depth), "}]".repeat(depth));
+        let _ = parsed(&nested).map(|config| (config.check(), config.routes()));
     }
 }

@@ -1,7 +1,7 @@
 //! What must hold between the keys of routes: which key has its place where, that each route can be told from the others
 //! and leads somewhere, and that no mail is left without one.
 
-use super::plan::RELAY;
+use super::plan::{Hop, RELAY};
 use super::{Preset, Route, RouteName};
 use crate::config::Config;
 use crate::config::check::Fault;
@@ -82,7 +82,13 @@ fn next_hops(config: &Config) -> Option<Fault> {
         let reason = "[[relay.fallback]] is there, but relay.url and relay.preset are not; set one of them";
         return Some(Fault::new("relay.fallback", reason));
     }
-    config.hops().iter().find_map(|hop| next_hop(&hop.key, hop.table, try_out))
+    config.hops().iter().find_map(|hop| next_hop(&hop.key, hop.table, try_out).or_else(|| source_of_folder(hop)))
+}
+
+fn source_of_folder(hop: &Hop<'_>) -> Option<Fault> {
+    let place = &hop.key;
+    let reason = || format!("{place}.source is set, but mail goes into a folder, to which nothing connects; remove it");
+    (hop.is_folder() && hop.table.source.is_some()).then(|| Fault::new(format!("{place}.source"), reason()))
 }
 
 fn next_hop(place: &str, table: &Route, try_out: bool) -> Option<Fault> {

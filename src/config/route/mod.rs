@@ -13,7 +13,7 @@ mod values;
 pub use oauth2::{OAuth2, TokenUrl};
 pub use plan::RoutePlan;
 pub use preset::{Preset, Region};
-pub use values::{RouteName, TimeoutKeys};
+pub use values::{RouteName, TimeoutKeys, UserName};
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -57,7 +57,7 @@ pub struct Route {
     pub region: Option<Region>,
     /// Who we are there, with a preset.
     #[serde(deserialize_with = "general::optional")]
-    pub user: Option<String>,
+    pub user: Option<UserName>,
     /// A file whose first line is the password. One of the three at most.
     #[serde(deserialize_with = "general::optional")]
     pub password_file: Option<PathBuf>,
@@ -125,7 +125,7 @@ pub struct Route {
 impl Route {
     /// The next hop, as the URL or the preset says; `None` if neither does.
     fn next_hop(&self) -> Option<NextHop> {
-        let of_preset = || self.preset?.next_hop(self.region.as_ref(), self.user.clone()?).map(NextHop::Smarthost);
+        let of_preset = || self.preset?.next_hop(self.region.as_ref(), self.user.as_ref()?).map(NextHop::Smarthost);
         self.url.clone().or_else(of_preset)
     }
 
@@ -140,7 +140,7 @@ impl Route {
         self.fallback.clear();
         self.url = Some(next_hop);
         let hop = plan::Hop::alone(self);
-        let (has_user, verifies) = (hop.user().is_some(), hop.verifies());
+        let (has_user, verifies, is_folder) = (hop.user().is_some(), hop.verifies(), hop.is_folder());
         if !has_user {
             (self.password_file, self.password_env, self.password_command) = (None, None, None);
             (self.token_file, self.token_command, self.auth) = (None, None, AuthMethod::Auto);
@@ -148,6 +148,9 @@ impl Route {
         }
         if !verifies {
             (self.tls_pin, self.tls_cert, self.tls_key) = (None, None, None);
+        }
+        if is_folder {
+            self.source = None;
         }
     }
 

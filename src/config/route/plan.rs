@@ -8,7 +8,7 @@ use super::{Route, RouteName};
 use crate::config::Config;
 use crate::queue::pace::Pace;
 use crate::routing::Criteria;
-use crate::transport::{ClientIdentity, Extensions, NextHop, RouteSettings, Smarthost, TlsPolicy, TlsSettings};
+use crate::transport::{ClientIdentity, Extensions, NextHop, RouteSettings, TlsPolicy, TlsSettings};
 
 /// The name of `[relay]` as a route.
 pub(super) const RELAY: &str = "relay";
@@ -128,16 +128,12 @@ impl<'a> Hop<'a> {
         Self { key, route, number: 0, table, main: table, next_hop: table.next_hop() }
     }
 
-    fn smarthost(&self) -> Option<&Smarthost> {
-        match &self.next_hop {
-            Some(NextHop::Smarthost(smarthost)) => Some(smarthost),
-            _ => None,
-        }
-    }
-
     /// The user to log in as.
     pub(super) fn user(&self) -> Option<&str> {
-        self.smarthost()?.user.as_deref()
+        match &self.next_hop {
+            Some(NextHop::Smarthost(smarthost)) => smarthost.user.as_deref(),
+            Some(NextHop::Maildir(_)) | None => None,
+        }
     }
 
     /// The key that names the user, or would.
@@ -147,7 +143,15 @@ impl<'a> Hop<'a> {
 
     /// Whether the next hop's certificate is looked at.
     pub(super) fn verifies(&self) -> bool {
-        self.smarthost().is_some_and(|smarthost| matches!(smarthost.tls, TlsPolicy::Required | TlsPolicy::Implicit))
+        match &self.next_hop {
+            Some(NextHop::Smarthost(smarthost)) => matches!(smarthost.tls, TlsPolicy::Required | TlsPolicy::Implicit),
+            Some(NextHop::Maildir(_)) | None => false,
+        }
+    }
+
+    /// Whether it is a folder of this host, to which nothing connects.
+    pub(super) fn is_folder(&self) -> bool {
+        matches!(self.next_hop, Some(NextHop::Maildir(_)))
     }
 
     /// Where a token that we fetch is kept, unless the configuration says where: a dot is in no route's name.
@@ -181,7 +185,7 @@ impl<'a> Hop<'a> {
             },
             helo: table.helo.as_ref().or(main.helo.as_ref()).unwrap_or(&config.hostname).clone(),
             connections: connections(table).or_else(|| connections(main)).unwrap_or(CONNECTIONS),
-            source: table.source.or(main.source),
+            source: table.source.or(main.source).filter(|_| !self.is_folder()),
             max_size: table.max_size.or_else(|| table.preset.map(|preset| preset.max_size())),
             timeouts: table.timeouts.or(main.timeouts),
         })

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::values::UserName;
 use crate::config::values::{FromText, expected};
 use crate::queue::pace::Pace;
 use crate::transport::{Smarthost, TlsPolicy};
@@ -34,13 +35,13 @@ impl FromText for Preset {
 
 impl Preset {
     /// Its server for submission, by STARTTLS on port 587; `None` without the region that it needs.
-    pub(super) fn next_hop(self, region: Option<&Region>, user: String) -> Option<Smarthost> {
+    pub(super) fn next_hop(self, region: Option<&Region>, user: &UserName) -> Option<Smarthost> {
         let host = match self {
             Self::Microsoft365 => "smtp.office365.com".to_owned(),
             Self::Gmail => "smtp.gmail.com".to_owned(),
             Self::Ses => format!("email-smtp.{}.amazonaws.com", region?.0),
         };
-        Some(Smarthost { host, port: 587, tls: TlsPolicy::Required, user: Some(user) })
+        Some(Smarthost { host, port: 587, tls: TlsPolicy::Required, user: Some(user.0.clone()) })
     }
 
     /// How many connections it takes at the same time, where it says so.

@@ -94,6 +94,8 @@ fn a_fallback_has_what_is_about_us_from_the_main_hop_and_no_credentials() {
     assert_eq!((first.password.clone(), first.max_size, first.tls.roots.clone()), (None, None, None));
     assert_eq!(first.extensions, crate::transport::Extensions::default());
     assert_eq!(second.password, Some(Secret::Environment("Q".to_owned())));
+    let folder = "[relay]\nurl = \"smtp://h\"\nsource = \"::1\"\n[[relay.fallback]]\nurl = \"maildir:x\"";
+    assert_eq!(routes(folder)[0].hops[1].source, None, "nothing connects to a folder");
 }
 
 #[test]
@@ -158,7 +160,7 @@ fn a_token_of_a_route_is_read_where_it_says() {
 #[test]
 fn a_relay_of_the_command_line_is_for_all_mail() {
     let text = "[relay]\npreset = \"microsoft365\"\nuser = \"a@b\"\npassword_env = \"P\"\nmax_size = \"1MB\"\n\
-                [[relay.fallback]]\nurl = \"smtp://i\"\n[[route]]\nname = \"m\"\nurl = \"smtp://h\"\nsenders = [\"@a.b\"]\n\
+                source = \"::1\"\n[[relay.fallback]]\nurl = \"smtp://i\"\n[[route]]\nname = \"m\"\nurl = \"smtp://h\"\nsenders = [\"@a.b\"]\n\
                 [[rewrite]]\nroutes = [\"m\"]\nfrom = \"x@y\"\n[[rewrite]]\nroutes = [\"m\", \"relay\"]\nfrom = \"z@y\"\n";
     let mut config = checked(text).unwrap();
     config.relay_to("maildir:./here".parse().unwrap());
@@ -166,6 +168,7 @@ fn a_relay_of_the_command_line_is_for_all_mail() {
     let [relay] = &config.routes()[..] else { panic!("one route") };
     assert_eq!((urls(relay).as_str(), relay.pace), ("maildir:./here", None));
     assert_eq!((relay.hops[0].password.clone(), relay.hops[0].max_size), (None, None));
+    assert_eq!(relay.hops[0].source, None);
     let [rewriting] = &config.rewritings()[..] else { panic!("one rewriting") };
     assert_eq!((rewriting.routes.join(" "), rewriting.from.clone()), ("relay".to_owned(), "z@y".parse().ok()));
     config.relay_to("smtp://u@h".parse().unwrap());
@@ -266,6 +269,11 @@ fn each_next_hop_leads_somewhere_and_only_there() {
         ("[relay]\nregion = \"-a\"", "leafmail.toml:2: expected a region"),
         ("[relay]\nsource = \"lan\"", "leafmail.toml:2: expected an address of this host such as 192.0.2.7, but found"),
         ("[relay]\nsource = \"0.0.0.0\"", "leafmail.toml:2: expected an address of this host"),
+        (
+            "[relay]\nsource = \"192.0.2.7\"",
+            "leafmail.toml:2: relay.source is set, but mail goes into a folder, to whic",
+        ),
+        ("[relay]\nuser = \"a\\nb\"", "leafmail.toml:2: expected a user name such as alerts@example.com"),
         ("[relay]\npace = \"25\"", "leafmail.toml:2: expected a number of messages and a time, such as 25/m"),
         ("[relay]\npace = \"0/m\"", "leafmail.toml:2: expected 1 to 100000 messages in 1s to 30d, but found \"0/m\""),
         ("[relay]\npace = \"1/31d\"", "leafmail.toml:2: expected 1 to 100000 messages"),

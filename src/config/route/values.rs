@@ -59,6 +59,19 @@ impl FromText for RouteName {
     }
 }
 
+/// Whom we log in as, where it is not part of a URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserName(pub(in crate::config) String);
+
+impl FromText for UserName {
+    const EXPECTED: &'static str = "a user name such as alerts@example.com";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let plain = !text.is_empty() && !text.contains(char::is_control);
+        if plain { Ok(Self(text.to_owned())) } else { Err(expected::<Self>(text)) }
+    }
+}
+
 impl FromText for IpAddr {
     const EXPECTED: &'static str = "an address of this host such as 192.0.2.7";
 

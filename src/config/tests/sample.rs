@@ -77,7 +77,7 @@ fn every_key_of_relay() -> Route {
         url: "maildir:./inbox".parse().ok(),
         preset: Some(Preset::Microsoft365),
         region: values::FromText::from_text("eu-west-1").ok(),
-        user: Some("alerts@example.com".to_owned()),
+        user: values::FromText::from_text("alerts@example.com").ok(),
         password_file: Some("/etc/leafmail/password".into()),
         password_env: Some("LEAFMAIL_PASSWORD".to_owned()),
         password_command: Some("pass show smarthost".to_owned()),
