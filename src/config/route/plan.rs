@@ -51,10 +51,9 @@ impl Config {
             let name = table.name.as_ref().map(|RouteName(name)| name.clone()).unwrap_or_default();
             Entry { key: format!("route[{index}]"), name, table, next_hop: table.next_hop() }
         });
-        let nothing_said = self.route.is_empty() && !self.relay.leads_somewhere();
-        let try_out = || nothing_said.then(|| NextHop::Maildir(TRY_OUT.into()));
-        let relay = (self.route.is_empty() || self.relay.leads_somewhere()).then(|| {
-            let next_hop = self.relay.next_hop().or_else(try_out);
+        let said = self.relay.leads_somewhere();
+        let relay = (self.route.is_empty() || said).then(|| {
+            let next_hop = if said { self.relay.next_hop() } else { Some(NextHop::Maildir(TRY_OUT.into())) };
             Entry { key: RELAY.to_owned(), name: RELAY.to_owned(), table: &self.relay, next_hop }
         });
         written.chain(relay).collect()

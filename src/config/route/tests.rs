@@ -54,7 +54,10 @@ fn no_mail_goes_to_the_try_out_once_there_are_routes() {
     let expected =
         "leafmail.toml:1: mail that no [[route]] takes would have nowhere to go; set relay.url, or let the last";
     assert!(reason.starts_with(expected), "{reason}");
-    assert!(!Config::parse(some, "x".as_ref()).unwrap().routes().iter().any(|plan| urls(plan).contains("maildir")));
+    for unchecked in [some, "[relay]\npreset = \"gmail\"", "[[route]]\nname = \"a\""] {
+        let routes = Config::parse(unchecked, "x".as_ref()).unwrap().routes();
+        assert!(!routes.iter().any(|plan| urls(plan).contains("maildir")), "{unchecked}");
+    }
     let all = "[[route]]\nname = \"all\"\nurl = \"smtp://b\"\n";
     assert_eq!(table(&format!("{some}{all}")), "a: smtp://a\nall: smtp://b\n");
     assert_eq!(table(all), "all: smtp://b\n");
