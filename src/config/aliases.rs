@@ -23,7 +23,7 @@ pub struct Aliases {
     /// The domains whose addresses are looked up; empty: see [`Config::local_domains`].
     #[serde(deserialize_with = "values::non_empty_list")]
     pub local_domains: Vec<Domain>,
-    /// Further aliases: a local name, an address or `*`, and whom it means: addresses, or further local names.
+    /// Further aliases: a local name, an address, `@domain` or `*`, and whom it means: addresses, or further local names.
     #[serde(deserialize_with = "table")]
     pub table: BTreeMap<String, Vec<String>>,
 }
@@ -59,10 +59,12 @@ impl<'de> Deserialize<'de> for Name {
 }
 
 impl FromText for Name {
-    const EXPECTED: &'static str = "a local name such as root, an address of this site, or *";
+    const EXPECTED: &'static str = "a local name such as root, an address of this site, @example.lan, or *";
 
     fn from_text(text: &str) -> Result<Self, String> {
-        if is_address_or_name(text) { Ok(Self(text.to_owned())) } else { Err(unexpected(Self::EXPECTED, text)) }
+        let rest_of_domain = text.strip_prefix('@').is_some_and(|domain| domain.parse::<Domain>().is_ok());
+        let fits = rest_of_domain || is_address_or_name(text);
+        if fits { Ok(Self(text.to_owned())) } else { Err(unexpected(Self::EXPECTED, text)) }
     }
 }
 
@@ -83,7 +85,8 @@ impl FromText for Target {
         if text.starts_with(['|', '/']) {
             return Err(unexpected(&format!("{}; there is no delivery to programs or files", Self::EXPECTED), text));
         }
-        let fits = text != "*" && is_address_or_name(text);
+        // \root is root himself, whatever alias he has.
+        let fits = text != "*" && is_address_or_name(text.strip_prefix('\\').unwrap_or(text));
         if fits { Ok(Self(text.to_owned())) } else { Err(unexpected(Self::EXPECTED, text)) }
     }
 }
@@ -135,11 +138,12 @@ mod tests {
         let config = parsed(
             "hostname = \"relay.lan\"\n[aliases]\nfile = \"/etc/aliases\"\nlocal_domains = [\"example.lan\"]\n\
              [aliases.table]\nroot = \"admin@example.com\"\n\"ups@example.lan\" = [\"root\", \"joe@example.com\"]\n\
-             \"*\" = \"root\"\n",
+             \"*\" = \"root\"\n\"@nas.lan\" = \"\\\\joe\"\n",
         );
         let config = config.unwrap();
         let entry = |name: &str| config.aliases.table[name].join(" ");
         assert_eq!((entry("root"), entry("*")), ("admin@example.com".to_owned(), "root".to_owned()));
+        assert_eq!(entry("@nas.lan"), "\\joe");
         assert_eq!(entry("ups@example.lan"), "root joe@example.com");
         assert_eq!(config.aliases.file, Some("/etc/aliases".into()));
         assert_eq!(config.local_domains(), ["example.lan".parse().unwrap()]);
@@ -165,7 +169,10 @@ mod tests {
             ("root = []", "leafmail.toml:3: expected a list with at least one entry, but found an empty one"),
             ("root = [\"a@b\",\n\":include:/x\"]", "leafmail.toml:4: expected an address such as"),
             ("root = 1", "leafmail.toml:3: expected an address such as admin@example.com, or a local name, or a list"),
-            ("\"a b\" = \"a@b\"", "leafmail.toml:3: expected a local name such as root, an address of this site, or *"),
+            (
+                "\"a b\" = \"a@b\"",
+                "leafmail.toml:3: expected a local name such as root, an address of this site, @exam",
+            ),
         ] {
             let reason = parsed(&format!("[aliases]\n[aliases.table]\n{table}")).expect_err(table);
             assert!(reason.starts_with(expected), "{reason}");

@@ -42,6 +42,20 @@ pub struct Rewrite {
 }
 
 impl Rewrite {
+    fn criteria(&self) -> Criteria {
+        Criteria {
+            senders: self.senders.clone(),
+            recipients: self.recipients.clone(),
+            clients: self.clients.clone(),
+            logins: self.logins.clone(),
+        }
+    }
+
+    /// Whether it leaves no message to those after it.
+    fn is_for_everything(&self) -> bool {
+        self.routes.is_empty() && self.criteria().is_everything()
+    }
+
     fn changes_something(&self) -> bool {
         let addresses = [&self.envelope_sender, &self.from, &self.sender];
         addresses.iter().any(|address| address.is_some()) || !self.masquerade.is_empty()
@@ -49,15 +63,10 @@ impl Rewrite {
 }
 
 impl Config {
-    /// What is changed in messages on their way, in the order of the file.
+    /// What is changed in messages on their way, in the order of the file; the first that fits counts.
     pub fn rewritings(&self) -> Vec<Rewriting> {
         let rewriting = |rewrite: &Rewrite| Rewriting {
-            criteria: Criteria {
-                senders: rewrite.senders.clone(),
-                recipients: rewrite.recipients.clone(),
-                clients: rewrite.clients.clone(),
-                logins: rewrite.logins.clone(),
-            },
+            criteria: rewrite.criteria(),
             routes: rewrite.routes.iter().map(|RouteName(name)| name.clone()).collect(),
             envelope_sender: rewrite.envelope_sender.clone(),
             from: rewrite.from.clone(),
@@ -85,6 +94,14 @@ pub(super) fn fault(config: &Config) -> Option<Fault> {
         if !rewrite.changes_something() {
             let reason = format!(
                 "{place} changes nothing; set {place}.envelope_sender, {place}.from, {place}.sender or {place}.masquerade"
+            );
+            return Some(Fault::new(place, reason));
+        }
+        if rewrite.is_for_everything() && index + 1 < config.rewrite.len() {
+            let next = index + 1;
+            let reason = format!(
+                "{place} is for all mail, and the first that fits counts, so that nothing is left for rewrite[{next}]; \
+                 move it to the end"
             );
             return Some(Fault::new(place, reason));
         }
@@ -144,8 +161,12 @@ mod tests {
         for (text, expected) in [
             ("[[rewrite]]\nsenders = [\"@a.b\"]", "leafmail.toml:1: rewrite[0] changes nothing; set rewrite[0].envel"),
             (
-                "[[rewrite]]\nfrom = \"a@b\"\n[[rewrite]]\nfrom = \"a@b\"\nroutes = [\n\"relay\",\n\"m356\"]",
-                "leafmail.toml:7: rewrite[1].routes: there is no route m356; the routes are relay",
+                "[[rewrite]]\nfrom = \"a@b\"\n[[rewrite]]\nfrom = \"c@d\"",
+                "leafmail.toml:1: rewrite[0] is for all mail, and the first that fits counts, so that nothing is left",
+            ),
+            (
+                "[[rewrite]]\nfrom = \"a@b\"\nlogins = [\"a\"]\n[[rewrite]]\nfrom = \"a@b\"\nroutes = [\n\"relay\",\n\"m356\"]",
+                "leafmail.toml:8: rewrite[1].routes: there is no route m356; the routes are relay",
             ),
             (
                 "[[rewrite]]\nmasquerade = [\"[192.0.2.1]\"]",
