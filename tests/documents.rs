@@ -72,14 +72,39 @@ fn every_direct_dependency_is_accounted_for() {
     }
 }
 
+/// The configurations that a page shows.
+fn samples(page: &str) -> Vec<String> {
+    let text = fs::read_to_string(root().join(page)).unwrap();
+    text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
+}
+
 #[test]
-fn every_configuration_in_readme_is_in_order() {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let samples: Vec<&str> = readme.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    assert!(samples.len() >= 2);
-    for sample in samples {
-        let config = leafmail::config::Config::parse(sample, Path::new("README.md")).unwrap();
+fn every_configuration_that_a_page_shows_is_in_order() {
+    for (page, at_least) in [("README.md", 3), ("docs/routes.md", 6)] {
+        let samples = samples(page);
+        assert!(samples.len() >= at_least, "{page}: only {} configurations were found", samples.len());
+        for sample in samples {
+            let config = leafmail::config::Config::parse(&sample, Path::new(page)).unwrap();
+            config.check().unwrap();
+        }
+    }
+}
+
+#[test]
+fn the_limits_of_presets_are_those_that_the_page_of_routes_tells() {
+    let rows = rows(&fs::read_to_string(root().join("docs/routes.md")).unwrap());
+    for (name, region) in [("microsoft365", ""), ("gmail", ""), ("ses", "region = \"region\"")] {
+        let row = rows.iter().find(|row| quoted(&row[0])[0] == name).unwrap();
+        let text = format!("[relay]\npreset = \"{name}\"\nuser = \"u\"\npassword_env = \"P\"\n{region}");
+        let config = leafmail::config::Config::parse(&text, Path::new("preset")).unwrap();
         config.check().unwrap();
+        let hop = config.routes().pop().unwrap().hops.remove(0);
+        assert_eq!(hop.next_hop.to_string(), format!("smtp://u@{}", row[1].to_lowercase()));
+        assert_eq!(hop.connections.to_string(), row[2]);
+        assert_eq!(format!("{}MB", hop.max_size.unwrap() / 1_000_000), row[4]);
+        let paced = text + &format!("\npace = \"{}\"", row[3].split([' ', ';', ',']).next().unwrap());
+        let told = leafmail::config::Config::parse(&paced, Path::new("preset")).unwrap();
+        assert_eq!(config.routes()[0].pace, told.routes()[0].pace, "{name}");
     }
 }
 

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::thread;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use leafmail::config::{self, BareNewline, Config, ListenAddress};
+use leafmail::config::{self, BareNewline, Config, ListenAddress, RoutePlan};
 use leafmail::dns::{Resolver, SystemResolver};
 use leafmail::driver::{Door, Front, Limits, Listener, Receiver, Security, Shutdown, listen, serve_standard_input};
 use leafmail::event::LogObserver;
@@ -256,10 +256,19 @@ fn receiver(config: &Config, spool: Arc<DirSpool>, shutdown: Shutdown, security:
     }
 }
 
-/// What whoever forwards from this spool has found out of its next hop.
+/// What whoever forwards from this spool has found out of its next hops, and what the configuration says of them: a message
+/// is too large if no route takes it. Which route it will go by is not known yet.
 fn next_hop_size(config: &Config) -> NextHopSize {
-    let file = SizeFile::new(&config.spool.join("routes"), &config.route().name);
-    NextHopSize::new(move || file.limit())
+    let folder = config.spool.join("routes");
+    let route = |plan: RoutePlan| {
+        let configured: Option<Vec<u64>> = plan.hops.iter().map(|hop| hop.max_size).collect();
+        (SizeFile::new(&folder, &plan.name), configured.and_then(|sizes| sizes.into_iter().max()))
+    };
+    let routes: Vec<_> = config.routes().into_iter().map(route).collect();
+    NextHopSize::new(move || {
+        let limits = routes.iter().map(|(file, configured)| file.limit().into_iter().chain(*configured).min());
+        limits.collect::<Option<Vec<_>>>()?.into_iter().max()
+    })
 }
 
 fn warn_of_shortage(config: &Config) {

@@ -5,10 +5,9 @@
 
 use ipnet::IpNet;
 
-use super::credentials;
 use super::network::is_private;
 use super::sections::{Clients, Recipients};
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, rewrite, route};
 use crate::address::AddressPattern;
 
 /// A fault, and the key whose line shows it.
@@ -31,15 +30,25 @@ impl Config {
     pub fn check(&self) -> Result<(), ConfigError> {
         let fault = open_relay(&self.clients, &self.recipients)
             .or_else(|| strangers_trusted(&self.clients))
-            .or_else(|| credentials::fault(self))
+            .or_else(|| route::fault(self))
+            .or_else(|| rewrite::fault(self))
             .or_else(|| self.order())
-            .or_else(|| self.security());
+            .or_else(|| self.security())
+            .or_else(|| self.copies());
         match fault {
             None => Ok(()),
             Some(fault) => {
                 Err(ConfigError::new(self.origin.path.as_deref(), self.origin.line(&fault.key), fault.reason))
             }
         }
+    }
+
+    /// Copies must have somebody to go to.
+    fn copies(&self) -> Option<Fault> {
+        let missing = self.notices.copy_failures && self.notices.admin.is_none();
+        missing.then(|| {
+            Fault::new("notices.copy_failures", "notices.copy_failures is set, but notices.admin names nobody")
+        })
     }
 
     /// Of two limits, the one that must be reached first.
@@ -202,6 +211,7 @@ mod tests {
     fn contradictions_name_the_line_and_the_remedy() {
         for (text, expected) in [
             ("[limits]\nidle = \"1h\"\nsession = \"30m\"", "leafmail.toml:2: limits.idle is longer"),
+            ("[notices]\ncopy_failures = true", "leafmail.toml:2: notices.copy_failures is set, but notices.admin"),
             ("[limits]\nclose_after_errors = 5", "leafmail.toml: limits.slow_after_errors is above"),
         ] {
             let reason = checked(text).unwrap_err();

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use memchr::memchr_iter;
 use serde::Deserialize;
+use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer};
 
 use super::{Config, ConfigError};
@@ -90,27 +91,35 @@ impl Origin {
         self.lines.get(key).copied()
     }
 
-    /// Notes that a key is no longer what the file says.
+    /// Notes that a key, and what is below it, is no longer what the file says.
     pub(super) fn forget(&mut self, key: &str) {
-        self.lines.remove(key);
+        let below =
+            |line: &String| line.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
+        self.lines.retain(|line, _| !below(line));
     }
 }
 
-/// Notes the line of every value in a table, and of every element of its arrays. `starts` are the offsets of the lines.
+/// Notes the line of every value in a table. `starts` are the offsets of the lines.
 fn note_lines(starts: &[usize], prefix: &str, table: &DeTable<'_>, lines: &mut HashMap<String, usize>) {
-    let line = |offset: usize| starts.partition_point(|start| *start <= offset);
     for (key, value) in table {
         let key = if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
-        match value.get_ref() {
-            DeValue::Table(inner) => note_lines(starts, &key, inner, lines),
-            DeValue::Array(elements) => {
-                let places = elements.iter().map(|element| line(element.span().start)).enumerate();
-                lines.extend(places.map(|(index, line)| (format!("{key}[{index}]"), line)));
-            }
-            _ => {}
-        }
-        lines.insert(key, line(value.span().start));
+        note_value(starts, key, value, lines);
     }
+}
+
+/// Notes the line of a value and, if it is a table or an array, of all in it: `route[1].fallback[0].url`.
+fn note_value(starts: &[usize], key: String, value: &Spanned<DeValue<'_>>, lines: &mut HashMap<String, usize>) {
+    match value.get_ref() {
+        DeValue::Table(inner) => note_lines(starts, &key, inner, lines),
+        DeValue::Array(elements) => {
+            for (index, element) in elements.iter().enumerate() {
+                note_value(starts, format!("{key}[{index}]"), element, lines);
+            }
+        }
+        _ => {}
+    }
+    let offset = value.span().start;
+    lines.insert(key, starts.partition_point(|start| *start <= offset));
 }
 
 #[cfg(test)]

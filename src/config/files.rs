@@ -3,14 +3,14 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::check::Fault;
 use super::{Config, ConfigError};
 use crate::transport::{Roots, Secret};
 
 impl Config {
-    /// Tries to read the files of passwords, tokens, certificates, keys and users.
+    /// Tries to read the files of passwords, tokens, certificates, keys, users and aliases.
     ///
     /// # Errors
     /// The first that cannot be read, or holds no password where one is expected.
@@ -22,44 +22,51 @@ impl Config {
     }
 
     fn secret_files(&self) -> Option<Fault> {
-        let relay = &self.relay;
-        let files = [
-            ("relay.password_file", &relay.password_file),
-            ("relay.token_file", &relay.token_file),
-            ("relay.oauth2.client_secret_file", &relay.oauth2.client_secret_file),
-            ("relay.oauth2.refresh_token_file", &relay.oauth2.refresh_token_file),
-        ];
-        named(&files).find_map(|(key, path)| {
-            let reason = Secret::File(path.to_owned()).check().err()?;
-            Some(Fault::new(key, format!("{key}: {reason}")))
+        self.hops().iter().find_map(|hop| {
+            let table = hop.table;
+            let files = [
+                ("password_file", &table.password_file),
+                ("token_file", &table.token_file),
+                ("oauth2.client_secret_file", &table.oauth2.client_secret_file),
+                ("oauth2.refresh_token_file", &table.oauth2.refresh_token_file),
+            ];
+            named(&hop.key, &files).find_map(|(key, path)| {
+                let reason = Secret::File(path.to_owned()).check().err()?;
+                Some(Fault::new(&key, format!("{key}: {reason}")))
+            })
         })
     }
 
     fn readable_files(&self) -> Option<Fault> {
-        let roots = match &self.relay.tls_roots {
-            Some(Roots::File(path)) => Some(path.clone()),
-            _ => None,
-        };
-        let files = [
-            ("relay.tls_roots", &roots),
-            ("relay.tls_cert", &self.relay.tls_cert),
-            ("relay.tls_key", &self.relay.tls_key),
-            ("tls.certificate", &self.tls.certificate),
-            ("tls.key", &self.tls.key),
-            ("tls.client_ca", &self.tls.client_ca),
-            ("auth.users", &self.auth.users),
-        ];
-        named(&files).find_map(|(key, path)| {
-            let error = try_to_read(path).err()?;
-            Some(Fault::new(key, format!("{key}: reading {}: {error}", path.display())))
-        })
+        let of_hops = self.hops().iter().find_map(|hop| {
+            let table = hop.table;
+            let roots = match &table.tls_roots {
+                Some(Roots::File(path)) => Some(path.clone()),
+                _ => None,
+            };
+            unreadable(&hop.key, &[("tls_roots", &roots), ("tls_cert", &table.tls_cert), ("tls_key", &table.tls_key)])
+        });
+        let tls = [("certificate", &self.tls.certificate), ("key", &self.tls.key), ("client_ca", &self.tls.client_ca)];
+        of_hops
+            .or_else(|| unreadable("tls", &tls))
+            .or_else(|| unreadable("auth", &[("users", &self.auth.users)]))
+            .or_else(|| unreadable("aliases", &[("file", &self.aliases.file)]))
     }
 }
 
-fn named<'a>(
-    files: &'a [(&'static str, &Option<std::path::PathBuf>)],
-) -> impl Iterator<Item = (&'static str, &'a Path)> {
-    files.iter().filter_map(|(key, path)| Some((*key, path.as_deref()?)))
+/// Files by the last parts of their keys.
+type Files<'a> = [(&'static str, &'a Option<PathBuf>)];
+
+fn unreadable(place: &str, files: &Files<'_>) -> Option<Fault> {
+    named(place, files).find_map(|(key, path)| {
+        let error = try_to_read(path).err()?;
+        Some(Fault::new(&key, format!("{key}: reading {}: {error}", path.display())))
+    })
+}
+
+/// Those that are set, by their whole keys.
+fn named<'a>(place: &str, files: &'a Files<'a>) -> impl Iterator<Item = (String, &'a Path)> {
+    files.iter().filter_map(move |(key, path)| Some((format!("{place}.{key}"), path.as_deref()?)))
 }
 
 /// A folder can be opened, but not read.

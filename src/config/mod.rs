@@ -4,25 +4,29 @@
 //! own settings are put into its public fields, then [`Config::check`] looks at the whole; nothing runs on a configuration
 //! that was not checked. No input makes this panic, an unknown key is an error, and errors name file, line and reason.
 
+mod aliases;
 mod check;
-mod credentials;
 mod error;
 mod file;
 mod files;
 mod listen;
 mod network;
+mod rewrite;
 mod route;
 mod sections;
 mod security;
 mod units;
 mod values;
 
+pub use aliases::Aliases;
 pub use error::ConfigError;
 pub use file::locate;
 pub use listen::{Front, ListenAddress};
-pub use route::{OAuth2, Relay, TokenUrl};
+pub use rewrite::Rewrite;
+pub use route::{OAuth2, Preset, Region, Route, RouteName, RoutePlan, TimeoutKeys, TokenUrl, UserName};
 pub use sections::{
-    BareNewline, Clients, Limits, Listen, Log, Message, Protocol, Queue, Recipients, Reserve, Senders, Verify,
+    BareNewline, Clients, InDoubt, Limits, Listen, Log, Message, Notices, Protocol, Queue, Recipients, Reserve,
+    Senders, Verify,
 };
 pub use security::{Auth, Tls};
 
@@ -70,10 +74,20 @@ pub struct Config {
     pub limits: Limits,
     /// What the spool leaves free.
     pub reserve: Reserve,
-    /// Where mail goes.
-    pub relay: Relay,
+    /// Where mail goes that no other route takes.
+    pub relay: Route,
+    /// Where other mail goes; the first that fits.
+    #[serde(deserialize_with = "values::tables")]
+    pub route: Vec<Route>,
+    /// Under which senders mail goes on.
+    #[serde(deserialize_with = "values::tables")]
+    pub rewrite: Vec<Rewrite>,
+    /// Who is meant by local addresses.
+    pub aliases: Aliases,
     /// When to try again, and when to give up.
     pub queue: Queue,
+    /// Who is told of failures.
+    pub notices: Notices,
     /// What is told to whom.
     pub log: Log,
     #[serde(skip)]
@@ -97,8 +111,12 @@ impl Default for Config {
             protocol: Protocol::default(),
             limits: Limits::default(),
             reserve: Reserve::default(),
-            relay: Relay::default(),
+            relay: Route::default(),
+            route: Vec::new(),
+            rewrite: Vec::new(),
+            aliases: Aliases::default(),
             queue: Queue::default(),
+            notices: Notices::default(),
             log: Log::default(),
             origin: Origin::default(),
         }
@@ -123,12 +141,16 @@ impl Config {
         self.default_domain.as_ref().unwrap_or(&self.hostname)
     }
 
-    /// Sends mail elsewhere, as `--relay` and `--deliver` do. The file's credentials go along only if
-    /// there is a user to whom they can belong, and its pin only where certificates are looked at.
+    /// Sends all mail elsewhere, as `--relay` does: `[relay]` leads there, and every `[[route]]` is dropped, with what is
+    /// rewritten on it alone. The file's credentials go along only if there is a user to whom they can belong, and its pin
+    /// only where certificates are looked at.
     pub fn relay_to(&mut self, next_hop: NextHop) {
-        self.relay.url = next_hop;
-        self.origin.forget("relay.url");
-        self.relay.forget_other_host();
+        self.relay.lead_to(next_hop);
+        self.route.clear();
+        rewrite::keep_only(&mut self.rewrite, "relay");
+        for changed in ["relay.url", "relay.preset", "relay.user", "route", "rewrite"] {
+            self.origin.forget(changed);
+        }
     }
 
     /// What the built-in policies go by.
@@ -146,9 +168,10 @@ impl Config {
         }
     }
 
-    /// The route that mail takes.
+    /// The main next hop of the route that takes what no other does; see [`Config::routes`] for all.
     pub fn route(&self) -> RouteSettings {
-        self.relay.settings(&self.hostname, &self.spool)
+        let last = self.routes().pop().and_then(|plan| plan.hops.into_iter().next());
+        last.expect("a configuration that was checked has a route")
     }
 }
 

@@ -253,7 +253,7 @@ pub struct Reserve {
     #[serde(deserialize_with = "values::optional_size::<1_000_000, 1_000_000_000_000, _>")]
     pub space: Option<u64>,
     /// Inodes: 0 to 10^12. `None`: 5 % where the file system counts them.
-    #[serde(deserialize_with = "values::optional_whole::<0, 1_000_000_000_000, _>")]
+    #[serde(deserialize_with = "values::optional_whole::<0, 1_000_000_000_000, _, _>")]
     pub inodes: Option<u64>,
 }
 
@@ -273,6 +273,9 @@ pub struct Queue {
     /// Octets of the largest message that a bounce returns whole where its sender asked for that: 1 kB to 100 MB.
     #[serde(deserialize_with = "values::size::<1_000, 100_000_000, _>")]
     pub return_full: u64,
+    /// What becomes of a message that may have arrived.
+    #[serde(deserialize_with = "values::text")]
+    pub in_doubt: InDoubt,
 }
 
 impl Default for Queue {
@@ -283,7 +286,50 @@ impl Default for Queue {
             give_up: minutes(4 * 24 * 60),
             delay_notice: minutes(4 * 60),
             return_full: 1_000_000,
+            in_doubt: InDoubt::Resend,
         }
+    }
+}
+
+/// What becomes of a message whose end was sent, but whose answer never came: it may have arrived.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum InDoubt {
+    /// It is sent again: it may arrive twice.
+    #[default]
+    Resend,
+    /// It is held until a person decides: it may never arrive.
+    Hold,
+}
+
+impl FromText for InDoubt {
+    const EXPECTED: &'static str = "resend or hold";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        match text {
+            "resend" => Ok(Self::Resend),
+            "hold" => Ok(Self::Hold),
+            _ => Err(unexpected(Self::EXPECTED, text)),
+        }
+    }
+}
+
+/// `[notices]`: who is told of failures, besides the senders.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Notices {
+    /// The administrator; ASCII only.
+    #[serde(deserialize_with = "values::optional_ascii_mailbox")]
+    pub admin: Option<Mailbox>,
+    /// Notices of failure in an hour, before the others become one digest to the administrator: 1 to 100,000.
+    #[serde(deserialize_with = "values::whole::<1, 100_000, _, _>")]
+    pub per_hour: u32,
+    /// Whether the administrator gets a copy of each.
+    pub copy_failures: bool,
+}
+
+impl Default for Notices {
+    fn default() -> Self {
+        Self { admin: None, per_hour: 100, copy_failures: false }
     }
 }
 

@@ -1,16 +1,15 @@
 //! The configuration as a whole: what a slip in the file is answered with, that no input makes it panic, and that the
 //! sample names every key.
 
-use std::fmt;
+mod sample;
+
 use std::path::Path;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use serde::de::value::Error as FieldsError;
-use serde::de::{Deserializer, Error as _, Visitor};
 
-use super::route::TimeoutsTable;
 use super::*;
+use sample::{every_key, uncommented};
 
 const SAMPLE: &str = include_str!("../../docs/leafmail.toml");
 
@@ -30,6 +29,8 @@ fn an_empty_file_means_the_defaults_which_serve_the_loopback_only() {
     assert_eq!(config.check(), Ok(()));
     assert!(config.rules().networks.iter().all(|network| network.addr().is_loopback()));
     assert!(config.listen.addresses.is_empty());
+    assert_eq!((config.queue.in_doubt, config.aliases.file), (InDoubt::Resend, None));
+    assert_eq!(config.notices, Notices { admin: None, per_hour: 100, copy_failures: false });
 }
 
 #[test]
@@ -121,6 +122,12 @@ fn every_slip_names_its_line_and_what_was_expected() {
             "leafmail.toml:4: expected a duration from 1s to 1d, but found \"0s\"",
         ),
         ("[queue]\nretry = []", "leafmail.toml:2: expected a list with at least one entry, but found an empty one"),
+        ("[queue]\nin_doubt = \"drop\"", "leafmail.toml:2: expected resend or hold, but found \"drop\""),
+        (
+            "[notices]\nadmin = \"postmaster\"",
+            "leafmail.toml:2: expected an address in ASCII such as user@example.lan, but found \"postmaster\"",
+        ),
+        ("[notices]\nper_hour = 0", "leafmail.toml:2: expected a whole number from 1 to 100000, but found integer 0"),
         (
             "[log]\nlevel = \"loud\"",
             "leafmail.toml:2: expected off, error, warn, info, debug or trace, but found \"loud\"",
@@ -179,6 +186,10 @@ fn values_reach_the_stages() {
     assert_eq!((route.helo.as_str(), route.timeouts.data), ("relay.lan", Duration::from_secs(7)));
     assert_eq!(route.timeouts.end_of_data, crate::transport::Timeouts::default().end_of_data);
     assert_eq!(route.password, Some(crate::transport::Secret::File("/p".into())));
+    let told =
+        values_of("[queue]\nin_doubt = \"hold\"\n[notices]\nadmin = \"a@b\"\nper_hour = 7\ncopy_failures = true");
+    assert_eq!((told.queue.in_doubt, told.check()), (InDoubt::Hold, Ok(())));
+    assert_eq!(told.notices, Notices { admin: "a@b".parse().ok(), per_hour: 7, copy_failures: true });
     let rules = config.rules();
     assert_eq!((rules.networks.len(), rules.default_domain.as_str()), (3, "relay.lan"));
     assert_eq!(rules.verify, crate::policy::Verify::Rdns);
@@ -209,14 +220,20 @@ proptest! {
         let to = text.floor_char_boundary((from + length).min(text.len()));
         let damaged = format!("{}{put}{}", &text[..from], &text[to..]);
         if let Ok(config) = parsed(&damaged) {
-            let _ = config.check().map_err(|error| error.to_string());
+            let _ = (config.check().map_err(|error| error.to_string()), config.routes(), config.rewritings());
         }
     }
 
     #[test]
     fn no_value_of_any_key_makes_it_panic(key in proptest::sample::select(every_key()), value in "\"\\PC{0,40}\"|\\[\"\\PC{0,40}\"\\]|-?[0-9]{1,25}|true|\\{\\}|\\[\\]|1e9|nan|1979-05-27") {
-        if let Ok(config) = parsed(&format!("{key} = {value}")) {
-            let _ = config.check().map_err(|error| error.to_string());
+        let (table, key) = key.rsplit_once('.').unwrap_or(("", &key));
+        let heading = match table {
+            "" => String::new(),
+            "relay.fallback" | "route" | "rewrite" => format!("[[{table}]]\n"),
+            _ => format!("[{table}]\n"),
+        };
+        if let Ok(config) = parsed(&format!("{heading}{key} = {value}")) {
+            let _ = (config.check().map_err(|error| error.to_string()), config.routes(), config.rewritings());
         }
     }
 }
@@ -231,137 +248,9 @@ fn deep_nesting_is_an_error() {
     ] {
         assert!(parsed(&text).is_err());
     }
-}
-
-/// A key that is commented out stands right after its `#`; prose has a blank between.
-fn uncommented(sample: &str) -> String {
-    let bare = |line: &str| match line.strip_prefix('#') {
-        Some(key) if key.starts_with(|c: char| c.is_ascii_lowercase()) => key.to_owned(),
-        _ => line.to_owned(),
-    };
-    sample.lines().map(bare).collect::<Vec<_>>().join("\n")
-}
-
-#[test]
-fn the_sample_as_it_is_shipped_means_the_defaults() {
-    assert_eq!(values_of(SAMPLE), Config::default());
-}
-
-#[test]
-fn the_sample_shows_every_default() {
-    let shown = values_of(&uncommented(SAMPLE));
-    // Those without a fixed default are shown with an example.
-    let examples = Config {
-        hostname: "relay.example.lan".parse().unwrap(),
-        default_domain: Some("example.lan".parse().unwrap()),
-        tls: Tls {
-            certificate: Some("/etc/leafmail/cert.pem".into()),
-            key: Some("/etc/leafmail/key.pem".into()),
-            client_ca: Some("/etc/leafmail/clients.pem".into()),
-            ..Tls::default()
-        },
-        auth: Auth { users: Some("/etc/leafmail/users".into()), ..Auth::default() },
-        reserve: Reserve { space: Some(1_000_000_000), inodes: Some(10_000) },
-        relay: Relay {
-            password_file: Some("/etc/leafmail/password".into()),
-            password_env: Some("LEAFMAIL_PASSWORD".to_owned()),
-            password_command: Some("pass show smarthost".to_owned()),
-            token_file: Some("/run/leafmail/token".into()),
-            token_command: Some("oauth2-token smarthost".to_owned()),
-            tls_roots: Some(crate::transport::Roots::System),
-            tls_pin: "sha256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=".parse().ok(),
-            tls_cert: Some("/etc/leafmail/client.pem".into()),
-            tls_key: Some("/etc/leafmail/client.key".into()),
-            helo: Some("relay.example.com".parse().unwrap()),
-            oauth2: OAuth2 {
-                token_url: values::FromText::from_text("https://login.example.com/token").ok(),
-                client_id: Some("leafmail".to_owned()),
-                client_secret_file: Some("/etc/leafmail/client-secret".into()),
-                refresh_token_file: Some("/etc/leafmail/refresh-token".into()),
-                scope: Some("https://outlook.office.com/SMTP.Send offline_access".to_owned()),
-                keep_in: Some("./spool/routes/relay.token".into()),
-            },
-            ..Relay::default()
-        },
-        log: Log { file: Some("/var/log/leafmail.log".into()), ..Log::default() },
-        ..Config::default()
-    };
-    assert_eq!(shown, examples);
-}
-
-#[test]
-fn the_sample_names_every_key_and_says_something_of_each() {
-    let mut section = String::new();
-    let mut named = Vec::new();
-    let mut told = false;
-    for line in SAMPLE.lines() {
-        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
-            section = format!("{name}.");
-        } else if let Some((key, _)) =
-            line.strip_prefix('#').and_then(|line| line.split_once(" = ")).filter(|_| !line.starts_with("# "))
-        {
-            assert!(told, "nothing is said of {key}");
-            named.push(format!("{section}{key}"));
-        }
-        told = line.starts_with("# ") || (told && line.starts_with('#'));
-    }
-    assert_eq!(named, every_key());
-}
-
-/// Every key of the file, from what serde knows of the structs.
-fn every_key() -> Vec<String> {
-    let sections = [
-        ("listen.", fields_of::<Listen>()),
-        ("clients.", fields_of::<Clients>()),
-        ("tls.", fields_of::<Tls>()),
-        ("auth.", fields_of::<Auth>()),
-        ("senders.", fields_of::<Senders>()),
-        ("recipients.", fields_of::<Recipients>()),
-        ("verify.", fields_of::<Verify>()),
-        ("message.", fields_of::<Message>()),
-        ("protocol.", fields_of::<Protocol>()),
-        ("limits.", fields_of::<Limits>()),
-        ("reserve.", fields_of::<Reserve>()),
-        ("relay.", fields_of::<Relay>()),
-        ("relay.timeouts.", fields_of::<TimeoutsTable>()),
-        ("relay.oauth2.", fields_of::<OAuth2>()),
-        ("queue.", fields_of::<Queue>()),
-        ("log.", fields_of::<Log>()),
-    ];
-    let is_section = |key: &str| sections.iter().any(|(prefix, _)| prefix.strip_suffix('.') == Some(key));
-    let top = fields_of::<Config>();
-    let inner = sections.iter().flat_map(|(prefix, fields)| fields.iter().map(move |field| format!("{prefix}{field}")));
-    top.iter().map(|field| (*field).to_owned()).chain(inner).filter(|key| !is_section(key)).collect()
-}
-
-fn fields_of<T: for<'de> Deserialize<'de>>() -> Vec<&'static str> {
-    let mut fields = Vec::new();
-    let _ = T::deserialize(Fields(&mut fields));
-    fields
-}
-
-/// Notes the fields that a struct asks for, and gives none.
-struct Fields<'a>(&'a mut Vec<&'static str>);
-
-impl<'de> Deserializer<'de> for Fields<'_> {
-    type Error = FieldsError;
-
-    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, FieldsError> {
-        Err(FieldsError::custom("not a struct"))
-    }
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        fields: &'static [&'static str],
-        _: V,
-    ) -> Result<V::Value, FieldsError> {
-        self.0.extend_from_slice(fields);
-        Err(FieldsError::custom(fmt::Error))
-    }
-
-    serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit unit_struct
-        newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    // As deep as the reader goes.
+    for depth in 1..100 {
+        let nested = format!("relay={{{}{}}}", "fallback=[{".repeat(depth), "}]".repeat(depth));
+        let _ = parsed(&nested).map(|config| (config.check(), config.routes()));
     }
 }

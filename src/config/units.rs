@@ -42,6 +42,15 @@ pub(super) fn parse_size(text: &str) -> Option<u64> {
     number.checked_mul(*octets)
 }
 
+/// Reads a number of messages and the time that they are for: `25/m`, `5/2s`.
+pub(super) fn parse_pace(text: &str) -> Option<(u64, Duration)> {
+    let (number, per) = text.split_once('/')?;
+    let (messages, "") = split_number(number)? else { return None };
+    let unit = TIME_UNITS.iter().find(|(name, _)| *name == per);
+    let per = unit.map(|(_, seconds)| Duration::from_secs(*seconds)).or_else(|| parse_duration(per))?;
+    Some((messages, per))
+}
+
 /// The digits at the front as a number, and the rest.
 fn split_number(text: &str) -> Option<(u64, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -118,6 +127,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_pace_is_a_number_of_messages_in_a_time() {
+        let pace = |text: &str| parse_pace(text).map(|(messages, per)| (messages, per.as_secs()));
+        assert_eq!(pace("25/m"), Some((25, 60)));
+        assert_eq!((pace("1/s"), pace("7/h"), pace("500/d")), (Some((1, 1)), Some((7, 3_600)), Some((500, 86_400))));
+        assert_eq!((pace("5/2s"), pace("9/1h30m")), (Some((5, 2)), Some((9, 5_400))));
+        for bad in ["", "25", "25/", "/m", "25/M", "25 /m", "25/ m", "2.5/m", "-1/m", "25/min", "25/60", "1/m/m"] {
+            assert_eq!(pace(bad), None, "{bad:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn what_is_spelled_is_read_back(number: u64) {
@@ -127,7 +147,7 @@ mod tests {
 
         #[test]
         fn no_text_makes_it_panic(text: String) {
-            let _ = (parse_duration(&text), parse_size(&text));
+            let _ = (parse_duration(&text), parse_size(&text), parse_pace(&text));
         }
     }
 }

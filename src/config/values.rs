@@ -10,14 +10,15 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use log::LevelFilter;
-use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Unexpected, Visitor};
 
 use super::error::unexpected;
 use super::network::{EXPECTED_NETWORK, parse_network};
-use super::units::{parse_duration, parse_size, spell_duration, spell_size};
+use super::units::{parse_duration, parse_pace, parse_size, spell_duration, spell_size};
 use crate::address::{AddressPattern, HeloPattern};
 use crate::address::{Domain, Mailbox};
 use crate::policy::{FieldName, Verify};
+use crate::queue::pace::Pace;
 
 /// A value that the file writes as a string.
 pub(super) trait FromText: Sized {
@@ -56,6 +57,29 @@ pub(super) fn non_empty_list<'de, T: FromText, D: Deserializer<'de>>(deserialize
         return Err(D::Error::custom("expected a list with at least one entry, but found an empty one"));
     }
     Ok(values)
+}
+
+/// Tables, each under a heading of its own with two brackets.
+pub(super) fn tables<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    deserializer.deserialize_seq(TablesVisitor(PhantomData))
+}
+
+struct TablesVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for TablesVisitor<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a heading in two brackets, such as [[route]], as there may be several")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<T>, A::Error> {
+        let mut tables = Vec::new();
+        while let Some(table) = elements.next_element()? {
+            tables.push(table);
+        }
+        Ok(tables)
+    }
 }
 
 /// Lists of addresses, by their own address; none of them empty.
@@ -106,11 +130,12 @@ where
 }
 
 /// As [`whole`], for what has no fixed default.
-pub(super) fn optional_whole<'de, const MIN: u64, const MAX: u64, D>(deserializer: D) -> Result<Option<u64>, D::Error>
+pub(super) fn optional_whole<'de, const MIN: u64, const MAX: u64, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
 where
+    T: TryFrom<u64>,
     D: Deserializer<'de>,
 {
-    whole::<MIN, MAX, u64, D>(deserializer).map(Some)
+    whole::<MIN, MAX, T, D>(deserializer).map(Some)
 }
 
 struct WholeVisitor<const MIN: u64, const MAX: u64>;
@@ -141,6 +166,16 @@ where
     D: Deserializer<'de>,
 {
     text::<Seconds<MIN, MAX>, D>(deserializer).map(Duration::from)
+}
+
+/// As [`duration`], for what has no fixed default.
+pub(super) fn optional_duration<'de, const MIN: u64, const MAX: u64, D>(
+    deserializer: D,
+) -> Result<Option<Duration>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    duration::<MIN, MAX, D>(deserializer).map(Some)
 }
 
 /// A list of at least one duration within bounds in seconds, both included.
@@ -219,6 +254,21 @@ impl FromText for Mailbox {
     }
 }
 
+/// An address that we put into messages and envelopes ourselves; not every next hop knows SMTPUTF8.
+pub(super) fn optional_ascii_mailbox<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Mailbox>, D::Error> {
+    text::<AsciiMailbox, D>(deserializer).map(|AsciiMailbox(mailbox)| Some(mailbox))
+}
+
+struct AsciiMailbox(Mailbox);
+
+impl FromText for AsciiMailbox {
+    const EXPECTED: &'static str = "an address in ASCII such as user@example.lan";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().ok().filter(Mailbox::is_ascii).map(Self).ok_or_else(|| expected::<Self>(text))
+    }
+}
+
 impl FromText for PathBuf {
     const EXPECTED: &'static str = "a path";
 
@@ -284,5 +334,17 @@ impl FromText for LevelFilter {
 
     fn from_text(text: &str) -> Result<Self, String> {
         text.parse().map_err(|_| expected::<Self>(text))
+    }
+}
+
+impl FromText for Pace {
+    const EXPECTED: &'static str = "a number of messages and a time, such as 25/m, 1/s, 500/d or 5/2s";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let (messages, per) = parse_pace(text).ok_or_else(|| expected::<Self>(text))?;
+        match (u32::try_from(messages), per.as_secs()) {
+            (Ok(messages @ 1..=100_000), 1..=2_592_000) => Ok(Self { messages, per }),
+            _ => Err(unexpected("1 to 100000 messages in 1s to 30d", text)),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Where a route leads and what it needs: plain values that the configuration fills in.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -184,6 +185,10 @@ pub struct RouteSettings {
     pub helo: Domain,
     /// How many deliveries may run side by side, at least 1.
     pub connections: usize,
+    /// The address of this host that connections are made from; `None`: the system's choice.
+    pub source: Option<IpAddr>,
+    /// Octets of the largest message that the next hop is offered; `None`: what it says itself.
+    pub max_size: Option<u64>,
     /// How long each step may take.
     pub timeouts: Timeouts,
 }

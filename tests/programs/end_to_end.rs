@@ -284,6 +284,44 @@ fn check_names_file_line_and_reason_for_both_programs() {
 }
 
 #[test]
+fn check_lists_the_routes_and_their_next_hops() {
+    let route = "[[route]]\nname = \"scans\"\nurl = \"smtp://a.example\"\nclients = [\"10.0.0.0/8\"]\n\
+                 [[route.fallback]]\nurl = \"smtp://u@b.example\"\npassword_command = \"echo hunter2\"\n";
+    let site = Site::new(route);
+    for mut command in [site.smtpd(), site.spoolrun()] {
+        let output = command.arg("--check").output().unwrap();
+        let words = String::from_utf8_lossy(&output.stdout).into_owned();
+        let first =
+            "route scans: some mail to smtp://a.example, then smtp://u@b.example\nroute relay: all other mail to ";
+        assert!(words.contains(first) && !words.contains("hunter2"), "{words}");
+    }
+    let output = site.spoolrun().args(["--check", "--relay", "maildir:x"]).output().unwrap();
+    let words = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(words.contains("route relay: all other mail to maildir:x\n") && !words.contains("scans"), "{words}");
+}
+
+#[test]
+fn a_message_is_too_large_where_no_route_takes_it() {
+    let relay = "[relay]\nmax_size = \"1MB\"\nurl = \"maildir:x\"\n";
+    let route = |size: &str| format!("[[route]]\nname = \"a\"\nurl = \"smtp://a.example\"\nsenders = [\"@a\"]\n{size}");
+    for (routes, code) in [
+        (String::new(), "552 5.3.4"),
+        (route("max_size = \"2MB\""), "552 5.3.4"),
+        (route("max_size = \"3MB\""), "250"),
+        (route(""), "250"),
+    ] {
+        let site = Site::new("");
+        let spool = site.spool();
+        let reserve = "[reserve]\nspace = \"1MB\"\ninodes = 1\n";
+        fs::write(site.config(), format!("spool = \"{}\"\n{reserve}{relay}{routes}", spool.display())).unwrap();
+        let smtpd = site.listen(&[]);
+        let mut client = smtpd.client();
+        client.expect("EHLO client.example", "250");
+        client.expect("MAIL FROM:<a@example.com> SIZE=2500000", code);
+    }
+}
+
+#[test]
 fn a_refusal_names_every_missing_header_and_spools_nothing() {
     let site = Site::new("");
     let text = fs::read_to_string(site.config()).unwrap().replace("required_headers = []", "");

@@ -90,6 +90,8 @@ pub(crate) fn settings(url: &str) -> RouteSettings {
         extensions: Extensions::default(),
         helo: "client.example".parse().unwrap(),
         connections: 1,
+        source: None,
+        max_size: None,
         timeouts: Timeouts {
             connect: Duration::from_secs(5),
             command: Duration::from_secs(5),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser};
-use leafmail::config::Config;
+use leafmail::config::{Config, RoutePlan};
 use leafmail::transport::NextHop;
 use log::LevelFilter;
 
@@ -29,7 +29,8 @@ pub(crate) struct Common {
     /// The spool directory [default: ./spool]
     #[arg(long, value_name = "DIR", global = true)]
     pub(crate) spool: Option<PathBuf>,
-    /// Where mail goes: smtp://[USER@]HOST[:PORT], smtps://… or maildir:PATH [default: maildir:./inbox]
+    /// Where all mail goes, whatever routes there are: smtp://[USER@]HOST[:PORT], smtps://… or maildir:PATH [default: as the
+    /// configuration says, else maildir:./inbox]
     #[arg(long, value_name = "URL", global = true)]
     pub(crate) relay: Option<NextHop>,
     /// Say more: the dialogue with clients and smarthosts; twice: everything
@@ -76,5 +77,12 @@ pub(crate) fn report_checked(config: &Config) -> anyhow::Result<String> {
     config.check_files().or_exit(ExitCode::Config)?;
     let source = config.path().map_or("built-in defaults".to_owned(), |path| path.display().to_string());
     let warning = super::shortage(config).map(|text| format!("warning: {text}\n")).unwrap_or_default();
-    Ok(format!("{warning}{source}: in order\n"))
+    Ok(format!("{warning}{}{source}: in order\n", config.routes().iter().map(route_line).collect::<String>()))
+}
+
+/// A route and its next hops, in the order in which they are tried.
+fn route_line(plan: &RoutePlan) -> String {
+    let hops: Vec<_> = plan.hops.iter().map(|hop| hop.next_hop.to_string()).collect();
+    let which = if plan.criteria.is_everything() { "all other mail" } else { "some mail" };
+    format!("route {}: {which} to {}\n", plan.name, hops.join(", then "))
 }

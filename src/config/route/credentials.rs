@@ -1,59 +1,73 @@
-//! What must hold between the keys of `[relay]`: one credential for one user, and none that would go to strangers.
+//! What must hold between the keys of each next hop: one credential for one user, and none that would go to strangers.
 
-use super::Config;
-use super::check::Fault;
-use crate::transport::AuthMethod;
+use std::collections::HashMap;
+
+use super::plan::Hop;
+use crate::config::Config;
+use crate::config::check::Fault;
+use crate::transport::{AuthMethod, TokenSource};
 
 /// The first contradiction.
 pub(super) fn fault(config: &Config) -> Option<Fault> {
-    one_credential(config).or_else(|| mechanism(config)).or_else(|| oauth2(config)).or_else(|| trust(config))
+    let hops = config.hops();
+    let of_hop = |hop: &Hop<'_>| {
+        one_credential(hop, config).or_else(|| mechanism(hop, config)).or_else(|| oauth2(hop)).or_else(|| trust(hop))
+    };
+    hops.iter().find_map(of_hop).or_else(|| shared_token_file(&hops, config))
 }
 
-fn one_credential(config: &Config) -> Option<Fault> {
-    let relay = &config.relay;
-    let passwords = relay.passwords().into_iter().map(|(key, _)| key);
-    let keys: Vec<_> = passwords.chain(relay.tokens(&config.spool).into_iter().map(|(key, _)| key)).collect();
+/// The keys of the tokens that are set.
+fn tokens(hop: &Hop<'_>, config: &Config) -> Vec<&'static str> {
+    hop.table.tokens(&hop.token_file(config)).into_iter().map(|(key, _)| key).collect()
+}
+
+fn one_credential(hop: &Hop<'_>, config: &Config) -> Option<Fault> {
+    let (place, names_user) = (&hop.key, hop.user_key());
+    let passwords = hop.table.passwords().into_iter().map(|(key, _)| key);
+    let keys: Vec<_> = passwords.chain(tokens(hop, config)).collect();
     if let [first, second, ..] = keys.as_slice() {
-        let reason = format!("relay.{first} and relay.{second} are both set; keep one of them");
-        return Some(Fault::new(format!("relay.{second}"), reason));
+        let reason = format!("{place}.{first} and {place}.{second} are both set; keep one of them");
+        return Some(Fault::new(format!("{place}.{second}"), reason));
     }
-    match (relay.user(), keys.first()) {
+    match (hop.user(), keys.first()) {
         (Some(user), None) => {
             let reason = format!(
-                "relay.url names the user {user:?}, but there is no password; set relay.password_file, \
-                 relay.password_env, relay.password_command, relay.token_file, relay.token_command or [relay.oauth2]"
+                "{names_user} names the user {user:?}, but there is no password; set {place}.password_file, \
+                 {place}.password_env, {place}.password_command, {place}.token_file, {place}.token_command or \
+                 {place}.oauth2"
             );
-            Some(Fault::new("relay.url", reason))
+            Some(Fault::new(names_user, reason))
         }
         (None, Some(key)) => {
             let reason = format!(
-                "relay.{key} is set, but relay.url names no user; write it as smtp://user@host:587 or remove relay.{key}"
+                "{place}.{key} is set, but {names_user} names no user; write it as smtp://user@host:587 or remove \
+                 {place}.{key}"
             );
-            Some(Fault::new(format!("relay.{key}"), reason))
+            Some(Fault::new(format!("{place}.{key}"), reason))
         }
         _ => None,
     }
 }
 
-fn mechanism(config: &Config) -> Option<Fault> {
-    let relay = &config.relay;
-    let token = relay.tokens(&config.spool).first().map(|(key, _)| *key);
-    let reason = match (relay.auth, token) {
+fn mechanism(hop: &Hop<'_>, config: &Config) -> Option<Fault> {
+    let place = &hop.key;
+    let token = tokens(hop, config).first().copied();
+    let reason = match (hop.table.auth, token) {
         (AuthMethod::Auto, _) | (AuthMethod::Xoauth2, Some(_)) => return None,
-        (_, Some(key)) => format!("relay.{key} is set, but only relay.auth = \"xoauth2\" uses a token"),
-        (AuthMethod::Xoauth2, None) => {
-            "relay.auth is xoauth2, but there is no token; set relay.token_file, relay.token_command or [relay.oauth2]"
-                .to_owned()
-        }
-        (_, None) if relay.user().is_none() => "relay.auth is set, but relay.url names no user".to_owned(),
+        (_, Some(key)) => format!("{place}.{key} is set, but only {place}.auth = \"xoauth2\" uses a token"),
+        (AuthMethod::Xoauth2, None) => format!(
+            "{place}.auth is xoauth2, but there is no token; set {place}.token_file, {place}.token_command or \
+             {place}.oauth2"
+        ),
+        (_, None) if hop.user().is_none() => format!("{place}.auth is set, but {} names no user", hop.user_key()),
         (_, None) => return None,
     };
-    Some(Fault::new("relay.auth", reason))
+    Some(Fault::new(format!("{place}.auth"), reason))
 }
 
-fn oauth2(config: &Config) -> Option<Fault> {
-    let oauth2 = &config.relay.oauth2;
-    let fault = |key: &str, reason: &str| Some(Fault::new(format!("relay.oauth2.{key}"), reason));
+fn oauth2(hop: &Hop<'_>) -> Option<Fault> {
+    let (place, oauth2) = (&hop.key, &hop.table.oauth2);
+    let fault = |key: &str, reason: String| Some(Fault::new(format!("{place}.oauth2.{key}"), reason));
     if oauth2.token_url.is_none() {
         let others = [
             ("client_id", oauth2.client_id.is_some()),
@@ -63,46 +77,66 @@ fn oauth2(config: &Config) -> Option<Fault> {
             ("keep_in", oauth2.keep_in.is_some()),
         ];
         let key = others.into_iter().find_map(|(key, set)| set.then_some(key))?;
-        return fault(key, "relay.oauth2.token_url is missing, without which nothing here is used");
+        return fault(key, format!("{place}.oauth2.token_url is missing, without which nothing here is used"));
     }
     if !cfg!(feature = "oauth2") {
         return fault(
             "token_url",
-            "this leafmail was built without the feature oauth2; use relay.token_command instead",
+            format!("this leafmail was built without the feature oauth2; use {place}.token_command instead"),
         );
     }
     if oauth2.client_id.is_none() {
-        return fault("token_url", "relay.oauth2.client_id is missing");
+        return fault("token_url", format!("{place}.oauth2.client_id is missing"));
     }
     if oauth2.refresh_token_file.is_none() && oauth2.client_secret_file.is_none() {
-        let reason =
-            "relay.oauth2 has neither a refresh_token_file nor a client_secret_file; nothing would prove who we are";
+        let reason = format!(
+            "{place}.oauth2 has neither a refresh_token_file nor a client_secret_file; nothing would prove who we are"
+        );
         return fault("token_url", reason);
     }
     None
 }
 
-fn trust(config: &Config) -> Option<Fault> {
-    let relay = &config.relay;
-    let fault = |key: &str, reason: &str| Some(Fault::new(format!("relay.{key}"), reason));
-    match (&relay.tls_cert, &relay.tls_key) {
-        (Some(_), None) => return fault("tls_cert", "relay.tls_cert is set, but relay.tls_key is not"),
-        (None, Some(_)) => return fault("tls_key", "relay.tls_key is set, but relay.tls_cert is not"),
+/// Two kinds of tokens in one file would each be taken for the other.
+fn shared_token_file(hops: &[Hop<'_>], config: &Config) -> Option<Fault> {
+    let mut seen = HashMap::new();
+    hops.iter().find_map(|hop| {
+        let tokens = hop.table.tokens(&hop.token_file(config));
+        let grant = tokens.into_iter().find_map(|(_, token)| match token {
+            TokenSource::Grant(grant) => Some(grant),
+            TokenSource::Secret(_) => None,
+        })?;
+        let (other, first) = seen.entry(grant.file.clone()).or_insert_with(|| (grant.clone(), &hop.key));
+        (*other != grant).then(|| {
+            let reason =
+                format!("{}.oauth2 and {first}.oauth2 keep different tokens in one file; change keep_in", hop.key);
+            Fault::new(format!("{}.oauth2.keep_in", hop.key), reason)
+        })
+    })
+}
+
+fn trust(hop: &Hop<'_>) -> Option<Fault> {
+    let (place, table) = (&hop.key, hop.table);
+    let fault = |key: &str, reason: String| Some(Fault::new(format!("{place}.{key}"), reason));
+    match (&table.tls_cert, &table.tls_key) {
+        (Some(_), None) => return fault("tls_cert", format!("{place}.tls_cert is set, but {place}.tls_key is not")),
+        (None, Some(_)) => return fault("tls_key", format!("{place}.tls_key is set, but {place}.tls_cert is not")),
         _ => {}
     }
-    for (key, set) in [("tls_pin", relay.tls_pin.is_some()), ("tls_cert", relay.tls_cert.is_some())] {
-        if set && !relay.verifies() {
+    for (key, set) in [("tls_pin", table.tls_pin.is_some()), ("tls_cert", table.tls_cert.is_some())] {
+        if set && !hop.verifies() {
             let reason =
-                format!("relay.{key} is set, but relay.url does not verify TLS; add ?tls=required, or use smtps:");
-            return fault(key, &reason);
+                format!("{place}.{key} is set, but {place}.url does not verify TLS; add ?tls=required, or use smtps:");
+            return fault(key, reason);
         }
     }
-    if relay.xclient && relay.user().is_some() {
+    if table.xclient && hop.user().is_some() {
         // XCLIENT begins the session anew, so that the login would be lost.
-        return fault(
-            "xclient",
-            "relay.xclient is set, but relay.url names a user; a hop that takes XCLIENT knows us by our address",
+        let reason = format!(
+            "{place}.xclient is set, but {} names a user; a hop that takes XCLIENT knows us by our address",
+            hop.user_key()
         );
+        return fault("xclient", reason);
     }
     None
 }

@@ -1,0 +1,205 @@
+//! `docs/leafmail.toml` names every key with its default, says something of each, and as it is shipped changes nothing.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::de::value::Error as FieldsError;
+use serde::de::{Deserializer, Error as _, Visitor};
+
+use super::{SAMPLE, values_of};
+use crate::config::*;
+
+/// A key or a heading that is commented out stands right after its `#`; prose has a blank between.
+pub(super) fn uncommented(sample: &str) -> String {
+    let bare = |line: &str| match line.strip_prefix('#') {
+        Some(key) if key.starts_with(|c: char| c.is_ascii_lowercase()) || key.starts_with("[[") => key.to_owned(),
+        _ => line.to_owned(),
+    };
+    sample.lines().map(bare).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_sample_as_it_is_shipped_means_the_defaults() {
+    assert_eq!(values_of(SAMPLE), Config::default());
+}
+
+#[test]
+fn the_sample_shows_every_default() {
+    let shown = values_of(&uncommented(SAMPLE));
+    // Those without a fixed default are shown with an example.
+    let examples = Config {
+        hostname: "relay.example.lan".parse().unwrap(),
+        default_domain: Some("example.lan".parse().unwrap()),
+        tls: Tls {
+            certificate: Some("/etc/leafmail/cert.pem".into()),
+            key: Some("/etc/leafmail/key.pem".into()),
+            client_ca: Some("/etc/leafmail/clients.pem".into()),
+            ..Tls::default()
+        },
+        auth: Auth { users: Some("/etc/leafmail/users".into()), ..Auth::default() },
+        reserve: Reserve { space: Some(1_000_000_000), inodes: Some(10_000) },
+        relay: every_key_of_relay(),
+        route: vec![Route {
+            name: values::FromText::from_text("scans").ok(),
+            senders: vec!["scanner@example.com".parse().unwrap()],
+            recipients: vec!["@example.com".parse().unwrap(), "@.example.com".parse().unwrap()],
+            clients: vec!["192.168.1.32/28".parse().unwrap()],
+            logins: vec!["scanner".to_owned()],
+            url: "smtp://scans%40example.com@mail.example.com".parse().ok(),
+            ..Route::default()
+        }],
+        rewrite: vec![Rewrite {
+            senders: vec!["@.example.lan".parse().unwrap()],
+            recipients: vec!["@example.com".parse().unwrap()],
+            clients: vec!["192.168.1.0/24".parse().unwrap()],
+            logins: vec!["scanner".to_owned()],
+            routes: values::FromText::from_text("relay").into_iter().collect(),
+            envelope_sender: "bounces@example.com".parse().ok(),
+            from: "alerts@example.com".parse().ok(),
+            sender: "relay@example.com".parse().ok(),
+            masquerade: vec!["example.com".parse().unwrap()],
+        }],
+        aliases: Aliases {
+            file: Some("/etc/leafmail/aliases".into()),
+            local_domains: vec!["relay.example.lan".parse().unwrap(), "example.lan".parse().unwrap()],
+            ..Aliases::default()
+        },
+        notices: Notices { admin: "postmaster@example.com".parse().ok(), ..Notices::default() },
+        log: Log { file: Some("/var/log/leafmail.log".into()), ..Log::default() },
+        ..Config::default()
+    };
+    assert_eq!(shown, examples);
+}
+
+fn every_key_of_relay() -> Route {
+    let timeouts = crate::transport::Timeouts::default();
+    Route {
+        url: "maildir:./inbox".parse().ok(),
+        preset: Some(Preset::Microsoft365),
+        region: values::FromText::from_text("eu-west-1").ok(),
+        user: values::FromText::from_text("alerts@example.com").ok(),
+        password_file: Some("/etc/leafmail/password".into()),
+        password_env: Some("LEAFMAIL_PASSWORD".to_owned()),
+        password_command: Some("pass show smarthost".to_owned()),
+        token_file: Some("/run/leafmail/token".into()),
+        token_command: Some("oauth2-token smarthost".to_owned()),
+        tls_roots: Some(crate::transport::Roots::System),
+        tls_pin: "sha256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=".parse().ok(),
+        tls_cert: Some("/etc/leafmail/client.pem".into()),
+        tls_key: Some("/etc/leafmail/client.key".into()),
+        helo: Some("relay.example.com".parse().unwrap()),
+        source: "192.0.2.7".parse().ok(),
+        connections: Some(4),
+        pace: Some(crate::queue::pace::Pace { messages: 25, per: Duration::from_secs(60) }),
+        max_size: Some(25_000_000),
+        timeouts: TimeoutKeys {
+            connect: Some(timeouts.connect),
+            command: Some(timeouts.command),
+            data: Some(timeouts.data),
+            block: Some(timeouts.block),
+            end_of_data: Some(timeouts.end_of_data),
+        },
+        oauth2: OAuth2 {
+            token_url: values::FromText::from_text("https://login.example.com/token").ok(),
+            client_id: Some("leafmail".to_owned()),
+            client_secret_file: Some("/etc/leafmail/client-secret".into()),
+            refresh_token_file: Some("/etc/leafmail/refresh-token".into()),
+            scope: Some("https://outlook.office.com/SMTP.Send offline_access".to_owned()),
+            keep_in: Some("./spool/routes/relay.token".into()),
+        },
+        fallback: vec![Route { url: "smtp://backup.example.com".parse().ok(), ..Route::default() }],
+        ..Route::default()
+    }
+}
+
+#[test]
+fn the_sample_names_every_key_and_says_something_of_each() {
+    let mut section = String::new();
+    let mut named = Vec::new();
+    let mut told = false;
+    for line in SAMPLE.lines() {
+        let heading = line.strip_prefix("#[[").and_then(|line| line.strip_suffix("]]"));
+        if let Some(name) = heading.or_else(|| line.strip_prefix('[').and_then(|line| line.strip_suffix(']'))) {
+            section = format!("{name}.");
+            continue;
+        }
+        if let Some((key, _)) =
+            line.strip_prefix('#').and_then(|line| line.split_once(" = ")).filter(|_| !line.starts_with("# "))
+        {
+            assert!(told, "nothing is said of {key}");
+            named.push(format!("{section}{key}"));
+        }
+        told = line.starts_with("# ") || (told && line.starts_with('#'));
+    }
+    assert_eq!(named, every_key());
+}
+
+/// The keys that a route has and `[relay]` has not.
+const OF_ROUTES: [&str; 5] = ["name", "senders", "recipients", "clients", "logins"];
+
+/// Every key of the file, from what serde knows of the structs; of other routes and next hops than `[relay]` those that it
+/// has not, and `url`.
+pub(super) fn every_key() -> Vec<String> {
+    let (of_routes, of_relay): (Vec<_>, Vec<_>) =
+        fields_of::<Route>().into_iter().partition(|field| OF_ROUTES.contains(field));
+    assert_eq!(of_routes, OF_ROUTES);
+    let sections = [
+        ("listen.", fields_of::<Listen>()),
+        ("clients.", fields_of::<Clients>()),
+        ("tls.", fields_of::<Tls>()),
+        ("auth.", fields_of::<Auth>()),
+        ("senders.", fields_of::<Senders>()),
+        ("recipients.", fields_of::<Recipients>()),
+        ("verify.", fields_of::<Verify>()),
+        ("message.", fields_of::<Message>()),
+        ("protocol.", fields_of::<Protocol>()),
+        ("limits.", fields_of::<Limits>()),
+        ("reserve.", fields_of::<Reserve>()),
+        ("relay.", of_relay),
+        ("relay.timeouts.", fields_of::<TimeoutKeys>()),
+        ("relay.oauth2.", fields_of::<OAuth2>()),
+        ("relay.fallback.", vec!["url"]),
+        ("route.", [&OF_ROUTES[..], &["url"]].concat()),
+        ("rewrite.", fields_of::<Rewrite>()),
+        ("aliases.", fields_of::<Aliases>()),
+        ("queue.", fields_of::<Queue>()),
+        ("notices.", fields_of::<Notices>()),
+        ("log.", fields_of::<Log>()),
+    ];
+    let is_section = |key: &str| sections.iter().any(|(prefix, _)| prefix.strip_suffix('.') == Some(key));
+    let top = fields_of::<Config>();
+    let inner = sections.iter().flat_map(|(prefix, fields)| fields.iter().map(move |field| format!("{prefix}{field}")));
+    top.iter().map(|field| (*field).to_owned()).chain(inner).filter(|key| !is_section(key)).collect()
+}
+
+fn fields_of<T: for<'de> Deserialize<'de>>() -> Vec<&'static str> {
+    let mut fields = Vec::new();
+    let _ = T::deserialize(Fields(&mut fields));
+    fields
+}
+
+/// Notes the fields that a struct asks for, and gives none.
+struct Fields<'a>(&'a mut Vec<&'static str>);
+
+impl<'de> Deserializer<'de> for Fields<'_> {
+    type Error = FieldsError;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, FieldsError> {
+        Err(FieldsError::custom("not a struct"))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        _: V,
+    ) -> Result<V::Value, FieldsError> {
+        self.0.extend_from_slice(fields);
+        Err(FieldsError::custom(fmt::Error))
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
