@@ -25,8 +25,7 @@ pub use listen::{Front, ListenAddress};
 pub use rewrite::Rewrite;
 pub use route::{OAuth2, Preset, Region, Route, RouteName, RoutePlan, TimeoutKeys, TokenUrl, UserName};
 pub use sections::{
-    BareNewline, Clients, InDoubt, Limits, Listen, Log, Message, Notices, Protocol, Queue, Recipients, Reserve,
-    Senders, Verify,
+    BareNewline, Clients, Limits, Listen, Log, Message, Notices, Protocol, Queue, Recipients, Reserve, Senders, Verify,
 };
 pub use security::{Auth, Tls};
 

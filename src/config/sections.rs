@@ -16,6 +16,7 @@ use super::values::{self, FromText};
 use crate::address::Mailbox;
 use crate::address::{AddressPattern, HeloPattern};
 use crate::policy::{self, FieldName};
+use crate::queue::InDoubt;
 
 /// `[listen]`: where `smtpd` listens.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -289,16 +290,6 @@ impl Default for Queue {
             in_doubt: InDoubt::Resend,
         }
     }
-}
-
-/// What becomes of a message whose end was sent, but whose answer never came: it may have arrived.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum InDoubt {
-    /// It is sent again: it may arrive twice.
-    #[default]
-    Resend,
-    /// It is held until a person decides: it may never arrive.
-    Hold,
 }
 
 impl FromText for InDoubt {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::queue::InDoubt;
 use sample::{every_key, uncommented};
 
 const SAMPLE: &str = include_str!("../../docs/leafmail.toml");

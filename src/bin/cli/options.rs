@@ -75,6 +75,7 @@ impl Common {
 /// What `--check` says of a configuration that is in order, once the files that it names were looked at.
 pub(crate) fn report_checked(config: &Config) -> anyhow::Result<String> {
     config.check_files().or_exit(ExitCode::Config)?;
+    super::aliases(config)?;
     let source = config.path().map_or("built-in defaults".to_owned(), |path| path.display().to_string());
     let warning = super::shortage(config).map(|text| format!("warning: {text}\n")).unwrap_or_default();
     Ok(format!("{warning}{}{source}: in order\n", config.routes().iter().map(route_line).collect::<String>()))

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use leafmail::config::Config;
+use leafmail::config::{Config, RoutePlan};
 use leafmail::event::LogObserver;
-use leafmail::queue::{InDoubt, Route, RouteFolder, Runner, Schedule, StopFlag, watch_folder};
-use leafmail::routing::Criteria;
+use leafmail::queue::{Readdressing, Route, RouteFolder, Runner, Schedule, StopFlag, watch_folder};
+use leafmail::routing::{AliasFile, LocalDomains};
 use leafmail::spool::{DirSpool, Shelf, SpoolError, SpoolSettings, Trouble};
 use leafmail::sys::SystemClock;
 use leafmail::transport;
@@ -56,23 +56,22 @@ fn user_name(uid: u32) -> Option<String> {
     })
 }
 
-/// What forwards mail over the configured route, in either binary.
+/// What forwards mail over the configured routes, in either binary.
 pub(crate) fn runner(config: &Config, spool: Arc<DirSpool>) -> anyhow::Result<Runner<DirSpool>> {
-    let route = config.route();
     let stop = Arc::new(StopFlag::new().or_exit(ExitCode::OsErr)?);
+    let route = |plan: RoutePlan| {
+        let dispatch = transport::dispatch(&plan.hops[0], stop.leaving()).or_exit(ExitCode::Config)?;
+        Ok(Route { name: plan.name, criteria: plan.criteria, dispatch })
+    };
     Ok(Runner {
         spool,
-        routes: vec![Route {
-            dispatch: transport::dispatch(&route, stop.leaving()).or_exit(ExitCode::Config)?,
-            criteria: Criteria::default(),
-            name: route.name,
-        }],
-        readdressing: Arc::default(),
+        routes: config.routes().into_iter().map(route).collect::<anyhow::Result<_>>()?,
+        readdressing: Arc::new(Readdressing { aliases: aliases(config)?, rewritings: config.rewritings() }),
         schedule: Schedule {
             retry: config.queue.retry.clone(),
             give_up: config.queue.give_up,
             delay_notice: config.queue.delay_notice,
-            in_doubt: InDoubt::Resend,
+            in_doubt: config.queue.in_doubt,
         },
         states: Arc::new(RouteFolder::new(config.spool.join("routes"))),
         observer: Arc::new(LogObserver),
@@ -81,6 +80,17 @@ pub(crate) fn runner(config: &Config, spool: Arc<DirSpool>) -> anyhow::Result<Ru
         return_full: config.queue.return_full,
         stop,
     })
+}
+
+/// The aliases, if there are any.
+pub(crate) fn aliases(config: &Config) -> anyhow::Result<Option<AliasFile>> {
+    let local = LocalDomains { domains: config.local_domains(), default: config.default_domain().clone() };
+    let table = config.aliases.table.clone();
+    match &config.aliases.file {
+        Some(path) => AliasFile::load(path.clone(), table, local).map(Some).or_exit(ExitCode::Config),
+        None if table.is_empty() => Ok(None),
+        None => AliasFile::without_file(table, local).map(Some).or_exit(ExitCode::Config),
+    }
 }
 
 /// Forwards for good, until the runner's stop flag is raised.
