@@ -13,6 +13,7 @@ mod line;
 mod mime;
 mod notify;
 pub mod pace;
+mod pace_file;
 mod record;
 mod returned;
 pub mod route;
@@ -26,6 +27,7 @@ mod stop;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod turnstile;
 mod wakeup;
 
 pub use route::{RouteState, RouteStore};
@@ -34,4 +36,5 @@ pub use runner::{Runner, Selection, Summary};
 pub use schedule::{Plan, Schedule, Situation, Urgency};
 pub use size_file::SizeFile;
 pub use stop::StopFlag;
+pub use turnstile::{RouteTurnstile, Slot, Turnstile};
 pub use wakeup::{FolderWatch, Polling, Wakeup, Wakeups, watch_folder};

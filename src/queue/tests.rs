@@ -1,6 +1,7 @@
 //! The queue as a whole, on a spool in memory and in simulated time.
 
 mod success;
+mod turnstile;
 mod watch;
 
 use std::sync::Arc;
