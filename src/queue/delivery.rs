@@ -9,7 +9,7 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::Duration;
 
 use super::body::Octets;
-use super::bounce::Report;
+use super::bounce::{Report, notice_id};
 use super::ledger::{Standing, UNCOUNTED};
 use super::line::Line;
 use super::record::{self, Exchange};
@@ -114,7 +114,8 @@ impl<'r, S: Spool> Task<'r, S> {
             let plan = self.runner.schedule.plan(id, &self.envelope, self.claim.receipts(), situation);
             let step = match plan {
                 Plan::Bounce(failed) => self.notify(Report::Failed, &failed, situation.now),
-                Plan::Report(relayed) => self.notify(Report::Relayed, &relayed, situation.now),
+                Plan::Report(report, told) => self.notify(report, &told, situation.now),
+                Plan::Delay(late) => self.notify(Report::Delayed, &late, situation.now),
                 Plan::Expire(expired) => self.expire(&expired, situation.now),
                 Plan::Deliver(_) if attempted => Break(End::Later(situation.now)),
                 Plan::Deliver(recipients) => {
@@ -125,7 +126,7 @@ impl<'r, S: Spool> Task<'r, S> {
                     self.claim.note_due(until);
                     Break(End::Later(until))
                 }
-                Plan::Abandon(failed) => return self.abandon(&failed),
+                Plan::Abandon(failed) => return self.abandon(&failed, situation.now),
                 Plan::Finish => self.finish(),
             };
             if let Break(end) = step {
@@ -183,10 +184,12 @@ impl<'r, S: Spool> Task<'r, S> {
     /// reported once more.
     fn guarded(&self, now: Timestamp) -> Option<Timestamp> {
         let notice = self.envelope.origin.notice_of.as_ref()?;
+        let delay = self.claim.id() == notice_id(Report::Delayed, notice.original, &notice.recipients);
         let told = |glance: &Glance| {
             let ledger = self.runner.schedule.ledger(&glance.envelope, &glance.receipts);
             let accounts = notice.recipients.iter().filter_map(|index| ledger.accounts().get(usize::from(*index)));
             accounts.into_iter().all(|account| match account.standing {
+                _ if delay => account.delay_notified,
                 Standing::Bounced => true,
                 Standing::Delivered => account.unreported.is_none(),
                 Standing::Pending | Standing::Failed => false,
@@ -194,8 +197,8 @@ impl<'r, S: Spool> Task<'r, S> {
         };
         let free = match self.runner.spool.peek(notice.original) {
             Ok(None) => true,
-            // What is corrupt will not be worked on again, so it cannot be reported again.
-            Ok(Some(glance)) => glance.shelf == Shelf::Bad || told(&glance),
+            // What is corrupt or failed will not be worked on again, so it cannot be reported again.
+            Ok(Some(glance)) => matches!(glance.shelf, Shelf::Bad | Shelf::Failed) || told(&glance),
             Err(error) if matches!(error.trouble, Trouble::Torn(_) | Trouble::Corrupt(_)) => true,
             Err(error) => {
                 self.runner.trouble(&error);
@@ -231,7 +234,7 @@ impl<'r, S: Spool> Task<'r, S> {
         self.answered = true;
         let mut receipts = record::receipts(delivery, recipients, &self.runner.route, self.runner.clock.now());
         if self.owes_report(delivery, recipients) {
-            record::mark_unreported(&mut receipts);
+            record::mark_unreported(&mut receipts, Report::Relayed);
         }
         let mut step = Continue(());
         for receipt in receipts {
@@ -303,17 +306,12 @@ impl<'r, S: Spool> Task<'r, S> {
         }
     }
 
-    /// Nobody can be told: RFC 5321 6.1 forbids a notice about a notice.
-    fn abandon(self, failed: &[u16]) -> Worked<S::Claim> {
+    /// The sender cannot be told (RFC 5321 6.1 forbids a notice about a notice), or is not, as too many were.
+    fn abandon(mut self, failed: &[u16], now: Timestamp) -> Worked<S::Claim> {
         let id = self.claim.id();
-        let last = {
-            let ledger = self.runner.schedule.ledger(&self.envelope, self.claim.receipts());
-            let account = failed.first().and_then(|index| ledger.accounts().get(usize::from(*index)));
-            account.and_then(|account| account.last).map_or(String::new(), |last| last.reason.text.clone())
-        };
-        let end = match self.claim.set_aside(Shelf::Failed) {
-            Ok(()) => {
-                let text = format!("it has no sender to tell that it failed: {last}");
+        let untold = self.leave_untold(failed, now);
+        let end = match untold.and_then(|text| self.claim.set_aside(Shelf::Failed).map(|()| text)) {
+            Ok(text) => {
                 self.runner.tell(&Event::SetAside { name: id.to_string(), folder: Shelf::Failed.folder(), text });
                 End::SetAside
             }

@@ -11,10 +11,12 @@ mod delivery;
 pub mod ledger;
 mod line;
 mod mime;
+mod notices;
 mod notify;
 pub mod pace;
 mod pace_file;
 mod record;
+mod report;
 mod returned;
 pub mod route;
 pub mod route_file;
@@ -23,6 +25,8 @@ pub mod schedule;
 mod shift;
 mod size_file;
 mod stop;
+pub mod tally;
+mod tally_file;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -30,6 +34,7 @@ mod tests;
 mod turnstile;
 mod wakeup;
 
+pub use notices::Notices;
 pub use route::{RouteState, RouteStore};
 pub use route_file::RouteFolder;
 pub use runner::{Runner, Selection, Summary};

@@ -13,6 +13,8 @@ use rustix::io::Errno;
 
 use super::route::{RouteState, RouteStore};
 use super::size_file::SizeFile;
+use super::tally::Tally;
+use super::tally_file;
 
 /// The folder with the states of all routes.
 #[derive(Debug)]
@@ -78,6 +80,10 @@ impl RouteStore for RouteFolder {
 
     fn note_largest_message(&self, route: &str, octets: u64) -> io::Result<()> {
         SizeFile::new(&self.folder, route).note(octets)
+    }
+
+    fn tally(&self, change: &mut dyn FnMut(&mut Tally)) -> io::Result<()> {
+        tally_file::change(&self.folder, change)
     }
 }
 
