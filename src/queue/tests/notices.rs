@@ -11,7 +11,7 @@ use crate::queue::ledger::UNREPORTED;
 use crate::queue::testing::{Answer, Crash, House, Moment, envelope, id, receipt};
 use crate::queue::{Notices, Selection, Urgency};
 use crate::receipt::Happening;
-use crate::spool::Shelf;
+use crate::spool::{Shelf, Spool};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -122,6 +122,23 @@ fn crash_at(operation: u32, moment: Moment, crash: Crash) -> bool {
     notices.dedup();
     assert_eq!(notices, [notice_id(Report::Delayed, original, &[0])], "{crash:?} {moment:?} operation {operation}");
     stopped
+}
+
+#[test]
+fn a_notice_of_delay_waits_for_its_original_to_know_of_it() {
+    let house = House::new();
+    let original = house.put(1, "joe@x", &["amy@x"]);
+    let mut notice = envelope("", &["joe@x"]);
+    notice.origin.notice_of = Some(NoticeOf { original, recipients: vec![0] });
+    house.spool.put(notice_id(Report::Delayed, original, &[0]), notice, OCTETS);
+    let claim = house.spool.claim(original).unwrap();
+    house.flush();
+    assert_eq!(house.next_hop.taken_by("joe@x"), 0, "the original may be about to be reported again");
+    house.spool.add_receipt(original, receipt(house.clock.now(), Happening::DelayNotified, &[0]));
+    house.clock.advance(HOUR);
+    house.flush();
+    assert_eq!((house.next_hop.taken_by("joe@x"), house.next_hop.taken_by("amy@x")), (1, 0), "amy still waits");
+    drop(claim);
 }
 
 #[test]
