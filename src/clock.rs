@@ -73,6 +73,16 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
 }
 
+/// A clock that only goes forward and that all processes of a host share: it counts from the host's start, also while the
+/// host sleeps. The host's is [`crate::sys::SystemClock`].
+pub trait BootClock: Send + Sync {
+    /// The time since the host was started.
+    fn since_boot(&self) -> Duration;
+
+    /// Tells one start of the host from another; zeros where that is not known.
+    fn boot_id(&self) -> [u8; 16];
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

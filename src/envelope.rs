@@ -43,6 +43,11 @@ impl Recipients {
     pub fn new(recipients: Vec<Recipient>) -> Option<Self> {
         (!recipients.is_empty()).then_some(Self(recipients))
     }
+
+    /// One recipient.
+    pub fn one(recipient: Recipient) -> Self {
+        Self(vec![recipient])
+    }
 }
 
 impl std::ops::Deref for Recipients {

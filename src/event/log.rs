@@ -30,6 +30,7 @@ fn level(event: &Event) -> Level {
     match event {
         Event::Trouble { .. } | Event::SetAside { folder: "bad", .. } => Level::Error,
         Event::SetAside { .. } | Event::RoutePaused { .. } => Level::Warn,
+        Event::NotNotified { .. } | Event::Withheld { .. } => Level::Warn,
         Event::Connected { .. } => Level::Debug,
         Event::Disconnected { cause, .. } if cause.is_none() => Level::Debug,
         _ => Level::Info,
@@ -62,6 +63,13 @@ pub fn lines(event: &Event) -> Vec<String> {
         Event::Notified { id, notice } => format!("{id}: sender non-delivery notification: {notice}"),
         Event::Reported { id, notice } => format!("{id}: sender delivery status notification: {notice}"),
         Event::Expanded { id, into } => format!("{id}: expanded: {into}"),
+        Event::DelayNotified { id, notice } => format!("{id}: sender delay notification: {notice}"),
+        Event::CopiedToAdmin { id, notice } => format!("{id}: postmaster non-delivery notification: {notice}"),
+        Event::NotNotified { id, text } => format!("warning: {id}: the sender is not notified: {text}"),
+        Event::Withheld { withheld, digest } => {
+            let digest = digest.map_or("there is no administrator to tell".to_owned(), |id| format!("digest: {id}"));
+            format!("warning: {withheld} messages failed without notification: {digest}")
+        }
         Event::Removed { id } => format!("{id}: removed"),
         Event::SetAside { name, folder, text } => format!("warning: {name}: moved to {folder}/: {text}"),
         Event::RoutePaused { route, text, retry_in } => {

@@ -131,6 +131,34 @@ pub enum Event {
         /// The message that was made of it.
         into: SpoolId,
     },
+    /// A notification to the sender was written: that the message is delayed.
+    DelayNotified {
+        /// The message.
+        id: SpoolId,
+        /// The notification's own id.
+        notice: SpoolId,
+    },
+    /// The administrator gets a notification of a failure.
+    CopiedToAdmin {
+        /// The message.
+        id: SpoolId,
+        /// The notification's own id.
+        notice: SpoolId,
+    },
+    /// The sender is not notified, although it might be.
+    NotNotified {
+        /// The message.
+        id: SpoolId,
+        /// Why.
+        text: String,
+    },
+    /// Failures of a whole hour of which no sender was told.
+    Withheld {
+        /// How many messages.
+        withheld: u64,
+        /// The digest to the administrator, where there is one.
+        digest: Option<SpoolId>,
+    },
     /// A message left the queue, all recipients being settled.
     Removed {
         /// The message.

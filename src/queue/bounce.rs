@@ -1,13 +1,14 @@
-//! The notice that tells a sender what could not be delivered, or what was relayed (RFC 3461 6, RFC 3464, RFC 6522:
-//! `multipart/report`). Pure.
+//! The notice that tells a sender what could not be delivered, or not yet, or what was relayed or delivered (RFC 3461 6,
+//! RFC 3464, RFC 6522: `multipart/report`). Pure.
 //!
 //! Its id is derived from the original's and from the recipients that it reports, so writing it twice writes it once. All that
 //! a peer said passes through `mime`: the result is 7-bit text in lines of at most 998 octets, and no octet of a
 //! peer can begin a header line of its own. Only a sender's address outside ASCII (RFC 6532) and a message that is returned
 //! whole stay as they are.
 
+pub use super::report::Report;
 use super::{mime, returned};
-use crate::address::{Domain, ReversePath};
+use crate::address::{Domain, Mailbox, ReversePath};
 use crate::clock::Timestamp;
 use crate::envelope::{BodyType, Envelope, NoticeOf, Origin, Protocol, Recipient, Recipients, Seal};
 use crate::id::SpoolId;
@@ -31,32 +32,6 @@ pub struct Original<'a> {
     pub whole: bool,
 }
 
-/// What a notice is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Report {
-    /// The message did not reach somebody.
-    Failed,
-    /// It was handed to a next hop that does no DSN, and the sender wanted to know (RFC 3461 5.2.2).
-    Relayed,
-}
-
-impl Report {
-    /// RFC 3464 2.3.3.
-    fn action(self) -> &'static str {
-        match self {
-            Self::Failed => "failed",
-            Self::Relayed => "relayed",
-        }
-    }
-
-    fn subject(self) -> &'static str {
-        match self {
-            Self::Failed => "Undelivered mail returned to sender",
-            Self::Relayed => "Mail handed on to the next mail system",
-        }
-    }
-}
-
 /// One recipient of whom a notice tells.
 #[derive(Debug, Clone, Copy)]
 pub struct Reported<'a> {
@@ -70,13 +45,19 @@ pub struct Reported<'a> {
     pub relay: &'a str,
     /// When it was last tried.
     pub last_attempt: Timestamp,
+    /// Until when it will be tried, about.
+    pub retry_until: Option<Timestamp>,
 }
 
-impl Reported<'_> {
-    /// Whether it was given up after many attempts, rather than refused: what was given up keeps a transient status.
-    fn was_given_up(&self) -> bool {
-        self.reason.status.0 == 4
-    }
+/// Who writes a notice, when, and to whom if not to the sender.
+#[derive(Debug, Clone, Copy)]
+pub struct Writer<'a> {
+    /// This host.
+    pub hostname: &'a Domain,
+    /// The time.
+    pub now: Timestamp,
+    /// The administrator.
+    pub admin: Option<&'a Mailbox>,
 }
 
 /// A notification, ready for the spool.
@@ -94,122 +75,119 @@ pub struct Notice {
 
 /// The id under which this is told of these recipients of `original`.
 pub fn notice_id(report: Report, original: SpoolId, recipients: &[u16]) -> SpoolId {
-    let indices = recipients.iter().flat_map(|index| index.to_be_bytes());
-    let what: &[u8] = match report {
-        Report::Failed => b"failure",
-        Report::Relayed => b"relayed",
-    };
-    original.derived(&what.iter().copied().chain(indices).collect::<Vec<_>>())
+    report.id(original, recipients)
 }
 
-/// The notification that tells of the `reported`, or `None` where there is no sender to tell.
+/// Annotation of the envelope of what leafmail writes without an original.
+const NOTICE: &str = "notice";
+
+/// Whether leafmail itself wrote this: about that, nobody is told.
+pub fn is_ours(envelope: &Envelope) -> bool {
+    envelope.origin.notice_of.is_some() || envelope.annotations.iter().any(|(name, _)| name == NOTICE)
+}
+
+/// The notification that tells of the `reported`, or `None` where there is nobody to tell.
 pub fn notice(
     report: Report,
     original: &Original<'_>,
     reported: &[Reported<'_>],
-    hostname: &Domain,
-    now: Timestamp,
+    writer: &Writer<'_>,
 ) -> Option<Notice> {
-    let sender = original.envelope.reverse_path.mailbox()?;
+    let to = match report {
+        Report::FailureCopy => writer.admin?,
+        _ => original.envelope.reverse_path.mailbox()?,
+    };
     let recipients: Vec<u16> = reported.iter().map(|one| one.index).collect();
     let id = notice_id(report, original.id, &recipients);
-    let host = if hostname.is_ascii() { hostname.as_str() } else { "localhost" };
-    let message_id = format!("<{id}@{host}>");
+    let host = host(writer.hostname);
     // The id is not to be guessed, so nobody can have put this line into the original.
     let boundary = format!("=_{id}");
-    let mut octets = Vec::new();
-    heading(&mut octets, (report, original), host, &message_id, &boundary, now);
-    part(&mut octets, &boundary, &mime::text("text/plain", explanation(report, original, reported, host).as_bytes()));
-    part(&mut octets, &boundary, &status(report, original, reported, host));
-    part(&mut octets, &boundary, &returned::part(original, &boundary));
+    let explanation = mime::text("text/plain", report.explanation(original, reported, host).as_bytes());
+    let status = status(report, original, reported, host);
+    let returned = returned::part(original, &boundary);
+    let mut octets = heading(id, report.subject(), to, writer);
+    // RFC 3834 3.1.5: what the response is about.
+    if let Some(about) = original.seal.message_id.as_deref().filter(|about| mime::is_message_id(about)) {
+        mime::field(&mut octets, "In-Reply-To", about);
+        mime::field(&mut octets, "References", about);
+    }
+    let form = format!("multipart/report; report-type=delivery-status; boundary=\"{boundary}\"");
+    mime::field(&mut octets, "Content-Type", &form);
+    if !returned.is_ascii() {
+        // RFC 2045 6.4: what contains 8-bit text says so, at each level.
+        mime::field(&mut octets, "Content-Transfer-Encoding", "8bit");
+    }
+    octets.extend_from_slice(b"\r\nThis is a delivery report in MIME format.\r\n\r\n");
+    part(&mut octets, &boundary, &explanation);
+    part(&mut octets, &boundary, &status);
+    part(&mut octets, &boundary, &returned);
     octets.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
-    let eight_bit = !octets.is_ascii();
-    Some(Notice {
+    let about = NoticeOf { original: original.id, recipients };
+    Some(sealed(id, to, Some(about), octets, writer))
+}
+
+/// A text to the administrator, about no message in particular.
+pub(super) fn letter(id: SpoolId, subject: &str, text: &str, to: &Mailbox, writer: &Writer<'_>) -> Notice {
+    let mut octets = heading(id, subject, to, writer);
+    octets.extend_from_slice(&mime::text("text/plain", text.as_bytes()));
+    let mut letter = sealed(id, to, None, octets, writer);
+    letter.envelope.annotations.push((NOTICE.to_owned(), "digest".to_owned()));
+    letter
+}
+
+/// This host as notices name it.
+pub(super) fn host(hostname: &Domain) -> &str {
+    if hostname.is_ascii() { hostname.as_str() } else { "localhost" }
+}
+
+fn message_id(id: SpoolId, writer: &Writer<'_>) -> String {
+    format!("<{id}@{}>", host(writer.hostname))
+}
+
+/// Ready for the spool, from the null reverse-path.
+fn sealed(id: SpoolId, to: &Mailbox, about: Option<NoticeOf>, octets: Vec<u8>, writer: &Writer<'_>) -> Notice {
+    let (now, eight_bit) = (writer.now, !octets.is_ascii());
+    Notice {
         id,
         envelope: Envelope {
             received_at: now,
             reverse_path: ReversePath::Null,
-            recipients: Recipients::new(vec![sender.clone().into()])?,
-            origin: Origin {
-                notice_of: Some(NoticeOf { original: original.id, recipients }),
-                ..Origin::local(Protocol::SMTP)
-            },
+            recipients: Recipients::one(to.clone().into()),
+            origin: Origin { notice_of: about, ..Origin::local(Protocol::SMTP) },
             body: if eight_bit { BodyType::EightBitMime } else { BodyType::SevenBit },
-            smtputf8: !sender.is_ascii(),
+            smtputf8: !to.is_ascii(),
             ret: None,
             envid: None,
             annotations: Vec::new(),
         },
         octets,
-        seal: Seal { completed_at: now, eight_bit, hops: 0, message_id: Some(message_id), annotations: Vec::new() },
-    })
+        seal: Seal {
+            completed_at: now,
+            eight_bit,
+            hops: 0,
+            message_id: Some(message_id(id, writer)),
+            annotations: Vec::new(),
+        },
+    }
 }
 
-fn heading(
-    out: &mut Vec<u8>,
-    (report, original): (Report, &Original<'_>),
-    host: &str,
-    message_id: &str,
-    boundary: &str,
-    now: Timestamp,
-) {
-    let mut field = |name: &str, value: &str| mime::field(out, name, value);
-    field("Date", &now.rfc5322());
-    field("From", &format!("MAILER-DAEMON@{host}"));
-    field("To", &original.envelope.reverse_path.to_string());
-    field("Subject", report.subject());
-    field("Message-ID", message_id);
-    // RFC 3834 3.1.5: what the response is about.
-    if let Some(about) = original.seal.message_id.as_deref().filter(|about| mime::is_message_id(about)) {
-        field("In-Reply-To", about);
-        field("References", about);
-    }
+fn heading(id: SpoolId, subject: &str, to: &Mailbox, writer: &Writer<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut field = |name: &str, value: &str| mime::field(&mut out, name, value);
+    field("Date", &writer.now.rfc5322());
+    field("From", &format!("MAILER-DAEMON@{}", host(writer.hostname)));
+    field("To", &to.to_string());
+    field("Subject", subject);
+    field("Message-ID", &message_id(id, writer));
     field("Auto-Submitted", "auto-replied"); // RFC 3834 5
     field("MIME-Version", "1.0");
-    field("Content-Type", &format!("multipart/report; report-type=delivery-status; boundary=\"{boundary}\""));
-    out.extend_from_slice(b"\r\nThis is a delivery report in MIME format.\r\n\r\n");
+    out
 }
 
 fn part(out: &mut Vec<u8>, boundary: &str, content: &[u8]) {
     out.extend_from_slice(format!("--{boundary}\r\n").as_bytes());
     out.extend_from_slice(content);
     out.extend_from_slice(b"\r\n");
-}
-
-/// The first part, for people.
-fn explanation(report: Report, original: &Original<'_>, reported: &[Reported<'_>], host: &str) -> String {
-    let received = original.envelope.received_at.rfc5322();
-    let mut text = format!("This is the mail relay {host}.\r\n\r\n");
-    text.push_str(&match report {
-        Report::Failed => {
-            format!("Your message of {received} could not be delivered to everybody.\r\nIt was not delivered to:\r\n")
-        }
-        Report::Relayed => format!(
-            "Your message of {received} was handed on to a mail system that\r\n\
-             may not report its delivery, for:\r\n"
-        ),
-    });
-    for one in reported {
-        let by = if one.relay.is_empty() { "this relay" } else { one.relay };
-        let what = match report {
-            Report::Relayed => "It was taken by",
-            Report::Failed if one.was_given_up() => {
-                "It was tried again and again without success, and will not be tried any more. The last answer of"
-            }
-            Report::Failed => "It was refused by",
-        };
-        let recipient = &one.recipient.mailbox;
-        let said = &one.reason.text;
-        text.push_str(&format!("\r\n<{recipient}>\r\n    {what} {by}:\r\n    {said}\r\n"));
-    }
-    let follows = if original.whole { "Your message" } else { "The header of your message" };
-    text.push_str(&format!(
-        "\r\nRecipients who are not named here are not affected by this notice.\r\n\
-         {follows} follows below. When you ask somebody for help,\r\n\
-         quote the number {}.\r\n",
-        original.id
-    ));
-    text
 }
 
 /// The second part, for machines (RFC 3464).
@@ -229,7 +207,7 @@ fn status(report: Report, original: &Original<'_>, reported: &[Reported<'_>], ho
         }
         mime::field(&mut out, "Final-Recipient", &mime::typed_address(&one.recipient.mailbox));
         mime::field(&mut out, "Action", report.action());
-        mime::field(&mut out, "Status", &one.reason.status.to_string());
+        mime::field(&mut out, "Status", &report.status(one.reason.status).to_string());
         // `host[address]:port`; the name is what RFC 3464 2.3.5 asks for.
         let (remote, _) = one.relay.split_once('[').unwrap_or((one.relay, ""));
         if !remote.is_empty() {
@@ -238,132 +216,12 @@ fn status(report: Report, original: &Original<'_>, reported: &[Reported<'_>], ho
         let kind = if one.reason.reply_code.is_some() { "smtp" } else { "x-leafmail" };
         mime::field(&mut out, "Diagnostic-Code", &format!("{kind}; {}", mime::ascii(&one.reason.text)));
         mime::field(&mut out, "Last-Attempt-Date", &one.last_attempt.rfc5322());
+        if let Some(until) = one.retry_until {
+            mime::field(&mut out, "Will-Retry-Until", &until.rfc5322()); // RFC 3464 2.3.9
+        }
     }
     out
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::envelope::Ret;
-    use crate::queue::testing::{at, envelope, id, reason, seal};
-    use crate::receipt::Happening;
-    use crate::smtp::EnhancedCode;
-    use proptest::prelude::*;
-
-    fn bounce(envelope: &Envelope, beginning: &[u8], reason: &Reason, relay: &str) -> Notice {
-        let seal = seal();
-        let original = Original { id: id(1), envelope, seal: &seal, beginning, whole: envelope.ret == Some(Ret::Full) };
-        let one = |(index, recipient)| Reported { index, recipient, reason, relay, last_attempt: at(1_795_000_060) };
-        let reported: Vec<_> = (0..).zip(envelope.recipients.iter()).map(one).collect();
-        notice(Report::Failed, &original, &reported, &"relay.example".parse().unwrap(), at(1_795_000_100)).unwrap()
-    }
-
-    fn text(notice: &Notice) -> String {
-        String::from_utf8(notice.octets.clone()).unwrap()
-    }
-
-    #[test]
-    fn it_says_what_programs_and_people_need() {
-        let mut envelope = envelope("joe@example.com", &["bob@example.org"]);
-        envelope.envid = Some("a+2Bb".into());
-        envelope.recipients = Recipients::new(vec![Recipient {
-            orcpt: Some("rfc822;Bob+3Dx@example.org".into()),
-            ..Recipient::from("bob@example.org".parse::<crate::address::Mailbox>().unwrap())
-        }])
-        .unwrap();
-        let octets = b"Subject: hi\r\nMessage-ID: <1@x>\r\n\r\nsecret body\r\n";
-        let notice = bounce(&envelope, octets, &reason(Happening::Failed), "mx.example[192.0.2.1]:25");
-        let text = text(&notice);
-        for line in [
-            "From: MAILER-DAEMON@relay.example",
-            "To: joe@example.com",
-            "Subject: Undelivered mail returned to sender",
-            "Auto-Submitted: auto-replied",
-            "In-Reply-To: <1@x>",
-            "Reporting-MTA: dns; relay.example",
-            "Original-Envelope-Id: a+b",
-            "Original-Recipient: rfc822; Bob=x@example.org",
-            "Final-Recipient: rfc822; bob@example.org",
-            "Action: failed",
-            "Status: 5.0.0",
-            "Remote-MTA: dns; mx.example",
-            "Diagnostic-Code: smtp; 550 5.1.1 no such user",
-            "Subject: hi",
-        ] {
-            assert!(text.contains(&format!("\r\n{line}\r\n")), "{line} is missing in\n{text}");
-        }
-        assert!(text.contains("boundary=\"=_") && text.contains("report-type=delivery-status"));
-        assert!(!text.contains("secret body"));
-        assert_eq!(notice.envelope.reverse_path, ReversePath::Null);
-        assert_eq!(notice.envelope.recipients[0].mailbox.to_string(), "joe@example.com");
-        assert_eq!(notice.envelope.origin.notice_of, Some(NoticeOf { original: id(1), recipients: vec![0] }));
-        assert_eq!(notice.id, notice_id(Report::Failed, id(1), &[0]));
-        assert_ne!(notice.id, notice_id(Report::Failed, id(1), &[1]));
-    }
-
-    #[test]
-    fn nobody_is_told_where_there_is_no_sender() {
-        let (envelope, seal) = (envelope("", &["a@x"]), seal());
-        let original = Original { id: id(1), envelope: &envelope, seal: &seal, beginning: b"", whole: false };
-        assert_eq!(notice(Report::Failed, &original, &[], &"x".parse().unwrap(), at(0)), None);
-    }
-
-    #[test]
-    fn addresses_outside_ascii_are_named_as_rfc_6533_has_it() {
-        let notice = bounce(&envelope("s@x", &["jos\u{e9}@x"]), b"", &reason(Happening::Failed), "");
-        assert!(text(&notice).contains("Final-Recipient: utf-8; jos\\x{E9}@x\r\n"));
-        assert!(notice.octets.is_ascii() && !notice.envelope.smtputf8);
-        let notice = bounce(&envelope("jos\u{e9}@x", &["a@x"]), b"", &reason(Happening::Failed), "");
-        assert!(notice.envelope.smtputf8 && notice.seal.eight_bit);
-    }
-
-    #[test]
-    fn the_whole_message_goes_back_where_it_was_asked_for_and_can() {
-        let mut wanted = envelope("s@x", &["a@x"]);
-        wanted.ret = Some(Ret::Full);
-        let back = |envelope: &Envelope, octets: &[u8]| bounce(envelope, octets, &reason(Happening::Failed), "");
-        let whole = back(&wanted, b"Subject: hi\r\n\r\n--a\r\nthe body\r\n");
-        assert!(
-            text(&whole).contains("\r\nContent-Type: message/rfc822\r\n\r\nSubject: hi\r\n\r\n--a\r\nthe body\r\n")
-        );
-        let eight_bit = back(&wanted, b"Subject: hi\r\n\r\n\xfcber\r\n");
-        assert_eq!((eight_bit.envelope.body, eight_bit.seal.eight_bit), (BodyType::EightBitMime, true));
-        let boundary = format!("X: y\r\n\r\n--=_{}--\r\nthe body\r\n", notice_id(Report::Failed, id(1), &[0]));
-        let long = format!("X: y\r\n\r\nthe body {}\r\n", "x".repeat(998));
-        for harmful in [boundary, long] {
-            let header = text(&back(&wanted, harmful.as_bytes()));
-            assert!(header.contains("text/rfc822-headers") && !header.contains("the body"), "{header}");
-        }
-        wanted.smtputf8 = true;
-        let global = text(&back(&wanted, "Subject: \u{fc}\r\n\r\n".as_bytes()));
-        assert!(global.contains("Content-Type: message/global\r\n") && global.contains("Subject: =C3=BC\r\n"));
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-
-        /// RFC 5321 4.5.3.1.6, RFC 2045 2.7: whatever comes in, the notice is 7-bit, in lines, and ours in its structure.
-        #[test]
-        fn no_octet_of_a_peer_breaks_the_form(
-            beginning in prop::collection::vec(prop_oneof![any::<u8>(), Just(b'\r'), Just(b'\n'), Just(b'a')], 0..3_000),
-            said in "(.|\r|\n|--=_){0,1500}", relay in "(.|\r|\n){0,20}", envid in "[!-~]{0,1100}",
-        ) {
-            let mut envelope = envelope("s@x", &["a@x"]);
-            envelope.envid = Some(envid.replace('+', "+0D+0A"));
-            let reason = Reason { status: EnhancedCode(5, 0, 0), reply_code: Some(550), text: said };
-            let notice = bounce(&envelope, &beginning, &reason, &relay);
-            prop_assert!(notice.octets.is_ascii());
-            let text = text(&notice);
-            prop_assert!(text.ends_with("--\r\n") && !text.replace("\r\n", "").contains(['\r', '\n', '\0']));
-            prop_assert!(text.split("\r\n").all(|line| line.len() <= 998));
-            prop_assert_eq!(text.matches(&format!("\r\n--=_{}\r\n", notice.id)).count(), 3);
-            let status = text.split("\r\n--=_").nth(2).unwrap();
-            let fields = status.split("\r\n").skip(1).filter(|line| !line.is_empty() && !line.starts_with(' '));
-            let names: Vec<_> = fields.map(|line| line.split(':').next().unwrap()).collect();
-            let ours = ["Content-Type", "Reporting-MTA", "Original-Envelope-Id", "Arrival-Date", "Final-Recipient",
-                "Action", "Status", "Remote-MTA", "Diagnostic-Code", "Last-Attempt-Date"];
-            prop_assert!(names.iter().all(|name| ours.contains(name)), "{:?}", names);
-        }
-    }
-}
+mod tests;

@@ -9,7 +9,7 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::Duration;
 
 use super::body::{NewHeader, Octets, header_of};
-use super::bounce::Report;
+use super::bounce::{Report, notice_id};
 use super::ledger::{Standing, UNCOUNTED};
 use super::line::Line;
 use super::prospect::{LARGE, Prospect};
@@ -129,7 +129,8 @@ impl<'r, S: Spool> Task<'r, S> {
             let plan = self.runner.schedule.plan(id, &self.envelope, self.claim.receipts(), situation);
             let step = match plan {
                 Plan::Bounce(failed) => self.notify(Report::Failed, &failed, now),
-                Plan::Report(relayed) => self.notify(Report::Relayed, &relayed, now),
+                Plan::Report(report, told) => self.notify(report, &told, now),
+                Plan::Delay(late) => self.notify(Report::Delayed, &late, now),
                 Plan::Expire(expired) => self.expire(&expired, now),
                 Plan::Deliver(recipients) => self.attempt(recipients, line, now),
                 Plan::Wait(until) => {
@@ -137,7 +138,7 @@ impl<'r, S: Spool> Task<'r, S> {
                     Break(self.later())
                 }
                 Plan::Hold(doubtful) => return self.hold(doubtful, now),
-                Plan::Abandon(failed) => return self.abandon(&failed),
+                Plan::Abandon(failed) => return self.abandon(&failed, now),
                 Plan::Finish => self.finish(),
             };
             if let Break(end) = step {
@@ -265,10 +266,12 @@ impl<'r, S: Spool> Task<'r, S> {
     /// reported once more.
     fn guarded(&self, now: Timestamp) -> Option<Timestamp> {
         let notice = self.envelope.origin.notice_of.as_ref()?;
+        let delay = self.claim.id() == notice_id(Report::Delayed, notice.original, &notice.recipients);
         let told = |glance: &Glance| {
             let ledger = self.runner.schedule.ledger(&glance.envelope, &glance.receipts);
             let accounts = notice.recipients.iter().filter_map(|index| ledger.accounts().get(usize::from(*index)));
             accounts.into_iter().all(|account| match account.standing {
+                _ if delay => account.delay_notified,
                 Standing::Bounced => true,
                 Standing::Delivered => account.unreported.is_none(),
                 Standing::Pending | Standing::Failed => false,
@@ -276,8 +279,8 @@ impl<'r, S: Spool> Task<'r, S> {
         };
         let free = match self.runner.spool.peek(notice.original) {
             Ok(None) => true,
-            // What is corrupt will not be worked on again, so it cannot be reported again.
-            Ok(Some(glance)) => glance.shelf == Shelf::Bad || told(&glance),
+            // What is corrupt or failed will not be worked on again, so it cannot be reported again.
+            Ok(Some(glance)) => matches!(glance.shelf, Shelf::Bad | Shelf::Failed) || told(&glance),
             Err(error) if matches!(error.trouble, Trouble::Torn(_) | Trouble::Corrupt(_)) => true,
             Err(error) => {
                 self.runner.trouble(&error);
@@ -313,7 +316,7 @@ impl<'r, S: Spool> Task<'r, S> {
         self.answered = true;
         let mut receipts = record::receipts(delivery, recipients, &self.route().name, self.runner.clock.now());
         if self.owes_report(delivery, recipients) {
-            record::mark_unreported(&mut receipts);
+            record::mark_unreported(&mut receipts, Report::Relayed);
         }
         let mut step = Continue(());
         for receipt in receipts {
@@ -399,14 +402,15 @@ impl<'r, S: Spool> Task<'r, S> {
         Worked { end, notices: self.notices, answered: self.answered }
     }
 
-    /// Nobody can be told: RFC 5321 6.1 forbids a notice about a notice.
-    fn abandon(self, failed: &[u16]) -> Worked<S::Claim> {
-        let last = {
-            let ledger = self.runner.schedule.ledger(&self.envelope, self.claim.receipts());
-            let account = failed.first().and_then(|index| ledger.accounts().get(usize::from(*index)));
-            account.and_then(|account| account.last).map_or(String::new(), |last| last.reason.text.clone())
-        };
-        self.set_aside(Shelf::Failed, format!("it has no sender to tell that it failed: {last}"))
+    /// The sender cannot be told (RFC 5321 6.1 forbids a notice about a notice), or is not, as too many were.
+    fn abandon(mut self, failed: &[u16], now: Timestamp) -> Worked<S::Claim> {
+        match self.leave_untold(failed, now) {
+            Ok(text) => self.set_aside(Shelf::Failed, text),
+            Err(error) => {
+                self.runner.trouble(&error);
+                Worked { end: End::Troubled, notices: self.notices, answered: self.answered }
+            }
+        }
     }
 
     fn set_aside(self, shelf: Shelf, text: String) -> Worked<S::Claim> {

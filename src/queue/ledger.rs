@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::bounce::Report;
 use crate::clock::Timestamp;
 use crate::envelope::{Envelope, Recipient};
 use crate::receipt::{Happening, Receipt};
@@ -17,11 +18,15 @@ pub(super) const MARK: &str = "handed-over";
 /// Annotation of the deferral that ends such a mark where the route, not the message, was at fault: it is no attempt.
 pub(super) const UNCOUNTED: &str = "uncounted";
 
-/// Annotation of a delivery to a next hop that does no DSN: who wanted to hear of success must hear of it from here.
+/// Annotation of a delivery of which no next hop will tell: who wanted to hear of success must hear of it from here. Its value
+/// is the action to be reported, `relayed` where there is none.
 pub(super) const UNREPORTED: &str = "dsn-not-passed-on";
 
 /// Annotation of the receipt that the sender was told of such a delivery; its recipients were delivered before.
 pub(super) const REPORTED: &str = "relayed-dsn-sent";
+
+/// Annotation of the receipt that a sender is not told, as too many were told: of a failure it says that a person decides.
+pub(super) const WITHHELD: &str = "notice-withheld";
 
 /// What the receipts say about all recipients, in the order of the envelope.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +53,8 @@ pub struct Account<'a> {
     pub delay_notified: bool,
     /// The receipt of a delivery of which nobody but this relay can tell the sender, who was not told yet.
     pub unreported: Option<&'a Receipt>,
+    /// Whether the sender is not told of the failure, as too many were told: a person decides.
+    pub withheld: bool,
     mark: Option<&'a Receipt>,
 }
 
@@ -108,6 +115,7 @@ impl<'a> Account<'a> {
         in_doubt: false,
         delay_notified: false,
         unreported: None,
+        withheld: false,
         mark: None,
     };
 
@@ -127,6 +135,13 @@ impl<'a> Account<'a> {
         self.unreported.is_some() && recipient.notify.is_some_and(|notify| notify.success)
     }
 
+    /// What is to be reported of that delivery.
+    pub fn success(&self) -> Option<Report> {
+        let annotations = &self.unreported?.annotations;
+        let action = annotations.iter().find(|(name, _)| name == UNREPORTED).map_or("", |(_, action)| action);
+        Some(Report::of_success(action))
+    }
+
     fn enter(&mut self, receipt: &'a Receipt, longest_gap: Duration) {
         match receipt.what {
             Happening::Requeued => self.requeue(),
@@ -136,6 +151,7 @@ impl<'a> Account<'a> {
                 self.unreported = noted(receipt, UNREPORTED).then_some(receipt);
             }
             Happening::Bounced => self.settle(Standing::Bounced, receipt),
+            Happening::Failed if noted(receipt, WITHHELD) => self.withheld = self.standing == Standing::Failed,
             Happening::Failed if self.standing == Standing::Pending => {
                 self.settle(Standing::Failed, receipt);
                 self.last = Some(receipt);

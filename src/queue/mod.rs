@@ -15,11 +15,14 @@ mod lane;
 pub mod ledger;
 mod line;
 mod mime;
+mod notices;
 mod notify;
 pub mod pace;
+mod pace_file;
 mod prospect;
 mod readdressing;
 mod record;
+mod report;
 mod returned;
 pub mod route;
 pub mod route_file;
@@ -28,12 +31,16 @@ pub mod schedule;
 mod shift;
 mod size_file;
 mod stop;
+pub mod tally;
+mod tally_file;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+mod turnstile;
 mod wakeup;
 
+pub use notices::Notices;
 pub use readdressing::Readdressing;
 pub use route::{RouteState, RouteStore};
 pub use route_file::RouteFolder;
@@ -41,4 +48,5 @@ pub use runner::{Route, Runner, Selection, Summary};
 pub use schedule::{InDoubt, Plan, Schedule, Situation, Urgency};
 pub use size_file::SizeFile;
 pub use stop::StopFlag;
+pub use turnstile::{RouteTurnstile, Slot, Turnstile};
 pub use wakeup::{FolderWatch, Polling, Wakeup, Wakeups, watch_folder};

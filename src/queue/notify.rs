@@ -1,19 +1,21 @@
-//! Notices to the sender of a claimed message: that somebody was not reached, or that a message was relayed.
+//! Notices about a claimed message: that somebody was not reached, or not yet, or that it was relayed or delivered.
 //!
 //! A notice is in the spool before the receipt that says so, and its id is derived from what it reports, so that a crash in
-//! between leads to no second one.
+//! between leads to no second one. Whether it may be written at all is asked before: `notices` counts them.
 
 use std::ops::ControlFlow::{Break, Continue};
 
 use super::bounce::{self, MAX_HEADER, Notice, Original, Report, Reported};
 use super::delivery::{Step, Task};
-use super::ledger::REPORTED;
+use super::ledger::{REPORTED, WITHHELD};
+use super::notices::accepted;
+use super::tally::Untold;
 use crate::clock::Timestamp;
 use crate::envelope::Ret;
 use crate::event::Event;
 use crate::receipt::{Happening, Reason, Receipt};
 use crate::smtp::EnhancedCode;
-use crate::spool::{Claim, Draft, Durability, Spool, SpoolError, Trouble};
+use crate::spool::{Claim, Durability, Spool, SpoolError};
 
 impl<S: Spool> Task<'_, S> {
     /// Tells the sender: the notice is made durable first, then the receipt that says so.
@@ -23,58 +25,113 @@ impl<S: Spool> Task<'_, S> {
             Ok(None) => return Break(self.later()),
             Err(error) => return self.give_way(&error),
         };
-        let committed = match self.put(&notice) {
-            Ok(committed) => committed,
-            Err(error) => return self.give_way(&error),
-        };
-        if let Err(error) = self.claim.record(receipt(report, about, &notice, now), Durability::Synced) {
+        if !self.runner.may_tell(report, notice.id, now) {
+            return self.stay_silent(report, about, now);
+        }
+        let told = receipt(report, about, &notice, now);
+        let admin = self.runner.notices.copies_to(self.envelope.reverse_path.mailbox());
+        let copied = report == Report::Failed && admin.is_some();
+        // The notice first: once it is there, it is not counted again.
+        let mut written = self.publish(report, notice);
+        if copied {
+            written = written.and_then(|()| self.write(Report::FailureCopy, about, now));
+        }
+        if let Err(error) = written {
             return self.give_way(&error);
         }
-        self.notices.push(notice.id);
-        self.tell(report, notice, committed);
+        match self.claim.record(told, Durability::Synced) {
+            Ok(()) => Continue(()),
+            Err(error) => self.give_way(&error),
+        }
+    }
+
+    /// Too many were told this hour. A failure is kept for the digest, once nobody is pending; a delay is passed over.
+    fn stay_silent(&mut self, report: Report, about: &[u16], now: Timestamp) -> Step<S::Claim> {
+        let text = format!("more than {} notifications this hour", self.runner.notices.per_hour);
+        let what = if report == Report::Delayed { Happening::DelayNotified } else { Happening::Failed };
+        let reason = Reason::new(EnhancedCode(4, 3, 2), format!("the sender is not told: {text}"));
+        let mut silent = Receipt::new(now, what, about.to_vec(), reason);
+        silent.annotations.push((WITHHELD.to_owned(), String::new()));
+        if let Err(error) = self.claim.record(silent, Durability::Synced) {
+            return self.give_way(&error);
+        }
+        self.runner.tell(&Event::NotNotified { id: self.claim.id(), text });
         Continue(())
     }
 
-    fn tell(&self, report: Report, notice: Notice, committed: bool) {
-        let (id, notice_id) = (self.claim.id(), notice.id);
-        if committed {
-            self.runner.tell(&Event::Accepted {
-                id: notice_id,
-                client: None,
-                sender: notice.envelope.reverse_path,
-                size: notice.octets.len() as u64,
-                recipients: notice.envelope.recipients.len(),
-                message_id: notice.seal.message_id,
-                origin_client: None,
-            });
+    /// Why a message is set aside whose failures the sender is not told of; before that, the administrator is, where that is
+    /// wanted.
+    ///
+    /// # Errors
+    /// When the notice cannot be written.
+    pub(super) fn leave_untold(&mut self, failed: &[u16], now: Timestamp) -> Result<String, SpoolError> {
+        let (last, withheld) = {
+            let ledger = self.runner.schedule.ledger(&self.envelope, self.claim.receipts());
+            let accounts = || failed.iter().filter_map(|index| ledger.accounts().get(usize::from(*index)));
+            let last = accounts().find_map(|account| account.last);
+            (last.map_or(String::new(), |last| last.reason.text.clone()), accounts().any(|account| account.withheld))
+        };
+        let sender = self.envelope.reverse_path.mailbox().map(ToString::to_string).unwrap_or_default();
+        let untold = Untold { id: self.claim.id().to_string(), sender, reason: last.clone() };
+        if withheld {
+            self.runner.withhold(&untold, now);
+            return Ok(format!("too many notifications were due for its sender to be told that it failed: {last}"));
         }
+        if self.runner.notices.copies_to(None).is_some() && !bounce::is_ours(&self.envelope) {
+            let copy = bounce::notice_id(Report::FailureCopy, self.claim.id(), failed);
+            if self.runner.may_tell(Report::FailureCopy, copy, now) {
+                self.write(Report::FailureCopy, failed, now)?;
+            } else {
+                self.runner.withhold(&untold, now);
+            }
+        }
+        Ok(format!("it has no sender to tell that it failed: {last}"))
+    }
+
+    /// Writes a notice, and tells that.
+    fn write(&mut self, report: Report, about: &[u16], now: Timestamp) -> Result<(), SpoolError> {
+        self.notice(report, about, now)?.map_or(Ok(()), |notice| self.publish(report, notice))
+    }
+
+    fn publish(&mut self, report: Report, notice: Notice) -> Result<(), SpoolError> {
+        if self.runner.put(&notice)? {
+            self.runner.tell(&accepted(&notice));
+        }
+        self.notices.push(notice.id);
+        let (id, notice) = (self.claim.id(), notice.id);
         self.runner.tell(&match report {
-            Report::Failed => Event::Notified { id, notice: notice_id },
-            Report::Relayed => Event::Reported { id, notice: notice_id },
+            Report::Failed => Event::Notified { id, notice },
+            Report::FailureCopy => Event::CopiedToAdmin { id, notice },
+            Report::Delayed => Event::DelayNotified { id, notice },
+            Report::Relayed | Report::Delivered => Event::Reported { id, notice },
         });
+        Ok(())
     }
 
     fn notice(&self, report: Report, about: &[u16], now: Timestamp) -> Result<Option<Notice>, SpoolError> {
         let id = self.claim.id();
-        // RFC 3461 4.3: RET is about failures; of other notices only the header is part.
+        // RFC 3461 4.3: RET is about failures, and the sender's; of other notices only the header is part.
         let whole = report == Report::Failed
             && self.envelope.ret == Some(Ret::Full)
             && self.claim.size() <= self.runner.return_full;
         let beginning = self.beginning(if whole { usize::MAX } else { MAX_HEADER })?;
-        let ledger = self.runner.schedule.ledger(&self.envelope, self.claim.receipts());
+        let schedule = &self.runner.schedule;
+        let ledger = schedule.ledger(&self.envelope, self.claim.receipts());
         let reported = |index: &u16| {
             let account = ledger.accounts().get(usize::from(*index))?;
             let recipient = self.envelope.recipients.get(usize::from(*index))?;
             let last = match report {
-                Report::Failed => account.last?,
-                Report::Relayed => account.unreported?,
+                Report::Failed | Report::FailureCopy | Report::Delayed => account.last?,
+                Report::Relayed | Report::Delivered => account.unreported?,
             };
+            let (reason, relay) = (&last.reason, last.relay.as_str());
             let last_attempt = account.last_attempt.unwrap_or(last.at);
-            Some(Reported { index: *index, recipient, reason: &last.reason, relay: &last.relay, last_attempt })
+            let retry_until = (report == Report::Delayed).then(|| now + schedule.give_up.saturating_sub(account.age));
+            Some(Reported { index: *index, recipient, reason, relay, last_attempt, retry_until })
         };
         let reported: Vec<_> = about.iter().filter_map(reported).collect();
         let original = Original { id, envelope: &self.envelope, seal: self.claim.seal(), beginning: &beginning, whole };
-        Ok(bounce::notice(report, &original, &reported, &self.runner.hostname, now))
+        Ok(bounce::notice(report, &original, &reported, &self.runner.writer(now)))
     }
 
     /// The first octets of the message.
@@ -92,30 +149,19 @@ impl<S: Spool> Task<'_, S> {
         beginning.truncate(filled);
         Ok(beginning)
     }
-
-    /// Whether the notice was new: after a crash it may be there already, which is as good.
-    fn put(&self, notice: &Notice) -> Result<bool, SpoolError> {
-        let written = self.runner.spool.open_as(notice.id, &notice.envelope).and_then(|mut draft| {
-            draft.append(&notice.octets)?;
-            draft.commit(&notice.seal)
-        });
-        match written {
-            Ok(_) => Ok(true),
-            Err(error) if matches!(error.trouble, Trouble::Exists) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
 }
 
 /// That the sender is told.
 fn receipt(report: Report, about: &[u16], notice: &Notice, now: Timestamp) -> Receipt {
     let reason = Reason::new(EnhancedCode(2, 0, 0), format!("the sender is told by {}", notice.id));
-    match report {
-        Report::Failed => Receipt::new(now, Happening::Bounced, about.to_vec(), reason),
-        Report::Relayed => {
-            let mut told = Receipt::new(now, Happening::Delivered, about.to_vec(), reason);
-            told.annotations.push((REPORTED.to_owned(), String::new()));
-            told
-        }
+    let what = match report {
+        Report::Failed | Report::FailureCopy => Happening::Bounced,
+        Report::Delayed => Happening::DelayNotified,
+        Report::Relayed | Report::Delivered => Happening::Delivered,
+    };
+    let mut told = Receipt::new(now, what, about.to_vec(), reason);
+    if what == Happening::Delivered {
+        told.annotations.push((REPORTED.to_owned(), String::new()));
     }
+    told
 }

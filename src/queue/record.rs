@@ -2,6 +2,7 @@
 //!
 //! The receipts are ordered by what must not get lost: all who were delivered in one receipt first.
 
+use super::bounce::Report;
 use super::ledger::UNREPORTED;
 use super::runner::Runner;
 use crate::clock::Timestamp;
@@ -36,10 +37,10 @@ pub(super) fn receipts(delivery: &Delivery, recipients: &[u16], route: &str, at:
     receipts
 }
 
-/// Notes that nobody but this relay can tell the sender of these deliveries.
-pub(super) fn mark_unreported(receipts: &mut [Receipt]) {
+/// Notes that nobody but this relay can tell the sender of these deliveries, and what it is to tell.
+pub(super) fn mark_unreported(receipts: &mut [Receipt], report: Report) {
     for receipt in receipts.iter_mut().filter(|receipt| receipt.what == Happening::Delivered) {
-        receipt.annotations.push((UNREPORTED.to_owned(), String::new()));
+        receipt.annotations.push((UNREPORTED.to_owned(), report.action().to_owned()));
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::schedule::{Urgency, vary};
+use super::tally::Tally;
 use crate::clock::Timestamp;
 use crate::receipt::Reason;
 use crate::smtp::EnhancedCode;
@@ -146,6 +147,16 @@ pub trait RouteStore: Send + Sync {
     /// # Errors
     /// When it cannot be written.
     fn note_largest_message(&self, _route: &str, _octets: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Changes the tally of notices, which all routes share, while nobody else does. Called with an empty one where none is
+    /// kept.
+    ///
+    /// # Errors
+    /// When it cannot be read or written; it may have been changed all the same.
+    fn tally(&self, change: &mut dyn FnMut(&mut Tally)) -> io::Result<()> {
+        change(&mut Tally::default());
         Ok(())
     }
 }

@@ -8,8 +8,13 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
+use rustix::io::Errno;
+
 use super::route::{RouteState, RouteStore};
 use super::size_file::SizeFile;
+use super::tally::Tally;
+use super::tally_file;
 
 /// The folder with the states of all routes.
 #[derive(Debug)]
@@ -76,11 +81,43 @@ impl RouteStore for RouteFolder {
     fn note_largest_message(&self, route: &str, octets: u64) -> io::Result<()> {
         SizeFile::new(&self.folder, route).note(octets)
     }
+
+    fn tally(&self, change: &mut dyn FnMut(&mut Tally)) -> io::Result<()> {
+        tally_file::change(&self.folder, change)
+    }
 }
 
 pub(super) fn write_new(path: &Path, octets: &[u8]) -> io::Result<()> {
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(octets)
+}
+
+/// A file that several processes use under its lock, made where it is not there. It is never removed or replaced, or two
+/// would lock two files.
+pub(super) fn open_shared(path: &Path) -> io::Result<fs::File> {
+    // Neither a link nor a pipe may lead astray or block.
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = fs::File::from(open(path, flags, Mode::RUSR | Mode::WUSR)?);
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
+}
+
+/// Waits for the lock; whoever has it does not keep it for long. It ends with the file.
+pub(super) fn lock(file: &fs::File) -> io::Result<()> {
+    loop {
+        match flock(file, FlockOperation::LockExclusive) {
+            Err(Errno::INTR) => {}
+            result => return Ok(result?),
+        }
+    }
+}
+
+/// Takes the lock if it is free.
+pub(super) fn try_lock(file: &fs::File) -> io::Result<bool> {
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(true),
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 #[cfg(test)]

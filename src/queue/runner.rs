@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::thread;
 
+use super::notices::Notices;
 use super::readdressing::Readdressing;
 use super::route::RouteStore;
 use super::schedule::{Schedule, Urgency};
@@ -41,6 +42,8 @@ pub struct Runner<S: Spool> {
     pub hostname: Domain,
     /// Octets of the largest message that a bounce returns whole, where its sender asked for that (RET=FULL).
     pub return_full: u64,
+    /// How many notices are written, and what the administrator gets.
+    pub notices: Notices,
     /// Raised to return: what was handed over is finished, other deliveries are broken off where they have to wait.
     pub stop: Arc<StopFlag>,
 }
@@ -98,6 +101,7 @@ impl<S: Spool> Runner<S> {
     /// When the queue cannot be listed.
     pub fn flush(&self, which: Selection, urgency: Urgency) -> Result<Summary, SpoolError> {
         let started = self.clock.now();
+        self.tell_what_was_withheld(started);
         let entries = match which {
             Selection::All => self.entries(started)?,
             Selection::One(id) => vec![Entry { id, due: started }],

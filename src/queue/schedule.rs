@@ -5,10 +5,11 @@
 
 use std::time::Duration;
 
+use super::bounce::Report;
 use super::ledger::{Account, Ledger, Standing};
 use crate::address::ReversePath;
 use crate::clock::Timestamp;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Recipient};
 use crate::id::SpoolId;
 use crate::receipt::Receipt;
 
@@ -19,7 +20,7 @@ pub struct Schedule {
     pub retry: Vec<Duration>,
     /// The age at which a recipient is given up, provided that each interval was used at least once.
     pub give_up: Duration,
-    /// The age at which the sender is told of the delay. Not acted on yet.
+    /// The age at which the sender is told of the delay, once; never where it is not below `give_up`.
     pub delay_notice: Duration,
     /// What becomes of a message that may have been delivered already.
     pub in_doubt: InDoubt,
@@ -60,17 +61,20 @@ pub enum Plan {
     /// The sender is to be told of these failures. Comes before everything else, so that a bounce that was interrupted is
     /// resumed with the same recipients and thus under the same id.
     Bounce(Vec<u16>),
-    /// The sender is to be told that these were relayed (RFC 3461 5.2.2). Comes before any other delivery, for the same reason.
-    Report(Vec<u16>),
+    /// The sender is to be told that these were relayed or delivered (RFC 3461 5.2.2, 5.2.3). Comes before any other delivery,
+    /// for the same reason.
+    Report(Report, Vec<u16>),
     /// These have been tried for long enough: a failure is to be recorded for each.
     Expire(Vec<u16>),
+    /// The sender is to be told that these are delayed (RFC 3461 5.2.5). Comes before any other delivery, as a report does.
+    Delay(Vec<u16>),
     /// These are due.
     Deliver(Vec<u16>),
     /// Nothing is due before this time.
     Wait(Timestamp),
     /// These may have it already, and nobody else is left to try: a person decides.
     Hold(Vec<u16>),
-    /// These failed, nobody is left to try, and there is no sender to tell: a person decides.
+    /// These failed, nobody is left to try, and there is no sender to tell, or too many were told: a person decides.
     Abandon(Vec<u16>),
     /// Everybody is settled.
     Finish,
@@ -113,18 +117,30 @@ impl Schedule {
         let unsettled = |index: usize, account: &Account<'_>| !account.is_settled(&envelope.recipients[index]);
         let failed = ledger.indices(|index, account| account.standing == Standing::Failed && unsettled(index, account));
         let has_sender = envelope.reverse_path != ReversePath::Null;
-        if has_sender && !failed.is_empty() {
-            return Plan::Bounce(failed);
+        let untold = ledger.indices(|index, account| {
+            account.standing == Standing::Failed && !account.withheld && unsettled(index, account)
+        });
+        if has_sender && !untold.is_empty() {
+            return Plan::Bounce(untold);
         }
-        let unreported = ledger.indices(|index, account| account.owes_report(&envelope.recipients[index]));
-        if has_sender && !unreported.is_empty() {
-            return Plan::Report(unreported);
+        for report in [Report::Relayed, Report::Delivered] {
+            let owing = |index: usize, account: &Account<'_>| {
+                account.success() == Some(report) && account.owes_report(&envelope.recipients[index])
+            };
+            let unreported = ledger.indices(owing);
+            if has_sender && !unreported.is_empty() {
+                return Plan::Report(report, unreported);
+            }
         }
         let usable = |index: usize| u16::try_from(index).is_ok_and(situation.usable);
         let expired =
             ledger.indices(|index, account| self.is_open(account) && self.has_expired(account) && usable(index));
         if !expired.is_empty() {
             return Plan::Expire(expired);
+        }
+        let late = ledger.indices(|index, account| self.is_late(&envelope.recipients[index], account) && usable(index));
+        if has_sender && !late.is_empty() {
+            return Plan::Delay(late);
         }
         match self.next(id, &ledger, situation) {
             Some(plan) => plan,
@@ -188,6 +204,16 @@ impl Schedule {
         let step = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
         let interval = self.retry.get(step).or(self.retry.last()).copied().unwrap_or(DEFAULT_INTERVAL);
         vary(interval, id.to_bits() as u64 ^ (id.to_bits() >> 64) as u64, attempts)
+    }
+
+    /// Whether the sender is to be told that a recipient waits. Where NOTIFY is absent, that is up to us (RFC 3461 4.1).
+    fn is_late(&self, recipient: &Recipient, account: &Account<'_>) -> bool {
+        account.standing == Standing::Pending
+            && !account.delay_notified
+            && account.attempts > 0
+            && account.age >= self.delay_notice
+            && account.age < self.give_up
+            && recipient.notify.is_none_or(|notify| notify.delay)
     }
 
     fn has_expired(&self, account: &Account<'_>) -> bool {

@@ -168,6 +168,7 @@ impl<'r, S: Spool> Shift<'r, S> {
     }
 
     fn scan(&self, now: Timestamp) {
+        self.runner.tell_what_was_withheld(now);
         let entries = self.runner.entries(now);
         let mut board = self.board();
         self.reload_routes(&mut board);

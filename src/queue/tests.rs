@@ -1,8 +1,10 @@
 //! The queue as a whole, on a spool in memory and in simulated time.
 
+mod notices;
 mod readdressing;
 mod routes;
 mod success;
+mod turnstile;
 mod watch;
 
 use std::sync::Arc;
@@ -56,7 +58,7 @@ fn a_deferral_is_retried_on_schedule_for_days_and_then_bounced_once() {
     house.put(1, "joe@x", &["amy@x"]);
     house.live(6);
     assert!(house.queue_is_empty());
-    assert_eq!((house.next_hop.taken_by("amy@x"), house.next_hop.taken_by("joe@x")), (0, 1));
+    assert_eq!((house.next_hop.taken_by("amy@x"), house.next_hop.taken_by("joe@x")), (0, 2), "delay, failure");
     assert_eq!(house.events.count(|event| matches!(event, Event::Expired { .. })), 1);
     let attempts = house.next_hop.attempts.lock().unwrap();
     let times: Vec<_> = attempts.iter().filter(|(_, to, _)| to == "amy@x").map(|(_, _, time)| *time).collect();
@@ -67,7 +69,7 @@ fn a_deferral_is_retried_on_schedule_for_days_and_then_bounced_once() {
     let lasted = times[times.len() - 1].since(times[0]).as_secs() / 3600;
     assert!((4 * 24..5 * 24).contains(&lasted), "given up after {lasted} hours");
     let taken = house.next_hop.taken.lock().unwrap();
-    let text = String::from_utf8_lossy(&taken[0].octets).into_owned();
+    let text = String::from_utf8_lossy(&taken[1].octets).into_owned();
     assert!(
         text.contains("Status: 4.4.7\r\n") && text.contains("Diagnostic-Code: smtp; 451 4.3.0 later\r\n"),
         "{text}"

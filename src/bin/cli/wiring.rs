@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use leafmail::config::{Config, RoutePlan};
 use leafmail::event::LogObserver;
-use leafmail::queue::{Readdressing, Route, RouteFolder, Runner, Schedule, StopFlag, watch_folder};
+use leafmail::queue::{Notices, Readdressing, Route, RouteFolder, Runner, Schedule, StopFlag, watch_folder};
 use leafmail::routing::{AliasFile, LocalDomains};
 use leafmail::spool::{DirSpool, Shelf, SpoolError, SpoolSettings, Trouble};
 use leafmail::sys::SystemClock;
@@ -78,6 +78,7 @@ pub(crate) fn runner(config: &Config, spool: Arc<DirSpool>) -> anyhow::Result<Ru
         clock: Arc::new(SystemClock),
         hostname: config.hostname.clone(),
         return_full: config.queue.return_full,
+        notices: Notices::default(),
         stop,
     })
 }

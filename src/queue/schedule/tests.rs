@@ -146,6 +146,7 @@ proptest! {
         let mut receipts: Vec<Receipt> = Vec::new();
         let mut settled = vec![false; recipients];
         let mut bounced = vec![false; recipients];
+        let mut delayed = vec![false; recipients];
         let (mut now, mut outcome, mut jumps) = (at(315_360_000), outcomes.iter().cycle(), jumps.into_iter());
         for step in 0..2_000 {
             let record = |what, list: &[u16]| receipt(now, what, list);
@@ -162,7 +163,16 @@ proptest! {
                     }
                     receipts.push(record(Happening::Bounced, &list));
                 }
-                Plan::Report(list) => {
+                Plan::Delay(list) => {
+                    for index in &list {
+                        // The first one did not ask for it.
+                        prop_assert!(has_sender && *index > 0 && !settled[usize::from(*index)]);
+                        prop_assert!(!std::mem::replace(&mut delayed[usize::from(*index)], true));
+                    }
+                    receipts.push(record(Happening::DelayNotified, &list));
+                }
+                Plan::Report(report, list) => {
+                    prop_assert_eq!(report, Report::Relayed);
                     prop_assert!(has_sender && list == [0] && !std::mem::replace(&mut reported, true));
                     let mut told = record(Happening::Delivered, &list);
                     told.annotations.push((REPORTED.into(), String::new()));
@@ -194,6 +204,6 @@ proptest! {
         let receipts: Vec<_> =
             times.iter().map(|time| receipt(at(*time), Happening::Deferred, &[0])).collect();
         let plan = plan(&envelope, &receipts, at(now));
-        prop_assert!(matches!(plan, Plan::Deliver(_) | Plan::Wait(_)), "{plan:?}");
+        prop_assert!(matches!(plan, Plan::Deliver(_) | Plan::Wait(_) | Plan::Delay(_)), "{plan:?}");
     }
 }

@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{Route, RouteState, RouteStore, Runner, Schedule, Selection, StopFlag, Summary, Urgency};
+use super::tally::Tally;
+use super::{Notices, Route, RouteState, RouteStore, Runner, Schedule, Selection, StopFlag, Summary, Urgency};
 use crate::address::{Mailbox, ReversePath};
 use crate::clock::{Clock, Timestamp};
 use crate::envelope::{BodyType, Envelope, Origin, Protocol, Recipient, Recipients, Seal};
@@ -113,7 +114,7 @@ impl Observer for EventLog {
 
 /// Keeps the states of routes in memory.
 #[derive(Default)]
-pub(crate) struct RouteMemory(Mutex<HashMap<String, RouteState>>);
+pub(crate) struct RouteMemory(Mutex<HashMap<String, RouteState>>, pub(crate) Mutex<Tally>);
 
 impl RouteStore for RouteMemory {
     fn load(&self, route: &str) -> io::Result<Option<RouteState>> {
@@ -122,6 +123,11 @@ impl RouteStore for RouteMemory {
 
     fn save(&self, route: &str, state: &RouteState) -> io::Result<()> {
         self.0.lock().unwrap().insert(route.to_owned(), state.clone());
+        Ok(())
+    }
+
+    fn tally(&self, change: &mut dyn FnMut(&mut Tally)) -> io::Result<()> {
+        change(&mut self.1.lock().unwrap());
         Ok(())
     }
 }
@@ -134,6 +140,7 @@ pub(crate) struct House {
     pub(crate) events: Arc<EventLog>,
     pub(crate) routes: Arc<RouteMemory>,
     pub(crate) stop: Arc<StopFlag>,
+    pub(crate) notices: Notices,
 }
 
 impl House {
@@ -158,6 +165,7 @@ impl House {
             events: Arc::default(),
             routes: Arc::default(),
             stop: Arc::new(StopFlag::new().unwrap()),
+            notices: Notices::default(),
         }
     }
 
@@ -178,6 +186,7 @@ impl House {
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             hostname: "relay.example".parse().unwrap(),
             return_full: 1_000,
+            notices: self.notices.clone(),
             stop: Arc::clone(&self.stop),
         }
     }

@@ -137,6 +137,11 @@ impl MemorySpool {
         self.state().messages.get_mut(&id).unwrap().due = due;
     }
 
+    /// As a person does.
+    pub(crate) fn move_to(&self, id: SpoolId, shelf: Shelf) {
+        self.state().messages.get_mut(&id).unwrap().shelf = shelf;
+    }
+
     pub(crate) fn add_receipt(&self, id: SpoolId, receipt: Receipt) {
         self.state().messages.get_mut(&id).unwrap().receipts.push((receipt, Durability::Synced));
     }

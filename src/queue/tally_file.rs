@@ -1,0 +1,73 @@
+//! The tally of notices as a file: `spool/routes/notices.json`, replaced by a rename under the lock of `notices.lock`.
+//!
+//! As with the states of routes: not synced, and what cannot be understood counts as none.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::route_file::{lock, open_shared, write_new};
+use super::tally::Tally;
+
+/// Longer ones are not ours.
+const MAX_FILE: u64 = 1 << 20;
+
+/// Changes the tally in `folder`, while no other process does. Where there is no such folder, nothing is kept.
+pub(super) fn change(folder: &Path, change: &mut dyn FnMut(&mut Tally)) -> io::Result<()> {
+    let path = folder.join("notices.json");
+    let locked = match open_shared(&folder.join("notices.lock")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            change(&mut Tally::default());
+            return Ok(());
+        }
+        opened => opened?,
+    };
+    lock(&locked)?;
+    let before = load(&path);
+    let mut tally = before.clone();
+    change(&mut tally);
+    if tally == before {
+        return Ok(());
+    }
+    let fresh = path.with_extension(format!("{:016x}.new", getrandom::u64()?));
+    let written = write_new(&fresh, &serde_json::to_vec(&tally)?).and_then(|()| fs::rename(&fresh, &path));
+    if written.is_err() {
+        let _already_failing = fs::remove_file(&fresh);
+    }
+    written
+}
+
+fn load(path: &Path) -> Tally {
+    let known = fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() <= MAX_FILE);
+    let octets = known.then(|| fs::read(path).ok()).flatten();
+    octets.and_then(|octets| serde_json::from_slice(&octets).ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::bounce::Report;
+    use crate::queue::testing::at;
+
+    #[test]
+    fn all_processes_count_together_and_a_damaged_file_counts_as_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let grant = || {
+            let mut granted = false;
+            change(folder.path(), &mut |tally| granted = tally.grant(Report::Failed, 20, at(9))).unwrap();
+            granted
+        };
+        let granted = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| (0..10).filter(|_| grant()).count())).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum::<usize>()
+        });
+        assert_eq!(granted, 20, "of 40");
+        assert!(!grant());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "no temporary file is left");
+        for damage in [&b"{\"hour\":"[..], b"[1]", b"{\"hour\":-1}", b"\xff"] {
+            fs::write(folder.path().join("notices.json"), damage).unwrap();
+            assert!(grant());
+        }
+        change(&folder.path().join("missing"), &mut |tally| assert_eq!(*tally, Tally::default())).unwrap();
+    }
+}
