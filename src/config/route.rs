@@ -161,6 +161,8 @@ impl Relay {
                 chunking: self.chunking,
             },
             helo: self.helo.clone().unwrap_or_else(|| hostname.clone()),
+            source: None,
+            max_size: None,
             connections: self.connections,
             timeouts: self.timeouts,
         }

@@ -1,6 +1,7 @@
 //! Where a route leads and what it needs: plain values that the configuration fills in.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -182,6 +183,10 @@ pub struct RouteSettings {
     pub extensions: Extensions,
     /// What we call ourselves in EHLO.
     pub helo: Domain,
+    /// The address of ours that connections come from; `None`: the system chooses.
+    pub source: Option<IpAddr>,
+    /// The largest message in octets that this next hop is given; what it says itself counts where that is less.
+    pub max_size: Option<u64>,
     /// How many deliveries may run side by side, at least 1.
     pub connections: usize,
     /// How long each step may take.

@@ -7,6 +7,7 @@ mod extensions;
 #[path = "../support/fake_smarthost.rs"]
 mod fake_smarthost;
 mod leaving;
+mod limits;
 mod login;
 mod maildir;
 mod octets;

@@ -61,7 +61,7 @@ pub(crate) fn runner(config: &Config, spool: Arc<DirSpool>) -> anyhow::Result<Ru
     let stop = Arc::new(StopFlag::new().or_exit(ExitCode::OsErr)?);
     Ok(Runner {
         spool,
-        dispatch: transport::dispatch(&route, stop.leaving()).or_exit(ExitCode::Config)?,
+        dispatch: transport::dispatch(std::slice::from_ref(&route), stop.leaving()).or_exit(ExitCode::Config)?,
         schedule: Schedule {
             retry: config.queue.retry.clone(),
             give_up: config.queue.give_up,
