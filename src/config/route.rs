@@ -117,7 +117,7 @@ impl Relay {
     pub(super) fn user(&self) -> Option<&str> {
         match &self.url {
             NextHop::Smarthost(smarthost) => smarthost.user.as_deref(),
-            NextHop::Maildir(_) => None,
+            NextHop::Mx(_) | NextHop::Maildir(_) => None,
         }
     }
 
@@ -125,6 +125,7 @@ impl Relay {
     pub(super) fn verifies(&self) -> bool {
         match &self.url {
             NextHop::Smarthost(smarthost) => matches!(smarthost.tls, TlsPolicy::Required | TlsPolicy::Implicit),
+            NextHop::Mx(direct) => direct.tls == TlsPolicy::Required,
             NextHop::Maildir(_) => false,
         }
     }

@@ -11,6 +11,7 @@ mod leaving;
 mod login;
 mod maildir;
 mod manner;
+mod mx;
 mod next_hop;
 #[cfg(feature = "oauth2")]
 mod oauth2;
@@ -29,9 +30,9 @@ mod wire;
 
 pub use leaving::Leaving;
 pub use maildir::{MaildirDispatch, MaildirTransport};
-pub use next_hop::{
-    AuthMethod, ClientIdentity, EightBit, Extensions, NextHop, Roots, RouteSettings, Secret, Smarthost,
-};
+pub use mx::{MxDispatch, MxTransport};
+pub use next_hop::{AuthMethod, ClientIdentity, DirectMx, EightBit, Extensions, NextHop, Roots, RouteSettings};
+pub use next_hop::{Secret, Smarthost};
 pub use next_hop::{Timeouts, TlsPolicy, TlsSettings, TokenGrant, TokenSource};
 pub use pin::{Pin, PinError};
 pub use smarthost::{SmarthostDispatch, SmarthostTransport};
@@ -194,6 +195,7 @@ pub fn dispatch(hops: &[RouteSettings], leaving: Leaving) -> Result<Arc<dyn Disp
 fn single(settings: &RouteSettings, leaving: Leaving) -> Result<Arc<dyn Dispatch>, ConfigError> {
     Ok(match &settings.next_hop {
         NextHop::Smarthost(_) => Arc::new(SmarthostDispatch::new(settings, leaving)?),
+        NextHop::Mx(_) => direct(settings, leaving)?,
         NextHop::Maildir(path) => {
             if settings.source.is_some() {
                 let what = "expected no source address, as the next hop is a folder".to_owned();
@@ -202,4 +204,17 @@ fn single(settings: &RouteSettings, leaving: Leaving) -> Result<Arc<dyn Dispatch
             Arc::new(MaildirDispatch::new(path.clone(), settings.connections, settings.max_size))
         }
     })
+}
+
+#[cfg(feature = "mx")]
+fn direct(settings: &RouteSettings, leaving: Leaving) -> Result<Arc<dyn Dispatch>, ConfigError> {
+    let dns = Arc::new(crate::dns::DnsExchangers::default());
+    Ok(Arc::new(MxDispatch::new(settings, dns, leaving)?))
+}
+
+#[cfg(not(feature = "mx"))]
+fn direct(settings: &RouteSettings, _: Leaving) -> Result<Arc<dyn Dispatch>, ConfigError> {
+    let what = "this leafmail was built without the feature mx, which looks mail exchangers up: build it with \
+                --features mx, or name a smarthost";
+    Err(ConfigError { route: settings.name.clone(), what: what.to_owned() })
 }

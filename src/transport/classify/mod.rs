@@ -9,7 +9,7 @@ mod table;
 mod tests;
 
 use crate::receipt::{Outcome, Reason};
-use crate::smtp::Reply;
+use crate::smtp::{EnhancedCode, Reply};
 
 /// Which command of the transaction was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +92,26 @@ pub(super) fn whose(step: Step, reply: &Reply) -> Whose {
 pub(super) fn route_trouble(reply: &Reply) -> Option<Reason> {
     let refused = !reply.is_positive();
     (refused && whose(Step::EndOfData, reply) == Whose::Route(About::Account)).then(|| deferral(reply))
+}
+
+/// Who could not, where there was no refusal of mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Blame {
+    /// This host: its configuration, its resources.
+    Host,
+    /// The network around this host.
+    Network,
+    /// The other side.
+    Peer,
+}
+
+/// Whom a fault is about: our own statuses tell (RFC 3463 X.3: this system; X.4.4: no way there).
+pub(super) fn blame(reason: &Reason) -> Blame {
+    match (reason.reply_code, reason.status) {
+        (None, EnhancedCode(_, 3, _)) => Blame::Host,
+        (None, EnhancedCode(_, 4, 4)) => Blame::Network,
+        _ => Blame::Peer,
+    }
 }
 
 fn speaks_of_no_mailbox(reply: &Reply) -> bool {

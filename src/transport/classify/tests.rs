@@ -1,7 +1,6 @@
 //! Real replies, word for word but for names and addresses, and whose trouble each is. The sources are in `docs/replies.md`.
 
 use super::*;
-use crate::smtp::EnhancedCode;
 
 const ACCOUNT: Whose = Whose::Route(About::Account);
 const SERVICE: Whose = Whose::Route(About::Service);
