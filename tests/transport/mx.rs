@@ -2,11 +2,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use crate::consignments::{Pieces, deliver, envelope, letters, settings};
 use crate::fake_smarthost::{Act, FakeSmarthost, Identity, Script, reply};
 use leafmail::address::Domain;
-use leafmail::dns::{Exchangers, FixedNames};
+use leafmail::dns::{DnsError, Exchangers, FixedNames, MailExchangers};
 use leafmail::transport::{Delivery, Dispatch, Fault, Leaving, MxDispatch, RouteSettings, Secret, Transport, dispatch};
 
 const TEXT: &[u8] = b"Subject: x\r\n\r\nhello\r\n";
@@ -235,6 +237,54 @@ fn equals_share_the_load() {
         transport.disconnect();
     }
     assert!(hosts.iter().all(|host| !host.record().messages.is_empty()));
+}
+
+/// A name server that never answers, but for the exchangers of a domain.
+struct Silent(Option<FixedNames>);
+
+#[async_trait::async_trait]
+impl MailExchangers for Silent {
+    async fn exchangers(&self, domain: &Domain) -> Result<Exchangers, DnsError> {
+        match &self.0 {
+            Some(table) => table.exchangers(domain).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn exchanger_addresses(&self, host: &Domain) -> Result<Vec<IpAddr>, DnsError> {
+        match &self.0 {
+            Some(table) if host.as_str().starts_with("mx2") => table.exchanger_addresses(host).await,
+            _ => std::future::pending().await,
+        }
+    }
+}
+
+#[test]
+fn a_name_server_that_says_nothing_is_a_fault_in_the_end() {
+    let mut settings = settings("mx:");
+    settings.timeouts.connect = Duration::from_millis(50);
+    let mut transport = MxDispatch::new(&settings, Arc::new(Silent(None)), Leaving::default()).unwrap().transport();
+    let fault = send(&mut *transport, &["a@x.example"]).unwrap_err();
+    assert!(fault.reason.text.contains("no answer within 0.05 s"), "{fault}");
+}
+
+#[test]
+fn when_it_is_time_to_leave_nobody_is_judged() {
+    let (port, _hosts) = hosts([Script::new().always("greeting", reply("554 no"))]);
+    // The DNS says nothing at all; or nothing of the second host, after the first refused.
+    for silent in [Silent(None), Silent(Some(table(&[2, 3])))] {
+        let leaving = Leaving::default();
+        let settings = settings(&format!("mx:{port}?tls=none"));
+        let mut transport = MxDispatch::new(&settings, Arc::new(silent), leaving.clone()).unwrap().transport();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                thread::sleep(Duration::from_millis(300));
+                leaving.raise();
+            });
+            let fault = send(&mut *transport, &["a@x.example"]).unwrap_err();
+            assert!(fault.reason.text.contains("told to leave"), "{fault}");
+        });
+    }
 }
 
 #[test]

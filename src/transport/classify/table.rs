@@ -39,9 +39,11 @@ const fn words(words: &'static [&'static str], whose: Whose) -> Row {
     Row { codes: REFUSED, enhanced: None, words, whose }
 }
 
-static TABLE: [Row; 43] = [
+static TABLE: [Row; 45] = [
     // Microsoft's 432 is ours, unless it is the recipient's mailbox that is busy. Words go before the codes they qualify.
     words(&["recipient thread limit"], RECIPIENT),
+    // Mailgun, of a recipient that is not on the list of a domain for tests.
+    words(&["sandbox subdomains are for test purposes only"], RECIPIENT),
     words(&["greylist"], RECIPIENT),
     words(&["graylist"], RECIPIENT),
     // The From: or the sender's address, which our login may not use.
@@ -79,7 +81,8 @@ static TABLE: [Row; 43] = [
     status(NEVER, 7, 501..=503, ACCOUNT),
     status(NEVER, 7, 705..=705, ACCOUNT),
     status(NEVER, 7, 708..=708, ACCOUNT),
-    // Amazon SES and SendGrid:
+    // Mailgun, Amazon SES and SendGrid:
+    words(&["domain", "is not allowed to send: "], ACCOUNT),
     words(&["throttling failure"], ACCOUNT),
     words(&["sending paused for this account"], ACCOUNT),
     words(&["maximum credits exceeded"], ACCOUNT),

@@ -147,6 +147,23 @@ fn other_providers() {
         (Mail, "451 Authentication failed: Maximum credits exceeded", ACCOUNT),
         (Mail, "550 Unauthenticated senders not allowed", ACCOUNT),
         (EndOfData, "550 The from address does not match a verified Sender Identity.", MESSAGE),
+        // Mailgun.
+        (
+            EndOfData,
+            "421 Domain x.mailgun.org is not allowed to send: Please activate your Mailgun account. Check your inbox",
+            ACCOUNT,
+        ),
+        (
+            Rcpt,
+            "421 Domain x.mailgun.org is not allowed to send: Sandbox subdomains are for test purposes only. Please add",
+            RECIPIENT,
+        ),
+        (
+            Rcpt,
+            "554 Sandbox subdomains are for test purposes only. Please add your own domain or add the address to \
+             authorized recipients in Account Settings.",
+            RECIPIENT,
+        ),
         // Yahoo.
         (
             Mail,

@@ -1,3 +1,5 @@
+//! Fail-over between scripted hops, by a watch that the tests move.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;

@@ -117,6 +117,8 @@ impl Transport for MxTransport {
         for host in &hosts {
             let addresses = match self.wait(shared.addresses(&domain, host))? {
                 Ok(addresses) => addresses,
+                // Nobody is judged for hosts that there is no time to ask for.
+                Err(dead) if shared.manner.leaving.is_raised() => return ended(consignment, &domain, dead),
                 Err(dead) => {
                     attempt.unknown = attempt.unknown.or(Some(dead));
                     continue;
