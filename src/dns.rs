@@ -1,10 +1,19 @@
-//! Names and addresses: the [`Resolver`] trait, its one implementation, and a double with a fixed table.
+//! Names and addresses: the [`Resolver`] trait, its one implementation, and a double with a fixed table; mail exchangers in
+//! `dns/`.
 //!
 //! An empty answer is a fact ("there is none"), an error is trouble of ours ("it cannot be known now"): callers refuse on
 //! the first and defer on the second, never the other way round. The crate `dns-lookup` is named in this file only; it
 //! asks the system's resolver, so that `/etc/hosts`, on which many a LAN relies, counts.
 
-use std::collections::HashMap;
+mod exchangers;
+#[cfg(feature = "mx")]
+mod hickory;
+
+pub use exchangers::{Exchanger, Exchangers, MailExchangers};
+#[cfg(feature = "mx")]
+pub use hickory::DnsExchangers;
+
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -151,6 +160,8 @@ fn parse_name(name: &str) -> Option<Domain> {
 pub struct FixedNames {
     reverse: HashMap<IpAddr, Vec<Domain>>,
     forward: HashMap<Domain, Vec<IpAddr>>,
+    exchangers: HashMap<Domain, Exchangers>,
+    failing: HashSet<Domain>,
     broken: bool,
 }
 
@@ -189,6 +200,9 @@ impl Resolver for FixedNames {
     }
 
     async fn addresses(&self, name: &Domain) -> Result<Vec<IpAddr>, DnsError> {
+        if self.failing.contains(name) {
+            return Err(DnsError { what: name.to_string(), cause: "SERVFAIL".to_owned() });
+        }
         self.answer(name, self.forward.get(name))
     }
 }

@@ -135,7 +135,7 @@ fn every_slip_names_its_line_and_what_was_expected() {
         ),
         (
             "[relay]\nurl = \"mail.example.com\"",
-            "leafmail.toml:2: expected smtp://HOST, smtps://HOST or maildir:PATH, but found \"mail.example.com\"",
+            "leafmail.toml:2: expected smtp://HOST, smtps://HOST, mx: or maildir:PATH, but found \"mail.example.com\"",
         ),
         (
             "[relay]\nauth = \"ntlm\"",

@@ -99,6 +99,11 @@ impl<C: Claim> Body for Octets<'_, C> {
         Ok(true)
     }
 
+    fn rewind(&mut self) -> bool {
+        self.offset = 0;
+        true
+    }
+
     /// The receipt need not survive a power cut, and where it cannot be written the delivery goes on: it is a witness, not a
     /// safeguard.
     fn hand_over(&mut self) {

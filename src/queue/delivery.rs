@@ -26,7 +26,7 @@ use crate::receipt::{Happening, Outcome, Reason, Receipt};
 use crate::routing::Rewriting;
 use crate::smtp::EnhancedCode;
 use crate::spool::{Claim, Claimed, Durability, Glance, Shelf, Spool, SpoolError, Trouble};
-use crate::transport::{Consignment, Delivery, Fault};
+use crate::transport::{Consignment, Delivery, Dsn, Fault};
 
 /// How working on a message ended.
 #[derive(Debug)]
@@ -303,7 +303,9 @@ impl<'r, S: Spool> Task<'r, S> {
             let recipient = self.envelope.recipients.get(usize::from(*index));
             recipient.and_then(|recipient| recipient.notify).is_some_and(|notify| notify.success)
         };
-        !delivery.dsn_passed_on && self.envelope.reverse_path.mailbox().is_some() && recipients.iter().any(wants_it)
+        delivery.dsn != Dsn::PassedOn
+            && self.envelope.reverse_path.mailbox().is_some()
+            && recipients.iter().any(wants_it)
     }
 
     fn exchange<'x>(&'x self, delivery: &'x Delivery, recipients: &'x [u16], started: Timestamp) -> Exchange<'x> {

@@ -39,6 +39,11 @@ impl Leaving {
         self.raised.send_replace(true);
     }
 
+    /// Whether it was raised.
+    pub(super) fn is_raised(&self) -> bool {
+        *self.raised.borrow()
+    }
+
     /// How long the answer to a message that was handed over is still waited for.
     pub(super) fn patience(&self) -> Duration {
         self.patience

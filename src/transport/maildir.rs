@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Body, Consignment, Delivery, Dispatch, Fault, Transport};
+use super::{Body, Consignment, Delivery, Dispatch, Dsn, Fault, Transport};
 use crate::receipt::{Outcome, Reason};
 use crate::smtp::EnhancedCode;
 
@@ -19,18 +19,19 @@ use crate::smtp::EnhancedCode;
 pub struct MaildirDispatch {
     path: PathBuf,
     connections: usize,
+    max_size: Option<u64>,
 }
 
 impl MaildirDispatch {
-    /// A dispatch into the Maildir at `path`, which is made at the first delivery.
-    pub fn new(path: PathBuf, connections: usize) -> Self {
-        Self { path, connections: connections.max(1) }
+    /// A dispatch into the Maildir at `path`, which is made at the first delivery. Messages above `max_size` octets fail.
+    pub fn new(path: PathBuf, connections: usize, max_size: Option<u64>) -> Self {
+        Self { path, connections: connections.max(1), max_size }
     }
 }
 
 impl Dispatch for MaildirDispatch {
     fn transport(&self) -> Box<dyn Transport> {
-        Box::new(MaildirTransport { path: self.path.clone() })
+        Box::new(MaildirTransport { path: self.path.clone(), max_size: self.max_size })
     }
 
     fn connections(&self) -> usize {
@@ -42,12 +43,15 @@ impl Dispatch for MaildirDispatch {
 #[derive(Debug)]
 pub struct MaildirTransport {
     path: PathBuf,
+    max_size: Option<u64>,
 }
 
 /// Where a delivery failed.
 enum Trouble {
     /// The Maildir does not take it: the route's trouble.
     Folder { doing: String, error: io::Error },
+    /// The route allows so many octets only.
+    TooLarge(u64),
     /// The message cannot be read.
     Message(io::Error),
     /// After the message was handed over.
@@ -55,16 +59,26 @@ enum Trouble {
 }
 
 impl Transport for MaildirTransport {
+    fn largest_message(&self) -> Option<u64> {
+        self.max_size
+    }
+
     fn deliver(&mut self, consignment: &Consignment<'_>, body: &mut dyn Body) -> Result<Delivery, Fault> {
         let relay = format!("maildir:{}", self.path.display());
         let reason = |status, doing: &str, error: &io::Error| Reason::new(status, format!("{doing}: {error}"));
-        let outcome = match self.store(consignment, body) {
+        let allowed = self.max_size.filter(|allowed| *allowed < consignment.size);
+        let outcome = match allowed.map_or_else(|| self.store(consignment, body), |limit| Err(Trouble::TooLarge(limit)))
+        {
             Ok(text) => Outcome::Delivered(Reason::new(EnhancedCode(2, 0, 0), text)),
             Err(Trouble::Message(error)) => {
                 Outcome::Deferred(reason(EnhancedCode(4, 3, 0), "reading the message failed", &error))
             }
             Err(Trouble::HandedOver { outcome, doing, error }) => {
                 outcome(reason(EnhancedCode(4, 3, 0), &doing, &error))
+            }
+            Err(Trouble::TooLarge(limit)) => {
+                let text = format!("the message has {} octets, the route takes {limit} at most", consignment.size);
+                Outcome::Failed(Reason::new(EnhancedCode(5, 3, 4), text))
             }
             Err(Trouble::Folder { doing, error }) => {
                 // RFC 3463 X.3.1: mail system full.
@@ -74,7 +88,7 @@ impl Transport for MaildirTransport {
             }
         };
         let outcomes = consignment.recipients().map(|_| outcome.clone()).collect();
-        Ok(Delivery { outcomes, relay, connecting: Duration::ZERO, dsn_passed_on: false })
+        Ok(Delivery { outcomes, relay, connecting: Duration::ZERO, dsn: Dsn::Final, route_trouble: None })
     }
 }
 

@@ -5,10 +5,13 @@
 
 mod classify;
 mod credential;
+mod failover;
 mod header_first;
 mod leaving;
 mod login;
 mod maildir;
+mod manner;
+mod mx;
 mod next_hop;
 #[cfg(feature = "oauth2")]
 mod oauth2;
@@ -16,6 +19,7 @@ mod origin;
 mod parameters;
 mod pieces;
 mod pin;
+mod replay;
 mod sasl;
 mod secret;
 mod smarthost;
@@ -26,9 +30,9 @@ mod wire;
 
 pub use leaving::Leaving;
 pub use maildir::{MaildirDispatch, MaildirTransport};
-pub use next_hop::{
-    AuthMethod, ClientIdentity, EightBit, Extensions, NextHop, Roots, RouteSettings, Secret, Smarthost,
-};
+pub use mx::{MxDispatch, MxTransport};
+pub use next_hop::{AuthMethod, ClientIdentity, DirectMx, EightBit, Extensions, NextHop, Roots, RouteSettings};
+pub use next_hop::{Secret, Smarthost};
 pub use next_hop::{Timeouts, TlsPolicy, TlsSettings, TokenGrant, TokenSource};
 pub use pin::{Pin, PinError};
 pub use smarthost::{SmarthostDispatch, SmarthostTransport};
@@ -36,7 +40,9 @@ pub use url::NextHopError;
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use failover::{FailoverDispatch, Hop};
 
 use crate::envelope::{Envelope, Recipient};
 use crate::id::SpoolId;
@@ -72,6 +78,11 @@ pub trait Body {
     /// When the spool cannot be read: the transport must then break off, so that no end mark is ever sent.
     fn next_piece(&mut self, piece: &mut Vec<u8>) -> io::Result<bool>;
 
+    /// Begins again at the first octet, for another next hop; `false` where that cannot be done.
+    fn rewind(&mut self) -> bool {
+        false
+    }
+
     /// Called once all octets were taken, immediately before what makes the next hop responsible (the final dot) is sent:
     /// from now until the answer, the message is *in doubt*.
     fn hand_over(&mut self);
@@ -86,8 +97,23 @@ pub struct Delivery {
     pub relay: String,
     /// How long it took to set the connection up; zero where it was open.
     pub connecting: Duration,
-    /// Whether the senders' wishes for notifications went along (RFC 3461), so that the next hop will tell of success.
-    pub dsn_passed_on: bool,
+    /// Who tells a sender of success that wants to hear of it.
+    pub dsn: Dsn,
+    /// Set where the next hop refused the message because of our login or account, or their limits (RFC 5321 has no word for
+    /// that): the recipients are deferred, but neither they nor the message are to blame. No attempt should be counted, and
+    /// the route should pause.
+    pub route_trouble: Option<Reason>,
+}
+
+/// What became of the senders' wishes for notifications (RFC 3461).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dsn {
+    /// They went along, so the next hop will tell of success (RFC 3461 5.2.1).
+    PassedOn,
+    /// The next hop does no DSN: the message was relayed, and nobody after us will tell (RFC 3461 5.2.2).
+    NotPassedOn,
+    /// There is nobody after us: this was the delivery (RFC 3461 5.2.3).
+    Final,
 }
 
 /// No recipient was judged: the route does not work now. The sender is not to blame, and no message pays for it.
@@ -130,6 +156,11 @@ pub trait Dispatch: Send + Sync {
 
     /// How many deliveries may run side by side, at least 1.
     fn connections(&self) -> usize;
+
+    /// Whether all recipients of a consignment must be of one domain, since each domain has a next hop of its own.
+    fn per_domain(&self) -> bool {
+        false
+    }
 }
 
 /// The settings of a route contradict each other.
@@ -140,14 +171,50 @@ pub struct ConfigError {
     what: String,
 }
 
-/// The dispatch for a route's next hop. Nothing is read or opened before the first delivery. Once `leaving` is raised, a
-/// delivery that waits for the next hop ends with a [`Fault`] if the message was not handed over yet, and soon if it was.
+/// The dispatch for a route's next hops, each with settings of its own: where one does not work, the next is tried at once.
+/// Nothing is read or opened before the first delivery. Once `leaving` is raised, a delivery that waits for a next hop ends with
+/// a [`Fault`] if the message was not handed over yet, and soon if it was.
 ///
 /// # Errors
-/// When the settings contradict each other.
-pub fn dispatch(settings: &RouteSettings, leaving: Leaving) -> Result<Arc<dyn Dispatch>, ConfigError> {
+/// When there is no next hop, or settings contradict each other.
+pub fn dispatch(hops: &[RouteSettings], leaving: Leaving) -> Result<Arc<dyn Dispatch>, ConfigError> {
+    let [first, others @ ..] = hops else {
+        return Err(ConfigError { route: "without a name".to_owned(), what: "expected a next hop".to_owned() });
+    };
+    if others.is_empty() {
+        return single(first, leaving);
+    }
+    let hop = |settings: &RouteSettings| {
+        let (name, dispatch) = (settings.next_hop.to_string(), single(settings, leaving.clone())?);
+        Ok(Hop { name, dispatch })
+    };
+    let hops = hops.iter().map(hop).collect::<Result<_, _>>()?;
+    Ok(Arc::new(FailoverDispatch::new(first.name.clone(), hops, leaving, Box::new(Instant::now))))
+}
+
+fn single(settings: &RouteSettings, leaving: Leaving) -> Result<Arc<dyn Dispatch>, ConfigError> {
     Ok(match &settings.next_hop {
         NextHop::Smarthost(_) => Arc::new(SmarthostDispatch::new(settings, leaving)?),
-        NextHop::Maildir(path) => Arc::new(MaildirDispatch::new(path.clone(), settings.connections)),
+        NextHop::Mx(_) => direct(settings, leaving)?,
+        NextHop::Maildir(path) => {
+            if settings.source.is_some() {
+                let what = "expected no source address, as the next hop is a folder".to_owned();
+                return Err(ConfigError { route: settings.name.clone(), what });
+            }
+            Arc::new(MaildirDispatch::new(path.clone(), settings.connections, settings.max_size))
+        }
     })
+}
+
+#[cfg(feature = "mx")]
+fn direct(settings: &RouteSettings, leaving: Leaving) -> Result<Arc<dyn Dispatch>, ConfigError> {
+    let dns = Arc::new(crate::dns::DnsExchangers::default());
+    Ok(Arc::new(MxDispatch::new(settings, dns, leaving)?))
+}
+
+#[cfg(not(feature = "mx"))]
+fn direct(settings: &RouteSettings, _: Leaving) -> Result<Arc<dyn Dispatch>, ConfigError> {
+    let what = "this leafmail was built without the feature mx, which looks mail exchangers up: build it with \
+                --features mx, or name a smarthost";
+    Err(ConfigError { route: settings.name.clone(), what: what.to_owned() })
 }

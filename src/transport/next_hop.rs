@@ -13,6 +13,8 @@ use crate::address::Domain;
 pub enum NextHop {
     /// `smtp://[user@]host[:port][?tls=none|opportunistic|required]` or `smtps://[user@]host[:port]`.
     Smarthost(Smarthost),
+    /// `mx:[port][?tls=none|opportunistic|required]`: the hosts that the DNS names for the recipients' domains.
+    Mx(DirectMx),
     /// `maildir:PATH`.
     Maildir(PathBuf),
 }
@@ -28,6 +30,16 @@ pub struct Smarthost {
     pub tls: TlsPolicy,
     /// Who we are there. The password is never part of a URL.
     pub user: Option<String>,
+}
+
+/// Delivery straight to the mail exchangers of the recipients' domains; needs the feature `mx`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DirectMx {
+    /// 25 unless named.
+    pub port: u16,
+    /// How connections are protected; never implicitly. `Required` wants a certificate that is valid for the name in the MX
+    /// record, which is as trustworthy as the DNS.
+    pub tls: TlsPolicy,
 }
 
 /// How a connection is protected.
@@ -183,12 +195,12 @@ pub struct RouteSettings {
     pub extensions: Extensions,
     /// What we call ourselves in EHLO.
     pub helo: Domain,
+    /// The address of ours that connections come from; `None`: the system chooses.
+    pub source: Option<IpAddr>,
+    /// The largest message in octets that this next hop is given; what it says itself counts where that is less.
+    pub max_size: Option<u64>,
     /// How many deliveries may run side by side, at least 1.
     pub connections: usize,
-    /// The address of this host that connections are made from; `None`: the system's choice.
-    pub source: Option<IpAddr>,
-    /// Octets of the largest message that the next hop is offered; `None`: what it says itself.
-    pub max_size: Option<u64>,
     /// How long each step may take.
     pub timeouts: Timeouts,
 }

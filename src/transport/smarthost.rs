@@ -1,32 +1,33 @@
-//! The smarthost transport: SMTP by lettre's low-level connection over a [`Wire`] of ours.
+//! The smarthost transport: SMTP by lettre's low-level connection over a wire of ours.
 //!
-//! The only file that knows lettre. [`SmarthostTransport`] keeps one connection from message to message and runs it on a
+//! lettre itself is named in `smarthost/client.rs` only. [`SmarthostTransport`] keeps one connection from message to message and runs it on a
 //! runtime of its own, so it must be used from a thread that is not itself inside a runtime. What is said in a transaction
-//! stands in `transaction.rs`, what a reply means in `classify.rs`.
+//! stands in `transaction.rs`, what a reply means in `classify/`.
 
-use std::net::SocketAddr;
+mod client;
+
+pub(super) use client::Client;
+
+use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use std::{fmt, io};
 
-use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream};
-use lettre::transport::smtp::extension::ClientId;
 use tokio::runtime::{Builder, Runtime};
 
 use super::credential::Credential;
 use super::header_first::HeaderFirst;
 use super::login::{Login, Refusal};
-use super::pieces::Pieces;
+use super::manner::Manner;
 use super::secret::Password;
 use super::token::Freshness;
 use super::transaction::{self, Ended};
-use super::wire::{self, Capabilities, Certificates, Control, Opened, Phase, Protection, Trouble, Wire};
-use super::{AuthMethod, Body, ConfigError, Consignment, Delivery, Dispatch, Extensions, Fault, Leaving};
-use super::{NextHop, RouteSettings, Smarthost, Timeouts, TlsPolicy, TlsSettings, Transport};
-use crate::address::Domain;
+use super::wire;
+use super::{AuthMethod, Body, ConfigError, Consignment, Delivery, Dispatch, Dsn, Fault, Leaving};
+use super::{NextHop, RouteSettings, Smarthost, TlsPolicy, Transport};
 use crate::receipt::Reason;
-use crate::smtp::{EnhancedCode, Reply};
+use crate::smtp::EnhancedCode;
 
 /// Makes transports to one smarthost.
 #[derive(Debug)]
@@ -35,17 +36,15 @@ pub struct SmarthostDispatch {
     connections: usize,
 }
 
-/// What all connections of a route share.
+/// What all connections to a smarthost share.
 #[derive(Debug)]
 struct Route {
     smarthost: Smarthost,
+    /// Where it is; empty where its name is to be looked up.
+    addresses: Vec<IpAddr>,
     credential: Option<Credential>,
     auth: AuthMethod,
-    helo: Domain,
-    timeouts: Timeouts,
-    certificates: Certificates,
-    extensions: Extensions,
-    leaving: Leaving,
+    manner: Arc<Manner>,
     /// The largest message that the smarthost said to take, since its last greeting; 0 where it named none.
     largest: AtomicU64,
 }
@@ -66,39 +65,16 @@ impl SmarthostDispatch {
                 "expected tls=required where there is a user name: opportunistic TLS checks no certificate",
             ));
         }
-        if let Some(what) = unverifiable(smarthost.tls, &settings.tls) {
-            return Err(refuse(what));
-        }
-        let route = Route {
-            smarthost,
-            credential,
-            auth: settings.auth,
-            helo: settings.helo.clone(),
-            timeouts: settings.timeouts,
-            certificates: Certificates::new(settings.tls.clone()),
-            extensions: settings.extensions,
-            leaving,
-            largest: AtomicU64::new(UNKNOWN),
-        };
+        let manner = Arc::new(Manner::of(settings, smarthost.tls, leaving).map_err(refuse)?);
+        let (addresses, auth) = (Vec::new(), settings.auth);
+        let route = Route { smarthost, addresses, credential, auth, manner, largest: AtomicU64::new(UNKNOWN) };
         Ok(Self { route: Arc::new(route), connections: settings.connections.max(1) })
     }
 }
 
-/// A pin or a client certificate that would never be used.
-fn unverifiable(policy: TlsPolicy, tls: &TlsSettings) -> Option<&'static str> {
-    let verified = matches!(policy, TlsPolicy::Required | TlsPolicy::Implicit);
-    if !verified && tls.pin.is_some() {
-        return Some("expected tls=required or smtps: in the URL, as there is a pin: otherwise it is not looked at");
-    }
-    if !verified && tls.identity.is_some() {
-        return Some("expected tls=required or smtps: in the URL, as there is a client certificate");
-    }
-    None
-}
-
 impl Dispatch for SmarthostDispatch {
     fn transport(&self) -> Box<dyn Transport> {
-        Box::new(SmarthostTransport { link: Link { client: None, route: self.route.clone() }, runtime: None })
+        Box::new(SmarthostTransport::over(self.route.clone()))
     }
 
     fn connections(&self) -> usize {
@@ -112,6 +88,19 @@ pub struct SmarthostTransport {
     /// Before the runtime, so that it is dropped before it.
     link: Link,
     runtime: Option<Runtime>,
+}
+
+impl SmarthostTransport {
+    fn over(route: Arc<Route>) -> Self {
+        Self { link: Link { client: None, route }, runtime: None }
+    }
+
+    /// To a host whose address is known already, without a login.
+    pub(super) fn to_address(smarthost: Smarthost, address: IpAddr, manner: Arc<Manner>) -> Self {
+        let largest = AtomicU64::new(UNKNOWN);
+        let (addresses, credential, auth) = (vec![address], None, AuthMethod::Auto);
+        Self::over(Arc::new(Route { smarthost, addresses, credential, auth, manner, largest }))
+    }
 }
 
 impl Transport for SmarthostTransport {
@@ -130,7 +119,12 @@ impl Transport for SmarthostTransport {
     }
 
     fn largest_message(&self) -> Option<u64> {
-        Some(self.link.route.largest.load(Ordering::Relaxed)).filter(|octets| *octets != UNKNOWN)
+        let told = Some(self.link.route.largest.load(Ordering::Relaxed)).filter(|octets| *octets != UNKNOWN);
+        match (told, self.link.route.manner.max_size) {
+            (Some(told @ 1..), Some(allowed)) => Some(told.min(allowed)),
+            (_, Some(allowed)) => Some(allowed),
+            (told, None) => told,
+        }
     }
 }
 
@@ -174,18 +168,18 @@ impl Link {
                 }
             };
             match transaction::run(&mut client, consignment, &mut body).await {
-                Ended::Judged { outcomes, usable } => {
-                    let relay = client.relay.clone();
-                    let dsn_passed_on = client.capabilities.dsn;
+                Ended::Judged { outcomes, usable, route_trouble } => {
+                    let relay = client.relay().to_owned();
+                    let dsn = if client.capabilities().dsn { Dsn::PassedOn } else { Dsn::NotPassedOn };
                     self.client = usable.then_some(client);
-                    return Ok(Delivery { outcomes, relay, connecting, dsn_passed_on });
+                    return Ok(Delivery { outcomes, relay, connecting, dsn, route_trouble });
                 }
                 // Servers close idle connections when they like. The message was not touched, so this costs nothing; and as
                 // the next connection is a new one, it happens once.
                 Ended::Unanswered(_) if kept => {}
-                Ended::Unanswered(reason) => return Err(Fault { reason, relay: client.relay }),
+                Ended::Unanswered(reason) => return Err(Fault { reason, relay: client.relay().to_owned() }),
                 Ended::Fault(reason) => {
-                    let relay = client.relay.clone();
+                    let relay = client.relay().to_owned();
                     client.quit().await;
                     return Err(Fault { reason, relay });
                 }
@@ -218,9 +212,9 @@ impl Route {
     }
 
     async fn connection(&self) -> Result<Client, Fault> {
-        let opened = wire::open(&self.smarthost, &self.helo, &self.timeouts, &self.certificates, &self.leaving).await?;
+        let opened = wire::open(&self.smarthost, &self.addresses, &self.manner).await?;
         self.largest.store(opened.capabilities.size.unwrap_or(0), Ordering::Relaxed);
-        Client::over(opened, self).await
+        Client::over(opened, &self.manner).await
     }
 
     /// A connection with a login, or why it was refused; other faults are the outer error.
@@ -231,7 +225,7 @@ impl Route {
         match login.run(&mut client).await {
             Ok(()) => Ok(Ok(client)),
             Err(refusal) => {
-                let fault = Fault { reason: refusal.reason.clone(), relay: client.relay.clone() };
+                let fault = Fault { reason: refusal.reason.clone(), relay: client.relay().to_owned() };
                 client.quit().await;
                 Ok(Err((fault, refusal)))
             }
@@ -249,119 +243,5 @@ impl Route {
 
     fn no_runtime(&self, error: &io::Error) -> Fault {
         self.fault(Reason::new(EnhancedCode(4, 3, 0), format!("starting the asynchronous runtime: {error}")))
-    }
-}
-
-impl AsyncTokioStream for Wire {
-    fn peer_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.peer())
-    }
-}
-
-/// lettre's connection over our wire. Its replies come from the [`Control`], as lettre's errors lose half of them.
-pub(super) struct Client {
-    lettre: AsyncSmtpConnection,
-    control: Control,
-    capabilities: Capabilities,
-    protection: Protection,
-    relay: String,
-    extensions: Extensions,
-    helo: Domain,
-}
-
-impl Client {
-    async fn over(opened: Opened, route: &Route) -> Result<Self, Fault> {
-        let (extensions, helo) = (route.extensions, route.helo.clone());
-        let Opened { wire, control, capabilities, protection, relay } = opened;
-        // The name goes nowhere: the wire has said EHLO already and plays the answers.
-        let hello = ClientId::Domain("played".to_owned());
-        match AsyncSmtpConnection::connect_with_transport(Box::new(wire), &hello).await {
-            Ok(lettre) => Ok(Self { lettre, control, capabilities, protection, relay, extensions, helo }),
-            Err(error) => {
-                let reason = Reason::new(EnhancedCode(4, 3, 0), format!("handing the connection to lettre: {error}"));
-                Err(Fault { reason, relay })
-            }
-        }
-    }
-
-    pub(super) fn capabilities(&self) -> &Capabilities {
-        &self.capabilities
-    }
-
-    pub(super) fn extensions(&self) -> Extensions {
-        self.extensions
-    }
-
-    pub(super) fn protection(&self) -> Protection {
-        self.protection
-    }
-
-    pub(super) fn control(&self) -> &Control {
-        &self.control
-    }
-
-    pub(super) fn relay(&self) -> &str {
-        &self.relay
-    }
-
-    /// Sends one or several lines, each with its CRLF, and waits for the first reply.
-    pub(super) async fn exchange(&mut self, phase: Phase, lines: &str) -> Result<Reply, Trouble> {
-        self.control.enter(phase);
-        // A refusal is an Err to lettre; the control tells refusals from troubles.
-        let _ = self.lettre.command(lines).await;
-        self.control.answer()
-    }
-
-    /// Sends a line and octets that follow it, and waits for the reply.
-    pub(super) async fn exchange_with(&mut self, phase: Phase, line: &str, octets: Vec<u8>) -> Result<Reply, Trouble> {
-        self.control.attach(octets);
-        self.exchange(phase, line).await
-    }
-
-    /// Says EHLO once more, after the session began anew.
-    pub(super) async fn hello_again(&mut self) -> Result<(), Reason> {
-        let line = format!("EHLO {}\r\n", self.helo);
-        match self.exchange(Phase::Hello, &line).await {
-            Ok(reply) if reply.code() == 250 => {
-                self.capabilities = Capabilities::of(&reply);
-                Ok(())
-            }
-            Ok(reply) => Err(Reason::reply(&reply)),
-            Err(trouble) => Err(trouble.reason(Phase::Hello, &self.relay)),
-        }
-    }
-
-    /// Waits for the next reply of a flight of several lines.
-    pub(super) async fn next_reply(&mut self, phase: Phase) -> Result<Reply, Trouble> {
-        self.control.expect(phase);
-        let _ = self.lettre.read_response().await;
-        self.control.answer()
-    }
-
-    /// Sends the message and its end, and waits for the final reply.
-    pub(super) async fn message(&mut self, body: &mut dyn Body) -> Result<Reply, Trouble> {
-        self.control.enter(Phase::Message);
-        let pieces = Pieces::new(body, self.control.clone());
-        let _ = self.lettre.message_iter(pieces).await;
-        self.control.answer()
-    }
-
-    /// Ends a failed transaction; whether the connection can be used for another.
-    pub(super) async fn reset(&mut self) -> bool {
-        matches!(self.exchange(Phase::Reset, "RSET\r\n").await, Ok(reply) if reply.code() == 250)
-    }
-
-    async fn quit(mut self) {
-        // Politeness (RFC 5321 4.1.1.10); nothing depends on the answer.
-        let _ = self.exchange(Phase::Quit, "QUIT\r\n").await;
-    }
-}
-
-impl fmt::Debug for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client")
-            .field("relay", &self.relay)
-            .field("protection", &self.protection)
-            .finish_non_exhaustive()
     }
 }

@@ -3,7 +3,7 @@
 //! Invariants: no octet of the message is sent unless a recipient was accepted; a recipient that was judged keeps its
 //! verdict whatever follows; once the end of the message is on its way, a lost answer is *in doubt*, before it is not.
 
-use super::classify::{Ruling, Step, outcome, ruling};
+use super::classify::{Ruling, Step, outcome, route_trouble, ruling};
 use super::header_first::HeaderFirst;
 use super::origin;
 use super::parameters::{mail_line, rcpt_line};
@@ -17,7 +17,7 @@ use crate::smtp::{EnhancedCode, Reply};
 /// How a transaction ended.
 pub(super) enum Ended {
     /// One outcome per recipient; `usable` tells whether the connection is good for another message.
-    Judged { outcomes: Vec<Outcome>, usable: bool },
+    Judged { outcomes: Vec<Outcome>, usable: bool, route_trouble: Option<Reason> },
     /// Nobody was judged.
     Fault(Reason),
     /// MAIL got no answer, or a goodbye: on a kept connection not worth a word, on a new one a fault.
@@ -40,7 +40,7 @@ const FLIGHT: usize = 50;
 /// Offers the message to the smarthost for all recipients of the consignment.
 pub(super) async fn run(client: &mut Client, consignment: &Consignment<'_>, body: &mut HeaderFirst<'_>) -> Ended {
     let mut transaction = Transaction::new(consignment);
-    if transaction.judge_by(client.capabilities(), client.extensions().eight_bit, body.header_is_utf8()) {
+    if transaction.judge_by(client, body.header_is_utf8()) {
         return transaction.judged(true);
     }
     match transaction.offer(client, body).await {
@@ -63,19 +63,22 @@ struct Transaction<'a> {
     recipients: Vec<&'a Recipient>,
     /// In the order of the recipients; `None` as long as nothing speaks against one.
     verdicts: Vec<Option<Outcome>>,
+    /// What the answer to the message says of our account.
+    route_trouble: Option<Reason>,
 }
 
 impl<'a> Transaction<'a> {
     fn new(consignment: &'a Consignment<'a>) -> Self {
         let recipients: Vec<_> = consignment.recipients().collect();
         let verdicts = recipients.iter().map(|_| None).collect();
-        Self { consignment, recipients, verdicts }
+        Self { consignment, recipients, verdicts, route_trouble: None }
     }
 
     /// All verdicts are in by now.
     fn judged(self, usable: bool) -> Ended {
         debug_assert!(self.is_settled());
-        Ended::Judged { outcomes: self.verdicts.into_iter().flatten().collect(), usable }
+        let outcomes = self.verdicts.into_iter().flatten().collect();
+        Ended::Judged { outcomes, usable, route_trouble: self.route_trouble }
     }
 
     fn is_settled(&self) -> bool {
@@ -90,10 +93,14 @@ impl<'a> Transaction<'a> {
     }
 
     /// Judges what needs no asking; whether nobody is left.
-    fn judge_by(&mut self, capabilities: &Capabilities, eight_bit: EightBit, header_is_utf8: bool) -> bool {
+    fn judge_by(&mut self, client: &Client, header_is_utf8: bool) -> bool {
+        let (capabilities, eight_bit) = (client.capabilities(), client.extensions().eight_bit);
+        let (size, max_size) = (self.consignment.size, client.max_size());
         // RFC 1870 6.1: no need to send what is bound to be refused. A limit of 0 is none.
-        if let Some(limit) = capabilities.size.filter(|limit| (1..self.consignment.size).contains(limit)) {
-            let text = format!("the message has {} octets, the next hop takes {limit} at most", self.consignment.size);
+        let limits = [(capabilities.size, "next hop"), (max_size, "route")];
+        let limits = limits.iter().filter_map(|(limit, whose)| Some((limit.filter(|limit| *limit > 0)?, whose)));
+        if let Some((limit, whose)) = limits.min_by_key(|(limit, _)| *limit).filter(|(limit, _)| *limit < size) {
+            let text = format!("the message has {size} octets, the {whose} takes {limit} at most");
             self.judge_rest(&Outcome::Failed(Reason::new(EnhancedCode(5, 3, 4), text)));
         }
         if !capabilities.smtputf8 {
@@ -147,6 +154,7 @@ impl<'a> Transaction<'a> {
                     Ok(true)
                 }
                 refusal => {
+                    self.route_trouble = route_trouble(&reply);
                     self.judge_rest(&outcome(refusal, &reply));
                     Err(Stop::Judged)
                 }

@@ -1,6 +1,7 @@
 //! Route URLs: how a next hop is written in the configuration and on the command line.
 //!
-//! `smtp://[user[@]]host[:port][?tls=none|opportunistic|required]`, `smtps://[user@]host[:port]`, `maildir:PATH`. A URL is
+//! `smtp://[user[@]]host[:port][?tls=none|opportunistic|required]`, `smtps://[user@]host[:port]`,
+//! `mx:[port][?tls=none|opportunistic|required]`, `maildir:PATH`. A URL is
 //! shown in logs, listings and `ps`, so it never carries a password, and no error repeats the part before an `@`.
 
 use std::fmt;
@@ -10,8 +11,10 @@ use std::str::FromStr;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use super::{NextHop, Smarthost, TlsPolicy};
+use super::{DirectMx, NextHop, Smarthost, TlsPolicy};
 
+/// Between mail servers (RFC 5321 4.5.4.2).
+const SMTP: u16 = 25;
 /// Submission (RFC 6409 3.1).
 const SUBMISSION: u16 = 587;
 /// Submission over TLS from the first octet (RFC 8314 7.3).
@@ -56,17 +59,27 @@ impl FromStr for NextHop {
     type Err = NextHopError;
 
     fn from_str(text: &str) -> Result<Self, NextHopError> {
-        let expected = "smtp://HOST, smtps://HOST or maildir:PATH";
+        let expected = "smtp://HOST, smtps://HOST, mx: or maildir:PATH";
         let (scheme, rest) = text.split_once(':').ok_or_else(|| NextHopError::unexpected(expected, text))?;
         match scheme.to_ascii_lowercase().as_str() {
             "smtp" => smarthost(rest, false).map(Self::Smarthost),
             "smtps" => smarthost(rest, true).map(Self::Smarthost),
+            "mx" => direct(rest).map(Self::Mx),
             "maildir" if rest.is_empty() => Err(NextHopError::unexpected("a path after maildir:", rest)),
             "maildir" => Ok(Self::Maildir(PathBuf::from(rest))),
             // Not the scheme alone: in `user:password@host` it would be a name, and the rest a secret.
             _ => Err(NextHopError::unexpected(expected, text)),
         }
     }
+}
+
+fn direct(rest: &str) -> Result<DirectMx, NextHopError> {
+    let (digits, query) = rest.split_once('?').map_or((rest, None), |(digits, query)| (digits, Some(query)));
+    if !digits.bytes().all(|octet| octet.is_ascii_digit()) {
+        return Err(NextHopError::unexpected("a port or nothing after mx:, as the DNS names the hosts", digits));
+    }
+    let port = if digits.is_empty() { SMTP } else { port(digits)? };
+    Ok(DirectMx { port, tls: tls_policy(query, false, false)? })
 }
 
 fn smarthost(rest: &str, implicit: bool) -> Result<Smarthost, NextHopError> {
@@ -146,7 +159,22 @@ impl fmt::Display for NextHop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Smarthost(smarthost) => smarthost.fmt(f),
+            Self::Mx(direct) => direct.fmt(f),
             Self::Maildir(path) => write!(f, "maildir:{}", path.display()),
+        }
+    }
+}
+
+impl fmt::Display for DirectMx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("mx:")?;
+        if self.port != SMTP {
+            write!(f, "{}", self.port)?;
+        }
+        match self.tls {
+            TlsPolicy::None => f.write_str("?tls=none"),
+            TlsPolicy::Required => f.write_str("?tls=required"),
+            TlsPolicy::Opportunistic | TlsPolicy::Implicit => Ok(()),
         }
     }
 }
@@ -204,6 +232,9 @@ mod tests {
         assert_eq!(parsed("smtp://me@mx.lan?tls=none").tls, TlsPolicy::None);
         assert_eq!(parsed("smtps://me@mx.lan"), Smarthost { port: 465, tls: TlsPolicy::Implicit, ..secret });
         assert_eq!(parsed("smtp://mx.lan:25?tls=required"), Smarthost { port: 25, tls: TlsPolicy::Required, ..plain });
+        let direct = DirectMx { port: 25, tls: TlsPolicy::Opportunistic };
+        assert_eq!("mx:".parse(), Ok(NextHop::Mx(direct)));
+        assert_eq!("mx:2525?tls=opportunistic".parse(), Ok(NextHop::Mx(DirectMx { port: 2525, ..direct })));
         assert_eq!("maildir:/var/mail/x".parse(), Ok(NextHop::Maildir("/var/mail/x".into())));
     }
 
@@ -231,6 +262,9 @@ mod tests {
             "smtps://b%C3%BCcher%3A1@[::1]:4650",
             "smtps://mx.lan",
             "maildir:/a b",
+            "mx:",
+            "mx:2525?tls=none",
+            "mx:?tls=required",
         ] {
             assert_eq!(text.parse::<NextHop>().unwrap().to_string(), text);
         }
@@ -251,7 +285,7 @@ mod tests {
     fn what_is_no_next_hop_is_refused_in_words() {
         for (text, expected) in [
             ("", "found nothing"),
-            ("mx.lan", "expected smtp://HOST, smtps://HOST or maildir:PATH, but found \"mx.lan\""),
+            ("mx.lan", "expected smtp://HOST, smtps://HOST, mx: or maildir:PATH, but found \"mx.lan\""),
             ("mx.lan:25", "but found \"mx.lan:25\""),
             ("http://mx.lan", "smtp://HOST"),
             ("smtp:mx.lan", "// after the scheme"),
@@ -267,6 +301,10 @@ mod tests {
             ("smtp://a@h?tls=opportunistic", "checks no certificate"),
             ("smtp://[::1", "in brackets"),
             ("maildir:", "a path"),
+            ("mx://mx.lan", "a port or nothing after mx:"),
+            ("mx:me:hunter2@h", "found \"h\""),
+            ("mx:0", "a port from 1"),
+            ("mx:?tls=yes", "tls=none"),
         ] {
             let error = refused(text);
             assert!(error.contains(expected), "{text}: {error}");

@@ -26,6 +26,8 @@ pub use smarthost_script::{Act, Identity, Script, reply};
 pub struct Record {
     /// Connections accepted.
     pub connections: usize,
+    /// Where they came from.
+    pub peers: Vec<SocketAddr>,
     /// Command lines, without CRLF; AUTH responses too.
     pub commands: Vec<String>,
     /// The messages that were ended by CR LF . CR LF, unstuffed.
@@ -63,14 +65,22 @@ pub struct FakeSmarthost {
 impl FakeSmarthost {
     /// Listens and serves.
     pub fn start(script: Script) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), script)
+    }
+
+    /// Listens at this address and serves.
+    pub fn start_at(address: SocketAddr, script: Script) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared { script: Mutex::new(script), record: Mutex::default() });
         let serving = shared.clone();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let shared = serving.clone();
-                lock(&shared.record).connections += 1;
+                let mut record = lock(&shared.record);
+                record.connections += 1;
+                record.peers.extend(stream.peer_addr());
+                drop(record);
                 // A peer that goes away ends its session with an error; what it did is in the record.
                 thread::spawn(move || Session::run(stream, &shared));
             }

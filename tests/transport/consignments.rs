@@ -89,9 +89,9 @@ pub(crate) fn settings(url: &str) -> RouteSettings {
         tls: TlsSettings::default(),
         extensions: Extensions::default(),
         helo: "client.example".parse().unwrap(),
-        connections: 1,
         source: None,
         max_size: None,
+        connections: 1,
         timeouts: Timeouts {
             connect: Duration::from_secs(5),
             command: Duration::from_secs(5),
@@ -104,7 +104,7 @@ pub(crate) fn settings(url: &str) -> RouteSettings {
 
 /// A transport by these settings.
 pub(crate) fn transport(settings: &RouteSettings) -> Box<dyn Transport> {
-    dispatch(settings, Leaving::default()).unwrap().transport()
+    dispatch(std::slice::from_ref(settings), Leaving::default()).unwrap().transport()
 }
 
 /// Hands `body` over for all recipients of the envelope.

@@ -3,7 +3,7 @@
 use crate::consignments::{Pieces, deliver, envelope, letters, settings, transport};
 use crate::fake_smarthost::{Act, FakeSmarthost, Record, Script, reply};
 use leafmail::envelope::{Envelope, Notify, Peer, Ret};
-use leafmail::transport::{Delivery, EightBit, Extensions, Fault};
+use leafmail::transport::{Delivery, Dsn, EightBit, Extensions, Fault};
 
 const TEXT: &[u8] = b"Subject: x\r\n\r\nhello\r\n.\r\n";
 /// An octet above 127 in the body, and one in the header.
@@ -39,7 +39,7 @@ fn wishes_for_notifications_are_passed_on_octet_for_octet_or_not_at_all() {
     to[0].orcpt = Some("rfc822;Bob+40x.example".to_owned());
     asked.recipients = leafmail::envelope::Recipients::new(to).unwrap();
     let (result, record) = hand_over(Script::new().offers(["DSN"]), Extensions::default(), &asked, TEXT);
-    assert!(result.unwrap().dsn_passed_on);
+    assert_eq!(result.unwrap().dsn, Dsn::PassedOn);
     assert_eq!(record.verbs("MAIL"), ["MAIL FROM:<me@y.example> RET=FULL ENVID=QQ+2B314159+3d"]);
     let rcpts = [
         "RCPT TO:<a@x.example> NOTIFY=NEVER ORCPT=rfc822;Bob+40x.example",
@@ -47,7 +47,7 @@ fn wishes_for_notifications_are_passed_on_octet_for_octet_or_not_at_all() {
     ];
     assert_eq!(record.verbs("RCPT"), rcpts);
     let (result, record) = hand_over(Script::new(), Extensions::default(), &asked, TEXT);
-    assert!(!result.unwrap().dsn_passed_on);
+    assert_eq!(result.unwrap().dsn, Dsn::NotPassedOn);
     assert_eq!(record.verbs("RCPT"), ["RCPT TO:<a@x.example>", "RCPT TO:<b+c@x.example>"]);
 }
 

@@ -14,7 +14,7 @@ const SOON: Duration = Duration::from_secs(2);
 /// One message, and after a while the call to leave; what comes of it, and how long after the call.
 fn told_to_leave(settings: &RouteSettings, patience: Duration) -> (Result<Delivery, Fault>, Duration) {
     let leaving = Leaving::with_patience(patience);
-    let mut transport = dispatch(settings, leaving.clone()).unwrap().transport();
+    let mut transport = dispatch(std::slice::from_ref(settings), leaving.clone()).unwrap().transport();
     thread::scope(|scope| {
         let call = scope.spawn(move || {
             thread::sleep(Duration::from_millis(300));

@@ -3,12 +3,17 @@
 mod captured;
 mod chaos;
 mod consignments;
+#[cfg(feature = "mx")]
+mod dns;
 mod extensions;
+mod failover;
 #[path = "../support/fake_smarthost.rs"]
 mod fake_smarthost;
 mod leaving;
+mod limits;
 mod login;
 mod maildir;
+mod mx;
 mod octets;
 mod security;
 mod smarthost;

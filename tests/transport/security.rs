@@ -261,7 +261,7 @@ fn settings_that_would_give_a_password_away_are_refused() {
     let refused = |url: &str, password: Option<Secret>| {
         let mut settings = settings(url);
         settings.password = password;
-        dispatch(&settings, Leaving::default()).map(|_| ()).unwrap_err().to_string()
+        dispatch(std::slice::from_ref(&settings), Leaving::default()).map(|_| ()).unwrap_err().to_string()
     };
     let secret = Some(Secret::Environment("X".into()));
     assert!(refused("smtp://me@h", None).contains("password_file"));
@@ -271,5 +271,5 @@ fn settings_that_would_give_a_password_away_are_refused() {
     if let leafmail::transport::NextHop::Smarthost(smarthost) = &mut opportunistic.next_hop {
         smarthost.tls = leafmail::transport::TlsPolicy::Opportunistic;
     }
-    assert!(dispatch(&opportunistic, Leaving::default()).is_err());
+    assert!(dispatch(std::slice::from_ref(&opportunistic), Leaving::default()).is_err());
 }

@@ -146,10 +146,20 @@ fn a_smarthost_that_asks_who_we_are_is_shown_our_certificate() {
 fn a_pin_or_certificate_that_would_not_be_used_is_refused() {
     let mut settings = settings("smtp://localhost");
     settings.tls.pin = Identity::self_signed(&["x"]).pin.parse().ok();
-    assert!(dispatch(&settings, Leaving::default()).map(|_| ()).unwrap_err().to_string().contains("as there is a pin"));
+    assert!(
+        dispatch(std::slice::from_ref(&settings), Leaving::default())
+            .map(|_| ())
+            .unwrap_err()
+            .to_string()
+            .contains("as there is a pin")
+    );
     let identity = ClientIdentity { certificate: "c".into(), key: "k".into() };
     settings.tls = TlsSettings { identity: Some(identity), ..TlsSettings::default() };
     assert!(
-        dispatch(&settings, Leaving::default()).map(|_| ()).unwrap_err().to_string().contains("client certificate")
+        dispatch(std::slice::from_ref(&settings), Leaving::default())
+            .map(|_| ())
+            .unwrap_err()
+            .to_string()
+            .contains("client certificate")
     );
 }

@@ -60,7 +60,7 @@ fn user_name(uid: u32) -> Option<String> {
 pub(crate) fn runner(config: &Config, spool: Arc<DirSpool>) -> anyhow::Result<Runner<DirSpool>> {
     let stop = Arc::new(StopFlag::new().or_exit(ExitCode::OsErr)?);
     let route = |plan: RoutePlan| {
-        let dispatch = transport::dispatch(&plan.hops[0], stop.leaving()).or_exit(ExitCode::Config)?;
+        let dispatch = transport::dispatch(&plan.hops, stop.leaving()).or_exit(ExitCode::Config)?;
         Ok(Route { name: plan.name, criteria: plan.criteria, dispatch })
     };
     Ok(Runner {

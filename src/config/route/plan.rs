@@ -131,7 +131,7 @@ impl<'a> Hop<'a> {
     pub(super) fn user(&self) -> Option<&str> {
         match &self.next_hop {
             Some(NextHop::Smarthost(smarthost)) => smarthost.user.as_deref(),
-            Some(NextHop::Maildir(_)) | None => None,
+            Some(NextHop::Mx(_) | NextHop::Maildir(_)) | None => None,
         }
     }
 
@@ -144,6 +144,7 @@ impl<'a> Hop<'a> {
     pub(super) fn verifies(&self) -> bool {
         match &self.next_hop {
             Some(NextHop::Smarthost(smarthost)) => matches!(smarthost.tls, TlsPolicy::Required | TlsPolicy::Implicit),
+            Some(NextHop::Mx(direct)) => direct.tls == TlsPolicy::Required,
             Some(NextHop::Maildir(_)) | None => false,
         }
     }

@@ -82,7 +82,7 @@ impl FromText for IpAddr {
 }
 
 impl FromText for NextHop {
-    const EXPECTED: &'static str = "a next hop such as smtp://user@mail.example.com:587 or maildir:./inbox";
+    const EXPECTED: &'static str = "a next hop such as smtp://user@mail.example.com:587, mx: or maildir:./inbox";
 
     fn from_text(text: &str) -> Result<Self, String> {
         text.parse().map_err(|error: NextHopError| error.to_string())

@@ -11,7 +11,7 @@ use crate::envelope::{Envelope, Recipient};
 use crate::id::SpoolId;
 use crate::receipt::{Happening, Outcome, Reason};
 use crate::smtp::EnhancedCode;
-use crate::transport::{Body, Consignment, Delivery, Dispatch, Fault, Transport};
+use crate::transport::{Body, Consignment, Delivery, Dispatch, Dsn, Fault, Transport};
 
 /// What the next hop does with a recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,8 +130,9 @@ impl Transport for Line {
             Answer::Vanish => Outcome::InDoubt(reason(Happening::InDoubt)),
             _ => Outcome::Deferred(reason(Happening::Deferred)),
         });
-        let dsn_passed_on = self.0.passes_dsn_on.load(Ordering::SeqCst);
-        Ok(Delivery { outcomes: outcomes.collect(), relay: RELAY.into(), connecting: Duration::ZERO, dsn_passed_on })
+        let dsn = if self.0.passes_dsn_on.load(Ordering::SeqCst) { Dsn::PassedOn } else { Dsn::NotPassedOn };
+        let (outcomes, connecting) = (outcomes.collect(), Duration::ZERO);
+        Ok(Delivery { outcomes, relay: RELAY.into(), connecting, dsn, route_trouble: None })
     }
 
     fn disconnect(&mut self) {

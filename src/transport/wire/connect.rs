@@ -1,20 +1,21 @@
-//! From a host name to a connection that is ready for MAIL or AUTH: resolve, connect, greeting, EHLO, STARTTLS, EHLO.
+//! From a host to a connection that is ready for MAIL or AUTH: greeting, EHLO, STARTTLS, EHLO.
 //!
 //! Whatever fails here is a [`Fault`]: no recipient was named yet. lettre's own STARTTLS is not used, as it takes replies
 //! that were sent before the handshake for replies inside it.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 
 use rustls_pki_types::ServerName;
-use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
+use super::dial::connect;
 use super::{Capabilities, Certificates, Channel, Control, Phase, Trouble, Wire};
 use crate::address::Domain;
 use crate::receipt::Reason;
 use crate::smtp::{EnhancedCode, Reply};
-use crate::transport::{Fault, Leaving, Smarthost, Timeouts, TlsPolicy};
+use crate::transport::manner::Manner;
+use crate::transport::{Fault, Leaving, Smarthost, TlsPolicy};
 
 /// How a connection turned out to be protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,14 +40,15 @@ pub(in crate::transport) struct Opened {
 }
 
 /// Opens a connection and protects it as the smarthost's policy demands.
+///
+/// Where `addresses` is empty the name is looked up.
 pub(in crate::transport) async fn open(
     smarthost: &Smarthost,
-    helo: &Domain,
-    timeouts: &Timeouts,
-    certificates: &Certificates,
-    leaving: &Leaving,
+    addresses: &[IpAddr],
+    manner: &Manner,
 ) -> Result<Opened, Fault> {
-    let connected = unless_leaving(leaving, connect(smarthost, timeouts)).await;
+    let Manner { timeouts, certificates, leaving, .. } = manner;
+    let connected = unless_leaving(leaving, connect(smarthost, addresses, manner)).await;
     let (stream, peer) = connected.unwrap_or_else(|| {
         let relay = format!("{}:{}", smarthost.host, smarthost.port);
         Err(Fault { reason: Trouble::Leaving.reason(Phase::Greeting, &relay), relay })
@@ -54,7 +56,14 @@ pub(in crate::transport) async fn open(
     let relay = format!("{}[{}]:{}", smarthost.host, peer.ip().to_canonical(), peer.port());
     let control = Control::new(relay.clone(), *timeouts, leaving.clone());
     let wire = Wire::new(stream, peer, control.clone());
-    let opening = Opening { smarthost, helo, certificates, leaving, control: control.clone(), relay: relay.clone() };
+    let opening = Opening {
+        smarthost,
+        helo: &manner.helo,
+        certificates,
+        leaving,
+        control: control.clone(),
+        relay: relay.clone(),
+    };
     let opened = opening.run(wire).await;
     if opened.is_err() {
         certificates.forget();
@@ -70,38 +79,6 @@ async fn unless_leaving<T>(leaving: &Leaving, work: impl Future<Output = T>) -> 
         done = work => Some(done),
         () = leaving.raised() => None,
     }
-}
-
-/// Tries each address in the resolver's order.
-async fn connect(smarthost: &Smarthost, timeouts: &Timeouts) -> Result<(TcpStream, SocketAddr), Fault> {
-    let (host, port) = (smarthost.host.as_str(), smarthost.port);
-    let fault = |status, text: String| Fault { reason: Reason::new(status, text), relay: format!("{host}:{port}") };
-    // RFC 3463 X.4.3: directory server failure.
-    let unresolved = |error: &dyn std::fmt::Display| {
-        fault(EnhancedCode(4, 4, 3), format!("looking the name {host} up failed: {error}"))
-    };
-    let addresses = match timeout(timeouts.connect, lookup_host((host, port))).await {
-        Ok(Ok(addresses)) => addresses,
-        Ok(Err(error)) => return Err(unresolved(&error)),
-        Err(_) => return Err(unresolved(&format_args!("no answer within {} s", timeouts.connect.as_secs_f32()))),
-    };
-    let mut failures = Vec::new();
-    for address in addresses {
-        match timeout(timeouts.connect, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => {
-                // lettre writes the message and its end apart; with Nagle each message would wait for an ACK. A socket that
-                // refuses the option still works.
-                let _ = stream.set_nodelay(true);
-                return Ok((stream, address));
-            }
-            Ok(Err(error)) => failures.push(format!("{address}: {error}")),
-            Err(_) => failures.push(format!("{address}: no answer within {} s", timeouts.connect.as_secs_f32())),
-        }
-    }
-    if failures.is_empty() {
-        return Err(unresolved(&"it has no address"));
-    }
-    Err(fault(EnhancedCode(4, 4, 1), format!("connecting to {host} failed: {}", failures.join("; "))))
 }
 
 /// What the steps of the opening share.
@@ -193,7 +170,9 @@ impl Opening<'_> {
         } else {
             (self.certificates.verifying(), Protection::Verified)
         };
-        let connector = connector.map_err(|text| self.insecure(text))?;
+        // RFC 3463 X.3.5: system incorrectly configured.
+        let connector = connector
+            .map_err(|text| Fault { reason: Reason::new(EnhancedCode(4, 3, 5), text), relay: self.relay.clone() })?;
         let host = &self.smarthost.host;
         let name = ServerName::try_from(host.clone()).map_err(|error| self.insecure(format!("{host}: {error}")))?;
         let Channel::Plain(stream) = wire.channel else {

@@ -7,6 +7,7 @@
 mod capabilities;
 mod connect;
 mod control;
+mod dial;
 mod replies;
 mod tls;
 mod verifier;

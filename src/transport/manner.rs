@@ -1,0 +1,57 @@
+//! How a route's connections are made, whatever host they lead to.
+//!
+//! Shared by all connections of a route; holds no connection itself.
+
+use std::net::IpAddr;
+
+use super::wire::Certificates;
+use super::{Extensions, Leaving, RouteSettings, Timeouts, TlsPolicy, TlsSettings};
+use crate::address::Domain;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Manner {
+    /// What we call ourselves in EHLO.
+    pub(super) helo: Domain,
+    pub(super) timeouts: Timeouts,
+    pub(super) certificates: Certificates,
+    pub(super) extensions: Extensions,
+    /// The address of ours that connections come from.
+    pub(super) source: Option<IpAddr>,
+    /// The largest message in octets that the route allows.
+    pub(super) max_size: Option<u64>,
+    pub(super) leaving: Leaving,
+}
+
+impl Manner {
+    /// By these settings, to hosts whose TLS is done by this policy.
+    ///
+    /// # Errors
+    /// In words, when something in the settings would never be used.
+    pub(super) fn of(settings: &RouteSettings, policy: TlsPolicy, leaving: Leaving) -> Result<Self, &'static str> {
+        if let Some(what) = unverifiable(policy, &settings.tls) {
+            return Err(what);
+        }
+        Ok(Self {
+            helo: settings.helo.clone(),
+            timeouts: settings.timeouts,
+            certificates: Certificates::new(settings.tls.clone()),
+            extensions: settings.extensions,
+            source: settings.source,
+            max_size: settings.max_size,
+            leaving,
+        })
+    }
+}
+
+/// A pin or a client certificate that would never be used.
+fn unverifiable(policy: TlsPolicy, tls: &TlsSettings) -> Option<&'static str> {
+    let verified = matches!(policy, TlsPolicy::Required | TlsPolicy::Implicit);
+    if !verified && tls.pin.is_some() {
+        return Some("expected tls=required or smtps: in the URL, as there is a pin: otherwise it is not looked at");
+    }
+    if !verified && tls.identity.is_some() {
+        return Some("expected tls=required or smtps: in the URL, as there is a client certificate");
+    }
+    None
+}

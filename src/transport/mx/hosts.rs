@@ -1,0 +1,151 @@
+//! From a recipient's domain to the hosts that take its mail, in the order in which they are tried (RFC 5321 5.1).
+//!
+//! Asks, but opens no connection. What the DNS says for certain is a verdict about the recipients; that it cannot be asked is
+//! our trouble, unless it can be asked about other domains.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use super::Shared;
+use crate::address::Domain;
+use crate::dns::{DnsError, Exchanger, Exchangers};
+use crate::receipt::{Outcome, Reason};
+use crate::smtp::EnhancedCode;
+
+/// More hosts of a domain are not tried in one attempt.
+const MOST_HOSTS: usize = 5;
+
+/// A host that takes mail for the domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Host {
+    /// As TLS and the log name it; without brackets.
+    pub(super) name: String,
+    /// Lower goes first.
+    pub(super) preference: u16,
+    /// Where it is.
+    pub(super) place: Place,
+}
+
+/// Where a host is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Where its name leads.
+    Name(Domain),
+    /// Where the address literal says.
+    Address(IpAddr),
+}
+
+/// Why there is no host to try.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Dead {
+    /// The recipients are judged.
+    End(Outcome),
+    /// Our trouble.
+    Fault(Reason),
+}
+
+impl Shared {
+    /// The hosts of a domain, best first; at least one.
+    pub(super) async fn hosts(&self, domain: &Domain) -> Result<Vec<Host>, Dead> {
+        let never = |status, text: String| Dead::End(Outcome::Failed(Reason::new(status, text)));
+        if domain.is_literal() {
+            let address = literal(domain);
+            // RFC 3463 X.1.2: bad destination system address.
+            let address = address.ok_or_else(|| {
+                never(EnhancedCode(5, 1, 2), format!("{domain} is no address that mail can be sent to"))
+            })?;
+            return Ok(vec![Host { name: address.to_string(), preference: 0, place: Place::Address(address) }]);
+        }
+        let answer = self.in_time(domain, self.dns.exchangers(domain)).await?;
+        let exchangers = match answer {
+            Exchangers::Hosts(hosts) => hosts,
+            Exchangers::Implicit => vec![Exchanger { preference: 0, host: domain.clone() }],
+            // RFC 7505 4.2: recipient address has null MX.
+            Exchangers::Null => return Err(never(EnhancedCode(5, 1, 10), format!("{domain} takes no mail (null MX)"))),
+            Exchangers::NoSuchName => {
+                return Err(never(EnhancedCode(5, 1, 2), format!("there is no domain {domain} in the DNS")));
+            }
+        };
+        // RFC 5321 5.1: a relay that finds itself among them leaves out itself, and all that are not better.
+        let ours = exchangers.iter().filter(|exchanger| exchanger.host == self.manner.helo);
+        let limit = ours.map(|exchanger| exchanger.preference).min();
+        let none = exchangers.is_empty();
+        let better = exchangers.into_iter().filter(|exchanger| limit.is_none_or(|limit| exchanger.preference < limit));
+        let hosts = in_order(better.collect());
+        match (hosts.is_empty(), none) {
+            (false, _) => Ok(hosts),
+            (true, true) => Err(never(EnhancedCode(5, 4, 4), format!("no mail exchanger of {domain} is a host"))),
+            // RFC 3463 X.4.6: routing loop. A slip in somebody's configuration, which may be mended in time.
+            (true, false) => {
+                let text =
+                    format!("mail for {domain} would loop back: its best mail exchanger is {}", self.manner.helo);
+                Err(Dead::End(Outcome::Deferred(Reason::new(EnhancedCode(4, 4, 6), text))))
+            }
+        }
+    }
+
+    /// The addresses of a host of this domain; empty where it has none.
+    pub(super) async fn addresses(&self, domain: &Domain, host: &Host) -> Result<Vec<IpAddr>, Dead> {
+        match &host.place {
+            Place::Address(address) => Ok(vec![*address]),
+            Place::Name(name) => self.in_time(domain, self.dns.exchanger_addresses(name)).await,
+        }
+    }
+
+    async fn in_time<T>(
+        &self,
+        domain: &Domain,
+        question: impl Future<Output = Result<T, DnsError>>,
+    ) -> Result<T, Dead> {
+        // RFC 3463 X.4.3: directory server failure.
+        let reason = |text: String| Reason::new(EnhancedCode(4, 4, 3), text);
+        let limit: Duration = self.manner.timeouts.connect;
+        let answer = tokio::select! {
+            biased;
+            answer = tokio::time::timeout(limit, question) => answer,
+            () = self.manner.leaving.raised() => {
+                let text = format!("broken off while looking {domain} up: told to leave");
+                return Err(Dead::Fault(Reason::new(EnhancedCode(4, 3, 2), text)));
+            }
+        };
+        let cause = match answer {
+            Ok(Ok(found)) => {
+                self.answered.note(domain, Instant::now());
+                return Ok(found);
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("looking {domain} up: no answer within {} s", limit.as_secs_f32()),
+        };
+        let theirs = self.answered.works_for_another(domain, Instant::now());
+        Err(if theirs { Dead::End(Outcome::Deferred(reason(cause))) } else { Dead::Fault(reason(cause)) })
+    }
+}
+
+/// By preference, and at random among equals, which spreads the load (RFC 5321 5.1).
+fn in_order(exchangers: Vec<Exchanger>) -> Vec<Host> {
+    let mut drawn: Vec<(u16, u64, Domain)> = Vec::new();
+    for exchanger in exchangers {
+        if drawn.iter().all(|(_, _, known)| *known != exchanger.host) {
+            // Without random octets the order is the resolver's, which is as good as any.
+            let lot = getrandom::u64().unwrap_or_default();
+            drawn.push((exchanger.preference, lot, exchanger.host));
+        }
+    }
+    drawn.sort_by_key(|(preference, lot, _)| (*preference, *lot));
+    let host = |(preference, _, name): (u16, u64, Domain)| {
+        // A host in figures is no name, but somebody's slip that is easily understood.
+        let address = name.as_str().parse().ok();
+        Host { name: name.to_string(), preference, place: address.map_or(Place::Name(name), Place::Address) }
+    };
+    drawn.into_iter().take(MOST_HOSTS).map(host).collect()
+}
+
+/// RFC 5321 4.1.3.
+fn literal(domain: &Domain) -> Option<IpAddr> {
+    let inner = domain.as_str().strip_prefix('[')?.strip_suffix(']')?;
+    match inner.split_once(':') {
+        None => inner.parse().ok(),
+        Some((tag, address)) if tag.eq_ignore_ascii_case("ipv6") => address.parse().ok().map(IpAddr::V6),
+        Some(_) => None,
+    }
+}

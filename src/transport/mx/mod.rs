@@ -1,0 +1,283 @@
+//! The MX transport: straight to the hosts that take mail for the recipients' domain.
+//!
+//! Each host is reached by a smarthost transport of its own, made for one address; here is only which ones are tried, and what
+//! it means when none works. An unreachable host is its domain's trouble and defers the recipients; that we reach nobody is
+//! ours, and a fault. Invariant: one consignment goes to one domain.
+
+mod hosts;
+mod recent;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::{Builder, Runtime};
+
+use self::hosts::{Dead, Host};
+use self::recent::Recent;
+use super::classify::{Blame, blame};
+use super::manner::Manner;
+use super::replay::Replay;
+use super::{Body, ConfigError, Consignment, Delivery, DirectMx, Dispatch, Dsn, Fault, Leaving, NextHop};
+use super::{RouteSettings, Smarthost, SmarthostTransport, TlsPolicy, Transport};
+use crate::address::Domain;
+use crate::dns::MailExchangers;
+use crate::receipt::{Outcome, Reason};
+use crate::smtp::EnhancedCode;
+
+/// More addresses are not tried in one attempt.
+const MOST_ADDRESSES: usize = 10;
+
+/// Makes transports to mail exchangers.
+pub struct MxDispatch {
+    shared: Arc<Shared>,
+    connections: usize,
+}
+
+/// What all transports of a route share.
+struct Shared {
+    hop: DirectMx,
+    manner: Arc<Manner>,
+    dns: Arc<dyn MailExchangers>,
+    /// For which domains the DNS answered.
+    answered: Recent,
+    /// Of which domains a host was reached.
+    reached: Recent,
+}
+
+impl MxDispatch {
+    /// A dispatch by these settings. Nothing is asked or opened yet.
+    ///
+    /// # Errors
+    /// When the next hop is not `mx:`, or there is a password or token that nobody would ask for.
+    pub fn new(settings: &RouteSettings, dns: Arc<dyn MailExchangers>, leaving: Leaving) -> Result<Self, ConfigError> {
+        let refuse = |what: &str| ConfigError { route: settings.name.clone(), what: what.to_owned() };
+        let NextHop::Mx(hop) = settings.next_hop else { return Err(refuse("expected mx: as the next hop")) };
+        if settings.password.is_some() || settings.token.is_some() {
+            return Err(refuse("expected no password or token, as mail exchangers ask for no login"));
+        }
+        let manner = Arc::new(Manner::of(settings, hop.tls, leaving).map_err(refuse)?);
+        let shared = Shared { hop, manner, dns, answered: Recent::default(), reached: Recent::default() };
+        Ok(Self { shared: Arc::new(shared), connections: settings.connections.max(1) })
+    }
+}
+
+impl Dispatch for MxDispatch {
+    fn transport(&self) -> Box<dyn Transport> {
+        Box::new(MxTransport { shared: Arc::clone(&self.shared), kept: None, runtime: None })
+    }
+
+    fn connections(&self) -> usize {
+        self.connections
+    }
+
+    fn per_domain(&self) -> bool {
+        true
+    }
+}
+
+/// One delivering thread's way to mail exchangers; it keeps the last connection.
+pub struct MxTransport {
+    shared: Arc<Shared>,
+    kept: Option<Kept>,
+    /// For look-ups.
+    runtime: Option<Runtime>,
+}
+
+/// The way that worked last.
+struct Kept {
+    domain: Domain,
+    host: String,
+    address: IpAddr,
+    transport: SmarthostTransport,
+}
+
+impl Transport for MxTransport {
+    fn deliver(&mut self, consignment: &Consignment<'_>, body: &mut dyn Body) -> Result<Delivery, Fault> {
+        let domain = one_domain(consignment)?;
+        let shared = Arc::clone(&self.shared);
+        let hosts = match self.wait(shared.hosts(&domain))? {
+            Ok(hosts) => hosts,
+            Err(dead) => return ended(consignment, &domain, dead),
+        };
+        let mut attempt = Attempt::new(consignment, &domain, Replay::new(body));
+        if let Some(kept) = self.kept.take() {
+            let best = hosts.first().map(|host| host.preference);
+            let known = hosts.iter().find(|host| host.name == kept.host);
+            // For another domain only where it is as good as any: RFC 5321 5.1 wants the best first.
+            if known.is_some_and(|host| kept.domain == domain || Some(host.preference) == best) {
+                if let Some(delivery) = self.attempt(&mut attempt, kept)? {
+                    return Ok(delivery);
+                }
+            } else {
+                let mut unfit = kept.transport;
+                unfit.disconnect();
+            }
+        }
+        for host in &hosts {
+            let addresses = match self.wait(shared.addresses(&domain, host))? {
+                Ok(addresses) => addresses,
+                // Nobody is judged for hosts that there is no time to ask for.
+                Err(dead) if shared.manner.leaving.is_raised() => return ended(consignment, &domain, dead),
+                Err(dead) => {
+                    attempt.unknown = attempt.unknown.or(Some(dead));
+                    continue;
+                }
+            };
+            for address in addresses {
+                if attempt.is_over(address) {
+                    continue;
+                }
+                let policies = match shared.hop.tls {
+                    // RFC 7435: a handshake that fails is no reason not to send what would go without TLS as well.
+                    TlsPolicy::Opportunistic => vec![TlsPolicy::Opportunistic, TlsPolicy::None],
+                    policy => vec![policy],
+                };
+                for policy in policies {
+                    let kept = self.way(&domain, host, address, policy);
+                    if let Some(delivery) = self.attempt(&mut attempt, kept)? {
+                        return Ok(delivery);
+                    }
+                    if !attempt.failed_at_tls() {
+                        break;
+                    }
+                }
+            }
+        }
+        attempt.give_up(&shared)
+    }
+
+    fn disconnect(&mut self) {
+        if let Some(mut kept) = self.kept.take() {
+            kept.transport.disconnect();
+        }
+    }
+
+    fn largest_message(&self) -> Option<u64> {
+        self.shared.manner.max_size
+    }
+}
+
+impl MxTransport {
+    fn way(&self, domain: &Domain, host: &Host, address: IpAddr, tls: TlsPolicy) -> Kept {
+        let smarthost = Smarthost { host: host.name.clone(), port: self.shared.hop.port, tls, user: None };
+        let transport = SmarthostTransport::to_address(smarthost, address, Arc::clone(&self.shared.manner));
+        Kept { domain: domain.clone(), host: host.name.clone(), address, transport }
+    }
+
+    /// Tries one way. Where it works it is kept for the next message; `None` where another is to be tried.
+    fn attempt(&mut self, attempt: &mut Attempt<'_>, mut way: Kept) -> Result<Option<Delivery>, Fault> {
+        attempt.tried.push(way.address);
+        match way.transport.deliver(attempt.consignment, &mut attempt.body) {
+            Ok(delivery) => {
+                way.domain = attempt.domain.clone();
+                self.shared.reached.note(&way.domain, Instant::now());
+                self.kept = Some(way);
+                // Whatever a host says of us, it says it for its domain: the route works for others.
+                Ok(Some(Delivery { route_trouble: None, ..delivery }))
+            }
+            Err(fault) if self.shared.manner.leaving.is_raised() => Err(fault),
+            Err(fault) => {
+                log::debug!("{fault}");
+                attempt.faults.push(fault);
+                attempt.spent |= !attempt.body.begin_again();
+                Ok(None)
+            }
+        }
+    }
+
+    fn wait<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Fault> {
+        let runtime = match &mut self.runtime {
+            Some(runtime) => runtime,
+            none => none.insert(Builder::new_current_thread().enable_all().build().map_err(|error| {
+                let text = format!("starting the asynchronous runtime: {error}");
+                Fault { reason: Reason::new(EnhancedCode(4, 3, 0), text), relay: "mx".to_owned() }
+            })?),
+        };
+        Ok(runtime.block_on(work))
+    }
+}
+
+/// One message on its way to one domain.
+struct Attempt<'a> {
+    consignment: &'a Consignment<'a>,
+    domain: &'a Domain,
+    body: Replay<'a>,
+    tried: Vec<IpAddr>,
+    /// One for each way that was tried in vain.
+    faults: Vec<Fault>,
+    /// Why the addresses of a host are not known.
+    unknown: Option<Dead>,
+    /// The message cannot be offered once more.
+    spent: bool,
+}
+
+impl<'a> Attempt<'a> {
+    fn new(consignment: &'a Consignment<'a>, domain: &'a Domain, body: Replay<'a>) -> Self {
+        Self { consignment, domain, body, tried: Vec::new(), faults: Vec::new(), unknown: None, spent: false }
+    }
+
+    fn is_over(&self, address: IpAddr) -> bool {
+        self.spent || self.tried.len() >= MOST_ADDRESSES || self.tried.contains(&address)
+    }
+
+    /// Whether the last way failed at TLS (RFC 3463 X.7.5).
+    fn failed_at_tls(&self) -> bool {
+        let last = self.faults.last().map(|fault| &fault.reason);
+        !self.spent && last.is_some_and(|last| last.reply_code.is_none() && last.status == EnhancedCode(4, 7, 5))
+    }
+
+    /// No way worked: whose trouble that is.
+    fn give_up(self, shared: &Shared) -> Result<Delivery, Fault> {
+        let text = self.faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let blamed = |whom| self.faults.iter().find(|fault| blame(&fault.reason) == whom);
+        let as_one =
+            |fault: &Fault| Reason { reply_code: fault.reason.reply_code, ..Reason::new(fault.reason.status, &text) };
+        let deferred = |mut reason: Reason| {
+            // RFC 3463 2: class 5 would say that trying again is of no use.
+            reason.status.0 = 4;
+            Ok(judged(self.consignment, self.domain, &Outcome::Deferred(reason)))
+        };
+        if let Some(fault) = blamed(Blame::Peer) {
+            return deferred(as_one(fault));
+        }
+        let fault = |reason| Err(Fault { reason, relay: format!("mx:{}", self.domain) });
+        if let Some(broken) = blamed(Blame::Host) {
+            return fault(as_one(broken));
+        }
+        if let Some(unreachable) = blamed(Blame::Network) {
+            let theirs = shared.reached.works_for_another(self.domain, Instant::now());
+            return if theirs { deferred(as_one(unreachable)) } else { fault(as_one(unreachable)) };
+        }
+        // RFC 3463 X.4.4: unable to route.
+        let text = format!("no mail exchanger of {} has an address", self.domain);
+        let nowhere = Dead::End(Outcome::Failed(Reason::new(EnhancedCode(5, 4, 4), text)));
+        ended(self.consignment, self.domain, self.unknown.unwrap_or(nowhere))
+    }
+}
+
+fn ended(consignment: &Consignment<'_>, domain: &Domain, dead: Dead) -> Result<Delivery, Fault> {
+    match dead {
+        Dead::End(outcome) => Ok(judged(consignment, domain, &outcome)),
+        Dead::Fault(reason) => Err(Fault { reason, relay: format!("mx:{domain}") }),
+    }
+}
+
+fn judged(consignment: &Consignment<'_>, domain: &Domain, outcome: &Outcome) -> Delivery {
+    let outcomes = consignment.recipients().map(|_| outcome.clone()).collect();
+    let (relay, connecting) = (format!("mx:{domain}"), Duration::ZERO);
+    Delivery { outcomes, relay, connecting, dsn: Dsn::NotPassedOn, route_trouble: None }
+}
+
+/// The domain of all recipients.
+fn one_domain(consignment: &Consignment<'_>) -> Result<Domain, Fault> {
+    let mut domains = consignment.recipients().map(|recipient| recipient.mailbox.domain());
+    match domains.next() {
+        Some(first) if domains.all(|domain| domain == first) => Ok(first.clone()),
+        // A defect of whoever made the consignment: nothing is sent to hosts that it is not for.
+        _ => {
+            let text = "expected recipients of one domain, but found several";
+            Err(Fault { reason: Reason::new(EnhancedCode(4, 3, 5), text), relay: "mx".to_owned() })
+        }
+    }
+}

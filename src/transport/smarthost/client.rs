@@ -1,0 +1,145 @@
+//! One open connection to a smarthost, as lettre's low-level client drives it.
+//!
+//! The only file that knows lettre. Commands and messages go out through it; replies come from the [`Control`], as lettre's
+//! errors lose half of them.
+
+use std::net::SocketAddr;
+use std::{fmt, io};
+
+use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream};
+use lettre::transport::smtp::extension::ClientId;
+
+use crate::address::Domain;
+use crate::receipt::Reason;
+use crate::smtp::{EnhancedCode, Reply};
+use crate::transport::manner::Manner;
+use crate::transport::pieces::Pieces;
+use crate::transport::wire::{Capabilities, Control, Opened, Phase, Protection, Trouble, Wire};
+use crate::transport::{Body, Extensions, Fault};
+
+impl AsyncTokioStream for Wire {
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.peer())
+    }
+}
+
+/// lettre's connection over our wire. Its replies come from the [`Control`], as lettre's errors lose half of them.
+pub(in crate::transport) struct Client {
+    lettre: AsyncSmtpConnection,
+    control: Control,
+    capabilities: Capabilities,
+    protection: Protection,
+    relay: String,
+    extensions: Extensions,
+    helo: Domain,
+    max_size: Option<u64>,
+}
+
+impl Client {
+    /// Hands an open wire to lettre.
+    pub(super) async fn over(opened: Opened, manner: &Manner) -> Result<Self, Fault> {
+        let Manner { extensions, max_size, .. } = *manner;
+        let helo = manner.helo.clone();
+        let Opened { wire, control, capabilities, protection, relay } = opened;
+        // The name goes nowhere: the wire has said EHLO already and plays the answers.
+        let hello = ClientId::Domain("played".to_owned());
+        match AsyncSmtpConnection::connect_with_transport(Box::new(wire), &hello).await {
+            Ok(lettre) => Ok(Self { lettre, control, capabilities, protection, relay, extensions, helo, max_size }),
+            Err(error) => {
+                let reason = Reason::new(EnhancedCode(4, 3, 0), format!("handing the connection to lettre: {error}"));
+                Err(Fault { reason, relay })
+            }
+        }
+    }
+
+    pub(in crate::transport) fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    pub(in crate::transport) fn extensions(&self) -> Extensions {
+        self.extensions
+    }
+
+    /// The largest message in octets that the route allows.
+    pub(in crate::transport) fn max_size(&self) -> Option<u64> {
+        self.max_size
+    }
+
+    pub(in crate::transport) fn protection(&self) -> Protection {
+        self.protection
+    }
+
+    pub(in crate::transport) fn control(&self) -> &Control {
+        &self.control
+    }
+
+    pub(in crate::transport) fn relay(&self) -> &str {
+        &self.relay
+    }
+
+    /// Sends one or several lines, each with its CRLF, and waits for the first reply.
+    pub(in crate::transport) async fn exchange(&mut self, phase: Phase, lines: &str) -> Result<Reply, Trouble> {
+        self.control.enter(phase);
+        // A refusal is an Err to lettre; the control tells refusals from troubles.
+        let _ = self.lettre.command(lines).await;
+        self.control.answer()
+    }
+
+    /// Sends a line and octets that follow it, and waits for the reply.
+    pub(in crate::transport) async fn exchange_with(
+        &mut self,
+        phase: Phase,
+        line: &str,
+        octets: Vec<u8>,
+    ) -> Result<Reply, Trouble> {
+        self.control.attach(octets);
+        self.exchange(phase, line).await
+    }
+
+    /// Says EHLO once more, after the session began anew.
+    pub(in crate::transport) async fn hello_again(&mut self) -> Result<(), Reason> {
+        let line = format!("EHLO {}\r\n", self.helo);
+        match self.exchange(Phase::Hello, &line).await {
+            Ok(reply) if reply.code() == 250 => {
+                self.capabilities = Capabilities::of(&reply);
+                Ok(())
+            }
+            Ok(reply) => Err(Reason::reply(&reply)),
+            Err(trouble) => Err(trouble.reason(Phase::Hello, &self.relay)),
+        }
+    }
+
+    /// Waits for the next reply of a flight of several lines.
+    pub(in crate::transport) async fn next_reply(&mut self, phase: Phase) -> Result<Reply, Trouble> {
+        self.control.expect(phase);
+        let _ = self.lettre.read_response().await;
+        self.control.answer()
+    }
+
+    /// Sends the message and its end, and waits for the final reply.
+    pub(in crate::transport) async fn message(&mut self, body: &mut dyn Body) -> Result<Reply, Trouble> {
+        self.control.enter(Phase::Message);
+        let pieces = Pieces::new(body, self.control.clone());
+        let _ = self.lettre.message_iter(pieces).await;
+        self.control.answer()
+    }
+
+    /// Ends a failed transaction; whether the connection can be used for another.
+    pub(in crate::transport) async fn reset(&mut self) -> bool {
+        matches!(self.exchange(Phase::Reset, "RSET\r\n").await, Ok(reply) if reply.code() == 250)
+    }
+
+    pub(super) async fn quit(mut self) {
+        // Politeness (RFC 5321 4.1.1.10); nothing depends on the answer.
+        let _ = self.exchange(Phase::Quit, "QUIT\r\n").await;
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("relay", &self.relay)
+            .field("protection", &self.protection)
+            .finish_non_exhaustive()
+    }
+}
