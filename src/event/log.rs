@@ -54,10 +54,12 @@ pub fn lines(event: &Event) -> Vec<String> {
         }
         Event::Remarked { client, remark } => format!("warning: {} {remark}", name(client)),
         Event::Accepted { .. } => return accepted(event).into_iter().map(|line| printable(&line)).collect(),
-        Event::Attempted { id, recipient, relay, delays, outcome } => {
+        Event::Attempted { id, recipient, written, relay, delays, outcome, .. } => {
             let (status, text) = (status(outcome), &outcome.reason().text);
             let Reason { status: dsn, .. } = outcome.reason();
-            format!("{id}: to=<{recipient}>, relay={relay}, {}, dsn={dsn}, status={status} ({text})", took(delays))
+            let written = written.as_ref().map(|written| format!(" orig_to=<{written}>,")).unwrap_or_default();
+            let took = took(delays);
+            format!("{id}: to=<{recipient}>,{written} relay={relay}, {took}, dsn={dsn}, status={status} ({text})")
         }
         Event::Expired { id, recipient, text } => format!("{id}: to=<{recipient}>, status=expired ({text})"),
         Event::Notified { id, notice } => format!("{id}: sender non-delivery notification: {notice}"),
@@ -168,7 +170,11 @@ mod tests {
     fn an_attempt_reads_as_in_postfix() {
         let event = Event::Attempted {
             id: id(),
+            sender: crate::address::ReversePath::Null,
+            message_id: None,
             recipient: "bob@example.com".parse().unwrap(),
+            written: None,
+            route: "relay".to_owned(),
             relay: "mx.example.com[192.0.2.9]:25".to_owned(),
             delays: Delays {
                 receiving: Duration::from_millis(120),

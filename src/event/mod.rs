@@ -92,8 +92,16 @@ pub enum Event {
     Attempted {
         /// The message.
         id: SpoolId,
-        /// The recipient.
+        /// Its sender.
+        sender: ReversePath,
+        /// Its Message-ID.
+        message_id: Option<String>,
+        /// The recipient, as the next hop knows it.
         recipient: Mailbox,
+        /// The address that was written, where an alias means another.
+        written: Option<Mailbox>,
+        /// The route, by name.
+        route: String,
         /// The next hop as `host[address]:port`, or `none`.
         relay: String,
         /// Since acceptance: in all, before the queue, in the queue, connecting, transmitting.

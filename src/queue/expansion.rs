@@ -6,8 +6,8 @@
 
 use std::ops::ControlFlow::Continue;
 
-use super::delivery::{Step, Task};
 use super::readdressing::EXPANDED;
+use super::task::{Step, Task};
 use crate::clock::Timestamp;
 use crate::envelope::{Envelope, NoticeOf, Recipient, Recipients};
 use crate::event::Event;

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::line::Obstacle;
 use super::route::{Admission, RouteState};
 use super::schedule::Urgency;
 use crate::clock::Timestamp;
@@ -15,13 +16,20 @@ pub(super) struct Gate {
     pub(super) state: RouteState,
     /// One worker tries a paused route; the others wait for what comes of it.
     probing: bool,
-    /// A pass over this route ends with the first fault.
-    faulted: bool,
+    /// A pass over this route ends, as with the first fault.
+    over: bool,
+    /// Whether a message of this process went.
+    departed: bool,
     /// The pace, or other processes, keep it shut until then.
     slowed: Option<Timestamp>,
     /// Large messages on their way.
     large: usize,
 }
+
+/// How soon a connection is asked for again where other processes have them all: nobody rings.
+const CROWDED: Duration = Duration::from_secs(1);
+/// How long a pass waits for the pace.
+const LONGEST_PASS_WAIT: Duration = Duration::from_secs(120);
 
 /// Who may go through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +46,7 @@ pub(super) enum Passage {
 
 impl Gate {
     pub(super) fn passage(&self, pass: bool, urgency: Urgency, now: Timestamp) -> Passage {
-        if pass && self.faulted {
+        if pass && self.over {
             return Passage::Over;
         }
         if self.probing {
@@ -66,14 +74,21 @@ impl Gate {
         usize::try_from(self.state.failures().saturating_sub(1)).unwrap_or(usize::MAX) % 8
     }
 
-    /// Nobody goes through before this time.
-    pub(super) fn slow_down(&mut self, until: Timestamp) {
-        self.slowed = Some(until);
+    /// Something kept a message from going. Who only passes by leaves the work to those who have the connections, and waits for
+    /// the pace only where it has had part in it: or each run from cron would leave another process waiting.
+    pub(super) fn slow_down(&mut self, pass: bool, obstacle: Obstacle, now: Timestamp) {
+        match obstacle {
+            Obstacle::Pace(wait) if !pass || self.departed && wait <= LONGEST_PASS_WAIT => {
+                self.slowed = Some(now + wait)
+            }
+            Obstacle::Crowded if !pass => self.slowed = Some(now + CROWDED),
+            Obstacle::Pace(_) | Obstacle::Crowded => self.over = true,
+        }
     }
 
-    /// Nobody goes through any more in this pass.
-    pub(super) fn end_pass(&mut self) {
-        self.faulted = true;
+    /// A message went.
+    pub(super) fn depart(&mut self) {
+        self.departed = true;
     }
 
     /// A probe begins; the state to keep for the others.
@@ -103,7 +118,7 @@ impl Gate {
 
     /// The new state after a fault, which counts once, although several deliveries under way may meet it.
     pub(super) fn fault(&mut self, probe: bool, name: &str, reason: &Reason, now: Timestamp) -> Option<RouteState> {
-        self.faulted = true;
+        self.over = true;
         let counts = probe || self.state == RouteState::Open;
         counts.then(|| self.state.after_fault(name, reason, now))
     }
@@ -134,11 +149,23 @@ mod tests {
     }
 
     #[test]
-    fn a_slower_pace_shuts_it_for_a_while_in_passes_too() {
-        let mut gate = Gate::default();
-        gate.slow_down(at(5));
-        assert_eq!(gate.passage(true, Urgency::Now, at(3)), Passage::Shut(Some(Duration::from_secs(2))));
-        assert_eq!(gate.passage(true, Urgency::Now, at(5)), Passage::Free);
+    fn a_pace_is_waited_for_by_whom_it_let_through() {
+        let wait = Duration::from_secs(5);
+        for (pass, departed, obstacle, expected) in [
+            (false, false, Obstacle::Pace(wait), Passage::Shut(Some(wait))),
+            (true, true, Obstacle::Pace(wait), Passage::Shut(Some(wait))),
+            (true, false, Obstacle::Pace(wait), Passage::Over),
+            (true, true, Obstacle::Pace(wait * 60), Passage::Over),
+            (true, true, Obstacle::Crowded, Passage::Over),
+            (false, false, Obstacle::Crowded, Passage::Shut(Some(CROWDED))),
+        ] {
+            let mut gate = Gate { departed, ..Gate::default() };
+            gate.slow_down(pass, obstacle, at(0));
+            assert_eq!(gate.passage(pass, Urgency::Now, at(0)), expected, "{pass} {departed} {obstacle:?}");
+            if expected != Passage::Over {
+                assert_eq!(gate.passage(pass, Urgency::Now, at(5)), Passage::Free);
+            }
+        }
     }
 
     #[test]

@@ -1,8 +1,22 @@
-//! A worker's line to the next hop: its transport, kept for many messages and hung up after it was idle for long enough.
+//! A worker's line to the next hop: its transport, kept for many messages and hung up after it was idle for long enough; and
+//! the right to it, which all processes share.
 
 use std::time::{Duration, Instant};
 
+use super::pace::Admittance;
+use super::runner::Route;
+use super::turnstile::Slot;
+use crate::event::Event;
 use crate::transport::{Dispatch, Transport};
+
+/// Why a message cannot go over a route just now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Obstacle {
+    /// Other processes have all the connections.
+    Crowded,
+    /// As many messages left as the pace allows; the next may after so long.
+    Pace(Duration),
+}
 
 /// A transport that is made when it is first needed.
 #[derive(Default)]
@@ -12,9 +26,31 @@ pub(super) struct Line {
     used: Option<Instant>,
     /// The size that was told last, over this connection.
     told: Option<u64>,
+    /// The right to a connection, while there may be one.
+    slot: Option<Slot>,
 }
 
 impl Line {
+    /// Lets one message through, if connections and pace allow it; what is wrong with the turnstile is told.
+    pub(super) fn pass(&mut self, route: &Route, tell: impl Fn(Event)) -> Result<(), Obstacle> {
+        let turnstile = route.turnstile.as_ref();
+        if self.slot.is_none() {
+            self.slot = turnstile.slot();
+        }
+        if let Some(error) = turnstile.trouble() {
+            let text = format!("sharing the limits of route {} with other processes: {error}", route.name);
+            tell(Event::Trouble { text });
+        }
+        if self.slot.is_none() {
+            return Err(Obstacle::Crowded);
+        }
+        self.used = Some(Instant::now());
+        match turnstile.admit() {
+            Admittance::Now => Ok(()),
+            Admittance::Wait(wait) => Err(Obstacle::Pace(wait)),
+        }
+    }
+
     /// The transport, for use.
     pub(super) fn transport(&mut self, dispatch: &dyn Dispatch) -> &mut dyn Transport {
         self.used = Some(Instant::now());
@@ -35,7 +71,8 @@ impl Line {
 
     /// How long the connection may stay unused from now on; `None` where there is none.
     pub(super) fn patience(&self) -> Option<Duration> {
-        let limit = self.transport.as_ref()?.idle_limit();
+        // Who has a right, but never came to use it, gives it back soon.
+        let limit = self.transport.as_ref().map_or(Duration::from_secs(1), |transport| transport.idle_limit());
         Some(limit.saturating_sub(self.used?.elapsed()))
     }
 
@@ -46,6 +83,7 @@ impl Line {
             // The next greeting is told even if it says the same: a limit that nobody confirms is forgotten.
             self.told = None;
         }
+        self.slot = None;
     }
 
     /// Gives the transport up without a word: it failed in the middle of something.

@@ -9,6 +9,7 @@ mod beyond;
 mod body;
 pub mod bounce;
 mod delivery;
+mod ending;
 mod expansion;
 mod gate;
 mod lane;
@@ -33,6 +34,7 @@ mod size_file;
 mod stop;
 pub mod tally;
 mod tally_file;
+mod task;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -6,10 +6,10 @@
 use std::ops::ControlFlow::{Break, Continue};
 
 use super::bounce::{self, MAX_HEADER, Notice, Original, Report, Reported};
-use super::delivery::{Step, Task};
 use super::ledger::{REPORTED, WITHHELD};
 use super::notices::accepted;
 use super::tally::Untold;
+use super::task::{Step, Task};
 use crate::clock::Timestamp;
 use crate::envelope::Ret;
 use crate::event::Event;

@@ -3,7 +3,8 @@
 //! The receipts are ordered by what must not get lost: all who were delivered in one receipt first.
 
 use super::bounce::Report;
-use super::ledger::UNREPORTED;
+use super::ledger::{UNCOUNTED, UNREPORTED};
+use super::readdressing::Destination;
 use super::runner::Runner;
 use crate::clock::Timestamp;
 use crate::envelope::{Envelope, Seal};
@@ -44,6 +45,13 @@ pub(super) fn mark_unreported(receipts: &mut [Receipt], report: Report) {
     }
 }
 
+/// Notes that these deferrals are no attempts: the next hop spoke of us.
+pub(super) fn mark_uncounted(receipts: &mut [Receipt]) {
+    for receipt in receipts.iter_mut().filter(|receipt| receipt.what == Happening::Deferred) {
+        receipt.annotations.push((UNCOUNTED.to_owned(), String::new()));
+    }
+}
+
 /// Adds a receipt, to an equal one where there is one. Who was delivered is in one receipt, whatever the replies said.
 pub(super) fn join(receipts: &mut Vec<Receipt>, fresh: Receipt) {
     let alike = |receipt: &&mut Receipt| {
@@ -69,6 +77,8 @@ pub(super) struct Exchange<'a> {
     pub(super) envelope: &'a Envelope,
     pub(super) seal: &'a Seal,
     pub(super) recipients: &'a [u16],
+    pub(super) destinations: &'a [Destination],
+    pub(super) route: &'a str,
     pub(super) delivery: &'a Delivery,
     pub(super) started: Timestamp,
     pub(super) finished: Timestamp,
@@ -78,11 +88,19 @@ impl Exchange<'_> {
     /// Tells what became of each recipient.
     pub(super) fn tell<S: Spool>(&self, runner: &Runner<S>) {
         for (index, outcome) in outcomes(self.delivery, self.recipients) {
-            let Some(recipient) = self.envelope.recipients.get(usize::from(index)) else { continue };
+            let index = usize::from(index);
+            let Some(written) = self.envelope.recipients.get(index).map(|recipient| &recipient.mailbox) else {
+                continue;
+            };
+            let meant = self.destinations.get(index).and_then(|destination| destination.alias.as_ref());
             let relay = if self.delivery.relay.is_empty() { "none" } else { &self.delivery.relay };
             runner.tell(&Event::Attempted {
                 id: self.id,
-                recipient: recipient.mailbox.clone(),
+                sender: self.envelope.reverse_path.clone(),
+                message_id: self.seal.message_id.clone(),
+                recipient: meant.unwrap_or(written).clone(),
+                written: meant.map(|_| written.clone()),
+                route: self.route.to_owned(),
                 relay: relay.to_owned(),
                 delays: self.delays(),
                 outcome,

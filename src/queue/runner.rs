@@ -12,6 +12,7 @@ use super::route::RouteStore;
 use super::schedule::{Schedule, Urgency};
 use super::shift::{Mode, Shift};
 use super::stop::StopFlag;
+use super::turnstile::Turnstile;
 use super::wakeup::Wakeups;
 use crate::address::{Domain, Mailbox};
 use crate::clock::{Clock, Timestamp};
@@ -57,6 +58,8 @@ pub struct Route {
     pub criteria: Criteria,
     /// What makes its transports.
     pub dispatch: Arc<dyn Dispatch>,
+    /// How many connections, and how many messages in a certain time, over all processes.
+    pub turnstile: Arc<dyn Turnstile>,
 }
 
 /// Which messages a pass works on.

@@ -11,12 +11,12 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::agenda::{Agenda, Hindrance};
-use super::delivery::{End, Worked};
 use super::gate::{Gate, Passage};
 use super::line::Line;
 use super::prospect::{Look, Prospect};
 use super::runner::{Runner, Summary};
 use super::schedule::Urgency;
+use super::task::{End, Worked};
 use super::wakeup::{Wakeup, Wakeups};
 use crate::clock::Timestamp;
 use crate::event::Event;
@@ -285,6 +285,9 @@ impl<'r, S: Spool> Shift<'r, S> {
             } else if job.large {
                 gate.end_large();
             }
+            if worked.answered {
+                gate.depart();
+            }
         }
         let event = match &worked.end {
             // We broke it off ourselves, most likely: the route is as good as it was before.
@@ -311,6 +314,10 @@ impl<'r, S: Spool> Shift<'r, S> {
         // In a pass each route is tried once.
         let rest = match &end {
             End::Sorted(prospect) => Some(prospect.clone()),
+            End::Slowed(obstacle, prospect) => {
+                board.gates[job.route].slow_down(!watch, *obstacle, now);
+                Some(if watch { prospect.clone() } else { prospect.without(&[], self.urgency, now) })
+            }
             End::Later(prospect) | End::Faulted(_, prospect) if watch => Some(prospect.clone()),
             End::Later(prospect) | End::Faulted(_, prospect) => {
                 let tried = board.tried.entry(id).or_default();
@@ -329,7 +336,7 @@ impl<'r, S: Spool> Shift<'r, S> {
         let summary = &mut board.summary;
         let (count, remains) = match &end {
             End::Removed => (&mut summary.sent, false),
-            End::Later(_) | End::Sorted(_) => (&mut summary.deferred, true),
+            End::Later(_) | End::Sorted(_) | End::Slowed(..) => (&mut summary.deferred, true),
             End::SetAside => (&mut summary.set_aside, false),
             End::Damaged => (&mut summary.damaged, false),
             End::Busy => (&mut summary.busy, true),

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use leafmail::config::{Config, RoutePlan};
 use leafmail::event::LogObserver;
-use leafmail::queue::{Notices, Readdressing, Route, RouteFolder, Runner, Schedule, StopFlag, watch_folder};
+use leafmail::queue::{
+    Notices, Readdressing, Route, RouteFolder, RouteTurnstile, Runner, Schedule, StopFlag, watch_folder,
+};
 use leafmail::routing::{AliasFile, LocalDomains};
 use leafmail::spool::{DirSpool, Shelf, SpoolError, SpoolSettings, Trouble};
 use leafmail::sys::SystemClock;
@@ -59,9 +61,12 @@ fn user_name(uid: u32) -> Option<String> {
 /// What forwards mail over the configured routes, in either binary.
 pub(crate) fn runner(config: &Config, spool: Arc<DirSpool>) -> anyhow::Result<Runner<DirSpool>> {
     let stop = Arc::new(StopFlag::new().or_exit(ExitCode::OsErr)?);
+    let states = config.spool.join("routes");
     let route = |plan: RoutePlan| {
         let dispatch = transport::dispatch(&plan.hops, stop.leaving()).or_exit(ExitCode::Config)?;
-        Ok(Route { name: plan.name, criteria: plan.criteria, dispatch })
+        let (connections, clock) = (dispatch.connections(), Arc::new(SystemClock));
+        let turnstile = Arc::new(RouteTurnstile::new(&states, &plan.name, connections, plan.pace, clock));
+        Ok(Route { name: plan.name, criteria: plan.criteria, dispatch, turnstile })
     };
     Ok(Runner {
         spool,
@@ -73,12 +78,16 @@ pub(crate) fn runner(config: &Config, spool: Arc<DirSpool>) -> anyhow::Result<Ru
             delay_notice: config.queue.delay_notice,
             in_doubt: config.queue.in_doubt,
         },
-        states: Arc::new(RouteFolder::new(config.spool.join("routes"))),
+        states: Arc::new(RouteFolder::new(&states)),
         observer: Arc::new(LogObserver),
         clock: Arc::new(SystemClock),
         hostname: config.hostname.clone(),
         return_full: config.queue.return_full,
-        notices: Notices::default(),
+        notices: Notices {
+            admin: config.notices.admin.clone(),
+            per_hour: config.notices.per_hour,
+            copy_failures: config.notices.copy_failures,
+        },
         stop,
     })
 }

@@ -154,6 +154,7 @@ impl House {
             attempts: Mutex::default(),
             partings: Mutex::default(),
             connections: AtomicUsize::new(4),
+            per_domain: AtomicBool::default(),
             passes_dsn_on: AtomicBool::default(),
             clock: Arc::clone(&clock),
             spool: spool.clone(),
@@ -171,7 +172,12 @@ impl House {
 
     /// A route to the one next hop.
     pub(crate) fn route(&self, name: &str, criteria: Criteria) -> Route {
-        Route { name: name.into(), criteria, dispatch: Arc::new(Door(Arc::clone(&self.next_hop))) }
+        Route {
+            name: name.into(),
+            criteria,
+            dispatch: Arc::new(Door(Arc::clone(&self.next_hop))),
+            turnstile: Arc::new(()),
+        }
     }
 
     /// What another process would have.

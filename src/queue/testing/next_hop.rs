@@ -25,6 +25,8 @@ pub(crate) enum Answer {
     Fault,
     /// Refuses us after the message was handed over.
     LateFault,
+    /// Says that our account has sent enough for today.
+    Exhausted,
     Panic,
 }
 
@@ -48,6 +50,8 @@ pub(crate) struct NextHop {
     pub(crate) partings: Mutex<u32>,
     /// How many connections each route to it has.
     pub(crate) connections: AtomicUsize,
+    /// Whether it wants each domain's recipients apart.
+    pub(crate) per_domain: AtomicBool,
     /// Whether it does DSN.
     pub(crate) passes_dsn_on: AtomicBool,
     pub(crate) clock: Arc<SimulatedClock>,
@@ -78,6 +82,10 @@ impl Dispatch for Door {
 
     fn connections(&self) -> usize {
         self.0.connections.load(Ordering::SeqCst)
+    }
+
+    fn per_domain(&self) -> bool {
+        self.0.per_domain.load(Ordering::SeqCst)
     }
 }
 
@@ -132,7 +140,13 @@ impl Transport for Line {
         });
         let dsn = if self.0.passes_dsn_on.load(Ordering::SeqCst) { Dsn::PassedOn } else { Dsn::NotPassedOn };
         let (outcomes, connecting) = (outcomes.collect(), Duration::ZERO);
-        Ok(Delivery { outcomes, relay: RELAY.into(), connecting, dsn, route_trouble: None })
+        let exhausted = answers.contains(&Answer::Exhausted);
+        let route_trouble = exhausted.then(|| Reason::new(EnhancedCode(4, 7, 28), "daily quota exceeded"));
+        Ok(Delivery { outcomes, relay: RELAY.into(), connecting, dsn, route_trouble })
+    }
+
+    fn idle_limit(&self) -> Duration {
+        Duration::from_millis(50)
     }
 
     fn disconnect(&mut self) {

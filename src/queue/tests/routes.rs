@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::event::Event;
+use crate::queue::pace::Admittance;
 use crate::queue::testing::{Answer, House, MemorySpool, at, envelope, id, mark};
-use crate::queue::{InDoubt, RouteState, RouteStore, Runner, Schedule, Selection, Summary, Urgency};
+use crate::queue::{InDoubt, Route, RouteState, RouteStore, Runner, Schedule, Selection, Slot};
+use crate::queue::{Summary, Turnstile, Urgency};
 use crate::receipt::Happening;
 use crate::routing::Criteria;
 use crate::spool::Shelf;
@@ -236,4 +238,88 @@ fn many_passes_at_once_deliver_each_message_once_over_each_route() {
     }
     assert_eq!(copies.len(), 900);
     assert!(copies.values().all(|count| *count == 1));
+}
+
+#[test]
+fn what_is_said_of_our_account_after_the_message_pauses_the_route_and_counts_for_nobody() {
+    let house = House::new();
+    house.put(1, "joe@x", &["amy@a", "bob@a"]);
+    house.put(2, "joe@x", &["amy@a"]);
+    house.next_hop.answers(|_, to| if to.mailbox.local() == "amy" { Answer::Exhausted } else { Answer::Take });
+    house.next_hop.connections.store(1, Ordering::SeqCst);
+    for _ in 0..5 {
+        let summary = house.flush();
+        assert_eq!(summary.remaining, 2);
+        house.clock.advance(Duration::from_secs(86_400));
+    }
+    assert_eq!(house.next_hop.taken_by("bob@a"), 1, "whom it took it is not sent again");
+    let receipts = house.spool.receipts(id(1));
+    let ledger = Schedule::default().ledger(&envelope("joe@x", &["amy@a", "bob@a"]), &receipts).accounts()[0].clone();
+    assert_eq!((ledger.attempts, ledger.in_doubt), (0, false));
+    assert_eq!(house.events.count(paused), 1);
+    house.next_hop.answers(|_, _| Answer::Take);
+    assert_eq!(house.flush().sent, 2, "at once, as it was no attempt");
+}
+
+#[test]
+fn where_each_domain_has_its_own_next_hop_each_gets_its_own_recipients() {
+    let house = House::new();
+    house.next_hop.per_domain.store(true, Ordering::SeqCst);
+    house.put(1, "joe@x", &["amy@a", "bob@b", "eve@a"]);
+    let seen: Arc<std::sync::Mutex<Vec<String>>> = Arc::default();
+    let kept = Arc::clone(&seen);
+    house.next_hop.answers(move |_, to| {
+        kept.lock().unwrap().push(to.mailbox.to_string());
+        if to.mailbox.domain().as_str() == "b" { Answer::Later } else { Answer::Take }
+    });
+    assert_eq!(house.flush().remaining, 1);
+    assert_eq!(*seen.lock().unwrap(), ["amy@a", "eve@a", "bob@b"]);
+    assert_eq!(house.next_hop.taken.lock().unwrap().len(), 2);
+}
+
+/// Lets so many messages through, and one connection; then none for a minute.
+#[derive(Default)]
+struct Narrow {
+    passed: AtomicUsize,
+    crowded: bool,
+}
+
+impl Turnstile for Narrow {
+    fn slot(&self) -> Option<Slot> {
+        if self.crowded { None } else { Turnstile::slot(&()) }
+    }
+
+    fn admit(&self) -> Admittance {
+        let passed = self.passed.fetch_add(1, Ordering::SeqCst);
+        if passed % 4 < 3 { Admittance::Now } else { Admittance::Wait(Duration::from_secs(60)) }
+    }
+}
+
+#[test]
+fn a_pass_keeps_the_pace_and_leaves_where_others_have_the_connections() {
+    let house = House::new();
+    house.next_hop.connections.store(1, Ordering::SeqCst);
+    let narrow = |crowded| {
+        let turnstile = Arc::new(Narrow { passed: AtomicUsize::new(0), crowded });
+        Runner { routes: vec![Route { turnstile, ..house.route("main", to(&[])) }], ..house.runner() }
+    };
+    for number in 0..10 {
+        house.put(number, "joe@x", &["amy@a"]);
+    }
+    assert_eq!(pass(&narrow(true), Urgency::Due).remaining, 10);
+    assert_eq!(house.next_hop.attempts.lock().unwrap().len(), 0);
+    // The clock stands still: somebody has to move it while the pass waits.
+    std::thread::scope(|scope| {
+        let passing = scope.spawn(|| pass(&narrow(false), Urgency::Due));
+        let mut minutes = 0;
+        while !passing.is_finished() {
+            if house.next_hop.taken_by("amy@a") == 3 * (minutes + 1) {
+                std::thread::sleep(Duration::from_millis(20));
+                house.clock.advance(Duration::from_secs(61));
+                minutes += 1;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!((minutes, passing.join().unwrap().sent), (3, 10));
+    });
 }

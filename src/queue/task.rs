@@ -1,0 +1,221 @@
+//! One message, worked on: claimed, planned, carried out and planned again, until there is nothing left to do for now.
+//!
+//! The claim is the only lock, and the receipts read under it the only state, so any number of runners may work side by side.
+//! How a delivery is carried out stands in `delivery.rs`, how a message leaves the queue in `ending.rs`.
+
+use std::ops::ControlFlow::{self, Break};
+
+use super::bounce::Report;
+use super::line::{Line, Obstacle};
+use super::prospect::{LARGE, Prospect};
+use super::readdressing::Destination;
+use super::runner::{Route, Runner};
+use super::schedule::{Plan, Situation, Urgency};
+use super::shift::Job;
+use crate::address::Mailbox;
+use crate::clock::Timestamp;
+use crate::envelope::Envelope;
+use crate::event::Event;
+use crate::id::SpoolId;
+use crate::receipt::Receipt;
+use crate::routing::Rewriting;
+use crate::spool::{Claim, Claimed, Shelf, Spool, SpoolError, Trouble};
+use crate::transport::Fault;
+
+/// How working on a message ended.
+#[derive(Debug)]
+pub(super) enum End<C> {
+    /// Everybody is settled; it is gone.
+    Removed,
+    /// Something is still ahead of it.
+    Later(Prospect),
+    /// It was only looked at, since its turn has not come: it is large.
+    Sorted(Prospect),
+    /// A person decides.
+    SetAside,
+    /// It cannot be read as a message, and is in `bad/` now.
+    Damaged,
+    /// Somebody else has it.
+    Busy,
+    /// It is not in the queue any more.
+    Gone,
+    /// The route does not work; nobody was judged, or nobody to blame.
+    Faulted(Fault, Prospect),
+    /// The route has to wait for others, or for its pace; nothing was done.
+    Slowed(Obstacle, Prospect),
+    /// Trouble of our own, told already.
+    Troubled,
+    /// It was delivered, but neither its removal nor this receipt reached the disk. As long as the claim is kept, nobody
+    /// delivers it again.
+    Unrecorded(C, Receipt),
+}
+
+/// What came of working on a message.
+#[derive(Debug)]
+pub(super) struct Worked<C> {
+    pub(super) end: End<C>,
+    /// Notices that may now be delivered.
+    pub(super) notices: Vec<SpoolId>,
+    /// Whether the next hop judged a recipient: the route works.
+    pub(super) answered: bool,
+}
+
+impl<S: Spool> Runner<S> {
+    /// Works on one message for one route; each recipient is tried once at most.
+    pub(super) fn work(&self, job: &Job, line: &mut Line) -> Worked<S::Claim> {
+        let id = job.id;
+        let end = match self.spool.claim(id) {
+            Ok(Claimed::Ours(claim)) => return Task::new(self, claim, job).run(line),
+            Ok(Claimed::Busy) => End::Busy,
+            Ok(Claimed::Gone) => End::Gone,
+            Err(error) if matches!(error.trouble, Trouble::Torn(_) | Trouble::Corrupt(_)) => {
+                let text = error.to_string();
+                self.tell(&Event::SetAside { name: id.to_string(), folder: Shelf::Bad.folder(), text });
+                End::Damaged
+            }
+            Err(error) => {
+                self.trouble(&error);
+                End::Troubled
+            }
+        };
+        Worked { end, notices: Vec::new(), answered: false }
+    }
+
+    pub(super) fn trouble(&self, error: &SpoolError) {
+        self.tell(&Event::Trouble { text: error.to_string() });
+    }
+}
+
+/// Our work on one claimed message.
+pub(super) struct Task<'r, S: Spool> {
+    pub(super) runner: &'r Runner<S>,
+    pub(super) claim: S::Claim,
+    /// A copy, since the claim is written to while the transport reads this.
+    pub(super) envelope: Envelope,
+    pub(super) notices: Vec<SpoolId>,
+    pub(super) job: &'r Job,
+    /// Where each recipient's copy goes.
+    pub(super) destinations: Vec<Destination>,
+    /// Recipients that were tried.
+    pub(super) tried: Vec<u16>,
+    pub(super) answered: bool,
+    /// A receipt that must not get lost, but could not be written.
+    pub(super) unrecorded: Option<Receipt>,
+}
+
+pub(super) type Step<C> = ControlFlow<End<C>>;
+
+impl<'r, S: Spool> Task<'r, S> {
+    fn new(runner: &'r Runner<S>, claim: S::Claim, job: &'r Job) -> Self {
+        let envelope = claim.envelope().clone();
+        let destinations = runner.destinations(&envelope);
+        let (notices, tried) = (Vec::new(), Vec::new());
+        Self { runner, claim, envelope, notices, job, destinations, tried, answered: false, unrecorded: None }
+    }
+
+    fn run(mut self, line: &mut Line) -> Worked<S::Claim> {
+        let mut urgency = self.job.urgency;
+        let end = loop {
+            let (id, now) = (self.claim.id(), self.runner.clock.now());
+            let usable = |index: u16| self.destination(index).is_some_and(|to| to.route == self.job.route);
+            let situation = Situation { usable: &usable, urgency, now };
+            let plan = self.runner.schedule.plan(id, &self.envelope, self.claim.receipts(), situation);
+            let step = match plan {
+                Plan::Bounce(failed) => self.notify(Report::Failed, &failed, now),
+                Plan::Report(report, told) => self.notify(report, &told, now),
+                Plan::Delay(late) => self.notify(Report::Delayed, &late, now),
+                Plan::Expire(expired) => self.expire(&expired, now),
+                Plan::Deliver(recipients) => self.attempt(recipients, line, now),
+                Plan::Wait(until) => {
+                    self.claim.note_due(until);
+                    Break(self.later())
+                }
+                Plan::Hold(doubtful) => return self.hold(doubtful, now),
+                Plan::Abandon(failed) => return self.abandon(&failed, now),
+                Plan::Finish => self.finish(),
+            };
+            if let Break(end) = step {
+                break end;
+            }
+            urgency = if self.tried.is_empty() { urgency } else { Urgency::Due };
+        };
+        let end = match self.unrecorded {
+            Some(receipt) => End::Unrecorded(self.claim, receipt),
+            None => end,
+        };
+        Worked { end, notices: self.notices, answered: self.answered }
+    }
+
+    /// Makes the next step for those who are due.
+    fn attempt(&mut self, mut due: Vec<u16>, line: &mut Line, now: Timestamp) -> Step<S::Claim> {
+        due.retain(|index| !self.tried.contains(index));
+        let (several, single): (Vec<u16>, Vec<u16>) =
+            due.into_iter().partition(|index| self.destination(*index).is_some_and(|to| !to.several.is_empty()));
+        if several.is_empty() && single.is_empty() {
+            return Break(self.later());
+        }
+        if let Some(until) = self.guarded(now) {
+            let due = vec![(self.job.route, until)];
+            return Break(End::Later(Prospect { due, ..self.prospect() }));
+        }
+        if !several.is_empty() {
+            return self.expand(&several, now);
+        }
+        if self.is_out_of_turn() {
+            return Break(End::Sorted(self.prospect()));
+        }
+        if let Err(obstacle) = line.pass(self.route(), |event| self.runner.tell(&event)) {
+            return Break(End::Slowed(obstacle, self.prospect()));
+        }
+        let rewriting = self.rewriting(single[0]);
+        let group: Vec<u16> = single.iter().copied().filter(|index| self.go_together(*index, single[0])).collect();
+        self.deliver(&group, rewriting, line, now)
+    }
+
+    /// Whether two recipients can be served by one transaction.
+    fn go_together(&self, one: u16, other: u16) -> bool {
+        let rewritten_alike = match (self.rewriting(one), self.rewriting(other)) {
+            (Some(one), Some(other)) => std::ptr::eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        let domain = |index| self.meant(index).map(Mailbox::domain);
+        rewritten_alike && (!self.route().dispatch.per_domain() || domain(one) == domain(other))
+    }
+
+    /// Whom a recipient's address means.
+    pub(super) fn meant(&self, index: u16) -> Option<&Mailbox> {
+        let written = &self.envelope.recipients.get(usize::from(index))?.mailbox;
+        Some(self.destination(index)?.alias.as_ref().unwrap_or(written))
+    }
+
+    pub(super) fn destination(&self, index: u16) -> Option<&Destination> {
+        self.destinations.get(usize::from(index))
+    }
+
+    /// The rewriting for a recipient's copy.
+    fn rewriting(&self, index: u16) -> Option<&'r Rewriting> {
+        self.runner.rewriting(&self.envelope, self.meant(index)?, self.job.route)
+    }
+
+    /// A large message that was taken before anybody knew that it is one makes way for others.
+    fn is_out_of_turn(&self) -> bool {
+        self.claim.size() > LARGE && !self.job.large && !self.job.probe
+    }
+
+    pub(super) fn prospect(&self) -> Prospect {
+        self.runner.prospect(self.claim.id(), &self.envelope, self.claim.receipts(), self.claim.size())
+    }
+
+    pub(super) fn later(&self) -> End<S::Claim> {
+        End::Later(self.prospect())
+    }
+
+    pub(super) fn route(&self) -> &'r Route {
+        &self.runner.routes[self.job.route]
+    }
+
+    pub(super) fn give_way(&self, error: &SpoolError) -> Step<S::Claim> {
+        self.runner.trouble(error);
+        Break(End::Troubled)
+    }
+}
