@@ -12,6 +12,7 @@ mod proxied;
 mod real_into_smtpd;
 mod real_security;
 mod real_servers;
+mod routes;
 mod secured;
 mod site;
 mod smarthost;
