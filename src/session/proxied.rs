@@ -68,6 +68,8 @@ impl Session {
     fn become_client(&mut self, client: Xclient) {
         self.abandon();
         self.hello = None;
+        // The kernel named who speaks, not for whom.
+        self.proved.terms.local_user = None;
         self.proved.login = match client.login {
             Told::Is(login) => Some(login),
             Told::Not | Told::Unavailable => None,
