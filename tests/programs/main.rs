@@ -13,6 +13,8 @@ mod real_into_smtpd;
 mod real_security;
 mod real_servers;
 mod secured;
+mod sendmail;
+mod sendmail_callers;
 mod site;
 mod smarthost;
 mod syscalls;
