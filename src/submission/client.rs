@@ -146,26 +146,20 @@ impl<S: Read + Write> Dialogue<S> {
     /// Names recipients until a transaction is full; answers how many.
     fn name(&mut self, recipients: &[Mailbox], order: &Order<'_>, offers: &Offers) -> Result<usize, Failure> {
         let notify = order.notify.filter(|_| offers.dsn).map(notify_parameter).unwrap_or_default();
-        let mut refused = None;
         for (at, recipient) in recipients.iter().enumerate() {
             let reply = self.command(&format!("RCPT TO:<{recipient}>{notify}"))?;
             // RFC 5321 4.5.3.1.10.
             let is_full = reply.code() == 452 && reply.enhanced().is_none_or(|code| code == EnhancedCode(4, 5, 3));
-            if is_full && at > 0 && refused.is_none() {
+            if is_full && at > 0 {
                 return Ok(at);
             }
             if !reply.is_positive() {
-                refused.get_or_insert(Failure::Refused { place: format!("<{recipient}>"), reply });
-            }
-        }
-        match refused {
-            None => Ok(recipients.len()),
-            Some(failure) => {
-                // Nothing is sent; the receiver is told, and its answer changes nothing.
+                // Nothing is sent to the others; what the receiver says to that changes nothing.
                 let _ = self.command("QUIT");
-                Err(failure)
+                return Err(Failure::Refused { place: format!("<{recipient}>"), reply });
             }
         }
+        Ok(recipients.len())
     }
 
     fn command(&mut self, line: &str) -> io::Result<Reply> {

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use crate::have::skip;
@@ -212,6 +212,9 @@ fn an_unknown_option_costs_a_warning_and_not_the_mail() {
 
 #[test]
 fn a_broken_configuration_does_not_lose_what_the_usual_socket_would_take() {
+    if Path::new("/run/leafmail/smtp.sock").exists() {
+        return skip("a relay of this host would get the mail");
+    }
     let host = Host::listening("");
     fs::write(host.site.config(), "nonsense").unwrap();
     let output = host.sendmail(&["bob@example.com"], "x\n");
