@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A module, and those of ours that it may use.
-const MAY_USE: [(&str, &[&str]); 19] = [
+const MAY_USE: [(&str, &[&str]); 20] = [
     ("address", &[]),
     ("clock", &[]),
     ("id", &["clock"]),
@@ -14,6 +14,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
     ("receipt", &["clock", "smtp"]),
     ("auth", &["smtp"]),
     ("session", &["address", "auth", "clock", "envelope", "id", "smtp"]),
+    ("submission", &["address", "clock", "smtp"]),
     ("dns", &["address"]),
     ("policy", &["address", "dns", "envelope", "session", "smtp"]),
     ("spool", &["address", "clock", "envelope", "id", "receipt", "smtp"]),

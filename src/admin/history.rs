@@ -114,7 +114,10 @@ impl History {
 fn came_from(envelope: &Envelope) -> String {
     let origin = &envelope.origin;
     let peer = match origin.peer {
-        Peer::Local => "this host".to_owned(),
+        Peer::Local => match envelope.local_user() {
+            Some(user) => format!("{} on this host", user.in_logs()),
+            None => "this host".to_owned(),
+        },
         Peer::Tcp(address) => format!("{}[{}]", origin.reverse_name.as_deref().unwrap_or("unknown"), address.ip()),
     };
     match &origin.helo {

@@ -14,6 +14,8 @@ mod real_security;
 mod real_servers;
 mod routes;
 mod secured;
+mod sendmail;
+mod sendmail_callers;
 mod site;
 mod smarthost;
 mod syscalls;
