@@ -38,4 +38,4 @@ pub use runner::{Route, Runner, Selection, Summary};
 pub use schedule::{InDoubt, Plan, Schedule, Situation, Urgency};
 pub use size_file::SizeFile;
 pub use stop::StopFlag;
-pub use wakeup::{FolderWatch, Polling, Wakeup, Wakeups, watch_folder};
+pub use wakeup::{FolderWatch, Polling, Wakeup, Wakeups, nudge, watch_folder};

@@ -16,7 +16,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::envelope::Envelope;
 use crate::event::{Event, Observer};
 use crate::id::SpoolId;
-use crate::routing::Criteria;
+use crate::routing::{self, Criteria};
 use crate::spool::{Entry, Shelf, Spool, SpoolError};
 use crate::transport::Dispatch;
 
@@ -160,8 +160,7 @@ impl<S: Spool> Runner<S> {
 
     /// The route that a recipient is to be reached by.
     pub(super) fn route_to(&self, envelope: &Envelope, recipient: &Mailbox) -> usize {
-        let fitting = self.routes.iter().position(|route| route.criteria.fit(envelope, recipient));
-        fitting.unwrap_or(self.routes.len().saturating_sub(1))
+        routing::choose(self.routes.iter().map(|route| &route.criteria), envelope, recipient).unwrap_or(0)
     }
 
     pub(super) fn tell(&self, event: &Event) {

@@ -6,5 +6,5 @@
 mod criteria;
 mod rewriting;
 
-pub use criteria::Criteria;
+pub use criteria::{Criteria, choose};
 pub use rewriting::Rewriting;
