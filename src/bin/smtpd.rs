@@ -82,7 +82,7 @@ Exit codes are those of sysexits.h; 78 is an error of the configuration.";
 fn main() -> std::process::ExitCode {
     let client_owns_stderr = sys::keep_stderr_from_client();
     sys::set_umask();
-    match cli::parse::<Options>() {
+    match cli::parse_from::<Options>(std::env::args_os()) {
         Ok(options) => cli::finish("smtpd", client_owns_stderr.or_exit(ExitCode::OsErr).and_then(|_| run(&options))),
         Err(code) => code,
     }

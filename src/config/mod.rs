@@ -25,6 +25,7 @@ pub use sections::{
     BareNewline, Clients, Limits, Listen, Log, Message, Protocol, Queue, Recipients, Reserve, Senders, Verify,
 };
 pub use security::{Auth, Tls};
+pub use units::parse_duration;
 
 use std::path::PathBuf;
 

@@ -63,6 +63,11 @@ pub fn lines(event: &Event) -> Vec<String> {
         Event::Reported { id, notice } => format!("{id}: sender delivery status notification: {notice}"),
         Event::Removed { id } => format!("{id}: removed"),
         Event::SetAside { name, folder, text } => format!("warning: {name}: moved to {folder}/: {text}"),
+        Event::ByHand { id, what, uid } => format!("{id}: {what} by hand, uid={uid}"),
+        Event::RouteByHand { route, paused: Some(why), uid } => {
+            format!("route {route} is paused by hand, uid={uid}: {why}")
+        }
+        Event::RouteByHand { route, paused: None, uid } => format!("route {route} is resumed by hand, uid={uid}"),
         Event::RoutePaused { route, text, retry_in } => {
             format!("warning: route {route} is paused: {text}; next try in {} s", retry_in.as_secs())
         }

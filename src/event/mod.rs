@@ -138,6 +138,24 @@ pub enum Event {
         /// Why.
         text: String,
     },
+    /// A person did something to a message.
+    ByHand {
+        /// The message.
+        id: SpoolId,
+        /// What: `held`, `released`, `requeued`, `expired`, `removed`, `exported` or `imported`.
+        what: &'static str,
+        /// The user's number.
+        uid: u32,
+    },
+    /// A person paused a route, or resumed it.
+    RouteByHand {
+        /// The route.
+        route: String,
+        /// Why it was paused; `None`: it was resumed.
+        paused: Option<String>,
+        /// The user's number.
+        uid: u32,
+    },
     /// A route cannot be used; its messages wait.
     RoutePaused {
         /// The route.

@@ -27,7 +27,7 @@ mod shift;
 mod size_file;
 mod stop;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod wakeup;

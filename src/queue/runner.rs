@@ -99,6 +99,16 @@ impl<S: Spool> Runner<S> {
             Selection::All => self.entries(started)?,
             Selection::One(id) => vec![Entry { id, due: started }],
         };
+        Ok(self.work_through(entries, urgency))
+    }
+
+    /// Works once on these messages, as [`Runner::flush`] does on one.
+    pub fn flush_these(&self, ids: &[SpoolId], urgency: Urgency) -> Summary {
+        let due = self.clock.now();
+        self.work_through(ids.iter().map(|id| Entry { id: *id, due }).collect(), urgency)
+    }
+
+    fn work_through(&self, entries: Vec<Entry>, urgency: Urgency) -> Summary {
         // What has an incredible hint is due since it was listed.
         let now = self.clock.now();
         let shift = Shift::new(self, Mode::Pass, urgency);
@@ -121,7 +131,7 @@ impl<S: Spool> Runner<S> {
         });
         let mut summary = shift.close();
         summary.remaining += later;
-        Ok(summary)
+        summary
     }
 
     /// Works until it is told to stop. The deliveries under way are ended, recorded and their connections closed before it
