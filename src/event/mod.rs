@@ -4,7 +4,7 @@
 
 mod log;
 
-pub use self::log::{LogObserver, lines};
+pub use self::log::{LogObserver, QUEUE, lines};
 
 use std::sync::Arc;
 use std::time::Duration;

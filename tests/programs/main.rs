@@ -1,12 +1,14 @@
 //! Both binaries as programs: with clients in front, a next hop behind, and crashes in between.
 
 mod administrator;
+mod by_hand;
 mod client;
 mod crash;
 mod end_to_end;
 #[path = "../support/fake_smarthost.rs"]
 mod fake_smarthost;
 mod have;
+mod monitors;
 mod peers;
 mod proxied;
 mod real_into_smtpd;
@@ -16,3 +18,4 @@ mod secured;
 mod site;
 mod smarthost;
 mod syscalls;
+mod verbs;
