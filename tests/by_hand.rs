@@ -166,7 +166,7 @@ impl House {
         let seal = Seal { completed_at: now, eight_bit: false, hops: 0, message_id: None, annotations: Vec::new() };
         let id = draft.commit(&seal).unwrap().id;
         let mut messages = self.messages.write().unwrap();
-        let (in_turns, word, removals) = (messages.len() % 2 == 0, Mutex::default(), AtomicUsize::default());
+        let (in_turns, word, removals) = (messages.len().is_multiple_of(2), Mutex::default(), AtomicUsize::default());
         messages.push(Arc::new(Message { id, recipients, in_turns, word, removals }));
     }
 
