@@ -198,7 +198,7 @@ impl House {
         };
         let place = [0, 0, 0, 1, 1, 1, 2, 2, 3, 4][dice.below(10)];
         let turn = message.in_turns.then(|| message.word.lock().unwrap());
-        let hand = Hand { uid: 0, why: "by hand".to_owned() };
+        let hand = Hand { uid: 0, why: None };
         let acted = act(&*self.spool, message.id, ACTS[place], &hand, SystemClock.now()).unwrap();
         if !matches!(acted, Acted::Done(_)) {
             return;

@@ -79,7 +79,13 @@ pub struct Hand {
     /// The user's number.
     pub uid: u32,
     /// In words, for whoever looks at the message later.
-    pub why: String,
+    pub why: Option<String>,
+}
+
+impl Hand {
+    fn words(&self, done: &str) -> String {
+        self.why.as_ref().map_or(format!("{done} by hand"), |why| format!("{done} by hand: {why}"))
+    }
 }
 
 /// How often a message that moves from shelf to shelf is run after.
@@ -182,16 +188,16 @@ impl<S: Shelves> Work<'_, S> {
     fn run(mut self, act: Act) -> Result<Acted, SpoolError> {
         let to = match act {
             Act::Hold => {
-                self.record(Happening::Held, Vec::new(), EnhancedCode(4, 0, 0), self.hand.why.clone())?;
+                self.record(Happening::Held, Vec::new(), EnhancedCode(4, 0, 0), self.hand.words("held"))?;
                 Shelf::Hold
             }
             Act::Release => {
-                self.record(Happening::Released, Vec::new(), EnhancedCode(2, 0, 0), self.hand.why.clone())?;
+                self.record(Happening::Released, Vec::new(), EnhancedCode(2, 0, 0), self.hand.words("released"))?;
                 Shelf::Queue
             }
             Act::Requeue => {
                 self.settle_what_was_told()?;
-                self.record(Happening::Requeued, Vec::new(), EnhancedCode(2, 0, 0), self.hand.why.clone())?;
+                self.record(Happening::Requeued, Vec::new(), EnhancedCode(2, 0, 0), self.hand.words("requeued"))?;
                 Shelf::Queue
             }
             Act::Expire if !self.expire()? => return Ok(Acted::Refused(NOBODY)),
@@ -248,7 +254,8 @@ impl<S: Shelves> Work<'_, S> {
         let mut groups: Vec<(String, Vec<u16>)> = Vec::new();
         for index in pending {
             let last = ledger.accounts().get(usize::from(index)).and_then(|account| account.last);
-            let why = last.map_or(self.hand.why.clone(), |last| format!("{}; {}", self.hand.why, last.reason.text));
+            let given_up = self.hand.words("given up");
+            let why = last.map_or(given_up.clone(), |last| format!("{given_up}; {}", last.reason.text));
             match groups.iter_mut().find(|(known, _)| *known == why) {
                 Some((_, recipients)) => recipients.push(index),
                 None => groups.push((why, vec![index])),

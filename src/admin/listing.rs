@@ -73,7 +73,10 @@ impl Listing {
             let pause = route.filter(|_| *shelf == Shelf::Queue && account.standing == Standing::Pending);
             let last = account.last.map(|receipt| &receipt.reason);
             let reasons = [
-                held.map(|receipt| format!("held: {}", receipt.reason.text)),
+                held.map(|receipt| match is_by_hand(receipt) {
+                    true => receipt.reason.text.clone(),
+                    false => format!("held: {}", receipt.reason.text),
+                }),
                 pause.and_then(|route| route.why()),
                 last.map(|reason| reason.text.clone()),
             ];

@@ -34,6 +34,7 @@ impl RouteView {
         let (since, until) = (Timestamp::from_millis(*since).listing(), Timestamp::from_millis(*until).listing());
         let name = &self.name;
         Some(match by_hand {
+            true if text.is_empty() => format!("route {name} is paused by hand since {since}"),
             true => format!("route {name} is paused by hand since {since}: {text}"),
             false => format!("route {name} is paused since {since}: {text}; next try {until}"),
         })
@@ -81,7 +82,7 @@ pub enum Switched {
     AsItWas,
 }
 
-/// Pauses a route, until a person resumes it; a pause of its own making becomes one by hand.
+/// Pauses a route, until a person resumes it; a pause of its own making becomes one by hand. `why` may be empty.
 ///
 /// # Errors
 /// When its state cannot be read or written.

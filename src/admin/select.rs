@@ -152,3 +152,50 @@ pub fn visit<S: Shelves, E>(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::RecipientState;
+
+    #[test]
+    fn what_is_asked_of_a_recipient_must_hold_of_the_same_one() {
+        let state = |address: &str, reason: &str, route: &str| RecipientState {
+            mailbox: address.parse().unwrap(),
+            status: None,
+            reason: Some(reason.to_owned()),
+            route: Some(route.to_owned()),
+        };
+        let arrived = Timestamp::from_millis(1_000_000_000);
+        let listing = Listing {
+            id: SpoolId::new(arrived, 1, 1),
+            shelf: Shelf::Queue,
+            busy: false,
+            size: 1,
+            arrived,
+            sender: ReversePath::Null,
+            recipients: vec![state("a@x", "452 Mailbox FULL", "one"), state("b@y", "451 greylisted", "two")],
+            attempts: 1,
+            forced_expire: false,
+        };
+        let filter = |recipient: Option<&str>, reason: Option<&str>, route: Option<&str>| Filter {
+            recipients: recipient.map(|text| text.parse().unwrap()).into_iter().collect(),
+            reason: reason.map(str::to_owned),
+            routes: route.map(str::to_owned).into_iter().collect(),
+            ..Filter::default()
+        };
+        let fits = |filter: Filter, seconds: u64| filter.fits(&listing, arrived + Duration::from_secs(seconds));
+        assert!(fits(filter(Some("@x"), Some("mailbox full"), Some("one")), 0));
+        assert!(!fits(filter(Some("@x"), Some("greylisted"), None), 0));
+        assert!(!fits(filter(None, Some("greylisted"), Some("one")), 0));
+        assert!(!fits(filter(Some("@z"), None, None), 0));
+        let aged = || Filter {
+            older: Some(Duration::from_secs(60)),
+            younger: Some(Duration::from_secs(120)),
+            ..Filter::default()
+        };
+        assert_eq!([59, 60, 119, 120].map(|age| fits(aged(), age)), [false, true, true, false]);
+        let from = |text: &str| Filter { senders: vec![text.parse().unwrap()], ..Filter::default() };
+        assert!(fits(from("<>"), 0) && !fits(from("@x"), 0));
+    }
+}

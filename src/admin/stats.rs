@@ -127,3 +127,14 @@ fn spell(age: Duration) -> String {
         _ => format!("{}d{}h", seconds / 86_400, seconds % 86_400 / 3_600),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_have_their_two_largest_units() {
+        let ages = [5, 65, 3_700, 90_000].map(|seconds| spell(Duration::from_secs(seconds)));
+        assert_eq!(ages, ["5s", "1m5s", "1h1m", "1d1h"]);
+    }
+}

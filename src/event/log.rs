@@ -81,6 +81,9 @@ pub fn lines(event: &Event) -> Vec<String> {
         Event::Removed { id } => format!("{id}: removed"),
         Event::SetAside { name, folder, text } => format!("warning: {name}: moved to {folder}/: {text}"),
         Event::ByHand { id, what, uid } => format!("{id}: {what} by hand, uid={uid}"),
+        Event::RouteByHand { route, paused: Some(why), uid } if why.is_empty() => {
+            format!("route {route} is paused by hand, uid={uid}")
+        }
         Event::RouteByHand { route, paused: Some(why), uid } => {
             format!("route {route} is paused by hand, uid={uid}: {why}")
         }

@@ -151,7 +151,7 @@ pub enum Event {
     RouteByHand {
         /// The route.
         route: String,
-        /// Why it was paused; `None`: it was resumed.
+        /// Why it was paused, or empty where nobody said why; `None`: it was resumed.
         paused: Option<String>,
         /// The user's number.
         uid: u32,

@@ -94,6 +94,9 @@ fn what_is_being_delivered_is_said_to_be_and_the_others_are_done() {
     assert!(waiting.wait().unwrap().success());
     assert_eq!(site.shelf("hold").len(), 3);
     // The worst of several: one that is not there, and one that cannot be done.
+    let held = site.run(&["flush", &ids[2]]);
+    assert_eq!((held.status.code(), complaint(&held).contains("it is held")), (Some(65), true), "{}", complaint(&held));
+    assert_eq!(site.run(&["flush", &ids[1], &ids[2]]).status.code(), Some(66), "they are not in the queue");
     let absent = "00000000000000000000000000";
     let output = site.run(&["release", "--json", &ids[0], absent]);
     assert_eq!(output.status.code(), Some(66), "{}", complaint(&output));

@@ -37,7 +37,7 @@ impl House {
     }
 
     fn act(&self, id: SpoolId, wanted: Act) -> Acted {
-        let hand = Hand { uid: 7, why: "by hand".to_owned() };
+        let hand = Hand { uid: 7, why: None };
         act(&self.spool, id, wanted, &hand, Now.now()).unwrap()
     }
 
@@ -74,7 +74,7 @@ fn what_is_held_lies_in_hold_until_it_is_released_and_says_who_held_it() {
         Ok::<(), ()>(())
     })
     .unwrap();
-    assert!(lines[0].contains(&format!("{id}!")) && lines[0].contains("(held: by hand)"), "{lines:?}");
+    assert!(lines[0].contains(&format!("{id}!")) && lines[0].contains("(held by hand)"), "{lines:?}");
     assert_eq!(house.act(id, Act::Release), Acted::Done(Shelf::Hold));
     let glance = house.glance(id);
     assert_eq!(glance.shelf, Shelf::Queue);
@@ -139,7 +139,10 @@ fn who_is_given_up_by_hand_has_failed_with_the_last_reason() {
     assert_eq!(house.standings(id), [Standing::Delivered, Standing::Failed, Standing::Failed]);
     let glance = house.glance(id);
     let texts: Vec<_> = glance.receipts.iter().map(|receipt| receipt.reason.text.as_str()).collect();
-    assert!(texts.contains(&"by hand; 451 4.3.0 later") && texts.last() == Some(&"by hand"), "{texts:?}");
+    assert!(
+        texts.contains(&"given up by hand; 451 4.3.0 later") && texts.last() == Some(&"given up by hand"),
+        "{texts:?}"
+    );
     assert_eq!(glance.shelf, Shelf::Queue, "the runner tells the sender");
     assert!(Listing::new(id, &glance, &Routes::default()).forced_expire);
     assert_eq!(house.act(id, Act::Expire), Acted::Refused(NOBODY));
@@ -151,7 +154,7 @@ fn what_is_being_delivered_is_waited_for_and_holds_up_no_other() {
     let house = House::new();
     let ids = [house.put("s@x", &["a@x"]), house.put("s@x", &["a@x"]), house.put("s@x", &["a@x"])];
     let Ok(Claimed::Ours(claim)) = house.spool.claim(ids[0]) else { panic!("it is free") };
-    let hand = Hand { uid: 0, why: "by hand".to_owned() };
+    let hand = Hand { uid: 0, why: None };
     let mut claim = Some(claim);
     let mut reported = Vec::new();
     let patience = Duration::from_secs(60);

@@ -33,8 +33,8 @@ pub(crate) struct Manner {
     #[arg(short = 'j', long)]
     json: bool,
     /// Why, for whoever looks at it later
-    #[arg(long, value_name = "TEXT", default_value = "by hand")]
-    why: String,
+    #[arg(long, value_name = "TEXT")]
+    why: Option<String>,
 }
 
 /// Which messages, and how.
@@ -145,16 +145,17 @@ pub(crate) fn switch(config: &Config, options: &Switching, pause: bool) -> anyho
     let states = states(config);
     let is_so = routes.named(route).is_some_and(|view| match view.pause() {
         None => !pause,
-        Some(why) => pause && why.by_hand,
+        Some(state) => pause && state.by_hand,
     });
+    let why = manner.why.as_deref().unwrap_or_default();
     let switched = match (manner.dry_run, pause) {
         (true, _) if is_so => Switched::AsItWas,
         (true, _) => Switched::Done,
-        (false, true) => admin::pause(&states, route, &manner.why, SystemClock.now()).or_exit(ExitCode::IoErr)?,
+        (false, true) => admin::pause(&states, route, why, SystemClock.now()).or_exit(ExitCode::IoErr)?,
         (false, false) => admin::resume(&states, route).or_exit(ExitCode::IoErr)?,
     };
     if switched == Switched::Done && !manner.dry_run {
-        let paused = pause.then(|| manner.why.clone());
+        let paused = pause.then(|| why.to_owned());
         LogObserver.observe(&Event::RouteByHand { route: route.clone(), paused, uid: uid() });
     }
     let state = if pause { "paused by hand" } else { "open" };

@@ -43,9 +43,10 @@ pub(crate) fn flush(
             None => return no_such_message(*id),
         }
     } else if !filters.is_ids_only() {
+        ids.clear();
         let routes = routes(config);
         let found = for_each(&spool, &filters.selected(&[Shelf::Queue], &routes)?, &routes, |listing| {
-            ids.extend((listing.shelf == Shelf::Queue && filters.ids.is_empty()).then_some(listing.id));
+            ids.extend((listing.shelf == Shelf::Queue).then_some(listing.id));
             Ok(())
         });
         found.or_else(Stopped::explain)?;
@@ -66,6 +67,14 @@ pub(crate) fn flush(
         ([id], true) if summary.gone > 0 => no_such_message(*id),
         ([id], true) if summary.busy > 0 => {
             Err(anyhow!("{id}: it is being delivered now, or still arriving; try again")).or_exit(ExitCode::TempFail)
+        }
+        (_, true) if summary.gone + summary.busy > 0 => {
+            report(&summary, json)?;
+            let (code, what) = match summary.busy {
+                0 => (ExitCode::NoInput, "are not in the queue"),
+                _ => (ExitCode::TempFail, "are not in the queue, or are being delivered now"),
+            };
+            Err(anyhow!("{} of them {what}", summary.gone + summary.busy)).or_exit(code)
         }
         _ => report(&summary, json),
     }
