@@ -22,7 +22,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     ("routing", &["address", "envelope"]),
     ("event", &["address", "envelope", "id", "receipt", "smtp"]),
     ("queue", &["address", "clock", "envelope", "event", "id", "receipt", "routing", "smtp", "spool", "transport"]),
-    ("admin", &["address", "clock", "envelope", "event", "id", "queue", "receipt", "smtp", "spool"]),
+    ("admin", &["address", "clock", "envelope", "event", "id", "queue", "receipt", "routing", "smtp", "spool"]),
     ("driver", &["address", "auth", "clock", "dns", "envelope", "event", "policy", "session", "smtp", "spool", "sys"]),
     ("config", &["address", "policy", "queue", "routing", "transport"]),
     ("sys", &["clock"]),

@@ -5,6 +5,8 @@
 #![warn(clippy::unwrap_used, clippy::panic)]
 
 mod cli;
+#[path = "verbs/listing.rs"]
+mod listing;
 #[path = "cli/passwd.rs"]
 mod passwd;
 #[path = "cli/security.rs"]
@@ -96,7 +98,7 @@ fn main() -> std::process::ExitCode {
         let arguments: Vec<OsString> = arguments.collect();
         return cli::finish("sendmail", sendmail::run(&sendmail::installed_site(), role, &arguments));
     }
-    match cli::parse::<Options>() {
+    match cli::parse_from::<Options>(std::env::args_os()) {
         Ok(options) => cli::finish("smtpd", client_owns_stderr.or_exit(ExitCode::OsErr).and_then(|_| run(&options))),
         Err(code) => code,
     }

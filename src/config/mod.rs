@@ -30,6 +30,7 @@ pub use sections::{
 };
 pub use security::{Auth, Tls};
 pub use submission::Submission;
+pub use units::parse_duration;
 
 use std::path::PathBuf;
 

@@ -1,12 +1,14 @@
 //! Both binaries as programs: with clients in front, a next hop behind, and crashes in between.
 
 mod administrator;
+mod by_hand;
 mod client;
 mod crash;
 mod end_to_end;
 #[path = "../support/fake_smarthost.rs"]
 mod fake_smarthost;
 mod have;
+mod monitors;
 mod peers;
 mod proxied;
 mod real_into_smtpd;
@@ -20,3 +22,4 @@ mod site;
 mod smarthost;
 mod syscalls;
 mod together;
+mod verbs;

@@ -14,10 +14,9 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use leafmail::address::{Mailbox, ReversePath};
-use leafmail::admin;
+use leafmail::admin::{Filter, Selected};
 use leafmail::clock::Clock;
 use leafmail::config::Config;
-use leafmail::queue::{RouteFolder, RouteState, RouteStore};
 use leafmail::smtp::Reply;
 use leafmail::spool::Shelf;
 use leafmail::submission::{self, Failure, LoneDot, Order, Request, Unfit, compose};
@@ -26,6 +25,7 @@ use rustix::process::getuid;
 use sysexits::ExitCode;
 
 use super::cli::{self, OrExit};
+use super::listing;
 use arguments::{Invocation, Mode};
 
 /// The names that this program may be called by instead of `smtpd`.
@@ -90,8 +90,8 @@ pub(crate) fn run(site: &Site, role: Role, arguments: &[OsString]) -> anyhow::Re
         Mode::List => list(site),
         // Whoever forwards from the spool does so without being told; aliases need no database.
         Mode::Flush | Mode::Aliases => Ok(()),
-        Mode::Help => say(help::TEXT),
-        Mode::Version => say(concat!("leafmail ", env!("CARGO_PKG_VERSION"), "\n")),
+        Mode::Help => listing::say(help::TEXT),
+        Mode::Version => listing::say(concat!("leafmail ", env!("CARGO_PKG_VERSION"), "\n")),
         Mode::Unsupported(letter) => {
             Err(anyhow!("the mode -b{letter} is not known here; smtpd and spoolrun receive and forward"))
                 .or_exit(ExitCode::Usage)
@@ -219,24 +219,12 @@ fn list(site: &Site) -> anyhow::Result<()> {
         return Err(anyhow!("there is no spool {}; the configuration says where", path.display()))
             .or_exit(ExitCode::NoInput);
     }
-    let spool = cli::open_spool(&site.config)?;
-    let pause = match RouteFolder::new(path.join("routes")).load(&site.config.route().name) {
-        Ok(Some(RouteState::Paused(pause))) => Some(pause),
-        _ => None,
-    };
-    let listings = admin::listings(&*spool, &[Shelf::Queue, Shelf::Hold], pause.as_ref()).or_exit(ExitCode::IoErr)?;
-    say(&admin::table(&listings))
+    let shelves = vec![Shelf::Queue, Shelf::Hold];
+    let selected = Selected { ids: Vec::new(), shelves, filter: Filter::default() };
+    listing::list(&site.config, &*cli::open_spool(&site.config)?, &selected, false)
 }
 
 fn warn(text: &str) {
     // Where standard error is closed there is nobody to tell.
     let _ = writeln!(io::stderr(), "sendmail: warning: {text}");
-}
-
-/// To standard output; a reader that has seen enough is no error.
-fn say(text: &str) -> anyhow::Result<()> {
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result.or_exit(ExitCode::IoErr),
-    }
 }
