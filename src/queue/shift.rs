@@ -185,7 +185,7 @@ impl<'r, S: Spool> Shift<'r, S> {
     fn next(&self, route: usize, line: &mut Line) -> Option<Job> {
         let mut board = self.board();
         loop {
-            let limit = match self.turn(&mut board, route, self.runner.clock.now()) {
+            let limit = match self.turn(&mut board, route, line.is_connected(), self.runner.clock.now()) {
                 Turn::Work(job) => return Some(job),
                 Turn::Leave => return None,
                 Turn::Wait(limit) => limit.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT),
@@ -210,11 +210,11 @@ impl<'r, S: Spool> Shift<'r, S> {
         }
     }
 
-    fn turn(&self, board: &mut Board<S::Claim>, route: usize, now: Timestamp) -> Turn {
+    fn turn(&self, board: &mut Board<S::Claim>, route: usize, connected: bool, now: Timestamp) -> Turn {
         let pass = self.mode == Mode::Pass;
         let Board { agenda, gates, .. } = board;
         let Some(gate) = gates.get_mut(route).filter(|_| !self.runner.stop.is_raised()) else { return Turn::Leave };
-        let passage = gate.passage(pass, self.urgency, now);
+        let passage = gate.passage(pass, connected, self.urgency, now);
         let taken = match passage {
             Passage::Over => return Turn::Leave,
             Passage::Shut(limit) => return Turn::Wait(limit),

@@ -9,11 +9,12 @@ use crate::clock::Clock;
 use crate::event::Event;
 use crate::queue::pace::Admittance;
 use crate::queue::testing::{Answer, House, MemorySpool, at, envelope, id, mark};
-use crate::queue::{InDoubt, Route, RouteState, RouteStore, Runner, Schedule, Selection, Slot};
+use crate::queue::{InDoubt, Route, RouteState, RouteStore, RouteTurnstile, Runner, Schedule, Selection, Slot};
 use crate::queue::{Summary, Turnstile, Urgency};
 use crate::receipt::Happening;
 use crate::routing::Criteria;
 use crate::spool::Shelf;
+use crate::sys::SystemClock;
 
 fn to(domains: &[&str]) -> Criteria {
     let recipients = domains.iter().map(|domain| format!("@{domain}").parse().unwrap());
@@ -275,6 +276,21 @@ fn where_each_domain_has_its_own_next_hop_each_gets_its_own_recipients() {
     assert_eq!(house.flush().remaining, 1);
     assert_eq!(*seen.lock().unwrap(), ["amy@a", "eve@a", "bob@b"]);
     assert_eq!(house.next_hop.taken.lock().unwrap().len(), 2);
+}
+
+#[test]
+fn who_has_a_connection_goes_on_while_others_of_the_pass_find_none() {
+    let (house, folder) = (House::new(), tempfile::tempdir().unwrap());
+    house.next_hop.connections.store(3, Ordering::SeqCst);
+    // As if another process had the other two.
+    let turnstile = Arc::new(RouteTurnstile::new(folder.path(), "main", 1, None, Arc::new(SystemClock)));
+    let runner = Runner { routes: vec![Route { turnstile, ..house.route("main", to(&[])) }], ..house.runner() };
+    house.next_hop.answers_beside(|| std::thread::sleep(Duration::from_millis(3)));
+    for number in 0..20 {
+        house.put(number, "joe@x", &["amy@a"]);
+    }
+    let summary = pass(&runner, Urgency::Due);
+    assert_eq!((summary.sent, summary.remaining), (20, 0));
 }
 
 /// Lets so many messages through, and one connection; then none for a minute.
