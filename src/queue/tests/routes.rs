@@ -293,6 +293,20 @@ fn who_has_a_connection_goes_on_while_others_of_the_pass_find_none() {
     assert_eq!((summary.sent, summary.remaining), (20, 0));
 }
 
+#[test]
+fn a_pressing_pass_tries_those_of_all_domains() {
+    let house = House::new();
+    house.next_hop.per_domain.store(true, Ordering::SeqCst);
+    house.next_hop.answers(|_, _| Answer::Later);
+    house.put(1, "joe@x", &["amy@a", "bob@b", "eve@c"]);
+    for round in 1..=3 {
+        assert_eq!(pass(&house.runner(), Urgency::Now).remaining, 1);
+        assert_eq!(house.next_hop.attempts.lock().unwrap().len(), 3 * round);
+    }
+    let due = house.spool.next_due().unwrap();
+    assert!(due > house.clock.now(), "the next pass need not look at it");
+}
+
 /// Lets so many messages through, and one connection; then none for a minute.
 #[derive(Default)]
 struct Narrow {
