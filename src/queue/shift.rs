@@ -37,6 +37,8 @@ pub(super) enum Mode {
 const SCAN_INTERVAL: Duration = Duration::from_secs(60);
 /// A wait for nothing in particular ends after this, only to begin again.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+/// The same in a pass, as nobody rings there when it is time to stop.
+const LONGEST_PASS_WAIT: Duration = Duration::from_secs(1);
 
 pub(super) struct Shift<'r, S: Spool> {
     runner: &'r Runner<S>,
@@ -183,12 +185,13 @@ impl<'r, S: Spool> Shift<'r, S> {
 
     /// The next message, as soon as one is due; `None` when it is time to leave.
     fn next(&self, route: usize, line: &mut Line) -> Option<Job> {
+        let longest = if self.mode == Mode::Pass { LONGEST_PASS_WAIT } else { LONGEST_WAIT };
         let mut board = self.board();
         loop {
             let limit = match self.turn(&mut board, route, line.is_connected(), self.runner.clock.now()) {
                 Turn::Work(job) => return Some(job),
                 Turn::Leave => return None,
-                Turn::Wait(limit) => limit.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT),
+                Turn::Wait(limit) => limit.unwrap_or(longest).min(longest),
                 Turn::Sort(ids) => {
                     drop(board);
                     self.sort(ids);

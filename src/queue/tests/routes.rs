@@ -353,3 +353,30 @@ fn a_pass_keeps_the_pace_and_leaves_where_others_have_the_connections() {
         assert_eq!((minutes, passing.join().unwrap().sent), (3, 10));
     });
 }
+
+#[test]
+fn a_pass_that_waits_for_the_pace_leaves_when_it_is_told_to() {
+    let house = House::new();
+    house.next_hop.connections.store(1, Ordering::SeqCst);
+    let narrow = Arc::new(Narrow { passed: AtomicUsize::new(0), crowded: false });
+    let runner = Runner { routes: vec![Route { turnstile: narrow, ..house.route("main", to(&[])) }], ..house.runner() };
+    for number in 0..10 {
+        house.put(number, "joe@x", &["amy@a"]);
+    }
+    std::thread::scope(|scope| {
+        let passing = scope.spawn(|| pass(&runner, Urgency::Due));
+        let mut looks = 0..2_000;
+        let mut look_until = |done: &dyn Fn() -> bool| {
+            looks.any(|_| {
+                std::thread::sleep(Duration::from_millis(5));
+                done()
+            })
+        };
+        // Once it has hung up, nothing but the pace is waited for.
+        assert!(look_until(&|| *house.next_hop.partings.lock().unwrap() == 1));
+        std::thread::sleep(Duration::from_millis(20));
+        house.stop.raise();
+        assert!(look_until(&|| passing.is_finished()), "it waits for the pace");
+    });
+    assert_eq!(house.next_hop.taken_by("amy@a"), 3);
+}
