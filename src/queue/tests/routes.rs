@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::event::Event;
 use crate::queue::pace::Admittance;
-use crate::queue::testing::{Answer, House, MemorySpool, at, envelope, id, mark};
+use crate::queue::testing::{Answer, House, MemorySpool, at, envelope, id, mark, receipt};
 use crate::queue::{InDoubt, Route, RouteState, RouteStore, RouteTurnstile, Runner, Schedule, Selection, Slot};
 use crate::queue::{Summary, Turnstile, Urgency};
 use crate::receipt::Happening;
@@ -379,4 +379,14 @@ fn a_pass_that_waits_for_the_pace_leaves_when_it_is_told_to() {
         assert!(look_until(&|| passing.is_finished()), "it waits for the pace");
     });
     assert_eq!(house.next_hop.taken_by("amy@a"), 3);
+}
+
+#[test]
+fn a_sender_who_was_not_told_yet_does_not_wait_for_a_paused_route() {
+    let house = House::new();
+    house.routes.save("first", &RouteState::paused_by_hand("mending it", house.clock.now())).unwrap();
+    house.put(1, "joe@b", &["amy@a", "bob@b"]);
+    // The notice could not be written, as the disk was full.
+    house.spool.add_receipt(id(1), receipt(house.clock.now(), Happening::Failed, &[1]));
+    assert_eq!(pass(&three_ways(&house), Urgency::Due).bounced, 1);
 }
