@@ -61,11 +61,14 @@ pub(super) enum Hindrance {
     Trouble,
 }
 
+/// The longest pause after a hindrance.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
 impl Hindrance {
     fn pause(self, strikes: u32) -> Duration {
         let (first, most) = match self {
             Self::Busy => (Duration::from_millis(5), Duration::from_secs(1)),
-            Self::Trouble => (Duration::from_secs(1), Duration::from_secs(300)),
+            Self::Trouble => (Duration::from_secs(1), LONGEST_PAUSE),
         };
         first.saturating_mul(1 << strikes.min(16)).min(most)
     }
@@ -118,7 +121,11 @@ impl Agenda {
             // What is due already, and has been sorted, stays where it is.
             let hastened =
                 |(berth, due): &(Berth, Timestamp)| entry.due < *due && self.later.contains(&(*due, entry.id, *berth));
-            let known = self.known.get(&entry.id).filter(|_| !self.strikes.contains_key(&entry.id));
+            // A pause is kept, unless it is longer than any: then the clock went back.
+            let pauses = |known: &&Known| {
+                self.strikes.contains_key(&entry.id) && known.due.iter().all(|(_, due)| due.since(now) <= LONGEST_PAUSE)
+            };
+            let known = self.known.get(&entry.id).filter(|known| !pauses(known));
             if known.is_some_and(|known| known.due.iter().all(hastened)) {
                 self.offer(entry.id, entry.due);
             }

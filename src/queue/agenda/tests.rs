@@ -175,3 +175,16 @@ fn what_waits_for_a_paused_route_hides_nothing_from_others() {
     agenda.align((0..60_000).map(|number| Entry { id: id(number), due: at(0) }).collect(), at(1));
     assert_eq!(agenda.waiting(), 59_999, "what is known stays so");
 }
+
+#[test]
+fn a_clock_that_went_back_does_not_make_a_hindrance_last() {
+    let mut agenda = Agenda::new(1);
+    agenda.offer(id(1), at(0));
+    assert_eq!(take(&mut agenda, 900_000), Some(id(1)));
+    agenda.postpone(id(1), Hindrance::Trouble, at(900_000));
+    let entry = || vec![Entry { id: id(1), due: at(0) }];
+    agenda.align(entry(), at(899_999));
+    assert_eq!(take(&mut agenda, 899_999), None);
+    agenda.align(entry(), at(5));
+    assert_eq!(take(&mut agenda, 5), Some(id(1)));
+}
