@@ -39,3 +39,4 @@ pub mod transport;
 pub mod admin;
 pub mod config;
 pub mod sys;
+pub mod syslog;

@@ -29,6 +29,9 @@ use cli::{Common, Logging, OrExit};
 struct Options {
     #[command(flatten)]
     common: Common,
+    /// Log the dialogue of this route line by line, without passwords and messages; may be given several times
+    #[arg(long, value_name = "ROUTE", global = true)]
+    trace: Vec<String>,
     #[command(subcommand)]
     verb: Option<Verb>,
 }
@@ -89,11 +92,12 @@ fn main() -> std::process::ExitCode {
 
 fn run(options: &Options) -> anyhow::Result<()> {
     let mut config = options.common.configuration()?;
+    config.log.trace_routes.extend_from_slice(&options.trace);
     config.check().or_exit(ExitCode::Config)?;
     if options.common.check {
         return say(&cli::report_checked(&config)?);
     }
-    if options.verb.is_none() && config.log.file.is_none() && config.log.level == LevelFilter::Info {
+    if options.verb.is_none() && config.log.is_for_cron() && config.log.level == LevelFilter::Info {
         // What a run from cron says becomes mail, of which the next run would have something to say.
         config.log.level = LevelFilter::Error;
     }

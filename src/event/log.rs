@@ -26,11 +26,11 @@ impl Observer for LogObserver {
     }
 }
 
-fn level(event: &Event) -> Level {
+pub(super) fn level(event: &Event) -> Level {
     match event {
         Event::Trouble { .. } | Event::SetAside { folder: "bad", .. } => Level::Error,
         Event::SetAside { .. } | Event::RoutePaused { .. } => Level::Warn,
-        Event::NotNotified { .. } | Event::Withheld { .. } => Level::Warn,
+        Event::NotNotified { .. } | Event::Withheld { .. } | Event::Alarm { .. } => Level::Warn,
         Event::Connected { .. } => Level::Debug,
         Event::Disconnected { cause, .. } if cause.is_none() => Level::Debug,
         _ => Level::Info,
@@ -81,6 +81,8 @@ pub fn lines(event: &Event) -> Vec<String> {
             format!("route {route} is still paused: {text}; next try in {} s", retry_in.as_secs())
         }
         Event::RouteResumed { route } => format!("route {route} works again"),
+        Event::Alarm { text, .. } => format!("warning: alarm: {text}"),
+        Event::AllClear { text, .. } => format!("all clear: {text}"),
         Event::Trouble { text } => format!("error: {text}"),
     };
     vec![printable(&line)]
@@ -122,7 +124,7 @@ fn name(client: &Client) -> String {
     format!("{}[{}]", client.name.as_deref().unwrap_or("unknown"), client.peer)
 }
 
-fn status(outcome: &Outcome) -> &'static str {
+pub(super) fn status(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Delivered(_) => "sent",
         Outcome::Deferred(_) | Outcome::InDoubt(_) => "deferred",

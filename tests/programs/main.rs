@@ -7,6 +7,7 @@ mod end_to_end;
 #[path = "../support/fake_smarthost.rs"]
 mod fake_smarthost;
 mod have;
+mod logs;
 mod peers;
 mod proxied;
 mod real_into_smtpd;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use leafmail::config::{Config, RoutePlan};
-use leafmail::event::LogObserver;
 use leafmail::queue::{
     Notices, Readdressing, Route, RouteFolder, RouteTurnstile, Runner, Schedule, StopFlag, watch_folder,
 };
@@ -79,7 +78,7 @@ pub(crate) fn runner(config: &Config, spool: Arc<DirSpool>) -> anyhow::Result<Ru
             in_doubt: config.queue.in_doubt,
         },
         states: Arc::new(RouteFolder::new(&states)),
-        observer: Arc::new(LogObserver),
+        observer: super::log_observer(config),
         clock: Arc::new(SystemClock),
         hostname: config.hostname.clone(),
         return_full: config.queue.return_full,
