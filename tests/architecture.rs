@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A module, and those of ours that it may use.
-const MAY_USE: [(&str, &[&str]); 20] = [
+const MAY_USE: [(&str, &[&str]); 21] = [
     ("address", &[]),
     ("clock", &[]),
     ("id", &["clock"]),
@@ -21,6 +21,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     ("routing", &["address", "envelope"]),
     ("event", &["address", "envelope", "id", "receipt", "smtp"]),
     ("queue", &["address", "clock", "envelope", "event", "id", "receipt", "routing", "smtp", "spool", "transport"]),
+    ("alarm", &["address", "clock", "envelope", "event", "id", "queue", "spool", "syslog"]),
     ("admin", &["address", "clock", "envelope", "event", "id", "queue", "receipt", "smtp", "spool"]),
     ("driver", &["address", "auth", "clock", "dns", "envelope", "event", "policy", "session", "smtp", "spool", "sys"]),
     ("config", &["address", "policy", "queue", "routing", "syslog", "transport"]),

@@ -129,7 +129,11 @@ fn existing_spool(config: &Config) -> anyhow::Result<Arc<DirSpool>> {
 fn flush(config: &Config, logging: &Logging, which: Selection, urgency: Urgency) -> anyhow::Result<()> {
     let runner = cli::runner(config, cli::open_spool(config)?)?;
     leave_at_signals(logging, &runner)?;
-    let summary = runner.flush(which, urgency).or_exit(ExitCode::IoErr)?;
+    let sentry = cli::sentry(&runner, config).filter(|_| which == Selection::All);
+    sentry.as_ref().inspect(|sentry| sentry.beat());
+    let flushed = runner.flush(which, urgency).or_exit(ExitCode::IoErr);
+    sentry.inspect(|sentry| sentry.look());
+    let summary = flushed?;
     log::debug!("{summary:?}");
     match which {
         Selection::One(id) if summary.gone > 0 => no_such_message(id),

@@ -81,6 +81,11 @@ pub fn notice_id(report: Report, original: SpoolId, recipients: &[u16]) -> Spool
 /// Annotation of the envelope of what leafmail writes without an original.
 const NOTICE: &str = "notice";
 
+/// What marks the envelope of such a message; `kind` is of which kind it is.
+pub fn ours(kind: &str) -> (String, String) {
+    (NOTICE.to_owned(), kind.to_owned())
+}
+
 /// Whether leafmail itself wrote this: about that, nobody is told.
 pub fn is_ours(envelope: &Envelope) -> bool {
     envelope.origin.notice_of.is_some() || envelope.annotations.iter().any(|(name, _)| name == NOTICE)
@@ -131,7 +136,7 @@ pub(super) fn letter(id: SpoolId, subject: &str, text: &str, to: &Mailbox, write
     let mut octets = heading(id, subject, to, writer);
     octets.extend_from_slice(&mime::text("text/plain", text.as_bytes()));
     let mut letter = sealed(id, to, None, octets, writer);
-    letter.envelope.annotations.push((NOTICE.to_owned(), "digest".to_owned()));
+    letter.envelope.annotations.push(ours("digest"));
     letter
 }
 

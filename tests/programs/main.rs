@@ -1,6 +1,7 @@
 //! Both binaries as programs: with clients in front, a next hop behind, and crashes in between.
 
 mod administrator;
+mod alarms;
 mod client;
 mod crash;
 mod end_to_end;

@@ -1,6 +1,7 @@
 //! The pieces, made from the configuration.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 
 use leafmail::config::{Config, RoutePlan};
 use leafmail::queue::{
@@ -106,7 +107,15 @@ pub(crate) fn aliases(config: &Config) -> anyhow::Result<Option<AliasFile>> {
 pub(crate) fn watch(runner: &Runner<DirSpool>, config: &Config) {
     let queue = config.spool.join(Shelf::Queue.folder());
     let routes = config.spool.join("routes");
-    runner.watch(watch_folder(&queue, &routes, Arc::clone(&runner.stop)));
+    let sentry = super::sentry(runner, config);
+    thread::scope(|scope| {
+        let (watching, ended) = mpsc::channel();
+        if let Some(sentry) = &sentry {
+            scope.spawn(move || sentry.keep_watch(&ended));
+        }
+        runner.watch(watch_folder(&queue, &routes, Arc::clone(&runner.stop)));
+        drop::<mpsc::Sender<()>>(watching);
+    });
 }
 
 /// A disk that failed to sync ends the program, so that whoever supervises it knows.
