@@ -13,7 +13,7 @@ use super::{Client, Event, Observer};
 use crate::envelope::Peer;
 use crate::receipt::{Outcome, Reason};
 
-/// The target of log records whose message is an object of [`json`].
+/// The target of log records whose message is an object of [`json()`].
 pub const JSON_TARGET: &str = "leafmail::event::json";
 
 /// Writes each event to the log as JSON, under the target [`JSON_TARGET`].

@@ -88,7 +88,13 @@ pub fn ours(kind: &str) -> (String, String) {
 
 /// Whether leafmail itself wrote this: about that, nobody is told.
 pub fn is_ours(envelope: &Envelope) -> bool {
-    envelope.origin.notice_of.is_some() || envelope.annotations.iter().any(|(name, _)| name == NOTICE)
+    envelope.origin.notice_of.is_some() || is_marked(envelope)
+}
+
+/// Whether leafmail wrote this without an original, by the [mark](ours). What an alias made of a message has an original,
+/// but a sender to be told as well.
+pub(super) fn is_marked(envelope: &Envelope) -> bool {
+    envelope.annotations.iter().any(|(name, _)| name == NOTICE)
 }
 
 /// The notification that tells of the `reported`, or `None` where there is nobody to tell.

@@ -116,7 +116,7 @@ impl Schedule {
         let ledger = self.ledger(envelope, receipts);
         let unsettled = |index: usize, account: &Account<'_>| !account.is_settled(&envelope.recipients[index]);
         let failed = ledger.indices(|index, account| account.standing == Standing::Failed && unsettled(index, account));
-        let has_sender = envelope.reverse_path != ReversePath::Null && !bounce::is_ours(envelope);
+        let has_sender = envelope.reverse_path != ReversePath::Null && !bounce::is_marked(envelope);
         let untold = ledger.indices(|index, account| {
             account.standing == Standing::Failed && !account.withheld && unsettled(index, account)
         });
