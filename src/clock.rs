@@ -48,6 +48,11 @@ impl Timestamp {
         Local.from_utc_datetime(&self.utc().naive_utc()).format("%a %b %e %H:%M:%S").to_string()
     }
 
+    /// As a line for syslog has it (RFC 3164 4.1.2), in local time: `Nov 21 02:03:27`.
+    pub fn rfc3164(self) -> String {
+        Local.from_utc_datetime(&self.utc().naive_utc()).format("%b %e %H:%M:%S").to_string()
+    }
+
     fn utc(self) -> DateTime<Utc> {
         i64::try_from(self.0.min(END_OF_9999)).ok().and_then(DateTime::from_timestamp_millis).unwrap_or_default()
     }

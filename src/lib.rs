@@ -38,5 +38,7 @@ pub mod transport;
 
 // Running it all.
 pub mod admin;
+pub mod alarm;
 pub mod config;
 pub mod sys;
+pub mod syslog;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A module, and those of ours that it may use.
-const MAY_USE: [(&str, &[&str]); 20] = [
+const MAY_USE: [(&str, &[&str]); 22] = [
     ("address", &[]),
     ("clock", &[]),
     ("id", &["clock"]),
@@ -23,9 +23,11 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     ("event", &["address", "envelope", "id", "receipt", "smtp"]),
     ("queue", &["address", "clock", "envelope", "event", "id", "receipt", "routing", "smtp", "spool", "transport"]),
     ("admin", &["address", "clock", "envelope", "event", "id", "queue", "receipt", "routing", "smtp", "spool"]),
+    ("alarm", &["address", "clock", "envelope", "event", "id", "queue", "spool", "syslog"]),
     ("driver", &["address", "auth", "clock", "dns", "envelope", "event", "policy", "session", "smtp", "spool", "sys"]),
-    ("config", &["address", "policy", "queue", "routing", "transport"]),
+    ("config", &["address", "policy", "queue", "routing", "syslog", "transport"]),
     ("sys", &["clock"]),
+    ("syslog", &["clock"]),
 ];
 
 /// A word, and the only places that may name it.

@@ -21,10 +21,10 @@ use std::sync::Arc;
 use std::thread;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use ipnet::IpNet;
 use leafmail::config::{self, BareNewline, Config, ListenAddress, RoutePlan};
 use leafmail::dns::{Resolver, SystemResolver};
 use leafmail::driver::{Door, Front, Limits, Listener, Receiver, Security, Shutdown, listen, serve_standard_input};
-use leafmail::event::LogObserver;
 use leafmail::policy::{Chain, NextHopSize};
 use leafmail::queue::SizeFile;
 use leafmail::session::{Directory, Settings};
@@ -64,6 +64,9 @@ struct Options {
     /// Offer STARTTLS with a certificate made now, to try it out; its fingerprint is logged
     #[arg(long)]
     self_signed: bool,
+    /// Log the dialogue with these clients line by line, without passwords and messages; may be given several times
+    #[arg(long, value_name = "NETWORK", value_parser = config::parse_network)]
+    trace: Vec<IpNet>,
     #[command(subcommand)]
     verb: Option<Verb>,
 }
@@ -116,6 +119,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
     }
     config.protocol.strict_821 |= options.strict_821;
     config.tls.self_signed |= options.self_signed;
+    config.log.trace_clients.extend(&options.trace);
     match &options.verb {
         Some(Verb::Passwd(verb)) => return passwd(&config, verb),
         Some(Verb::Other(arguments)) => return other_verb(config, arguments),
@@ -262,6 +266,7 @@ fn receiver(config: &Config, spool: Arc<DirSpool>, shutdown: Shutdown, security:
         max_errors: config.limits.close_after_errors,
         xclient: config.clients.xclient.clone(),
         xforward: config.clients.xforward.clone(),
+        traced: config.log.trace_clients.clone(),
         directory: Directory { addresses: config.verify.addresses.clone(), lists: config.verify.lists.clone() },
         ..Settings::new(config.hostname.clone())
     };
@@ -281,7 +286,7 @@ fn receiver(config: &Config, spool: Arc<DirSpool>, shutdown: Shutdown, security:
         resolver: config.clients.reverse_names.then_some(resolver),
         security,
         spool,
-        observer: Arc::new(LogObserver),
+        observer: cli::log_observer(config),
         clock: Arc::new(SystemClock),
         shutdown,
     }

@@ -24,6 +24,9 @@ use verbs::Verb;
 struct Options {
     #[command(flatten)]
     common: Common,
+    /// Log the dialogue of this route line by line, without passwords and messages; may be given several times
+    #[arg(long, value_name = "ROUTE", global = true)]
+    trace: Vec<String>,
     #[command(subcommand)]
     verb: Option<Verb>,
 }
@@ -54,12 +57,13 @@ fn arguments() -> Vec<OsString> {
 
 fn run(options: &Options) -> anyhow::Result<()> {
     let mut config = options.common.configuration()?;
+    config.log.trace_routes.extend_from_slice(&options.trace);
     config.check().or_exit(ExitCode::Config)?;
     if options.common.check {
         return verbs::say(&cli::report_checked(&config)?);
     }
     let quiet = options.verb.as_ref().is_none_or(Verb::tells_by_itself);
-    if quiet && config.log.file.is_none() && config.log.level == LevelFilter::Info {
+    if quiet && config.log.is_for_cron() && config.log.level == LevelFilter::Info {
         // What a run from cron says becomes mail, of which the next run would have something to say; what somebody does by
         // hand is told on standard output already.
         config.log.level = LevelFilter::Error;

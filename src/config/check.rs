@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use super::network::is_private;
 use super::sections::{Clients, Recipients};
-use super::{Config, ConfigError, rewrite, route};
+use super::{Config, ConfigError, alarm, log, rewrite, route};
 use crate::address::AddressPattern;
 
 /// A fault, and the key whose line shows it.
@@ -34,7 +34,9 @@ impl Config {
             .or_else(|| rewrite::fault(self))
             .or_else(|| self.order())
             .or_else(|| self.security())
-            .or_else(|| self.copies());
+            .or_else(|| self.copies())
+            .or_else(|| log::fault(self))
+            .or_else(|| alarm::fault(self));
         match fault {
             None => Ok(()),
             Some(fault) => {

@@ -4,12 +4,15 @@
 //! own settings are put into its public fields, then [`Config::check`] looks at the whole; nothing runs on a configuration
 //! that was not checked. No input makes this panic, an unknown key is an error, and errors name file, line and reason.
 
+mod alarm;
 mod aliases;
 mod check;
 mod error;
 mod file;
 mod files;
+mod heartbeat;
 mod listen;
+mod log;
 mod network;
 mod rewrite;
 mod route;
@@ -19,14 +22,18 @@ mod submission;
 mod units;
 mod values;
 
+pub use alarm::{Alarm, Webhook};
 pub use aliases::Aliases;
 pub use error::ConfigError;
 pub use file::locate;
+pub use heartbeat::Heartbeat;
 pub use listen::{Front, ListenAddress};
+pub use log::{Log, LogFormat, LogTo};
+pub use network::parse_network;
 pub use rewrite::Rewrite;
 pub use route::{OAuth2, Preset, Region, Route, RouteName, RoutePlan, TimeoutKeys, TokenUrl, UserName};
 pub use sections::{
-    BareNewline, Clients, Limits, Listen, Log, Message, Notices, Protocol, Queue, Recipients, Reserve, Senders, Verify,
+    BareNewline, Clients, Limits, Listen, Message, Notices, Protocol, Queue, Recipients, Reserve, Senders, Verify,
 };
 pub use security::{Auth, Tls};
 pub use submission::Submission;
@@ -94,6 +101,10 @@ pub struct Config {
     pub notices: Notices,
     /// What is told to whom.
     pub log: Log,
+    /// What shows that mail works.
+    pub heartbeat: Heartbeat,
+    /// Who is told, by another road, that it does not.
+    pub alarm: Alarm,
     #[serde(skip)]
     origin: Origin,
 }
@@ -123,6 +134,8 @@ impl Default for Config {
             queue: Queue::default(),
             notices: Notices::default(),
             log: Log::default(),
+            heartbeat: Heartbeat::default(),
+            alarm: Alarm::default(),
             origin: Origin::default(),
         }
     }

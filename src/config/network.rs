@@ -11,7 +11,10 @@ pub(super) const EXPECTED_NETWORK: &str = "a network such as 192.168.1.0/24";
 
 /// Reads a network, or a single address, which is the network of itself alone. An IPv4-mapped one is the IPv4 network that
 /// it means, since clients are judged by that form.
-pub(super) fn parse_network(text: &str) -> Result<IpNet, String> {
+///
+/// # Errors
+/// In words.
+pub fn parse_network(text: &str) -> Result<IpNet, String> {
     let network = match text.parse::<IpNet>() {
         Ok(network) => network,
         // Three figures and a dot are more often a network cut short than an address, and are neither.

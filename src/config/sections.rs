@@ -2,11 +2,9 @@
 //!
 //! `docs/leafmail.toml` explains every key to those who set it; a test holds it to these structs.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use log::LevelFilter;
 use serde::Deserialize;
 
 use super::error::unexpected;
@@ -321,23 +319,5 @@ pub struct Notices {
 impl Default for Notices {
     fn default() -> Self {
         Self { admin: None, per_hour: 100, copy_failures: false }
-    }
-}
-
-/// `[log]`: what is told to whom.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Log {
-    /// How much.
-    #[serde(deserialize_with = "values::text")]
-    pub level: LevelFilter,
-    /// Where to; `None` is standard error.
-    #[serde(deserialize_with = "values::optional")]
-    pub file: Option<PathBuf>,
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self { level: LevelFilter::Info, file: None }
     }
 }

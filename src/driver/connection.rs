@@ -7,6 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::dialogue::Dialogue;
 use super::wire::Wire;
 use super::{Door, Limits, Security, Shutdown};
 use crate::clock::Clock;
@@ -103,7 +104,8 @@ impl<S: Spool> Receiver<S> {
         let reverse_name = peer.ip().and_then(|_| client.name.clone());
         let session = Session::new(Arc::clone(&self.settings), peer, reverse_name, self.clock.now());
         let session = session.on_terms(terms);
-        let session = if log::log_enabled!(log::Level::Debug) { session.with_transcript() } else { session };
+        let dialogue = Dialogue::with(&self.settings, peer);
+        let session = if dialogue.is_told() { session.with_transcript() } else { session };
         let mut connection = Connection {
             receiver: self,
             io: wire,
@@ -112,6 +114,7 @@ impl<S: Spool> Receiver<S> {
             deadline: Instant::now() + self.limits.session,
             body: None,
             retired: false,
+            dialogue,
             client,
             cause: None,
         };
@@ -148,6 +151,7 @@ struct Connection<'a, S, IO> {
     deadline: Instant,
     body: Option<Pace>,
     retired: bool,
+    dialogue: Dialogue,
     client: Client,
     cause: Option<String>,
 }
@@ -252,9 +256,7 @@ impl<S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
     }
 
     async fn write(&mut self, octets: &[u8], session: &mut Session) {
-        for line in octets.split_inclusive(|octet| *octet == b'\n') {
-            log::debug!("{} > {}", self.client.peer, line.trim_ascii_end().escape_ascii());
-        }
+        self.dialogue.said(self.client.peer, octets);
         let written = timeout(self.receiver.limits.idle, async {
             self.io.write_all(octets).await?;
             self.io.flush().await
@@ -301,9 +303,10 @@ impl<S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
     }
 
     async fn commit(&self, arriving: Option<Arriving<S::Draft>>, seal: Seal) -> Result<Committed, Reply> {
-        let Some(Arriving { draft, envelope, .. }) = arriving else {
+        let Some(Arriving { draft, envelope, size }) = arriving else {
             return Err(catalogue::local_error());
         };
+        self.dialogue.heard_message(self.client.peer, size);
         let message_id = seal.message_id.clone();
         // The one place where a session waits for the disk.
         let committed = spawn_blocking(move || draft.commit(&seal)).await;
@@ -329,7 +332,7 @@ impl<S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
         let client = self.client.clone();
         let (security, observer) = (&self.receiver.security, self.receiver.observer.as_ref());
         let event = match note {
-            Note::Heard(line) => return log::debug!("{} < {line}", client.peer),
+            Note::Heard(line) => return self.dialogue.heard(client.peer, &line),
             Note::LoggedIn { user, mechanism } => return security.note_success(&client, user, mechanism, observer),
             Note::LoginFailed { user, mechanism } => {
                 return security.note_failure(&client, &user, mechanism, observer);

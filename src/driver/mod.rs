@@ -5,6 +5,7 @@
 
 mod arrival;
 mod connection;
+mod dialogue;
 mod early;
 mod gate;
 mod inherited;

@@ -43,11 +43,11 @@ fn is_about_clients(event: &Event, line: &str) -> bool {
     }
 }
 
-fn level(event: &Event) -> Level {
+pub(super) fn level(event: &Event) -> Level {
     match event {
         Event::Trouble { .. } | Event::SetAside { folder: "bad", .. } => Level::Error,
         Event::SetAside { .. } | Event::RoutePaused { .. } => Level::Warn,
-        Event::NotNotified { .. } | Event::Withheld { .. } => Level::Warn,
+        Event::NotNotified { .. } | Event::Withheld { .. } | Event::Alarm { .. } => Level::Warn,
         Event::Connected { .. } => Level::Debug,
         Event::Disconnected { cause, .. } if cause.is_none() => Level::Debug,
         _ => Level::Info,
@@ -106,6 +106,8 @@ pub fn lines(event: &Event) -> Vec<String> {
             format!("route {route} is still paused: {text}; next try in {} s", retry_in.as_secs())
         }
         Event::RouteResumed { route } => format!("route {route} works again"),
+        Event::Alarm { text, .. } => format!("warning: alarm: {text}"),
+        Event::AllClear { text, .. } => format!("all clear: {text}"),
         Event::Trouble { text } => format!("error: {text}"),
     };
     vec![printable(&line)]
@@ -147,7 +149,7 @@ fn name(client: &Client) -> String {
     format!("{}[{}]", client.name.as_deref().unwrap_or("unknown"), client.peer)
 }
 
-fn status(outcome: &Outcome) -> &'static str {
+pub(super) fn status(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Delivered(_) => "sent",
         Outcome::Deferred(_) | Outcome::InDoubt(_) => "deferred",

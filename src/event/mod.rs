@@ -2,9 +2,13 @@
 //!
 //! An [`Observer`] sees every event, returns nothing, and can neither change a reply nor slow one down: it must not block.
 
+mod json;
 mod log;
+mod once;
 
+pub use self::json::{JSON_TARGET, JsonObserver, json};
 pub use self::log::{LogObserver, QUEUE, lines};
+pub use self::once::OncePerMinute;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -221,6 +225,20 @@ pub enum Event {
     RouteResumed {
         /// The route.
         route: String,
+    },
+    /// Something needs a person, and mail may not be the way to say so.
+    Alarm {
+        /// Which condition, such as `route_paused:relay`.
+        condition: String,
+        /// In words.
+        text: String,
+    },
+    /// It does not need one any more.
+    AllClear {
+        /// Which condition.
+        condition: String,
+        /// In words.
+        text: String,
     },
     /// Trouble of our own: the spool, the configuration, the host.
     Trouble {

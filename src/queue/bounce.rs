@@ -82,10 +82,21 @@ pub fn notice_id(report: Report, original: SpoolId, recipients: &[u16]) -> Spool
 /// Annotation of the envelope of what leafmail writes without an original.
 pub(super) const NOTICE: &str = "notice";
 
-/// Whether leafmail itself wrote this: about that, nobody is told. What was made for an alias is tied to an original too.
+/// What marks the envelope of such a message; `kind` is of which kind it is.
+pub fn ours(kind: &str) -> (String, String) {
+    (NOTICE.to_owned(), kind.to_owned())
+}
+
+/// Whether leafmail itself wrote this: about that, nobody is told.
 pub fn is_ours(envelope: &Envelope) -> bool {
-    let noted = |wanted: &str| envelope.annotations.iter().any(|(name, _)| name == wanted);
-    envelope.origin.notice_of.is_some() && !noted(EXPANDED) || noted(NOTICE)
+    let expanded = envelope.annotations.iter().any(|(name, _)| name == EXPANDED);
+    envelope.origin.notice_of.is_some() && !expanded || is_marked(envelope)
+}
+
+/// Whether leafmail wrote this without an original, by the [mark](ours). What an alias made of a message has an original,
+/// but a sender to be told as well.
+pub(super) fn is_marked(envelope: &Envelope) -> bool {
+    envelope.annotations.iter().any(|(name, _)| name == NOTICE)
 }
 
 /// The notification that tells of the `reported`, or `None` where there is nobody to tell.
@@ -133,7 +144,7 @@ pub(super) fn letter(id: SpoolId, subject: &str, text: &str, to: &Mailbox, write
     let mut octets = heading(id, subject, to, writer);
     octets.extend_from_slice(&mime::text("text/plain", text.as_bytes()));
     let mut letter = sealed(id, to, None, octets, writer);
-    letter.envelope.annotations.push((NOTICE.to_owned(), "digest".to_owned()));
+    letter.envelope.annotations.push(ours("digest"));
     letter
 }
 

@@ -12,9 +12,9 @@ use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use rustix::io::Errno;
 
 use super::route::{RouteState, RouteStore};
+use super::shared_file::change_shared;
 use super::size_file::SizeFile;
 use super::tally::Tally;
-use super::tally_file;
 
 /// The folder with the states of all routes.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ impl RouteStore for RouteFolder {
     }
 
     fn tally(&self, change: &mut dyn FnMut(&mut Tally)) -> io::Result<()> {
-        tally_file::change(&self.folder, change)
+        change_shared(&self.folder, "notices", change)
     }
 }
 

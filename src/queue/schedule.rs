@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::bounce::Report;
+use super::bounce::{self, Report};
 use super::ledger::{Account, Ledger, Standing};
 use crate::address::ReversePath;
 use crate::clock::Timestamp;
@@ -116,7 +116,7 @@ impl Schedule {
         let ledger = self.ledger(envelope, receipts);
         let unsettled = |index: usize, account: &Account<'_>| !account.is_settled(&envelope.recipients[index]);
         let failed = ledger.indices(|index, account| account.standing == Standing::Failed && unsettled(index, account));
-        let has_sender = envelope.reverse_path != ReversePath::Null;
+        let has_sender = envelope.reverse_path != ReversePath::Null && !bounce::is_marked(envelope);
         let untold = ledger.indices(|index, account| {
             account.standing == Standing::Failed && account.owes_notice(&envelope.recipients[index])
         });

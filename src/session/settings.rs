@@ -36,6 +36,8 @@ pub struct Settings {
     pub xclient: Vec<IpNet>,
     /// Networks whose hosts may tell of another client (XFORWARD).
     pub xforward: Vec<IpNet>,
+    /// Networks whose dialogues are told in the log, line by line.
+    pub traced: Vec<IpNet>,
     /// What VRFY and EXPN may tell.
     pub directory: Directory,
 }
@@ -57,6 +59,7 @@ impl Settings {
             max_errors: 20,
             xclient: Vec::new(),
             xforward: Vec::new(),
+            traced: Vec::new(),
             directory: Directory::default(),
         }
     }

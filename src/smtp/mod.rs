@@ -15,6 +15,9 @@ mod submitter;
 pub mod xclient;
 pub mod xtext;
 
+/// The log target of the dialogues that somebody asked to see, whatever the level of the log.
+pub const DIALOGUE: &str = "leafmail::dialogue";
+
 pub use command::{Chunk, Command, CommandError, Dialect};
 pub use dsn::{Notify, Ret};
 pub use extension::Extension;

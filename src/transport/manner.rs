@@ -20,6 +20,8 @@ pub(super) struct Manner {
     pub(super) source: Option<IpAddr>,
     /// The largest message in octets that the route allows.
     pub(super) max_size: Option<u64>,
+    /// Whether the dialogue is told in the log, whatever its level.
+    pub(super) traced: bool,
     pub(super) leaving: Leaving,
 }
 
@@ -39,6 +41,7 @@ impl Manner {
             extensions: settings.extensions,
             source: settings.source,
             max_size: settings.max_size,
+            traced: settings.traced,
             leaving,
         })
     }

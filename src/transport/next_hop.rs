@@ -203,6 +203,8 @@ pub struct RouteSettings {
     pub connections: usize,
     /// How long each step may take.
     pub timeouts: Timeouts,
+    /// Whether the dialogue is told in the log, line by line.
+    pub traced: bool,
 }
 
 /// How long each step of a delivery may take. A lost final reply is a duplicate, so the last is long.

@@ -1,6 +1,7 @@
 //! Both binaries as programs: with clients in front, a next hop behind, and crashes in between.
 
 mod administrator;
+mod alarms;
 mod by_hand;
 mod client;
 mod crash;
@@ -8,6 +9,7 @@ mod end_to_end;
 #[path = "../support/fake_smarthost.rs"]
 mod fake_smarthost;
 mod have;
+mod logs;
 mod monitors;
 mod peers;
 mod proxied;

@@ -5,8 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use crate::fake_smarthost::{FakeSmarthost, Script};
-use crate::have::{have, have_perl};
+use crate::have::have;
 use crate::site::Site;
 
 fn text(output: &Output) -> String {
@@ -66,47 +65,6 @@ fn check_mailq_counts_what_mailq_lists() {
         (text(&warned), warned.status.code()),
         ("WARNING: postfix mailq is 3 (threshold w = 2)|unsent=3;2;4;0\n".to_owned(), Some(1))
     );
-}
-
-#[test]
-fn pflogsumm_counts_what_came_and_what_went_and_finds_no_message_without_a_size() {
-    if !have("pflogsumm") || !have_perl(&["Date::Calc"]) {
-        return;
-    }
-    let site = Site::new("[recipients]\ndeny = [\"@refused.example\"]");
-    let script = Script::new().refuses("later@example.com", "451 4.2.0 greylisted");
-    let smarthost = FakeSmarthost::start(script.refuses("nobody@example.com", "550 5.1.1 no such user"));
-    let relay = format!("smtp://{}?tls=none", smarthost.address);
-    let log = site.path("mail.log");
-    let log = log.to_str().unwrap();
-    let smtpd = site.listen(&[]);
-    let mut client = smtpd.client();
-    client.submit("alice@example.com", &["bob@example.com", "nobody@example.com"], b"Subject: 1\r\n");
-    let held = client.submit("alice@example.com", &["carol@example.com"], b"Subject: 2\r\n");
-    let mut refused = smtpd.client();
-    refused.expect("EHLO x", "250");
-    refused.expect("MAIL FROM:<alice@example.com>", "250");
-    refused.expect("RCPT TO:<dave@refused.example>", "550");
-    assert!(site.run(&["-l", log, "hold", &held]).status.success());
-    client.submit("alice@example.com", &["later@example.com"], b"Subject: 3\r\n");
-    for _ in 0..2 {
-        assert!(site.run(&["-l", log, "--relay", &relay]).status.success());
-    }
-    // Each wrote to a log of its own; a log daemon would have put them into one.
-    fs::write(log, smtpd.log() + &fs::read_to_string(log).unwrap()).unwrap();
-    let told = fs::read_to_string(log).unwrap();
-    assert!(told.contains(&format!("{held}: held by hand, uid=")), "{told}");
-    let summary = text(&Command::new("pflogsumm").args(["--syslog-name=leafmail", log]).output().unwrap());
-    let totals: Vec<&str> = summary.lines().map(str::trim).collect();
-    // Three from the client; delivered are the message of the one recipient, and the notification of the other.
-    for line in ["3   received", "2   delivered", "1   deferred  (1  deferrals)", "1   bounced"] {
-        assert!(totals.contains(&line), "{line} is not in\n{summary}\nof\n{told}");
-    }
-    assert!(totals.iter().any(|line| line.starts_with("1   rejected")), "{summary}");
-    for absent in ["no size data", "0   bytes received", "0   bytes delivered"] {
-        assert!(!totals.iter().any(|line| line.starts_with(absent) || line.contains("size data")), "{summary}");
-    }
-    assert!(summary.contains("Warnings: none"), "{summary}");
 }
 
 #[test]

@@ -13,7 +13,8 @@ impl log::Log for Capture {
 
     fn log(&self, record: &log::Record<'_>) {
         let mut text = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *text += &format!("{}\n", record.args());
+        let traced = if record.target() == leafmail::smtp::DIALOGUE { "dialogue: " } else { "" };
+        *text += &format!("{traced}{}\n", record.args());
     }
 
     fn flush(&self) {}

@@ -92,6 +92,7 @@ pub(crate) fn settings(url: &str) -> RouteSettings {
         source: None,
         max_size: None,
         connections: 1,
+        traced: false,
         timeouts: Timeouts {
             connect: Duration::from_secs(5),
             command: Duration::from_secs(5),

@@ -47,6 +47,12 @@ impl Route {
         self
     }
 
+    /// Told in the log, whatever its level.
+    fn traced(mut self) -> Self {
+        self.settings.traced = true;
+        self
+    }
+
     fn with_token(mut self, command: &str) -> Self {
         self.settings.password = None;
         let command = command.replace("FOLDER", &self.folder.path().display().to_string());
@@ -171,17 +177,30 @@ fn no_mechanism_leaves_a_credential_in_the_log() {
     for method in [AuthMethod::Plain, AuthMethod::Login, AuthMethod::CramMd5, AuthMethod::ScramSha256] {
         let all = "LOGIN PLAIN CRAM-MD5 SCRAM-SHA-256";
         Route::new(Script::new(), all).by(method).deliver().0.unwrap();
+        Route::new(Script::new(), all).by(method).traced().deliver().0.unwrap();
         let echo = format!("535 5.7.8 what is {PASSWORD} or {}?", STANDARD.encode(format!("\0me\0{PASSWORD}")));
-        Route::new(Script::new().on("AUTH", reply(echo)), all).by(method).fault();
+        Route::new(Script::new().on("AUTH", reply(&echo)), all).by(method).fault();
+        Route::new(Script::new().on("AUTH", reply(&echo)), all).by(method).traced().fault();
     }
     let echo = format!("535 5.7.8 what is {STALE}?");
     let script = Script::new().on("challenge", reply(format!("334 {}", STANDARD.encode(STALE))));
     Route::new(script.on("AUTH", reply(echo)), "XOAUTH2").with_token("echo ya29.stale-token").fault();
     let log = captured();
-    for shown in ["> AUTH PLAIN ***", "> AUTH SCRAM-SHA-256 ***", "> AUTH XOAUTH2 ***", "< 334 ***", "> AUTH CRAM-MD5"]
-    {
+    for shown in [
+        "dialogue: ",
+        "> AUTH PLAIN ***",
+        "> AUTH SCRAM-SHA-256 ***",
+        "> AUTH XOAUTH2 ***",
+        "< 334 ***",
+        "> AUTH CRAM-MD5",
+    ] {
         assert!(log.contains(shown), "the log lacks {shown}");
     }
+    let traced: Vec<&str> = log.lines().filter(|line| line.starts_with("dialogue: ")).collect();
+    for shown in ["> AUTH PLAIN ***", "> AUTH SCRAM-SHA-256 ***", "< 535 5.7.8 what is *** or ***?", "> (message of "] {
+        assert!(traced.iter().any(|line| line.contains(shown)), "the trace lacks {shown}: {traced:?}");
+    }
+    assert!(!traced.iter().any(|line| line.contains("Subject")), "the message is in the log: {traced:?}");
     assert!(!holds_credentials(&log), "{log}");
     assert!(!log.contains("334 PDE4OTYu") && !log.contains("334 VXNl"), "a challenge is in the log: {log}");
     assert!(!log.contains("n,,n=me") && !log.contains(&STANDARD.encode("n,,n=me,r=")[..10]), "{log}");

@@ -1,10 +1,7 @@
-//! The log of both binaries: lines to standard error or a file, written by a thread of its own, so that a reader that
-//! hangs never holds up mail. What does not fit the queue to that thread is counted and dropped.
+//! The log of both binaries: lines to standard error, a file or the system's logs, written by a thread of its own, so that a
+//! reader that hangs never holds up mail. What does not fit the queue to that thread is counted and dropped.
 
-use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -13,9 +10,13 @@ use std::time::Duration;
 
 use env_logger::{Builder, Target};
 use leafmail::clock::Clock;
-use leafmail::event;
+use leafmail::config::Log;
+use leafmail::smtp::DIALOGUE;
 use leafmail::sys::SystemClock;
-use log::LevelFilter;
+use log::{Level, LevelFilter};
+
+use super::sink::Sink;
+use super::style::Style;
 
 /// Lines that may wait to be written.
 const QUEUE: usize = 16_384;
@@ -38,21 +39,20 @@ impl Logging {
     ///
     /// # Errors
     /// When the file cannot be opened.
-    pub(crate) fn start(program: &'static str, level: LevelFilter, file: Option<&Path>) -> io::Result<Self> {
-        let sink = Sink::open(file)?;
+    pub(crate) fn start(program: &'static str, settings: &Log) -> io::Result<Self> {
+        let style = Arc::new(Style::new(program, settings));
+        let sink = Sink::open(settings, Arc::clone(&style))?;
         let (jobs, queue) = sync_channel(QUEUE);
         thread::Builder::new().name("log".to_owned()).spawn(move || write_lines(queue, sink))?;
-        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        let pid = std::process::id();
-        let feeder = Feeder { jobs: jobs.clone(), dropped: Arc::default(), line: Vec::new() };
+        let feeder =
+            Feeder { jobs: jobs.clone(), dropped: AtomicU64::new(0), style: Arc::clone(&style), line: Vec::new() };
         Builder::new()
             .filter_level(LevelFilter::Off)
-            .filter_module("leafmail", level)
-            .filter_module(program, level)
-            .format(move |out, record| {
-                let part = if record.target() == event::QUEUE { "spoolrun" } else { program };
-                writeln!(out, "{} {host} leafmail/{part}[{pid}]: {}", SystemClock.now(), record.args())
-            })
+            .filter_module("leafmail", settings.level)
+            .filter_module(program, settings.level)
+            // Only what somebody asked for comes here.
+            .filter_module(DIALOGUE, settings.level.max(LevelFilter::Info))
+            .format(move |out, record| out.write_all(&style.record(record, SystemClock.now())))
             .target(Target::Pipe(Box::new(feeder)))
             .init();
         Ok(Self { jobs })
@@ -77,66 +77,40 @@ impl Drop for Logging {
     }
 }
 
-/// Takes lines from the logger.
+/// Takes lines from the logger, which flushes after each.
 struct Feeder {
     jobs: SyncSender<Job>,
-    dropped: Arc<AtomicU64>,
+    dropped: AtomicU64,
+    style: Arc<Style>,
     line: Vec<u8>,
 }
 
 impl Write for Feeder {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
         self.line.extend_from_slice(octets);
-        if self.line.ends_with(b"\n") {
-            self.pass_on();
-        }
         Ok(octets.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        if !self.line.is_empty() {
+            self.pass_on();
+        }
         Ok(())
     }
 }
 
 impl Feeder {
     fn pass_on(&mut self) {
-        let dropped = self.dropped.swap(0, Ordering::Relaxed);
+        let line = std::mem::take(&mut self.line);
+        let dropped = self.dropped.load(Ordering::Relaxed);
         if dropped > 0 {
-            let note = format!("leafmail: {dropped} log lines were dropped, as nobody took them\n");
-            self.line.splice(0..0, note.into_bytes());
+            let note = format!("{dropped} log lines were dropped, as nobody took them");
+            if self.jobs.try_send(Job::Line(self.style.line(Level::Warn, &note, SystemClock.now()))).is_ok() {
+                self.dropped.store(0, Ordering::Relaxed);
+            }
         }
-        if self.jobs.try_send(Job::Line(std::mem::take(&mut self.line))).is_err() {
-            self.dropped.fetch_add(dropped + 1, Ordering::Relaxed);
-        }
-    }
-}
-
-/// Where lines go.
-enum Sink {
-    Stderr,
-    File(PathBuf, File),
-}
-
-impl Sink {
-    fn open(file: Option<&Path>) -> io::Result<Self> {
-        let Some(path) = file else { return Ok(Self::Stderr) };
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
-        Ok(Self::File(path.to_owned(), file))
-    }
-
-    fn write(&mut self, octets: &[u8]) {
-        // A log that cannot be written must not stop mail, and there is no other place to say so.
-        let _ = match self {
-            Self::Stderr => io::stderr().write_all(octets),
-            Self::File(_, file) => file.write_all(octets),
-        };
-    }
-
-    fn reopen(&mut self) {
-        if let Self::File(path, file) = self
-            && let Ok(Self::File(_, new)) = Self::open(Some(path))
-        {
-            *file = new;
+        if self.jobs.try_send(Job::Line(line)).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -144,19 +118,23 @@ impl Sink {
 /// Lines that wait are written together.
 fn write_lines(queue: Receiver<Job>, mut sink: Sink) {
     const BATCH: usize = 32 * 1024;
-    let mut batch = Vec::new();
+    let (mut batch, mut octets) = (Vec::new(), 0);
     let mut next = queue.recv().ok();
     while let Some(job) = next.take() {
         let mut finished = None;
         match job {
-            Job::Line(line) => batch.extend_from_slice(&line),
+            Job::Line(line) => {
+                octets += line.len();
+                batch.push(line);
+            }
             Job::Reopen => sink.reopen(),
             Job::Finish(done) => finished = Some(done),
         }
         next = queue.try_recv().ok();
-        if next.is_none() || batch.len() >= BATCH || finished.is_some() {
+        if next.is_none() || octets >= BATCH || finished.is_some() {
             sink.write(&batch);
             batch.clear();
+            octets = 0;
         }
         if let Some(done) = finished {
             let _ = done.send(());

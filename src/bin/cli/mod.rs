@@ -2,12 +2,18 @@
 
 mod exit;
 mod logging;
+mod observer;
 mod options;
+mod sentry;
 mod signals;
+mod sink;
+mod style;
 mod wiring;
 
 pub(crate) use exit::{OrExit, finish};
 pub(crate) use logging::Logging;
+pub(crate) use observer::log_observer;
 pub(crate) use options::{Common, parse_from, report_checked};
+pub(crate) use sentry::sentry;
 pub(crate) use signals::heed_signals;
 pub(crate) use wiring::{aliases, open_spool, runner, shortage, sound, watch};

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser};
-use leafmail::config::{Config, RoutePlan};
+use leafmail::config::{Config, LogFormat, LogTo, RoutePlan};
 use leafmail::transport::NextHop;
 use log::LevelFilter;
 
@@ -43,6 +43,9 @@ pub(crate) struct Common {
     /// Append the log to a file instead of writing it to standard error
     #[arg(short = 'l', long = "log", value_name = "FILE", global = true)]
     pub(crate) log: Option<PathBuf>,
+    /// The form of the log: postfix or json
+    #[arg(long, value_name = "FORM", global = true)]
+    pub(crate) log_format: Option<LogFormat>,
     /// Check the configuration and the files that it names, say what is wrong, and exit
     #[arg(long, global = true)]
     pub(crate) check: bool,
@@ -61,6 +64,10 @@ impl Common {
         }
         if let Some(file) = &self.log {
             config.log.file = Some(file.clone());
+            config.log.to = LogTo::Stderr;
+        }
+        if let Some(format) = self.log_format {
+            config.log.format = format;
         }
         config.log.level = match self.verbose {
             0 => config.log.level,
@@ -72,7 +79,7 @@ impl Common {
 
     /// Starts the log.
     pub(crate) fn logging(&self, program: &'static str, config: &Config) -> anyhow::Result<Logging> {
-        Logging::start(program, config.log.level, config.log.file.as_deref()).or_exit(ExitCode::CantCreat)
+        Logging::start(program, &config.log).or_exit(ExitCode::CantCreat)
     }
 }
 

@@ -1,9 +1,9 @@
 //! The pieces, made from the configuration.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 
 use leafmail::config::{Config, RoutePlan};
-use leafmail::event::LogObserver;
 use leafmail::queue::{
     Notices, Readdressing, Route, RouteFolder, RouteTurnstile, Runner, Schedule, StopFlag, watch_folder,
 };
@@ -69,7 +69,7 @@ pub(crate) fn runner(config: &Config, spool: Arc<DirSpool>) -> anyhow::Result<Ru
             in_doubt: config.queue.in_doubt,
         },
         states: Arc::new(RouteFolder::new(&states)),
-        observer: Arc::new(LogObserver),
+        observer: super::log_observer(config),
         clock: Arc::new(SystemClock),
         hostname: config.hostname.clone(),
         return_full: config.queue.return_full,
@@ -97,7 +97,15 @@ pub(crate) fn aliases(config: &Config) -> anyhow::Result<Option<AliasFile>> {
 pub(crate) fn watch(runner: &Runner<DirSpool>, config: &Config) {
     let queue = config.spool.join(Shelf::Queue.folder());
     let routes = config.spool.join("routes");
-    runner.watch(watch_folder(&queue, &routes, Arc::clone(&runner.stop)));
+    let sentry = super::sentry(runner, config);
+    thread::scope(|scope| {
+        let (watching, ended) = mpsc::channel();
+        if let Some(sentry) = &sentry {
+            scope.spawn(move || sentry.keep_watch(&ended));
+        }
+        runner.watch(watch_folder(&queue, &routes, Arc::clone(&runner.stop)));
+        drop::<mpsc::Sender<()>>(watching);
+    });
 }
 
 /// A disk that failed to sync ends the program, so that whoever supervises it knows.

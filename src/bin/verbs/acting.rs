@@ -3,6 +3,7 @@
 //! Each message gets a line of its own, and each that was changed one in the log. The exit code is that of the worst.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
@@ -10,7 +11,7 @@ use clap::Args;
 use leafmail::admin::{self, Act, Acted, Hand, Original, Switched};
 use leafmail::clock::Clock;
 use leafmail::config::Config;
-use leafmail::event::{Event, LogObserver, Observer};
+use leafmail::event::{Event, Observer};
 use leafmail::id::SpoolId;
 use leafmail::queue::nudge;
 use leafmail::spool::{DirSpool, Shelf, SpoolError};
@@ -76,7 +77,7 @@ pub(crate) struct Switching {
 pub(crate) fn act(config: &Config, options: &Acting, wanted: Act) -> anyhow::Result<()> {
     options.filters.check_said()?;
     let spool = existing_spool(config)?;
-    let mut report = Report::new(wanted.done(), &options.manner);
+    let mut report = Report::new(wanted.done(), &options.manner, config);
     let usual: &[Shelf] = match wanted {
         Act::Hold => &[Shelf::Queue],
         Act::Release => &[Shelf::Hold],
@@ -109,7 +110,7 @@ pub(crate) fn import(config: &Config, options: &Carrying) -> anyhow::Result<()> 
     carry(config, options, "imported", |folder| Ok((existing_spool(&folder)?, cli::open_spool(config)?)))
 }
 
-type FromTo = (std::sync::Arc<DirSpool>, std::sync::Arc<DirSpool>);
+type FromTo = (Arc<DirSpool>, Arc<DirSpool>);
 
 fn carry(
     config: &Config,
@@ -122,7 +123,7 @@ fn carry(
     let mut there = config.clone();
     there.spool.clone_from(folder);
     let (from, to) = spools(there)?;
-    let mut report = Report::new(what, manner);
+    let mut report = Report::new(what, manner, config);
     let all = [Shelf::Queue, Shelf::Hold, Shelf::Failed];
     let original = if *keep { Original::Kept } else { Original::Removed };
     for id in chosen(config, &from, filters, &all, &mut report)? {
@@ -156,7 +157,7 @@ pub(crate) fn switch(config: &Config, options: &Switching, pause: bool) -> anyho
     };
     if switched == Switched::Done && !manner.dry_run {
         let paused = pause.then(|| why.to_owned());
-        LogObserver.observe(&Event::RouteByHand { route: route.clone(), paused, uid: uid() });
+        cli::log_observer(config).observe(&Event::RouteByHand { route: route.clone(), paused, uid: uid() });
     }
     let state = if pause { "paused by hand" } else { "open" };
     let result = match switched {
@@ -210,6 +211,7 @@ struct Report<'m> {
     /// What is done, as the log says it.
     what: &'static str,
     manner: &'m Manner,
+    observer: Arc<dyn Observer>,
     /// Whether the messages were named: then one that is not there is an error.
     named: bool,
     worst: Option<ExitCode>,
@@ -222,9 +224,10 @@ struct Report<'m> {
 }
 
 impl<'m> Report<'m> {
-    fn new(what: &'static str, manner: &'m Manner) -> Self {
+    fn new(what: &'static str, manner: &'m Manner, config: &Config) -> Self {
+        let observer = cli::log_observer(config);
         let (named, worst, done, changed_in_queue) = (false, None, 0, false);
-        Self { what, manner, named, worst, done, changed_in_queue, complaint: None, complaints: 0 }
+        Self { what, manner, observer, named, worst, done, changed_in_queue, complaint: None, complaints: 0 }
     }
 
     fn enter(&mut self, id: SpoolId, acted: Result<Acted, SpoolError>) {
@@ -236,7 +239,7 @@ impl<'m> Report<'m> {
                 if self.manner.dry_run {
                     ("would", None, format!("would be {what}, from {}/", shelf.folder()))
                 } else {
-                    LogObserver.observe(&Event::ByHand { id, what, uid: uid() });
+                    self.observer.observe(&Event::ByHand { id, what, uid: uid() });
                     ("done", None, what.to_owned())
                 }
             }

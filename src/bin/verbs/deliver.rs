@@ -20,8 +20,11 @@ use crate::cli::{self, Logging, OrExit};
 pub(crate) fn pass(config: &Config, logging: &Logging, urgency: Urgency, json: bool) -> anyhow::Result<()> {
     let runner = cli::runner(config, cli::open_spool(config)?)?;
     leave_at_signals(logging, &runner)?;
-    let summary = runner.flush(Selection::All, urgency).or_exit(ExitCode::IoErr)?;
-    report(&summary, json)
+    let sentry = cli::sentry(&runner, config);
+    sentry.as_ref().inspect(|sentry| sentry.beat());
+    let flushed = runner.flush(Selection::All, urgency).or_exit(ExitCode::IoErr);
+    sentry.inspect(|sentry| sentry.look());
+    report(&flushed?, json)
 }
 
 /// Tries messages now, whatever was due.

@@ -188,6 +188,7 @@ impl<'a> Hop<'a> {
             source: table.source.or(main.source).filter(|_| !self.is_folder()),
             max_size: table.max_size.or_else(|| table.preset.map(|preset| preset.max_size())),
             timeouts: table.timeouts.or(main.timeouts),
+            traced: config.log.trace_routes.contains(&self.route),
         })
     }
 }

@@ -224,6 +224,7 @@ fn each_route_has_a_name_of_its_own() {
             "leafmail.toml:6: route[1].name is \"A\", which is the name of route[0] already; choose another",
         ),
         (route(""), "leafmail.toml:2: expected a name of 1 to 40 letters, digits, - and _, but found an empty text"),
+        (route("alarms"), "leafmail.toml:2: expected another name, as a state of another kind"),
         (route("a/b"), "leafmail.toml:2: expected a name of 1 to 40 letters, digits, - and _, but found \"a/b\""),
         (route("bücher"), "leafmail.toml:2: expected a name of 1 to 40 letters"),
         (route(&"x".repeat(41)), "leafmail.toml:2: expected a name of 1 to 40 letters"),

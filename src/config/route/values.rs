@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::config::error::unexpected;
 use crate::config::values::{self, FromText, expected};
 use crate::transport::{AuthMethod, EightBit, NextHop, NextHopError, Pin, PinError, Roots, Timeouts};
 
@@ -55,9 +56,15 @@ impl FromText for RouteName {
     fn from_text(text: &str) -> Result<Self, String> {
         let fits = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_');
         let is_name = (1..=40).contains(&text.len()) && text.bytes().all(fits);
+        if OTHER_STATES.contains(&text) {
+            return Err(unexpected("another name, as a state of another kind is kept under this one", text));
+        }
         if is_name { Ok(Self(text.to_owned())) } else { Err(expected::<Self>(text)) }
     }
 }
+
+/// What else has a file in `routes/` of the spool.
+const OTHER_STATES: [&str; 3] = ["alarms", "heartbeat", "notices"];
 
 /// Whom we log in as, where it is not part of a URL.
 #[derive(Debug, Clone, PartialEq, Eq)]

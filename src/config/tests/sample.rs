@@ -65,7 +65,22 @@ fn the_sample_shows_every_default() {
             ..Aliases::default()
         },
         notices: Notices { admin: "postmaster@example.com".parse().ok(), ..Notices::default() },
-        log: Log { file: Some("/var/log/leafmail.log".into()), ..Log::default() },
+        log: Log {
+            file: Some("/var/log/leafmail.log".into()),
+            trace_clients: vec!["192.168.1.20/32".parse().unwrap()],
+            trace_routes: vec!["relay".to_owned()],
+            ..Log::default()
+        },
+        heartbeat: Heartbeat {
+            to: "me@example.com".parse().ok(),
+            from: "alerts@example.com".parse().ok(),
+            ..Heartbeat::default()
+        },
+        alarm: Alarm {
+            command: Some("/etc/leafmail/alarm".to_owned()),
+            webhook: values::FromText::from_text("https://alerts.example.com/hook").ok(),
+            ..Alarm::default()
+        },
         ..Config::default()
     };
     assert_eq!(shown, examples);
@@ -166,6 +181,8 @@ pub(super) fn every_key() -> Vec<String> {
         ("queue.", fields_of::<Queue>()),
         ("notices.", fields_of::<Notices>()),
         ("log.", fields_of::<Log>()),
+        ("heartbeat.", fields_of::<Heartbeat>()),
+        ("alarm.", fields_of::<Alarm>()),
     ];
     let is_section = |key: &str| sections.iter().any(|(prefix, _)| prefix.strip_suffix('.') == Some(key));
     let top = fields_of::<Config>();

@@ -47,14 +47,14 @@ pub(in crate::transport) async fn open(
     addresses: &[IpAddr],
     manner: &Manner,
 ) -> Result<Opened, Fault> {
-    let Manner { timeouts, certificates, leaving, .. } = manner;
+    let Manner { timeouts, certificates, leaving, traced, .. } = manner;
     let connected = unless_leaving(leaving, connect(smarthost, addresses, manner)).await;
     let (stream, peer) = connected.unwrap_or_else(|| {
         let relay = format!("{}:{}", smarthost.host, smarthost.port);
         Err(Fault { reason: Trouble::Leaving.reason(Phase::Greeting, &relay), relay })
     })?;
     let relay = format!("{}[{}]:{}", smarthost.host, peer.ip().to_canonical(), peer.port());
-    let control = Control::new(relay.clone(), *timeouts, leaving.clone());
+    let control = Control::new(relay.clone(), *timeouts, leaving.clone(), *traced);
     let wire = Wire::new(stream, peer, control.clone());
     let opening = Opening {
         smarthost,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::receipt::Reason;
-use crate::smtp::{EnhancedCode, Reply};
+use crate::smtp::{DIALOGUE, EnhancedCode, Reply};
 use crate::transport::{Leaving, Timeouts};
 
 /// What the dialogue is at. Each has its limit (RFC 5321 4.5.3.2) and its words.
@@ -127,12 +127,15 @@ pub(super) struct State {
     pub(super) skip_line_end: bool,
     /// Octets that follow the command under way (BDAT), and how many of them were sent.
     pub(super) attached: (Vec<u8>, usize),
+    /// Octets of the message that were sent.
+    pub(super) message: usize,
     /// Log lines that had to wait, see [`Control::enter`].
     pub(super) untold: Vec<String>,
     /// `host[address]:port`, the prefix of log lines.
     pub(super) relay: String,
     timeouts: Timeouts,
     leaving: Leaving,
+    traced: bool,
 }
 
 impl std::fmt::Debug for State {
@@ -164,7 +167,21 @@ impl State {
 
     /// Writes the log lines that were kept back.
     fn tell(&mut self) {
-        for line in self.untold.drain(..) {
+        for line in std::mem::take(&mut self.untold) {
+            self.log(&line);
+        }
+    }
+
+    /// Whether somebody wants to see the dialogue.
+    pub(super) fn is_told(&self) -> bool {
+        self.traced || log::log_enabled!(log::Level::Debug)
+    }
+
+    /// Writes a line of the dialogue, in which nothing is left that must stay secret.
+    pub(super) fn log(&self, line: &str) {
+        if self.traced {
+            log::info!(target: DIALOGUE, "{} {line}", self.relay);
+        } else {
             log::debug!("{} {line}", self.relay);
         }
     }
@@ -177,7 +194,7 @@ impl Drop for State {
 }
 
 impl Control {
-    pub(super) fn new(relay: String, timeouts: Timeouts, leaving: Leaving) -> Self {
+    pub(super) fn new(relay: String, timeouts: Timeouts, leaving: Leaving, traced: bool) -> Self {
         let limit = Phase::Greeting.limit(&timeouts);
         Self(Arc::new(Mutex::new(State {
             phase: Phase::Greeting,
@@ -190,10 +207,12 @@ impl Control {
             secrets: Vec::new(),
             skip_line_end: false,
             attached: (Vec::new(), 0),
+            message: 0,
             untold: Vec::new(),
             relay,
             timeouts,
             leaving,
+            traced,
         })))
     }
 

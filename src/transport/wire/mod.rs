@@ -220,13 +220,19 @@ impl Wire {
     fn said(&self, octets: &[u8]) {
         let mut state = self.control.state();
         match state.phase {
-            Phase::Message => state.deadline = Instant::now() + state.limit,
-            Phase::EndOfData => state.ended = true,
-            _ if !log::log_enabled!(log::Level::Debug) => {}
+            Phase::Message => {
+                state.deadline = Instant::now() + state.limit;
+                state.message += octets.len();
+            }
+            Phase::EndOfData => {
+                state.ended = true;
+                state.message += octets.len();
+            }
+            _ if !state.is_told() => {}
             _ => {
                 let login = !state.secrets.is_empty();
                 for line in String::from_utf8_lossy(octets).lines() {
-                    log::debug!("{} > {}", state.relay, if login { without_credentials(line) } else { escaped(line) });
+                    state.log(&format!("> {}", if login { without_credentials(line) } else { escaped(line) }));
                 }
             }
         }
@@ -237,16 +243,17 @@ impl Wire {
         let mut state = self.control.state();
         if reply.code() == 334 && !state.secrets.is_empty() {
             // A challenge must stay as it is, and is nobody else's business.
-            log::debug!("{} < 334 ***", state.relay);
+            state.log("< 334 ***");
             return reply;
         }
         let reply = hide_secrets(reply, &state.secrets);
-        if log::log_enabled!(log::Level::Debug) {
+        if state.is_told() {
             // After the answer to a message the caller's next system call is an unlink: the log waits.
             if state.phase == Phase::EndOfData {
-                state.untold.push(format!("< {reply}"));
+                let octets = std::mem::take(&mut state.message);
+                state.untold.extend([format!("> (message of {octets} octets)"), format!("< {reply}")]);
             } else {
-                log::debug!("{} < {reply}", state.relay);
+                state.log(&format!("< {reply}"));
             }
         }
         reply

@@ -84,14 +84,16 @@ fn owns_spool(site: &Site) -> bool {
     site.has_spool && owner.is_ok_and(|owner| owner == geteuid().as_raw())
 }
 
-/// A receiver for one session. What it logs goes to the configured file; without one it is silent but for trouble, as
+/// A receiver for one session. What it logs goes where the configuration says; on standard error it is silent but for trouble, as
 /// standard error is the caller's.
 fn receiver(site: &Site, security: Security) -> anyhow::Result<(Option<Logging>, Receiver<DirSpool>, Runtime)> {
     let config = &site.config;
-    let file = config.log.file.as_deref();
-    let level = if file.is_some() { config.log.level } else { config.log.level.min(LevelFilter::Error) };
+    let mut log = config.log.clone();
+    if log.is_for_cron() {
+        log.level = log.level.min(LevelFilter::Error);
+    }
     // A log that cannot be written is no reason to refuse mail.
-    let logging = Logging::start("smtpd", level, file).ok();
+    let logging = Logging::start("smtpd", &log).ok();
     let spool = cli::open_spool(config)?;
     let receiver = crate::receiver(config, Arc::clone(&spool), Shutdown::default(), security);
     let runtime = Builder::new_current_thread().enable_all().build().or_exit(ExitCode::OsErr)?;

@@ -1,4 +1,4 @@
-//! The tally of notices as a file: `spool/routes/notices.json`, replaced by a rename under the lock of `notices.lock`.
+//! A small state that several processes change in turn: `NAME.json`, replaced by a rename under the lock of `NAME.lock`.
 //!
 //! As with the states of routes: not synced, and what cannot be understood counts as none.
 
@@ -6,38 +6,46 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::route_file::{lock, open_shared, write_new};
-use super::tally::Tally;
 
 /// Longer ones are not ours.
 const MAX_FILE: u64 = 1 << 20;
 
-/// Changes the tally in `folder`, while no other process does. Where there is no such folder, nothing is kept.
-pub(super) fn change(folder: &Path, change: &mut dyn FnMut(&mut Tally)) -> io::Result<()> {
-    let path = folder.join("notices.json");
-    let locked = match open_shared(&folder.join("notices.lock")) {
+/// Changes the state `name` in `folder`, while no other process does. Where there is no such folder, nothing is kept.
+///
+/// # Errors
+/// When it cannot be locked, and `change` was not called; or when it cannot be written.
+pub fn change_shared<T>(folder: &Path, name: &str, change: &mut dyn FnMut(&mut T)) -> io::Result<()>
+where
+    T: Default + Clone + PartialEq + Serialize + DeserializeOwned,
+{
+    let path = folder.join(format!("{name}.json"));
+    let locked = match open_shared(&folder.join(format!("{name}.lock"))) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            change(&mut Tally::default());
+            change(&mut T::default());
             return Ok(());
         }
         opened => opened?,
     };
     lock(&locked)?;
-    let before = load(&path);
-    let mut tally = before.clone();
-    change(&mut tally);
-    if tally == before {
+    let before: T = load(&path);
+    let mut after = before.clone();
+    change(&mut after);
+    if after == before {
         return Ok(());
     }
     let fresh = path.with_extension(format!("{:016x}.new", getrandom::u64()?));
-    let written = write_new(&fresh, &serde_json::to_vec(&tally)?).and_then(|()| fs::rename(&fresh, &path));
+    let written = write_new(&fresh, &serde_json::to_vec(&after)?).and_then(|()| fs::rename(&fresh, &path));
     if written.is_err() {
         let _already_failing = fs::remove_file(&fresh);
     }
     written
 }
 
-fn load(path: &Path) -> Tally {
+fn load<T: Default + DeserializeOwned>(path: &Path) -> T {
     let known = fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() <= MAX_FILE);
     let octets = known.then(|| fs::read(path).ok()).flatten();
     octets.and_then(|octets| serde_json::from_slice(&octets).ok()).unwrap_or_default()
@@ -47,6 +55,7 @@ fn load(path: &Path) -> Tally {
 mod tests {
     use super::*;
     use crate::queue::bounce::Report;
+    use crate::queue::tally::Tally;
     use crate::queue::testing::at;
 
     #[test]
@@ -54,7 +63,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let grant = || {
             let mut granted = false;
-            change(folder.path(), &mut |tally| granted = tally.grant(Report::Failed, 20, at(9))).unwrap();
+            let mut change = |tally: &mut Tally| granted = tally.grant(Report::Failed, 20, at(9));
+            change_shared(folder.path(), "notices", &mut change).unwrap();
             granted
         };
         let granted = std::thread::scope(|scope| {
@@ -68,6 +78,7 @@ mod tests {
             fs::write(folder.path().join("notices.json"), damage).unwrap();
             assert!(grant());
         }
-        change(&folder.path().join("missing"), &mut |tally| assert_eq!(*tally, Tally::default())).unwrap();
+        let mut nothing = |tally: &mut Tally| assert_eq!(*tally, Tally::default());
+        change_shared(&folder.path().join("missing"), "notices", &mut nothing).unwrap();
     }
 }

@@ -1,0 +1,217 @@
+//! Which alarms begin, go on and end. Pure.
+//!
+//! A condition is told once when it begins, again after [`Limits::repeat`] while it goes on, and once when it is over. What
+//! is not known at present neither begins nor ends anything.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::id::SpoolId;
+use crate::queue::RouteState;
+
+/// From when on something is an alarm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// How long a route may be paused.
+    pub route_paused: Duration,
+    /// How old the oldest message in the queue may be.
+    pub oldest: Duration,
+    /// After how long what goes on is told again.
+    pub repeat: Duration,
+}
+
+/// How things are. `None` is: not known at present.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// The routes by name.
+    pub routes: Vec<(String, Option<RouteState>)>,
+    /// What waits.
+    pub waiting: Option<Waiting>,
+    /// What became of the last heartbeat.
+    pub pulse: Option<Pulse>,
+    /// Why the spool takes no mail, if it takes none.
+    pub full: Option<Option<String>>,
+    /// Whether the disk can be trusted.
+    pub sound: bool,
+}
+
+/// The queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// How many messages.
+    pub messages: usize,
+    /// The oldest of them.
+    pub oldest: Option<SpoolId>,
+}
+
+/// What became of the last heartbeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pulse {
+    /// It left, or is on its way.
+    Steady,
+    /// It has not left the queue in time.
+    Late(SpoolId),
+    /// It could not be delivered.
+    Failed(SpoolId),
+}
+
+/// The alarms that go on, by condition.
+pub type Standings = BTreeMap<String, Standing>;
+
+/// An alarm that goes on. Times are in milliseconds since the epoch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// When it began.
+    pub since: u64,
+    /// What it was when it began, in words.
+    pub text: String,
+    /// When somebody was last told; `None`: nobody yet, as all roads failed.
+    pub told: Option<u64>,
+    /// When that was last tried.
+    pub tried: u64,
+}
+
+/// Something to be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alarm {
+    /// Which condition: `route_paused:NAME`, `oldest`, `heartbeat`, `spool_full` or `disk`.
+    pub condition: String,
+    /// Whether it begins or ends.
+    pub stage: Stage,
+    /// When it began.
+    pub since: Timestamp,
+    /// In words, without control characters.
+    pub text: String,
+}
+
+/// Where an alarm stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// It begins.
+    Begun,
+    /// It goes on.
+    GoesOn,
+    /// It is over.
+    Over,
+}
+
+impl Stage {
+    /// The word for programs.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Begun => "begun",
+            Self::GoesOn => "goes_on",
+            Self::Over => "over",
+        }
+    }
+}
+
+/// After how long a telling that failed by all roads is tried again.
+const RETRY: Duration = Duration::from_secs(5 * 60);
+
+/// What is to be told now, and what goes on from now.
+pub fn alarms(now: Timestamp, facts: &Facts, limits: &Limits, before: &Standings) -> (Vec<Alarm>, Standings) {
+    let findings = findings(now, facts, limits);
+    let (mut alarms, mut after) = (Vec::new(), Standings::new());
+    for (condition, finding) in &findings {
+        let standing = before.get(condition);
+        match (finding, standing) {
+            (Finding::Unknown, Some(standing)) => {
+                after.insert(condition.clone(), standing.clone());
+            }
+            (Finding::Holds(text), standing) => {
+                let (alarm, standing) = goes_on(now, condition, text, standing, limits.repeat);
+                alarms.extend(alarm);
+                after.insert(condition.clone(), standing);
+            }
+            (Finding::Fine | Finding::Unknown, _) => {}
+        }
+    }
+    // Over are also those of which nobody asks any more, such as that of a route that is gone.
+    let over = before.iter().filter(|(condition, standing)| !after.contains_key(*condition) && standing.told.is_some());
+    alarms.extend(over.map(|(condition, standing)| Alarm {
+        condition: condition.clone(),
+        stage: Stage::Over,
+        since: Timestamp::from_millis(standing.since),
+        text: format!("over since {now}: {}", standing.text),
+    }));
+    (alarms, after)
+}
+
+fn goes_on(
+    now: Timestamp,
+    condition: &str,
+    text: &str,
+    before: Option<&Standing>,
+    repeat: Duration,
+) -> (Option<Alarm>, Standing) {
+    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(1_000).collect();
+    let alarm = |stage, since| Some(Alarm { condition: condition.to_owned(), stage, since, text: text.clone() });
+    let millis = now.as_millis();
+    let Some(before) = before else {
+        let standing = Standing { since: millis, text: text.clone(), told: None, tried: millis };
+        return (alarm(Stage::Begun, now), standing);
+    };
+    // From the future: the clock went back, and how long ago it was is not known.
+    let told = before.told.map(|told| told.min(millis));
+    let tried = before.tried.min(millis);
+    let passed = |time: u64, at_least: Duration| now.since(Timestamp::from_millis(time)) >= at_least;
+    let due = passed(tried, RETRY) && told.is_none_or(|told| passed(told, repeat));
+    let since = before.since.min(millis);
+    let standing = Standing { since, told, tried: if due { millis } else { tried }, text: before.text.clone() };
+    let stage = if told.is_none() { Stage::Begun } else { Stage::GoesOn };
+    (alarm(stage, Timestamp::from_millis(since)).filter(|_| due), standing)
+}
+
+enum Finding {
+    Holds(String),
+    Fine,
+    Unknown,
+}
+
+impl Finding {
+    fn when<T>(fact: &Option<T>, holds: impl FnOnce(&T) -> Option<String>) -> Self {
+        match fact {
+            None => Self::Unknown,
+            Some(fact) => holds(fact).map_or(Self::Fine, Self::Holds),
+        }
+    }
+}
+
+fn findings(now: Timestamp, facts: &Facts, limits: &Limits) -> Vec<(String, Finding)> {
+    let route = |(name, state): &(String, Option<RouteState>)| {
+        let finding = Finding::when(state, |state| match state {
+            // Whoever paused it knows.
+            RouteState::Paused(pause) if !pause.by_hand => {
+                let since = Timestamp::from_millis(pause.since);
+                (now.since(since) >= limits.route_paused)
+                    .then(|| format!("route {name} is paused since {since}: {}", pause.text))
+            }
+            _ => None,
+        });
+        (format!("route_paused:{name}"), finding)
+    };
+    let mut findings: Vec<_> = facts.routes.iter().map(route).collect();
+    let oldest = Finding::when(&facts.waiting, |waiting| {
+        let oldest = waiting.oldest.filter(|id| now.since(id.time()) >= limits.oldest)?;
+        let (since, messages) = (oldest.time(), waiting.messages);
+        Some(format!("the oldest of {messages} messages in the queue, {oldest}, waits since {since}"))
+    });
+    let heartbeat = Finding::when(&facts.pulse, |pulse| match pulse {
+        Pulse::Steady => None,
+        Pulse::Late(id) => Some(format!("the heartbeat {id} of {} has not left the queue", id.time())),
+        Pulse::Failed(id) => Some(format!("the heartbeat {id} of {} could not be delivered", id.time())),
+    });
+    let full = Finding::when(&facts.full, |full| full.as_ref().map(|why| format!("the spool takes no mail: {why}")));
+    let broken = "the disk failed to sync, and the program leaves; nothing that it had acknowledged is lost";
+    let disk = Finding::when(&Some(facts.sound), |sound| (!sound).then(|| broken.to_owned()));
+    let others = [("oldest", oldest), ("heartbeat", heartbeat), ("spool_full", full), ("disk", disk)];
+    findings.extend(others.map(|(name, finding)| (name.to_owned(), finding)));
+    findings
+}
+
+#[cfg(test)]
+mod tests;

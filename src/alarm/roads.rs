@@ -1,0 +1,55 @@
+//! The roads that an alarm takes: all that are configured, one after the other. It is told if one of them took it.
+
+use std::time::Duration;
+
+use super::command;
+use super::decide::{Alarm, Stage};
+use crate::clock::Timestamp;
+use crate::syslog::{Sender, Severity, SystemLog};
+
+/// How long one road may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The roads of a site.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Roads {
+    /// A command for the shell.
+    pub command: Option<String>,
+    /// A URL for a POST; it may hold a token.
+    pub webhook: Option<String>,
+    /// The system's log.
+    pub syslog: Option<SystemLog>,
+}
+
+impl Roads {
+    /// Whether there is one.
+    pub fn is_any(&self) -> bool {
+        self.command.is_some() || self.webhook.is_some() || self.syslog.is_some()
+    }
+
+    /// Tells it; whether anybody took it, and what failed. Without any road, the log has been told, and that is all.
+    pub(super) fn tell(&self, alarm: &Alarm, host: &str, now: Timestamp) -> (bool, Vec<String>) {
+        let command = self.command.as_ref().map(|line| command::run(line, alarm, host, PATIENCE));
+        let webhook = self.webhook.as_ref().map(|url| post(url, alarm, host));
+        let syslog = self.syslog.as_ref().map(|log| write(log, alarm, now));
+        let results: Vec<_> = [command, webhook, syslog].into_iter().flatten().collect();
+        let told = results.is_empty() || results.iter().any(Result::is_ok);
+        (told, results.into_iter().filter_map(Result::err).collect())
+    }
+}
+
+fn write(log: &SystemLog, alarm: &Alarm, now: Timestamp) -> Result<(), String> {
+    let severity = if alarm.stage == Stage::Over { Severity::Notice } else { Severity::Alert };
+    let datagram = log.datagram(severity, now, "alarm", std::process::id(), &alarm.text);
+    Sender::new(log.clone()).send(&datagram).map_err(|error| format!("telling syslog of an alarm: {error}"))
+}
+
+#[cfg(feature = "webhook")]
+fn post(url: &str, alarm: &Alarm, host: &str) -> Result<(), String> {
+    super::webhook::post(url, alarm, host, PATIENCE)
+}
+
+#[cfg(not(feature = "webhook"))]
+fn post(_url: &str, _alarm: &Alarm, _host: &str) -> Result<(), String> {
+    Err("telling a webhook of an alarm: this program was built without the feature webhook".to_owned())
+}

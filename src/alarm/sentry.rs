@@ -1,0 +1,218 @@
+//! The sentry: sends heartbeats, looks how things are, and tells what is to be told.
+//!
+//! Its states are shared by all processes of the spool. What cannot be kept there, as the disk is full, is kept in memory.
+
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::decide::{Alarm, Facts, Limits, Pulse, Stage, Standings, Waiting, alarms};
+use super::heartbeat::{Heartbeat, Last};
+use super::roads::Roads;
+use crate::clock::{Clock, Timestamp};
+use crate::event::{Event, Observer};
+use crate::queue::{RouteStore, change_shared};
+use crate::spool::{Committed, Draft, Handled, Shelf, Shelves, SpoolError, Trouble};
+
+/// All that watching over mail needs.
+pub struct Sentry<S: Shelves> {
+    /// Where the messages are.
+    pub spool: Arc<S>,
+    /// The states of the routes.
+    pub states: Arc<dyn RouteStore>,
+    /// The routes by name.
+    pub routes: Vec<String>,
+    /// Where the states of alarms and heartbeats are shared.
+    pub folder: PathBuf,
+    /// What is sent again and again.
+    pub heartbeat: Option<Heartbeat>,
+    /// From when on something is an alarm.
+    pub limits: Limits,
+    /// How somebody is told.
+    pub roads: Roads,
+    /// This host, as alarms name it.
+    pub host: String,
+    /// Who is told what happens.
+    pub observer: Arc<dyn Observer>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Alarms that could not be kept in the folder.
+    pub unsaved: Mutex<Option<Standings>>,
+}
+
+/// How often it looks.
+const ROUND: Duration = Duration::from_secs(60);
+
+impl<S: Shelves> Sentry<S> {
+    /// Looks every minute, until the other end of `ended` is dropped; then once more, if the disk is why.
+    pub fn keep_watch(&self, ended: &Receiver<()>) {
+        loop {
+            self.beat();
+            self.look();
+            if !matches!(ended.recv_timeout(ROUND), Err(RecvTimeoutError::Timeout)) {
+                break;
+            }
+        }
+        if !self.spool.is_sound() {
+            self.look();
+        }
+    }
+
+    /// Sends a heartbeat if it is time.
+    pub fn beat(&self) {
+        if let Some(heartbeat) = &self.heartbeat
+            && let Err(text) = self.send(heartbeat)
+        {
+            self.observer.observe(&Event::Trouble { text: format!("sending a heartbeat: {text}") });
+        }
+    }
+
+    /// Looks how things are, and tells what is to be told.
+    pub fn look(&self) {
+        let now = self.clock.now();
+        let facts = self.facts(now);
+        let mut due = Vec::new();
+        self.change(|standings| {
+            let (alarms, after) = alarms(now, &facts, &self.limits, standings);
+            due = alarms;
+            *standings = after;
+        });
+        let told: Vec<Alarm> = due.into_iter().filter(|alarm| self.tell(alarm, now)).collect();
+        if !told.is_empty() {
+            let millis = now.as_millis();
+            self.change(|standings| {
+                for alarm in &told {
+                    standings.entry(alarm.condition.clone()).and_modify(|standing| standing.told = Some(millis));
+                }
+            });
+        }
+    }
+
+    fn facts(&self, now: Timestamp) -> Facts {
+        let route = |name: &String| (name.clone(), self.states.load(name).ok().flatten());
+        let waiting = self
+            .spool
+            .entries(Shelf::Queue)
+            .ok()
+            .map(|entries| Waiting { messages: entries.len(), oldest: entries.iter().map(|entry| entry.id).min() });
+        Facts {
+            routes: self.routes.iter().map(route).collect(),
+            waiting,
+            pulse: self.pulse(now),
+            full: match self.spool.has_room(0) {
+                Ok(()) => Some(None),
+                Err(error) if matches!(error.trouble, Trouble::Full(_)) => Some(Some(error.to_string())),
+                Err(_) => None,
+            },
+            sound: self.spool.is_sound(),
+        }
+    }
+
+    fn pulse(&self, now: Timestamp) -> Option<Pulse> {
+        let Some(heartbeat) = &self.heartbeat else { return Some(Pulse::Steady) };
+        let mut last = Last::default();
+        change_shared(&self.folder, HEARTBEAT, &mut |kept: &mut Last| last = kept.clone()).ok()?;
+        Some(last.pulse(self.whereabouts(&last).ok()?, heartbeat.interval, now))
+    }
+
+    fn whereabouts(&self, last: &Last) -> Result<Option<Shelf>, SpoolError> {
+        last.id().map_or(Ok(None), |id| self.spool.locate(id))
+    }
+
+    /// That it was sent is kept before it is in the queue: what goes wrong in between costs one, and never leads to many.
+    fn send(&self, heartbeat: &Heartbeat) -> Result<(), String> {
+        let now = self.clock.now();
+        let mut begun = Ok(None);
+        let kept = change_shared(&self.folder, HEARTBEAT, &mut |last: &mut Last| {
+            begun = self.begin(heartbeat, last, now).map_err(|error| error.to_string());
+            if let Ok(Some((draft, before))) = &mut begun {
+                let lies = self.whereabouts(last).ok().flatten();
+                *before = last.clone();
+                *last = last.followed_by(draft.id(), now, lies);
+            }
+        });
+        let Some((draft, before)) = begun? else { return Ok(()) };
+        kept.map_err(|error| error.to_string())?;
+        let failed = before.id().filter(|id| matches!(self.spool.locate(*id), Ok(Some(Shelf::Failed))));
+        self.commit(heartbeat, draft, now).map_err(|error| {
+            // The next look tries it anew.
+            let _once_is_enough = change_shared(&self.folder, HEARTBEAT, &mut |last: &mut Last| *last = before.clone());
+            error.to_string()
+        })?;
+        if let Some(id) = failed
+            && let Ok(Handled::Done) = self.spool.remove(id, Shelf::Failed)
+        {
+            self.observer.observe(&Event::Removed { id });
+        }
+        Ok(())
+    }
+
+    fn begin(
+        &self,
+        heartbeat: &Heartbeat,
+        last: &Last,
+        now: Timestamp,
+    ) -> Result<Option<(S::Draft, Last)>, SpoolError> {
+        if !last.is_over(self.whereabouts(last)?, heartbeat.interval, now) {
+            return Ok(None);
+        }
+        self.spool.has_room(0)?;
+        Ok(Some((self.spool.open(&heartbeat.envelope(now))?, Last::default())))
+    }
+
+    fn commit(&self, heartbeat: &Heartbeat, mut draft: S::Draft, now: Timestamp) -> Result<(), SpoolError> {
+        let (text, seal) = heartbeat.message(draft.id(), now);
+        draft.append(text.as_bytes())?;
+        let Committed { id, size } = draft.commit(&seal)?;
+        self.observer.observe(&Event::Accepted {
+            id,
+            client: None,
+            sender: heartbeat.envelope(now).reverse_path,
+            size,
+            recipients: 1,
+            message_id: seal.message_id,
+            origin_client: None,
+        });
+        Ok(())
+    }
+
+    /// Tells one alarm; whether anybody took it.
+    fn tell(&self, alarm: &Alarm, now: Timestamp) -> bool {
+        let (condition, text) = (alarm.condition.clone(), alarm.text.clone());
+        self.observer.observe(&match alarm.stage {
+            Stage::Over => Event::AllClear { condition, text },
+            Stage::Begun | Stage::GoesOn => Event::Alarm { condition, text },
+        });
+        let (told, troubles) = self.roads.tell(alarm, &self.host, now);
+        for text in troubles {
+            self.observer.observe(&Event::Trouble { text });
+        }
+        told
+    }
+
+    fn change(&self, mut change: impl FnMut(&mut Standings)) {
+        let mut unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reached = None;
+        let kept = change_shared(&self.folder, ALARMS, &mut |standings: &mut Standings| {
+            if let Some(unsaved) = unsaved.take() {
+                *standings = unsaved;
+            }
+            change(standings);
+            reached = Some(standings.clone());
+        });
+        if let Err(error) = kept {
+            self.observer.observe(&Event::Trouble { text: format!("keeping which alarms go on: {error}") });
+            *unsaved = reached.or_else(|| {
+                // Not even locked, and so not changed.
+                let mut standings = unsaved.take().unwrap_or_default();
+                change(&mut standings);
+                Some(standings)
+            });
+        }
+    }
+}
+
+/// The names of the shared states, in the folder of the routes' states.
+const HEARTBEAT: &str = "heartbeat";
+const ALARMS: &str = "alarms";

@@ -1,0 +1,84 @@
+//! `[alarm]`: when somebody is told, by another road than mail, that mail does not work.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::Config;
+use super::check::Fault;
+use super::error::unexpected;
+use super::values::{self, FromText};
+
+/// `[alarm]`: after how long, and by which roads.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Alarm {
+    /// A command for the shell, which gets the text on its standard input and in `LEAFMAIL_ALARM`.
+    #[serde(deserialize_with = "values::optional")]
+    pub command: Option<String>,
+    /// A URL that gets the text as JSON by POST.
+    #[serde(deserialize_with = "values::optional")]
+    pub webhook: Option<Webhook>,
+    /// Whether syslog is told, with the severity `alert`.
+    pub syslog: bool,
+    /// How long a route may be paused: 1 s to 30 d.
+    #[serde(deserialize_with = "values::duration::<1, 2_592_000, _>")]
+    pub route_paused: Duration,
+    /// How old the oldest message in the queue may be: 1 s to 60 d.
+    #[serde(deserialize_with = "values::duration::<1, 5_184_000, _>")]
+    pub oldest: Duration,
+    /// After how long an alarm that goes on is repeated: 1 m to 30 d.
+    #[serde(deserialize_with = "values::duration::<60, 2_592_000, _>")]
+    pub repeat: Duration,
+}
+
+impl Default for Alarm {
+    fn default() -> Self {
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+        Self {
+            command: None,
+            webhook: None,
+            syslog: false,
+            route_paused: minutes(15),
+            oldest: minutes(4 * 60),
+            repeat: minutes(24 * 60),
+        }
+    }
+}
+
+/// A URL for alarms. It may hold a token, and so is not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Webhook(String);
+
+impl Webhook {
+    /// The URL itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Webhook(***)")
+    }
+}
+
+impl FromText for Webhook {
+    const EXPECTED: &'static str = "a URL such as https://alerts.example.com/hook";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        let host = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or(""));
+        let is_url = host.is_some_and(|host| !host.is_empty()) && text.bytes().all(|octet| octet.is_ascii_graphic());
+        // What was found may be nearly right, and hold a token.
+        if is_url { Ok(Self(text.to_owned())) } else { Err(unexpected(Self::EXPECTED, "***")) }
+    }
+}
+
+/// A road that this program has not got.
+pub(super) fn fault(config: &Config) -> Option<Fault> {
+    let missing = config.alarm.webhook.is_some() && !cfg!(feature = "webhook");
+    let reason = "this leafmail was built without the feature webhook; use alarm.command with curl instead";
+    missing.then(|| Fault::new("alarm.webhook", reason))
+}

@@ -1,0 +1,52 @@
+//! The dialogue of a session as the log shows it: at the level `debug`, or whatever the level where its client is traced.
+//!
+//! What logs a client in never comes here: the session hides it. Of messages only the number of octets is told.
+
+use std::fmt;
+
+use crate::envelope::Peer;
+use crate::session::Settings;
+use crate::smtp::DIALOGUE;
+
+/// Whether, and how, a dialogue is told.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Dialogue {
+    traced: bool,
+}
+
+impl Dialogue {
+    /// With this client.
+    pub(super) fn with(settings: &Settings, peer: Peer) -> Self {
+        Self { traced: peer.ip().is_some_and(|ip| settings.traced.iter().any(|network| network.contains(&ip))) }
+    }
+
+    /// Whether somebody wants it.
+    pub(super) fn is_told(self) -> bool {
+        self.traced || log::log_enabled!(log::Level::Debug)
+    }
+
+    /// A line of the client's.
+    pub(super) fn heard(self, peer: Peer, line: &str) {
+        self.tell(format_args!("{peer} < {line}"));
+    }
+
+    /// The octets of a message, all of them.
+    pub(super) fn heard_message(self, peer: Peer, octets: u64) {
+        self.tell(format_args!("{peer} < (message of {octets} octets)"));
+    }
+
+    /// Our replies.
+    pub(super) fn said(self, peer: Peer, replies: &[u8]) {
+        if self.is_told() {
+            for line in replies.split_inclusive(|octet| *octet == b'\n') {
+                // A challenge is part of what the response answers, which is not shown either.
+                let shown = if line.starts_with(b"334 ") { b"334 ***" } else { line.trim_ascii_end() };
+                self.tell(format_args!("{peer} > {}", shown.escape_ascii()));
+            }
+        }
+    }
+
+    fn tell(self, line: fmt::Arguments<'_>) {
+        if self.traced { log::info!(target: DIALOGUE, "{line}") } else { log::debug!("{line}") }
+    }
+}
