@@ -30,6 +30,7 @@ pub mod session;
 pub mod spool;
 
 // Forwarding.
+pub mod chronicle;
 pub mod event;
 pub mod queue;
 pub mod routing;

@@ -334,10 +334,13 @@ pub struct Log {
     /// Where to; `None` is standard error.
     #[serde(deserialize_with = "values::optional")]
     pub file: Option<PathBuf>,
+    /// Octets of the history of what left the spool: 0, which is none, to 10 GB.
+    #[serde(deserialize_with = "values::size::<0, 10_000_000_000, _>")]
+    pub history: u64,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { level: LevelFilter::Info, file: None }
+        Self { level: LevelFilter::Info, file: None, history: 32_000_000 }
     }
 }
