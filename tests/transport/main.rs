@@ -15,6 +15,7 @@ mod login;
 mod maildir;
 mod mx;
 mod octets;
+mod probe;
 mod security;
 mod smarthost;
 mod trust;
