@@ -5,6 +5,10 @@
 #![warn(clippy::unwrap_used, clippy::panic)]
 
 mod cli;
+#[path = "cli/doctor.rs"]
+mod doctor;
+#[path = "cli/explain.rs"]
+mod explain;
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -16,7 +20,7 @@ use leafmail::config::Config;
 use leafmail::id::SpoolId;
 use leafmail::queue::route::Pause;
 use leafmail::queue::{RouteFolder, RouteState, RouteStore, Runner, Selection, Urgency};
-use leafmail::spool::{DirSpool, Shelf};
+use leafmail::spool::{DirSpool, Shelf, Spool};
 use leafmail::sys;
 use log::LevelFilter;
 use sysexits::ExitCode;
@@ -36,7 +40,8 @@ struct Options {
 const AFTER_HELP: &str = "\
 Without a verb: try once what is due, and exit; for cron. Mail that stays deferred is no error. Such a run is silent but \
 for trouble of its own; with -l FILE it keeps a log, with -v it says what it does.
-Exit codes are those of sysexits.h; 65: damaged messages were found, 66: no such message, 75: it is being delivered now.";
+Exit codes are those of sysexits.h; 65: damaged messages were found, 66: no such message, 69: doctor found a \
+fault, 75: it is being delivered now.";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
@@ -61,6 +66,10 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Say in plain words where mail is, why it is not delivered, and which setting to change; also for mail that has left
+    Explain(explain::ExplainOptions),
+    /// Go through all steps of a delivery up to RCPT, and ask the receiver as strangers would: what is not in order?
+    Doctor(doctor::DoctorOptions),
     /// Write the octets of a message to standard output
     Cat {
         /// The message
@@ -105,8 +114,10 @@ fn run(options: &Options) -> anyhow::Result<()> {
         Some(Verb::Watch) => watch(&config, &logging),
         Some(Verb::List { json }) => list(&config, &*existing_spool(&config)?, *json),
         Some(Verb::Show { id, json }) => show(&*existing_spool(&config)?, *id, *json),
+        Some(Verb::Explain(options)) => say(&explain::explain(&config, existing_spool(&config)?, options)?),
+        Some(Verb::Doctor(options)) => doctor::doctor(&config, options, &mut say),
         Some(Verb::Cat { id }) => cat(&*existing_spool(&config)?, *id),
-        Some(Verb::Remove { id }) => remove(&*existing_spool(&config)?, *id),
+        Some(Verb::Remove { id }) => remove(&config, &*existing_spool(&config)?, *id),
         Some(Verb::Verify { json }) => verify(&*existing_spool(&config)?, *json),
     }
 }
@@ -191,10 +202,13 @@ fn cat(spool: &DirSpool, id: SpoolId) -> anyhow::Result<()> {
     }
 }
 
-fn remove(spool: &DirSpool, id: SpoolId) -> anyhow::Result<()> {
+fn remove(config: &Config, spool: &DirSpool, id: SpoolId) -> anyhow::Result<()> {
+    // What is damaged can be removed too; then the history lacks it.
+    let before = spool.peek(id).ok().flatten();
     match admin::remove(spool, id).or_exit(ExitCode::IoErr)? {
         Removal::Removed => {
             log::info!("{id}: removed by hand");
+            explain::note_removed(config, id, before.as_ref());
             Ok(())
         }
         Removal::Busy => is_busy(id),

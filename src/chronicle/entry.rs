@@ -149,6 +149,11 @@ impl Entry {
         reason
     }
 
+    /// Whether it concerns the message, and no recipient more than another.
+    pub fn is_of_whole(&self) -> bool {
+        self.recipient.is_none()
+    }
+
     /// When.
     pub fn at(&self) -> Timestamp {
         Timestamp::from_millis(self.time)

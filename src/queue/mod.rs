@@ -36,7 +36,7 @@ pub mod tally;
 mod tally_file;
 mod task;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod turnstile;

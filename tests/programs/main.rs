@@ -4,6 +4,7 @@ mod administrator;
 mod client;
 mod crash;
 mod end_to_end;
+mod explain;
 #[path = "../support/fake_smarthost.rs"]
 mod fake_smarthost;
 mod have;
