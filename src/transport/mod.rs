@@ -37,7 +37,7 @@ pub use next_hop::{AuthMethod, ClientIdentity, DirectMx, EightBit, Extensions, N
 pub use next_hop::{Secret, Smarthost};
 pub use next_hop::{Timeouts, TlsPolicy, TlsSettings, TokenGrant, TokenSource};
 pub use pin::{Pin, PinError};
-pub use probe::{Inquiry, Step, Verdict, probe};
+pub use probe::{Inquiry, Step, Verdict, own_certificate, probe};
 pub use smarthost::{SmarthostDispatch, SmarthostTransport};
 pub use url::NextHopError;
 

@@ -74,7 +74,7 @@ pub fn probe_receiver(plan: &ReceiverPlan, tell: &mut dyn FnMut(Step)) {
     }
 }
 
-/// The addresses under which a door is to be tried: an IPv6 one takes IPv4 clients too, unless the system says otherwise.
+/// The addresses under which a door is to be tried; one at `[::]` takes IPv6 clients only.
 fn targets(address: IpAddr) -> Vec<IpAddr> {
     if !address.is_unspecified() {
         return vec![address];

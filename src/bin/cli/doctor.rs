@@ -9,7 +9,7 @@ use leafmail::admin::{self, Door, ReceiverPlan, SpoolPlan};
 use leafmail::clock::Clock;
 use leafmail::config::{Config, ListenAddress, RoutePlan};
 use leafmail::sys::SystemClock;
-use leafmail::transport::{Inquiry, NextHop, Place, Step, Verdict, probe};
+use leafmail::transport::{Inquiry, NextHop, Place, Step, Verdict, own_certificate, probe};
 
 use sysexits::ExitCode;
 
@@ -52,7 +52,12 @@ pub(crate) fn doctor(
             let open = || cli::open_spool(config).ok().and_then(Arc::into_inner);
             admin::probe_spool(&plan, open, tell);
         });
-        ward.visit("files", |tell| tell(files(config)));
+        ward.visit("files", |tell| {
+            tell(files(config));
+            if let Some(path) = &config.tls.certificate {
+                tell(own_certificate(path, SystemClock.now().as_millis() / 1000));
+            }
+        });
     }
     for plan in &plans {
         let inquiry = inquiry(config, plan, options);

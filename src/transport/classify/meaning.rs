@@ -94,15 +94,16 @@ impl Place {
         let heading = match (settings.name.as_str(), number) {
             ("relay", 0) => "[relay]".to_owned(),
             ("relay", _) => "[[relay.fallback]]".to_owned(),
-            (name, 0) => format!("[[route]] {name}:"),
-            (name, _) => format!("[[route.fallback]] of {name}:"),
+            (name, 0) => format!("[[route]] \"{name}\""),
+            (name, _) => format!("[[route.fallback]] of \"{name}\""),
         };
         Self { heading, credential: credential_key(settings) }
     }
 
     /// That of a route of which only the name is known.
     pub fn named(route: &str) -> Self {
-        let heading = if matches!(route, "relay" | "") { "[relay]".to_owned() } else { format!("[[route]] {route}:") };
+        let heading =
+            if matches!(route, "relay" | "") { "[relay]".to_owned() } else { format!("[[route]] \"{route}\"") };
         Self { heading, credential: "password_file" }
     }
 }

@@ -1,11 +1,15 @@
 //! What is in a certificate, for people: names, issuer, expiry. Nothing is decided here but what to warn of; whether a
 //! certificate is good enough decides `wire/`.
 
+use std::path::Path;
+
 use chrono::DateTime;
 use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use x509_parser::extensions::GeneralName;
 use x509_parser::parse_x509_certificate;
 
+use super::Step;
 use crate::transport::Pin;
 
 /// Names that are told of one certificate.
@@ -60,6 +64,30 @@ impl Certificate {
     }
 }
 
+/// Looks at the certificate that clients are shown.
+pub(super) fn of_file(path: &Path, now: u64) -> Step {
+    const WHAT: &str = "certificate";
+    let shown = path.display();
+    let read = CertificateDer::pem_file_iter(path).ok().and_then(|mut found| found.next()?.ok());
+    let Some(certificate) = read.and_then(|der| Certificate::read(&der)) else {
+        let remedy = "Name a PEM file with a certificate in [tls] certificate.";
+        return Step::fault(WHAT, format!("{shown} cannot be read as a certificate"), remedy);
+    };
+    let found = format!("{shown}: {}", certificate.describe(now));
+    match certificate.days_left(now) {
+        ..0 => Step::fault(
+            WHAT,
+            found,
+            "Renew it: clients that look at it do not send any more. [tls] certificate names it.",
+        ),
+        0..FEW_DAYS => Step::warning(WHAT, found, "Renew it; smtpd takes the new one without a restart."),
+        _ => Step::ok(WHAT, found),
+    }
+}
+
+/// A certificate with fewer days left is worth a word.
+pub(super) const FEW_DAYS: i64 = 14;
+
 /// Such as `2026-11-21`.
 pub(super) fn date(seconds: i64) -> String {
     DateTime::from_timestamp(seconds, 0).map(|time| time.format("%Y-%m-%d").to_string()).unwrap_or_default()
@@ -99,6 +127,27 @@ mod tests {
         assert!(text.contains("valid until 2027-01-01, 40 days left, key sha256:"), "{text}");
         let text = Certificate::read(&made(2002)).unwrap().describe(now);
         assert!(text.contains("expired on 2002-01-01, 9091 days ago"), "{text}");
+    }
+
+    #[test]
+    fn a_file_that_expires_is_told_in_time() {
+        use super::super::Verdict;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cert.pem");
+        let pem = |until| {
+            use base64::engine::{Engine, general_purpose::STANDARD};
+            let text = STANDARD.encode(made(until));
+            std::fs::write(&path, format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")).unwrap();
+        };
+        pem(2027);
+        // 2026-12-31, 2026-11-21, 2027-02-01.
+        for (now, verdict) in
+            [(1_798_700_000, Verdict::Warning), (1_795_226_607, Verdict::Ok), (1_801_400_000, Verdict::Fault)]
+        {
+            assert_eq!(of_file(&path, now).verdict, verdict, "{now}");
+        }
+        std::fs::write(&path, "no certificate").unwrap();
+        assert_eq!(of_file(&path, 0).verdict, Verdict::Fault);
     }
 
     #[test]

@@ -115,7 +115,9 @@ impl Dialogue<'_> {
 
     /// One sender, and all recipients. An error is a connection that is gone.
     async fn offer(&self, client: &mut Client, sender: &Mailbox, tell: &mut dyn FnMut(Step)) -> Result<(), ()> {
-        let reply = self.say(client, Phase::Mail, &format!("MAIL FROM:<{sender}>\r\n"), "MAIL", tell).await?;
+        // RFC 6531 3.4: an address beyond ASCII goes with this parameter only.
+        let utf8 = if sender.is_ascii() { "" } else { " SMTPUTF8" };
+        let reply = self.say(client, Phase::Mail, &format!("MAIL FROM:<{sender}>{utf8}\r\n"), "MAIL", tell).await?;
         if !reply.is_positive() {
             tell(self.refused("MAIL", &format!("<{sender}>"), &reply));
             return self.reset(client, tell).await;

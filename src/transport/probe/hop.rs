@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::certificate::{Certificate, date};
+use super::certificate::{Certificate, FEW_DAYS, date};
 use super::dialogue::Dialogue;
 use super::{Inquiry, Place, Step};
 use crate::receipt::Reason;
@@ -10,9 +10,6 @@ use crate::smtp::EnhancedCode;
 use crate::transport::manner::Manner;
 use crate::transport::wire::{self, Capabilities, Opened, TlsFacts};
 use crate::transport::{Leaving, NextHop, RouteSettings, Smarthost, TlsPolicy};
-
-/// A certificate with fewer days left is worth a word.
-const FEW_DAYS: i64 = 14;
 
 /// Probes what the settings lead to.
 pub(super) async fn probe(settings: &RouteSettings, place: &Place, inquiry: &Inquiry, tell: &mut dyn FnMut(Step)) {

@@ -8,6 +8,7 @@ mod dialogue;
 mod folder;
 mod hop;
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::classify::{Meaning, Place, meaning};
@@ -89,6 +90,11 @@ impl Step {
 /// What a peer or a certificate says may hold anything.
 fn printable(text: impl Into<String>) -> String {
     text.into().replace(char::is_control, "?")
+}
+
+/// Looks at a certificate of our own, at `now` in seconds since the epoch.
+pub fn own_certificate(path: &Path, now: u64) -> Step {
+    certificate::of_file(path, now)
 }
 
 /// Nobody waits longer than this for a connection, or for a reply, to learn that there is none.

@@ -72,7 +72,7 @@ fn what_we_say_ourselves_is_explained_too() {
 #[test]
 fn a_place_is_named_as_it_is_written() {
     assert_eq!(Place::named("relay").heading, "[relay]");
-    assert_eq!(Place::named("m365").heading, "[[route]] m365:");
+    assert_eq!(Place::named("m365").heading, "[[route]] \"m365\"");
     assert_eq!(code_in("mx refused EHLO: 550 no"), Some(550));
     assert_eq!(code_in("nothing: 550no"), None);
     assert_eq!(code_in("connecting failed: 192.0.2.1: 500 things"), None);
