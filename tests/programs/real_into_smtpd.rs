@@ -41,7 +41,7 @@ fn postfix_relays_with_tls_dsn_and_xforward() {
     assert!(message.contains("with ESMTPS id") && message.contains("(using TLSv1.3 with cipher"), "{message}");
     assert!(message.contains("forwarded for") && message.contains("127.0.0.1"), "{message}");
     // The wishes came through: the notice of success names them, decoded (RFC 3464 2.3.1).
-    let notice = texts.iter().find(|text| text.contains("Action: relayed")).unwrap();
+    let notice = texts.iter().find(|text| text.contains("Action: delivered")).unwrap();
     assert!(notice.contains("Original-Envelope-Id: QQ314159"), "{notice}");
     assert!(notice.contains("Original-Recipient: rfc822; Bob+Smith@example.com"), "{notice}");
     assert!(smtpd.log().contains("orig_client="), "{}", smtpd.log());
