@@ -34,6 +34,40 @@ pub struct Envelope {
     pub annotations: Vec<(String, String)>,
 }
 
+/// The annotation of an envelope that names the local user.
+const LOCAL_USER: &str = "local-user";
+
+impl Envelope {
+    /// The user of this host who handed the message over, where the kernel said who it was.
+    pub fn local_user(&self) -> Option<LocalUser> {
+        let (_, value) = self.annotations.iter().find(|(name, _)| name == LOCAL_USER)?;
+        let (uid, name) = value.split_once(' ').map_or((value.as_str(), None), |(uid, name)| (uid, Some(name)));
+        Some(LocalUser { uid: uid.parse().ok()?, name: name.map(str::to_owned) })
+    }
+}
+
+/// A user of this host, as the kernel names the other end of a Unix socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalUser {
+    /// The effective user id when the connection was made.
+    pub uid: u32,
+    /// Its name, where this host's list of users has one.
+    pub name: Option<String>,
+}
+
+impl LocalUser {
+    /// As an envelope keeps it; [`Envelope::local_user`] reads it.
+    pub fn annotation(&self) -> (String, String) {
+        let name = self.name.as_ref().map_or(String::new(), |name| format!(" {name}"));
+        (LOCAL_USER.to_owned(), format!("{}{name}", self.uid))
+    }
+
+    /// As logs name it in the place of a client's name: `joe`, or `uid=1000` for who has none.
+    pub fn in_logs(&self) -> String {
+        self.name.clone().unwrap_or_else(|| format!("uid={}", self.uid))
+    }
+}
+
 /// One or more recipients.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipients(Vec<Recipient>);
@@ -220,4 +254,29 @@ pub struct Seal {
     pub message_id: Option<String>,
     /// Whatever else was found out at the end, by name; for capabilities to come.
     pub annotations: Vec<(String, String)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_local_user_is_kept_with_and_without_a_name() {
+        let mut envelope = Envelope {
+            received_at: Timestamp::from_millis(0),
+            reverse_path: ReversePath::Null,
+            recipients: Recipients::new(vec!["a@b".parse::<Mailbox>().unwrap().into()]).unwrap(),
+            origin: Origin::local(Protocol::SMTP),
+            body: BodyType::SevenBit,
+            smtputf8: false,
+            ret: None,
+            envid: None,
+            annotations: Vec::new(),
+        };
+        assert_eq!(envelope.local_user(), None);
+        for user in [LocalUser { uid: 1000, name: Some("joe".to_owned()) }, LocalUser { uid: 7, name: None }] {
+            envelope.annotations = vec![("auth".to_owned(), "x".to_owned()), user.annotation()];
+            assert_eq!(envelope.local_user(), Some(user));
+        }
+    }
 }

@@ -25,6 +25,7 @@ pub mod dns;
 pub mod driver;
 pub mod policy;
 pub mod session;
+pub mod submission;
 
 // Keeping.
 pub mod spool;

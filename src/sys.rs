@@ -44,6 +44,36 @@ pub enum StandardInput {
     Other,
 }
 
+/// A user in this host's own list; users of a directory service are not in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// The login name.
+    pub name: String,
+    /// The person's name; may be empty.
+    pub full_name: String,
+}
+
+/// The user with this id, from `/etc/passwd`.
+pub fn account(uid: u32) -> Option<Account> {
+    account_in(&String::from_utf8_lossy(&std::fs::read("/etc/passwd").ok()?), uid)
+}
+
+/// passwd(5): name, password, uid, gid, and the comment, whose part before the first comma is the full name; `&` in it
+/// stands for the capitalised login name.
+fn account_in(users: &str, uid: u32) -> Option<Account> {
+    users.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        let [name, _, id, _, comment, ..] = fields[..] else { return None };
+        if id.parse() != Ok(uid) {
+            return None;
+        }
+        let (first, rest) = name.split_at(name.chars().next().map_or(0, char::len_utf8));
+        let capitalised = format!("{}{rest}", first.to_uppercase());
+        let full_name = comment.split(',').next().unwrap_or_default().replace('&', &capitalised);
+        Some(Account { name: name.to_owned(), full_name: full_name.trim().to_owned() })
+    })
+}
+
 /// Looks at standard input.
 pub fn standard_input() -> StandardInput {
     match fstat(rustix::stdio::stdin()).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
@@ -71,4 +101,20 @@ pub fn keep_stderr_from_client() -> io::Result<bool> {
 /// Files are made for their owner only, whatever the caller's mask.
 pub fn set_umask() {
     rustix::process::umask(Mode::from_bits_truncate(0o077));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_have_a_name_and_perhaps_a_person() {
+        let users = "root:x:0:0:Charlie &:/root:/bin/sh\nbroken\njoe:x:1000:1000:Joe Smith,room 3:/home/joe:/bin/sh\n\
+                     x:x:7:7::/:\n";
+        let found = |uid| account_in(users, uid).map(|account| (account.name, account.full_name));
+        assert_eq!(found(1000), Some(("joe".to_owned(), "Joe Smith".to_owned())));
+        assert_eq!(found(0), Some(("root".to_owned(), "Charlie Root".to_owned())));
+        assert_eq!(found(7), Some(("x".to_owned(), String::new())));
+        assert_eq!(found(100), None);
+    }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A module, and those of ours that it may use.
-const MAY_USE: [(&str, &[&str]); 20] = [
+const MAY_USE: [(&str, &[&str]); 21] = [
     ("address", &[]),
     ("clock", &[]),
     ("id", &["clock"]),
@@ -14,6 +14,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     ("receipt", &["clock", "smtp"]),
     ("auth", &["smtp"]),
     ("session", &["address", "auth", "clock", "envelope", "id", "smtp"]),
+    ("submission", &["address", "clock", "smtp"]),
     ("dns", &["address"]),
     ("policy", &["address", "dns", "envelope", "session", "smtp"]),
     ("spool", &["address", "clock", "envelope", "id", "receipt", "smtp"]),
@@ -24,7 +25,20 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     ("chronicle", &["address", "clock", "envelope", "event", "id", "receipt", "smtp"]),
     (
         "admin",
-        &["address", "chronicle", "clock", "envelope", "event", "id", "queue", "receipt", "smtp", "spool", "transport"],
+        &[
+            "address",
+            "chronicle",
+            "clock",
+            "envelope",
+            "event",
+            "id",
+            "queue",
+            "receipt",
+            "routing",
+            "smtp",
+            "spool",
+            "transport",
+        ],
     ),
     ("driver", &["address", "auth", "clock", "dns", "envelope", "event", "policy", "session", "smtp", "spool", "sys"]),
     ("config", &["address", "policy", "queue", "routing", "transport"]),

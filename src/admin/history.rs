@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::listing::BY_HAND;
 use crate::envelope::{Envelope, Peer};
 use crate::id::SpoolId;
 use crate::queue::ledger::{Ledger, Standing};
@@ -93,7 +94,10 @@ impl History {
     fn describe(&self, receipt: &Receipt) -> String {
         let at = receipt.at.rfc3339();
         let relay = if receipt.relay.is_empty() { String::new() } else { format!(" by {}", receipt.relay) };
-        let names = self.names(receipt).join(", ");
+        // What a person does without naming recipients is meant for all.
+        let names = if receipt.recipients.is_empty() { "all".to_owned() } else { self.names(receipt).join(", ") };
+        let by_hand = receipt.annotations.iter().find(|(name, _)| name == BY_HAND);
+        let relay = by_hand.map_or(relay, |(_, uid)| format!(" by hand (uid {uid})"));
         format!("{at} {}{relay}: {names}\n    {} ({})", verb(receipt.what), receipt.reason.text, receipt.reason.status)
     }
 
@@ -107,6 +111,7 @@ impl History {
             "text": receipt.reason.text,
             "route": receipt.route,
             "relay": receipt.relay,
+            "by_hand": receipt.annotations.iter().find(|(name, _)| name == BY_HAND).map(|(_, uid)| uid),
         })
     }
 }
@@ -114,7 +119,10 @@ impl History {
 fn came_from(envelope: &Envelope) -> String {
     let origin = &envelope.origin;
     let peer = match origin.peer {
-        Peer::Local => "this host".to_owned(),
+        Peer::Local => match envelope.local_user() {
+            Some(user) => format!("{} on this host", user.in_logs()),
+            None => "this host".to_owned(),
+        },
         Peer::Tcp(address) => format!("{}[{}]", origin.reverse_name.as_deref().unwrap_or("unknown"), address.ip()),
     };
     match &origin.helo {

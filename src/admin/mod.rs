@@ -2,14 +2,26 @@
 //!
 //! How that data looks on paper or as JSON is here too, in functions that neither read nor write anything.
 
+mod act;
 mod doctor;
 mod explain;
 mod history;
 mod listing;
+mod routes;
+mod select;
+mod shape;
+mod stats;
 mod tidy;
+mod transfer;
 
+pub use act::{Act, Acted, Hand, act, act_on_all, would_act};
 pub use doctor::{Door, ReceiverPlan, SpoolPlan, probe_receiver, probe_spool, step_json, step_text};
 pub use explain::{Answer, Explanation, Point, RecipientStory, explain};
 pub use history::{History, history};
-pub use listing::{Listing, RecipientState, json_lines, listings, table};
-pub use tidy::{Checked, CopyError, Removal, check, copy_message, remove};
+pub use listing::{Listing, RecipientState, Table};
+pub use routes::{RouteView, Routes, Switched, pause, resume};
+pub use select::{Filter, Found, Selected, SenderFilter, visit};
+pub use shape::{COLUMNS, Of, Shape};
+pub use stats::{ShelfCount, Stats};
+pub use tidy::{Checked, CopyError, check, copy_message};
+pub use transfer::{Original, transfer};

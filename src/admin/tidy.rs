@@ -1,33 +1,9 @@
-//! Checking, reading and removing by hand.
+//! Checking a spool, and reading a message.
 
 use std::io::{self, Write};
 
 use crate::id::SpoolId;
-use crate::spool::{Finding, Handled, Reading, Shelf, Shelves, SpoolError};
-
-/// What came of removing a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Removal {
-    /// It is gone.
-    Removed,
-    /// It is being delivered, or still arriving.
-    Busy,
-    /// There is none of this id.
-    NotThere,
-}
-
-/// Removes a message wherever it lies, without telling anybody.
-///
-/// # Errors
-/// When it cannot be removed.
-pub fn remove<S: Shelves>(spool: &S, id: SpoolId) -> Result<Removal, SpoolError> {
-    let Some(shelf) = spool.locate(id)? else { return Ok(Removal::NotThere) };
-    Ok(match Shelves::remove(spool, id, shelf)? {
-        Handled::Done => Removal::Removed,
-        Handled::Busy => Removal::Busy,
-        Handled::Gone => Removal::NotThere,
-    })
-}
+use crate::spool::{Finding, Reading, Shelf, Shelves, SpoolError};
 
 /// A spool that was read through.
 #[derive(Debug, Default)]

@@ -5,11 +5,16 @@
 #![warn(clippy::unwrap_used, clippy::panic)]
 
 mod cli;
+#[path = "verbs/listing.rs"]
+mod listing;
 #[path = "cli/passwd.rs"]
 mod passwd;
 #[path = "cli/security.rs"]
 mod security;
+#[path = "cli/sendmail/mod.rs"]
+mod sendmail;
 
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -33,6 +38,7 @@ use tokio::runtime::{Builder, Runtime};
 use cli::{Common, OrExit};
 use passwd::{PasswdOptions, passwd};
 use security::security;
+use sendmail::{Role, Site};
 
 /// Receives mail by SMTP and keeps it safe in the spool until it is forwarded
 #[derive(Debug, Parser)]
@@ -66,6 +72,8 @@ struct Options {
 enum Verb {
     /// Store a user's password, read from standard input, in the file that auth.users names
     Passwd(PasswdOptions),
+    #[command(external_subcommand)]
+    Other(Vec<OsString>),
 }
 
 const AFTER_HELP: &str = "\
@@ -75,6 +83,9 @@ takes mail for anybody from this host and puts it into the Maildir ./inbox.
 Without --listen, and with no addresses in the configuration, a socket or a pipe on standard input is served as one \
 session: for inetd, systemd (Accept=yes) and tcpserver.
 
+Called by the name sendmail, or as `smtpd sendmail ARGUMENTS`, it takes a message of a program of this host from its \
+standard input: `smtpd sendmail --help`. Called mailq, it lists the queue.
+
 Signals: TERM and INT finish the sessions under way and leave; HUP opens the log file
 anew and reads the certificate again.
 Exit codes are those of sysexits.h; 78 is an error of the configuration.";
@@ -82,7 +93,12 @@ Exit codes are those of sysexits.h; 78 is an error of the configuration.";
 fn main() -> std::process::ExitCode {
     let client_owns_stderr = sys::keep_stderr_from_client();
     sys::set_umask();
-    match cli::parse::<Options>() {
+    let mut arguments = std::env::args_os();
+    if let Some(role) = arguments.next().and_then(|name| Role::of(&name)) {
+        let arguments: Vec<OsString> = arguments.collect();
+        return cli::finish("sendmail", sendmail::run(&sendmail::installed_site(), role, &arguments));
+    }
+    match cli::parse_from::<Options>(std::env::args_os()) {
         Ok(options) => cli::finish("smtpd", client_owns_stderr.or_exit(ExitCode::OsErr).and_then(|_| run(&options))),
         Err(code) => code,
     }
@@ -100,8 +116,10 @@ fn run(options: &Options) -> anyhow::Result<()> {
     }
     config.protocol.strict_821 |= options.strict_821;
     config.tls.self_signed |= options.self_signed;
-    if let Some(Verb::Passwd(verb)) = &options.verb {
-        return passwd(&config, verb);
+    match &options.verb {
+        Some(Verb::Passwd(verb)) => return passwd(&config, verb),
+        Some(Verb::Other(arguments)) => return other_verb(config, arguments),
+        None => {}
     }
     config.check().or_exit(ExitCode::Config)?;
     if options.common.check {
@@ -113,6 +131,19 @@ fn run(options: &Options) -> anyhow::Result<()> {
     match mode(options, &config)? {
         Mode::Listen => listen_for_good(options, &config),
         Mode::One => serve_one(options, &config),
+    }
+}
+
+/// The names that smtpd may be called by are verbs too.
+fn other_verb(config: Config, arguments: &[OsString]) -> anyhow::Result<()> {
+    let (name, arguments) = arguments.split_first().map_or((OsStr::new(""), arguments), |(name, rest)| (name, rest));
+    match Role::of(name) {
+        Some(role) => {
+            config.check().or_exit(ExitCode::Config)?;
+            sendmail::run(&Site { config, has_spool: true }, role, arguments)
+        }
+        None => Err(anyhow::anyhow!("unknown verb {name:?}; those of smtpd are passwd and sendmail"))
+            .or_exit(ExitCode::Usage),
     }
 }
 

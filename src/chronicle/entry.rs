@@ -140,6 +140,11 @@ impl Entry {
         named.map(|recipient| entry(recipient.mailbox.to_string())).collect()
     }
 
+    /// The line for a message that a person removed without anybody having looked at it.
+    pub fn removed_unseen(id: SpoolId, now: Timestamp) -> Self {
+        Self { text: "removed by hand".to_owned(), ..Self::new(id, Departure::Removed, now) }
+    }
+
     /// Why, as the transport said it.
     pub fn reason(&self) -> Reason {
         let code = self.status.as_deref().and_then(|status| status.parse().ok());

@@ -15,6 +15,7 @@ mod rewrite;
 mod route;
 mod sections;
 mod security;
+mod submission;
 mod units;
 mod values;
 
@@ -28,6 +29,8 @@ pub use sections::{
     BareNewline, Clients, Limits, Listen, Log, Message, Notices, Protocol, Queue, Recipients, Reserve, Senders, Verify,
 };
 pub use security::{Auth, Tls};
+pub use submission::Submission;
+pub use units::parse_duration;
 
 use std::path::PathBuf;
 
@@ -53,6 +56,8 @@ pub struct Config {
     pub spool: PathBuf,
     /// Where `smtpd` listens.
     pub listen: Listen,
+    /// How programs of this host hand over mail.
+    pub submission: Submission,
     /// Who may connect.
     pub clients: Clients,
     /// The certificate that clients are shown.
@@ -100,6 +105,7 @@ impl Default for Config {
             default_domain: None,
             spool: PathBuf::from("./spool"),
             listen: Listen::default(),
+            submission: Submission::default(),
             clients: Clients::default(),
             tls: Tls::default(),
             auth: Auth::default(),

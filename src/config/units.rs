@@ -21,7 +21,7 @@ const SIZE_UNITS: [(&str, u64); 7] = [
 ];
 
 /// Reads a duration; `None` when it is none, or longer than 2^64 seconds.
-pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+pub fn parse_duration(text: &str) -> Option<Duration> {
     let (mut rest, mut units, mut seconds) = (text, TIME_UNITS.as_slice(), 0_u64);
     while !rest.is_empty() {
         let (number, tail) = split_number(rest)?;

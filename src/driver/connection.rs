@@ -11,7 +11,7 @@ use super::wire::Wire;
 use super::{Door, Limits, Security, Shutdown};
 use crate::clock::Clock;
 use crate::dns::{Resolver, confirmed_name};
-use crate::envelope::{Envelope, Origin, Peer, Seal};
+use crate::envelope::{Envelope, LocalUser, Origin, Peer, Seal};
 use crate::event::{Client, Event, Observer};
 use crate::policy::{Chain, Visitor};
 use crate::session::{Action, Note, Patience, Question, Rejection, Session, Settings, Terms, Verdict};
@@ -56,6 +56,14 @@ impl<S: Spool> Receiver<S> {
         self.converse_at(Door::Ordinary, io, peer, early).await;
     }
 
+    /// The same, with a user of this host whom the kernel names.
+    pub async fn converse_as(&self, user: LocalUser, io: impl AsyncRead + AsyncWrite + Unpin, early: bool) {
+        let client = Client { peer: Peer::Local, name: Some(user.in_logs()) };
+        self.observer.observe(&Event::Connected { client: client.clone() });
+        let terms = self.security.terms(Peer::Local, Door::Ordinary, None, self.observer.as_ref());
+        self.converse_with(Wire::Clear(io), client, early, Terms { local_user: Some(user), ..terms }).await;
+    }
+
     pub(super) async fn converse_at(
         &self,
         door: Door,
@@ -92,7 +100,8 @@ impl<S: Spool> Receiver<S> {
         IO: AsyncRead + AsyncWrite + Unpin,
     {
         let peer = client.peer;
-        let session = Session::new(Arc::clone(&self.settings), peer, client.name.clone(), self.clock.now());
+        let reverse_name = peer.ip().and_then(|_| client.name.clone());
+        let session = Session::new(Arc::clone(&self.settings), peer, reverse_name, self.clock.now());
         let session = session.on_terms(terms);
         let session = if log::log_enabled!(log::Level::Debug) { session.with_transcript() } else { session };
         let mut connection = Connection {
@@ -167,7 +176,7 @@ impl<S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
                 Action::Ask(question) => {
                     if matches!(question, Question::Connect) {
                         // XCLIENT may have named another.
-                        self.client = Client { peer: session.peer(), name: session.reverse_name().map(str::to_owned) };
+                        self.client = client_of(&session);
                     }
                     let verdict = self.judge(&session, question).await;
                     session.verdict(verdict);
@@ -277,7 +286,7 @@ impl<S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
         if self.early && matches!(question, Question::Connect) {
             return Verdict::Disconnect(catalogue::early_talker());
         }
-        let visitor = Visitor::new(self.client.peer).with_name(self.client.name.as_deref()).with_helo(session.helo());
+        let visitor = Visitor::new(self.client.peer).with_name(session.reverse_name()).with_helo(session.helo());
         let visitor = visitor.with_login(session.login());
         let verdict = self.receiver.policy.judge(&visitor, &question).await;
         match question {
@@ -337,6 +346,12 @@ impl<S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
         };
         self.receiver.observer.observe(&event);
     }
+}
+
+/// Whom the session is about.
+fn client_of(session: &Session) -> Client {
+    let user = || session.local_user().map(LocalUser::in_logs);
+    Client { peer: session.peer(), name: session.reverse_name().map(str::to_owned).or_else(user) }
 }
 
 /// Adds octets to a draft; a large one writes to the disk, which may block.

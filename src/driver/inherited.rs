@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use rustix::net::{AddressFamily, getsockname};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::{Receiver, early};
+use super::{Receiver, early, local};
 use crate::envelope::Peer;
 use crate::spool::Spool;
 use crate::sys::{StandardInput, standard_input};
@@ -45,7 +45,10 @@ async fn serve_socket<S: Spool>(receiver: &Receiver<S>, socket: OwnedFd) -> io::
             stream.set_nonblocking(true)?;
             let stream = UnixStream::from_std(stream)?;
             let early = early::has_octets(stream.as_fd());
-            receiver.converse(stream, client_behind_spawner()?, early).await;
+            match (client_behind_spawner()?, local::user_of(&stream)) {
+                (Peer::Local, Some(user)) => receiver.converse_as(user, stream, early).await,
+                (peer, _) => receiver.converse(stream, peer, early).await,
+            }
         }
         family => return Err(io::Error::other(format!("standard input is a socket of family {}", family.as_raw()))),
     }
@@ -55,6 +58,11 @@ async fn serve_socket<S: Spool>(receiver: &Receiver<S>, socket: OwnedFd) -> io::
 /// How spawners that relay octets through a pipe or a socket of their own say who the client is: tcpserver, systemd,
 /// stunnel and xinetd, socat, ncat.
 const CLIENT_VARIABLES: [&str; 5] = ["TCPREMOTEIP", "REMOTE_ADDR", "REMOTE_HOST", "SOCAT_PEERADDR", "NCAT_REMOTE_ADDR"];
+
+/// Whether the environment names a client, so that standard input may be a stranger's.
+pub fn spawner_names_client() -> bool {
+    CLIENT_VARIABLES.iter().any(|variable| env::var_os(variable).is_some())
+}
 
 /// The client that the spawner names; without that, it is whoever started this process. What cannot be read is an error: a
 /// stranger must not pass as local.

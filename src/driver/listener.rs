@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use super::arrival::announced;
 use super::gate::Gate;
+use super::local::user_of;
 use super::{Door, Receiver, early};
 use crate::envelope::Peer;
 use crate::event::{Client, Event};
@@ -193,7 +194,14 @@ async fn admit<S: Spool>(receiver: Arc<Receiver<S>>, gate: Arc<Gate>, connection
         }
         Connection::Unix(stream) => {
             let early = early::has_octets(stream.as_fd());
-            converse(&receiver, &gate, stream, Peer::Local, early, Door::Ordinary).await;
+            let user = user_of(&stream);
+            match gate.admit(Peer::Local, std::time::Instant::now()) {
+                Some(_place) => match user {
+                    Some(user) => receiver.converse_as(user, stream, early).await,
+                    None => receiver.converse(stream, Peer::Local, early).await,
+                },
+                None => turn_away_in_words(&receiver, Peer::Local, stream).await,
+            }
         }
     }
 }
@@ -201,7 +209,7 @@ async fn admit<S: Spool>(receiver: Arc<Receiver<S>>, gate: Arc<Gate>, connection
 async fn converse<S: Spool>(
     receiver: &Receiver<S>,
     gate: &Arc<Gate>,
-    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     peer: Peer,
     early: bool,
     door: Door,
@@ -209,6 +217,10 @@ async fn converse<S: Spool>(
     if let Some(_place) = gate.admit(peer, std::time::Instant::now()) {
         return receiver.converse_at(door, stream, peer, early).await;
     }
+    turn_away_in_words(receiver, peer, stream).await;
+}
+
+async fn turn_away_in_words<S: Spool>(receiver: &Receiver<S>, peer: Peer, mut stream: impl AsyncWrite + Unpin) {
     let reply = turn_away(receiver, peer);
     let mut octets = Vec::new();
     reply.write(&mut octets, Enhanced::Shown);

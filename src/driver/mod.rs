@@ -9,6 +9,7 @@ mod early;
 mod gate;
 mod inherited;
 mod listener;
+mod local;
 mod lockout;
 mod proxy;
 mod security;
@@ -18,7 +19,7 @@ mod wire;
 
 pub use connection::Receiver;
 pub use gate::Limits;
-pub use inherited::serve_standard_input;
+pub use inherited::{serve_standard_input, spawner_names_client};
 pub use listener::{Front, Listener, listen};
 pub use security::{Accounts, Door, Security};
 pub use shutdown::Shutdown;

@@ -11,6 +11,10 @@ use log::Level;
 use super::{Client, Delays, Event, Observer};
 use crate::receipt::{Outcome, Reason};
 
+/// The target of lines about the queue, whichever program writes them: programs that read logs take what comes from `smtpd` for
+/// talk with clients, and pass over anything else in it.
+pub const QUEUE: &str = "leafmail::spoolrun";
+
 /// Writes each event to the log.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LogObserver;
@@ -20,9 +24,22 @@ impl Observer for LogObserver {
         let level = level(event);
         if log::log_enabled!(level) {
             for line in lines(event) {
-                log::log!(level, "{line}");
+                let target = if is_about_clients(event, &line) { module_path!() } else { QUEUE };
+                log::log!(target: target, level, "{line}");
             }
         }
+    }
+}
+
+/// Postfix tells of a message's sender and size by its queue manager.
+fn is_about_clients(event: &Event, line: &str) -> bool {
+    match event {
+        Event::Accepted { .. } => !line.contains(": from=<"),
+        Event::Connected { .. } | Event::Disconnected { .. } | Event::Rejected { .. } | Event::Remarked { .. } => true,
+        Event::LoggedIn { .. } | Event::LoginFailed { .. } => true,
+        // It says itself what it was about.
+        Event::Trouble { .. } => true,
+        _ => false,
     }
 }
 
@@ -74,6 +91,14 @@ pub fn lines(event: &Event) -> Vec<String> {
         }
         Event::Removed { id } => format!("{id}: removed"),
         Event::SetAside { name, folder, text } => format!("warning: {name}: moved to {folder}/: {text}"),
+        Event::ByHand { id, what, uid } => format!("{id}: {what} by hand, uid={uid}"),
+        Event::RouteByHand { route, paused: Some(why), uid } if why.is_empty() => {
+            format!("route {route} is paused by hand, uid={uid}")
+        }
+        Event::RouteByHand { route, paused: Some(why), uid } => {
+            format!("route {route} is paused by hand, uid={uid}: {why}")
+        }
+        Event::RouteByHand { route, paused: None, uid } => format!("route {route} is resumed by hand, uid={uid}"),
         Event::RoutePaused { route, text, retry_in } => {
             format!("warning: route {route} is paused: {text}; next try in {} s", retry_in.as_secs())
         }

@@ -4,7 +4,7 @@
 
 mod log;
 
-pub use self::log::{LogObserver, lines};
+pub use self::log::{LogObserver, QUEUE, lines};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -180,6 +180,24 @@ pub enum Event {
         folder: &'static str,
         /// Why.
         text: String,
+    },
+    /// A person did something to a message.
+    ByHand {
+        /// The message.
+        id: SpoolId,
+        /// What: `held`, `released`, `requeued`, `expired`, `removed`, `exported` or `imported`.
+        what: &'static str,
+        /// The user's number.
+        uid: u32,
+    },
+    /// A person paused a route, or resumed it.
+    RouteByHand {
+        /// The route.
+        route: String,
+        /// Why it was paused, or empty where nobody said why; `None`: it was resumed.
+        paused: Option<String>,
+        /// The user's number.
+        uid: u32,
     },
     /// A route cannot be used; its messages wait.
     RoutePaused {

@@ -43,8 +43,10 @@ struct Known {
     due: Vec<(Berth, Timestamp)>,
 }
 
-/// How many messages are within the horizon after a scan.
+/// How many messages are within the horizon after a scan, beside those that wait for their route.
 const HORIZON: usize = 20_000;
+/// How many with those, which a paused route may make many: they must not hide what others could take.
+const MOST: usize = 10 * HORIZON;
 /// With so many unsorted messages, it is worth a look at them before one is taken.
 const CROWD: usize = 16;
 /// How many are looked at together.
@@ -121,13 +123,27 @@ impl Agenda {
                 self.offer(entry.id, entry.due);
             }
         }
+        if entries.len() > HORIZON {
+            self.make_room(now);
+        }
         self.beyond = Beyond::new(entries, now);
         self.refill();
     }
 
+    /// Takes what is due later out of the horizon, which is for those that are due first, whoever was there before.
+    fn make_room(&mut self, now: Timestamp) {
+        let is_due_later =
+            |id: &SpoolId, known: &Known| !self.strikes.contains_key(id) && known.due.iter().all(|(_, due)| *due > now);
+        let later = self.known.iter().filter(|(id, known)| is_due_later(id, known));
+        for id in later.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.forget(id);
+        }
+    }
+
     /// Fills the horizon from what lies beyond.
     fn refill(&mut self) {
-        while self.waiting() < HORIZON
+        while self.not_at_a_route() < HORIZON
+            && self.waiting() < MOST
             && let Some((due, id)) = self.beyond.next()
         {
             // Known since the scan, or in somebody's hands.
@@ -222,9 +238,14 @@ impl Agenda {
         self.later.first().map(|(due, ..)| *due)
     }
 
-    /// How many messages wait within the horizon.
+    /// How many messages wait within the horizon or at a route.
     pub(super) fn waiting(&self) -> usize {
         self.known.len()
+    }
+
+    /// How many are not due, or not sorted, yet.
+    fn not_at_a_route(&self) -> usize {
+        self.later.len() + self.unsorted.len()
     }
 
     /// How many messages wait, as far as the last scan told.
@@ -239,7 +260,7 @@ impl Agenda {
 
     /// Moves what has become due to where it is taken from.
     fn ripen(&mut self, now: Timestamp) {
-        if self.waiting() < HORIZON / 4 {
+        if self.not_at_a_route() < HORIZON / 4 {
             self.refill();
         }
         while let Some((due, id, berth)) = self.later.first().copied().filter(|(due, ..)| *due <= now) {

@@ -56,10 +56,10 @@ pub(super) struct Octets<'a, C> {
     recipients: &'a [u16],
     /// Over which route.
     route: &'a str,
-    /// What goes before the rest.
-    header: Option<Vec<u8>>,
-    /// How much was read.
-    offset: u64,
+    /// What goes before the rest, also when all begins again.
+    header: Option<NewHeader>,
+    /// How much was read; `None` before the first octet.
+    offset: Option<u64>,
     /// Whether the in-doubt receipt was appended.
     pub(super) marked: bool,
 }
@@ -73,34 +73,34 @@ impl<'a, C: Claim> Octets<'a, C> {
         route: &'a str,
         header: Option<NewHeader>,
     ) -> Self {
-        let offset = header.as_ref().map_or(0, |header| header.replaced);
-        let header = header.map(|header| header.octets);
-        Self { claim, clock, observer, recipients, route, header, offset, marked: false }
+        Self { claim, clock, observer, recipients, route, header, offset: None, marked: false }
     }
 }
 
 impl<C: Claim> Body for Octets<'_, C> {
     fn next_piece(&mut self, piece: &mut Vec<u8>) -> io::Result<bool> {
-        if let Some(header) = self.header.take().filter(|header| !header.is_empty()) {
-            *piece = header;
+        let begun = self.offset.is_some();
+        let offset = self.offset.get_or_insert(self.header.as_ref().map_or(0, |header| header.replaced));
+        if let Some(header) = self.header.as_ref().filter(|header| !begun && !header.octets.is_empty()) {
+            piece.clone_from(&header.octets);
             return Ok(true);
         }
-        let left = self.claim.size().saturating_sub(self.offset);
+        let left = self.claim.size().saturating_sub(*offset);
         piece.resize(usize::try_from(left).unwrap_or(PIECE).min(PIECE), 0);
         if piece.is_empty() {
             return Ok(false);
         }
-        let count = self.claim.read_at(self.offset, piece)?;
+        let count = self.claim.read_at(*offset, piece)?;
         if count == 0 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the spool file has become shorter"));
         }
         piece.truncate(count);
-        self.offset += count as u64;
+        *offset += count as u64;
         Ok(true)
     }
 
     fn rewind(&mut self) -> bool {
-        self.offset = 0;
+        self.offset = None;
         true
     }
 
@@ -117,6 +117,38 @@ impl<C: Claim> Body for Octets<'_, C> {
         match self.claim.record(mark, Durability::Buffered) {
             Ok(()) => self.marked = true,
             Err(error) => self.observer.observe(&Event::Trouble { text: error.to_string() }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::testing::{House, id};
+    use crate::spool::{Claimed, Spool};
+
+    fn drained(body: &mut impl Body) -> Vec<u8> {
+        let (mut octets, mut piece) = (Vec::new(), Vec::new());
+        while body.next_piece(&mut piece).unwrap() {
+            octets.append(&mut piece);
+        }
+        octets
+    }
+
+    #[test]
+    fn another_next_hop_gets_the_new_header_too() {
+        let house = House::new();
+        house.put(1, "joe@x", &["amy@x"]);
+        for new in [None, Some(b"Subject: new\r\n\r\n".to_vec()), Some(Vec::new())] {
+            let Ok(Claimed::Ours(mut claim)) = house.spool.claim(id(1)) else { panic!("it is free") };
+            let replaced = header_of(&claim).unwrap().len() as u64;
+            let header = new.clone().map(|octets| NewHeader { replaced, octets });
+            let mut body = Octets::new(&mut claim, house.clock.as_ref(), house.events.as_ref(), &[0], "main", header);
+            let expected = [new.as_deref().unwrap_or(b"Subject: hi\r\n\r\n"), b"hello\r\n"].concat();
+            for _ in 0..3 {
+                assert_eq!(String::from_utf8_lossy(&drained(&mut body)), String::from_utf8_lossy(&expected));
+                assert!(body.rewind());
+            }
         }
     }
 }

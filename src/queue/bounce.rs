@@ -6,6 +6,7 @@
 //! peer can begin a header line of its own. Only a sender's address outside ASCII (RFC 6532) and a message that is returned
 //! whole stay as they are.
 
+use super::readdressing::EXPANDED;
 pub use super::report::Report;
 use super::{mime, returned};
 use crate::address::{Domain, Mailbox, ReversePath};
@@ -79,11 +80,12 @@ pub fn notice_id(report: Report, original: SpoolId, recipients: &[u16]) -> Spool
 }
 
 /// Annotation of the envelope of what leafmail writes without an original.
-const NOTICE: &str = "notice";
+pub(super) const NOTICE: &str = "notice";
 
-/// Whether leafmail itself wrote this: about that, nobody is told.
+/// Whether leafmail itself wrote this: about that, nobody is told. What was made for an alias is tied to an original too.
 pub fn is_ours(envelope: &Envelope) -> bool {
-    envelope.origin.notice_of.is_some() || envelope.annotations.iter().any(|(name, _)| name == NOTICE)
+    let noted = |wanted: &str| envelope.annotations.iter().any(|(name, _)| name == wanted);
+    envelope.origin.notice_of.is_some() && !noted(EXPANDED) || noted(NOTICE)
 }
 
 /// The notification that tells of the `reported`, or `None` where there is nobody to tell.

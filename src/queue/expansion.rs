@@ -6,6 +6,7 @@
 
 use std::ops::ControlFlow::Continue;
 
+use super::bounce::{self, NOTICE};
 use super::readdressing::EXPANDED;
 use super::task::{Step, Task};
 use crate::clock::Timestamp;
@@ -16,12 +17,22 @@ use crate::receipt::{Happening, Reason, Receipt};
 use crate::smtp::{EnhancedCode, Notify, xtext};
 use crate::spool::{Claim, Draft, Durability, Spool, SpoolError, Trouble};
 
+/// No more recipients, as long as several aliases lead to more: the most of any one alias. Indices and receipts have limits.
+const MOST: usize = 1_000;
+
 /// Octets copied at a time.
 const PIECE: usize = 256 * 1024;
 
 impl<S: Spool> Task<'_, S> {
-    /// Makes the message for those that these recipients mean.
+    /// Makes the message for those that these recipients mean, or the first of them, where all are too many.
     pub(super) fn expand(&mut self, recipients: &[u16], now: Timestamp) -> Step<S::Claim> {
+        let mut count = 0;
+        let fits = |index: &&u16| {
+            count += self.destination(**index).map_or(0, |to| to.several.len());
+            count <= MOST
+        };
+        let fitting = recipients.iter().take_while(fits).count().max(1);
+        let recipients = &recipients[..fitting.min(recipients.len())];
         let Some(envelope) = self.expanded(recipients, now) else { return Continue(()) };
         let indices: Vec<u8> =
             b"expanded".iter().copied().chain(recipients.iter().flat_map(|i| i.to_be_bytes())).collect();
@@ -60,6 +71,9 @@ impl<S: Spool> Task<'_, S> {
         }
         let mut envelope = self.envelope.clone();
         envelope.recipients = Recipients::new(several)?;
+        if bounce::is_ours(&envelope) {
+            envelope.annotations.push((NOTICE.to_owned(), EXPANDED.to_owned()));
+        }
         envelope.annotations.push((EXPANDED.to_owned(), now.as_millis().to_string()));
         envelope.origin.notice_of = Some(NoticeOf { original: self.claim.id(), recipients: recipients.to_vec() });
         Some(envelope)

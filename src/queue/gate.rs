@@ -20,10 +20,27 @@ pub(super) struct Gate {
     over: bool,
     /// Whether a message of this process went.
     departed: bool,
-    /// The pace, or other processes, keep it shut until then.
-    slowed: Option<Timestamp>,
+    /// The pace keeps it shut.
+    slowed: Option<Rest>,
+    /// Other processes have all the connections but those that our workers hold.
+    crowded: Option<Rest>,
     /// Large messages on their way.
     large: usize,
+}
+
+/// Since when nobody goes through, and for how long.
+#[derive(Debug, Clone, Copy)]
+struct Rest {
+    since: Timestamp,
+    wait: Duration,
+}
+
+impl Rest {
+    /// `None` once it is over, and where the clock went back: how much is left is not known then.
+    fn left(self, now: Timestamp) -> Option<Duration> {
+        let left = (self.since + self.wait).since(now);
+        (now >= self.since && !left.is_zero()).then_some(left)
+    }
 }
 
 /// How soon a connection is asked for again where other processes have them all: nobody rings.
@@ -45,15 +62,18 @@ pub(super) enum Passage {
 }
 
 impl Gate {
-    pub(super) fn passage(&self, pass: bool, urgency: Urgency, now: Timestamp) -> Passage {
-        if pass && self.over {
+    /// `connected`: whether the worker that asks holds a connection, or the right to one.
+    pub(super) fn passage(&self, pass: bool, connected: bool, urgency: Urgency, now: Timestamp) -> Passage {
+        let crowded = self.crowded.filter(|_| !connected);
+        if pass && (self.over || crowded.is_some()) {
             return Passage::Over;
         }
         if self.probing {
             return Passage::Shut(None);
         }
-        if let Some(until) = self.slowed.filter(|until| *until > now) {
-            return Passage::Shut(Some(until.since(now)));
+        let rests = [self.slowed, crowded].into_iter().flatten();
+        if let Some(left) = rests.filter_map(|rest| rest.left(now)).max() {
+            return Passage::Shut(Some(left));
         }
         match self.state.admission(urgency, now) {
             Admission::Open => Passage::Free,
@@ -74,15 +94,15 @@ impl Gate {
         usize::try_from(self.state.failures().saturating_sub(1)).unwrap_or(usize::MAX) % 8
     }
 
-    /// Something kept a message from going. Who only passes by leaves the work to those who have the connections, and waits for
-    /// the pace only where it has had part in it: or each run from cron would leave another process waiting.
+    /// Something kept a message from going. A worker that only passes by leaves the work to those who have the connections, and
+    /// a pass waits for the pace only where it has had part in it: or each run from cron would leave another process waiting.
     pub(super) fn slow_down(&mut self, pass: bool, obstacle: Obstacle, now: Timestamp) {
         match obstacle {
             Obstacle::Pace(wait) if !pass || self.departed && wait <= LONGEST_PASS_WAIT => {
-                self.slowed = Some(now + wait)
+                self.slowed = Some(Rest { since: now, wait })
             }
-            Obstacle::Crowded if !pass => self.slowed = Some(now + CROWDED),
-            Obstacle::Pace(_) | Obstacle::Crowded => self.over = true,
+            Obstacle::Crowded => self.crowded = Some(Rest { since: now, wait: CROWDED }),
+            Obstacle::Pace(_) => self.over = true,
         }
     }
 
@@ -134,14 +154,14 @@ mod tests {
     fn a_probe_goes_alone_and_a_fault_counts_once() {
         let reason = Reason::new(EnhancedCode(4, 4, 1), "refused");
         let mut gate = Gate::default();
-        assert_eq!(gate.passage(true, Urgency::Due, at(0)), Passage::Free);
+        assert_eq!(gate.passage(true, false, Urgency::Due, at(0)), Passage::Free);
         gate.state = gate.fault(false, "main", &reason, at(0)).unwrap();
         assert_eq!(gate.fault(false, "main", &reason, at(0)), None);
-        assert_eq!(gate.passage(true, Urgency::Now, at(0)), Passage::Over);
-        assert!(matches!(gate.passage(false, Urgency::Due, at(0)), Passage::Shut(Some(_))));
-        assert_eq!(gate.passage(false, Urgency::Due, at(60)), Passage::Probe);
+        assert_eq!(gate.passage(true, false, Urgency::Now, at(0)), Passage::Over);
+        assert!(matches!(gate.passage(false, false, Urgency::Due, at(0)), Passage::Shut(Some(_))));
+        assert_eq!(gate.passage(false, false, Urgency::Due, at(60)), Passage::Probe);
         let _ = gate.begin_probe("main", at(60));
-        assert_eq!(gate.passage(false, Urgency::Now, at(60)), Passage::Shut(None));
+        assert_eq!(gate.passage(false, false, Urgency::Now, at(60)), Passage::Shut(None));
         gate.learn(RouteState::Open);
         assert_eq!(gate.state.failures(), 1, "the probe finds out more");
         gate.end_probe();
@@ -161,10 +181,21 @@ mod tests {
         ] {
             let mut gate = Gate { departed, ..Gate::default() };
             gate.slow_down(pass, obstacle, at(0));
-            assert_eq!(gate.passage(pass, Urgency::Now, at(0)), expected, "{pass} {departed} {obstacle:?}");
+            assert_eq!(gate.passage(pass, false, Urgency::Now, at(0)), expected, "{pass} {departed} {obstacle:?}");
+            let busy = if obstacle == Obstacle::Crowded { Passage::Free } else { expected };
+            assert_eq!(gate.passage(pass, true, Urgency::Now, at(0)), busy, "who has a connection goes on");
             if expected != Passage::Over {
-                assert_eq!(gate.passage(pass, Urgency::Now, at(5)), Passage::Free);
+                assert_eq!(gate.passage(pass, false, Urgency::Now, at(5)), Passage::Free);
             }
+        }
+    }
+
+    #[test]
+    fn a_clock_that_went_back_does_not_keep_it_shut() {
+        for obstacle in [Obstacle::Pace(Duration::from_secs(5)), Obstacle::Crowded] {
+            let mut gate = Gate::default();
+            gate.slow_down(false, obstacle, at(864_000));
+            assert_eq!(gate.passage(false, false, Urgency::Due, at(5)), Passage::Free, "{obstacle:?}");
         }
     }
 

@@ -135,6 +135,12 @@ impl<'a> Account<'a> {
         self.unreported.is_some() && recipient.notify.is_some_and(|notify| notify.success)
     }
 
+    /// Whether the sender of `recipient`, if there is one, must still be told of its failure or delivery.
+    pub fn owes_notice(&self, recipient: &Recipient) -> bool {
+        self.owes_report(recipient)
+            || self.standing == Standing::Failed && !self.withheld && !self.is_settled(recipient)
+    }
+
     /// What is to be reported of that delivery.
     pub fn success(&self) -> Option<Report> {
         let annotations = &self.unreported?.annotations;

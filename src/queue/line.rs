@@ -51,6 +51,11 @@ impl Line {
         }
     }
 
+    /// Whether it holds the right to a connection.
+    pub(super) fn is_connected(&self) -> bool {
+        self.slot.is_some()
+    }
+
     /// The transport, for use.
     pub(super) fn transport(&mut self, dispatch: &dyn Dispatch) -> &mut dyn Transport {
         self.used = Some(Instant::now());

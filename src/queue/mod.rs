@@ -51,4 +51,4 @@ pub use schedule::{InDoubt, Plan, Schedule, Situation, Urgency};
 pub use size_file::SizeFile;
 pub use stop::StopFlag;
 pub use turnstile::{RouteTurnstile, Slot, Turnstile};
-pub use wakeup::{FolderWatch, Polling, Wakeup, Wakeups, watch_folder};
+pub use wakeup::{FolderWatch, Polling, Wakeup, Wakeups, nudge, watch_folder};

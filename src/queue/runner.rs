@@ -19,7 +19,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::envelope::Envelope;
 use crate::event::{Event, Observer};
 use crate::id::SpoolId;
-use crate::routing::Criteria;
+use crate::routing::{self, Criteria};
 use crate::spool::{Entry, Shelf, Spool, SpoolError};
 use crate::transport::Dispatch;
 
@@ -109,6 +109,16 @@ impl<S: Spool> Runner<S> {
             Selection::All => self.entries(started)?,
             Selection::One(id) => vec![Entry { id, due: started }],
         };
+        Ok(self.work_through(entries, urgency))
+    }
+
+    /// Works once on these messages, as [`Runner::flush`] does on one.
+    pub fn flush_these(&self, ids: &[SpoolId], urgency: Urgency) -> Summary {
+        let due = self.clock.now();
+        self.work_through(ids.iter().map(|id| Entry { id: *id, due }).collect(), urgency)
+    }
+
+    fn work_through(&self, entries: Vec<Entry>, urgency: Urgency) -> Summary {
         // What has an incredible hint is due since it was listed.
         let now = self.clock.now();
         let shift = Shift::new(self, Mode::Pass, urgency);
@@ -131,7 +141,7 @@ impl<S: Spool> Runner<S> {
         });
         let mut summary = shift.close();
         summary.remaining += later;
-        Ok(summary)
+        summary
     }
 
     /// Works until it is told to stop. The deliveries under way are ended, recorded and their connections closed before it
@@ -170,8 +180,7 @@ impl<S: Spool> Runner<S> {
 
     /// The route that a recipient is to be reached by.
     pub(super) fn route_to(&self, envelope: &Envelope, recipient: &Mailbox) -> usize {
-        let fitting = self.routes.iter().position(|route| route.criteria.fit(envelope, recipient));
-        fitting.unwrap_or(self.routes.len().saturating_sub(1))
+        routing::choose(self.routes.iter().map(|route| &route.criteria), envelope, recipient).unwrap_or(0)
     }
 
     pub(super) fn tell(&self, event: &Event) {

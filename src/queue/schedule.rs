@@ -118,7 +118,7 @@ impl Schedule {
         let failed = ledger.indices(|index, account| account.standing == Standing::Failed && unsettled(index, account));
         let has_sender = envelope.reverse_path != ReversePath::Null;
         let untold = ledger.indices(|index, account| {
-            account.standing == Standing::Failed && !account.withheld && unsettled(index, account)
+            account.standing == Standing::Failed && account.owes_notice(&envelope.recipients[index])
         });
         if has_sender && !untold.is_empty() {
             return Plan::Bounce(untold);
@@ -166,7 +166,7 @@ impl Schedule {
         open.map(due).min().map(Plan::Wait).or_else(hold)
     }
 
-    /// Who is to be tried, by index, and since or from when.
+    /// Who is to be tried, or of whom the sender is to be told, by index, and since or from when.
     pub fn outlook(
         &self,
         id: SpoolId,
@@ -177,10 +177,18 @@ impl Schedule {
         let ledger = self.ledger(envelope, receipts);
         let due = |index: &u16| {
             let account = ledger.accounts().get(usize::from(*index))?;
-            let untried = account.last_attempt.is_none();
-            Some((*index, if untried { envelope.received_at.min(now) } else { self.due(id, account, now) }))
+            let time = match account.last_attempt {
+                None => envelope.received_at.min(now),
+                Some(_) if self.is_open(account) => self.due(id, account, now),
+                Some(_) => now,
+            };
+            Some((*index, time))
         };
-        ledger.indices(|_, account| self.is_open(account)).iter().filter_map(due).collect()
+        let has_sender = envelope.reverse_path != ReversePath::Null;
+        let is_ahead = |index: usize, account: &Account<'_>| {
+            self.is_open(account) || has_sender && account.owes_notice(&envelope.recipients[index])
+        };
+        ledger.indices(is_ahead).iter().filter_map(due).collect()
     }
 
     /// Whether a recipient is to be tried: neither settled nor left to a person.

@@ -37,6 +37,8 @@ pub(super) enum Mode {
 const SCAN_INTERVAL: Duration = Duration::from_secs(60);
 /// A wait for nothing in particular ends after this, only to begin again.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+/// The same in a pass, as nobody rings there when it is time to stop.
+const LONGEST_PASS_WAIT: Duration = Duration::from_secs(1);
 
 pub(super) struct Shift<'r, S: Spool> {
     runner: &'r Runner<S>,
@@ -183,12 +185,13 @@ impl<'r, S: Spool> Shift<'r, S> {
 
     /// The next message, as soon as one is due; `None` when it is time to leave.
     fn next(&self, route: usize, line: &mut Line) -> Option<Job> {
+        let longest = if self.mode == Mode::Pass { LONGEST_PASS_WAIT } else { LONGEST_WAIT };
         let mut board = self.board();
         loop {
-            let limit = match self.turn(&mut board, route, self.runner.clock.now()) {
+            let limit = match self.turn(&mut board, route, line.is_connected(), self.runner.clock.now()) {
                 Turn::Work(job) => return Some(job),
                 Turn::Leave => return None,
-                Turn::Wait(limit) => limit.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT),
+                Turn::Wait(limit) => limit.unwrap_or(longest).min(longest),
                 Turn::Sort(ids) => {
                     drop(board);
                     self.sort(ids);
@@ -210,11 +213,11 @@ impl<'r, S: Spool> Shift<'r, S> {
         }
     }
 
-    fn turn(&self, board: &mut Board<S::Claim>, route: usize, now: Timestamp) -> Turn {
+    fn turn(&self, board: &mut Board<S::Claim>, route: usize, connected: bool, now: Timestamp) -> Turn {
         let pass = self.mode == Mode::Pass;
         let Board { agenda, gates, .. } = board;
         let Some(gate) = gates.get_mut(route).filter(|_| !self.runner.stop.is_raised()) else { return Turn::Leave };
-        let passage = gate.passage(pass, self.urgency, now);
+        let passage = gate.passage(pass, connected, self.urgency, now);
         let taken = match passage {
             Passage::Over => return Turn::Leave,
             Passage::Shut(limit) => return Turn::Wait(limit),

@@ -3,7 +3,7 @@
 //! The claim is the only lock, and the receipts read under it the only state, so any number of runners may work side by side.
 //! How a delivery is carried out stands in `delivery.rs`, how a message leaves the queue in `ending.rs`.
 
-use std::ops::ControlFlow::{self, Break};
+use std::ops::ControlFlow::{self, Break, Continue};
 
 use super::bounce::Report;
 use super::line::{Line, Obstacle};
@@ -99,6 +99,8 @@ pub(super) struct Task<'r, S: Spool> {
     /// Recipients that were tried.
     pub(super) tried: Vec<u16>,
     pub(super) answered: bool,
+    /// Whether waiting times are kept; once all were tried they are.
+    urgency: Urgency,
     /// A receipt that must not get lost, but could not be written.
     pub(super) unrecorded: Option<Receipt>,
 }
@@ -109,16 +111,15 @@ impl<'r, S: Spool> Task<'r, S> {
     fn new(runner: &'r Runner<S>, claim: S::Claim, job: &'r Job) -> Self {
         let envelope = claim.envelope().clone();
         let destinations = runner.destinations(&envelope);
-        let (notices, tried) = (Vec::new(), Vec::new());
-        Self { runner, claim, envelope, notices, job, destinations, tried, answered: false, unrecorded: None }
+        let (notices, tried, urgency) = (Vec::new(), Vec::new(), job.urgency);
+        Self { runner, claim, envelope, notices, job, destinations, tried, answered: false, urgency, unrecorded: None }
     }
 
     fn run(mut self, line: &mut Line) -> Worked<S::Claim> {
-        let mut urgency = self.job.urgency;
         let end = loop {
             let (id, now) = (self.claim.id(), self.runner.clock.now());
             let usable = |index: u16| self.destination(index).is_some_and(|to| to.route == self.job.route);
-            let situation = Situation { usable: &usable, urgency, now };
+            let situation = Situation { usable: &usable, urgency: self.urgency, now };
             let plan = self.runner.schedule.plan(id, &self.envelope, self.claim.receipts(), situation);
             let step = match plan {
                 Plan::Bounce(failed) => self.notify(Report::Failed, &failed, now),
@@ -137,7 +138,6 @@ impl<'r, S: Spool> Task<'r, S> {
             if let Break(end) = step {
                 break end;
             }
-            urgency = if self.tried.is_empty() { urgency } else { Urgency::Due };
         };
         let end = match self.unrecorded {
             Some(receipt) => End::Unrecorded(self.claim, receipt),
@@ -152,7 +152,11 @@ impl<'r, S: Spool> Task<'r, S> {
         let (several, single): (Vec<u16>, Vec<u16>) =
             due.into_iter().partition(|index| self.destination(*index).is_some_and(|to| !to.several.is_empty()));
         if several.is_empty() && single.is_empty() {
-            return Break(self.later());
+            // What is left to find out is when they are due again.
+            return match std::mem::replace(&mut self.urgency, Urgency::Due) {
+                Urgency::Now => Continue(()),
+                Urgency::Due => Break(self.later()),
+            };
         }
         if let Some(until) = self.guarded(now) {
             let due = vec![(self.job.route, until)];

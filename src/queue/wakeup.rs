@@ -6,6 +6,7 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +51,27 @@ pub struct FolderWatch {
     stop: Arc<StopFlag>,
 }
 
+/// A file that is removed from the folder of the routes' states to say that messages are due earlier than they were: the time
+/// of a file that is changed in place wakes nobody.
+const NUDGE: &str = "nudge";
+
+/// Tells those who watch the queue that messages are due which were not, by the folder of the routes' states.
+///
+/// # Errors
+/// When the folder cannot be written to; the queue is scanned every minute all the same.
+pub fn nudge(routes: &Path) -> io::Result<()> {
+    let file = routes.join(NUDGE);
+    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file) {
+        // Another's, which nobody has removed yet; or one that a crash left.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    match std::fs::remove_file(&file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Room for some hundred events; an event has 16 octets and a name of at most 255.
 const BUFFER: usize = 16 * 1024;
 
@@ -80,6 +102,7 @@ impl FolderWatch {
             let id = event.file_name().and_then(|name| name.to_str().ok()).and_then(|name| name.parse().ok());
             let wakeup = match id {
                 _ if event.events().intersects(lost) => Wakeup::Overflow,
+                _ if event.file_name().is_some_and(|name| name.to_bytes() == NUDGE.as_bytes()) => Wakeup::Overflow,
                 _ if event.wd() != self.queue => Wakeup::Routes,
                 None => Wakeup::Something,
                 // Known since it was created. Each look at a message closes it, so this would lead from look to look.
@@ -204,6 +227,19 @@ mod tests {
         assert_eq!(watch.wait(LONG), [Wakeup::Routes]);
         fs::remove_file(routes.path().join("main.json")).unwrap();
         assert_eq!(watch.wait(LONG), [Wakeup::Routes]);
+    }
+
+    #[test]
+    fn a_nudge_is_told_and_leaves_nothing_behind() {
+        let (queue, routes) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut watch = FolderWatch::new(queue.path(), routes.path(), Arc::new(StopFlag::new().unwrap())).unwrap();
+        nudge(routes.path()).unwrap();
+        assert_eq!(watch.wait(LONG), [Wakeup::Overflow]);
+        // One that a crash left is in nobody's way.
+        fs::write(routes.path().join(NUDGE), b"").unwrap();
+        nudge(routes.path()).unwrap();
+        assert_eq!(watch.wait(LONG), [Wakeup::Overflow]);
+        assert_eq!(fs::read_dir(routes.path()).unwrap().count(), 0);
     }
 
     #[test]

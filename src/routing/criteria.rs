@@ -38,6 +38,23 @@ impl Criteria {
     }
 }
 
+/// Which of the routes with these criteria, by its place, a recipient is to be reached by: the first that fits, else the last;
+/// `None` only where there is no route.
+pub fn choose<'c>(
+    routes: impl IntoIterator<Item = &'c Criteria>,
+    envelope: &Envelope,
+    recipient: &Mailbox,
+) -> Option<usize> {
+    let mut last = None;
+    for (place, criteria) in routes.into_iter().enumerate() {
+        last = Some(place);
+        if criteria.fit(envelope, recipient) {
+            break;
+        }
+    }
+    last
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,6 +75,17 @@ mod tests {
             envid: None,
             annotations: Vec::new(),
         }
+    }
+
+    #[test]
+    fn the_first_route_that_fits_is_chosen_and_else_the_last() {
+        let only = |recipient: &str| Criteria { recipients: vec![recipient.parse().unwrap()], ..Criteria::default() };
+        let routes = [only("@x"), only("@y"), only("@z")];
+        let envelope = envelope("s@a", Peer::Local, None);
+        for (to, place) in [("a@x", Some(0)), ("a@y", Some(1)), ("a@other", Some(2))] {
+            assert_eq!(choose(&routes, &envelope, &to.parse().unwrap()), place, "{to}");
+        }
+        assert_eq!(choose(&[], &envelope, &"a@x".parse().unwrap()), None);
     }
 
     #[test]

@@ -15,5 +15,5 @@ mod tokens;
 
 pub use alias_file::{AliasFile, AliasFileError};
 pub use aliases::{AliasError, Aliases, LocalDomains, Target};
-pub use criteria::Criteria;
+pub use criteria::{Criteria, choose};
 pub use rewriting::Rewriting;

@@ -250,7 +250,7 @@ impl Session {
     pub(super) fn envelope_for_message(&self) -> Result<Envelope, Reply> {
         let transaction = self.transaction.as_ref().ok_or_else(|| catalogue::send_first("MAIL"))?;
         transaction
-            .envelope(self.origin(), self.now)
+            .envelope(self.origin(), self.local_user(), self.now)
             .ok_or_else(|| if transaction.refused { catalogue::no_recipients() } else { catalogue::send_first("RCPT") })
     }
 

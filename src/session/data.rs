@@ -79,9 +79,9 @@ impl Session {
 
     /// Our own lines go first, then the message as it came.
     pub(super) fn proceed_headers(&mut self, headers: Arc<HeaderBlock>) {
-        let origin = self.origin();
+        let (origin, user) = (self.origin(), self.local_user().cloned());
         let (Some(message), Some(transaction)) = (&mut self.message, &self.transaction) else { return };
-        let Some(envelope) = transaction.envelope(origin, message.received_at) else { return };
+        let Some(envelope) = transaction.envelope(origin, user.as_ref(), message.received_at) else { return };
         let trace = Trace::new(&self.settings, &envelope, message.id, &headers);
         message.message_id = trace.message_id;
         self.actions.push_back(Action::Append(trace.lines.into_bytes()));

@@ -68,6 +68,8 @@ impl Session {
     fn become_client(&mut self, client: Xclient) {
         self.abandon();
         self.hello = None;
+        // The kernel named who speaks, not for whom.
+        self.proved.terms.local_user = None;
         self.proved.login = match client.login {
             Told::Is(login) => Some(login),
             Told::Not | Told::Unavailable => None,
@@ -102,4 +104,46 @@ impl Session {
 
 fn parsed<T>(result: Result<T, CommandError>) -> Result<T, Reply> {
     result.map_err(|error| catalogue::bad_command(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::envelope::LocalUser;
+    use crate::session::{Action, Terms, Verdict};
+
+    /// What the session answers to these lines, where every question is answered with yes.
+    fn said(mut session: Session, lines: &[u8]) -> String {
+        let mut replies = Vec::new();
+        let mut lines = Some(lines);
+        loop {
+            match session.poll() {
+                Action::Ask(_) => session.verdict(Verdict::Accept),
+                Action::Write(octets) => replies.extend(octets),
+                Action::Read => match lines.take() {
+                    Some(octets) => session.feed(octets, Timestamp::from_millis(0)),
+                    None => session.eof(),
+                },
+                Action::Close => return String::from_utf8(replies).unwrap(),
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn a_local_user_need_not_log_in_but_whom_it_speaks_for_must() {
+        let mut settings = Settings::new("relay.example".parse().unwrap());
+        settings.xclient = vec!["127.0.0.1/32".parse().unwrap()];
+        let user = Some(LocalUser { uid: 1000, name: None });
+        let session = |local_user| {
+            let terms = Terms { require_auth: true, local_user, ..Terms::default() };
+            Session::new(settings.clone().into(), Peer::Local, None, Timestamp::from_millis(0)).on_terms(terms)
+        };
+        let mail = b"EHLO a\r\nMAIL FROM:<a@b>\r\n";
+        assert!(said(session(user.clone()), mail).contains("\r\n250 2.1.0 "));
+        assert!(said(session(None), mail).contains("\r\n530 "));
+        let other = b"EHLO a\r\nXCLIENT ADDR=192.0.2.7\r\nEHLO a\r\nMAIL FROM:<a@b>\r\n";
+        assert!(said(session(user), other).contains("\r\n530 "));
+    }
 }

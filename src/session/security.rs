@@ -7,7 +7,7 @@ use base64::engine::{Engine, general_purpose::STANDARD};
 
 use super::{Action, Note, OpenQuestion, Session};
 use crate::auth::{Exchange, Found, Step};
-use crate::envelope::Tls;
+use crate::envelope::{LocalUser, Tls};
 use crate::smtp::{Extension, Line, MAX_AUTH_LINE, Mechanism, Mechanisms, Reply, Secret, catalogue};
 
 /// On which terms this client is served; the driver knows them before the session begins.
@@ -27,6 +27,8 @@ pub struct Terms {
     pub require_auth: bool,
     /// Failed logins at which the session ends.
     pub max_failures: u32,
+    /// Who the client is, where the kernel says so; it need not log in.
+    pub local_user: Option<LocalUser>,
 }
 
 impl Default for Terms {
@@ -40,6 +42,7 @@ impl Default for Terms {
             clear_auth: false,
             require_auth: false,
             max_failures: 3,
+            local_user: None,
         }
     }
 }
@@ -120,7 +123,7 @@ impl Proved {
 
     /// What MAIL has to wait for, and whether it may carry AUTH=.
     pub(super) fn check_mail(&self, submitter: Option<&str>) -> Result<(), Reply> {
-        if self.terms.require_auth && self.login.is_none() {
+        if self.terms.require_auth && self.login.is_none() && self.terms.local_user.is_none() {
             return Err(catalogue::login_required());
         }
         if submitter.is_some() && self.terms.mechanisms.is_empty() {
@@ -142,6 +145,11 @@ impl Session {
     /// Who the client has proved to be.
     pub fn login(&self) -> Option<&str> {
         self.proved.login.as_deref()
+    }
+
+    /// Who the client is by the word of the kernel.
+    pub fn local_user(&self) -> Option<&LocalUser> {
+        self.proved.terms.local_user.as_ref()
     }
 
     /// STARTTLS: the 220 goes out, and nothing that follows in clear text is ever looked at.

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use super::{HeaderBlock, Settings};
 use crate::address::Domain;
 use crate::clock::Timestamp;
-use crate::envelope::{Envelope, Peer};
+use crate::envelope::{Envelope, LocalUser, Peer};
 use crate::id::SpoolId;
 
 /// The lines for one message, with CRLF line ends, and its Message-ID.
@@ -47,7 +47,7 @@ fn received(settings: &Settings, envelope: &Envelope, id: SpoolId, now: Timestam
         line.push_str("localhost (client hidden)");
     } else {
         let info = match (origin.peer, &origin.reverse_name) {
-            (Peer::Local, _) => "local".to_owned(),
+            (Peer::Local, _) => envelope.local_user().map_or("local".to_owned(), |user| local(&user)),
             (Peer::Tcp(address), Some(name)) => format!("{} {}", comment(name), literal(address.ip())),
             (Peer::Tcp(address), None) => literal(address.ip()),
         };
@@ -78,6 +78,12 @@ fn received(settings: &Settings, envelope: &Envelope, id: SpoolId, now: Timestam
     }
     let _ = write!(line, "; {}\r\n", now.rfc5322());
     line
+}
+
+/// The kernel's word for who it is, not the client's.
+fn local(user: &LocalUser) -> String {
+    let name = user.name.as_deref().map_or(String::new(), |name| format!(" {}", comment(name)));
+    format!("local user{name}, uid {}", user.uid)
 }
 
 fn literal(ip: std::net::IpAddr) -> String {

@@ -3,7 +3,7 @@
 
 use crate::address::{Mailbox, ReversePath};
 use crate::clock::Timestamp;
-use crate::envelope::{Envelope, Origin, Recipient, Recipients};
+use crate::envelope::{Envelope, LocalUser, Origin, Recipient, Recipients};
 use crate::smtp::{MailParams, RcptParams};
 
 /// A transaction after MAIL was accepted.
@@ -30,7 +30,12 @@ impl Transaction {
     }
 
     /// The envelope to freeze, unless there is no recipient.
-    pub(super) fn envelope(&self, mut origin: Origin, received_at: Timestamp) -> Option<Envelope> {
+    pub(super) fn envelope(
+        &self,
+        mut origin: Origin,
+        user: Option<&LocalUser>,
+        received_at: Timestamp,
+    ) -> Option<Envelope> {
         origin.protocol.utf8 = self.params.smtputf8;
         // RFC 4954 5: what a client that did not log in says of the submitter is taken for "<>".
         let submitter = self.params.auth.as_ref().map(|submitter| match origin.login {
@@ -46,7 +51,11 @@ impl Transaction {
             smtputf8: self.params.smtputf8,
             ret: self.params.ret,
             envid: self.params.envid.clone(),
-            annotations: submitter.map(|submitter| ("auth".to_owned(), submitter)).into_iter().collect(),
+            annotations: submitter
+                .map(|submitter| ("auth".to_owned(), submitter))
+                .into_iter()
+                .chain(user.map(LocalUser::annotation))
+                .collect(),
         })
     }
 }

@@ -13,6 +13,14 @@ pub enum Ret {
     Headers,
 }
 
+impl std::str::FromStr for Ret {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        parse_ret(text).ok_or(())
+    }
+}
+
 /// For which events the sender wants a notification (RFC 3461 4.1); all off is NOTIFY=NEVER.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Notify {
@@ -22,6 +30,14 @@ pub struct Notify {
     pub failure: bool,
     /// NOTIFY=DELAY.
     pub delay: bool,
+}
+
+impl std::str::FromStr for Notify {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        parse_notify(text).ok_or(())
+    }
 }
 
 /// RFC 3461 4.4: characters of ENVID, as they come.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::dir::Inner;
 use super::disk::{Disk, Extent, HostDisk, Status};
+use super::draft::{Arriving, BUFFER};
 use super::frozen::{self, Depth, Octets, Thawed};
 use super::look::{self, InFile};
 use super::{Claim, Claimed, Durability, Shelf, SpoolError, Trouble};
@@ -102,6 +103,33 @@ impl<D: Disk> DirClaim<D> {
     pub(super) fn make_durable(&self) -> io::Result<()> {
         self.inner.heed(self.inner.disk.sync(&self.file, Extent::All))?;
         self.inner.sync_shelf(self.shelf)
+    }
+
+    /// Copies the file as it is to the same shelf of another spool.
+    pub(super) fn copy_to(&self, to: &Arc<Inner<D>>) -> Result<(), SpoolError> {
+        for shelf in Shelf::ALL {
+            if shelf != Shelf::Bad && look::is_there(to, shelf, &self.name)? {
+                return Err(to.error("copying to", shelf, &self.name, Trouble::Exists));
+            }
+        }
+        to.check_room(self.thawed.end)?;
+        let mut arriving = Arriving::create(to, self.shelf, self.id)?;
+        let mut piece = vec![0; BUFFER];
+        let mut done = 0;
+        while done < self.thawed.end {
+            let wanted = (self.thawed.end - done).min(BUFFER as u64) as usize;
+            let read = self.inner.disk.read_at(&self.file, done, &mut piece[..wanted]);
+            match read.map_err(|error| self.failed("copying", error))? {
+                0 => return Err(self.failed("copying", io::Error::from(io::ErrorKind::UnexpectedEof))),
+                count => {
+                    arriving.write(&piece[..count])?;
+                    done += count as u64;
+                }
+            }
+        }
+        arriving.preallocate()?;
+        arriving.publish()?;
+        arriving.make_durable()
     }
 
     fn failed(&self, doing: &'static str, trouble: impl Into<Trouble>) -> SpoolError {

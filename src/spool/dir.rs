@@ -261,7 +261,7 @@ impl<D: Disk> Spool for DirSpool<D> {
     }
 
     fn peek(&self, id: SpoolId) -> Result<Option<Glance>, SpoolError> {
-        Ok(look::find(&self.inner, &[Shelf::Queue, Shelf::Hold, Shelf::Failed], id)?.map(|found| found.glance))
+        look::peek_on(&self.inner, &[Shelf::Queue, Shelf::Hold, Shelf::Failed], id)
     }
 }
 

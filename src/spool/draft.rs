@@ -107,7 +107,7 @@ impl<D: Disk> DirDraft<D> {
         }
         let arriving = match &mut self.arriving {
             Some(arriving) => arriving,
-            empty => empty.insert(Arriving::create(&self.inner, self.id)?),
+            empty => empty.insert(Arriving::create(&self.inner, Shelf::Queue, self.id)?),
         };
         arriving.write(octets)?;
         self.reservation.spend(octets.len() as u64);
@@ -171,9 +171,10 @@ fn too_large(what: &'static str) -> Trouble {
     Trouble::Io(io::Error::new(io::ErrorKind::InvalidInput, what))
 }
 
-/// A locked file on its way into the queue. Dropped before it is durable, it takes its name with it.
-struct Arriving<D: Disk> {
+/// A locked file on its way to a shelf. Dropped before it is durable, it takes its name with it.
+pub(super) struct Arriving<D: Disk> {
     inner: Arc<Inner<D>>,
+    shelf: Shelf,
     name: String,
     file: D::File,
     written: u64,
@@ -182,13 +183,13 @@ struct Arriving<D: Disk> {
 }
 
 impl<D: Disk> Arriving<D> {
-    fn create(inner: &Arc<Inner<D>>, id: SpoolId) -> Result<Self, SpoolError> {
+    pub(super) fn create(inner: &Arc<Inner<D>>, shelf: Shelf, id: SpoolId) -> Result<Self, SpoolError> {
         let name = id.to_string();
-        let failed = |error: io::Error| inner.error("creating", Shelf::Queue, &name, error);
+        let failed = |error: io::Error| inner.error("creating", shelf, &name, error);
         if inner.settings.creation == Creation::Anonymous {
-            match inner.disk.create_anonymous(inner.folder(Shelf::Queue)) {
+            match inner.disk.create_anonymous(inner.folder(shelf)) {
                 Ok(file) => {
-                    let arriving = Self { inner: Arc::clone(inner), name, file, written: 0, named: false };
+                    let arriving = Self { inner: Arc::clone(inner), shelf, name, file, written: 0, named: false };
                     arriving.lock()?;
                     return Ok(arriving);
                 }
@@ -196,17 +197,17 @@ impl<D: Disk> Arriving<D> {
                 Err(error) => return Err(failed(error)),
             }
         }
-        Self::create_named(inner, name)
+        Self::create_named(inner, shelf, name)
     }
 
-    fn create_named(inner: &Arc<Inner<D>>, name: String) -> Result<Self, SpoolError> {
-        let mut created = inner.disk.create_named(inner.folder(Shelf::Queue), &name);
+    fn create_named(inner: &Arc<Inner<D>>, shelf: Shelf, name: String) -> Result<Self, SpoolError> {
+        let mut created = inner.disk.create_named(inner.folder(shelf), &name);
         if created.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
-            make_way(inner, &name)?;
-            created = inner.disk.create_named(inner.folder(Shelf::Queue), &name);
+            make_way(inner, shelf, &name)?;
+            created = inner.disk.create_named(inner.folder(shelf), &name);
         }
-        let file = created.map_err(|error| inner.error("creating", Shelf::Queue, &name, error))?;
-        let arriving = Self { inner: Arc::clone(inner), name, file, written: 0, named: true };
+        let file = created.map_err(|error| inner.error("creating", shelf, &name, error))?;
+        let arriving = Self { inner: Arc::clone(inner), shelf, name, file, written: 0, named: true };
         arriving.lock()?;
         Ok(arriving)
     }
@@ -222,7 +223,7 @@ impl<D: Disk> Arriving<D> {
         Err(self.failed("locking", io::ErrorKind::WouldBlock.into()))
     }
 
-    fn write(&mut self, octets: &[u8]) -> Result<(), SpoolError> {
+    pub(super) fn write(&mut self, octets: &[u8]) -> Result<(), SpoolError> {
         self.write_at(self.written, octets)?;
         self.written += octets.len() as u64;
         Ok(())
@@ -242,7 +243,7 @@ impl<D: Disk> Arriving<D> {
         Ok(())
     }
 
-    fn preallocate(&self) -> Result<(), SpoolError> {
+    pub(super) fn preallocate(&self) -> Result<(), SpoolError> {
         self.inner
             .disk
             .preallocate(&self.file, self.written, SLACK)
@@ -250,14 +251,14 @@ impl<D: Disk> Arriving<D> {
     }
 
     /// Gives the complete file its name, unless it has it from the start.
-    fn publish(&mut self) -> Result<(), SpoolError> {
+    pub(super) fn publish(&mut self) -> Result<(), SpoolError> {
         if self.named {
             return Ok(());
         }
-        let folder = self.inner.folder(Shelf::Queue);
+        let folder = self.inner.folder(self.shelf);
         let mut linked = self.inner.disk.link(&self.file, folder, &self.name);
         if linked.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
-            make_way(&self.inner, &self.name)?;
+            make_way(&self.inner, self.shelf, &self.name)?;
             linked = self.inner.disk.link(&self.file, folder, &self.name);
         }
         linked.map_err(|error| self.failed("naming", error))?;
@@ -266,10 +267,10 @@ impl<D: Disk> Arriving<D> {
     }
 
     /// File, then name. When both are on the disk, the name stays.
-    fn make_durable(mut self) -> Result<(), SpoolError> {
+    pub(super) fn make_durable(mut self) -> Result<(), SpoolError> {
         self.inner
             .heed(self.inner.disk.sync(&self.file, Extent::All))
-            .and_then(|()| self.inner.sync_shelf(Shelf::Queue))
+            .and_then(|()| self.inner.sync_shelf(self.shelf))
             .map_err(|error| self.failed("syncing", error))?;
         // Another's sync may have failed since ours was asked for, and with it the truth of ours.
         self.inner.refuse_if_poisoned()?;
@@ -278,7 +279,7 @@ impl<D: Disk> Arriving<D> {
     }
 
     fn failed(&self, doing: &'static str, error: io::Error) -> SpoolError {
-        self.inner.error(doing, Shelf::Queue, &self.name, error)
+        self.inner.error(doing, self.shelf, &self.name, error)
     }
 }
 
@@ -286,23 +287,23 @@ impl<D: Disk> Drop for Arriving<D> {
     fn drop(&mut self) {
         if self.named {
             // Nothing more can be done; what stays is torn, or whole and unacknowledged.
-            let _ = self.inner.disk.unlink(self.inner.folder(Shelf::Queue), &self.name);
+            let _ = self.inner.disk.unlink(self.inner.folder(self.shelf), &self.name);
         }
     }
 }
 
 /// The name is taken. By a whole message: it exists, and is made durable before that is said, as whoever wrote it may
 /// have died before. By a torn one, left by a crash: it is set aside, and the name is free.
-fn make_way<D: Disk>(inner: &Arc<Inner<D>>, name: &str) -> Result<(), SpoolError> {
-    let failed = |trouble| inner.error("creating", Shelf::Queue, name, trouble);
+fn make_way<D: Disk>(inner: &Arc<Inner<D>>, shelf: Shelf, name: &str) -> Result<(), SpoolError> {
+    let failed = |trouble| inner.error("creating", shelf, name, trouble);
     let id = name.parse().map_err(|error| failed(Trouble::Io(io::Error::other(error))))?;
-    match claim::claim_in(inner, Shelf::Queue, id) {
+    match claim::claim_in(inner, shelf, id) {
         Ok(Claimed::Ours(whole)) => {
             whole.make_durable().map_err(|error| failed(error.into()))?;
             Err(failed(Trouble::Exists))
         }
         Ok(Claimed::Gone) | Err(SpoolError { trouble: Trouble::Torn(_) | Trouble::Corrupt(_), .. }) => Ok(()),
-        Ok(Claimed::Busy) if look::find(inner, &[Shelf::Queue], id)?.is_some() => Err(failed(Trouble::Exists)),
+        Ok(Claimed::Busy) if look::find(inner, &[shelf], id)?.is_some() => Err(failed(Trouble::Exists)),
         Ok(Claimed::Busy) => Err(failed(Trouble::Io(io::ErrorKind::WouldBlock.into()))),
         Err(error) => Err(error),
     }

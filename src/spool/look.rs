@@ -3,6 +3,7 @@
 //! What the spool would not have made (a link, a second name, another's file, no regular file) is foreign: it is
 //! reported, and neither followed nor touched.
 
+use std::cell::RefCell;
 use std::io;
 use std::time::Duration;
 
@@ -23,6 +24,40 @@ pub(super) struct InFile<'a, D: Disk> {
 impl<D: Disk> Octets for InFile<'_, D> {
     fn read_at(&self, offset: u64, octets: &mut [u8]) -> io::Result<usize> {
         self.disk.read_at(self.file, offset, octets)
+    }
+}
+
+/// An open file of which a piece around the last place that was read is in memory: what a look needs of a small message costs
+/// one system call, and of a large one two.
+struct Windowed<'a, D: Disk> {
+    file: InFile<'a, D>,
+    window: RefCell<Window>,
+}
+
+/// Octets of a file, and where they begin.
+struct Window {
+    at: u64,
+    octets: Vec<u8>,
+}
+
+/// Octets of a window.
+const WINDOW: usize = 4096;
+
+impl<D: Disk> Octets for Windowed<'_, D> {
+    fn read_at(&self, offset: u64, octets: &mut [u8]) -> io::Result<usize> {
+        if octets.len() >= WINDOW {
+            return self.file.read_at(offset, octets);
+        }
+        let mut window = self.window.borrow_mut();
+        let within = |window: &Window| offset >= window.at && offset < window.at + window.octets.len() as u64;
+        if !within(&window) {
+            let Window { at, octets } = &mut *window;
+            *at = offset;
+            octets.resize(WINDOW, 0);
+            let count = self.file.read_at(offset, octets).inspect_err(|_| octets.clear())?;
+            octets.truncate(count);
+        }
+        window.octets[..].read_at(offset - window.at, octets)
     }
 }
 
@@ -115,6 +150,39 @@ pub(super) struct Found<D: Disk> {
     pub(super) file: D::File,
     pub(super) message_at: u64,
     pub(super) glance: Glance,
+}
+
+/// What a look at a message of a shelf tells, with few system calls; `None` where it is not there, or not yet.
+pub(super) fn peek<D: Disk>(inner: &Inner<D>, shelf: Shelf, id: SpoolId) -> Result<Option<Glance>, SpoolError> {
+    let name = id.to_string();
+    let Some((file, status)) = open(inner, shelf, &name, Access::Read)? else { return Ok(None) };
+    let window = RefCell::new(Window { at: 0, octets: Vec::new() });
+    let source = Windowed { file: InFile { disk: &inner.disk, file: &file }, window };
+    match frozen::thaw(&source, status.size, Depth::WithoutMessage) {
+        Ok(thawed) => {
+            // Whoever claims it before the file is closed, which is at once, is told `Busy` and tries again.
+            let free = inner.disk.try_lock(&file, Lock::Shared);
+            let busy = !free.map_err(|error| inner.error("locking", shelf, &name, error))?;
+            let frozen::Thawed { envelope, seal, receipts, size, .. } = thawed;
+            Ok(Some(Glance { shelf, envelope, seal, size, receipts, busy }))
+        }
+        // It may have been arriving: only who asks for the lock first, and reads then, knows.
+        Err(_) => {
+            drop(file);
+            Ok(glance(inner, shelf, id)?.map(|found| found.glance))
+        }
+    }
+}
+
+/// The same, wherever it lies on these shelves.
+pub(super) fn peek_on<D: Disk>(inner: &Inner<D>, shelves: &[Shelf], id: SpoolId) -> Result<Option<Glance>, SpoolError> {
+    // Twice, as it may move from a shelf not yet seen to one that was.
+    for shelf in shelves.iter().chain(shelves) {
+        if let Some(found) = peek(inner, *shelf, id)? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 /// A message wherever it lies on these shelves.

@@ -24,12 +24,31 @@ pub trait Shelves: Spool {
     /// When a folder cannot be read.
     fn locate(&self, id: SpoolId) -> Result<Option<Shelf>, SpoolError>;
 
+    /// The ids of the messages on a shelf, oldest first, without a look at the files.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    fn ids(&self, shelf: Shelf) -> Result<Vec<SpoolId>, SpoolError>;
+
+    /// Reads a message of one shelf without claiming it, as [`Spool::peek`] does.
+    ///
+    /// # Errors
+    /// As [`Spool::peek`].
+    fn peek_at(&self, id: SpoolId, shelf: Shelf) -> Result<Option<Glance>, SpoolError>;
+
     /// Takes a message of any shelf to work on it, as [`Spool::claim`] does for the queue: to record a receipt before
     /// [`super::Claim::set_aside`] moves it, for instance. What is torn or corrupt goes to `bad/`, or stays there.
     ///
     /// # Errors
     /// As [`Spool::claim`].
     fn claim_from(&self, id: SpoolId, shelf: Shelf) -> Result<Claimed<Self::Claim>, SpoolError>;
+
+    /// Copies a message that is claimed to the same shelf of another spool, with its history; when this answers `Ok`, the
+    /// copy survives a power cut.
+    ///
+    /// # Errors
+    /// [`Trouble::Exists`] when that spool has a message of this id; [`Trouble::Full`] when it has no room.
+    fn copy_to(&self, claim: &Self::Claim, to: &Self) -> Result<(), SpoolError>;
 
     /// Moves a message between shelves without reading it.
     ///
@@ -117,8 +136,24 @@ impl<D: Disk> Shelves for DirSpool<D> {
         Ok(None)
     }
 
+    fn ids(&self, shelf: Shelf) -> Result<Vec<SpoolId>, SpoolError> {
+        let listed = self.inner.disk.list(self.inner.folder(shelf));
+        let names = listed.map_err(|error| SpoolError::new("listing", shelf.folder(), error))?;
+        let mut ids: Vec<SpoolId> = names.iter().filter_map(|name| name.parse().ok()).collect();
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    fn peek_at(&self, id: SpoolId, shelf: Shelf) -> Result<Option<Glance>, SpoolError> {
+        look::peek(&self.inner, shelf, id)
+    }
+
     fn claim_from(&self, id: SpoolId, shelf: Shelf) -> Result<Claimed<Self::Claim>, SpoolError> {
         claim::claim_in(&self.inner, shelf, id)
+    }
+
+    fn copy_to(&self, claim: &Self::Claim, to: &Self) -> Result<(), SpoolError> {
+        claim.copy_to(&to.inner)
     }
 
     fn move_between(&self, id: SpoolId, from: Shelf, to: Shelf) -> Result<Handled, SpoolError> {

@@ -1,6 +1,7 @@
 //! Both binaries as programs: with clients in front, a next hop behind, and crashes in between.
 
 mod administrator;
+mod by_hand;
 mod client;
 mod crash;
 mod end_to_end;
@@ -8,13 +9,18 @@ mod explain;
 #[path = "../support/fake_smarthost.rs"]
 mod fake_smarthost;
 mod have;
+mod monitors;
 mod peers;
 mod proxied;
 mod real_into_smtpd;
 mod real_security;
 mod real_servers;
+mod routes;
 mod secured;
+mod sendmail;
+mod sendmail_callers;
 mod site;
 mod smarthost;
 mod syscalls;
 mod together;
+mod verbs;

@@ -97,6 +97,13 @@ impl Site {
         names(&folder).iter().map(|name| fs::read(folder.join(name)).unwrap()).collect()
     }
 
+    /// The states of the routes, to be shown where a test fails.
+    pub(crate) fn states(&self) -> String {
+        let folder = self.spool().join("routes");
+        let read = |name: &String| format!("{name}: {}", fs::read_to_string(folder.join(name)).unwrap_or_default());
+        names(&folder).iter().filter(|name| name.ends_with(".json")).map(read).collect()
+    }
+
     /// Runs `spoolrun` to its end.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         self.spoolrun().args(arguments).output().unwrap()

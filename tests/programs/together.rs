@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use leafmail::address::ReversePath;
 use leafmail::clock::Clock;
@@ -111,10 +111,11 @@ fn put(spool: &DirSpool, number: usize) {
     draft.commit(&seal).unwrap();
 }
 
-fn site(sink: &CountingSink) -> Site {
-    let site = Site::new("[relay.timeouts]\nend_of_data = \"5m\"");
+/// A site whose next hop is the sink, with these keys of the route.
+fn site(sink: &CountingSink, keys: &str) -> Site {
+    let site = Site::new("");
     let text = std::fs::read_to_string(site.config()).unwrap();
-    let next_hop = format!("url = \"smtp://{}?tls=none\"\nconnections = 100", sink.address);
+    let next_hop = format!("url = \"smtp://{}?tls=none\"\n{keys}", sink.address);
     let text = text.replace(&format!("url = \"maildir:{}\"", site.inbox().display()), &next_hop);
     std::fs::write(site.config(), text).unwrap();
     site
@@ -129,15 +130,15 @@ fn spoolrun(site: &Site) -> Child {
 fn sixty_four_forwarders_deliver_twenty_thousand_messages_once_each() {
     let messages = 20_000;
     let sink = CountingSink::start(messages);
-    let site = site(&sink);
+    let site = site(&sink, "connections = 8");
     fill(&site, messages);
     let forwarders: Vec<_> = (0..64).map(|_| spoolrun(&site)).collect();
     for mut forwarder in forwarders {
         assert!(forwarder.wait().unwrap().success());
     }
     // Those that began late may have found the last ones in the hands of others.
-    assert!(site.run(&[]).status.success());
-    assert_eq!(site.shelf("queue").len(), 0);
+    assert!(site.run(&["flush"]).status.success());
+    assert_eq!(site.shelf("queue").len(), 0, "{}", site.states());
     let copies = sink.copies.lock().unwrap();
     let wrong: Vec<_> = copies.iter().enumerate().filter(|(_, count)| **count != 1).take(10).collect();
     assert!(wrong.is_empty(), "message and copies: {wrong:?}");
@@ -147,10 +148,10 @@ fn sixty_four_forwarders_deliver_twenty_thousand_messages_once_each() {
 fn forwarders_that_are_killed_lose_nothing_and_send_no_more_twice_than_were_killed() {
     let messages = 10_000;
     let sink = CountingSink::start(messages);
-    let site = site(&sink);
+    let site = site(&sink, "connections = 32");
     fill(&site, messages);
     let mut forwarders: Vec<_> = (0..16).map(|_| spoolrun(&site)).collect();
-    let (mut kills, start) = (0, std::time::Instant::now());
+    let (mut kills, start) = (0, Instant::now());
     while !site.shelf("queue").is_empty() {
         assert!(start.elapsed() < 2 * PATIENCE, "{} messages are left", site.shelf("queue").len());
         thread::sleep(Duration::from_millis(50));
@@ -176,4 +177,22 @@ fn forwarders_that_are_killed_lose_nothing_and_send_no_more_twice_than_were_kill
     assert_eq!(lost, 0, "of {messages}, after {kills} kills");
     // The window is one system call wide.
     assert!(twice <= kills, "{twice} copies too many after {kills} kills");
+}
+
+#[test]
+fn three_forwarders_keep_the_pace_of_their_route_together() {
+    let sink = CountingSink::start(20);
+    let site = site(&sink, "pace = \"5/2s\"");
+    fill(&site, 20);
+    let start = Instant::now();
+    while !site.shelf("queue").is_empty() {
+        assert!(start.elapsed() < PATIENCE, "{} messages are left", site.shelf("queue").len());
+        let forwarders: Vec<_> = (0..3).map(|_| spoolrun(&site)).collect();
+        for mut forwarder in forwarders {
+            assert!(forwarder.wait().unwrap().success());
+        }
+    }
+    // The sixteenth leaves three times two seconds after the first at the earliest.
+    assert!(start.elapsed() >= Duration::from_secs(6), "{:?}", start.elapsed());
+    assert!(sink.copies.lock().unwrap().iter().all(|count| *count == 1));
 }

@@ -15,6 +15,7 @@ mod login;
 mod maildir;
 mod mx;
 mod octets;
+mod outage;
 mod probe;
 mod security;
 mod smarthost;

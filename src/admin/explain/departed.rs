@@ -51,6 +51,7 @@ fn of_whole(entry: &Entry) -> Option<String> {
         Departure::Expanded => {
             format!("On {when} an alias of several made message {text} of it: spoolrun explain {text}.")
         }
+        Departure::Removed => format!("On {when} it was removed by a person."),
         _ => return None,
     })
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use env_logger::{Builder, Target};
 use leafmail::clock::Clock;
+use leafmail::event;
 use leafmail::sys::SystemClock;
 use log::LevelFilter;
 
@@ -49,7 +50,8 @@ impl Logging {
             .filter_module("leafmail", level)
             .filter_module(program, level)
             .format(move |out, record| {
-                writeln!(out, "{} {host} leafmail/{program}[{pid}]: {}", SystemClock.now(), record.args())
+                let part = if record.target() == event::QUEUE { "spoolrun" } else { program };
+                writeln!(out, "{} {host} leafmail/{part}[{pid}]: {}", SystemClock.now(), record.args())
             })
             .target(Target::Pipe(Box::new(feeder)))
             .init();

@@ -8,6 +8,6 @@ mod wiring;
 
 pub(crate) use exit::{OrExit, finish};
 pub(crate) use logging::Logging;
-pub(crate) use options::{Common, parse, report_checked};
+pub(crate) use options::{Common, parse_from, report_checked};
 pub(crate) use signals::heed_signals;
 pub(crate) use wiring::{aliases, open_spool, runner, shortage, sound, watch};

@@ -1,5 +1,6 @@
 //! The options that both binaries have, and what they do to the configuration.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser};
@@ -11,9 +12,12 @@ use sysexits::ExitCode;
 
 use super::{Logging, OrExit};
 
-/// The options of the command line; otherwise how the program ends, what is to be said being said.
-pub(crate) fn parse<T: Parser>() -> Result<T, std::process::ExitCode> {
-    T::try_parse().map_err(|error| {
+/// The options of a command line, its first word being the program's name; otherwise how the program ends, what is to be said
+/// being said.
+pub(crate) fn parse_from<T: Parser>(
+    arguments: impl IntoIterator<Item = OsString>,
+) -> Result<T, std::process::ExitCode> {
+    T::try_parse_from(arguments).map_err(|error| {
         // Help and version are no errors. Where nobody reads, there is nobody to tell.
         let _ = error.print();
         if error.use_stderr() { ExitCode::Usage.into() } else { std::process::ExitCode::SUCCESS }

@@ -10,7 +10,7 @@ use leafmail::queue::{
 };
 use leafmail::routing::{AliasFile, LocalDomains};
 use leafmail::spool::{DirSpool, Shelf, SpoolError, SpoolSettings, Trouble};
-use leafmail::sys::SystemClock;
+use leafmail::sys::{self, SystemClock};
 use leafmail::transport;
 
 use sysexits::ExitCode;
@@ -41,22 +41,12 @@ fn spool_settings(config: &Config) -> SpoolSettings {
 
 fn cannot_open<T>(error: SpoolError) -> anyhow::Result<T> {
     let Trouble::OtherOwner(uid) = error.trouble else { return Err(error).or_exit(ExitCode::CantCreat) };
-    let whose = match user_name(uid) {
-        Some(name) => format!("user {name} (uid {uid})"),
+    let whose = match sys::account(uid) {
+        Some(account) => format!("user {} (uid {uid})", account.name),
         None => format!("the user with uid {uid}"),
     };
     let path = error.path.display();
     Err(anyhow::anyhow!("opening {path}: it belongs to {whose}: run this as that user")).or_exit(ExitCode::NoPerm)
-}
-
-/// The name of a user of this host; users of a directory service have none here.
-fn user_name(uid: u32) -> Option<String> {
-    let users = std::fs::read_to_string("/etc/passwd").ok()?;
-    users.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
-    })
 }
 
 /// What forwards mail over the configured routes, in either binary.

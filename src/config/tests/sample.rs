@@ -145,6 +145,7 @@ pub(super) fn every_key() -> Vec<String> {
     assert_eq!(of_routes, OF_ROUTES);
     let sections = [
         ("listen.", fields_of::<Listen>()),
+        ("submission.", fields_of::<Submission>()),
         ("clients.", fields_of::<Clients>()),
         ("tls.", fields_of::<Tls>()),
         ("auth.", fields_of::<Auth>()),

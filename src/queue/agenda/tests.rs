@@ -137,3 +137,41 @@ fn of_a_very_long_queue_the_oldest_and_the_newest_come_first() {
     agenda.align((90_001..90_101).map(entry).collect(), at(90_000));
     assert_eq!(agenda.in_all(), 100, "the others are gone");
 }
+
+#[test]
+fn what_waits_for_later_makes_room_for_what_is_due() {
+    let mut agenda = Agenda::new(1);
+    let id = |number: u64| SpoolId::new(at(0), 0, number);
+    let all =
+        |due: &dyn Fn(u64) -> u64| (0..30_000).map(|number| Entry { id: id(number), due: at(due(number)) }).collect();
+    agenda.align(all(&|_| 0), at(1));
+    let mut tried = HashSet::new();
+    for now in 1..=2 {
+        while let Some(id) = take(&mut agenda, now) {
+            agenda.put_back(id, &ahead(&[(0, 1_000)]));
+            assert!(tried.insert(id));
+        }
+        agenda.align(all(&|number| if tried.contains(&id(number)) { 1_000 } else { 0 }), at(now));
+    }
+    assert_eq!(tried.len(), 30_000, "nobody waits until others are given up");
+    assert_eq!((agenda.waiting(), agenda.next_due()), (HORIZON, Some(at(1_000))));
+}
+
+#[test]
+fn what_waits_for_a_paused_route_hides_nothing_from_others() {
+    let mut agenda = Agenda::new(2);
+    let id = |number: u64| SpoolId::new(at(0), 0, number);
+    agenda.align((0..60_000).map(|number| Entry { id: id(number), due: at(0) }).collect(), at(1));
+    loop {
+        let sample = agenda.sample(1, at(1));
+        if sample.is_empty() {
+            break;
+        }
+        for one in sample {
+            agenda.put_back(one, &ahead(&[(usize::from(one == id(29_999)), 0)]));
+        }
+    }
+    assert_eq!(agenda.take(1, true, at(1)), Some((id(29_999), false)));
+    agenda.align((0..60_000).map(|number| Entry { id: id(number), due: at(0) }).collect(), at(1));
+    assert_eq!(agenda.waiting(), 59_999, "what is known stays so");
+}

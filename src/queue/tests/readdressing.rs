@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::envelope::{Envelope, Notify, Recipients};
+use crate::envelope::{Envelope, NoticeOf, Notify, Recipients};
 use crate::event::Event;
 use crate::queue::testing::{Answer, Crash, House, MemorySpool, Moment, envelope, id};
 use crate::queue::{Readdressing, Runner, Selection, Urgency};
@@ -157,4 +157,32 @@ fn recipients_that_are_rewritten_for_differently_go_apart() {
     assert_eq!(senders, ["ups@lan", "ups@lan", "ups@nas.lan"]);
     assert_eq!(house.events.count(|event| matches!(event, Event::Removed { .. })), 1);
     assert!(house.spool.receipts(id(1)).iter().all(|receipt| receipt.what != Happening::Deferred));
+}
+
+#[test]
+fn an_expansion_has_no_more_recipients_than_a_message_may_have() {
+    let house = House::new();
+    house.put(1, "cron@nas.lan", &["one@nas.lan", "two@nas.lan", "three@nas.lan"]);
+    let seen = seen(&house);
+    let list = |name: &str| (0..600).map(|number| format!("{name}{number}@x")).collect::<Vec<_>>().join(" ");
+    let table = ["one", "two", "three"].map(|name| format!("{name}: {}", list(name))).join("; ");
+    pass(&runner(&house, aliases(&table)));
+    assert!(house.queue_is_empty());
+    assert_eq!(house.next_hop.taken.lock().unwrap().len(), 1_800);
+    assert!(seen.lock().unwrap().iter().all(|envelope| envelope.recipients.len() == 600));
+}
+
+#[test]
+fn the_administrator_hears_of_a_failure_after_an_expansion_but_not_of_one_of_a_notice() {
+    for (is_notice, copies) in [(false, 1), (true, 0)] {
+        let mut house = House::new();
+        house.notices.admin = Some("admin@x".parse().unwrap());
+        house.notices.copy_failures = true;
+        let mut original = envelope("", &["staff@nas.lan"]);
+        original.origin.notice_of = is_notice.then(|| NoticeOf { original: id(9), recipients: vec![0] });
+        house.spool.put(id(1), original, b"Subject: hi\r\n\r\nhello\r\n");
+        house.next_hop.answers(|_, to| if to.mailbox.local() == "bob" { Answer::Never } else { Answer::Take });
+        pass(&runner(&house, aliases("staff: amy@x bob@x")));
+        assert_eq!((house.next_hop.taken_by("amy@x"), house.next_hop.taken_by("admin@x")), (1, copies));
+    }
 }

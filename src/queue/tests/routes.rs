@@ -8,12 +8,13 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::event::Event;
 use crate::queue::pace::Admittance;
-use crate::queue::testing::{Answer, House, MemorySpool, at, envelope, id, mark};
-use crate::queue::{InDoubt, Route, RouteState, RouteStore, Runner, Schedule, Selection, Slot};
+use crate::queue::testing::{Answer, House, MemorySpool, at, envelope, id, mark, receipt};
+use crate::queue::{InDoubt, Route, RouteState, RouteStore, RouteTurnstile, Runner, Schedule, Selection, Slot};
 use crate::queue::{Summary, Turnstile, Urgency};
 use crate::receipt::Happening;
 use crate::routing::Criteria;
 use crate::spool::Shelf;
+use crate::sys::SystemClock;
 
 fn to(domains: &[&str]) -> Criteria {
     let recipients = domains.iter().map(|domain| format!("@{domain}").parse().unwrap());
@@ -277,6 +278,35 @@ fn where_each_domain_has_its_own_next_hop_each_gets_its_own_recipients() {
     assert_eq!(house.next_hop.taken.lock().unwrap().len(), 2);
 }
 
+#[test]
+fn who_has_a_connection_goes_on_while_others_of_the_pass_find_none() {
+    let (house, folder) = (House::new(), tempfile::tempdir().unwrap());
+    house.next_hop.connections.store(3, Ordering::SeqCst);
+    // As if another process had the other two.
+    let turnstile = Arc::new(RouteTurnstile::new(folder.path(), "main", 1, None, Arc::new(SystemClock)));
+    let runner = Runner { routes: vec![Route { turnstile, ..house.route("main", to(&[])) }], ..house.runner() };
+    house.next_hop.answers_beside(|| std::thread::sleep(Duration::from_millis(3)));
+    for number in 0..20 {
+        house.put(number, "joe@x", &["amy@a"]);
+    }
+    let summary = pass(&runner, Urgency::Due);
+    assert_eq!((summary.sent, summary.remaining), (20, 0));
+}
+
+#[test]
+fn a_pressing_pass_tries_those_of_all_domains() {
+    let house = House::new();
+    house.next_hop.per_domain.store(true, Ordering::SeqCst);
+    house.next_hop.answers(|_, _| Answer::Later);
+    house.put(1, "joe@x", &["amy@a", "bob@b", "eve@c"]);
+    for round in 1..=3 {
+        assert_eq!(pass(&house.runner(), Urgency::Now).remaining, 1);
+        assert_eq!(house.next_hop.attempts.lock().unwrap().len(), 3 * round);
+    }
+    let due = house.spool.next_due().unwrap();
+    assert!(due > house.clock.now(), "the next pass need not look at it");
+}
+
 /// Lets so many messages through, and one connection; then none for a minute.
 #[derive(Default)]
 struct Narrow {
@@ -322,4 +352,41 @@ fn a_pass_keeps_the_pace_and_leaves_where_others_have_the_connections() {
         }
         assert_eq!((minutes, passing.join().unwrap().sent), (3, 10));
     });
+}
+
+#[test]
+fn a_pass_that_waits_for_the_pace_leaves_when_it_is_told_to() {
+    let house = House::new();
+    house.next_hop.connections.store(1, Ordering::SeqCst);
+    let narrow = Arc::new(Narrow { passed: AtomicUsize::new(0), crowded: false });
+    let runner = Runner { routes: vec![Route { turnstile: narrow, ..house.route("main", to(&[])) }], ..house.runner() };
+    for number in 0..10 {
+        house.put(number, "joe@x", &["amy@a"]);
+    }
+    std::thread::scope(|scope| {
+        let passing = scope.spawn(|| pass(&runner, Urgency::Due));
+        let mut looks = 0..2_000;
+        let mut look_until = |done: &dyn Fn() -> bool| {
+            looks.any(|_| {
+                std::thread::sleep(Duration::from_millis(5));
+                done()
+            })
+        };
+        // Once it has hung up, nothing but the pace is waited for.
+        assert!(look_until(&|| *house.next_hop.partings.lock().unwrap() == 1));
+        std::thread::sleep(Duration::from_millis(20));
+        house.stop.raise();
+        assert!(look_until(&|| passing.is_finished()), "it waits for the pace");
+    });
+    assert_eq!(house.next_hop.taken_by("amy@a"), 3);
+}
+
+#[test]
+fn a_sender_who_was_not_told_yet_does_not_wait_for_a_paused_route() {
+    let house = House::new();
+    house.routes.save("first", &RouteState::paused_by_hand("mending it", house.clock.now())).unwrap();
+    house.put(1, "joe@b", &["amy@a", "bob@b"]);
+    // The notice could not be written, as the disk was full.
+    house.spool.add_receipt(id(1), receipt(house.clock.now(), Happening::Failed, &[1]));
+    assert_eq!(pass(&three_ways(&house), Urgency::Due).bounced, 1);
 }

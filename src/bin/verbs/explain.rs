@@ -1,5 +1,6 @@
 //! `spoolrun explain`: where a message is, and why.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use leafmail::clock::Clock;
 use leafmail::config::Config;
 use leafmail::id::SpoolId;
 use leafmail::queue::ledger::{Ledger, Standing};
-use leafmail::spool::{DirSpool, Glance};
+use leafmail::spool::{DirSpool, Spool};
 use leafmail::sys::SystemClock;
 use leafmail::transport::Place;
 
@@ -42,7 +43,7 @@ pub(crate) struct ExplainOptions {
     #[command(flatten)]
     which: Which,
     /// One JSON object a line for each message
-    #[arg(long)]
+    #[arg(short = 'j', long)]
     json: bool,
 }
 
@@ -77,14 +78,34 @@ pub(crate) fn explain(config: &Config, spool: Arc<DirSpool>, options: &ExplainOp
     Ok(if options.json { answer.json_lines() } else { answer.text() })
 }
 
-/// Notes in the history that a person removed a message, for those who did not have it yet.
-pub(crate) fn note_removed(config: &Config, id: SpoolId, before: Option<&Glance>) {
-    let Some(glance) = before else { return };
-    let ledger = Ledger::fold(&glance.envelope, &glance.receipts, Duration::MAX);
-    let left = ledger.indices(|_, account| account.standing != Standing::Delivered);
-    let whose = Whose { id, envelope: &glance.envelope, seal: &glance.seal };
-    let entries = Entry::removed(whose, &left, SystemClock.now());
-    if let Err(error) = Chronicle::new(config.spool.join("log"), config.log.history).append(&entries) {
-        log::warn!("{id}: noting the removal in the history: {error}");
+/// Messages of which the history is told in full when a person removes them; of others in one go, that they were removed.
+const MOST_REMOVED: usize = 1_000;
+
+/// What the history is to say of messages that a person is about to remove.
+pub(super) struct Departures {
+    chronicle: Chronicle,
+    known: HashMap<SpoolId, Vec<Entry>>,
+}
+
+impl Departures {
+    /// Looks at them while they are there; a damaged one can be removed too, and then nobody knows for whom it was.
+    pub(super) fn of(config: &Config, spool: &DirSpool, ids: &[SpoolId]) -> Self {
+        let entries = |id: &SpoolId| {
+            let glance = spool.peek(*id).ok().flatten()?;
+            let ledger = Ledger::fold(&glance.envelope, &glance.receipts, Duration::MAX);
+            let left = ledger.indices(|_, account| account.standing != Standing::Delivered);
+            let whose = Whose { id: *id, envelope: &glance.envelope, seal: &glance.seal };
+            Some((*id, Entry::removed(whose, &left, SystemClock.now())))
+        };
+        let known = ids.iter().take(MOST_REMOVED).filter_map(entries).collect();
+        Self { chronicle: Chronicle::new(config.spool.join("log"), config.log.history), known }
+    }
+
+    /// One was removed.
+    pub(super) fn note(&mut self, id: SpoolId) {
+        let entries = self.known.remove(&id).unwrap_or_else(|| vec![Entry::removed_unseen(id, SystemClock.now())]);
+        if let Err(error) = self.chronicle.append(&entries) {
+            log::warn!("{id}: noting the removal in the history: {error}");
+        }
     }
 }

@@ -27,7 +27,7 @@ pub(crate) struct DoctorOptions {
     #[arg(long, value_name = "ADDRESS")]
     recipient: Vec<Mailbox>,
     /// One JSON object a line for each step
-    #[arg(long)]
+    #[arg(short = 'j', long)]
     json: bool,
 }
 

@@ -1,0 +1,274 @@
+//! What a person does to messages: hold, release, requeue, expire, remove.
+//!
+//! All of it happens under the lock of the file. The receipt that says what was done is on the disk before the message moves,
+//! so a crash in between leaves it where it was, with one receipt more, and the act can be repeated.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::listing::BY_HAND;
+use crate::address::ReversePath;
+use crate::clock::{Clock, Timestamp};
+use crate::id::SpoolId;
+use crate::queue::bounce::{Report, notice_id};
+use crate::queue::ledger::{Ledger, Standing};
+use crate::receipt::{Happening, Reason, Receipt};
+use crate::smtp::EnhancedCode;
+use crate::spool::{Claim, Claimed, Durability, Glance, Handled, Shelf, Shelves, SpoolError};
+
+/// What is done to a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// It is not delivered until somebody releases it.
+    Hold,
+    /// It goes back to the queue, and is due when it was.
+    Release,
+    /// It goes back to the queue as if it had just come: attempts before do not count.
+    Requeue,
+    /// Who does not have it yet is given up, and the sender is told.
+    Expire,
+    /// It is removed, and nobody is told.
+    Remove,
+}
+
+impl Act {
+    /// What was done, as the log says it.
+    pub fn done(self) -> &'static str {
+        match self {
+            Self::Hold => "held",
+            Self::Release => "released",
+            Self::Requeue => "requeued",
+            Self::Expire => "expired",
+            Self::Remove => "removed",
+        }
+    }
+
+    /// What comes of it without more ado where the message lies on this shelf.
+    fn at_once(self, shelf: Shelf) -> Option<Acted> {
+        match (self, shelf) {
+            (Self::Remove, _) => None,
+            (_, Shelf::Bad) => Some(Acted::Refused("it is damaged: it can only be removed")),
+            (Self::Hold, Shelf::Hold) => Some(Acted::AsItWas("it is held already")),
+            (Self::Hold, Shelf::Failed) => Some(Acted::AsItWas("it lies in failed/, from where nobody delivers it")),
+            (Self::Release, Shelf::Queue) => Some(Acted::AsItWas("it is not held")),
+            (Self::Release, Shelf::Failed) => Some(Acted::Refused("it failed, and is not held: requeue it")),
+            (Self::Expire, Shelf::Failed) => Some(Acted::Refused("it failed: nobody waits for it any more")),
+            _ => None,
+        }
+    }
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acted {
+    /// It was done; the message lay here before.
+    Done(Shelf),
+    /// There was nothing to do, and why.
+    AsItWas(&'static str),
+    /// It cannot be done, and why.
+    Refused(&'static str),
+    /// Somebody delivers it now, or it is still arriving.
+    Busy,
+    /// There is none of this id.
+    NotThere,
+}
+
+/// Who does it, and why.
+#[derive(Debug, Clone)]
+pub struct Hand {
+    /// The user's number.
+    pub uid: u32,
+    /// In words, for whoever looks at the message later.
+    pub why: Option<String>,
+}
+
+impl Hand {
+    fn words(&self, done: &str) -> String {
+        self.why.as_ref().map_or(format!("{done} by hand"), |why| format!("{done} by hand: {why}"))
+    }
+}
+
+/// How often a message that moves from shelf to shelf is run after.
+const CHASES: usize = 8;
+/// How often a message that is being delivered is asked for.
+const ASK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Does something to a message, wherever it lies.
+///
+/// # Errors
+/// When it cannot be read, written to or moved. What is torn or corrupt is in `bad/` then.
+pub fn act<S: Shelves>(spool: &S, id: SpoolId, act: Act, hand: &Hand, now: Timestamp) -> Result<Acted, SpoolError> {
+    for _ in 0..CHASES {
+        let Some(shelf) = spool.locate(id)? else { return Ok(Acted::NotThere) };
+        if let Some(acted) = act.at_once(shelf) {
+            return Ok(acted);
+        }
+        if act == Act::Remove {
+            match spool.remove(id, shelf)? {
+                Handled::Done => return Ok(Acted::Done(shelf)),
+                Handled::Busy => return Ok(Acted::Busy),
+                Handled::Gone => continue,
+            }
+        }
+        match spool.claim_from(id, shelf)? {
+            Claimed::Ours(claim) => return Work { spool, claim, shelf, hand, now }.run(act),
+            Claimed::Busy => return Ok(Acted::Busy),
+            Claimed::Gone => {}
+        }
+    }
+    Ok(Acted::Busy)
+}
+
+/// What [`act`] would do; nothing is changed.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn would_act<S: Shelves>(spool: &S, id: SpoolId, act: Act) -> Result<Acted, SpoolError> {
+    let Some(shelf) = spool.locate(id)? else { return Ok(Acted::NotThere) };
+    if let Some(acted) = act.at_once(shelf) {
+        return Ok(acted);
+    }
+    if shelf == Shelf::Bad {
+        return Ok(Acted::Done(shelf));
+    }
+    Ok(match spool.peek_at(id, shelf)? {
+        None => Acted::NotThere,
+        Some(glance) if glance.busy => Acted::Busy,
+        Some(glance) if act == Act::Expire && pending(&glance).is_empty() => Acted::Refused(NOBODY),
+        Some(_) => Acted::Done(shelf),
+    })
+}
+
+/// Does something to many messages. Those that are being delivered are asked for again, the others done meanwhile, until
+/// `patience` ends. `report` hears of each once.
+pub fn act_on_all<S: Shelves>(
+    spool: &S,
+    ids: &[SpoolId],
+    wanted: Act,
+    hand: &Hand,
+    (clock, patience): (&dyn Clock, Duration),
+    mut report: impl FnMut(SpoolId, Result<Acted, SpoolError>),
+) {
+    let started = Instant::now();
+    let mut waiting = ids.to_vec();
+    loop {
+        let out_of_patience = started.elapsed() >= patience;
+        waiting.retain(|id| {
+            let acted = act(spool, *id, wanted, hand, clock.now());
+            let again = matches!(acted, Ok(Acted::Busy)) && !out_of_patience;
+            if !again {
+                report(*id, acted);
+            }
+            again
+        });
+        if waiting.is_empty() {
+            return;
+        }
+        thread::sleep(ASK_AGAIN.min(patience));
+    }
+}
+
+const NOBODY: &str = "nobody waits for it any more";
+
+fn pending(glance: &Glance) -> Vec<u16> {
+    let ledger = Ledger::fold(&glance.envelope, &glance.receipts, Duration::MAX);
+    ledger.indices(|_, account| account.standing == Standing::Pending)
+}
+
+/// Our work on one claimed message.
+struct Work<'a, S: Shelves> {
+    spool: &'a S,
+    claim: S::Claim,
+    shelf: Shelf,
+    hand: &'a Hand,
+    now: Timestamp,
+}
+
+impl<S: Shelves> Work<'_, S> {
+    fn run(mut self, act: Act) -> Result<Acted, SpoolError> {
+        let to = match act {
+            Act::Hold => {
+                self.record(Happening::Held, Vec::new(), EnhancedCode(4, 0, 0), self.hand.words("held"))?;
+                Shelf::Hold
+            }
+            Act::Release => {
+                self.record(Happening::Released, Vec::new(), EnhancedCode(2, 0, 0), self.hand.words("released"))?;
+                Shelf::Queue
+            }
+            Act::Requeue => {
+                self.settle_what_was_told()?;
+                self.record(Happening::Requeued, Vec::new(), EnhancedCode(2, 0, 0), self.hand.words("requeued"))?;
+                Shelf::Queue
+            }
+            Act::Expire if !self.expire()? => return Ok(Acted::Refused(NOBODY)),
+            Act::Expire => Shelf::Queue,
+            Act::Remove => {
+                self.claim.remove()?;
+                return Ok(Acted::Done(self.shelf));
+            }
+        };
+        // Before the move, which wakes who watches.
+        if to == Shelf::Queue {
+            self.claim.note_due(self.now);
+        }
+        self.claim.set_aside(to)?;
+        Ok(Acted::Done(self.shelf))
+    }
+
+    fn record(
+        &mut self,
+        what: Happening,
+        recipients: Vec<u16>,
+        status: EnhancedCode,
+        why: String,
+    ) -> Result<(), SpoolError> {
+        let mut receipt = Receipt::new(self.now, what, recipients, Reason::new(status, why));
+        receipt.annotations.push((BY_HAND.to_owned(), self.hand.uid.to_string()));
+        self.claim.record(receipt, Durability::Synced)
+    }
+
+    /// A failure whose notification was written, but not noted before a crash, is known to the sender: were it pending again,
+    /// that notification would still go out.
+    fn settle_what_was_told(&mut self) -> Result<(), SpoolError> {
+        let envelope = self.claim.envelope();
+        if envelope.reverse_path == ReversePath::Null {
+            return Ok(());
+        }
+        let ledger = Ledger::fold(envelope, self.claim.receipts(), Duration::MAX);
+        let failed = ledger.indices(|index, account| {
+            account.standing == Standing::Failed
+                && envelope.recipients.get(index).is_some_and(|recipient| !account.is_settled(recipient))
+        });
+        let notice = notice_id(Report::Failed, self.claim.id(), &failed);
+        if failed.is_empty() || self.spool.locate(notice)?.is_none() {
+            return Ok(());
+        }
+        let told = Reason::new(EnhancedCode(2, 0, 0), format!("the sender is told by {notice}"));
+        self.claim.record(Receipt::new(self.now, Happening::Bounced, failed, told), Durability::Synced)
+    }
+
+    /// Gives up who is pending, each with the last reason; whether there was anybody. The runner tells the sender.
+    fn expire(&mut self) -> Result<bool, SpoolError> {
+        let ledger = Ledger::fold(self.claim.envelope(), self.claim.receipts(), Duration::MAX);
+        let pending = ledger.indices(|_, account| account.standing == Standing::Pending);
+        let mut groups: Vec<(String, Vec<u16>)> = Vec::new();
+        for index in pending {
+            let last = ledger.accounts().get(usize::from(index)).and_then(|account| account.last);
+            let given_up = self.hand.words("given up");
+            let why = last.map_or(given_up.clone(), |last| format!("{given_up}; {}", last.reason.text));
+            match groups.iter_mut().find(|(known, _)| *known == why) {
+                Some((_, recipients)) => recipients.push(index),
+                None => groups.push((why, vec![index])),
+            }
+        }
+        let any = !groups.is_empty();
+        for (why, recipients) in groups {
+            // RFC 3463 3.5: X.4.7, delivery time expired; the class of what may work another time.
+            self.record(Happening::Failed, recipients, EnhancedCode(4, 4, 7), why)?;
+        }
+        Ok(any)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+//! The routes as the verbs see them: which one a recipient is to be reached by, and whether it can be used.
+//!
+//! Which route a message takes is found anew at each look, by the rule that the runner goes by.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::address::Mailbox;
+use crate::clock::Timestamp;
+use crate::envelope::Envelope;
+use crate::queue::route::Pause;
+use crate::queue::{RouteState, RouteStore};
+use crate::routing::{self, Aliases, Criteria, Target};
+
+/// A route with its state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteView {
+    /// Its name.
+    pub name: String,
+    /// Which messages it is for.
+    pub criteria: Criteria,
+    /// Whether it can be used.
+    pub state: RouteState,
+}
+
+impl RouteView {
+    /// Why it is not used at present.
+    pub fn pause(&self) -> Option<&Pause> {
+        if let RouteState::Paused(pause) = &self.state { Some(pause) } else { None }
+    }
+
+    /// Why messages wait for it, in words; `None` while it is open.
+    pub fn why(&self) -> Option<String> {
+        let Pause { since, until, text, by_hand, .. } = self.pause()?;
+        let (since, until) = (Timestamp::from_millis(*since).listing(), Timestamp::from_millis(*until).listing());
+        let name = &self.name;
+        Some(match by_hand {
+            true if text.is_empty() => format!("route {name} is paused by hand since {since}"),
+            true => format!("route {name} is paused by hand since {since}: {text}"),
+            false => format!("route {name} is paused since {since}: {text}; next try {until}"),
+        })
+    }
+}
+
+/// All routes, in the order of the configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Routes {
+    all: Vec<RouteView>,
+    aliases: Option<Arc<Aliases>>,
+}
+
+impl Routes {
+    /// The configured routes with their states as `states` has them. A state that cannot be read counts as open, as it does
+    /// for whoever delivers.
+    pub fn load(routes: &[(String, Criteria)], states: &dyn RouteStore) -> Self {
+        let view = |(name, criteria): &(String, Criteria)| {
+            let state = states.load(name).ok().flatten().unwrap_or_default();
+            RouteView { name: name.clone(), criteria: criteria.clone(), state }
+        };
+        Self { all: routes.iter().map(view).collect(), aliases: None }
+    }
+
+    /// The same, where aliases say whom a recipient means.
+    #[must_use]
+    pub fn with_aliases(self, aliases: Option<Arc<Aliases>>) -> Self {
+        Self { aliases, ..self }
+    }
+
+    /// All of them.
+    pub fn all(&self) -> &[RouteView] {
+        &self.all
+    }
+
+    /// The one of this name.
+    pub fn named(&self, name: &str) -> Option<&RouteView> {
+        self.all.iter().find(|route| route.name == name)
+    }
+
+    /// The one that a recipient is to be reached by; `None` only where there is none at all.
+    pub fn to(&self, envelope: &Envelope, recipient: &Mailbox) -> Option<&RouteView> {
+        let target = self.aliases.as_ref().map_or(Target::Unchanged, |aliases| aliases.target(recipient));
+        let meant = match &target {
+            Target::Unchanged => recipient,
+            Target::One(only) => only,
+            Target::Many(several) => several.first().unwrap_or(recipient),
+        };
+        let place = routing::choose(self.all.iter().map(|route| &route.criteria), envelope, meant);
+        place.and_then(|place| self.all.get(place))
+    }
+}
+
+/// What came of pausing or resuming a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Switched {
+    /// It is as it was asked for now.
+    Done,
+    /// It was so already.
+    AsItWas,
+}
+
+/// Pauses a route, until a person resumes it; a pause of its own making becomes one by hand. `why` may be empty.
+///
+/// # Errors
+/// When its state cannot be read or written.
+pub fn pause(states: &dyn RouteStore, route: &str, why: &str, now: Timestamp) -> io::Result<Switched> {
+    let before = states.load(route)?.unwrap_or_default();
+    if before.is_by_hand() {
+        return Ok(Switched::AsItWas);
+    }
+    states.save(route, &RouteState::paused_by_hand(why, now))?;
+    Ok(Switched::Done)
+}
+
+/// Resumes a route, whoever paused it: what does not work yet pauses it again.
+///
+/// # Errors
+/// When its state cannot be read or written.
+pub fn resume(states: &dyn RouteStore, route: &str) -> io::Result<Switched> {
+    if states.load(route)?.unwrap_or_default() == RouteState::Open {
+        return Ok(Switched::AsItWas);
+    }
+    states.save(route, &RouteState::Open)?;
+    Ok(Switched::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::RouteFolder;
+    use crate::receipt::Reason;
+    use crate::smtp::EnhancedCode;
+
+    #[test]
+    fn a_person_pauses_and_resumes_and_says_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let states = RouteFolder::new(folder.path());
+        let now = Timestamp::from_millis(1_795_226_607_000);
+        let names = [("relay".to_owned(), Criteria::default())];
+        let why = || Routes::load(&names, &states).named("relay").unwrap().why();
+        assert_eq!((resume(&states, "relay").unwrap(), why()), (Switched::AsItWas, None));
+        let fault = RouteState::Open.after_fault("relay", &Reason::new(EnhancedCode(4, 4, 1), "refused"), now);
+        states.save("relay", &fault).unwrap();
+        assert!(why().unwrap().contains(": refused; next try "), "{:?}", why());
+        assert_eq!(pause(&states, "relay", "moving house", now).unwrap(), Switched::Done);
+        assert!(why().unwrap().starts_with("route relay is paused by hand since "), "{:?}", why());
+        assert!(why().unwrap().ends_with(": moving house"));
+        assert_eq!(pause(&states, "relay", "again", now).unwrap(), Switched::AsItWas);
+        assert_eq!((resume(&states, "relay").unwrap(), why()), (Switched::Done, None));
+    }
+}

@@ -1,0 +1,140 @@
+//! The queue in figures: how much lies on each shelf, how old it is, how often it was tried, and how the routes are.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::listing::Listing;
+use super::routes::Routes;
+use crate::clock::Timestamp;
+use crate::queue::route::Pause;
+use crate::spool::Shelf;
+
+/// What lies on a shelf.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ShelfCount {
+    /// Messages.
+    pub messages: u64,
+    /// Those that somebody works on.
+    pub busy: u64,
+    /// Octets of the messages.
+    pub octets: u64,
+    /// When the oldest was accepted.
+    pub oldest: Option<Timestamp>,
+    /// Attempts, of the recipient of each message that was tried most often.
+    pub attempts: u64,
+}
+
+/// Sums over messages, counted one at a time.
+#[derive(Debug, Default)]
+pub struct Stats {
+    shelves: [ShelfCount; 3],
+    /// Messages of the queue by route; one that takes two routes counts for both.
+    routes: BTreeMap<String, u64>,
+    /// Files in `bad/`.
+    bad: usize,
+}
+
+const SHELVES: [Shelf; 3] = [Shelf::Queue, Shelf::Hold, Shelf::Failed];
+
+impl Stats {
+    /// Counts a message.
+    pub fn count(&mut self, listing: &Listing) {
+        let Some(place) = SHELVES.iter().position(|shelf| *shelf == listing.shelf) else { return };
+        let count = &mut self.shelves[place];
+        count.messages += 1;
+        count.busy += u64::from(listing.busy);
+        count.octets = count.octets.saturating_add(listing.size);
+        count.oldest = Some(count.oldest.map_or(listing.arrived, |oldest| oldest.min(listing.arrived)));
+        count.attempts += u64::from(listing.attempts);
+        if listing.shelf == Shelf::Queue {
+            let mut routes: Vec<&str> = listing.recipients.iter().filter_map(|one| one.route.as_deref()).collect();
+            routes.sort_unstable();
+            routes.dedup();
+            for route in routes {
+                match self.routes.get_mut(route) {
+                    Some(count) => *count += 1,
+                    None => drop(self.routes.insert(route.to_owned(), 1)),
+                }
+            }
+        }
+    }
+
+    /// Counts the files in `bad/`.
+    pub fn count_bad(&mut self, files: usize) {
+        self.bad += files;
+    }
+
+    /// For people.
+    pub fn text(&self, routes: &Routes, now: Timestamp) -> String {
+        let mut text =
+            format!("{:<8} {:>9} {:>9} {:>9} {:>12}  oldest\n", "shelf", "messages", "busy", "attempts", "octets");
+        for (shelf, count) in SHELVES.iter().zip(&self.shelves) {
+            let ShelfCount { messages, busy, octets, oldest, attempts } = count;
+            let oldest = oldest.map_or("-".to_owned(), |oldest| spell(now.since(oldest)));
+            let _ =
+                writeln!(text, "{:<8} {messages:>9} {busy:>9} {attempts:>9} {octets:>12}  {oldest}", shelf.folder());
+        }
+        let _ = writeln!(text, "{:<8} {:>9}", "bad", self.bad);
+        text.push('\n');
+        for route in routes.all() {
+            let waiting = self.routes.get(&route.name).copied().unwrap_or(0);
+            let state = route.why().unwrap_or_else(|| format!("route {} is open", route.name));
+            let _ = writeln!(text, "{state}: {waiting} messages");
+        }
+        text
+    }
+
+    /// For programs.
+    pub fn json(&self, routes: &Routes, now: Timestamp) -> Value {
+        let shelf = |(shelf, count): (&Shelf, &ShelfCount)| {
+            let ShelfCount { messages, busy, octets, oldest, attempts } = count;
+            let figures = json!({
+                "messages": messages, "busy": busy, "octets": octets, "attempts": attempts,
+                "oldest_arrival": oldest.map(|oldest| oldest.as_millis() / 1000),
+                "oldest_age": oldest.map(|oldest| now.since(oldest).as_secs()),
+            });
+            (shelf.folder().to_owned(), figures)
+        };
+        let mut shelves: serde_json::Map<String, Value> = SHELVES.iter().zip(&self.shelves).map(shelf).collect();
+        shelves.insert(Shelf::Bad.folder().to_owned(), json!({ "files": self.bad }));
+        let route = |route: &super::RouteView| {
+            let messages = self.routes.get(&route.name).copied().unwrap_or(0);
+            let mut object = json!({ "name": route.name, "messages": messages, "state": "open" });
+            if let Some(Pause { since, until, failures, status, text, by_hand }) = route.pause() {
+                object["state"] = json!(if *by_hand { "paused by hand" } else { "paused" });
+                object["since"] = json!(since / 1000);
+                object["next_try"] = if *by_hand { Value::Null } else { json!(until / 1000) };
+                object["failures"] = json!(failures);
+                object["status"] = json!(status.to_string());
+                object["text"] = json!(text);
+            }
+            object
+        };
+        json!({ "shelves": shelves, "routes": routes.all().iter().map(route).collect::<Vec<_>>() })
+    }
+}
+
+/// An age in its two largest units.
+fn spell(age: Duration) -> String {
+    let seconds = age.as_secs();
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3_600 => format!("{}m{}s", seconds / 60, seconds % 60),
+        3_600..86_400 => format!("{}h{}m", seconds / 3_600, seconds % 3_600 / 60),
+        _ => format!("{}d{}h", seconds / 86_400, seconds % 86_400 / 3_600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_have_their_two_largest_units() {
+        let ages = [5, 65, 3_700, 90_000].map(|seconds| spell(Duration::from_secs(seconds)));
+        assert_eq!(ages, ["5s", "1m5s", "1h1m", "1d1h"]);
+    }
+}

@@ -1,0 +1,39 @@
+//! Messages that go to another host: from this spool into one in another folder, which is carried there, and back.
+//!
+//! The folder is a spool itself, so whatever looks at a spool can look at it. A message is durable there before it is removed
+//! here: a crash in between leaves it in both, never in none.
+
+use super::act::Acted;
+use crate::id::SpoolId;
+use crate::spool::{Claim, Claimed, Shelf, Shelves, SpoolError};
+
+/// Whether a message stays where it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Original {
+    /// It is removed once its copy is durable.
+    Removed,
+    /// It stays: if both are delivered, there are two.
+    Kept,
+}
+
+/// Moves or copies a message, with its history, to the same shelf of another spool.
+///
+/// # Errors
+/// [`crate::spool::Trouble::Exists`] when that spool has it; otherwise when it cannot be read or written.
+pub fn transfer<S: Shelves>(from: &S, to: &S, id: SpoolId, original: Original) -> Result<Acted, SpoolError> {
+    let Some(shelf) = from.locate(id)? else { return Ok(Acted::NotThere) };
+    if shelf == Shelf::Bad {
+        return Ok(Acted::Refused("it is damaged"));
+    }
+    match from.claim_from(id, shelf)? {
+        Claimed::Ours(mut claim) => {
+            from.copy_to(&claim, to)?;
+            if original == Original::Removed {
+                claim.remove()?;
+            }
+            Ok(Acted::Done(shelf))
+        }
+        Claimed::Busy => Ok(Acted::Busy),
+        Claimed::Gone => Ok(Acted::NotThere),
+    }
+}

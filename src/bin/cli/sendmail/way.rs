@@ -1,0 +1,148 @@
+//! The ways into the spool: the socket of a receiver that runs, where the kernel says who we are; or a session in this
+//! process, for the user whose spool it is. The same rules hold on both.
+
+use std::io::{self, Read, Write};
+use std::net::Shutdown as Half;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use leafmail::driver::{Receiver, Security, Shutdown, serve_standard_input, spawner_names_client};
+use leafmail::envelope::LocalUser;
+use leafmail::smtp::Reply;
+use leafmail::spool::DirSpool;
+use leafmail::submission::{self, Failure, Order};
+use leafmail::sys;
+use log::LevelFilter;
+use rustix::net::AddressFamily;
+use rustix::process::{geteuid, getuid};
+use sysexits::ExitCode;
+use tokio::runtime::{Builder, Runtime};
+
+use super::Site;
+use crate::cli::{self, Logging, OrExit};
+
+/// RFC 5321 4.5.3.2.6: the longest that any reply may take.
+const PATIENCE: Duration = Duration::from_secs(10 * 60);
+
+/// Hands a message over; the inner error is what became of the dialogue.
+pub(super) fn hand_over(site: &Site, order: &Order<'_>) -> anyhow::Result<Result<Vec<Reply>, Failure>> {
+    match connect(site) {
+        Ok(stream) => Ok(submission::submit(stream, order)),
+        Err(_) if owns_spool(site) => own_session(site, |stream| submission::submit(stream, order)),
+        Err(error) => Err(error).or_exit(ExitCode::TempFail),
+    }
+}
+
+/// SMTP on standard input and output. A client from elsewhere must not pass as the user of this process: where there may be
+/// one, the session is held here, and judges it.
+pub(super) fn dialogue(site: &Site) -> anyhow::Result<()> {
+    let may_be_stranger = spawner_names_client() || is_from_network();
+    match connect(site) {
+        Ok(stream) if !may_be_stranger => bridge(stream).or_exit(ExitCode::IoErr),
+        _ if owns_spool(site) => {
+            let (_logging, receiver, runtime) = receiver(site, crate::security(&site.config)?)?;
+            let served = runtime.block_on(serve_standard_input(&receiver)).or_exit(ExitCode::OsErr);
+            runtime.shutdown_background();
+            served
+        }
+        Ok(_) => {
+            Err(anyhow!("a session for a client from elsewhere needs the user of the spool")).or_exit(ExitCode::NoPerm)
+        }
+        Err(error) => Err(error).or_exit(ExitCode::TempFail),
+    }
+}
+
+/// Whether a super-server may have put a client's connection on standard input.
+fn is_from_network() -> bool {
+    let address = rustix::net::getsockname(rustix::stdio::stdin());
+    address.is_ok_and(|address| address.address_family() != AddressFamily::UNIX)
+}
+
+fn connect(site: &Site) -> anyhow::Result<UnixStream> {
+    let path = site.config.submission_socket();
+    let connected = UnixStream::connect(path).and_then(|stream| {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(stream)
+    });
+    connected.map_err(|error| {
+        anyhow!(
+            "the message was not taken: nobody listens at {} ({error}), and there is no spool of this user's own; start smtpd \
+             with \"unix:{0}\" in listen.addresses",
+            path.display()
+        )
+    })
+}
+
+/// Files in the spool must belong to its owner, so that nobody else, not even root, writes there.
+fn owns_spool(site: &Site) -> bool {
+    let owner = std::fs::metadata(&site.config.spool).map(|status| status.uid());
+    site.has_spool && owner.is_ok_and(|owner| owner == geteuid().as_raw())
+}
+
+/// A receiver for one session. What it logs goes to the configured file; without one it is silent but for trouble, as
+/// standard error is the caller's.
+fn receiver(site: &Site, security: Security) -> anyhow::Result<(Option<Logging>, Receiver<DirSpool>, Runtime)> {
+    let config = &site.config;
+    let file = config.log.file.as_deref();
+    let level = if file.is_some() { config.log.level } else { config.log.level.min(LevelFilter::Error) };
+    // A log that cannot be written is no reason to refuse mail.
+    let logging = Logging::start("smtpd", level, file).ok();
+    let spool = cli::open_spool(config)?;
+    let receiver = crate::receiver(config, Arc::clone(&spool), Shutdown::default(), security);
+    let runtime = Builder::new_current_thread().enable_all().build().or_exit(ExitCode::OsErr)?;
+    Ok((logging, receiver, runtime))
+}
+
+/// A session in a thread of this process, at the other end of a pair of sockets.
+fn own_session<T: Send>(site: &Site, client: impl FnOnce(UnixStream) -> T) -> anyhow::Result<T> {
+    // What TLS and logins ask of clients is not asked of a user whom the kernel names.
+    let (_logging, receiver, runtime) = receiver(site, Security::default())?;
+    let (ours, theirs) = UnixStream::pair().or_exit(ExitCode::OsErr)?;
+    theirs.set_nonblocking(true).or_exit(ExitCode::OsErr)?;
+    let uid = getuid().as_raw();
+    let user = LocalUser { uid, name: sys::account(uid).map(|account| account.name) };
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            runtime.block_on(async {
+                // One that cannot be used is closed, which the client sees.
+                if let Ok(stream) = tokio::net::UnixStream::from_std(theirs) {
+                    receiver.converse_as(user, stream, false).await;
+                }
+            });
+        });
+        Ok(client(ours))
+    })
+}
+
+/// Carries octets both ways until the receiver closes. What comes in waits for its greeting: whoever talks before is taken
+/// for a spammer.
+fn bridge(stream: UnixStream) -> io::Result<()> {
+    stream.set_read_timeout(None)?;
+    let mut from = stream.try_clone()?;
+    let mut to = Some(stream);
+    let mut stdout = io::stdout().lock();
+    let mut octets = [0; 8 * 1024];
+    loop {
+        match from.read(&mut octets) {
+            Ok(0) => return Ok(()),
+            Ok(count) => {
+                stdout.write_all(&octets[..count])?;
+                stdout.flush()?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        if let Some(mut to) = to.take() {
+            thread::spawn(move || {
+                // Either side may go first; the receiver's end is what counts.
+                let _ = io::copy(&mut io::stdin().lock(), &mut to);
+                let _ = to.shutdown(Half::Write);
+            });
+        }
+    }
+}

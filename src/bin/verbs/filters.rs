@@ -1,0 +1,128 @@
+//! The options that say which messages a verb is about.
+
+use std::time::Duration;
+
+use anyhow::anyhow;
+use clap::{Args, ValueEnum};
+use leafmail::address::AddressPattern;
+use leafmail::admin::{Filter, Routes, Selected, SenderFilter};
+use leafmail::config;
+use leafmail::id::SpoolId;
+use leafmail::spool::Shelf;
+use sysexits::ExitCode;
+
+use crate::cli::OrExit;
+
+/// Which messages: all that is asked must hold. An option that is given twice asks for either.
+#[derive(Debug, Args)]
+pub(crate) struct Filters {
+    /// These messages
+    #[arg(value_name = "ID")]
+    pub(crate) ids: Vec<SpoolId>,
+    /// From this sender: user@example.com, @example.com, @.example.com for all below, or <>
+    #[arg(long, value_name = "ADDRESS", help_heading = FILTERS)]
+    sender: Vec<SenderFilter>,
+    /// For this recipient, who does not have it yet; as --sender
+    #[arg(long, value_name = "ADDRESS", help_heading = FILTERS)]
+    recipient: Vec<AddressPattern>,
+    /// Accepted at least so long ago, such as 2h or 1d12h
+    #[arg(long, value_name = "AGE", value_parser = duration, help_heading = FILTERS)]
+    older: Option<Duration>,
+    /// Accepted less than so long ago
+    #[arg(long, value_name = "AGE", value_parser = duration, help_heading = FILTERS)]
+    younger: Option<Duration>,
+    /// Waiting for this route
+    #[arg(long, value_name = "ROUTE", help_heading = FILTERS)]
+    route: Vec<String>,
+    /// With this text in the reason why it waits, in any case
+    #[arg(long, value_name = "TEXT", help_heading = FILTERS)]
+    reason: Option<String>,
+    /// Lying there
+    #[arg(long, value_enum, value_name = "SHELF", help_heading = FILTERS)]
+    shelf: Vec<ShelfName>,
+    /// All messages that the other filters leave
+    #[arg(long, help_heading = FILTERS)]
+    all: bool,
+}
+
+const FILTERS: &str = "Filters";
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ShelfName {
+    /// Waiting for delivery
+    Queue,
+    /// Held by a person
+    Hold,
+    /// Failed, and nobody could be told
+    Failed,
+}
+
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    config::parse_duration(text).ok_or_else(|| "expected a duration such as 30s, 2h or 1d12h".to_owned())
+}
+
+impl Filters {
+    /// What is meant; where no shelf is named, those of `shelves`.
+    pub(crate) fn selected(&self, shelves: &[Shelf], routes: &Routes) -> anyhow::Result<Selected> {
+        for name in &self.route {
+            known_route(name, routes)?;
+        }
+        let shelf = |name: &ShelfName| match name {
+            ShelfName::Queue => Shelf::Queue,
+            ShelfName::Hold => Shelf::Hold,
+            ShelfName::Failed => Shelf::Failed,
+        };
+        let named: Vec<Shelf> = self.shelf.iter().map(shelf).collect();
+        // Who names a message means it wherever it lies.
+        let usual = if self.ids.is_empty() { shelves } else { &[Shelf::Queue, Shelf::Hold, Shelf::Failed] };
+        Ok(Selected {
+            ids: self.ids.clone(),
+            shelves: if named.is_empty() { usual.to_vec() } else { named },
+            filter: Filter {
+                senders: self.sender.clone(),
+                recipients: self.recipient.clone(),
+                older: self.older,
+                younger: self.younger,
+                routes: self.route.clone(),
+                reason: self.reason.clone(),
+            },
+        })
+    }
+
+    /// Whether nothing is asked for but ids.
+    pub(crate) fn is_ids_only(&self) -> bool {
+        !self.ids.is_empty() && self.is_nothing_asked()
+    }
+
+    /// Whether all messages are meant.
+    pub(crate) fn is_everything(&self) -> bool {
+        self.ids.is_empty() && self.is_unfiltered()
+    }
+
+    fn is_nothing_asked(&self) -> bool {
+        self.is_unfiltered() && !self.all
+    }
+
+    fn is_unfiltered(&self) -> bool {
+        let Self { sender, recipient, older, younger, route, reason, shelf, all: _, ids: _ } = self;
+        let lists_are_empty = sender.is_empty() && recipient.is_empty() && route.is_empty() && shelf.is_empty();
+        lists_are_empty && older.is_none() && younger.is_none() && reason.is_none()
+    }
+
+    /// What changes messages is never about all of them only because nothing was said.
+    pub(crate) fn check_said(&self) -> anyhow::Result<()> {
+        if self.ids.is_empty() && self.is_nothing_asked() {
+            return Err(anyhow!("which messages? Give ids, a filter, or --all")).or_exit(ExitCode::Usage);
+        }
+        Ok(())
+    }
+}
+
+/// A route of this name is configured.
+pub(crate) fn known_route(name: &str, routes: &Routes) -> anyhow::Result<()> {
+    if routes.named(name).is_some() {
+        return Ok(());
+    }
+    let names: Vec<&str> = routes.all().iter().map(|route| route.name.as_str()).collect();
+    Err(anyhow!("there is no route {name}; there are: {}", names.join(", "))).or_exit(ExitCode::Usage)
+}

@@ -1,0 +1,214 @@
+//! The client of a local submission: speaks SMTP with our own receiver over a stream that its caller opened.
+//!
+//! All recipients or none: where one of them is refused nothing is sent, so that whoever tries again sends no copy twice.
+//! Only a message with more recipients than one transaction may have goes in several.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+
+use crate::address::{Mailbox, ReversePath};
+use crate::smtp::{EnhancedCode, Notify, Reply, Ret, xtext};
+
+/// What is to be sent, from whom, to whom.
+#[derive(Debug, Clone)]
+pub struct Order<'a> {
+    /// The envelope sender.
+    pub reverse_path: ReversePath,
+    /// At least one.
+    pub recipients: &'a [Mailbox],
+    /// The message, with CRLF line ends.
+    pub octets: &'a [u8],
+    /// `-N`.
+    pub notify: Option<Notify>,
+    /// `-R`.
+    pub ret: Option<Ret>,
+    /// `-V`, as it was written.
+    pub envid: Option<String>,
+}
+
+/// Why it was not sent, or not to all.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// A command, or the message, was answered so; `place` says which.
+    #[error("{place}: {reply}")]
+    Refused {
+        /// Such as `MAIL`, or a recipient in angle brackets.
+        place: String,
+        /// The answer.
+        reply: Reply,
+    },
+    /// An address needs SMTPUTF8, which the receiver does not offer.
+    #[error("the receiver takes no addresses beyond ASCII")]
+    NeedsUtf8,
+    /// The connection broke before the message was handed over.
+    #[error("the connection to the receiver broke: {0}")]
+    Broken(#[from] io::Error),
+    /// It broke after the message was sent whole: it may have been taken.
+    #[error("the receiver did not answer to the message, and may have taken it: {0}")]
+    InDoubt(io::Error),
+}
+
+/// Hands a message over; answers what the receiver said to each transaction.
+///
+/// # Errors
+/// When not all recipients were taken.
+pub fn submit(stream: impl Read + Write, order: &Order<'_>) -> Result<Vec<Reply>, Failure> {
+    let mut dialogue = Dialogue { stream: BufReader::new(stream) };
+    let greeting = dialogue.reply()?;
+    accepted("greeting", greeting)?;
+    let offers = dialogue.greet()?;
+    let needs_utf8 = !order.reverse_path.is_ascii() || !order.recipients.iter().all(Mailbox::is_ascii);
+    if needs_utf8 && !offers.smtputf8 {
+        return Err(Failure::NeedsUtf8);
+    }
+    let mail = mail_command(order, &offers, needs_utf8);
+    let mut replies = Vec::new();
+    let mut rest = order.recipients;
+    while !rest.is_empty() {
+        accepted("MAIL", dialogue.command(&mail)?)?;
+        let taken = dialogue.name(rest, order, &offers)?;
+        accepted("DATA", dialogue.command("DATA")?)?;
+        replies.push(accepted("message", dialogue.data(order.octets)?)?);
+        rest = &rest[taken..];
+    }
+    // What it says to this changes nothing any more.
+    let _ = dialogue.command("QUIT");
+    Ok(replies)
+}
+
+fn accepted(place: &str, reply: Reply) -> Result<Reply, Failure> {
+    if reply.is_positive() { Ok(reply) } else { Err(Failure::Refused { place: place.to_owned(), reply }) }
+}
+
+/// What the receiver can.
+#[derive(Debug, Clone, Copy, Default)]
+struct Offers {
+    eight_bit: bool,
+    smtputf8: bool,
+    dsn: bool,
+    size: bool,
+}
+
+fn mail_command(order: &Order<'_>, offers: &Offers, needs_utf8: bool) -> String {
+    let mut mail = format!("MAIL FROM:<{}>", order.reverse_path);
+    if offers.size {
+        mail += &format!(" SIZE={}", order.octets.len());
+    }
+    if offers.eight_bit && !order.octets.is_ascii() {
+        mail += " BODY=8BITMIME";
+    }
+    if needs_utf8 {
+        mail += " SMTPUTF8";
+    }
+    if offers.dsn {
+        match order.ret {
+            Some(Ret::Full) => mail += " RET=FULL",
+            Some(Ret::Headers) => mail += " RET=HDRS",
+            None => {}
+        }
+        if let Some(envid) = &order.envid {
+            mail += &format!(" ENVID={}", xtext::encode(envid));
+        }
+    }
+    mail
+}
+
+/// RFC 3461 4.1.
+fn notify_parameter(notify: Notify) -> String {
+    let events = [(notify.success, "SUCCESS"), (notify.failure, "FAILURE"), (notify.delay, "DELAY")];
+    let named: Vec<&str> = events.iter().filter(|(wanted, _)| *wanted).map(|(_, name)| *name).collect();
+    format!(" NOTIFY={}", if named.is_empty() { "NEVER".to_owned() } else { named.join(",") })
+}
+
+struct Dialogue<S> {
+    stream: BufReader<S>,
+}
+
+/// Far more than any receiver of ours says at once.
+const MAX_REPLY: u64 = 64 * 1024;
+
+impl<S: Read + Write> Dialogue<S> {
+    fn greet(&mut self) -> Result<Offers, Failure> {
+        // An address literal of one's own passes any rule about names.
+        let ehlo = self.command("EHLO [127.0.0.1]")?;
+        if ehlo.is_permanent() {
+            // RFC 5321 3.2: a server of RFC 821.
+            accepted("HELO", self.command("HELO [127.0.0.1]")?)?;
+            return Ok(Offers::default());
+        }
+        let ehlo = accepted("EHLO", ehlo)?;
+        let has = |keyword: &str| {
+            let mut lines = ehlo.text().split('\n').skip(1);
+            lines.any(|line| line.split(' ').next().is_some_and(|word| word.eq_ignore_ascii_case(keyword)))
+        };
+        Ok(Offers { eight_bit: has("8BITMIME"), smtputf8: has("SMTPUTF8"), dsn: has("DSN"), size: has("SIZE") })
+    }
+
+    /// Names recipients until a transaction is full; answers how many.
+    fn name(&mut self, recipients: &[Mailbox], order: &Order<'_>, offers: &Offers) -> Result<usize, Failure> {
+        let notify = order.notify.filter(|_| offers.dsn).map(notify_parameter).unwrap_or_default();
+        for (at, recipient) in recipients.iter().enumerate() {
+            let reply = self.command(&format!("RCPT TO:<{recipient}>{notify}"))?;
+            // RFC 5321 4.5.3.1.10.
+            let is_full = reply.code() == 452 && reply.enhanced().is_none_or(|code| code == EnhancedCode(4, 5, 3));
+            if is_full && at > 0 {
+                return Ok(at);
+            }
+            if !reply.is_positive() {
+                // Nothing is sent to the others; what the receiver says to that changes nothing.
+                let _ = self.command("QUIT");
+                return Err(Failure::Refused { place: format!("<{recipient}>"), reply });
+            }
+        }
+        Ok(recipients.len())
+    }
+
+    fn command(&mut self, line: &str) -> io::Result<Reply> {
+        self.write(&[line.as_bytes(), b"\r\n"].concat())?;
+        self.reply()
+    }
+
+    fn write(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.stream.get_mut().write_all(octets)?;
+        self.stream.get_mut().flush()
+    }
+
+    /// RFC 5321 4.5.2: a dot is put before each that begins a line.
+    fn data(&mut self, octets: &[u8]) -> Result<Reply, Failure> {
+        const PIECE: usize = 64 * 1024;
+        let mut piece = Vec::with_capacity(PIECE);
+        for line in octets.split_inclusive(|octet| *octet == b'\n') {
+            if line.starts_with(b".") {
+                piece.push(b'.');
+            }
+            piece.extend_from_slice(line);
+            if piece.len() >= PIECE {
+                self.write(&piece)?;
+                piece.clear();
+            }
+        }
+        piece.extend_from_slice(b".\r\n");
+        self.write(&piece)?;
+        self.reply().map_err(Failure::InDoubt)
+    }
+
+    fn reply(&mut self) -> io::Result<Reply> {
+        let mut octets = Vec::new();
+        loop {
+            let start = octets.len();
+            let room = MAX_REPLY.saturating_sub(start as u64);
+            (&mut self.stream).take(room).read_until(b'\n', &mut octets)?;
+            let line = &octets[start..];
+            if !line.ends_with(b"\n") {
+                let cause = if room == 0 { "the reply has no end" } else { "it was closed" };
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, cause));
+            }
+            if line.get(3) != Some(&b'-') {
+                break;
+            }
+        }
+        Reply::parse(&octets).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    }
+}
+
+#[cfg(test)]
+mod tests;
