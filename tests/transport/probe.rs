@@ -34,11 +34,15 @@ impl Site {
     }
 
     fn steps(&self) -> Vec<Step> {
+        self.steps_at(1_795_226_607)
+    }
+
+    fn steps_at(&self, now: u64) -> Vec<Step> {
         let inquiry = Inquiry {
             senders: vec!["alerts@example.com".parse().unwrap(), "root@lan.example".parse().unwrap()],
             recipients: vec!["bob@example.com".parse().unwrap()],
             largest: 500_000,
-            now: 1_795_226_607,
+            now,
         };
         let mut steps = Vec::new();
         probe(&self.settings, &Place::of(&self.settings, 0), &inquiry, &mut |step| steps.push(step));
@@ -134,6 +138,15 @@ fn an_expired_certificate_is_shown_before_the_fault_that_it_makes() {
     pinned.settings.tls.roots = None;
     let (verdict, text) = pinned.trouble();
     assert!(verdict == Verdict::Fault && text.contains("not the one that was pinned"), "{text}");
+}
+
+#[test]
+fn a_certificate_that_is_about_to_expire_is_a_warning() {
+    // A week before the end of 4095, when certificates of rcgen end.
+    let steps = Site::well().steps_at(67_089_513_600);
+    let certificate = steps.iter().find(|step| step.what == "certificate").unwrap();
+    assert_eq!(certificate.verdict, Verdict::Warning, "{certificate:?}");
+    assert!(certificate.remedy.as_ref().unwrap().contains("renewed before 4096-01-01"), "{certificate:?}");
 }
 
 #[test]
