@@ -31,6 +31,7 @@ pub mod submission;
 pub mod spool;
 
 // Forwarding.
+pub mod chronicle;
 pub mod event;
 pub mod queue;
 pub mod routing;

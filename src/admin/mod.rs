@@ -3,6 +3,8 @@
 //! How that data looks on paper or as JSON is here too, in functions that neither read nor write anything.
 
 mod act;
+mod doctor;
+mod explain;
 mod history;
 mod listing;
 mod routes;
@@ -13,6 +15,8 @@ mod tidy;
 mod transfer;
 
 pub use act::{Act, Acted, Hand, act, act_on_all, would_act};
+pub use doctor::{Door, ReceiverPlan, SpoolPlan, probe_receiver, probe_spool, step_json, step_text};
+pub use explain::{Answer, Explanation, Point, RecipientStory, explain};
 pub use history::{History, history};
 pub use listing::{Listing, RecipientState, Table};
 pub use routes::{RouteView, Routes, Switched, pause, resume};

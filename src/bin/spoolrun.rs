@@ -35,7 +35,8 @@ const AFTER_HELP: &str = "\
 Without a verb: try once what is due, and exit; for cron. Mail that stays deferred is no error. Such a run is silent but \
 for trouble of its own; with -l FILE it keeps a log, with -v it says what it does. Called as mailq: list.
 Exit codes are those of sysexits.h; 64: usage, 65: damaged messages were found, or what was asked for cannot be done to a \
-message, 66: no such message, 74: trouble with the disk, 75: it is being delivered now; of several, the worst.";
+message, 66: no such message, 69: doctor found a fault, 74: trouble with the disk, 75: it is being delivered now; of \
+several, the worst.";
 
 fn main() -> std::process::ExitCode {
     sys::set_umask();

@@ -34,6 +34,9 @@ pub struct Log {
     /// Routes, by name, whose dialogue is told line by line, whatever the level.
     #[serde(deserialize_with = "values::list")]
     pub trace_routes: Vec<String>,
+    /// Octets of the history of what left the spool: 0, which is none, to 10 GB.
+    #[serde(deserialize_with = "values::size::<0, 10_000_000_000, _>")]
+    pub history: u64,
 }
 
 impl Default for Log {
@@ -45,6 +48,7 @@ impl Default for Log {
             file: None,
             trace_clients: Vec::new(),
             trace_routes: Vec::new(),
+            history: 32_000_000,
         }
     }
 }

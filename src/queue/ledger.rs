@@ -13,10 +13,10 @@ use crate::receipt::{Happening, Receipt};
 
 /// Annotation of the in-doubt receipt that is written just before the end mark. It becomes an attempt of its own only when no
 /// later receipt tells how the attempt ended, that is after a crash.
-pub(super) const MARK: &str = "handed-over";
+pub const MARK: &str = "handed-over";
 
 /// Annotation of the deferral that ends such a mark where the route, not the message, was at fault: it is no attempt.
-pub(super) const UNCOUNTED: &str = "uncounted";
+pub const UNCOUNTED: &str = "uncounted";
 
 /// Annotation of a delivery of which no next hop will tell: who wanted to hear of success must hear of it from here. Its value
 /// is the action to be reported, `relayed` where there is none.

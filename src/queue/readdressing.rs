@@ -50,6 +50,12 @@ impl<S: Spool> Runner<S> {
         envelope.recipients.iter().map(|recipient| destination(&recipient.mailbox)).collect()
     }
 
+    /// By which route each recipient's copy goes, by name, in the order of the envelope.
+    pub fn route_names(&self, envelope: &Envelope) -> Vec<&str> {
+        let name = |to: &Destination| self.routes.get(to.route).map_or("", |route| route.name.as_str());
+        self.destinations(envelope).iter().map(name).collect()
+    }
+
     /// The rewriting for a message that goes to `to` by a route.
     pub(super) fn rewriting(&self, envelope: &Envelope, to: &Mailbox, route: usize) -> Option<&Rewriting> {
         let name = self.routes.get(route).map_or("", |route| route.name.as_str());

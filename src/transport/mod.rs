@@ -19,6 +19,7 @@ mod origin;
 mod parameters;
 mod pieces;
 mod pin;
+mod probe;
 mod replay;
 mod sasl;
 mod secret;
@@ -28,6 +29,7 @@ mod transaction;
 mod url;
 mod wire;
 
+pub use classify::{Meaning, Place, meaning};
 pub use leaving::Leaving;
 pub use maildir::{MaildirDispatch, MaildirTransport};
 pub use mx::{MxDispatch, MxTransport};
@@ -35,6 +37,7 @@ pub use next_hop::{AuthMethod, ClientIdentity, DirectMx, EightBit, Extensions, N
 pub use next_hop::{Secret, Smarthost};
 pub use next_hop::{Timeouts, TlsPolicy, TlsSettings, TokenGrant, TokenSource};
 pub use pin::{Pin, PinError};
+pub use probe::{Inquiry, Step, Verdict, own_certificate, probe};
 pub use smarthost::{SmarthostDispatch, SmarthostTransport};
 pub use url::NextHopError;
 

@@ -6,6 +6,7 @@ mod by_hand;
 mod client;
 mod crash;
 mod end_to_end;
+mod explain;
 #[path = "../support/fake_smarthost.rs"]
 mod fake_smarthost;
 mod have;

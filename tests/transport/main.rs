@@ -16,6 +16,7 @@ mod maildir;
 mod mx;
 mod octets;
 mod outage;
+mod probe;
 mod security;
 mod smarthost;
 mod trust;

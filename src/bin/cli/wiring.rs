@@ -3,7 +3,9 @@
 use std::sync::{Arc, mpsc};
 use std::thread;
 
+use leafmail::chronicle::{Chronicle, ChronicleObserver};
 use leafmail::config::{Config, RoutePlan};
+use leafmail::event::Observer;
 use leafmail::queue::{
     Notices, Readdressing, Route, RouteFolder, RouteTurnstile, Runner, Schedule, StopFlag, watch_folder,
 };
@@ -69,7 +71,7 @@ pub(crate) fn runner(config: &Config, spool: Arc<DirSpool>) -> anyhow::Result<Ru
             in_doubt: config.queue.in_doubt,
         },
         states: Arc::new(RouteFolder::new(&states)),
-        observer: super::log_observer(config),
+        observer: Arc::new(observers(config)),
         clock: Arc::new(SystemClock),
         hostname: config.hostname.clone(),
         return_full: config.queue.return_full,
@@ -80,6 +82,12 @@ pub(crate) fn runner(config: &Config, spool: Arc<DirSpool>) -> anyhow::Result<Ru
         },
         stop,
     })
+}
+
+/// Who is told what forwarding does: the log, and the history of what left.
+fn observers(config: &Config) -> Vec<Arc<dyn Observer>> {
+    let chronicle = Chronicle::new(config.spool.join("log"), config.log.history);
+    vec![super::log_observer(config), Arc::new(ChronicleObserver::new(chronicle, Arc::new(SystemClock)))]
 }
 
 /// The aliases, if there are any.

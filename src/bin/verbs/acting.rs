@@ -20,6 +20,7 @@ use serde_json::json;
 use sysexits::ExitCode;
 
 use super::existing_spool;
+use super::explain::Departures;
 use super::filters::{Filters, duration, known_route};
 use super::listing::{Stopped, code_of, for_each, routes, say, states, tell, worse};
 use crate::cli::{self, OrExit};
@@ -90,7 +91,13 @@ pub(crate) fn act(config: &Config, options: &Acting, wanted: Act) -> anyhow::Res
     } else {
         let hand = Hand { uid: uid(), why: options.manner.why.clone() };
         let when: (&dyn Clock, Duration) = (&SystemClock, options.wait);
-        admin::act_on_all(&*spool, &ids, wanted, &hand, when, |id, acted| report.enter(id, acted));
+        let mut departures = (wanted == Act::Remove).then(|| Departures::of(config, &spool, &ids));
+        admin::act_on_all(&*spool, &ids, wanted, &hand, when, |id, acted| {
+            if let (Some(departures), Ok(Acted::Done(_))) = (&mut departures, &acted) {
+                departures.note(id);
+            }
+            report.enter(id, acted);
+        });
         // What came back into the queue woke who watches; what stayed there did not.
         if report.changed_in_queue && matches!(wanted, Act::Requeue | Act::Expire) {
             nudge(&config.spool.join("routes")).or_exit(ExitCode::IoErr)?;

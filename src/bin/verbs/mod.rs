@@ -2,6 +2,8 @@
 
 mod acting;
 mod deliver;
+mod doctor;
+mod explain;
 mod filters;
 mod listing;
 mod look;
@@ -57,6 +59,10 @@ pub(crate) enum Verb {
         #[arg(short = 'j', long)]
         json: bool,
     },
+    /// Say in plain words where mail is, why it is not delivered, and which setting to change; also for mail that has left
+    Explain(explain::ExplainOptions),
+    /// Go through all steps of a delivery up to RCPT, and ask the receiver as strangers would: what is not in order?
+    Doctor(doctor::DoctorOptions),
     /// Write the octets of a message to standard output
     Cat {
         /// The message
@@ -128,6 +134,8 @@ impl Verb {
             Self::Flush { filters, dry_run, json } => deliver::flush(config, logging, filters, *dry_run, *json),
             Self::List { filters, json } => listing::list(config, &*spool()?, &selected(filters)?, *json),
             Self::Show { ids, json } => look::show(&*spool()?, ids, *json),
+            Self::Explain(options) => say(&explain::explain(config, spool()?, options)?),
+            Self::Doctor(options) => doctor::doctor(config, options, &mut say),
             Self::Cat { id, json } => look::cat(&*spool()?, *id, *json),
             Self::Shape { filters, senders, json } => {
                 let of = if *senders { Of::Senders } else { Of::Recipients };

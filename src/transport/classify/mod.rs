@@ -4,9 +4,13 @@
 //! be told, and the route is paused instead (see the promises in `ARCHITECTURE.md`). `table.rs` tells them apart where the
 //! command that was answered does not.
 
+mod meaning;
 mod table;
 #[cfg(test)]
 mod tests;
+mod words;
+
+pub use meaning::{Meaning, Place, meaning};
 
 use crate::receipt::{Outcome, Reason};
 use crate::smtp::{EnhancedCode, Reply};

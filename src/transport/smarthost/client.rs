@@ -37,7 +37,7 @@ pub(in crate::transport) struct Client {
 
 impl Client {
     /// Hands an open wire to lettre.
-    pub(super) async fn over(opened: Opened, manner: &Manner) -> Result<Self, Fault> {
+    pub(in crate::transport) async fn over(opened: Opened, manner: &Manner) -> Result<Self, Fault> {
         let Manner { extensions, max_size, .. } = *manner;
         let helo = manner.helo.clone();
         let Opened { wire, control, capabilities, protection, relay } = opened;
@@ -129,7 +129,7 @@ impl Client {
         matches!(self.exchange(Phase::Reset, "RSET\r\n").await, Ok(reply) if reply.code() == 250)
     }
 
-    pub(super) async fn quit(mut self) {
+    pub(in crate::transport) async fn quit(mut self) {
         // Politeness (RFC 5321 4.1.1.10); nothing depends on the answer.
         let _ = self.exchange(Phase::Quit, "QUIT\r\n").await;
     }

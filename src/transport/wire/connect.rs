@@ -47,6 +47,28 @@ pub(in crate::transport) async fn open(
     addresses: &[IpAddr],
     manner: &Manner,
 ) -> Result<Opened, Fault> {
+    open_with(smarthost, addresses, manner, Whom::Trusted).await
+}
+
+/// As [`open`], but with whatever certificate the host shows, to look at it. No login goes over such a connection.
+pub(in crate::transport) async fn open_to_anyone(
+    smarthost: &Smarthost,
+    addresses: &[IpAddr],
+    manner: &Manner,
+) -> Result<Opened, Fault> {
+    open_with(smarthost, addresses, manner, Whom::Anyone).await
+}
+
+/// With whom TLS is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whom {
+    /// As the policy says.
+    Trusted,
+    /// With whoever answers.
+    Anyone,
+}
+
+async fn open_with(smarthost: &Smarthost, addresses: &[IpAddr], manner: &Manner, whom: Whom) -> Result<Opened, Fault> {
     let Manner { timeouts, certificates, leaving, traced, .. } = manner;
     let connected = unless_leaving(leaving, connect(smarthost, addresses, manner)).await;
     let (stream, peer) = connected.unwrap_or_else(|| {
@@ -58,6 +80,7 @@ pub(in crate::transport) async fn open(
     let wire = Wire::new(stream, peer, control.clone());
     let opening = Opening {
         smarthost,
+        whom,
         helo: &manner.helo,
         certificates,
         leaving,
@@ -84,6 +107,7 @@ async fn unless_leaving<T>(leaving: &Leaving, work: impl Future<Output = T>) -> 
 /// What the steps of the opening share.
 struct Opening<'a> {
     smarthost: &'a Smarthost,
+    whom: Whom,
     helo: &'a Domain,
     certificates: &'a Certificates,
     leaving: &'a Leaving,
@@ -165,7 +189,7 @@ impl Opening<'_> {
     }
 
     async fn shake_hands(&self, mut wire: Wire) -> Result<(Wire, Protection), Fault> {
-        let (connector, protection) = if self.smarthost.tls == TlsPolicy::Opportunistic {
+        let (connector, protection) = if self.smarthost.tls == TlsPolicy::Opportunistic || self.whom == Whom::Anyone {
             (Certificates::unverified(), Protection::Unverified)
         } else {
             (self.certificates.verifying(), Protection::Verified)

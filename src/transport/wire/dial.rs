@@ -26,7 +26,7 @@ const EXHAUSTED: EnhancedCode = EnhancedCode(4, 3, 0);
 const MISCONFIGURED: EnhancedCode = EnhancedCode(4, 3, 5);
 
 /// Tries each address in the given order, or the resolver's where none is given.
-pub(super) async fn connect(
+pub(in crate::transport) async fn connect(
     smarthost: &Smarthost,
     addresses: &[IpAddr],
     manner: &Manner,
@@ -70,7 +70,7 @@ pub(super) async fn connect(
 }
 
 /// At least one address, or why there is none.
-async fn look_up(host: &str, port: u16, manner: &Manner) -> Result<Vec<SocketAddr>, String> {
+pub(in crate::transport) async fn look_up(host: &str, port: u16, manner: &Manner) -> Result<Vec<SocketAddr>, String> {
     let limit = manner.timeouts.connect;
     let answer = timeout(limit, lookup_host((host, port))).await;
     let answer = answer.map_err(|_| format!("no answer within {} s", limit.as_secs_f32()))?;

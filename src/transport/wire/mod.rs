@@ -8,13 +8,16 @@ mod capabilities;
 mod connect;
 mod control;
 mod dial;
+mod facts;
 mod replies;
 mod tls;
 mod verifier;
 
 pub(super) use capabilities::Capabilities;
-pub(super) use connect::{Opened, Protection, open};
+pub(super) use connect::{Opened, Protection, open, open_to_anyone};
 pub(super) use control::{Control, Phase, Trouble};
+pub(super) use dial::{connect, look_up};
+pub(super) use facts::TlsFacts;
 pub(super) use tls::Certificates;
 
 use std::collections::VecDeque;

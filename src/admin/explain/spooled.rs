@@ -1,0 +1,238 @@
+//! The story of a message that is still in the spool: from its receipts, the state of its routes, and the schedule.
+
+use super::words::{client, count, point, said, size, span};
+use super::{Context, Explanation, Point, RecipientStory};
+use crate::clock::Timestamp;
+use crate::id::SpoolId;
+use crate::queue::ledger::{Account, MARK, Standing, UNCOUNTED};
+use crate::queue::route::Pause;
+use crate::queue::{InDoubt, RouteState};
+use crate::receipt::{Happening, Reason, Receipt};
+use crate::spool::{Glance, Shelf, Spool, SpoolError};
+use crate::transport::meaning;
+
+/// The story of a message.
+pub(super) fn story<S: Spool>(context: &Context<'_, S>, id: SpoolId, glance: &Glance) -> Explanation {
+    let (envelope, now) = (&glance.envelope, context.runner.clock.now());
+    let mut facts = vec![format!(
+        "It came on {} from {}: from <{}>, {}, for {}.",
+        envelope.received_at.listing(),
+        client(envelope),
+        envelope.reverse_path,
+        size(glance.size),
+        count(envelope.recipients.len(), "recipient"),
+    )];
+    if let Some(notice) = &envelope.origin.notice_of {
+        facts.push(format!("It is a notice of this relay about message {}.", notice.original));
+    }
+    let (place, remedy) = lies(id, glance);
+    facts.push(place);
+    let ledger = context.runner.schedule.ledger(envelope, &glance.receipts);
+    let routes = context.runner.route_names(envelope);
+    let outlook = context.runner.schedule.outlook(id, envelope, &glance.receipts, now);
+    let recipients = envelope.recipients.iter().enumerate().map(|(index, recipient)| {
+        let due = outlook.iter().find(|(known, _)| usize::from(*known) == index).map(|(_, due)| *due);
+        let scene = Scene { context, glance, route: routes.get(index).copied().unwrap_or(""), due, now };
+        let account = &ledger.accounts()[index];
+        let mut story = scene.tell(account);
+        story.address = recipient.mailbox.to_string();
+        story.events = events(&glance.receipts, index);
+        story
+    });
+    Explanation { id: id.to_string(), shelf: glance.shelf.folder(), facts, remedy, recipients: recipients.collect() }
+}
+
+/// What can be said of a file that is no message any more.
+pub(super) fn damaged(id: SpoolId, error: &SpoolError) -> Explanation {
+    Explanation {
+        id: id.to_string(),
+        shelf: Shelf::Bad.folder(),
+        facts: vec![format!("Its file is damaged, and is not delivered: {error}.")],
+        remedy: Some(
+            "Look at the disk and at its log. The file lies in bad/ of the spool, or will; its text may still be read by \
+             hand. spoolrun verify tells of others."
+                .to_owned(),
+        ),
+        recipients: Vec::new(),
+    }
+}
+
+fn lies(id: SpoolId, glance: &Glance) -> (String, Option<String>) {
+    match glance.shelf {
+        Shelf::Queue if glance.busy => ("It is being worked on at this moment.".to_owned(), None),
+        Shelf::Queue => ("It waits in the queue.".to_owned(), None),
+        Shelf::Hold => (
+            "It is held: nothing happens to it until a person releases it.".to_owned(),
+            Some(format!("spoolrun release {id} sends it, spoolrun remove {id} removes it.")),
+        ),
+        Shelf::Failed => (
+            "It could not be delivered, and its sender could not be told. It is kept until a person decides."
+                .to_owned(),
+            Some(format!(
+                "Once the reason is mended, spoolrun requeue {id} tries again; spoolrun cat {id} shows it, spoolrun remove \
+                 {id} removes it."
+            )),
+        ),
+        Shelf::Bad => ("It is damaged, and is not delivered.".to_owned(), None),
+    }
+}
+
+/// One recipient's circumstances.
+struct Scene<'a, S: Spool> {
+    context: &'a Context<'a, S>,
+    glance: &'a Glance,
+    route: &'a str,
+    due: Option<Timestamp>,
+    now: Timestamp,
+}
+
+impl<S: Spool> Scene<'_, S> {
+    fn tell(&self, account: &Account<'_>) -> RecipientStory {
+        let standing = match account.standing {
+            Standing::Delivered => "delivered",
+            Standing::Failed => "failed; the sender does not know yet",
+            Standing::Bounced => "failed; the sender was told",
+            Standing::Pending => "not delivered yet",
+        };
+        let story = RecipientStory {
+            address: String::new(),
+            standing: standing.to_owned(),
+            events: Vec::new(),
+            why: Vec::new(),
+            remedy: None,
+            next: Vec::new(),
+        };
+        match account.standing {
+            Standing::Delivered => story,
+            Standing::Failed | Standing::Bounced => self.refused(story, account),
+            Standing::Pending => self.pending(story, account),
+        }
+    }
+
+    fn refused(&self, mut story: RecipientStory, account: &Account<'_>) -> RecipientStory {
+        if let Some(last) = account.last {
+            self.explain(&mut story, &last.reason, &last.route);
+        }
+        story
+    }
+
+    fn pending(&self, mut story: RecipientStory, account: &Account<'_>) -> RecipientStory {
+        let pause = match self.context.runner.states.load(self.route) {
+            Ok(Some(RouteState::Paused(pause))) => Some(pause),
+            _ => None,
+        };
+        if account.in_doubt {
+            self.in_doubt(&mut story);
+        }
+        match (pause, account.last) {
+            (Some(pause), _) => self.paused(&mut story, &pause),
+            (None, Some(last)) => self.explain(&mut story, &last.reason, &last.route),
+            (None, None) if self.glance.shelf == Shelf::Queue && !self.glance.busy => self.untried(&mut story),
+            (None, None) => {}
+        }
+        if self.glance.shelf == Shelf::Queue && account.attempts > 0 {
+            self.give_up(&mut story, account);
+        }
+        story
+    }
+
+    fn in_doubt(&self, story: &mut RecipientStory) {
+        story.standing = "in doubt: a copy may have arrived".to_owned();
+        story.why.push(
+            "The message was handed over, but the next hop's answer was lost. It may have arrived, or not.".to_owned(),
+        );
+        story.next.push(match self.context.runner.schedule.in_doubt {
+            InDoubt::Resend => {
+                "It is sent again, so that a second copy may come; [queue] in_doubt = \"hold\" would have \
+                                a person decide."
+                    .to_owned()
+            }
+            InDoubt::Hold => "It is held until a person decides, as [queue] in_doubt says.".to_owned(),
+        });
+    }
+
+    /// No attempt at all is made: what keeps the route from working is what matters.
+    fn paused(&self, story: &mut RecipientStory, pause: &Pause) {
+        let (route, since) = (self.route, Timestamp::from_millis(pause.since).listing());
+        if pause.by_hand {
+            story.why.push(format!("Route {route} was paused by a person on {since}: {}.", pause.text));
+            story.remedy = Some(format!("spoolrun resume {route} lets it go on."));
+            return;
+        }
+        story.why.push(format!("Route {route} does not work since {since}: {}.", pause.text));
+        self.explain(story, &Reason::new(pause.status, pause.text.as_str()), route);
+        let until = Timestamp::from_millis(pause.until);
+        story.next.push(match until > self.now {
+            true => format!("The route is tried again on {}; spoolrun flush tries it at once.", until.listing()),
+            false => "The route is tried again with the next run; spoolrun flush tries it at once.".to_owned(),
+        });
+        story
+            .next
+            .push("This is no fault of the message: no attempt is counted, and its time does not run.".to_owned());
+    }
+
+    fn untried(&self, story: &mut RecipientStory) {
+        let waited = self.now.since(self.glance.envelope.received_at);
+        story.why.push(format!("It was not tried yet. It has waited for {}, for route {}.", span(waited), self.route));
+        if waited.as_secs() > 120 {
+            story.remedy = Some(
+                "See that something forwards mail: spoolrun watch, smtpd --deliver, or spoolrun from cron. spoolrun flush \
+                 does it once."
+                    .to_owned(),
+            );
+        }
+    }
+
+    fn give_up(&self, story: &mut RecipientStory, account: &Account<'_>) {
+        if let Some(due) = self.due.filter(|_| story.next.is_empty()) {
+            story.next.push(match due > self.now {
+                true => format!("It is tried again on {}, by route {}.", due.listing(), self.route),
+                false => format!("It is due now, by route {}.", self.route),
+            });
+        }
+        let left = self.context.runner.schedule.give_up.saturating_sub(account.age);
+        story.next.push(format!(
+            "{} so far; it is given up after another {} of trying ([queue] give_up), and then the sender is told.",
+            count(usize::try_from(account.attempts).unwrap_or(usize::MAX), "attempt"),
+            span(left)
+        ));
+    }
+
+    fn explain(&self, story: &mut RecipientStory, reason: &Reason, route: &str) {
+        if let Some(meaning) = meaning(reason) {
+            story.why.push(meaning.what.to_owned());
+            story.remedy = Some(meaning.remedy(&self.context.place(route)));
+        }
+    }
+}
+
+/// What happened to a recipient, by index.
+fn events(receipts: &[Receipt], index: usize) -> Vec<Point> {
+    let concerns = |receipt: &&Receipt| {
+        // What a person does without naming recipients is meant for all.
+        receipt.recipients.is_empty() || receipt.recipients.iter().any(|known| usize::from(*known) == index)
+    };
+    let mine: Vec<&Receipt> = receipts.iter().filter(concerns).collect();
+    let noted = |receipt: &Receipt, name: &str| receipt.annotations.iter().any(|(known, _)| known == name);
+    // A mark is written before each answer; it says something only where no answer came.
+    let is_answered = |place: usize| noted(mine[place], MARK) && place + 1 < mine.len();
+    let places = (0..mine.len()).filter(|place| !is_answered(*place));
+    places.map(|place| point(mine[place].at, happened(mine[place], noted(mine[place], UNCOUNTED)))).collect()
+}
+
+fn happened(receipt: &Receipt, uncounted: bool) -> String {
+    let reason = &receipt.reason;
+    let said = said(&receipt.relay, reason.reply_code.is_some(), &reason.text);
+    match receipt.what {
+        Happening::Delivered => format!("delivered: {said}"),
+        Happening::Deferred if uncounted => format!("tried, not counted as an attempt: {said}"),
+        Happening::Deferred => format!("tried: {said}"),
+        Happening::Failed => format!("refused for good: {said}"),
+        Happening::InDoubt => format!("handed over, without an answer: {said}"),
+        Happening::DelayNotified => "the sender was told of the delay".to_owned(),
+        Happening::Bounced => "the sender was told of the failure".to_owned(),
+        Happening::Held => format!("held: {}", reason.text),
+        Happening::Released => format!("released: {}", reason.text),
+        Happening::Requeued => format!("put back, as if it had just come: {}", reason.text),
+    }
+}

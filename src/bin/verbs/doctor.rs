@@ -1,0 +1,174 @@
+//! `spoolrun doctor`: whether all is in order, step by step, before mail finds out.
+
+use std::sync::Arc;
+
+use anyhow::anyhow;
+use clap::Args;
+use leafmail::address::{AddressPattern, Mailbox, ReversePath};
+use leafmail::admin::{self, Door, ReceiverPlan, SpoolPlan};
+use leafmail::clock::Clock;
+use leafmail::config::{Config, ListenAddress, RoutePlan};
+use leafmail::sys::SystemClock;
+use leafmail::transport::{Inquiry, NextHop, Place, Step, Verdict, own_certificate, probe};
+
+use sysexits::ExitCode;
+
+use crate::cli::{self, OrExit};
+
+/// Options of the verb.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorOptions {
+    /// Only the next hops of this route
+    route: Option<String>,
+    /// Try this sender too; may be repeated [default: those that the configuration names]
+    #[arg(long, value_name = "ADDRESS")]
+    sender: Vec<Mailbox>,
+    /// Try this recipient; may be repeated [default: the administrator of [notices], else each sender]
+    #[arg(long, value_name = "ADDRESS")]
+    recipient: Vec<Mailbox>,
+    /// One JSON object a line for each step
+    #[arg(short = 'j', long)]
+    json: bool,
+}
+
+/// Senders of a route that are tried.
+const MOST_SENDERS: usize = 20;
+
+/// Goes through all steps; each is said when it is done.
+pub(crate) fn doctor(
+    config: &Config,
+    options: &DoctorOptions,
+    say: &mut dyn FnMut(&str) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let plans: Vec<_> = config.routes().into_iter().filter(|plan| is_meant(plan, options)).collect();
+    if let (Some(route), true) = (&options.route, plans.is_empty()) {
+        let names: Vec<_> = config.routes().into_iter().map(|plan| plan.name).collect();
+        return Err(anyhow!("there is no route {route}; the routes are {}", names.join(", "))).or_exit(ExitCode::Usage);
+    }
+    let mut ward = Ward { say, json: options.json, worst: Verdict::Ok, said: Ok(()) };
+    if options.route.is_none() {
+        ward.visit("spool", |tell| {
+            let plan = SpoolPlan { path: &config.spool, shortage: cli::shortage(config), now: SystemClock.now() };
+            let open = || cli::open_spool(config).ok().and_then(Arc::into_inner);
+            admin::probe_spool(&plan, open, tell);
+        });
+        ward.visit("files", |tell| {
+            tell(files(config));
+            if let Some(path) = &config.tls.certificate {
+                tell(own_certificate(path, SystemClock.now().as_millis() / 1000));
+            }
+        });
+    }
+    for plan in &plans {
+        let inquiry = inquiry(config, plan, options);
+        for (number, hop) in plan.hops.iter().enumerate() {
+            let subject = format!("route {} to {}", plan.name, hop.next_hop);
+            ward.visit(&subject, |tell| probe(hop, &Place::of(hop, number), &inquiry, tell));
+        }
+    }
+    if options.route.is_none() {
+        ward.visit("receiver", |tell| admin::probe_receiver(&receiver(config), tell));
+    }
+    ward.said?;
+    match ward.worst {
+        Verdict::Fault => Err(anyhow!("not all is in order: see the faults above")).or_exit(ExitCode::Unavailable),
+        Verdict::Ok | Verdict::Warning => Ok(()),
+    }
+}
+
+fn is_meant(plan: &RoutePlan, options: &DoctorOptions) -> bool {
+    options.route.as_ref().is_none_or(|route| *route == plan.name)
+}
+
+/// What was found so far.
+struct Ward<'a> {
+    say: &'a mut dyn FnMut(&str) -> anyhow::Result<()>,
+    json: bool,
+    worst: Verdict,
+    said: anyhow::Result<()>,
+}
+
+impl Ward<'_> {
+    fn visit(&mut self, subject: &str, visit: impl FnOnce(&mut dyn FnMut(Step))) {
+        if !self.json {
+            self.speak(&format!("{subject}\n"));
+        }
+        visit(&mut |step| {
+            self.worst = self.worst.max(step.verdict);
+            let text = if self.json { admin::step_json(subject, &step) } else { admin::step_text(&step) };
+            self.speak(&text);
+        });
+    }
+
+    fn speak(&mut self, text: &str) {
+        if self.said.is_ok() {
+            self.said = (self.say)(text);
+        }
+    }
+}
+
+/// Whether the files that the configuration names can be read.
+fn files(config: &Config) -> Step {
+    const WHAT: &str = "files";
+    let checked = config.check_files().map_err(anyhow::Error::from).and_then(|()| cli::aliases(config).map(|_| ()));
+    match checked {
+        Ok(()) => Step::ok(WHAT, "passwords, certificates, users and aliases can be read"),
+        Err(error) => Step::fault(WHAT, format!("{error:#}"), "Correct that file, or the setting that names it."),
+    }
+}
+
+/// The senders under which mail may go on by a route, as far as the configuration names them.
+fn inquiry(config: &Config, plan: &RoutePlan, options: &DoctorOptions) -> Inquiry {
+    let mut senders = options.sender.clone();
+    let rewritings = config.rewritings();
+    let on_route = |routes: &[String]| routes.is_empty() || routes.contains(&plan.name);
+    for rewriting in rewritings.iter().filter(|rewriting| on_route(&rewriting.routes)) {
+        senders.extend(rewriting.envelope_sender.iter().chain(&rewriting.from).cloned());
+    }
+    let allowed = |pattern: &AddressPattern| match pattern {
+        AddressPattern::Mailbox(mailbox) => Some(mailbox.clone()),
+        AddressPattern::Domain(_) | AddressPattern::Below(_) => None,
+    };
+    // Under a rewriting for all mail, no sender goes on as it came.
+    if !rewritings.iter().any(|rewriting| rewriting.criteria.is_everything() && rewriting.envelope_sender.is_some()) {
+        senders.extend(config.senders.allow.iter().filter_map(allowed));
+    }
+    if senders.is_empty() {
+        let user = |settings: &leafmail::transport::RouteSettings| match &settings.next_hop {
+            NextHop::Smarthost(smarthost) => smarthost.user.clone(),
+            _ => None,
+        };
+        let login = plan.hops.first().and_then(user).and_then(|user| ReversePath::parse(&user, None).ok());
+        senders.extend(login.and_then(|path| path.mailbox().cloned()).or_else(|| config.notices.admin.clone()));
+    }
+    let mut known: Vec<Mailbox> = Vec::new();
+    senders.retain(|sender| {
+        let fresh = !known.contains(sender);
+        known.push(sender.clone());
+        fresh
+    });
+    senders.truncate(MOST_SENDERS);
+    let admin = || config.notices.admin.iter().cloned().collect();
+    let recipients = if options.recipient.is_empty() { admin() } else { options.recipient.clone() };
+    Inquiry { senders, recipients, largest: config.message.max_size, now: SystemClock.now().as_millis() / 1000 }
+}
+
+/// Where the receiver listens, as the configuration has it.
+fn receiver(config: &Config) -> ReceiverPlan {
+    let door = |address: &ListenAddress| match address {
+        ListenAddress::Unix(_) => None,
+        ListenAddress::Tcp(address, front) => {
+            let closed = match (front.proxied, front.tls) {
+                (true, _) => Some("as a proxy has to speak first there"),
+                (_, true) => Some("as it speaks TLS from the start"),
+                (false, false) => None,
+            };
+            Some(Door { address: *address, closed })
+        }
+    };
+    ReceiverPlan {
+        doors: config.listen.addresses.iter().filter_map(door).collect(),
+        hostname: config.hostname.clone(),
+        networks: config.rules().networks,
+    }
+}

@@ -1,0 +1,111 @@
+//! `spoolrun explain`: where a message is, and why.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use clap::Args;
+use leafmail::admin;
+use leafmail::chronicle::{Chronicle, Entry, Search, Whose};
+use leafmail::clock::Clock;
+use leafmail::config::Config;
+use leafmail::id::SpoolId;
+use leafmail::queue::ledger::{Ledger, Standing};
+use leafmail::spool::{DirSpool, Spool};
+use leafmail::sys::SystemClock;
+use leafmail::transport::Place;
+
+use sysexits::ExitCode;
+
+use crate::cli::{self, OrExit};
+
+/// Which messages.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Which {
+    /// The message
+    id: Option<SpoolId>,
+    /// All messages of this envelope sender; "" for notices
+    #[arg(long, value_name = "ADDRESS")]
+    sender: Option<String>,
+    /// All messages to this recipient
+    #[arg(long, value_name = "ADDRESS")]
+    recipient: Option<String>,
+    /// The message with this Message-ID
+    #[arg(long, value_name = "ID")]
+    message_id: Option<String>,
+}
+
+/// Options of the verb.
+#[derive(Debug, Args)]
+pub(crate) struct ExplainOptions {
+    #[command(flatten)]
+    which: Which,
+    /// One JSON object a line for each message
+    #[arg(short = 'j', long)]
+    json: bool,
+}
+
+impl Which {
+    fn search(&self) -> Option<Search> {
+        let id = self.id.map(|id| Search::Id(id.to_string()));
+        let sender = self.sender.as_ref().map(|sender| Search::Sender(bare(sender)));
+        let recipient = self.recipient.as_ref().map(|to| Search::Recipient(bare(to)));
+        id.or(sender).or(recipient).or(self.message_id.clone().map(Search::MessageId))
+    }
+}
+
+/// Without the angle brackets that people copy from logs.
+fn bare(address: &str) -> String {
+    address.trim().trim_start_matches('<').trim_end_matches('>').to_owned()
+}
+
+/// What is to be printed.
+pub(crate) fn explain(config: &Config, spool: Arc<DirSpool>, options: &ExplainOptions) -> anyhow::Result<String> {
+    let wanted =
+        options.which.search().ok_or_else(|| anyhow!("expected an id or an address")).or_exit(ExitCode::Usage)?;
+    let runner = cli::runner(config, spool)?;
+    let place = |plan: leafmail::config::RoutePlan| Some((plan.name, Place::of(plan.hops.first()?, 0)));
+    let places: Vec<_> = config.routes().into_iter().filter_map(place).collect();
+    let answer = admin::explain(&runner, &places, &config.spool.join("log"), &wanted).or_exit(ExitCode::IoErr)?;
+    if answer.messages.is_empty() {
+        return Err(anyhow!(
+            "there is no such message, neither in the spool nor in its history of what left ([log] history)"
+        ))
+        .or_exit(ExitCode::NoInput);
+    }
+    Ok(if options.json { answer.json_lines() } else { answer.text() })
+}
+
+/// Messages of which the history is told in full when a person removes them; of others in one go, that they were removed.
+const MOST_REMOVED: usize = 1_000;
+
+/// What the history is to say of messages that a person is about to remove.
+pub(super) struct Departures {
+    chronicle: Chronicle,
+    known: HashMap<SpoolId, Vec<Entry>>,
+}
+
+impl Departures {
+    /// Looks at them while they are there; a damaged one can be removed too, and then nobody knows for whom it was.
+    pub(super) fn of(config: &Config, spool: &DirSpool, ids: &[SpoolId]) -> Self {
+        let entries = |id: &SpoolId| {
+            let glance = spool.peek(*id).ok().flatten()?;
+            let ledger = Ledger::fold(&glance.envelope, &glance.receipts, Duration::MAX);
+            let left = ledger.indices(|_, account| account.standing != Standing::Delivered);
+            let whose = Whose { id: *id, envelope: &glance.envelope, seal: &glance.seal };
+            Some((*id, Entry::removed(whose, &left, SystemClock.now())))
+        };
+        let known = ids.iter().take(MOST_REMOVED).filter_map(entries).collect();
+        Self { chronicle: Chronicle::new(config.spool.join("log"), config.log.history), known }
+    }
+
+    /// One was removed.
+    pub(super) fn note(&mut self, id: SpoolId) {
+        let entries = self.known.remove(&id).unwrap_or_else(|| vec![Entry::removed_unseen(id, SystemClock.now())]);
+        if let Err(error) = self.chronicle.append(&entries) {
+            log::warn!("{id}: noting the removal in the history: {error}");
+        }
+    }
+}

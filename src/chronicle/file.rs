@@ -1,0 +1,108 @@
+//! Writing the history: lines are appended, each batch by one write, by any number of processes at once.
+//!
+//! A reader may find the last line torn, by a kill or a full disk; the next writer begins on a line of its own. Links are
+//! not followed, and the file is readable by its owner alone.
+
+use std::fs::{DirBuilder, File};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
+
+use super::entry::Entry;
+use super::{current, previous};
+
+/// The history of what left a spool.
+#[derive(Debug)]
+pub struct Chronicle {
+    folder: PathBuf,
+    /// Octets of both files together.
+    limit: u64,
+    file: Mutex<Option<File>>,
+}
+
+impl Chronicle {
+    /// The history in this folder, of at most `limit` octets; 0: nothing is written. Nothing is opened yet.
+    pub fn new(folder: impl AsRef<Path>, limit: u64) -> Self {
+        Self { folder: folder.as_ref().to_owned(), limit, file: Mutex::new(None) }
+    }
+
+    /// Adds lines, by one write. Does not wait for the disk.
+    ///
+    /// # Errors
+    /// When they cannot be written; the history then lacks them.
+    pub fn append(&self, entries: &[Entry]) -> io::Result<()> {
+        if self.limit == 0 || entries.is_empty() {
+            return Ok(());
+        }
+        let mut lines = Vec::new();
+        for entry in entries {
+            serde_json::to_writer(&mut lines, entry)?;
+            lines.push(b'\n');
+        }
+        let mut kept = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = match kept.take() {
+            Some(file) if self.is_current(&file)? => file,
+            _ => self.open()?,
+        };
+        if file.metadata()?.len() + lines.len() as u64 > self.limit / 2 {
+            file = self.turn_over(file)?;
+        }
+        // A file whose last write was cut short is opened anew, which mends its end.
+        let written = file.write(&lines)?;
+        if written < lines.len() {
+            return Err(io::Error::new(ErrorKind::WriteZero, "the disk took a part of a line only"));
+        }
+        *kept = Some(file);
+        Ok(())
+    }
+
+    /// Whether the name still leads to this file: another process may have turned it over.
+    fn is_current(&self, file: &File) -> io::Result<bool> {
+        let ours = file.metadata()?;
+        match current(&self.folder).symlink_metadata() {
+            Ok(named) => Ok((named.dev(), named.ino()) == (ours.dev(), ours.ino())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn open(&self) -> io::Result<File> {
+        match DirBuilder::new().mode(0o700).create(&self.folder) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        let mut file = open_file(&current(&self.folder), OFlags::RDWR | OFlags::APPEND | OFlags::CREATE)?;
+        if file.seek(SeekFrom::End(0))? > 0 {
+            let mut last = [0];
+            file.seek(SeekFrom::End(-1))?;
+            file.read_exact(&mut last)?;
+            if last != *b"\n" {
+                file.write_all(b"\n")?;
+            }
+        }
+        Ok(file)
+    }
+
+    /// Begins a new file, unless another process has just done so.
+    fn turn_over(&self, full: File) -> io::Result<File> {
+        // The lock is that of the full file: who has it and still finds it under its name is alone. Whoever does not get it
+        // leaves the turning to its owner and writes into the full file, which stays readable.
+        if flock(&full, FlockOperation::NonBlockingLockExclusive).is_err() {
+            return Ok(full);
+        }
+        if self.is_current(&full)? {
+            std::fs::rename(current(&self.folder), previous(&self.folder))?;
+        }
+        self.open()
+    }
+}
+
+/// Opens a regular file without following links or waiting for a pipe.
+pub(super) fn open_file(path: &Path, flags: OFlags) -> io::Result<File> {
+    let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(open(path, flags, Mode::RUSR | Mode::WUSR)?);
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("expected a regular file")) }
+}

@@ -1,0 +1,242 @@
+//! What a reply or a failure means for people: why mail does not go, and which setting to change.
+//!
+//! Pure. What `table.rs` says of a reply comes first; what it has no row for, and what we say ourselves, stands here. The
+//! sentences are in `words.rs`.
+
+use super::table;
+use crate::receipt::Reason;
+use crate::smtp::EnhancedCode;
+use crate::transport::{RouteSettings, Secret, TokenSource};
+
+/// What is behind a reply or a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    LoginRefused,
+    LoginMissing,
+    LoginMethod,
+    LoginUnsafe,
+    SecretUnreadable,
+    TooManyLogins,
+    TooManyConnections,
+    Quota,
+    AccountBlocked,
+    SenderRefused,
+    Unauthenticated,
+    NotOnTestList,
+    NoSuchRecipient,
+    MailboxShut,
+    MailboxFull,
+    RecipientBusy,
+    Greylisted,
+    TooLarge,
+    TooLargeForRoute,
+    Content,
+    Spam,
+    RelayDenied,
+    Policy,
+    NeedsUtf8,
+    NeedsEightBit,
+    ServiceAway,
+    ServiceFull,
+    Loop,
+    NameUnknown,
+    NoSuchDomain,
+    NotReachable,
+    NoWay,
+    ConnectionLost,
+    NotSmtp,
+    NoStartTls,
+    CertificateExpired,
+    CertificateNotYet,
+    CertificateName,
+    CertificateIssuer,
+    CertificatePin,
+    TlsFailed,
+    OwnSettings,
+    OwnResources,
+    Folder,
+    Later,
+    Never,
+}
+
+/// A meaning in plain words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Meaning {
+    /// What happened, as sentences.
+    pub what: &'static str,
+    /// What to do, with the names of settings; `{place}` and `{credential}` stand for the route's.
+    remedy: &'static str,
+}
+
+impl Meaning {
+    pub(super) const fn new(what: &'static str, remedy: &'static str) -> Self {
+        Self { what, remedy }
+    }
+
+    /// What to do, as sentences that name the settings of this route.
+    pub fn remedy(&self, place: &Place) -> String {
+        self.remedy.replace("{place}", &place.heading).replace("{credential}", place.credential)
+    }
+}
+
+/// Where a route's settings stand in the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The heading, such as `[relay]`.
+    pub heading: String,
+    /// The key that the login's secret comes from.
+    pub credential: &'static str,
+}
+
+impl Place {
+    /// That of the next hop of a route, 0 being its main one.
+    pub fn of(settings: &RouteSettings, number: usize) -> Self {
+        let heading = match (settings.name.as_str(), number) {
+            ("relay", 0) => "[relay]".to_owned(),
+            ("relay", _) => "[[relay.fallback]]".to_owned(),
+            (name, 0) => format!("[[route]] \"{name}\""),
+            (name, _) => format!("[[route.fallback]] of \"{name}\""),
+        };
+        Self { heading, credential: credential_key(settings) }
+    }
+
+    /// That of a route of which only the name is known.
+    pub fn named(route: &str) -> Self {
+        let heading =
+            if matches!(route, "relay" | "") { "[relay]".to_owned() } else { format!("[[route]] \"{route}\"") };
+        Self { heading, credential: "password_file" }
+    }
+}
+
+fn credential_key(settings: &RouteSettings) -> &'static str {
+    match (&settings.password, &settings.token) {
+        (Some(Secret::Environment(_)), _) => "password_env",
+        (Some(Secret::Command(_)), _) => "password_command",
+        (None, Some(TokenSource::Secret(Secret::File(_)))) => "token_file",
+        (None, Some(TokenSource::Secret(_))) => "token_command",
+        (None, Some(TokenSource::Grant(_))) => "oauth2",
+        _ => "password_file",
+    }
+}
+
+/// What a reason means; `None` for a success.
+pub fn meaning(reason: &Reason) -> Option<Meaning> {
+    if reason.status.0 == 2 {
+        return None;
+    }
+    let code = reason.reply_code.or_else(|| code_in(&reason.text));
+    let why = match code {
+        Some(code) => table::why(code, reason.status, &reason.text).or_else(|| of_reply(code, reason)),
+        None => of_ours(reason),
+    };
+    let last = if reason.status.0 == 5 { Why::Never } else { Why::Later };
+    Some(super::words::of(why.unwrap_or(last)))
+}
+
+/// The code of the reply that a text quotes: at its beginning, or after what was refused.
+fn code_in(text: &str) -> Option<u16> {
+    let quoted = |text: &str| {
+        let code = text.get(..3)?.parse().ok().filter(|code| (400..600).contains(code))?;
+        matches!(text.as_bytes().get(3), None | Some(b' ')).then_some(code)
+    };
+    quoted(text).or_else(|| {
+        let refused = &text[text.find(" refused ")?..];
+        refused.match_indices(": ").find_map(|(at, _)| quoted(&refused[at + 2..]))
+    })
+}
+
+/// Replies that `table.rs` need not know, as the command that they answer tells whose trouble they are.
+const REPLIES: &[(&[&str], Why)] = &[
+    (&["sender address rejected"], Why::SenderRefused),
+    (&["sender rejected"], Why::SenderRefused),
+    (&["not owned by user"], Why::SenderRefused),
+    (&["send as"], Why::SenderRefused),
+    (&["from address"], Why::SenderRefused),
+    (&["from header"], Why::SenderRefused),
+    (&["sender", "not allowed"], Why::SenderRefused),
+    (&["sender", "not authorized"], Why::SenderRefused),
+    (&["relay access denied"], Why::RelayDenied),
+    (&["relay not permitted"], Why::RelayDenied),
+    (&["relaying denied"], Why::RelayDenied),
+    (&["unable to relay"], Why::RelayDenied),
+    (&["not permitted to relay"], Why::RelayDenied),
+    (&["message size exceeds"], Why::TooLarge),
+    (&["too large"], Why::TooLarge),
+    (&["too big"], Why::TooLarge),
+    (&["size limit"], Why::TooLarge),
+    (&["spam"], Why::Spam),
+    (&["blacklist"], Why::Spam),
+    (&["blocklist"], Why::Spam),
+    (&["blocked using"], Why::Spam),
+    (&["virus"], Why::Content),
+    (&["user unknown"], Why::NoSuchRecipient),
+    (&["unknown user"], Why::NoSuchRecipient),
+    (&["no such user"], Why::NoSuchRecipient),
+    (&["does not exist"], Why::NoSuchRecipient),
+    (&["mailbox full"], Why::MailboxFull),
+    (&["over quota"], Why::MailboxFull),
+];
+
+fn of_reply(code: u16, reason: &Reason) -> Option<Why> {
+    let text = reason.text.to_ascii_lowercase();
+    // A refused login is one, whatever its words.
+    if text.contains("refused the login of") {
+        return Some(Why::LoginRefused);
+    }
+    let by_words = REPLIES.iter().find(|(words, _)| words.iter().all(|word| text.contains(word)));
+    by_words.map(|(_, why)| *why).or_else(|| {
+        Some(match (reason.status, code) {
+            // RFC 3463 X.1.7, X.1.8: the sender's address.
+            (EnhancedCode(_, 1, 7..=8), _) => Why::SenderRefused,
+            (EnhancedCode(_, 1, 2), _) => Why::NoSuchDomain,
+            (EnhancedCode(_, 1, _), _) => Why::NoSuchRecipient,
+            (EnhancedCode(_, 2, 3), _) => Why::TooLarge,
+            (EnhancedCode(_, 3, _) | EnhancedCode(4, 0, 0), 400..500) => Why::ServiceAway,
+            (EnhancedCode(_, 4, 6), _) => Why::Loop,
+            (EnhancedCode(5, 7, _), _) => Why::Policy,
+            (EnhancedCode(5, _, _), 552) => Why::TooLarge,
+            _ => return None,
+        })
+    })
+}
+
+/// What we say ourselves, by status and words (`wire/`, `transaction.rs`, `mx/`, `maildir.rs`).
+fn of_ours(reason: &Reason) -> Option<Why> {
+    let has = |words: &str| reason.text.contains(words);
+    let any = |all: &[&str]| all.iter().any(|words| has(words));
+    Some(match reason.status {
+        EnhancedCode(_, 4, 3) => Why::NameUnknown,
+        EnhancedCode(_, 4, 1) => Why::NotReachable,
+        EnhancedCode(_, 4, 4) => Why::NoWay,
+        EnhancedCode(_, 4, 2) => Why::ConnectionLost,
+        EnhancedCode(_, 4, 6) => Why::Loop,
+        EnhancedCode(_, 5, 0) => Why::NotSmtp,
+        EnhancedCode(_, 7, 4) => Why::LoginMethod,
+        EnhancedCode(_, 7, 11) => Why::LoginUnsafe,
+        EnhancedCode(_, 7, 0) => Why::LoginRefused,
+        EnhancedCode(_, 7, 5) if has("does not offer STARTTLS") => Why::NoStartTls,
+        EnhancedCode(_, 7, 5) if any(&["certificate expired", "CertExpired"]) => Why::CertificateExpired,
+        EnhancedCode(_, 7, 5) if any(&["not valid yet", "NotValidYet"]) => Why::CertificateNotYet,
+        EnhancedCode(_, 7, 5) if any(&["not valid for name", "NotValidForName"]) => Why::CertificateName,
+        EnhancedCode(_, 7, 5) if any(&["UnknownIssuer", "unknown issuer", "CaUsedAsEndEntity"]) => {
+            Why::CertificateIssuer
+        }
+        EnhancedCode(_, 7, 5) if has("pinned key") => Why::CertificatePin,
+        EnhancedCode(_, 7, 5) => Why::TlsFailed,
+        EnhancedCode(_, 3, 4) if has("the route takes") => Why::TooLargeForRoute,
+        EnhancedCode(_, 3, 4) => Why::TooLarge,
+        EnhancedCode(_, 3, 5) if any(&["password", "token"]) => Why::SecretUnreadable,
+        EnhancedCode(_, 3, 5) => Why::OwnSettings,
+        EnhancedCode(_, 3, 0..=1) if any(&["Maildir", "maildir", "writing", "creating", "/tmp/", "/new/"]) => {
+            Why::Folder
+        }
+        EnhancedCode(_, 3, _) => Why::OwnResources,
+        EnhancedCode(_, 6, 3) => Why::NeedsEightBit,
+        EnhancedCode(_, 6, 7..=9) => Why::NeedsUtf8,
+        EnhancedCode(_, 1, 2 | 10) => Why::NoSuchDomain,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+//! The sentences of `meaning.rs`: what happened, and what to do. `{place}` is the heading of the route's settings,
+//! `{credential}` the key of its password or token.
+
+use super::meaning::{Meaning, Why};
+
+/// What it means, and the remedy.
+#[rustfmt::skip]
+pub(super) fn of(why: Why) -> Meaning {
+    let (what, remedy) = match why {
+        Why::LoginRefused => (
+            "The provider did not accept the user name or the password.",
+            "Look at the user in {place} url (or user), and put the right password where {place} {credential} reads it. \
+             Many providers want an app password here, not the one of the web site."),
+        Why::LoginMissing => (
+            "The provider takes mail only after a login, and this route does not log in.",
+            "Set the user in {place} url, as in smtp://user@host:587, or {place} user, and {place} password_file."),
+        Why::LoginMethod => (
+            "The provider does not take this way of logging in.",
+            "Choose another in {place} auth, or use a token with {place} token_file, token_command or oauth2. For some \
+             providers the account must be allowed to send by SMTP AUTH, or needs an app password in {place} {credential}."),
+        Why::LoginUnsafe => (
+            "The connection is not safe enough to send a password over it.",
+            "Add ?tls=required to {place} url, or use smtps:."),
+        Why::SecretUnreadable => (
+            "This host could not read its own password or token.",
+            "Look at what {place} {credential} names: it must be there, readable by the user of leafmail, and not empty."),
+        Why::TooManyLogins => (
+            "The provider wants fewer logins in so short a time. It is tried again later.",
+            "If it goes on, lower {place} connections and {place} pace, and see that no other program uses the same user."),
+        Why::TooManyConnections => (
+            "The provider allows fewer connections at the same time.",
+            "Lower {place} connections."),
+        Why::Quota => (
+            "The account has sent as much as the provider allows for now. The mail waits, and is not lost.",
+            "Lower {place} pace so that it fits the provider's limit, or ask the provider for a higher one."),
+        Why::AccountBlocked => (
+            "The provider has blocked this account or this address of the site from sending.",
+            "Ask the provider why, and have it lifted. Until then another {place} url, or a {place} fallback, can take the mail."),
+        Why::SenderRefused => (
+            "The provider does not let this login send under that sender address.",
+            "Send under an address that the login may use: set from and envelope_sender in a [[rewrite]]. Or allow the address \
+             at the provider (\"send as\", a verified sender)."),
+        Why::Unauthenticated => (
+            "The recipient's side wants mail of this sender's domain to be authenticated by SPF or DKIM, and it was not.",
+            "Send under a domain that the provider signs for: set from and envelope_sender in a [[rewrite]]. Or complete the \
+             domain's SPF and DKIM records."),
+        Why::NotOnTestList => (
+            "The provider's account is for tests, and the recipient is not on its list.",
+            "Add the recipient to the list at the provider, or use a full account in {place} url."),
+        Why::NoSuchRecipient => (
+            "There is no such recipient, says the other side.",
+            "Correct the address where the mail is made. For an address of the site, see [aliases]."),
+        Why::MailboxShut => (
+            "The recipient's mailbox is disabled.",
+            "Ask the recipient, or correct the address where the mail is made. For an address of the site, see [aliases]."),
+        Why::MailboxFull => (
+            "The recipient's mailbox is full.",
+            "The recipient has to make room; no setting here helps."),
+        Why::RecipientBusy => (
+            "The recipient's mailbox gets too much mail at the same time. It is tried again later.",
+            "If it goes on, lower {place} connections."),
+        Why::Greylisted => (
+            "The other side does not know us yet, and wants us to come again. That is usual.",
+            "Nothing: it is tried again as [queue] retry says."),
+        Why::TooLarge => (
+            "The message is larger than the provider takes.",
+            "Send a smaller attachment. To have such mail refused at once, set [message] max_size to what the provider takes; \
+             to send it another way, make a [[route]] with a provider that takes more."),
+        Why::TooLargeForRoute => (
+            "The message is larger than this route allows.",
+            "Raise {place} max_size if the provider takes more, or send a smaller attachment. To have such mail refused at \
+             once, set [message] max_size to the same."),
+        Why::Content => (
+            "The provider did not like what is in the message.",
+            "Read its words above. What is in a message no setting here changes."),
+        Why::Spam => (
+            "The other side takes the message, or the address that it comes from, for spam.",
+            "Send through a provider with a good name: {place} url. If its words name a block list, ask there."),
+        Why::RelayDenied => (
+            "The next hop does not relay for this host.",
+            "Log in there ({place} url with a user, and {place} password_file), or have this host's address allowed there. If it \
+             knows another address of this host, set {place} source."),
+        Why::Policy => (
+            "The other side refuses it by its own rules.",
+            "Read its words above. If they are about the sender, set from and envelope_sender in a [[rewrite]]; if they are \
+             about this host, look at {place} helo and {place} source."),
+        Why::NeedsUtf8 => (
+            "The message needs SMTPUTF8, as an address or a header field is not plain ASCII, and the next hop has no SMTPUTF8.",
+            "Use ASCII addresses, set them in a [[rewrite]], or use another {place} url."),
+        Why::NeedsEightBit => (
+            "The message has octets above 127, and the next hop does not promise to keep them.",
+            "Set {place} eight_bit to \"send\"."),
+        Why::ServiceAway => (
+            "The provider's service is busy or away for now. It is tried again.",
+            "Nothing, unless it lasts: then look at the provider's status page, or give {place} a fallback."),
+        Why::ServiceFull => (
+            "The provider has no room for mail at present. It is tried again.",
+            "Nothing, unless it lasts: then ask the provider, or give {place} a fallback."),
+        Why::Loop => (
+            "The mail goes in a circle.",
+            "{place} url leads back to this host, or the host there sends the mail back: correct one of them."),
+        Why::NameUnknown => (
+            "The name of the next hop could not be looked up.",
+            "Look at the name in {place} url, and at this host's name service (/etc/resolv.conf)."),
+        Why::NoSuchDomain => (
+            "The recipient's domain is unknown, or takes no mail.",
+            "Correct the address where the mail is made. For an address of the site, see [aliases]."),
+        Why::NotReachable => (
+            "The next hop does not answer at this address and port.",
+            "Look at host and port in {place} url: 587 for smtp:, 465 for smtps:. A firewall, or a provider that closes port \
+             25, may stand between."),
+        Why::NoWay => (
+            "This host has no way to the next hop.",
+            "Look at the network of this host, at its firewall, and at {place} source if it is set."),
+        Why::ConnectionLost => (
+            "The connection broke, or the other side was silent for too long. It is tried again.",
+            "If it goes on, look for a firewall between, at the port in {place} url (465 is smtps:, 587 is smtp:), and at \
+             {place} timeouts."),
+        Why::NotSmtp => (
+            "What answers there does not speak SMTP as it should.",
+            "Look at host and port in {place} url: a port with TLS from the start (465) needs smtps:."),
+        Why::NoStartTls => (
+            "TLS is required, and the next hop does not offer it.",
+            "Look at the port in {place} url: 587 offers TLS in most places; for 465 write smtps:."),
+        Why::CertificateExpired => (
+            "The certificate of the next hop has expired.",
+            "Whoever runs the next hop has to renew it. If this host's clock is wrong, set it. To trust the host by its key \
+             meanwhile, set {place} tls_pin."),
+        Why::CertificateNotYet => (
+            "The certificate of the next hop is not valid yet.",
+            "Look at this host's clock first; if it is right, whoever runs the next hop has to change the certificate."),
+        Why::CertificateName => (
+            "The certificate of the next hop is for another name.",
+            "Write the name of the certificate into {place} url. For a host without a fitting certificate, set {place} tls_pin."),
+        Why::CertificateIssuer => (
+            "Nobody whom this host trusts vouches for the certificate of the next hop.",
+            "If it has an authority of its own, name that one's file in {place} tls_roots; or set {place} tls_pin to its key."),
+        Why::CertificatePin => (
+            "The key of the next hop is not the one that was pinned. Somebody may stand between, or the key was changed.",
+            "Ask whoever runs the next hop for its key, by another way than this one; then set {place} tls_pin."),
+        Why::TlsFailed => (
+            "The two sides could not agree on an encrypted connection.",
+            "Look at the port in {place} url (465 is smtps:, 587 is smtp:), and at {place} tls_roots, tls_cert and tls_key."),
+        Why::OwnSettings => (
+            "A setting or a file of this host is not in order.",
+            "Look at the file named above, and at {place}; smtpd --check names what is wrong."),
+        Why::OwnResources => (
+            "This host itself had trouble: too many open files, no memory, or it was told to leave.",
+            "Look at this host's limits; lower {place} connections if it has few."),
+        Why::Folder => (
+            "This host could not write into the folder of the route.",
+            "Make the folder in {place} url (maildir:PATH) writable for the user of leafmail, and make room on its disk."),
+        Why::Later => (
+            "The other side does not take it now. It is tried again.",
+            "Nothing, unless it lasts: then read its words above."),
+        Why::Never => (
+            "The other side refuses it for good.",
+            "Read its words above."),
+    };
+    Meaning::new(what, remedy)
+}

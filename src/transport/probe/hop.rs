@@ -1,0 +1,237 @@
+//! From a next hop's URL to an open connection: name, TCP to each address, TLS with its certificate, EHLO.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::certificate::{Certificate, FEW_DAYS, date};
+use super::dialogue::Dialogue;
+use super::{Inquiry, Place, Step};
+use crate::receipt::Reason;
+use crate::smtp::EnhancedCode;
+use crate::transport::manner::Manner;
+use crate::transport::wire::{self, Capabilities, Opened, TlsFacts};
+use crate::transport::{Leaving, NextHop, RouteSettings, Smarthost, TlsPolicy};
+
+/// Probes what the settings lead to.
+pub(super) async fn probe(settings: &RouteSettings, place: &Place, inquiry: &Inquiry, tell: &mut dyn FnMut(Step)) {
+    match &settings.next_hop {
+        NextHop::Smarthost(smarthost) => {
+            Hop { settings, place, inquiry, smarthost }.probe(tell).await;
+        }
+        NextHop::Mx(direct) => {
+            for smarthost in exchangers(direct.port, direct.tls, place, inquiry, tell).await {
+                Hop { settings, place, inquiry, smarthost: &smarthost }.probe(tell).await;
+            }
+        }
+        NextHop::Maildir(_) => {}
+    }
+}
+
+/// Hosts of a domain that are probed.
+#[cfg(feature = "mx")]
+const MOST_HOSTS: usize = 3;
+
+/// The hosts that take the recipients' mail.
+#[cfg(feature = "mx")]
+async fn exchangers(
+    port: u16,
+    tls: TlsPolicy,
+    place: &Place,
+    inquiry: &Inquiry,
+    tell: &mut dyn FnMut(Step),
+) -> Vec<Smarthost> {
+    use crate::dns::{DnsExchangers, Exchangers, MailExchangers};
+    const WHAT: &str = "mail exchangers";
+    let mut found: Vec<Smarthost> = Vec::new();
+    let dns = DnsExchangers::default();
+    let mut domains: Vec<_> = inquiry.recipients.iter().map(|recipient| recipient.domain().clone()).collect();
+    domains.dedup();
+    if domains.is_empty() {
+        tell(Step::ok(WHAT, "none was looked up, as no recipient was named: --recipient names one"));
+    }
+    for domain in domains {
+        match dns.exchangers(&domain).await {
+            Err(error) => {
+                let reason = Reason::new(EnhancedCode(4, 4, 3), error.to_string());
+                tell(Step::failed(WHAT, &reason, place));
+            }
+            Ok(Exchangers::NoSuchName | Exchangers::Null) => {
+                let reason = Reason::new(EnhancedCode(5, 1, 2), format!("{domain} takes no mail"));
+                tell(Step::failed(WHAT, &reason, place));
+            }
+            Ok(answer) => {
+                let mut hosts = match answer {
+                    Exchangers::Hosts(hosts) => hosts,
+                    _ => vec![crate::dns::Exchanger { preference: 0, host: domain.clone() }],
+                };
+                hosts.sort_by_key(|host| host.preference);
+                let names: Vec<_> = hosts.iter().map(|host| host.host.to_string()).collect();
+                tell(Step::ok(WHAT, format!("{domain}: {}", names.join(", "))));
+                let hosts = names.into_iter().take(MOST_HOSTS);
+                found.extend(hosts.map(|host| Smarthost { host, port, tls, user: None }));
+            }
+        }
+    }
+    found
+}
+
+#[cfg(not(feature = "mx"))]
+async fn exchangers(_: u16, _: TlsPolicy, place: &Place, _: &Inquiry, tell: &mut dyn FnMut(Step)) -> Vec<Smarthost> {
+    let remedy = format!("Build it with --features mx, or name a smarthost in {} url.", place.heading);
+    tell(Step::fault("mail exchangers", "this leafmail was built without the feature mx", remedy));
+    Vec::new()
+}
+
+/// One host, and what is to be found out about it.
+pub(super) struct Hop<'a> {
+    pub(super) settings: &'a RouteSettings,
+    pub(super) place: &'a Place,
+    pub(super) inquiry: &'a Inquiry,
+    pub(super) smarthost: &'a Smarthost,
+}
+
+impl Hop<'_> {
+    async fn probe(&self, tell: &mut dyn FnMut(Step)) {
+        let manner = match Manner::of(self.settings, self.smarthost.tls, Leaving::default()) {
+            Ok(manner) => manner,
+            Err(what) => return tell(Step::fault("settings", what, format!("Correct {}.", self.place.heading))),
+        };
+        let Some(addresses) = self.addresses(&manner, tell).await else { return };
+        let Some(address) = self.reachable(&addresses, &manner, tell).await else { return };
+        let opened = wire::open(self.smarthost, &[address], &manner).await;
+        let facts = match &opened {
+            Ok(opened) => opened.wire.tls_facts(),
+            // The handshake failed, perhaps for the certificate: what is in it?
+            Err(_) if self.smarthost.tls == TlsPolicy::None => None,
+            Err(_) => self.shown(address, &manner).await,
+        };
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(fault) => {
+                if let Some(facts) = facts {
+                    tell(Step::ok("certificate", describe(&facts, self.inquiry.now)));
+                }
+                return tell(Step::failed("greeting and TLS", &fault.reason, self.place));
+            }
+        };
+        match facts {
+            Some(facts) => self.tell_tls(&facts, tell),
+            None => tell(Step::ok("TLS", "none, as the settings or the host would have it")),
+        }
+        self.tell_offers(&opened, tell);
+        Dialogue { hop: self, manner: &manner }.run(opened, address, tell).await;
+    }
+
+    async fn addresses(&self, manner: &Manner, tell: &mut dyn FnMut(Step)) -> Option<Vec<SocketAddr>> {
+        let (host, port) = (self.smarthost.host.as_str(), self.smarthost.port);
+        match wire::look_up(host, port, manner).await {
+            Ok(addresses) => {
+                let shown: Vec<_> = addresses.iter().map(|address| address.ip().to_string()).collect();
+                tell(Step::ok("name", format!("{host} is {}", shown.join(", "))));
+                Some(addresses)
+            }
+            Err(cause) => {
+                // RFC 3463 X.4.3: directory server failure.
+                let text = format!("looking the name {host} up failed: {cause}");
+                tell(Step::failed("name", &Reason::new(EnhancedCode(4, 4, 3), text), self.place));
+                None
+            }
+        }
+    }
+
+    /// Tries all addresses; the first that answers. One that does not is a warning if another does.
+    async fn reachable(&self, addresses: &[SocketAddr], manner: &Manner, tell: &mut dyn FnMut(Step)) -> Option<IpAddr> {
+        let (mut first, mut silent) = (None, Vec::new());
+        for address in addresses {
+            match wire::connect(self.smarthost, &[address.ip()], manner).await {
+                Ok(_closed_at_once) => {
+                    let from = manner.source.map_or(String::new(), |source| format!(" from {source}"));
+                    tell(Step::ok("connection", format!("{address} answers{from}")));
+                    first = first.or(Some(address.ip()));
+                }
+                Err(fault) => silent.push(fault.reason),
+            }
+        }
+        for reason in silent {
+            tell(match first {
+                None => Step::failed("connection", &reason, self.place),
+                Some(_) => Step::warning(
+                    "connection",
+                    reason.text,
+                    "Mail goes by the other address, after a wait. Look at this host's network for that one, or name the \
+                     address that works in url.",
+                ),
+            });
+        }
+        first
+    }
+
+    async fn shown(&self, address: IpAddr, manner: &Manner) -> Option<TlsFacts> {
+        wire::open_to_anyone(self.smarthost, &[address], manner).await.ok()?.wire.tls_facts()
+    }
+
+    fn tell_tls(&self, facts: &TlsFacts, tell: &mut dyn FnMut(Step)) {
+        tell(Step::ok("TLS", format!("{}, {}", facts.version, facts.cipher)));
+        let found = describe(facts, self.inquiry.now);
+        let Some(certificate) = facts.chain.first().and_then(Certificate::read) else {
+            return tell(Step::ok("certificate", found));
+        };
+        let (days, pinned) = (certificate.days_left(self.inquiry.now), self.settings.tls.pin.is_some());
+        let looked_at = matches!(self.smarthost.tls, TlsPolicy::Required | TlsPolicy::Implicit);
+        tell(if days < FEW_DAYS && looked_at && !(pinned && self.settings.tls.roots.is_none()) {
+            let remedy = format!(
+                "It must be renewed before {}, or the route stops then. That is for whoever runs the next hop.",
+                date(certificate.not_after)
+            );
+            Step::warning("certificate", found, remedy)
+        } else if looked_at {
+            Step::ok("certificate", found)
+        } else {
+            Step::ok(
+                "certificate",
+                format!("{found}; not looked at, as {} url does not require TLS", self.place.heading),
+            )
+        });
+    }
+
+    fn tell_offers(&self, opened: &Opened, tell: &mut dyn FnMut(Step)) {
+        let offers = offers(&opened.capabilities);
+        tell(Step::ok("EHLO", format!("{} offers {offers}", opened.relay)));
+        let told = opened.capabilities.size.filter(|limit| *limit > 0);
+        let limit = [told, self.settings.max_size].into_iter().flatten().min();
+        let accepted = self.inquiry.largest;
+        tell(match limit {
+            Some(limit) if limit < accepted => Step::warning(
+                "size",
+                format!("the next hop takes {limit} octets at most, this relay accepts {accepted}"),
+                format!(
+                    "What is larger comes back to its sender only after it was accepted. Set [message] max_size to {limit}, \
+                     or make a [[route]] with a provider that takes more."
+                ),
+            ),
+            Some(limit) => Step::ok("size", format!("up to {limit} octets; this relay accepts {accepted}")),
+            None => Step::ok("size", "the next hop names no limit"),
+        });
+    }
+}
+
+fn describe(facts: &TlsFacts, now: u64) -> String {
+    let certificate = facts.chain.first().and_then(Certificate::read);
+    let own = certificate.map_or_else(|| "it cannot be read".to_owned(), |certificate| certificate.describe(now));
+    format!("{own}, {} in the chain", facts.chain.len())
+}
+
+fn offers(capabilities: &Capabilities) -> String {
+    let known = [
+        (capabilities.eight_bit, "8BITMIME"),
+        (capabilities.smtputf8, "SMTPUTF8"),
+        (capabilities.pipelining, "PIPELINING"),
+        (capabilities.chunking, "CHUNKING"),
+        (capabilities.dsn, "DSN"),
+        (capabilities.starttls, "STARTTLS"),
+    ];
+    let mut words: Vec<String> = known.iter().filter(|(is, _)| *is).map(|(_, word)| (*word).to_owned()).collect();
+    if !capabilities.auth.is_empty() {
+        words.push(format!("AUTH {}", capabilities.auth.join(" ")));
+    }
+    if words.is_empty() { "nothing beyond plain SMTP".to_owned() } else { words.join(", ") }
+}
