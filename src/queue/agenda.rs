@@ -233,6 +233,24 @@ impl Agenda {
         }
     }
 
+    /// How often in a row a message could not be worked on.
+    pub(super) fn strikes(&self, id: SpoolId) -> u32 {
+        self.strikes.get(&id).copied().unwrap_or(0)
+    }
+
+    /// Makes those due that somebody else had, for whoever waits first: how long, by the clock on the wall or not.
+    pub(super) fn retry_soon(&mut self, now: Timestamp) -> Option<Duration> {
+        let pauses = self.busy.iter().map(|id| Hindrance::Busy.pause(self.strikes(*id).saturating_sub(1)));
+        let longest = pauses.max()?;
+        self.retry_busy(now);
+        Some(longest)
+    }
+
+    /// Whether no message is known to be due on a route.
+    pub(super) fn has_none_for(&self, route: usize) -> bool {
+        self.lanes.get(route).is_none_or(|lane| lane.len() == 0)
+    }
+
     /// Ends the flight of a message that is not in the queue any more, or is not to be looked at again.
     pub(super) fn forget(&mut self, id: SpoolId) {
         self.in_flight.remove(&id);

@@ -135,13 +135,10 @@ impl<S: Spool> Task<'_, S> {
             }
         }
         self.exchange(delivery, recipients, started).tell(self.runner);
-        match &delivery.route_trouble {
-            Some(reason) if step.is_continue() => {
-                let fault = Fault { reason: reason.clone(), relay: delivery.relay.clone() };
-                Break(End::Faulted(fault, self.prospect()))
-            }
-            _ => step,
-        }
+        // Those of whom the sender is to be told are told first.
+        self.route_trouble =
+            delivery.route_trouble.clone().map(|reason| Fault { reason, relay: delivery.relay.clone() });
+        step
     }
 
     /// A fault after the hand-over is no attempt either, so its mark must not become one.

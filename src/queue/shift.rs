@@ -35,6 +35,8 @@ pub(super) enum Mode {
 
 /// How often a watching runner scans the whole queue.
 const SCAN_INTERVAL: Duration = Duration::from_secs(60);
+/// How often a pass asks for a message that somebody else has: over 315 ms in all.
+const PASS_STRIKES: u32 = 6;
 /// A wait for nothing in particular ends after this, only to begin again.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// The same in a pass, as nobody rings there when it is time to stop.
@@ -218,15 +220,18 @@ impl<'r, S: Spool> Shift<'r, S> {
         let Board { agenda, gates, .. } = board;
         let Some(gate) = gates.get_mut(route).filter(|_| !self.runner.stop.is_raised()) else { return Turn::Leave };
         let passage = gate.passage(pass, connected, self.urgency, now);
+        let sample = match passage {
+            Passage::Free => agenda.sample(route, now),
+            // The probe is a message of this route, where there is a choice.
+            Passage::Probe if agenda.has_none_for(route) => agenda.sample(route, now),
+            _ => Vec::new(),
+        };
         let taken = match passage {
             Passage::Over => return Turn::Leave,
             Passage::Shut(limit) => return Turn::Wait(limit),
+            Passage::Probe | Passage::Free if !sample.is_empty() => return Turn::Sort(sample),
             Passage::Probe => agenda.take_probe(route, gate.probe_number(), now).map(|id| (id, true)),
             Passage::Free => {
-                let sample = agenda.sample(route, now);
-                if !sample.is_empty() {
-                    return Turn::Sort(sample);
-                }
                 let large = gate.allows_large(self.runner.routes[route].dispatch.connections());
                 agenda.take(route, large, now)
             }
@@ -243,7 +248,9 @@ impl<'r, S: Spool> Shift<'r, S> {
                 Turn::Work(Job { id, route, urgency: self.urgency, large, probe })
             }
             // What is in flight may still bring notices, or turn out to be for this route.
-            None if pass && agenda.is_grounded() => Turn::Leave,
+            None if pass && agenda.is_grounded() => {
+                agenda.retry_soon(now).map_or(Turn::Leave, |pause| Turn::Wait(Some(pause)))
+            }
             None if pass => Turn::Wait(None),
             None => Turn::Wait(agenda.next_due().map(|due| due.since(now))),
         }
@@ -252,14 +259,16 @@ impl<'r, S: Spool> Shift<'r, S> {
     /// Looks at messages of which nothing is known but that they are there.
     fn sort(&self, ids: Vec<SpoolId>) {
         let pressing = self.urgency == Urgency::Now;
-        let looks: Vec<_> = ids.into_iter().map(|id| (id, self.runner.look(id, pressing))).collect();
+        // What a defect in looking at one makes of it, whoever claims it will find out.
+        let look = |id| catch_unwind(AssertUnwindSafe(|| self.runner.look(id, pressing))).unwrap_or(Look::Unknown);
+        let looks: Vec<_> = ids.into_iter().map(|id| (id, look(id))).collect();
         let now = self.runner.clock.now();
         let mut board = self.board();
         for (id, look) in looks {
             match look {
                 Look::Ahead(prospect) => board.agenda.put_back(id, &prospect),
                 Look::Unknown => board.agenda.put_back(id, &Prospect::unknown(now)),
-                Look::Busy if self.mode == Mode::Watch => board.agenda.postpone(id, Hindrance::Busy, now),
+                Look::Busy if self.asks_again(&board, id) => board.agenda.postpone(id, Hindrance::Busy, now),
                 Look::Busy => {
                     board.summary.busy += 1;
                     board.summary.remaining += 1;
@@ -273,6 +282,12 @@ impl<'r, S: Spool> Shift<'r, S> {
         }
         drop(board);
         self.bell.notify_all();
+    }
+
+    /// Whether a message that somebody else has is asked for again. In a pass for a moment only: who looks at a message has it
+    /// for some microseconds, who delivers it for longer.
+    fn asks_again(&self, board: &Board<S::Claim>, id: SpoolId) -> bool {
+        self.mode == Mode::Watch || board.agenda.strikes(id) < PASS_STRIKES
     }
 
     fn done(&self, job: &Job, worked: Worked<S::Claim>) {
@@ -335,6 +350,10 @@ impl<'r, S: Spool> Shift<'r, S> {
             board.agenda.put_back(id, &rest);
             return;
         }
+        if matches!(end, End::Busy) && self.asks_again(board, id) {
+            board.agenda.postpone(id, Hindrance::Busy, now);
+            return;
+        }
         board.tried.remove(&id);
         let summary = &mut board.summary;
         let (count, remains) = match &end {
@@ -350,7 +369,6 @@ impl<'r, S: Spool> Shift<'r, S> {
         *count += 1;
         summary.remaining += usize::from(remains && !watch);
         match end {
-            End::Busy if watch => board.agenda.postpone(id, Hindrance::Busy, now),
             End::Troubled if watch => board.agenda.postpone(id, Hindrance::Trouble, now),
             End::Unrecorded(claim, receipt) => {
                 board.unrecorded.push((claim, receipt));

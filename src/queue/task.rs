@@ -101,6 +101,8 @@ pub(super) struct Task<'r, S: Spool> {
     pub(super) answered: bool,
     /// Whether waiting times are kept; once all were tried they are.
     urgency: Urgency,
+    /// What the next hop said of us after it had the message.
+    pub(super) route_trouble: Option<Fault>,
     /// A receipt that must not get lost, but could not be written.
     pub(super) unrecorded: Option<Receipt>,
 }
@@ -112,7 +114,19 @@ impl<'r, S: Spool> Task<'r, S> {
         let envelope = claim.envelope().clone();
         let destinations = runner.destinations(&envelope);
         let (notices, tried, urgency) = (Vec::new(), Vec::new(), job.urgency);
-        Self { runner, claim, envelope, notices, job, destinations, tried, answered: false, urgency, unrecorded: None }
+        Self {
+            runner,
+            claim,
+            envelope,
+            notices,
+            job,
+            destinations,
+            tried,
+            answered: false,
+            urgency,
+            route_trouble: None,
+            unrecorded: None,
+        }
     }
 
     fn run(mut self, line: &mut Line) -> Worked<S::Claim> {
@@ -139,16 +153,18 @@ impl<'r, S: Spool> Task<'r, S> {
                 break end;
             }
         };
-        let end = match self.unrecorded {
-            Some(receipt) => End::Unrecorded(self.claim, receipt),
-            None => end,
+        let end = match (self.unrecorded, self.route_trouble) {
+            (Some(receipt), _) => End::Unrecorded(self.claim, receipt),
+            (None, Some(fault)) if let End::Later(prospect) = end => End::Faulted(fault, prospect),
+            _ => end,
         };
         Worked { end, notices: self.notices, answered: self.answered }
     }
 
     /// Makes the next step for those who are due.
     fn attempt(&mut self, mut due: Vec<u16>, line: &mut Line, now: Timestamp) -> Step<S::Claim> {
-        due.retain(|index| !self.tried.contains(index));
+        // The route is not asked for anything else once it said that it will not do more.
+        due.retain(|index| !self.tried.contains(index) && self.route_trouble.is_none());
         let (several, single): (Vec<u16>, Vec<u16>) =
             due.into_iter().partition(|index| self.destination(*index).is_some_and(|to| !to.several.is_empty()));
         if several.is_empty() && single.is_empty() {

@@ -210,7 +210,18 @@ fn help_and_the_page_name_the_same_verbs_and_filters() {
         let own = text(&site.run(&[verb, "--help"]));
         for option in own.split_whitespace().filter(|word| word.starts_with("--")) {
             let option = option.trim_end_matches(|c: char| !c.is_ascii_lowercase());
-            let elsewhere = ["--config", "--spool", "--relay", "--verbose", "--log", "--check", "--help", "--version"];
+            let elsewhere = [
+                "--config",
+                "--spool",
+                "--relay",
+                "--verbose",
+                "--log",
+                "--log-format",
+                "--trace",
+                "--check",
+                "--help",
+                "--version",
+            ];
             assert!(
                 elsewhere.contains(&option) || page.contains(&format!("`{option}")),
                 "docs/administration.md does not name {option} of {verb}"

@@ -44,6 +44,22 @@ fn our_own_letting_go_does_not_make_a_waiting_message_due() {
 }
 
 #[test]
+fn a_pass_asks_soon_again_for_what_others_have() {
+    let mut agenda = Agenda::new(1);
+    assert_eq!(agenda.retry_soon(at(1)), None);
+    for number in 1..=2 {
+        agenda.offer(id(number), at(0));
+        assert_eq!(take(&mut agenda, 1), Some(id(number)));
+        agenda.postpone(id(number), Hindrance::Busy, at(1));
+    }
+    assert_eq!(take(&mut agenda, 1), None);
+    assert_eq!(agenda.retry_soon(at(1)), Some(Duration::from_millis(5)));
+    assert_eq!((take(&mut agenda, 1), agenda.strikes(id(1))), (Some(id(1)), 1));
+    agenda.postpone(id(1), Hindrance::Busy, at(1));
+    assert_eq!((agenda.retry_soon(at(1)), agenda.strikes(id(1))), (Some(Duration::from_millis(10)), 2));
+}
+
+#[test]
 fn pauses_grow_and_are_bounded() {
     let mut agenda = Agenda::new(1);
     let mut now = at(0);

@@ -263,6 +263,16 @@ fn what_is_said_of_our_account_after_the_message_pauses_the_route_and_counts_for
 }
 
 #[test]
+fn whom_the_next_hop_refused_the_sender_hears_of_although_the_route_pauses_then() {
+    let house = House::new();
+    house.put(1, "joe@x", &["amy@a", "bob@a"]);
+    house.next_hop.answers(|_, to| if to.mailbox.local() == "amy" { Answer::Exhausted } else { Answer::Never });
+    let summary = house.flush();
+    assert_eq!((summary.bounced, summary.faults, summary.remaining), (1, 1, 2), "the notice waits for the route");
+    assert_eq!(house.events.count(paused), 1);
+}
+
+#[test]
 fn where_each_domain_has_its_own_next_hop_each_gets_its_own_recipients() {
     let house = House::new();
     house.next_hop.per_domain.store(true, Ordering::SeqCst);
