@@ -7,6 +7,7 @@ mod doctor;
 mod explain;
 mod history;
 mod listing;
+pub mod live;
 mod routes;
 mod select;
 mod shape;

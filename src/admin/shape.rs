@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
@@ -31,8 +32,7 @@ pub struct Shape {
 impl Shape {
     /// Counts a message.
     pub fn count(&mut self, listing: &Listing, of: Of, now: Timestamp) {
-        let minutes = now.since(listing.arrived).as_secs() / 60;
-        let column = COLUMNS.iter().position(|end| minutes < *end).unwrap_or(COLUMNS.len() - 1);
+        let column = column_of(now.since(listing.arrived));
         let mut enter = |domain: &str| match self.domains.get_mut(domain) {
             Some(counts) => counts[column] += 1,
             None => self.domains.entry(domain.to_ascii_lowercase()).or_default()[column] += 1,
@@ -92,7 +92,13 @@ impl Shape {
     }
 }
 
-fn column_names() -> [String; COLUMNS.len()] {
+/// Where an age belongs.
+pub(super) fn column_of(age: Duration) -> usize {
+    let minutes = age.as_secs() / 60;
+    COLUMNS.iter().position(|end| minutes < *end).unwrap_or(COLUMNS.len() - 1)
+}
+
+pub(super) fn column_names() -> [String; COLUMNS.len()] {
     std::array::from_fn(|column| match COLUMNS[column] {
         u64::MAX => format!("{}+", COLUMNS[column - 1]),
         end => end.to_string(),
@@ -106,7 +112,6 @@ mod tests {
     use crate::admin::RecipientState;
     use crate::id::SpoolId;
     use crate::spool::Shelf;
-    use std::time::Duration;
 
     fn listing(sender: &str, recipients: &[&str]) -> Listing {
         let state = |address: &&str| RecipientState {

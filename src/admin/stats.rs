@@ -118,7 +118,7 @@ impl Stats {
 }
 
 /// An age in its two largest units.
-fn spell(age: Duration) -> String {
+pub(super) fn spell(age: Duration) -> String {
     let seconds = age.as_secs();
     match seconds {
         0..60 => format!("{seconds}s"),

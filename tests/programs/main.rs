@@ -10,6 +10,7 @@ mod explain;
 #[path = "../support/fake_smarthost.rs"]
 mod fake_smarthost;
 mod have;
+mod live;
 mod logs;
 mod monitors;
 mod peers;

@@ -15,7 +15,7 @@ use leafmail::smtp::DIALOGUE;
 use leafmail::sys::SystemClock;
 use log::{Level, LevelFilter};
 
-use super::sink::Sink;
+use super::sink::{Elsewhere, Sink};
 use super::style::Style;
 
 /// Lines that may wait to be written.
@@ -26,6 +26,8 @@ const LAST_LINES: Duration = Duration::from_millis(500);
 enum Job {
     Line(Vec<u8>),
     Reopen,
+    /// Lines for standard error go elsewhere, or there again.
+    Divert(Option<Elsewhere>),
     Finish(SyncSender<()>),
 }
 
@@ -65,6 +67,13 @@ impl Logging {
             // A queue that is full of lines is no place for it; the next HUP may find one.
             let _ = jobs.try_send(Job::Reopen);
         }
+    }
+
+    /// Lines that would go to standard error go elsewhere from now on, or with `None` there again: a terminal shows something
+    /// else meanwhile. A log in a file goes on.
+    #[allow(dead_code, reason = "smtpd has no view")]
+    pub(crate) fn divert(&self, elsewhere: Option<Elsewhere>) {
+        let _ = self.jobs.try_send(Job::Divert(elsewhere));
     }
 }
 
@@ -128,6 +137,12 @@ fn write_lines(queue: Receiver<Job>, mut sink: Sink) {
                 batch.push(line);
             }
             Job::Reopen => sink.reopen(),
+            Job::Divert(elsewhere) => {
+                sink.write(&batch);
+                batch.clear();
+                octets = 0;
+                sink.divert(elsewhere);
+            }
             Job::Finish(done) => finished = Some(done),
         }
         next = queue.try_recv().ok();

@@ -16,4 +16,6 @@ pub(crate) use observer::log_observer;
 pub(crate) use options::{Common, parse_from, report_checked};
 pub(crate) use sentry::sentry;
 pub(crate) use signals::heed_signals;
+#[allow(unused_imports, reason = "smtpd has no view")]
+pub(crate) use wiring::history;
 pub(crate) use wiring::{aliases, open_spool, runner, shortage, sound, watch};

@@ -20,9 +20,13 @@ use super::style::Style;
 const PATIENCE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// Takes lines in place of standard error.
+pub(crate) type Elsewhere = Box<dyn FnMut(&[u8]) + Send>;
+
 /// See the module.
 pub(super) enum Sink {
     Stderr,
+    Elsewhere(Elsewhere),
     File(PathBuf, File),
     System { sender: Sender, style: Arc<Style>, lost: u64 },
 }
@@ -42,12 +46,23 @@ impl Sink {
         // A log that cannot be written must not stop mail, and there is no other place to say so.
         let _ = match self {
             Self::Stderr => io::stderr().write_all(&lines.concat()),
+            Self::Elsewhere(take) => {
+                take(&lines.concat());
+                Ok(())
+            }
             Self::File(_, file) => file.write_all(&lines.concat()),
             Self::System { sender, style, lost } => {
                 lines.iter().for_each(|line| pass_on(sender, style, lost, line));
                 Ok(())
             }
         };
+    }
+
+    /// Lines for standard error go elsewhere, or there again.
+    pub(super) fn divert(&mut self, elsewhere: Option<Elsewhere>) {
+        if matches!(self, Self::Stderr | Self::Elsewhere(_)) {
+            *self = elsewhere.map_or(Self::Stderr, Self::Elsewhere);
+        }
     }
 
     pub(super) fn reopen(&mut self) {

@@ -71,7 +71,7 @@ pub(crate) fn runner(config: &Config, spool: Arc<DirSpool>) -> anyhow::Result<Ru
             in_doubt: config.queue.in_doubt,
         },
         states: Arc::new(RouteFolder::new(&states)),
-        observer: Arc::new(observers(config)),
+        observer: Arc::new(vec![super::log_observer(config), history(config)]),
         clock: Arc::new(SystemClock),
         hostname: config.hostname.clone(),
         return_full: config.queue.return_full,
@@ -84,10 +84,10 @@ pub(crate) fn runner(config: &Config, spool: Arc<DirSpool>) -> anyhow::Result<Ru
     })
 }
 
-/// Who is told what forwarding does: the log, and the history of what left.
-fn observers(config: &Config) -> Vec<Arc<dyn Observer>> {
+/// The history of what left the spool.
+pub(crate) fn history(config: &Config) -> Arc<dyn Observer> {
     let chronicle = Chronicle::new(config.spool.join("log"), config.log.history);
-    vec![super::log_observer(config), Arc::new(ChronicleObserver::new(chronicle, Arc::new(SystemClock)))]
+    Arc::new(ChronicleObserver::new(chronicle, Arc::new(SystemClock)))
 }
 
 /// The aliases, if there are any.

@@ -6,25 +6,33 @@ use anyhow::anyhow;
 use leafmail::config::Config;
 use leafmail::id::SpoolId;
 use leafmail::queue::{Runner, Selection, Summary, Urgency};
-use leafmail::spool::{DirSpool, Shelf, Shelves};
+use leafmail::spool::{DirSpool, Shelf, Shelves, Spool};
+use log::LevelFilter;
 use serde_json::json;
 use sysexits::ExitCode;
 
 use super::existing_spool;
 use super::filters::Filters;
-use super::listing::{Stopped, for_each, routes, say};
+use super::listing::{Stopped, for_each, routes, say, tell};
+use super::live::{Bar, LiveView};
 use super::look::no_such_message;
 use crate::cli::{self, Logging, OrExit};
 
 /// One pass. Only trouble of our own is an error.
 pub(crate) fn pass(config: &Config, logging: &Logging, urgency: Urgency, json: bool) -> anyhow::Result<()> {
-    let runner = cli::runner(config, cli::open_spool(config)?)?;
+    let mut runner = cli::runner(config, cli::open_spool(config)?)?;
     leave_at_signals(logging, &runner)?;
     let sentry = cli::sentry(&runner, config);
     sentry.as_ref().inspect(|sentry| sentry.beat());
+    let now = runner.clock.now();
+    let bar = Bar::begin(config, logging, &mut runner, |spool| {
+        let entries = spool.entries(Shelf::Queue).unwrap_or_default();
+        entries.iter().filter(|entry| urgency == Urgency::Now || entry.due <= now).count()
+    });
     let flushed = runner.flush(Selection::All, urgency).or_exit(ExitCode::IoErr);
+    let summary = conclude(bar, flushed);
     sentry.inspect(|sentry| sentry.look());
-    report(&flushed?, json)
+    report(&summary?, json)
 }
 
 /// Tries messages now, whatever was due.
@@ -63,9 +71,10 @@ pub(crate) fn flush(
         }
         return Ok(());
     }
-    let runner = cli::runner(config, spool)?;
+    let mut runner = cli::runner(config, spool)?;
     leave_at_signals(logging, &runner)?;
-    let summary = runner.flush_these(&ids, Urgency::Now);
+    let bar = Bar::begin(config, logging, &mut runner, |_| ids.len());
+    let summary = conclude(bar, Ok(runner.flush_these(&ids, Urgency::Now)))?;
     match (&ids[..], filters.is_ids_only()) {
         ([id], true) if summary.gone > 0 => no_such_message(*id),
         ([id], true) if summary.busy > 0 => {
@@ -81,6 +90,18 @@ pub(crate) fn flush(
         }
         _ => report(&summary, json),
     }
+}
+
+/// Takes the bar away, where there is one, and says in a line that stays what came of it.
+fn conclude(bar: Option<Bar<'_>>, flushed: anyhow::Result<Summary>) -> anyhow::Result<Summary> {
+    let summary = flushed?;
+    if let Some(bar) = bar {
+        drop(bar);
+        let Summary { sent, deferred, bounced, remaining, faults, .. } = &summary;
+        tell(&format!("{sent} sent, {deferred} deferred, {faults} kept by a route that failed, {bounced} notices, {remaining} remain"))
+            .or_exit(ExitCode::IoErr)?;
+    }
+    Ok(summary)
 }
 
 fn not_in_queue(id: SpoolId, why: &str) -> anyhow::Result<()> {
@@ -108,15 +129,19 @@ fn report(summary: &Summary, as_json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Works for good.
-pub(crate) fn watch(config: &Config, logging: &Logging) -> anyhow::Result<()> {
-    let runner = cli::runner(config, cli::open_spool(config)?)?;
+/// Works for good; on a terminal with a live view, unless somebody wants to read the log there.
+pub(crate) fn watch(config: &Config, logging: &Logging, plain: bool) -> anyhow::Result<()> {
+    let mut runner = cli::runner(config, cli::open_spool(config)?)?;
     leave_at_signals(logging, &runner)?;
+    let wordy = config.log.level > LevelFilter::Info && config.log.file.is_none();
+    let view = if plain || wordy { None } else { LiveView::begin(config, logging, &mut runner) };
     if let Some(text) = cli::shortage(config) {
+        view.iter().filter(|_| config.log.file.is_some()).for_each(|view| view.note(&format!("warning: {text}")));
         log::warn!("{text}");
     }
     log::info!("watching {}", config.spool.display());
     cli::watch(&runner, config);
+    drop(view);
     log::info!("stopped");
     cli::sound(&runner.spool)
 }

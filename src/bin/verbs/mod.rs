@@ -6,6 +6,7 @@ mod doctor;
 mod explain;
 mod filters;
 mod listing;
+mod live;
 mod look;
 
 use std::io;
@@ -29,8 +30,12 @@ pub(crate) use listing::say;
 /// What is to be done.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Work for good: at once on new mail, and again when it is due
-    Watch,
+    /// Work for good: at once on new mail, and again when it is due. On a terminal, with a live view of the queue
+    Watch {
+        /// Log lines on a terminal too, instead of the live view
+        #[arg(long)]
+        plain: bool,
+    },
     /// Try now, whatever was due: the whole queue, or some of it
     Flush {
         #[command(flatten)]
@@ -119,7 +124,7 @@ pub(crate) enum Verb {
 impl Verb {
     /// Whether it says on standard output what a log would repeat beside it.
     pub(crate) fn tells_by_itself(&self) -> bool {
-        !matches!(self, Self::Watch | Self::Flush { .. })
+        !matches!(self, Self::Watch { .. } | Self::Flush { .. })
     }
 
     /// Does it.
@@ -127,7 +132,7 @@ impl Verb {
         let spool = || existing_spool(config);
         let selected = |filters: &Filters| filters.selected(&[Shelf::Queue, Shelf::Hold], &routes(config));
         match self {
-            Self::Watch => deliver::watch(config, logging),
+            Self::Watch { plain } => deliver::watch(config, logging, *plain),
             Self::Flush { filters, dry_run: false, json } if filters.is_everything() => {
                 deliver::pass(config, logging, Urgency::Now, *json)
             }
