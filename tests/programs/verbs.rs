@@ -71,6 +71,7 @@ fn what_changes_something_wants_to_be_told_to_what_and_a_dry_run_changes_nothing
     }
     let folder = site.path("carried");
     assert!(site.run(&["export", folder.to_str().unwrap(), "--all", "--dry-run"]).status.success());
+    assert!(!folder.exists());
     assert!(site.run(&["pause", "relay", "--dry-run"]).status.success());
     assert_eq!((site.shelf("queue").len(), site.shelf("routes").len()), (3, 0));
 }

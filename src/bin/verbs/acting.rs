@@ -109,15 +109,16 @@ pub(crate) fn act(config: &Config, options: &Acting, wanted: Act) -> anyhow::Res
 /// Moves messages into a folder, to be carried to another host.
 pub(crate) fn export(config: &Config, options: &Carrying) -> anyhow::Result<()> {
     let ours = existing_spool(config)?;
-    carry(config, options, "exported", |folder| Ok((ours, cli::open_spool(&folder)?)))
+    carry(config, options, "exported", |folder| Ok((ours, folder)))
 }
 
 /// Takes the messages in such a folder over.
 pub(crate) fn import(config: &Config, options: &Carrying) -> anyhow::Result<()> {
-    carry(config, options, "imported", |folder| Ok((existing_spool(&folder)?, cli::open_spool(config)?)))
+    carry(config, options, "imported", |folder| Ok((existing_spool(&folder)?, config.clone())))
 }
 
-type FromTo = (Arc<DirSpool>, Arc<DirSpool>);
+/// A spool that is there, and where the other one is or is to be.
+type FromTo = (Arc<DirSpool>, Config);
 
 fn carry(
     config: &Config,
@@ -130,14 +131,14 @@ fn carry(
     let mut there = config.clone();
     there.spool.clone_from(folder);
     let (from, to) = spools(there)?;
+    let to = (!manner.dry_run).then(|| cli::open_spool(&to)).transpose()?;
     let mut report = Report::new(what, manner, config);
     let all = [Shelf::Queue, Shelf::Hold, Shelf::Failed];
     let original = if *keep { Original::Kept } else { Original::Removed };
     for id in chosen(config, &from, filters, &all, &mut report)? {
-        // What a removal asks of a message is all that this asks of it.
-        let moved = match manner.dry_run {
-            true => admin::would_act(&*from, id, Act::Remove),
-            false => admin::transfer(&*from, &*to, id, original),
+        let moved = match &to {
+            None => admin::would_transfer(&*from, id),
+            Some(to) => admin::transfer(&*from, &**to, id, original),
         };
         report.enter(id, moved);
     }
