@@ -180,6 +180,16 @@ fn messages_are_carried_to_another_host_with_their_shelf_and_history() {
 }
 
 #[test]
+fn the_name_of_a_foreign_file_reaches_the_terminal_without_its_control_characters() {
+    let site = Site::new("");
+    three(&site);
+    fs::write(site.spool().join("queue").join("evil\u{1b}[2J\nqueue"), "").unwrap();
+    let output = site.run(&["verify"]);
+    assert_eq!(output.status.code(), Some(65));
+    assert!(text(&output).contains("queue/evil?[2J?queue: foreign"), "{:?}", text(&output));
+}
+
+#[test]
 fn what_cannot_be_read_is_said_beside_the_list_of_the_rest() {
     let site = Site::new("");
     let ids = three(&site);
