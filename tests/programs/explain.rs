@@ -217,6 +217,24 @@ fn a_damaged_message_is_said_to_be() {
     fs::write(&path, &whole[..whole.len() - 60]).unwrap();
     says(&text(&site.run(&["explain", &id])), &["Its file is damaged", "spoolrun verify"]);
     assert!(path.exists(), "explain changes nothing");
+    assert!(!site.run(&["flush"]).status.success());
+    assert_eq!(site.shelf("bad"), [id.as_str()]);
+    says(&text(&site.run(&["explain", &id])), &["Its file is damaged", "bad/"]);
+    for verb in ["show", "cat"] {
+        assert_eq!(site.run(&[verb, &id]).status.code(), Some(65), "{verb}");
+    }
+}
+
+#[test]
+fn a_held_message_does_not_wait_for_its_route_and_a_pause_needs_no_reason() {
+    let site = Site::new("");
+    let id = site.listen(&[]).client().submit("root@lan.example", &["bob@example.com"], BODY);
+    assert!(site.run(&["pause", "relay"]).status.success());
+    let paused = text(&site.run(&["explain", &id]));
+    assert!(paused.contains("was paused by a person on ") && !paused.contains(": ."), "{paused}");
+    assert!(site.run(&["hold", &id]).status.success());
+    let held = text(&site.run(&["explain", &id]));
+    assert!(held.contains("It is held") && !held.contains("Route relay"), "{held}");
 }
 
 #[test]
