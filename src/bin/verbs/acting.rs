@@ -157,11 +157,14 @@ pub(crate) fn switch(config: &Config, options: &Switching, pause: bool) -> anyho
         Some(state) => pause && state.by_hand,
     });
     let why = manner.why.as_deref().unwrap_or_default();
+    let unsaved = |error| anyhow!("noting the state of route {route}: {error}");
     let switched = match (manner.dry_run, pause) {
         (true, _) if is_so => Switched::AsItWas,
         (true, _) => Switched::Done,
-        (false, true) => admin::pause(&states, route, why, SystemClock.now()).or_exit(ExitCode::IoErr)?,
-        (false, false) => admin::resume(&states, route).or_exit(ExitCode::IoErr)?,
+        (false, true) => {
+            admin::pause(&states, route, why, SystemClock.now()).map_err(unsaved).or_exit(ExitCode::IoErr)?
+        }
+        (false, false) => admin::resume(&states, route).map_err(unsaved).or_exit(ExitCode::IoErr)?,
     };
     if switched == Switched::Done && !manner.dry_run {
         let paused = pause.then(|| why.to_owned());
