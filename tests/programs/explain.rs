@@ -226,6 +226,16 @@ fn a_damaged_message_is_said_to_be() {
 }
 
 #[test]
+fn a_damaged_history_says_nothing_to_the_terminal() {
+    let site = Site::new("");
+    assert!(site.run(&["flush"]).status.success());
+    let line = r#"{"time":1,"id":"\u001b[2J","what":"failed","recipient":"q@e.net","sender":"\u0007","text":"a\nb"}"#;
+    fs::write(site.spool().join("log/history"), format!("{line}\n{{\"torn")).unwrap();
+    let told = text(&site.run(&["explain", "--recipient", "q@e.net"]));
+    assert!(told.contains("a?b") && !told.replace('\n', "").contains(char::is_control), "{told:?}");
+}
+
+#[test]
 fn a_held_message_does_not_wait_for_its_route_and_a_pause_needs_no_reason() {
     let site = Site::new("");
     let id = site.listen(&[]).client().submit("root@lan.example", &["bob@example.com"], BODY);
