@@ -196,8 +196,11 @@ fn delivered_and_removed_mail_is_still_found_and_what_is_unknown_is_said_so() {
         &["<bob@example.com>: delivered", "delivered by route relay after", "said: 250"],
     );
     let held = site.listen(&[]).client().submit("root@lan.example", &["carol@example.com"], b"Subject: two\r\n\r\n");
-    assert!(site.run(&["remove", &held]).status.success());
-    says(&text(&site.run(&["explain", &held])), &["<carol@example.com>: removed", "removed by a person"]);
+    assert!(site.run(&["remove", &held, "--why", "a test"]).status.success());
+    says(
+        &text(&site.run(&["explain", &held])),
+        &["<carol@example.com>: removed", "removed by a person after ", ": a test"],
+    );
     let json = text(&site.run(&["explain", "--sender", "root@lan.example", "--json"]));
     assert_eq!(json.lines().count(), 2);
     for line in json.lines() {

@@ -166,7 +166,10 @@ fn messages_are_carried_to_another_host_with_their_shelf_and_history() {
     assert!(here.run(&["hold", &ids[1]]).status.success());
     let folder = here.path("carried");
     let folder = folder.to_str().unwrap();
+    let carried = here.shelf("queue");
     let output = here.run(&["export", folder, "--all"]);
+    let told = text(&here.run(&["explain", &carried[0]]));
+    assert!(told.contains(&format!("into the spool {folder}: ask there")), "{told}");
     assert!(output.status.success(), "{}", complaint(&output));
     assert!(here.shelf("queue").is_empty() && here.shelf("hold").is_empty());
     assert!(text(&here.run(&["--spool", folder, "list"])).contains(&ids[0]), "the folder is a spool");
