@@ -10,7 +10,7 @@ use crate::envelope::{Envelope, Peer};
 use crate::id::SpoolId;
 use crate::queue::ledger::{Ledger, Standing};
 use crate::receipt::{Happening, Receipt};
-use crate::spool::{Glance, Spool, SpoolError};
+use crate::spool::{Glance, Shelf, Shelves, SpoolError};
 
 /// A message with its history.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +23,12 @@ pub struct History {
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn history<S: Spool>(spool: &S, id: SpoolId) -> Result<Option<History>, SpoolError> {
-    Ok(spool.peek(id)?.map(|glance| History { id, glance }))
+pub fn history<S: Shelves>(spool: &S, id: SpoolId) -> Result<Option<History>, SpoolError> {
+    let glance = match spool.peek(id)? {
+        None => spool.peek_at(id, Shelf::Bad)?,
+        found => found,
+    };
+    Ok(glance.map(|glance| History { id, glance }))
 }
 
 impl History {

@@ -25,4 +25,4 @@ pub use select::{Filter, Found, Selected, SenderFilter, visit};
 pub use shape::{COLUMNS, Of, Shape};
 pub use stats::{ShelfCount, Stats};
 pub use tidy::{Checked, CopyError, check, copy_message};
-pub use transfer::{Original, transfer};
+pub use transfer::{Original, transfer, would_transfer};

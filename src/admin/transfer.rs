@@ -3,7 +3,7 @@
 //! The folder is a spool itself, so whatever looks at a spool can look at it. A message is durable there before it is removed
 //! here: a crash in between leaves it in both, never in none.
 
-use super::act::Acted;
+use super::act::{Act, Acted, would_act};
 use crate::id::SpoolId;
 use crate::spool::{Claim, Claimed, Shelf, Shelves, SpoolError};
 
@@ -23,7 +23,7 @@ pub enum Original {
 pub fn transfer<S: Shelves>(from: &S, to: &S, id: SpoolId, original: Original) -> Result<Acted, SpoolError> {
     let Some(shelf) = from.locate(id)? else { return Ok(Acted::NotThere) };
     if shelf == Shelf::Bad {
-        return Ok(Acted::Refused("it is damaged"));
+        return Ok(Acted::Refused(DAMAGED));
     }
     match from.claim_from(id, shelf)? {
         Claimed::Ours(mut claim) => {
@@ -36,4 +36,18 @@ pub fn transfer<S: Shelves>(from: &S, to: &S, id: SpoolId, original: Original) -
         Claimed::Busy => Ok(Acted::Busy),
         Claimed::Gone => Ok(Acted::NotThere),
     }
+}
+
+const DAMAGED: &str = "it is damaged";
+
+/// What [`transfer`] would do as far as the first spool is concerned; nothing is changed.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn would_transfer<S: Shelves>(from: &S, id: SpoolId) -> Result<Acted, SpoolError> {
+    // What a removal asks of a message is all that this asks of it, but for one that is damaged.
+    Ok(match would_act(from, id, Act::Remove)? {
+        Acted::Done(Shelf::Bad) => Acted::Refused(DAMAGED),
+        other => other,
+    })
 }

@@ -72,6 +72,9 @@ pub struct Standing {
     pub told: Option<u64>,
     /// When that was last tried.
     pub tried: u64,
+    /// When it ended, of which nobody could be told yet; `None`: it goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over: Option<u64>,
 }
 
 /// Something to be told.
@@ -131,14 +134,42 @@ pub fn alarms(now: Timestamp, facts: &Facts, limits: &Limits, before: &Standings
         }
     }
     // Over are also those of which nobody asks any more, such as that of a route that is gone.
-    let over = before.iter().filter(|(condition, standing)| !after.contains_key(*condition) && standing.told.is_some());
-    alarms.extend(over.map(|(condition, standing)| Alarm {
-        condition: condition.clone(),
-        stage: Stage::Over,
-        since: Timestamp::from_millis(standing.since),
-        text: format!("over since {now}: {}", standing.text),
-    }));
+    for (condition, standing) in before.iter().filter(|(_, standing)| standing.told.is_some()) {
+        if !after.contains_key(condition) {
+            let (alarm, standing) = over(now, condition, standing);
+            alarms.extend(alarm);
+            after.insert(condition.clone(), standing);
+        }
+    }
     (alarms, after)
+}
+
+/// Notes that somebody was told.
+pub(super) fn note_told(standings: &mut Standings, alarm: &Alarm, now: Timestamp) {
+    let Some(standing) = standings.get_mut(&alarm.condition) else { return };
+    match (alarm.stage, standing.over) {
+        (Stage::Over, Some(_)) => {
+            standings.remove(&alarm.condition);
+        }
+        // It began anew meanwhile.
+        (Stage::Over, None) => standing.told = None,
+        (Stage::Begun | Stage::GoesOn, _) => standing.told = Some(now.as_millis()),
+    }
+}
+
+fn over(now: Timestamp, condition: &str, before: &Standing) -> (Option<Alarm>, Standing) {
+    let millis = now.as_millis();
+    let tried = before.tried.min(millis);
+    let ended = before.over.map_or(millis, |ended| ended.min(millis));
+    let due = before.over.is_none() || now.since(Timestamp::from_millis(tried)) >= RETRY;
+    let alarm = Alarm {
+        condition: condition.to_owned(),
+        stage: Stage::Over,
+        since: Timestamp::from_millis(before.since),
+        text: format!("over since {}: {}", Timestamp::from_millis(ended), before.text),
+    };
+    let standing = Standing { over: Some(ended), tried: if due { millis } else { tried }, ..before.clone() };
+    (Some(alarm).filter(|_| due), standing)
 }
 
 fn goes_on(
@@ -152,7 +183,7 @@ fn goes_on(
     let alarm = |stage, since| Some(Alarm { condition: condition.to_owned(), stage, since, text: text.clone() });
     let millis = now.as_millis();
     let Some(before) = before else {
-        let standing = Standing { since: millis, text: text.clone(), told: None, tried: millis };
+        let standing = Standing { since: millis, text: text.clone(), told: None, tried: millis, over: None };
         return (alarm(Stage::Begun, now), standing);
     };
     // From the future: the clock went back, and how long ago it was is not known.
@@ -161,7 +192,8 @@ fn goes_on(
     let passed = |time: u64, at_least: Duration| now.since(Timestamp::from_millis(time)) >= at_least;
     let due = passed(tried, RETRY) && told.is_none_or(|told| passed(told, repeat));
     let since = before.since.min(millis);
-    let standing = Standing { since, told, tried: if due { millis } else { tried }, text: before.text.clone() };
+    let tried = if due { millis } else { tried };
+    let standing = Standing { since, told, tried, text: before.text.clone(), over: None };
     let stage = if told.is_none() { Stage::Begun } else { Stage::GoesOn };
     (alarm(stage, Timestamp::from_millis(since)).filter(|_| due), standing)
 }

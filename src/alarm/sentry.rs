@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::decide::{Alarm, Facts, Limits, Pulse, Stage, Standings, Waiting, alarms};
+use super::decide::{Alarm, Facts, Limits, Pulse, Stage, Standings, Waiting, alarms, note_told};
 use super::heartbeat::{Heartbeat, Last};
 use super::roads::Roads;
 use crate::clock::{Clock, Timestamp};
@@ -80,12 +80,7 @@ impl<S: Shelves> Sentry<S> {
         });
         let told: Vec<Alarm> = due.into_iter().filter(|alarm| self.tell(alarm, now)).collect();
         if !told.is_empty() {
-            let millis = now.as_millis();
-            self.change(|standings| {
-                for alarm in &told {
-                    standings.entry(alarm.condition.clone()).and_modify(|standing| standing.told = Some(millis));
-                }
-            });
+            self.change(|standings| told.iter().for_each(|alarm| note_told(standings, alarm, now)));
         }
     }
 

@@ -67,6 +67,8 @@ pub enum Departure {
     Expired,
     /// Removed by a person.
     Removed,
+    /// Moved into another spool by a person; the text says where.
+    Exported,
     /// An alias means several: they got a message of their own, whose id is the text.
     Expanded,
     /// The sender was told of a failure, by the message whose id is the text.
@@ -125,16 +127,17 @@ impl Entry {
         })
     }
 
-    /// The lines for a message that a person removed, one for each recipient of `left`, by index.
-    pub fn removed(whose: Whose<'_>, left: &[u16], now: Timestamp) -> Vec<Self> {
+    /// The lines for a message that a person took out of the spool, one for each recipient of `left`, by index. `text` is why
+    /// it was removed, or where it was exported to; it may be empty.
+    pub fn by_hand(whose: Whose<'_>, left: &[u16], what: Departure, text: &str, now: Timestamp) -> Vec<Self> {
         let Whose { id, envelope, seal } = whose;
         let entry = |recipient: String| Self {
             sender: Some(envelope.reverse_path.to_string()),
             message_id: seal.message_id.as_deref().map(cut),
             recipient: Some(recipient),
-            text: "removed by hand".to_owned(),
+            text: cut(text),
             delay: Some(now.since(envelope.received_at).as_secs()),
-            ..Self::new(id, Departure::Removed, now)
+            ..Self::new(id, what, now)
         };
         let named = left.iter().filter_map(|index| envelope.recipients.get(usize::from(*index)));
         named.map(|recipient| entry(recipient.mailbox.to_string())).collect()
@@ -142,7 +145,7 @@ impl Entry {
 
     /// The line for a message that a person removed without anybody having looked at it.
     pub fn removed_unseen(id: SpoolId, now: Timestamp) -> Self {
-        Self { text: "removed by hand".to_owned(), ..Self::new(id, Departure::Removed, now) }
+        Self::new(id, Departure::Removed, now)
     }
 
     /// Why, as the transport said it.

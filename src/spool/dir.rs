@@ -104,13 +104,14 @@ impl DirSpool {
     /// others may look into is narrowed to 0700.
     ///
     /// # Errors
-    /// [`Trouble::OtherOwner`] when it belongs to another user, [`Trouble::Foreign`] when others may write to it; [`Trouble::Io`] when it
-    /// cannot be opened or made.
+    /// [`Trouble::OtherOwner`] when it belongs to another user, [`Trouble::Foreign`] when others may write to it, or when it is no
+    /// spool and holds other things; [`Trouble::Io`] when it cannot be opened or made.
     pub fn open(path: &Path, settings: SpoolSettings, clock: Arc<dyn Clock>) -> Result<Self, SpoolError> {
         // First, as another user's folder cannot even be opened.
         if let Ok(status) = std::fs::metadata(path) {
             check_owner(status.uid(), path)?;
         }
+        check_purpose(path)?;
         narrow(path).map_err(|error| SpoolError::new("narrowing the mode of", path, error))?;
         Self::open_on(HostDisk, path, settings, clock)
     }
@@ -163,6 +164,20 @@ impl<D: Disk> DirSpool<D> {
     pub fn is_poisoned(&self) -> bool {
         self.inner.is_poisoned()
     }
+}
+
+/// A path that was mistyped, such as `/etc` or `/tmp`, must not become a spool, nor be closed to everybody else. What
+/// a file system, a version control system or a new home directory begins with is nothing.
+fn check_purpose(path: &Path) -> Result<(), SpoolError> {
+    let Ok(mut names) = std::fs::read_dir(path) else { return Ok(()) };
+    if path.join(Shelf::Queue.folder()).symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    let is_other = |name: &str| !name.starts_with('.') && !["lost+found", "log", "routes"].contains(&name);
+    if names.any(|entry| entry.is_ok_and(|entry| is_other(&entry.file_name().to_string_lossy()))) {
+        return Err(SpoolError::new("opening", path, Trouble::Foreign("it holds other things, and is no spool")));
+    }
+    Ok(())
 }
 
 /// A folder made by hand, or by a version control system, has the mode of its maker's mask.

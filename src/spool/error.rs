@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// What was being done, to which file, and what failed.
 #[derive(Debug, thiserror::Error)]
-#[error("{doing} {}: {trouble}", path.display())]
+#[error("{doing} {}: {trouble}", shown(path))]
 pub struct SpoolError {
     /// In words, such as `thawing`.
     pub doing: &'static str,
@@ -13,6 +13,11 @@ pub struct SpoolError {
     pub path: PathBuf,
     /// What failed. It is in the text of this error, so it is not its source as well.
     pub trouble: Trouble,
+}
+
+/// Anybody who may write to the folder names a file as they like, and errors go to terminals and logs.
+fn shown(path: &Path) -> String {
+    path.to_string_lossy().replace(char::is_control, "?")
 }
 
 impl SpoolError {

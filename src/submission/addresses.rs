@@ -111,7 +111,12 @@ impl Reader<'_> {
         if spec.words {
             return Err("expected a comma between two addresses, or < and > around one");
         }
-        let text = String::from_utf8(spec.octets).map_err(|_| "expected an address in ASCII or UTF-8")?;
+        const ENCODING: &str = "expected an address in ASCII or UTF-8";
+        let text = String::from_utf8(spec.octets).map_err(|_| ENCODING)?;
+        // What stood on a command line in another encoding: nobody has such an address.
+        if text.contains(char::REPLACEMENT_CHARACTER) {
+            return Err(ENCODING);
+        }
         self.found.push(Found { text, end: spec.end });
         Ok(())
     }
@@ -242,6 +247,7 @@ mod tests {
             assert!(addresses(bad.as_bytes()).is_err(), "{bad}");
         }
         assert!(addresses(b"a\xff@x").is_err());
+        assert!(addresses("a\u{fffd}@x".as_bytes()).is_err());
     }
 
     #[test]

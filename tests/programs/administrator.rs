@@ -1,6 +1,7 @@
 //! What an administrator meets: typing errors, a wrong folder, cron, a reader that has seen enough.
 
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Output, Stdio};
 use std::time::{Duration, SystemTime};
 
@@ -29,6 +30,28 @@ fn looking_into_a_spool_that_is_not_there_is_an_error_and_makes_none() {
     let output = site.spoolrun().arg("list").arg("--spool").arg(&wrong).output().unwrap();
     assert_eq!(output.status.code(), Some(66));
     assert!(words(&output).contains("there is no spool ") && !wrong.exists(), "{}", words(&output));
+}
+
+#[test]
+fn a_folder_with_other_things_in_it_becomes_no_spool_and_keeps_its_mode() {
+    let site = Site::new("");
+    assert!(site.run(&["flush"]).status.success());
+    let other = site.path("etc");
+    fs::create_dir(&other).unwrap();
+    fs::set_permissions(&other, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(other.join("passwd"), "").unwrap();
+    for verb in [&["import", "--all"][..], &["export", "--all"], &["--spool"]] {
+        let output = site.spoolrun().args(verb).arg(&other).output().unwrap();
+        assert_eq!(output.status.code(), Some(73), "{verb:?}: {}", words(&output));
+        assert!(words(&output).contains("no spool"), "{}", words(&output));
+    }
+    let mode = fs::metadata(&other).unwrap().permissions().mode() & 0o777;
+    assert_eq!((fs::read_dir(&other).unwrap().count(), mode), (1, 0o755));
+    for beginning in [".bashrc", "lost+found"] {
+        let fresh = site.path(&format!("new{beginning}"));
+        fs::create_dir_all(fresh.join(beginning)).unwrap();
+        assert!(site.spoolrun().arg("--spool").arg(&fresh).status().unwrap().success(), "{beginning}");
+    }
 }
 
 #[test]

@@ -196,8 +196,11 @@ fn delivered_and_removed_mail_is_still_found_and_what_is_unknown_is_said_so() {
         &["<bob@example.com>: delivered", "delivered by route relay after", "said: 250"],
     );
     let held = site.listen(&[]).client().submit("root@lan.example", &["carol@example.com"], b"Subject: two\r\n\r\n");
-    assert!(site.run(&["remove", &held]).status.success());
-    says(&text(&site.run(&["explain", &held])), &["<carol@example.com>: removed", "removed by a person"]);
+    assert!(site.run(&["remove", &held, "--why", "a test"]).status.success());
+    says(
+        &text(&site.run(&["explain", &held])),
+        &["<carol@example.com>: removed", "removed by a person after ", ": a test"],
+    );
     let json = text(&site.run(&["explain", "--sender", "root@lan.example", "--json"]));
     assert_eq!(json.lines().count(), 2);
     for line in json.lines() {
@@ -217,6 +220,34 @@ fn a_damaged_message_is_said_to_be() {
     fs::write(&path, &whole[..whole.len() - 60]).unwrap();
     says(&text(&site.run(&["explain", &id])), &["Its file is damaged", "spoolrun verify"]);
     assert!(path.exists(), "explain changes nothing");
+    assert!(!site.run(&["flush"]).status.success());
+    assert_eq!(site.shelf("bad"), [id.as_str()]);
+    says(&text(&site.run(&["explain", &id])), &["Its file is damaged", "bad/"]);
+    for verb in ["show", "cat"] {
+        assert_eq!(site.run(&[verb, &id]).status.code(), Some(65), "{verb}");
+    }
+}
+
+#[test]
+fn a_damaged_history_says_nothing_to_the_terminal() {
+    let site = Site::new("");
+    assert!(site.run(&["flush"]).status.success());
+    let line = r#"{"time":1,"id":"\u001b[2J","what":"failed","recipient":"q@e.net","sender":"\u0007","text":"a\nb"}"#;
+    fs::write(site.spool().join("log/history"), format!("{line}\n{{\"torn")).unwrap();
+    let told = text(&site.run(&["explain", "--recipient", "q@e.net"]));
+    assert!(told.contains("a?b") && !told.replace('\n', "").contains(char::is_control), "{told:?}");
+}
+
+#[test]
+fn a_held_message_does_not_wait_for_its_route_and_a_pause_needs_no_reason() {
+    let site = Site::new("");
+    let id = site.listen(&[]).client().submit("root@lan.example", &["bob@example.com"], BODY);
+    assert!(site.run(&["pause", "relay"]).status.success());
+    let paused = text(&site.run(&["explain", &id]));
+    assert!(paused.contains("was paused by a person on ") && !paused.contains(": ."), "{paused}");
+    assert!(site.run(&["hold", &id]).status.success());
+    let held = text(&site.run(&["explain", &id]));
+    assert!(held.contains("It is held") && !held.contains("Route relay"), "{held}");
 }
 
 #[test]

@@ -282,6 +282,9 @@ fn the_other_names_and_the_verb_are_the_same_program() {
     let mailq = with_input(&mut host.command(host.site.path("mailq").to_str().unwrap()), "");
     assert_eq!(mailq.stdout, host.site.run(&["list"]).stdout);
     assert_has(&words(&mailq), &["bob@example.com", "-- 1 Kbytes in 1 Request."]);
+    let json = with_input(host.command(host.site.path("mailq").to_str().unwrap()).arg("-j"), "");
+    assert_eq!(json.stdout, host.site.run(&["list", "--json"]).stdout);
+    assert!(json.stderr.is_empty() && json.stdout.starts_with(b"{"), "{}", words(&json));
     let aliases = with_input(&mut host.command(host.site.path("newaliases").to_str().unwrap()), "");
     assert!(aliases.status.success() && words(&aliases).is_empty());
     let unknown = host.site.smtpd().arg("sendmial").output().unwrap();

@@ -71,6 +71,7 @@ fn what_changes_something_wants_to_be_told_to_what_and_a_dry_run_changes_nothing
     }
     let folder = site.path("carried");
     assert!(site.run(&["export", folder.to_str().unwrap(), "--all", "--dry-run"]).status.success());
+    assert!(!folder.exists());
     assert!(site.run(&["pause", "relay", "--dry-run"]).status.success());
     assert_eq!((site.shelf("queue").len(), site.shelf("routes").len()), (3, 0));
 }
@@ -165,7 +166,10 @@ fn messages_are_carried_to_another_host_with_their_shelf_and_history() {
     assert!(here.run(&["hold", &ids[1]]).status.success());
     let folder = here.path("carried");
     let folder = folder.to_str().unwrap();
+    let carried = here.shelf("queue");
     let output = here.run(&["export", folder, "--all"]);
+    let told = text(&here.run(&["explain", &carried[0]]));
+    assert!(told.contains(&format!("into the spool {folder}: ask there")), "{told}");
     assert!(output.status.success(), "{}", complaint(&output));
     assert!(here.shelf("queue").is_empty() && here.shelf("hold").is_empty());
     assert!(text(&here.run(&["--spool", folder, "list"])).contains(&ids[0]), "the folder is a spool");
@@ -176,6 +180,16 @@ fn messages_are_carried_to_another_host_with_their_shelf_and_history() {
     assert!(there.run(&["flush"]).status.success());
     assert_eq!(there.delivered().len(), 3);
     assert_eq!(there.run(&["import", "/nowhere", "--all"]).status.code(), Some(66));
+}
+
+#[test]
+fn the_name_of_a_foreign_file_reaches_the_terminal_without_its_control_characters() {
+    let site = Site::new("");
+    three(&site);
+    fs::write(site.spool().join("queue").join("evil\u{1b}[2J\nqueue"), "").unwrap();
+    let output = site.run(&["verify"]);
+    assert_eq!(output.status.code(), Some(65));
+    assert!(text(&output).contains("queue/evil?[2J?queue: foreign"), "{:?}", text(&output));
 }
 
 #[test]

@@ -64,7 +64,11 @@ fn of_recipient<S: Spool>(context: &Context<'_, S>, entry: &Entry, address: Stri
         Departure::Delivered => ("delivered", format!("delivered{route}{after}: {by}"), false),
         Departure::Failed => ("failed", format!("refused for good{route}{after}: {by}"), true),
         Departure::Expired => ("given up", format!("given up after its time was over; the last was: {by}"), true),
-        Departure::Removed => ("removed", format!("removed by a person{after}"), false),
+        Departure::Removed if entry.text.is_empty() => ("removed", format!("removed by a person{after}"), false),
+        Departure::Removed => ("removed", format!("removed by a person{after}: {}", entry.text), false),
+        Departure::Exported => {
+            ("exported", format!("moved by a person{after} into the spool {}: ask there", entry.text), false)
+        }
         _ => ("gone", entry.text.clone(), false),
     };
     let explained = meaning(&reason).filter(|_| failed);

@@ -138,11 +138,14 @@ fn in_spool<S: Spool>(context: &Context<'_, S>, wanted: &Search) -> Result<Vec<E
     if let Search::Id(id) = wanted {
         let Ok(id) = id.parse::<SpoolId>() else { return Ok(Vec::new()) };
         return Ok(match spool.peek(id) {
+            Ok(None) if spool.entries(Shelf::Bad)?.iter().any(|aside| aside.id == id) => {
+                vec![spooled::damaged(id, None)]
+            }
             Ok(glance) => glance.map(|glance| spooled::story(context, id, &glance)).into_iter().collect(),
             Err(SpoolError { trouble: Trouble::Io(error), doing, path }) => {
                 return Err(SpoolError::new(doing, path, error));
             }
-            Err(error) => vec![spooled::damaged(id, &error)],
+            Err(error) => vec![spooled::damaged(id, Some(&error))],
         });
     }
     let mut found: Vec<(SpoolId, Glance)> = Vec::new();

@@ -1,6 +1,6 @@
-//! How explanations look, for people and for programs. Pure.
+//! How explanations look, for people and for programs. Pure. No control character of a damaged history reaches a terminal.
 
-use std::fmt::Write;
+use std::fmt::Arguments;
 
 use serde_json::json;
 
@@ -24,12 +24,13 @@ impl Answer {
 
 impl Explanation {
     fn text(&self) -> String {
-        let mut text = format!("Message {}\n", self.id);
+        let mut text = String::new();
+        put(&mut text, format_args!("Message {}", self.id));
         for fact in &self.facts {
-            let _ = writeln!(text, "  {fact}");
+            put(&mut text, format_args!("  {fact}"));
         }
         if let Some(remedy) = &self.remedy {
-            let _ = writeln!(text, "  What to do: {remedy}");
+            put(&mut text, format_args!("  What to do: {remedy}"));
         }
         for recipient in &self.recipients {
             recipient.write(&mut text);
@@ -40,18 +41,24 @@ impl Explanation {
 
 impl RecipientStory {
     fn write(&self, text: &mut String) {
-        let _ = writeln!(text, "\n  <{}>: {}", self.address, self.standing);
+        text.push('\n');
+        put(text, format_args!("  <{}>: {}", self.address, self.standing));
         for event in &self.events {
-            let _ = writeln!(text, "    {}  {}", event.shown, event.what);
+            put(text, format_args!("    {}  {}", event.shown, event.what));
         }
         if !self.why.is_empty() {
-            let _ = writeln!(text, "    Why: {}", self.why.join(" "));
+            put(text, format_args!("    Why: {}", self.why.join(" ")));
         }
         if let Some(remedy) = &self.remedy {
-            let _ = writeln!(text, "    What to do: {remedy}");
+            put(text, format_args!("    What to do: {remedy}"));
         }
         if !self.next.is_empty() {
-            let _ = writeln!(text, "    Next: {}", self.next.join(" "));
+            put(text, format_args!("    Next: {}", self.next.join(" ")));
         }
     }
+}
+
+fn put(text: &mut String, line: Arguments<'_>) {
+    text.push_str(&line.to_string().replace(char::is_control, "?"));
+    text.push('\n');
 }

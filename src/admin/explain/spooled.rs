@@ -43,11 +43,12 @@ pub(super) fn story<S: Spool>(context: &Context<'_, S>, id: SpoolId, glance: &Gl
 }
 
 /// What can be said of a file that is no message any more.
-pub(super) fn damaged(id: SpoolId, error: &SpoolError) -> Explanation {
+pub(super) fn damaged(id: SpoolId, error: Option<&SpoolError>) -> Explanation {
+    let what = error.map(|error| format!(": {error}")).unwrap_or_default();
     Explanation {
         id: id.to_string(),
         shelf: Shelf::Bad.folder(),
-        facts: vec![format!("Its file is damaged, and is not delivered: {error}.")],
+        facts: vec![format!("Its file is damaged, and is not delivered{what}.")],
         remedy: Some(
             "Look at the disk and at its log. The file lies in bad/ of the spool, or will; its text may still be read by \
              hand. spoolrun verify tells of others."
@@ -118,7 +119,8 @@ impl<S: Spool> Scene<'_, S> {
 
     fn pending(&self, mut story: RecipientStory, account: &Account<'_>) -> RecipientStory {
         let pause = match self.context.runner.states.load(self.route) {
-            Ok(Some(RouteState::Paused(pause))) => Some(pause),
+            // What does not lie in the queue does not wait for a route.
+            Ok(Some(RouteState::Paused(pause))) if self.glance.shelf == Shelf::Queue => Some(pause),
             _ => None,
         };
         if account.in_doubt {
@@ -155,7 +157,8 @@ impl<S: Spool> Scene<'_, S> {
     fn paused(&self, story: &mut RecipientStory, pause: &Pause) {
         let (route, since) = (self.route, Timestamp::from_millis(pause.since).listing());
         if pause.by_hand {
-            story.why.push(format!("Route {route} was paused by a person on {since}: {}.", pause.text));
+            let why = if pause.text.is_empty() { String::new() } else { format!(": {}", pause.text) };
+            story.why.push(format!("Route {route} was paused by a person on {since}{why}."));
             story.remedy = Some(format!("spoolrun resume {route} lets it go on."));
             return;
         }

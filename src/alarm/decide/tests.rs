@@ -36,9 +36,7 @@ fn told(looks: &[(u64, Facts)]) -> Vec<(u64, Stage)> {
         standings = after;
         for alarm in alarms {
             stages.push((*seconds, alarm.stage));
-            if let Some(standing) = standings.get_mut(&alarm.condition) {
-                standing.told = Some(seconds * 1000);
-            }
+            note_told(&mut standings, &alarm, at(*seconds));
         }
     }
     stages
@@ -106,6 +104,22 @@ fn what_nobody_could_be_told_is_tried_again_and_its_end_is_nobodys_business() {
     assert_eq!([stages(&first), stages(&soon), stages(&later)], [vec![Stage::Begun], vec![], vec![Stage::Begun]]);
     let (over, standings) = look(2_301, &fine(), &standings);
     assert_eq!((over, standings), (vec![], Standings::new()));
+}
+
+#[test]
+fn an_end_that_nobody_could_be_told_of_is_tried_again_with_its_time() {
+    let look = |seconds, facts: &Facts, before: &Standings| alarms(at(seconds), facts, &LIMITS, before);
+    let (begun, mut standings) = look(2_000, &paused(1_000, false), &Standings::new());
+    note_told(&mut standings, &begun[0], at(2_000));
+    let (first, standings) = look(2_060, &fine(), &standings);
+    let (soon, standings) = look(2_120, &fine(), &standings);
+    let (later, mut standings) = look(2_400, &fine(), &standings);
+    assert_eq!((first.len(), soon, &later), (1, vec![], &first));
+    // It begins anew before anybody heard of the end.
+    let (again, anew) = look(3_000, &paused(2_100, false), &standings);
+    assert_eq!((again, anew["route_paused:relay"].over), (vec![], None));
+    note_told(&mut standings, &later[0], at(2_400));
+    assert_eq!(standings, Standings::new());
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use clap::Args;
 use leafmail::admin::{self, Act, Acted, Hand, Original, Switched};
+use leafmail::chronicle::Departure;
 use leafmail::clock::Clock;
 use leafmail::config::Config;
 use leafmail::event::{Event, Observer};
@@ -91,7 +92,9 @@ pub(crate) fn act(config: &Config, options: &Acting, wanted: Act) -> anyhow::Res
     } else {
         let hand = Hand { uid: uid(), why: options.manner.why.clone() };
         let when: (&dyn Clock, Duration) = (&SystemClock, options.wait);
-        let mut departures = (wanted == Act::Remove).then(|| Departures::of(config, &spool, &ids));
+        let why = options.manner.why.as_deref().unwrap_or_default();
+        let mut departures =
+            (wanted == Act::Remove).then(|| Departures::of(config, &spool, &ids, Departure::Removed, why));
         admin::act_on_all(&*spool, &ids, wanted, &hand, when, |id, acted| {
             if let (Some(departures), Ok(Acted::Done(_))) = (&mut departures, &acted) {
                 departures.note(id);
@@ -109,20 +112,28 @@ pub(crate) fn act(config: &Config, options: &Acting, wanted: Act) -> anyhow::Res
 /// Moves messages into a folder, to be carried to another host.
 pub(crate) fn export(config: &Config, options: &Carrying) -> anyhow::Result<()> {
     let ours = existing_spool(config)?;
-    carry(config, options, "exported", |folder| Ok((ours, cli::open_spool(&folder)?)))
+    carry(config, options, ("exported", Leaves::Ours), |folder| Ok((ours, folder)))
 }
 
 /// Takes the messages in such a folder over.
 pub(crate) fn import(config: &Config, options: &Carrying) -> anyhow::Result<()> {
-    carry(config, options, "imported", |folder| Ok((existing_spool(&folder)?, cli::open_spool(config)?)))
+    carry(config, options, ("imported", Leaves::TheFolder), |folder| Ok((existing_spool(&folder)?, config.clone())))
 }
 
-type FromTo = (Arc<DirSpool>, Arc<DirSpool>);
+/// A spool that is there, and where the other one is or is to be.
+type FromTo = (Arc<DirSpool>, Config);
+
+/// Which spool messages leave; the history is that of ours.
+#[derive(PartialEq)]
+enum Leaves {
+    Ours,
+    TheFolder,
+}
 
 fn carry(
     config: &Config,
     options: &Carrying,
-    what: &'static str,
+    (what, leaves): (&'static str, Leaves),
     spools: impl FnOnce(Config) -> anyhow::Result<FromTo>,
 ) -> anyhow::Result<()> {
     let Carrying { folder, filters, manner, keep } = options;
@@ -130,15 +141,22 @@ fn carry(
     let mut there = config.clone();
     there.spool.clone_from(folder);
     let (from, to) = spools(there)?;
+    let to = (!manner.dry_run).then(|| cli::open_spool(&to)).transpose()?;
     let mut report = Report::new(what, manner, config);
+    let place = std::path::absolute(folder).unwrap_or_else(|_| folder.clone()).display().to_string();
     let all = [Shelf::Queue, Shelf::Hold, Shelf::Failed];
     let original = if *keep { Original::Kept } else { Original::Removed };
     for id in chosen(config, &from, filters, &all, &mut report)? {
-        // What a removal asks of a message is all that this asks of it.
-        let moved = match manner.dry_run {
-            true => admin::would_act(&*from, id, Act::Remove),
-            false => admin::transfer(&*from, &*to, id, original),
+        let Some(to) = &to else {
+            report.enter(id, admin::would_transfer(&*from, id));
+            continue;
         };
+        let mut departures = (leaves == Leaves::Ours && original == Original::Removed)
+            .then(|| Departures::of(config, &from, &[id], Departure::Exported, &place));
+        let moved = admin::transfer(&*from, &**to, id, original);
+        if let (Some(departures), Ok(Acted::Done(_))) = (&mut departures, &moved) {
+            departures.note(id);
+        }
         report.enter(id, moved);
     }
     report.close()
@@ -156,11 +174,14 @@ pub(crate) fn switch(config: &Config, options: &Switching, pause: bool) -> anyho
         Some(state) => pause && state.by_hand,
     });
     let why = manner.why.as_deref().unwrap_or_default();
+    let unsaved = |error| anyhow!("noting the state of route {route}: {error}");
     let switched = match (manner.dry_run, pause) {
         (true, _) if is_so => Switched::AsItWas,
         (true, _) => Switched::Done,
-        (false, true) => admin::pause(&states, route, why, SystemClock.now()).or_exit(ExitCode::IoErr)?,
-        (false, false) => admin::resume(&states, route).or_exit(ExitCode::IoErr)?,
+        (false, true) => {
+            admin::pause(&states, route, why, SystemClock.now()).map_err(unsaved).or_exit(ExitCode::IoErr)?
+        }
+        (false, false) => admin::resume(&states, route).map_err(unsaved).or_exit(ExitCode::IoErr)?,
     };
     if switched == Switched::Done && !manner.dry_run {
         let paused = pause.then(|| why.to_owned());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use clap::Args;
 use leafmail::admin;
-use leafmail::chronicle::{Chronicle, Entry, Search, Whose};
+use leafmail::chronicle::{Chronicle, Departure, Entry, Search, Whose};
 use leafmail::clock::Clock;
 use leafmail::config::Config;
 use leafmail::id::SpoolId;
@@ -88,14 +88,15 @@ pub(super) struct Departures {
 }
 
 impl Departures {
-    /// Looks at them while they are there; a damaged one can be removed too, and then nobody knows for whom it was.
-    pub(super) fn of(config: &Config, spool: &DirSpool, ids: &[SpoolId]) -> Self {
+    /// Looks at them while they are there; a damaged one can be removed too, and then nobody knows for whom it was. `text` is why
+    /// they are removed, or where they are exported to.
+    pub(super) fn of(config: &Config, spool: &DirSpool, ids: &[SpoolId], what: Departure, text: &str) -> Self {
         let entries = |id: &SpoolId| {
             let glance = spool.peek(*id).ok().flatten()?;
             let ledger = Ledger::fold(&glance.envelope, &glance.receipts, Duration::MAX);
             let left = ledger.indices(|_, account| account.standing != Standing::Delivered);
             let whose = Whose { id: *id, envelope: &glance.envelope, seal: &glance.seal };
-            Some((*id, Entry::removed(whose, &left, SystemClock.now())))
+            Some((*id, Entry::by_hand(whose, &left, what, text, SystemClock.now())))
         };
         let known = ids.iter().take(MOST_REMOVED).filter_map(entries).collect();
         Self { chronicle: Chronicle::new(config.spool.join("log"), config.log.history), known }

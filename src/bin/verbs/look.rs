@@ -56,6 +56,10 @@ pub(crate) fn cat(spool: &DirSpool, id: SpoolId, json: bool) -> anyhow::Result<(
         Ok(false) => no_such_message(id),
         // The reader has seen enough.
         Err(CopyError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(CopyError::Spool(error)) => {
+            let code = code_of(&error);
+            Err(error).or_exit(code)
+        }
         Err(error) => Err(error).or_exit(ExitCode::IoErr),
     }
 }

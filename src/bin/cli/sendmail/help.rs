@@ -4,7 +4,7 @@ pub(super) const TEXT: &str = "\
 Takes a message from standard input and hands it to the relay of this host
 
 Usage: sendmail [OPTIONS] [RECIPIENT]...
-       mailq | sendmail -bp
+       mailq [-j] | sendmail -bp
        newaliases | sendmail -bi
 
   -t             Send to those in To:, Cc: and Bcc: too (or in Resent-To:, -Cc:, -Bcc: where
@@ -16,7 +16,7 @@ Usage: sendmail [OPTIONS] [RECIPIENT]...
   -R full|hdrs   How much of the message comes back
   -V ID          The envelope id in notifications
   -bs            Speak SMTP on standard input and output
-  -bp            List the queue
+  -bp            List the queue; mailq -j: as JSON
   -q...          Nothing: the queue is worked on anyway
   --             What follows is a recipient, whatever it looks like
 

@@ -74,7 +74,11 @@ pub(crate) fn installed_site() -> Site {
 
 /// Does what the command line asks.
 pub(crate) fn run(site: &Site, role: Role, arguments: &[OsString]) -> anyhow::Result<()> {
-    let arguments: Vec<String> = arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    let mut arguments: Vec<String> = arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    // As `spoolrun` has it under the name of mailq.
+    let is_json = |argument: &String| role == Role::Mailq && ["-j", "--json"].contains(&argument.as_str());
+    let json = arguments.iter().any(is_json);
+    arguments.retain(|argument| !is_json(argument));
     let invocation = arguments::parse(&arguments);
     let mode = match role {
         Role::Sendmail => invocation.mode,
@@ -87,7 +91,7 @@ pub(crate) fn run(site: &Site, role: Role, arguments: &[OsString]) -> anyhow::Re
     match mode {
         Mode::Submit => submit(site, &invocation),
         Mode::Dialogue => way::dialogue(site),
-        Mode::List => list(site),
+        Mode::List => list(site, json),
         // Whoever forwards from the spool does so without being told; aliases need no database.
         Mode::Flush | Mode::Aliases => Ok(()),
         Mode::Help => listing::say(help::TEXT),
@@ -213,7 +217,7 @@ fn code_of_refusal(reply: &Reply) -> ExitCode {
 }
 
 /// The queue, as `spoolrun list` shows it.
-fn list(site: &Site) -> anyhow::Result<()> {
+fn list(site: &Site, json: bool) -> anyhow::Result<()> {
     let path = &site.config.spool;
     if !site.has_spool || path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         return Err(anyhow!("there is no spool {}; the configuration says where", path.display()))
@@ -221,7 +225,7 @@ fn list(site: &Site) -> anyhow::Result<()> {
     }
     let shelves = vec![Shelf::Queue, Shelf::Hold];
     let selected = Selected { ids: Vec::new(), shelves, filter: Filter::default() };
-    listing::list(&site.config, &*cli::open_spool(&site.config)?, &selected, false)
+    listing::list(&site.config, &*cli::open_spool(&site.config)?, &selected, json)
 }
 
 fn warn(text: &str) {
