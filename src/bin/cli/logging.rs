@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 use env_logger::{Builder, Target};
@@ -18,6 +18,8 @@ use log::LevelFilter;
 
 /// Lines that may wait to be written.
 const QUEUE: usize = 16_384;
+/// How long lines gather after some were written, so that not each wakes the thread that writes.
+const GATHERING: Duration = Duration::from_millis(5);
 /// How long the end of the program waits for the last lines.
 const LAST_LINES: Duration = Duration::from_millis(500);
 
@@ -30,6 +32,7 @@ enum Job {
 /// The running log; when dropped, the last lines are written.
 pub(crate) struct Logging {
     jobs: SyncSender<Job>,
+    writer: Thread,
 }
 
 impl Logging {
@@ -40,7 +43,8 @@ impl Logging {
     pub(crate) fn start(program: &'static str, level: LevelFilter, file: Option<&Path>) -> io::Result<Self> {
         let sink = Sink::open(file)?;
         let (jobs, queue) = sync_channel(QUEUE);
-        thread::Builder::new().name("log".to_owned()).spawn(move || write_lines(queue, sink))?;
+        let writer = thread::Builder::new().name("log".to_owned()).spawn(move || write_lines(queue, sink))?;
+        let writer = writer.thread().clone();
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let pid = std::process::id();
         let feeder = Feeder { jobs: jobs.clone(), dropped: Arc::default(), line: Vec::new() };
@@ -53,7 +57,7 @@ impl Logging {
             })
             .target(Target::Pipe(Box::new(feeder)))
             .init();
-        Ok(Self { jobs })
+        Ok(Self { jobs, writer })
     }
 
     /// What opens the log file anew, after it was renamed.
@@ -70,6 +74,7 @@ impl Drop for Logging {
     fn drop(&mut self) {
         let (done, finished) = sync_channel(1);
         if self.jobs.try_send(Job::Finish(done)).is_ok() {
+            self.writer.unpark();
             let _ = finished.recv_timeout(LAST_LINES);
         }
     }
@@ -161,6 +166,7 @@ fn write_lines(queue: Receiver<Job>, mut sink: Sink) {
             return;
         }
         if next.is_none() {
+            thread::park_timeout(GATHERING);
             next = queue.recv().ok();
         }
     }
