@@ -48,7 +48,7 @@ static ALLOCATOR: Counting = Counting;
 /// Messages over which the mean is taken.
 const MESSAGES: usize = 100;
 /// What one message of 4 KiB may ask for, in dialogue, policy, spool and runtime together.
-const MOST: usize = 120;
+const MOST: usize = 90;
 
 fn receiver(folder: &std::path::Path) -> Receiver<DirSpool> {
     let mut config = Config::default();
