@@ -46,6 +46,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
         clock: Arc::new(SystemClock),
         shutdown: Shutdown::default(),
     };
-    listen(Arc::new(receiver), vec![Listener::tcp("127.0.0.1:2526".parse()?, Front::default())?]).await;
+    listen(Arc::new(receiver), vec![Listener::tcp("127.0.0.1:2526".parse()?, Front::default())?]).await?;
     Ok(())
 }

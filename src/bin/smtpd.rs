@@ -195,7 +195,8 @@ fn listen_for_good(options: &Options, config: &Config) -> anyhow::Result<()> {
     let spool = cli::open_spool(config)?;
     warn_of_shortage(config);
     let runner = if options.deliver { Some(cli::runner(config, Arc::clone(&spool))?) } else { None };
-    let runtime = Builder::new_multi_thread().enable_all().build().or_exit(ExitCode::OsErr)?;
+    // It takes connections only; sessions have threads of their own.
+    let runtime = Builder::new_current_thread().enable_all().build().or_exit(ExitCode::OsErr)?;
     let listeners = bind(&runtime, config)?;
     let shutdown = Shutdown::default();
     let leave_too = shutdown.clone();
@@ -215,7 +216,7 @@ fn listen_for_good(options: &Options, config: &Config) -> anyhow::Result<()> {
     for listener in &listeners {
         log::info!("listening on {listener}");
     }
-    thread::scope(|scope| {
+    let listened = thread::scope(|scope| {
         let delivering = runner.as_ref().map(|runner| {
             scope.spawn(move || {
                 cli::watch(runner, config);
@@ -223,12 +224,15 @@ fn listen_for_good(options: &Options, config: &Config) -> anyhow::Result<()> {
                 leave_too.raise();
             })
         });
-        runtime.block_on(listen(receiver, listeners));
+        let listened = runtime.block_on(listen(receiver, listeners));
         if let Some(runner) = &runner {
             runner.stop.raise();
         }
-        delivering.map(thread::ScopedJoinHandle::join)
+        // A runner that panicked has told of it already.
+        let _ = delivering.map(thread::ScopedJoinHandle::join);
+        listened
     });
+    listened.or_exit(ExitCode::OsErr)?;
     log::info!("stopped");
     cli::sound(&spool)
 }

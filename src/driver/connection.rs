@@ -1,156 +1,37 @@
 //! One connection: does what the session says, over anything that reads and writes.
 
-use std::sync::Arc;
+use std::pin::Pin;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::task::spawn_blocking;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::Receiver;
+use super::arriving::Arriving;
 use super::dialogue::Dialogue;
+use super::reading::{Deadline, read_once};
 use super::wire::Wire;
-use super::{Door, Limits, Security, Shutdown};
-use crate::clock::Clock;
-use crate::dns::{Resolver, confirmed_name};
-use crate::envelope::{Envelope, LocalUser, Origin, Peer, Seal};
-use crate::event::{Client, Event, Observer};
-use crate::policy::{Chain, Visitor};
-use crate::session::{Action, Note, Patience, Question, Rejection, Session, Settings, Terms, Verdict};
+use crate::envelope::{LocalUser, Origin, Seal};
+use crate::event::{Client, Event};
+use crate::policy::Visitor;
+use crate::session::{Action, Note, Patience, Question, Rejection, Session, Verdict};
 use crate::smtp::{Reply, catalogue};
-use crate::spool::{Committed, Draft, Spool, SpoolError, Trouble};
+use crate::spool::{Committed, Draft, Spool};
 
-/// All that sessions share.
-pub struct Receiver<S> {
-    /// The rules of the house.
-    pub settings: Arc<Settings>,
-    /// How long to wait.
-    pub limits: Limits,
-    /// Who may send what.
-    pub policy: Chain,
-    /// Finds the names of clients, where they are wanted in `Received:` and the log.
-    pub resolver: Option<Arc<dyn Resolver>>,
-    /// TLS and logins.
-    pub security: Security,
-    /// Where messages go.
-    pub spool: Arc<S>,
-    /// Who is told.
-    pub observer: Arc<dyn Observer>,
-    /// What time it is.
-    pub clock: Arc<dyn Clock>,
-    /// The call to leave.
-    pub shutdown: Shutdown,
-}
-
-/// Octets read at once: small while commands come, so that an idle session costs little.
-const COMMAND_BUFFER: usize = 4 * 1024;
-const BODY_BUFFER: usize = 64 * 1024;
-/// Up to this size a draft is in memory, and adding to it needs no thread that may block.
-const SMALL: u64 = 32 * 1024;
 /// A body slower than the limit is broken off only after this long.
 const SLOW_START: Duration = Duration::from_secs(60);
 /// How a client that makes error after error is slowed down.
 const PENALTY: Duration = Duration::from_secs(1);
 
-impl<S: Spool> Receiver<S> {
-    /// Runs a session to its end. `early` says that octets came before the greeting.
-    pub async fn converse(&self, io: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, early: bool) {
-        self.converse_at(Door::Ordinary, io, peer, early).await;
-    }
-
-    /// The same, with a user of this host whom the kernel names.
-    pub async fn converse_as(&self, user: LocalUser, io: impl AsyncRead + AsyncWrite + Unpin, early: bool) {
-        let client = Client { peer: Peer::Local, name: Some(user.in_logs()) };
-        self.observer.observe(&Event::Connected { client: client.clone() });
-        let terms = self.security.terms(Peer::Local, Door::Ordinary, None, self.observer.as_ref());
-        self.converse_with(Wire::Clear(io), client, early, Terms { local_user: Some(user), ..terms }).await;
-    }
-
-    pub(super) async fn converse_at(
-        &self,
-        door: Door,
-        io: impl AsyncRead + AsyncWrite + Unpin,
-        peer: Peer,
-        early: bool,
-    ) {
-        let client = self.connected(peer).await;
-        let terms = self.security.terms(peer, door, None, self.observer.as_ref());
-        self.converse_with(Wire::Clear(io), client, early, terms).await;
-    }
-
-    /// Runs a session within TLS from its first octet on (RFC 8314 3.3).
-    pub(super) async fn converse_in_tls(&self, door: Door, io: impl AsyncRead + AsyncWrite + Unpin, peer: Peer) {
-        let client = self.connected(peer).await;
-        let Some(tls) = &self.security.tls else { return };
-        match tls.shake_hands(io, |text| self.observer.observe(&Event::Trouble { text })).await {
-            Ok(secured) => {
-                let terms = self.security.terms(peer, door, Some(secured.tls), self.observer.as_ref());
-                self.converse_with(Wire::Tls(secured.stream), client, secured.early, terms).await
-            }
-            Err(cause) => self.observer.observe(&Event::Disconnected { client, cause: Some(cause) }),
-        }
-    }
-
-    async fn connected(&self, peer: Peer) -> Client {
-        let client = Client { peer, name: self.name_of(peer).await };
-        self.observer.observe(&Event::Connected { client: client.clone() });
-        client
-    }
-
-    async fn converse_with<IO>(&self, wire: Wire<IO>, client: Client, early: bool, terms: Terms)
-    where
-        IO: AsyncRead + AsyncWrite + Unpin,
-    {
-        let peer = client.peer;
-        let reverse_name = peer.ip().and_then(|_| client.name.clone());
-        let session = Session::new(Arc::clone(&self.settings), peer, reverse_name, self.clock.now());
-        let session = session.on_terms(terms);
-        let dialogue = Dialogue::with(&self.settings, peer);
-        let session = if dialogue.is_told() { session.with_transcript() } else { session };
-        let mut connection = Connection {
-            receiver: self,
-            io: wire,
-            early,
-            buffer: Vec::new(),
-            deadline: Instant::now() + self.limits.session,
-            body: None,
-            retired: false,
-            dialogue,
-            client,
-            cause: None,
-        };
-        connection.run(session).await;
-        self.observer.observe(&Event::Disconnected { client: connection.client, cause: connection.cause });
-    }
-
-    async fn name_of(&self, peer: Peer) -> Option<String> {
-        let (resolver, ip) = (self.resolver.as_ref()?, peer.ip()?);
-        confirmed_name(resolver.as_ref(), ip).await.ok().flatten().map(|name| name.to_string())
-    }
-
-    /// What to tell the client when the spool fails; what failed is told to whoever watches.
-    fn apology(&self, error: &SpoolError) -> Reply {
-        self.observer.observe(&Event::Trouble { text: error.to_string() });
-        match error.trouble {
-            Trouble::Full(_) => catalogue::no_space(),
-            // The disk lies: finish what can be finished, and leave.
-            Trouble::Poisoned => {
-                self.shutdown.raise();
-                catalogue::shutting_down(&self.settings.hostname)
-            }
-            _ => catalogue::local_error(),
-        }
-    }
-}
-
 /// One session and its client.
-struct Connection<'a, S, IO> {
+pub(super) struct Connection<'a, S, IO> {
     receiver: &'a Receiver<S>,
     io: Wire<IO>,
     early: bool,
-    buffer: Vec<u8>,
-    deadline: Instant,
+    deadline: Deadline,
+    /// The call to leave, until it was heard.
+    called: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync + 'a>>>,
     body: Option<Pace>,
-    retired: bool,
     dialogue: Dialogue,
     client: Client,
     cause: Option<String>,
@@ -162,15 +43,37 @@ struct Pace {
     octets: u64,
 }
 
-/// A message on its way into the spool.
-struct Arriving<D> {
-    draft: D,
-    size: u64,
-    envelope: Box<Envelope>,
+/// What came of waiting for the client.
+enum Heard {
+    Octets(usize),
+    End,
+    Silence,
+    Call,
 }
 
-impl<S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
-    async fn run(&mut self, mut session: Session) {
+impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
+    pub(super) fn new(
+        receiver: &'a Receiver<S>,
+        io: Wire<IO>,
+        client: Client,
+        dialogue: Dialogue,
+        early: bool,
+    ) -> Self {
+        Self {
+            receiver,
+            io,
+            early,
+            deadline: Deadline::new(receiver.limits.session),
+            called: Some(Box::pin(receiver.shutdown.raised())),
+            body: None,
+            dialogue,
+            client,
+            cause: None,
+        }
+    }
+
+    /// Runs a session to its end, and tells of that.
+    pub(super) async fn run(mut self, mut session: Session) {
         let mut arriving: Option<Arriving<S::Draft>> = None;
         loop {
             match session.poll() {
@@ -194,11 +97,11 @@ impl<S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
                 Action::Open(envelope) => match self.receiver.spool.open(&envelope) {
                     Ok(draft) => {
                         session.opened(Ok(draft.id()));
-                        arriving = Some(Arriving { draft, size: 0, envelope });
+                        arriving = Some(Arriving::new(draft, envelope));
                     }
                     Err(error) => session.opened(Err(self.receiver.apology(&error))),
                 },
-                Action::Append(octets) => match append(arriving.take(), octets).await {
+                Action::Append(octets) => match Arriving::append(arriving.take(), octets).await {
                     Ok(continued) => arriving = continued,
                     Err(error) => session.refuse_message(self.receiver.apology(&error)),
                 },
@@ -215,37 +118,46 @@ impl<S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
         }
         // The last replies have been written; what the client makes of the end is its own affair.
         let _ = timeout(PENALTY, self.io.shutdown()).await;
+        self.receiver.observer.observe(&Event::Disconnected { client: self.client, cause: self.cause });
     }
 
     async fn read(&mut self, session: &mut Session) {
-        let size = match session.patience() {
-            Patience::Command => COMMAND_BUFFER,
-            Patience::Body => BODY_BUFFER,
-        };
         if session.patience() == Patience::Command {
             self.body = None;
         }
-        if self.buffer.len() != size {
-            self.buffer = vec![0; size];
-        }
-        let wait = self.receiver.limits.idle.min(self.deadline.saturating_duration_since(Instant::now()));
-        let read = tokio::select! {
-            biased;
-            read = timeout(wait, self.io.read(&mut self.buffer)) => read,
-            () = self.receiver.shutdown.raised(), if !self.retired => {
-                self.retired = true;
-                return session.retire();
+        match self.hear(session).await {
+            Heard::Silence => session.timed_out(),
+            Heard::End => session.eof(),
+            Heard::Call => {
+                self.called = None;
+                session.retire();
             }
-        };
-        match read {
-            Err(_elapsed) => session.timed_out(),
-            Ok(Err(_) | Ok(0)) => session.eof(),
-            Ok(Ok(octets)) => {
-                session.feed(&self.buffer[..octets], self.receiver.clock.now());
+            Heard::Octets(octets) => {
                 if session.patience() == Patience::Body && self.is_too_slow(octets) {
                     session.timed_out();
                 }
             }
+        }
+    }
+
+    /// Waits for octets and feeds them.
+    async fn hear(&mut self, session: &mut Session) -> Heard {
+        let Self { receiver, io, deadline, called, .. } = self;
+        deadline.begin(receiver.limits.idle);
+        let call = async {
+            match called {
+                Some(call) => call.as_mut().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            read = read_once(io, |octets| session.feed(octets, receiver.clock.now())) => match read {
+                Ok(0) | Err(_) => Heard::End,
+                Ok(octets) => Heard::Octets(octets),
+            },
+            () = call => Heard::Call,
+            () = deadline.passed() => Heard::Silence,
         }
     }
 
@@ -303,15 +215,13 @@ impl<S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
     }
 
     async fn commit(&self, arriving: Option<Arriving<S::Draft>>, seal: Seal) -> Result<Committed, Reply> {
-        let Some(Arriving { draft, envelope, size }) = arriving else {
+        let Some(arriving) = arriving else {
             return Err(catalogue::local_error());
         };
-        self.dialogue.heard_message(self.client.peer, size);
+        self.dialogue.heard_message(self.client.peer, arriving.size());
         let message_id = seal.message_id.clone();
-        // The one place where a session waits for the disk.
-        let committed = spawn_blocking(move || draft.commit(&seal)).await;
-        match committed {
-            Ok(Ok(committed)) => {
+        match arriving.commit(seal).await {
+            Some((Ok(committed), envelope)) => {
                 self.receiver.observer.observe(&Event::Accepted {
                     id: committed.id,
                     client: Some(self.client.clone()),
@@ -323,8 +233,8 @@ impl<S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
                 });
                 Ok(committed)
             }
-            Ok(Err(error)) => Err(self.receiver.apology(&error)),
-            Err(_panicked) => Err(catalogue::local_error()),
+            Some((Err(error), _)) => Err(self.receiver.apology(&error)),
+            None => Err(catalogue::local_error()),
         }
     }
 
@@ -355,19 +265,6 @@ impl<S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
 fn client_of(session: &Session) -> Client {
     let user = || session.local_user().map(LocalUser::in_logs);
     Client { peer: session.peer(), name: session.reverse_name().map(str::to_owned).or_else(user) }
-}
-
-/// Adds octets to a draft; a large one writes to the disk, which may block.
-async fn append<D: Draft>(arriving: Option<Arriving<D>>, octets: Vec<u8>) -> Result<Option<Arriving<D>>, SpoolError> {
-    let Some(mut arriving) = arriving else { return Ok(None) };
-    arriving.size += octets.len() as u64;
-    if arriving.size <= SMALL {
-        arriving.draft.append(&octets)?;
-        return Ok(Some(arriving));
-    }
-    let appended = spawn_blocking(move || arriving.draft.append(&octets).map(|()| arriving)).await;
-    let gone = || SpoolError::new("writing", "a draft", std::io::Error::other("the writing thread panicked"));
-    appended.map_err(|_panicked| gone())?.map(Some)
 }
 
 /// The client of a message's earlier hop, as XFORWARD told of it, in Postfix's words.

@@ -3,19 +3,21 @@
 use std::fmt;
 use std::fs::Permissions;
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdTcpListener};
-use std::os::fd::AsFd;
+use std::net::{SocketAddr, TcpListener as StdTcpListener, TcpStream as StdTcpStream};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{sleep, timeout};
 
 use super::arrival::announced;
+use super::crew::Crew;
 use super::gate::Gate;
 use super::local::user_of;
 use super::{Door, Receiver, early};
@@ -88,7 +90,7 @@ impl fmt::Display for Listener {
 }
 
 /// An IPv6 socket takes no IPv4 connections, so that `0.0.0.0` and `[::]` can be bound side by side.
-fn tcp_socket(address: SocketAddr) -> io::Result<std::os::fd::OwnedFd> {
+fn tcp_socket(address: SocketAddr) -> io::Result<OwnedFd> {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
@@ -96,6 +98,8 @@ fn tcp_socket(address: SocketAddr) -> io::Result<std::os::fd::OwnedFd> {
     if address.is_ipv6() {
         sockopt::set_ipv6_v6only(&socket, true)?;
     }
+    // Connections inherit it. Without it each group of replies waits for the client's acknowledgement of the last.
+    sockopt::set_tcp_nodelay(&socket, true)?;
     bind(&socket, &address)?;
     listen(&socket, BACKLOG)?;
     Ok(socket)
@@ -110,17 +114,24 @@ fn remove_stale_socket(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes connections until the call to leave, then lets the sessions finish.
-pub async fn listen<S: Spool>(receiver: Arc<Receiver<S>>, listeners: Vec<Listener>) {
+/// Takes connections until the call to leave, then lets the sessions finish. They run on threads of their own.
+///
+/// # Errors
+/// When the system gives no threads.
+pub async fn listen<S: Spool>(receiver: Arc<Receiver<S>>, listeners: Vec<Listener>) -> io::Result<()> {
+    let crew = Arc::new(Crew::start()?);
     let gate = Gate::new(receiver.limits.clone());
     let mut accepting = JoinSet::new();
     for listener in listeners {
-        accepting.spawn(accept(Arc::clone(&receiver), listener, Arc::clone(&gate)));
+        accepting.spawn(accept(Arc::clone(&receiver), listener, Arc::clone(&gate), Arc::clone(&crew)));
     }
     while accepting.join_next().await.is_some() {}
+    // Commits under way are waited for.
+    let _ = spawn_blocking(move || drop(crew)).await;
+    Ok(())
 }
 
-async fn accept<S: Spool>(receiver: Arc<Receiver<S>>, listener: Listener, gate: Arc<Gate>) {
+async fn accept<S: Spool>(receiver: Arc<Receiver<S>>, listener: Listener, gate: Arc<Gate>, crew: Arc<Crew>) {
     let shutdown = receiver.shutdown.clone();
     let raised = shutdown.raised();
     tokio::pin!(raised);
@@ -131,7 +142,7 @@ async fn accept<S: Spool>(receiver: Arc<Receiver<S>>, listener: Listener, gate: 
             Some(_ended) = sessions.join_next() => {}
             taken = listener.take() => match taken {
                 Ok(connection) => {
-                    sessions.spawn(admit(Arc::clone(&receiver), Arc::clone(&gate), connection));
+                    crew.run(&mut sessions, admit(Arc::clone(&receiver), Arc::clone(&gate), connection));
                 }
                 Err(error) => {
                     receiver.observer.observe(&Event::Trouble { text: format!("taking a connection: {error}") });
@@ -145,19 +156,20 @@ async fn accept<S: Spool>(receiver: Arc<Receiver<S>>, listener: Listener, gate: 
     let _ = timeout(GRACE, async { while sessions.join_next().await.is_some() {} }).await;
 }
 
-/// A connection that was taken.
+/// A connection that was taken, not yet known to the runtime that will serve it.
 enum Connection {
-    Tcp(TcpStream, SocketAddr, Front),
-    Unix(UnixStream),
+    Tcp(StdTcpStream, SocketAddr, Front),
+    Unix(StdUnixStream),
 }
 
 impl Listener {
     async fn take(&self) -> io::Result<Connection> {
         match self {
             Self::Tcp(listener, front) => {
-                listener.accept().await.map(|(stream, address)| Connection::Tcp(stream, address, *front))
+                let (stream, address) = listener.accept().await?;
+                Ok(Connection::Tcp(stream.into_std()?, address, *front))
             }
-            Self::Unix(listener, _) => listener.accept().await.map(|(stream, _)| Connection::Unix(stream)),
+            Self::Unix(listener, _) => Ok(Connection::Unix(listener.accept().await?.0.into_std()?)),
         }
     }
 }
@@ -173,9 +185,11 @@ impl Drop for Listener {
 
 async fn admit<S: Spool>(receiver: Arc<Receiver<S>>, gate: Arc<Gate>, connection: Connection) {
     match connection {
-        Connection::Tcp(mut stream, mut address, front) => {
-            // Without it each group of replies waits for the client's acknowledgement of the last.
-            let _ = stream.set_nodelay(true);
+        Connection::Tcp(stream, mut address, front) => {
+            let mut stream = match TcpStream::from_std(stream) {
+                Ok(stream) => stream,
+                Err(error) => return cannot_serve(&receiver, &error),
+            };
             if front.proxied {
                 match announced(&mut stream, address, &receiver.security.proxy_from).await {
                     Ok(client) => address = client,
@@ -193,6 +207,10 @@ async fn admit<S: Spool>(receiver: Arc<Receiver<S>>, gate: Arc<Gate>, connection
             converse(&receiver, &gate, stream, peer, early, front.door).await;
         }
         Connection::Unix(stream) => {
+            let stream = match UnixStream::from_std(stream) {
+                Ok(stream) => stream,
+                Err(error) => return cannot_serve(&receiver, &error),
+            };
             let early = early::has_octets(stream.as_fd());
             let user = user_of(&stream);
             match gate.admit(Peer::Local, std::time::Instant::now()) {
@@ -204,6 +222,10 @@ async fn admit<S: Spool>(receiver: Arc<Receiver<S>>, gate: Arc<Gate>, connection
             }
         }
     }
+}
+
+fn cannot_serve<S: Spool>(receiver: &Receiver<S>, error: &io::Error) {
+    receiver.observer.observe(&Event::Trouble { text: format!("taking a connection: {error}") });
 }
 
 async fn converse<S: Spool>(

@@ -4,7 +4,9 @@
 //! waited for is bounded by [`Limits`].
 
 mod arrival;
+mod arriving;
 mod connection;
+mod crew;
 mod dialogue;
 mod early;
 mod gate;
@@ -13,15 +15,17 @@ mod listener;
 mod local;
 mod lockout;
 mod proxy;
+mod reading;
+mod receiver;
 mod security;
 mod shutdown;
 mod tls;
 mod wire;
 
-pub use connection::Receiver;
 pub use gate::Limits;
 pub use inherited::{serve_standard_input, spawner_names_client};
 pub use listener::{Front, Listener, listen};
+pub use receiver::Receiver;
 pub use security::{Accounts, Door, Security};
 pub use shutdown::Shutdown;
 pub use tls::{CertificateFiles, ServerTls};

@@ -70,7 +70,7 @@ pub fn lines(event: &Event) -> Vec<String> {
             format!("warning: {}: SASL {mechanism} {failed}: sasl_username={user}", name(client))
         }
         Event::Remarked { client, remark } => format!("warning: {} {remark}", name(client)),
-        Event::Accepted { .. } => return accepted(event).into_iter().map(|line| printable(&line)).collect(),
+        Event::Accepted { .. } => return accepted(event).into_iter().map(printable).collect(),
         Event::Attempted { id, recipient, written, relay, delays, outcome, .. } => {
             let (status, text) = (status(outcome), &outcome.reason().text);
             let Reason { status: dsn, .. } = outcome.reason();
@@ -110,7 +110,7 @@ pub fn lines(event: &Event) -> Vec<String> {
         Event::AllClear { text, .. } => format!("all clear: {text}"),
         Event::Trouble { text } => format!("error: {text}"),
     };
-    vec![printable(&line)]
+    vec![printable(line)]
 }
 
 fn accepted(event: &Event) -> Vec<String> {
@@ -177,8 +177,8 @@ fn seconds(duration: Duration) -> String {
     }
 }
 
-fn printable(line: &str) -> String {
-    line.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+fn printable(line: String) -> String {
+    if line.contains(char::is_control) { line.replace(char::is_control, "?") } else { line }
 }
 
 #[cfg(test)]

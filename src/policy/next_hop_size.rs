@@ -1,8 +1,11 @@
 //! A message that is larger than what the next hop takes is refused where it comes in, instead of coming back as a bounce.
 //!
-//! The limit is asked for anew each time, from whoever knows it: this policy knows no next hop.
+//! The limit is asked for at MAIL, from whoever knows it: this policy knows no next hop. At the end of a message, what was
+//! known a moment ago will do.
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
@@ -13,16 +16,38 @@ use crate::session::Verdict;
 /// Refuses by the limit that this finds out: octets, `None` while it is not known.
 pub struct NextHopSize {
     limit: Box<dyn Fn() -> Option<u64> + Send + Sync>,
+    asked: Mutex<Option<Asked>>,
 }
+
+/// A limit, and when it was asked for.
+#[derive(Clone, Copy)]
+struct Asked(Instant, Option<u64>);
+
+/// How long an answer will do.
+const MOMENT: Duration = Duration::from_secs(1);
 
 impl NextHopSize {
     /// By this limit.
     pub fn new(limit: impl Fn() -> Option<u64> + Send + Sync + 'static) -> Self {
-        Self { limit: Box::new(limit) }
+        Self { limit: Box::new(limit), asked: Mutex::default() }
     }
 
-    fn judge(&self, size: u64) -> Verdict {
-        match (self.limit)() {
+    fn ask(&self) -> Option<u64> {
+        let limit = (self.limit)();
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Asked(Instant::now(), limit));
+        limit
+    }
+
+    fn recent(&self) -> Option<u64> {
+        let asked = *self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        match asked {
+            Some(Asked(when, limit)) if when.elapsed() < MOMENT => limit,
+            _ => self.ask(),
+        }
+    }
+
+    fn judge(limit: Option<u64>, size: u64) -> Verdict {
+        match limit {
             Some(limit) if size > limit => Verdict::Refuse(refusals::larger_than_next_hop_takes(limit)),
             _ => Verdict::Accept,
         }
@@ -39,11 +64,11 @@ impl fmt::Debug for NextHopSize {
 impl Policy for NextHopSize {
     /// RFC 1870 6.1: what is declared to be too large is refused at MAIL.
     async fn mail(&self, _visitor: &Visitor<'_>, _sender: &ReversePath, declared_size: Option<u64>) -> Verdict {
-        declared_size.map_or(Verdict::Accept, |size| self.judge(size))
+        declared_size.map_or(Verdict::Accept, |size| Self::judge(self.ask(), size))
     }
 
     async fn message(&self, _visitor: &Visitor<'_>, size: u64) -> Verdict {
-        self.judge(size)
+        Self::judge(self.recent(), size)
     }
 }
 
@@ -62,6 +87,16 @@ mod tests {
             let Verdict::Refuse(reply) = verdict else { panic!("{verdict:?}") };
             assert!(reply.to_string().starts_with("552 5.3.4 "), "{reply}");
         }
+        let asked = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+        let counter = std::sync::Arc::clone(&asked);
+        let policy = NextHopSize::new(move || {
+            counter.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            Some(1000)
+        });
+        for _ in 0..100 {
+            assert_eq!(policy.message(&visitor, 1000).await, Verdict::Accept);
+        }
+        assert!(asked.load(std::sync::atomic::Ordering::SeqCst) < 100, "not each message looks");
         assert_eq!(NextHopSize::new(|| None).message(&visitor, u64::MAX).await, Verdict::Accept);
     }
 }

@@ -38,10 +38,14 @@ impl Trace {
     }
 }
 
+/// Octets that our lines usually fit into.
+const USUAL: usize = 512;
+
 /// RFC 5321 4.4 Time-stamp-line; `for` only with a single recipient, as it would tell one of the others (7.2).
 fn received(settings: &Settings, envelope: &Envelope, id: SpoolId, now: Timestamp) -> String {
     let origin = &envelope.origin;
-    let mut line = String::from("Received: from ");
+    let mut line = String::with_capacity(USUAL);
+    line.push_str("Received: from ");
     let helo = origin.helo.as_deref().unwrap_or("");
     if settings.hide_client {
         line.push_str("localhost (client hidden)");

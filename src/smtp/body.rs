@@ -91,9 +91,21 @@ impl BodyDecoder {
         self.eight_bit
     }
 
-    /// Copies up to the next octet that means something, and takes that one too.
+    /// Copies up to the next octet that means something, and takes that one too. A line end before a line without a dot
+    /// means nothing: whole lines are copied at once.
     fn copy_text(&mut self, input: &[u8], out: &mut Vec<u8>) -> usize {
-        let end = memchr3(b'\r', b'\n', 0, input).unwrap_or(input.len());
+        let mut end = 0;
+        while let Some(found) = memchr3(b'\r', b'\n', 0, &input[end..]) {
+            end += found;
+            match input[end..] {
+                // After CR LF, all octets but the dot are as within a line.
+                [b'\r', b'\n', next, ..] if next != b'.' => end += 2,
+                _ => break,
+            }
+        }
+        if !matches!(input.get(end), Some(b'\r' | b'\n' | 0)) {
+            end = input.len();
+        }
         let text = &input[..end];
         self.eight_bit |= !text.is_ascii();
         out.extend_from_slice(text);

@@ -2,7 +2,8 @@
 //!
 //! Refusals by policy are 5xx, trouble of ours is 4xx; what is wrong inside is never told.
 
-use std::fmt::Display;
+use std::borrow::Cow;
+use std::fmt::{Arguments, Display};
 
 use super::body::Blemish;
 use super::command::CommandError;
@@ -12,8 +13,13 @@ use crate::address::{Domain, Mailbox};
 
 macro_rules! reply {
     ($code:literal, ($class:literal, $subject:literal, $detail:literal), $($text:tt)+) => {
-        Reply::new($code, EnhancedCode($class, $subject, $detail), format!($($text)+))
+        Reply::new($code, EnhancedCode($class, $subject, $detail), crate::smtp::catalogue::text(format_args!($($text)+)))
     };
+}
+
+/// A sentence in which nothing is filled in is not copied.
+fn text(sentence: Arguments<'_>) -> Cow<'static, str> {
+    sentence.as_str().map_or_else(|| sentence.to_string().into(), Cow::Borrowed)
 }
 
 mod security;

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::io::Write;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -57,6 +58,8 @@ pub struct Reply {
 
 /// A reply line is at most 512 octets with code and CRLF (RFC 5321 4.5.3.1.5).
 const MAX_TEXT_OF_LINE: usize = 480;
+/// Code, enhanced code, separators and CRLF.
+const CODES_OF_LINE: usize = 32;
 
 impl Reply {
     /// A reply with an enhanced code. Lines of the text are separated by `\n`.
@@ -104,12 +107,12 @@ impl Reply {
         let mut lines = self.text.split('\n').peekable();
         while let Some(line) = lines.next() {
             let separator = if lines.peek().is_some() { '-' } else { ' ' };
-            out.extend_from_slice(self.code.to_string().as_bytes());
-            out.push(separator as u8);
-            if let (Some(code), Enhanced::Shown) = (self.enhanced, enhanced) {
-                out.extend_from_slice(code.to_string().as_bytes());
-                out.push(b' ');
-            }
+            out.reserve(line.len().min(MAX_TEXT_OF_LINE) + CODES_OF_LINE);
+            // Writing to memory does not fail.
+            let _ = match (self.enhanced, enhanced) {
+                (Some(code), Enhanced::Shown) => write!(out, "{}{separator}{code} ", self.code),
+                _ => write!(out, "{}{separator}", self.code),
+            };
             out.extend_from_slice(&line.as_bytes()[..line.floor_char_boundary(MAX_TEXT_OF_LINE)]);
             out.extend_from_slice(b"\r\n");
         }

@@ -10,13 +10,16 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
+use super::chance::Chance;
 use super::claim::{self, DirClaim};
 use super::disk::{Disk, HostDisk, Kind, Room, room_at};
 use super::draft::DirDraft;
+use super::finishing::{Finishing, Waiter};
+use super::gauge::Gauge;
 use super::group_commit::GroupCommit;
 use super::room::{Ledger, Reserve, too_small};
 use super::{Claimed, Entry, Glance, Shelf, Spool, SpoolError, Trouble, look};
@@ -94,8 +97,11 @@ pub(super) struct Inner<D: Disk> {
     pub(super) owner: u32,
     reserve: Reserve,
     ids: IdSource,
+    chance: Chance,
+    gauge: Gauge,
     folders: [D::Folder; Shelf::ALL.len()],
     queue_sync: GroupCommit,
+    finishing: Finishing,
     poisoned: AtomicBool,
 }
 
@@ -153,8 +159,11 @@ impl<D: Disk> DirSpool<D> {
                 owner: rustix::process::geteuid().as_raw(),
                 reserve,
                 ids: IdSource::default(),
+                chance: Chance::default(),
+                gauge: Gauge::default(),
                 folders,
                 queue_sync: GroupCommit::default(),
+                finishing: Finishing::default(),
                 poisoned: AtomicBool::new(false),
             }),
         })
@@ -234,10 +243,9 @@ impl<D: Disk> Spool for DirSpool<D> {
     }
 
     fn open(&self, envelope: &Envelope) -> Result<DirDraft<D>, SpoolError> {
-        let mut random = [0; 8];
-        getrandom::fill(&mut random)
-            .map_err(|error| SpoolError::new("naming a message in", "queue", io::Error::other(error.to_string())))?;
-        let id = self.inner.ids.next(self.inner.clock.now(), u64::from_le_bytes(random));
+        let random =
+            self.inner.chance.draw().map_err(|error| SpoolError::new("naming a message in", "queue", error))?;
+        let id = self.inner.ids.next(self.inner.clock.now(), random);
         DirDraft::open(&self.inner, id, envelope)
     }
 
@@ -329,11 +337,28 @@ impl<D: Disk> Inner<D> {
         self.heed(if shelf == Shelf::Queue { self.queue_sync.sync(sync) } else { sync() })
     }
 
+    /// Calls `waiter` once the names of the queue are durable, with others who wait for the same.
+    pub(super) fn sync_queue_then(&self, waiter: Waiter) {
+        self.finishing.join(waiter, || self.sync_shelf(Shelf::Queue));
+    }
+
     /// Whether so many octets fit beside the reserve and what drafts have reserved.
     pub(super) fn check_room(&self, octets: u64) -> Result<(), SpoolError> {
         self.refuse_if_poisoned()?;
+        let recent = self.gauge.recent(self.ledger.asked(), Instant::now());
+        match recent.map(|room| self.ledger.shortage(&room, self.reserve, octets)) {
+            Some(None) => Ok(()),
+            _ => self.ask_for_room(octets),
+        }
+    }
+
+    /// The same by asking the disk, whatever was known.
+    pub(super) fn ask_for_room(&self, octets: u64) -> Result<(), SpoolError> {
+        self.refuse_if_poisoned()?;
         let failed = |trouble| SpoolError::new("finding room in", "queue", trouble);
+        let asked = self.ledger.asked();
         let room = self.disk.room(self.folder(Shelf::Queue)).map_err(|error| failed(error.into()))?;
+        self.gauge.note(room, asked, Instant::now());
         self.ledger.shortage(&room, self.reserve, octets).map_or(Ok(()), |what| Err(failed(Trouble::Full(what))))
     }
 

@@ -103,7 +103,7 @@ impl<D: Disk> DirDraft<D> {
         let wanted = octets.len() as u64 + SLACK;
         if self.reservation.octets() < wanted {
             self.reservation.extend(wanted.max(STEP));
-            self.inner.check_room(0)?;
+            self.inner.ask_for_room(0)?;
         }
         let arriving = match &mut self.arriving {
             Some(arriving) => arriving,
@@ -114,7 +114,8 @@ impl<D: Disk> DirDraft<D> {
         Ok(())
     }
 
-    fn finish(&mut self, seal: &Seal) -> Result<(), SpoolError> {
+    /// Writes what is left and gives the file its name; nothing of it is synced. `None` never comes, as no file is empty.
+    fn complete(&mut self, seal: &Seal) -> Result<Option<Arriving<D>>, SpoolError> {
         if self.broken {
             let broken = io::Error::other("octets of it could not be written");
             return Err(self.inner.error("committing", Shelf::Queue, &self.id.to_string(), broken));
@@ -132,13 +133,13 @@ impl<D: Disk> DirDraft<D> {
         let mut last = std::mem::take(&mut self.buffer);
         last.extend_from_slice(&end);
         self.write(&last)?;
-        let Some(mut arriving) = self.arriving.take() else { return Ok(()) };
+        let Some(mut arriving) = self.arriving.take() else { return Ok(None) };
         if streamed {
             arriving.write_at(LENGTH_AT as u64, &length)?;
         }
         arriving.preallocate()?;
         arriving.publish()?;
-        arriving.make_durable()
+        Ok(Some(arriving))
     }
 }
 
@@ -156,8 +157,29 @@ impl<D: Disk> Draft for DirDraft<D> {
     }
 
     fn commit(mut self, seal: &Seal) -> Result<Committed, SpoolError> {
-        self.finish(seal)?;
+        if let Some(arriving) = self.complete(seal)? {
+            arriving.sync_file()?;
+            let synced = self.inner.sync_shelf(Shelf::Queue);
+            arriving.settle(synced)?;
+        }
         Ok(Committed { id: self.id, size: self.size })
+    }
+
+    fn commit_then(mut self, seal: &Seal, then: impl FnOnce(Result<Committed, SpoolError>) + Send + 'static) {
+        let committed = Committed { id: self.id, size: self.size };
+        let inner = Arc::clone(&self.inner);
+        let synced = self.complete(seal).and_then(|arriving| match arriving {
+            Some(arriving) => arriving.sync_file().map(|()| Some(arriving)),
+            None => Ok(None),
+        });
+        drop(self);
+        match synced {
+            Err(error) => then(Err(error)),
+            Ok(None) => then(Ok(committed)),
+            Ok(Some(arriving)) => inner.sync_queue_then(Box::new(move |synced| {
+                then(arriving.settle(synced).map(|()| committed));
+            })),
+        }
     }
 }
 
@@ -266,12 +288,22 @@ impl<D: Disk> Arriving<D> {
         Ok(())
     }
 
-    /// File, then name. When both are on the disk, the name stays.
-    pub(super) fn make_durable(mut self) -> Result<(), SpoolError> {
-        self.inner
-            .heed(self.inner.disk.sync(&self.file, Extent::All))
-            .and_then(|()| self.inner.sync_shelf(self.shelf))
-            .map_err(|error| self.failed("syncing", error))?;
+    /// File, then name, without company.
+    pub(super) fn make_durable(self) -> Result<(), SpoolError> {
+        self.sync_file()?;
+        let synced = self.inner.sync_shelf(self.shelf);
+        self.settle(synced)
+    }
+
+    /// The file goes to the disk before its name.
+    fn sync_file(&self) -> Result<(), SpoolError> {
+        let synced = self.inner.heed(self.inner.disk.sync(&self.file, Extent::All));
+        synced.map_err(|error| self.failed("syncing", error))
+    }
+
+    /// The folder was synced after the file. When both are on the disk, the name stays, and the lock is given up.
+    fn settle(mut self, synced: io::Result<()>) -> Result<(), SpoolError> {
+        synced.map_err(|error| self.failed("syncing", error))?;
         // Another's sync may have failed since ours was asked for, and with it the truth of ours.
         self.inner.refuse_if_poisoned()?;
         self.named = false;

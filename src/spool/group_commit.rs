@@ -18,6 +18,8 @@ pub(super) struct GroupCommit {
 #[derive(Debug, Default)]
 struct State {
     running: bool,
+    /// How many wait for the round under way to end: nobody is woken where nobody waits.
+    waiting: usize,
     /// The round that starts next: whoever arrives now joins it.
     next: Arc<Round>,
 }
@@ -26,8 +28,9 @@ struct State {
 #[derive(Debug, Default)]
 struct Round(OnceLock<Result<(), Failure>>);
 
+/// An error that can be told several times.
 #[derive(Debug, Clone, Copy)]
-enum Failure {
+pub(super) enum Failure {
     Os(i32),
     Other(io::ErrorKind),
 }
@@ -51,7 +54,9 @@ impl GroupCommit {
                 drop(state);
                 return self.lead(&round, sync);
             }
+            state.waiting += 1;
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.waiting -= 1;
         }
     }
 
@@ -86,7 +91,9 @@ impl Drop for Lead<'_> {
         if self.outcome.is_err() {
             let _ = std::mem::take(&mut state.next).0.set(self.outcome);
         }
-        self.group.changed.notify_all();
+        if state.waiting > 0 {
+            self.group.changed.notify_all();
+        }
     }
 }
 

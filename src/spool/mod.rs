@@ -4,12 +4,15 @@
 //! trace unless it is committed; it is worked on through a [`Claim`], which at any moment one process at most holds.
 //! Calls block on the disk; none waits for another process.
 
+mod chance;
 mod claim;
 mod dir;
 pub mod disk;
 mod draft;
 mod error;
+mod finishing;
 pub mod frozen;
+mod gauge;
 mod group_commit;
 mod lock;
 mod look;
@@ -134,6 +137,15 @@ pub trait Draft: Send + 'static {
     /// # Errors
     /// [`Trouble::Exists`] when a message of this id is there already; otherwise nothing was accepted, and no file is left.
     fn commit(self, seal: &Seal) -> Result<Committed, SpoolError>;
+
+    /// The same for many at once: `then` gets the outcome, from this thread or from another that syncs for several, which
+    /// `then` must not hold up.
+    fn commit_then(self, seal: &Seal, then: impl FnOnce(Result<Committed, SpoolError>) + Send + 'static)
+    where
+        Self: Sized,
+    {
+        then(self.commit(seal));
+    }
 }
 
 /// What was made durable.

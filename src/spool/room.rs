@@ -52,9 +52,21 @@ pub(super) fn too_small(room: &Room, reserve: Reserve) -> Option<String> {
 pub(super) struct Ledger {
     octets: AtomicU64,
     inodes: AtomicU64,
+    /// All that was ever reserved, also what was given back.
+    asked: AtomicU64,
 }
 
 impl Ledger {
+    /// Octets that were ever reserved: between two calls, at least as many as were written.
+    pub(super) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    fn take(&self, octets: u64) {
+        self.asked.fetch_add(octets, Ordering::SeqCst);
+        self.octets.fetch_add(octets, Ordering::SeqCst);
+    }
+
     /// What is short when `octets` more are wanted, if anything.
     pub(super) fn shortage(&self, room: &Room, reserve: Reserve, octets: u64) -> Option<String> {
         let wanted = reserve.octets.saturating_add(self.octets.load(Ordering::SeqCst)).saturating_add(octets);
@@ -70,7 +82,7 @@ impl Ledger {
 
     /// Sets octets and one inode aside.
     pub(super) fn reserve(self: &Arc<Self>, octets: u64) -> Reservation {
-        self.octets.fetch_add(octets, Ordering::SeqCst);
+        self.take(octets);
         self.inodes.fetch_add(1, Ordering::SeqCst);
         Reservation { ledger: Arc::clone(self), octets }
     }
@@ -89,7 +101,7 @@ impl Reservation {
     }
 
     pub(super) fn extend(&mut self, octets: u64) {
-        self.ledger.octets.fetch_add(octets, Ordering::SeqCst);
+        self.ledger.take(octets);
         self.octets += octets;
     }
 

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::fake_smarthost::{FakeSmarthost, Script};
 use crate::have::have;
-use crate::site::Site;
+use crate::site::{Running, Site};
 
 /// The system calls of each line, by process: `PID call(...)`.
 fn calls_after<'a>(trace: &'a str, is_wanted: impl Fn(&str) -> bool) -> Vec<&'a str> {
@@ -63,4 +63,80 @@ fn the_250_leaves_only_after_file_and_folder_are_synced() {
         let at = rest.find(step).unwrap_or_else(|| panic!("{step} does not come where it must in\n{trace}"));
         rest = &rest[at + step.len()..];
     }
+}
+
+/// The most system calls that one message of a long session may cost, by name. What the disk needs is exact; what wakes
+/// threads depends on how they meet, and is bounded.
+const MOST_PER_MESSAGE: [(&str, f64); 14] = [
+    ("openat", 1.0),
+    ("flock", 1.0),
+    ("pwrite64", 1.0),
+    ("fallocate", 1.0),
+    ("linkat", 1.0),
+    ("fsync", 2.0),
+    ("close", 1.0),
+    // EHLO, MAIL, RCPT, DATA and the message, in one piece each, and their replies.
+    ("recvfrom", 5.0),
+    ("sendto", 5.0),
+    ("epoll_wait", 7.0),
+    // A wake-up from the thread that waited for the disk, and the log.
+    ("write", 3.0),
+    ("futex", 8.0),
+    // Known from the message before, for a while.
+    ("fstatfs", 0.5),
+    ("statx", 0.5),
+];
+
+#[test]
+fn a_message_costs_a_bounded_number_of_system_calls() {
+    const MESSAGES: u32 = 100;
+    if !have("strace") {
+        return;
+    }
+    let site = Site::new("");
+    let trace = site.path("trace");
+    let mut strace = Command::new("strace");
+    let smtpd = site.smtpd();
+    strace
+        .args(["-f", "-o"])
+        .arg(&trace)
+        .arg(smtpd.get_program())
+        .args(smtpd.get_args())
+        .args(["--listen", "127.0.0.1:0"]);
+    strace.current_dir(site.path(""));
+    let mut running = Running::start(strace);
+    running.wait_for_log("listening on");
+    let mut client = running.client();
+    let marks = [(); 2].map(|()| {
+        let counted = fs::read_to_string(&trace).unwrap().lines().count();
+        for _ in 0..MESSAGES {
+            client.submit("alice@example.com", &["bob@example.com"], b"Subject: counted\r\n");
+        }
+        counted
+    });
+    let text = fs::read_to_string(&trace).unwrap();
+    let calls = text.lines().skip(marks[1]).filter_map(|line| line.split_whitespace().nth(1)?.split_once('('));
+    let mut counts = std::collections::BTreeMap::<&str, u32>::new();
+    for (name, _) in calls {
+        *counts.entry(name).or_default() += 1;
+    }
+    for (name, most) in MOST_PER_MESSAGE {
+        let found = f64::from(counts.get(name).copied().unwrap_or(0)) / f64::from(MESSAGES);
+        // A few of the log's and the runtime's own.
+        assert!(found <= most + 0.2, "{name}: {found} a message, of {counts:?}");
+    }
+    for never in ["fchmod", "getrandom", "newfstatat"] {
+        let found = counts.get(never).copied().unwrap_or(0);
+        assert!(found < MESSAGES / 10, "{never}: {found} in {MESSAGES} messages");
+    }
+    drop(client);
+    stop_traced(&trace);
+    running.wait();
+}
+
+/// Asks the traced process to leave, which strace does not do for it.
+fn stop_traced(trace: &std::path::Path) {
+    let text = fs::read_to_string(trace).unwrap();
+    let first = text.split(' ').next().unwrap();
+    assert!(Command::new("kill").args(["-TERM", first]).status().unwrap().success());
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 use env_logger::{Builder, Target};
@@ -20,6 +20,8 @@ use super::style::Style;
 
 /// Lines that may wait to be written.
 const QUEUE: usize = 16_384;
+/// How long lines gather after some were written, so that not each wakes the thread that writes.
+const GATHERING: Duration = Duration::from_millis(5);
 /// How long the end of the program waits for the last lines.
 const LAST_LINES: Duration = Duration::from_millis(500);
 
@@ -34,6 +36,7 @@ enum Job {
 /// The running log; when dropped, the last lines are written.
 pub(crate) struct Logging {
     jobs: SyncSender<Job>,
+    writer: Thread,
 }
 
 impl Logging {
@@ -45,7 +48,8 @@ impl Logging {
         let style = Arc::new(Style::new(program, settings));
         let sink = Sink::open(settings, Arc::clone(&style))?;
         let (jobs, queue) = sync_channel(QUEUE);
-        thread::Builder::new().name("log".to_owned()).spawn(move || write_lines(queue, sink))?;
+        let writer = thread::Builder::new().name("log".to_owned()).spawn(move || write_lines(queue, sink))?;
+        let writer = writer.thread().clone();
         let feeder =
             Feeder { jobs: jobs.clone(), dropped: AtomicU64::new(0), style: Arc::clone(&style), line: Vec::new() };
         Builder::new()
@@ -57,7 +61,7 @@ impl Logging {
             .format(move |out, record| out.write_all(&style.record(record, SystemClock.now())))
             .target(Target::Pipe(Box::new(feeder)))
             .init();
-        Ok(Self { jobs })
+        Ok(Self { jobs, writer })
     }
 
     /// What opens the log file anew, after it was renamed.
@@ -81,6 +85,7 @@ impl Drop for Logging {
     fn drop(&mut self) {
         let (done, finished) = sync_channel(1);
         if self.jobs.try_send(Job::Finish(done)).is_ok() {
+            self.writer.unpark();
             let _ = finished.recv_timeout(LAST_LINES);
         }
     }
@@ -156,6 +161,7 @@ fn write_lines(queue: Receiver<Job>, mut sink: Sink) {
             return;
         }
         if next.is_none() {
+            thread::park_timeout(GATHERING);
             next = queue.recv().ok();
         }
     }

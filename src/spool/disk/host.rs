@@ -7,6 +7,8 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{
     AtFlags, CWD, Dir, FallocateFlags, FileType, Mode, OFlags, RawMode, RenameFlags, Stat, Timespec, Timestamps,
@@ -89,10 +91,22 @@ impl Disk for HostDisk {
     }
 
     fn link(&self, file: &HostFile, folder: &OwnedFd, name: &str) -> io::Result<()> {
-        let path = format!("/proc/self/fd/{}", file.0.as_raw_fd());
-        match rustix::fs::linkat(CWD, path, folder, name, AtFlags::SYMLINK_FOLLOW) {
-            // No /proc: the other way needs a capability before kernel 6.10.
-            Err(Errno::NOENT) => Ok(rustix::fs::linkat(&file.0, "", folder, name, AtFlags::EMPTY_PATH)?),
+        /// Set where the short way does not work: it needs a capability before kernel 6.10.
+        static BY_PROC: AtomicBool = AtomicBool::new(false);
+        let by_proc = || {
+            let path = format!("/proc/self/fd/{}", file.0.as_raw_fd());
+            rustix::fs::linkat(CWD, path, folder, name, AtFlags::SYMLINK_FOLLOW)
+        };
+        let directly = || rustix::fs::linkat(&file.0, "", folder, name, AtFlags::EMPTY_PATH);
+        if BY_PROC.load(Ordering::Relaxed) {
+            return Ok(by_proc()?);
+        }
+        match directly() {
+            Err(Errno::NOENT) => {
+                by_proc()?;
+                BY_PROC.store(true, Ordering::Relaxed);
+                Ok(())
+            }
             result => Ok(result?),
         }
     }
@@ -168,10 +182,19 @@ fn make_folder(within: impl std::os::fd::AsFd, path: &Path) -> io::Result<bool> 
     }
 }
 
+/// Whether the process's mask leaves the mode of new files as it should be; the first one tells for all.
+fn mask_keeps_file_mode(first: &OwnedFd) -> bool {
+    static KEEPS: OnceLock<bool> = OnceLock::new();
+    let mode = |stat: Stat| Mode::from_raw_mode(stat.st_mode);
+    *KEEPS.get_or_init(|| rustix::fs::fstat(first).is_ok_and(|stat| mode(stat) == FILE_MODE))
+}
+
 fn create(folder: &OwnedFd, name: &str, how: OFlags) -> io::Result<HostFile> {
     let flags = how | OFlags::RDWR | OFlags::CLOEXEC;
     let file = retry_on_intr(|| rustix::fs::openat(folder, name, flags, FILE_MODE))?;
-    rustix::fs::fchmod(&file, FILE_MODE)?;
+    if !mask_keeps_file_mode(&file) {
+        rustix::fs::fchmod(&file, FILE_MODE)?;
+    }
     Ok(HostFile(file.into()))
 }
 

@@ -24,6 +24,9 @@ enum Trial {
     Stops,
 }
 
+const EVERY_COMMIT: [(Creation, bool); 4] =
+    [(Creation::Anonymous, false), (Creation::Named, false), (Creation::Anonymous, true), (Creation::Named, true)];
+
 const TRIALS: [Trial; 4] = [Trial::Fails(EIO), Trial::Fails(ENOSPC), Trial::WritesHalf, Trial::Stops];
 
 /// A spool on a disk that can fail.
@@ -31,13 +34,15 @@ struct Stage {
     folder: tempfile::TempDir,
     disk: FaultyDisk,
     spool: DirSpool<FaultyDisk>,
+    /// Whether drafts are committed by [`Draft::commit_then`].
+    handed_over: bool,
 }
 
 impl Stage {
     fn new(creation: Creation) -> Self {
         let (folder, disk) = (folder(), FaultyDisk::new());
         let spool = DirSpool::open_on(disk.clone(), folder.path(), settings(creation), TestClock::new()).unwrap();
-        Self { folder, disk, spool }
+        Self { folder, disk, spool, handed_over: false }
     }
 
     /// From now on the n-th call is on trial; answers whether it has come to that.
@@ -74,7 +79,13 @@ impl Stage {
         for piece in pieces {
             draft.append(piece)?;
         }
-        draft.commit(&full_seal()).map(|committed| committed.id)
+        let seal = full_seal();
+        if !self.handed_over {
+            return draft.commit(&seal).map(|committed| committed.id);
+        }
+        let (told, outcome) = std::sync::mpsc::channel();
+        draft.commit_then(&seal, move |committed| told.send(committed.map(|committed| committed.id)).unwrap());
+        outcome.recv().unwrap()
     }
 }
 
@@ -83,10 +94,10 @@ fn every_acceptance(trial: Trial, check: impl Fn(&Stage, &[&[u8]], Result<SpoolI
     let large = vec![b'x'; 40_000];
     let small: [&[u8]; 2] = [MESSAGE, MESSAGE];
     let streamed: [&[u8]; 4] = [&large, &large, &large, MESSAGE];
-    for creation in [Creation::Anonymous, Creation::Named] {
+    for (creation, handed_over) in EVERY_COMMIT {
         for pieces in [&small[..], &streamed[..]] {
             for n in 1.. {
-                let stage = Stage::new(creation);
+                let stage = Stage { handed_over, ..Stage::new(creation) };
                 let fired = stage.put_on_trial(n, trial);
                 let result = stage.accept(pieces);
                 if !fired.load(Ordering::SeqCst) {
@@ -174,9 +185,9 @@ fn a_message_is_said_to_exist_only_when_it_is_durable() {
 
 #[test]
 fn after_a_failed_sync_with_eio_nothing_is_accepted_any_more_and_the_sync_is_not_repeated() {
-    for creation in [Creation::Anonymous, Creation::Named] {
+    for (creation, handed_over) in EVERY_COMMIT {
         for failing in ["sync", "sync_folder"] {
-            let stage = Stage::new(creation);
+            let stage = Stage { handed_over, ..Stage::new(creation) };
             let waiting = stage.spool.open(&plain_envelope()).unwrap();
             stage.disk.book.lock().unwrap().follow(
                 move |_, call| {

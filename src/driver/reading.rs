@@ -1,0 +1,103 @@
+//! Waiting for a client: where its octets go first, and how long it may be silent.
+//!
+//! The buffer belongs to the thread, not to the session, and one timer serves all waits of a session: an idle session
+//! costs little, and a busy one sets no timer.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::ready;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// Octets read at once.
+const BUFFER: usize = 64 * 1024;
+
+thread_local! {
+    static OCTETS: RefCell<Box<[u8]>> = RefCell::new(vec![0; BUFFER].into_boxed_slice());
+}
+
+/// Waits for octets and hands them to `take`; answers how many, 0 at the end.
+pub(super) async fn read_once(io: &mut (impl AsyncRead + Unpin), mut take: impl FnMut(&[u8])) -> io::Result<usize> {
+    poll_fn(|cx| {
+        OCTETS.with_borrow_mut(|octets| {
+            let mut space = ReadBuf::new(octets);
+            ready!(Pin::new(&mut *io).poll_read(cx, &mut space))?;
+            if !space.filled().is_empty() {
+                take(space.filled());
+            }
+            Ok(space.filled().len()).into()
+        })
+    })
+    .await
+}
+
+/// How long a session may wait now, and last in all.
+pub(super) struct Deadline {
+    end: Instant,
+    until: Instant,
+    /// Never set to later than `until`, but often to earlier: then it is set anew when it fires.
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Deadline {
+    /// A session that begins now and may last so long.
+    pub(super) fn new(session: Duration) -> Self {
+        let end = Instant::now() + session;
+        Self { end, until: end, timer: Box::pin(sleep_until(end)) }
+    }
+
+    /// A wait begins that may last so long.
+    pub(super) fn begin(&mut self, wait: Duration) {
+        self.until = self.end.min(Instant::now() + wait);
+        if self.timer.deadline() > self.until {
+            self.timer.as_mut().reset(self.until);
+        }
+    }
+
+    /// Returns when the wait has lasted too long.
+    pub(super) async fn passed(&mut self) {
+        loop {
+            self.timer.as_mut().await;
+            if self.timer.deadline() >= self.until {
+                return;
+            }
+            self.timer.as_mut().reset(self.until);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_wait_ends_by_its_own_limit_or_that_of_the_session_however_often_it_began() {
+        let millis = Duration::from_millis;
+        let mut deadline = Deadline::new(millis(40));
+        let start = Instant::now();
+        for _ in 0..10 {
+            deadline.begin(millis(20));
+            tokio::task::yield_now().await;
+        }
+        let begun = Instant::now();
+        deadline.begin(millis(20));
+        deadline.passed().await;
+        assert!(begun.elapsed() >= millis(20), "an earlier wait does not end a later one");
+        deadline.begin(millis(3_600_000));
+        deadline.passed().await;
+        assert!(start.elapsed() >= millis(40));
+    }
+
+    #[tokio::test]
+    async fn octets_are_handed_on_and_the_end_is_nothing() {
+        let mut found = Vec::new();
+        let mut input = &b"EHLO x\r\n"[..];
+        assert_eq!(read_once(&mut input, |octets| found.extend_from_slice(octets)).await.unwrap(), 8);
+        assert_eq!(read_once(&mut input, |_| unreachable!("there is no more")).await.unwrap(), 0);
+        assert_eq!(found, b"EHLO x\r\n");
+    }
+}

@@ -1,0 +1,118 @@
+//! What sessions share, and how each begins: who the client is, on which terms, in clear text or within TLS.
+
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::connection::Connection;
+use super::dialogue::Dialogue;
+use super::wire::Wire;
+use super::{Door, Limits, Security, Shutdown};
+use crate::clock::Clock;
+use crate::dns::{Resolver, confirmed_name};
+use crate::envelope::{LocalUser, Peer};
+use crate::event::{Client, Event, Observer};
+use crate::policy::Chain;
+use crate::session::{Session, Settings, Terms};
+use crate::smtp::{Reply, catalogue};
+use crate::spool::{Spool, SpoolError, Trouble};
+
+/// All that sessions share.
+pub struct Receiver<S> {
+    /// The rules of the house.
+    pub settings: Arc<Settings>,
+    /// How long to wait.
+    pub limits: Limits,
+    /// Who may send what.
+    pub policy: Chain,
+    /// Finds the names of clients, where they are wanted in `Received:` and the log.
+    pub resolver: Option<Arc<dyn Resolver>>,
+    /// TLS and logins.
+    pub security: Security,
+    /// Where messages go.
+    pub spool: Arc<S>,
+    /// Who is told.
+    pub observer: Arc<dyn Observer>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// The call to leave.
+    pub shutdown: Shutdown,
+}
+
+impl<S: Spool> Receiver<S> {
+    /// Runs a session to its end. `early` says that octets came before the greeting.
+    pub async fn converse(&self, io: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, early: bool) {
+        self.converse_at(Door::Ordinary, io, peer, early).await;
+    }
+
+    /// The same, with a user of this host whom the kernel names.
+    pub async fn converse_as(&self, user: LocalUser, io: impl AsyncRead + AsyncWrite + Unpin, early: bool) {
+        let client = Client { peer: Peer::Local, name: Some(user.in_logs()) };
+        self.observer.observe(&Event::Connected { client: client.clone() });
+        let terms = self.security.terms(Peer::Local, Door::Ordinary, None, self.observer.as_ref());
+        self.converse_with(Wire::Clear(io), client, early, Terms { local_user: Some(user), ..terms }).await;
+    }
+
+    pub(super) async fn converse_at(
+        &self,
+        door: Door,
+        io: impl AsyncRead + AsyncWrite + Unpin,
+        peer: Peer,
+        early: bool,
+    ) {
+        let client = self.connected(peer).await;
+        let terms = self.security.terms(peer, door, None, self.observer.as_ref());
+        self.converse_with(Wire::Clear(io), client, early, terms).await;
+    }
+
+    /// Runs a session within TLS from its first octet on (RFC 8314 3.3).
+    pub(super) async fn converse_in_tls(&self, door: Door, io: impl AsyncRead + AsyncWrite + Unpin, peer: Peer) {
+        let client = self.connected(peer).await;
+        let Some(tls) = &self.security.tls else { return };
+        match tls.shake_hands(io, |text| self.observer.observe(&Event::Trouble { text })).await {
+            Ok(secured) => {
+                let terms = self.security.terms(peer, door, Some(secured.tls), self.observer.as_ref());
+                self.converse_with(Wire::Tls(secured.stream), client, secured.early, terms).await
+            }
+            Err(cause) => self.observer.observe(&Event::Disconnected { client, cause: Some(cause) }),
+        }
+    }
+
+    async fn connected(&self, peer: Peer) -> Client {
+        let client = Client { peer, name: self.name_of(peer).await };
+        self.observer.observe(&Event::Connected { client: client.clone() });
+        client
+    }
+
+    async fn converse_with<IO>(&self, wire: Wire<IO>, client: Client, early: bool, terms: Terms)
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        let peer = client.peer;
+        let reverse_name = peer.ip().and_then(|_| client.name.clone());
+        let session = Session::new(Arc::clone(&self.settings), peer, reverse_name, self.clock.now());
+        let session = session.on_terms(terms);
+        let dialogue = Dialogue::with(&self.settings, peer);
+        let session = if dialogue.is_told() { session.with_transcript() } else { session };
+        Connection::new(self, wire, client, dialogue, early).run(session).await;
+    }
+
+    async fn name_of(&self, peer: Peer) -> Option<String> {
+        let (resolver, ip) = (self.resolver.as_ref()?, peer.ip()?);
+        confirmed_name(resolver.as_ref(), ip).await.ok().flatten().map(|name| name.to_string())
+    }
+
+    /// What to tell the client when the spool fails; what failed is told to whoever watches.
+    pub(super) fn apology(&self, error: &SpoolError) -> Reply {
+        self.observer.observe(&Event::Trouble { text: error.to_string() });
+        match error.trouble {
+            Trouble::Full(_) => catalogue::no_space(),
+            // The disk lies: finish what can be finished, and leave.
+            Trouble::Poisoned => {
+                self.shutdown.raise();
+                catalogue::shutting_down(&self.settings.hostname)
+            }
+            _ => catalogue::local_error(),
+        }
+    }
+}
