@@ -44,7 +44,7 @@ fn postfix_relays_with_tls_dsn_and_xforward() {
     let notice = texts.iter().find(|text| text.contains("Action: delivered")).unwrap();
     assert!(notice.contains("Original-Envelope-Id: QQ314159"), "{notice}");
     assert!(notice.contains("Original-Recipient: rfc822; Bob+Smith@example.com"), "{notice}");
-    assert!(smtpd.log().contains("orig_client="), "{}", smtpd.log());
+    smtpd.wait_for_log("orig_client=");
     assert!(postfix.log().contains("TLS connection established"), "{}", postfix.log());
 }
 

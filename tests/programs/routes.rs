@@ -88,7 +88,7 @@ fn the_sender_is_rewritten_and_aliases_are_read_anew_while_it_runs() {
     ] {
         assert!(text.contains(line), "{text}");
     }
-    assert!(smtpd.log().contains("to=<amy@example.com>, orig_to=<root@nas.lan>"), "{}", smtpd.log());
+    smtpd.wait_for_log("to=<amy@example.com>, orig_to=<root@nas.lan>");
 
     // A rename, as editors do it.
     fs::write(site.path("new"), "root: admin\nadmin: bob@example.com, eve@example.com\n").unwrap();

@@ -63,7 +63,7 @@ fn delivers(form: &str, client: impl FnOnce(u16, &Site) -> Output) -> String {
     smtpd.terminate();
     smtpd.wait();
     keeps_the_secret(&smtpd);
-    assert!(smtpd.log().contains("sasl_username=joe"), "{}", smtpd.log());
+    smtpd.wait_for_log("sasl_username=joe");
     String::from_utf8_lossy(&site.delivered()[0]).into_owned()
 }
 
@@ -232,7 +232,7 @@ fn a_self_signed_certificate_of_the_moment_works() {
     }
     let site = Site::new("");
     let smtpd = site.listen(&["--self-signed"]);
-    assert!(smtpd.log().contains("sha256:"), "{}", smtpd.log());
+    smtpd.wait_for_log("sha256:");
     let said = openssl(smtpd.address(), &["-starttls", "smtp"]);
     assert!(said.contains("221 2.0.0"), "{said}");
 }
@@ -354,7 +354,7 @@ fn any_password_will_do_from_a_listed_device_alone() {
     client.expect("MAIL FROM:<a@b>", "530");
     client.expect("AUTH PLAIN AGpvZQB4", "235");
     client.submit("a@b", &["c@d"], b"Subject: x\r\n\r\n");
-    assert!(smtpd.log().contains("with a password that nobody checked"), "{}", smtpd.log());
+    smtpd.wait_for_log("with a password that nobody checked");
 }
 
 #[test]
