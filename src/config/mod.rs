@@ -45,7 +45,7 @@ use serde::Deserialize;
 
 use crate::address::Domain;
 use crate::policy::{AddressList, Rules};
-use crate::transport::{NextHop, RouteSettings};
+use crate::transport::NextHop;
 use file::Origin;
 
 /// All that a user can set. Relative paths are relative to the working directory.
@@ -184,12 +184,6 @@ impl Config {
             default_domain: self.default_domain().clone(),
             required_headers: self.message.required_headers.clone(),
         }
-    }
-
-    /// The main next hop of the route that takes what no other does; see [`Config::routes`] for all.
-    pub fn route(&self) -> RouteSettings {
-        let last = self.routes().pop().and_then(|plan| plan.hops.into_iter().next());
-        last.expect("a configuration that was checked has a route")
     }
 }
 

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::queue::InDoubt;
+use crate::transport::RouteSettings;
 use sample::{every_key, uncommented};
 
 const SAMPLE: &str = include_str!("../../docs/leafmail.toml");
@@ -177,13 +178,18 @@ fn files_of_other_editors_are_read_with_the_same_lines() {
     assert_eq!(error, "leafmail.toml:3: expected a path, but found integer 1");
 }
 
+/// The main next hop of the last route.
+fn relay(config: &Config) -> RouteSettings {
+    config.routes().pop().unwrap().hops.remove(0)
+}
+
 #[test]
 fn values_reach_the_stages() {
     let config = values_of(
         "hostname = \"relay.lan\"\n[clients]\nown_public_networks = [\"2001:db8:1::/48\"]\nverify = \"rdns\"\n\
          [relay]\nurl = \"smtp://u@mail.example.com\"\npassword_file = \"/p\"\n[relay.timeouts]\ndata = \"7s\"\n",
     );
-    let route = config.route();
+    let route = relay(&config);
     assert_eq!((route.helo.as_str(), route.timeouts.data), ("relay.lan", Duration::from_secs(7)));
     assert_eq!(route.timeouts.end_of_data, crate::transport::Timeouts::default().end_of_data);
     assert_eq!(route.password, Some(crate::transport::Secret::File("/p".into())));
@@ -201,7 +207,7 @@ fn a_relay_of_the_command_line_takes_the_password_along_only_for_a_user() {
     let text = "[relay]\nurl = \"smtp://u@h\"\npassword_env = \"P\"";
     let mut config = parsed(text).unwrap();
     config.relay_to("maildir:./here".parse().unwrap());
-    assert_eq!((config.route().password, config.check()), (None, Ok(())));
+    assert_eq!((relay(&config).password, config.check()), (None, Ok(())));
     let mut config = parsed("[relay]\nurl = \"maildir:x\"").unwrap();
     config.relay_to("smtp://u@h".parse().unwrap());
     // The file's line says something else by now.
