@@ -176,13 +176,13 @@ impl<D: Disk> DirSpool<D> {
 }
 
 /// A path that was mistyped, such as `/etc` or `/tmp`, must not become a spool, nor be closed to everybody else. What
-/// a file system, a version control system or a new home directory begins with is nothing.
+/// a file system, a version control system or a new home directory begins with is nothing, nor is the page in `./spool`.
 fn check_purpose(path: &Path) -> Result<(), SpoolError> {
     let Ok(mut names) = std::fs::read_dir(path) else { return Ok(()) };
     if path.join(Shelf::Queue.folder()).symlink_metadata().is_ok() {
         return Ok(());
     }
-    let is_other = |name: &str| !name.starts_with('.') && !["lost+found", "log", "routes"].contains(&name);
+    let is_other = |name: &str| !name.starts_with('.') && !["README.md", "lost+found", "log", "routes"].contains(&name);
     if names.any(|entry| entry.is_ok_and(|entry| is_other(&entry.file_name().to_string_lossy()))) {
         return Err(SpoolError::new("opening", path, Trouble::Foreign("it holds other things, and is no spool")));
     }
