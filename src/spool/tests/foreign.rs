@@ -144,7 +144,7 @@ fn a_hint_that_is_further_off_than_any_interval_counts_as_due_now() {
 fn a_page_that_explains_the_folder_does_not_keep_it_from_becoming_a_spool() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("README.md"), b"what lies here").unwrap();
-    let settings = crate::spool::SpoolSettings::default();
-    let opened = crate::spool::DirSpool::open(folder.path(), settings, std::sync::Arc::new(crate::sys::SystemClock));
+    let settings = SpoolSettings::default();
+    let opened = DirSpool::open(folder.path(), settings, Arc::new(crate::sys::SystemClock));
     assert!(opened.is_ok(), "{:?}", opened.err());
 }
