@@ -3,12 +3,14 @@
 mod administrator;
 mod alarms;
 mod by_hand;
+#[path = "../support/client.rs"]
 mod client;
 mod crash;
 mod end_to_end;
 mod explain;
 #[path = "../support/fake_smarthost.rs"]
 mod fake_smarthost;
+#[path = "../support/have.rs"]
 mod have;
 mod live;
 mod logs;
@@ -22,6 +24,7 @@ mod routes;
 mod secured;
 mod sendmail;
 mod sendmail_callers;
+#[path = "../support/site.rs"]
 mod site;
 mod smarthost;
 mod syscalls;

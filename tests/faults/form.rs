@@ -1,0 +1,13 @@
+//! How much of the laboratory is run: the short form of everyday, or the full one that `docs/reliability.md` reports.
+
+#![allow(dead_code, reason = "until its first users land")]
+
+/// Whether `LEAFMAIL_LAB=full` asks for the full form.
+pub(crate) fn full() -> bool {
+    std::env::var("LEAFMAIL_LAB").is_ok_and(|form| form == "full")
+}
+
+/// The first in the short form, the second in the full one.
+pub(crate) fn either<T>(short: T, long: T) -> T {
+    if full() { long } else { short }
+}
