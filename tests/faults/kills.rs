@@ -20,7 +20,7 @@ pub(crate) const WORKERS: usize = 3;
 
 /// What is tried: all that counts, and of the rest each one or each so-and-so-manieth.
 fn tried(calls: &[Call]) -> Vec<Point> {
-    let stride = either(17, 1);
+    let stride = either(7, 1);
     let counts = |point: &Point| calls.iter().any(|call| call.point == *point && is_of_the_disk(call));
     let all = points(calls).into_iter().enumerate();
     all.filter(|(number, point)| number % stride == 0 || counts(point)).map(|(_, point)| point).collect()

@@ -8,6 +8,7 @@
 #[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
 mod client;
 mod delivery;
+mod failing_calls;
 #[path = "../support/fake_smarthost.rs"]
 mod fake_smarthost;
 mod form;
