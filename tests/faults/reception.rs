@@ -66,8 +66,11 @@ pub(crate) fn one_session(site: &Site) -> Command {
 
 /// Whether a file was given its name and then synced, and its folder after it, before the 250 left.
 fn is_durable_before_its_reply(calls: &[Call], id: &str) -> bool {
+    let reply = format!("queued as {id}");
     let named = calls.iter().position(|call| call.name() == "linkat" && call.arguments.contains(id));
-    let replied = calls.iter().position(|call| call.name() == "sendto" && call.arguments.contains(id));
+    // Over a pipe, replies are written and not sent.
+    let is_reply = |call: &Call| matches!(call.name(), "sendto" | "write") && call.arguments.contains(&reply);
+    let replied = calls.iter().position(is_reply);
     let (Some(named), Some(replied)) = (named, replied) else { return false };
     let is_sync = |call: &&Call| call.name() == "fsync" && call.succeeded();
     calls[named].succeeded() && named < replied && calls[named..replied].iter().filter(is_sync).count() == 2
