@@ -20,6 +20,7 @@ mod kills;
 mod letters;
 mod next_hop;
 mod reception;
+mod short_writes;
 #[path = "../support/site.rs"]
 #[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
 mod site;
