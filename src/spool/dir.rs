@@ -23,9 +23,10 @@ use super::gauge::Gauge;
 use super::group_commit::GroupCommit;
 use super::room::{Ledger, Reserve, too_small};
 use super::{Claimed, Entry, Glance, Shelf, Spool, SpoolError, Trouble, look};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::envelope::Envelope;
 use crate::id::{IdSource, SpoolId};
+use crate::mutant::{Mutant, planted};
 
 /// What can be set of a spool.
 #[derive(Debug, Clone)]
@@ -245,7 +246,13 @@ impl<D: Disk> Spool for DirSpool<D> {
     fn open(&self, envelope: &Envelope) -> Result<DirDraft<D>, SpoolError> {
         let random =
             self.inner.chance.draw().map_err(|error| SpoolError::new("naming a message in", "queue", error))?;
-        let id = self.inner.ids.next(self.inner.clock.now(), random);
+        let now = self.inner.clock.now();
+        let id = match planted(Mutant::NameFromPidAndSecond) {
+            false => self.inner.ids.next(now, random),
+            true => {
+                SpoolId::new(Timestamp::from_millis(now.as_millis() / 1000 * 1000), 0, u64::from(std::process::id()))
+            }
+        };
         DirDraft::open(&self.inner, id, envelope)
     }
 

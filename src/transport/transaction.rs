@@ -11,6 +11,7 @@ use super::smarthost::Client;
 use super::wire::{Capabilities, Phase, Trouble};
 use super::{Body, Consignment, EightBit};
 use crate::envelope::Recipient;
+use crate::mutant::{Mutant, planted};
 use crate::receipt::{Outcome, Reason};
 use crate::smtp::{EnhancedCode, Reply};
 
@@ -297,6 +298,7 @@ impl<'a> Transaction<'a> {
         }
         match ruling(Step::Rcpt, &reply) {
             Ruling::Accepted => {}
+            Ruling::Failed if planted(Mutant::RefusedRcptIgnored) => {}
             Ruling::Route => return Err(Stop::Fault(Reason::reply(&reply))),
             Ruling::OutOfStep => return Err(broken(client, &out_of_step(&reply))),
             refusal => self.verdicts[at] = Some(outcome(refusal, &reply)),

@@ -19,6 +19,7 @@ mod have;
 mod kills;
 mod letters;
 mod next_hop;
+mod parallel;
 mod reception;
 mod short_writes;
 #[path = "../support/site.rs"]
