@@ -25,4 +25,5 @@ mod short_writes;
 #[path = "../support/site.rs"]
 #[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
 mod site;
+mod stopped;
 mod strace;
