@@ -8,7 +8,7 @@ mod sentry;
 mod signals;
 mod sink;
 mod style;
-mod wiring;
+pub(crate) mod wiring;
 
 pub(crate) use exit::{OrExit, finish};
 pub(crate) use logging::Logging;
@@ -16,6 +16,4 @@ pub(crate) use observer::log_observer;
 pub(crate) use options::{Common, parse_from, report_checked};
 pub(crate) use sentry::sentry;
 pub(crate) use signals::heed_signals;
-#[allow(unused_imports, reason = "smtpd has no view")]
-pub(crate) use wiring::history;
 pub(crate) use wiring::{aliases, open_spool, runner, shortage, sound, watch};
