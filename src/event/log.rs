@@ -186,6 +186,7 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::envelope::Peer;
+    use crate::event::testing::attempted;
     use crate::id::SpoolId;
     use crate::smtp::EnhancedCode;
 
@@ -195,21 +196,7 @@ mod tests {
 
     #[test]
     fn an_attempt_reads_as_in_postfix() {
-        let event = Event::Attempted {
-            id: id(),
-            sender: crate::address::ReversePath::Null,
-            message_id: None,
-            recipient: "bob@example.com".parse().unwrap(),
-            written: None,
-            route: "relay".to_owned(),
-            relay: "mx.example.com[192.0.2.9]:25".to_owned(),
-            delays: Delays {
-                receiving: Duration::from_millis(120),
-                queued: Duration::from_secs(61),
-                ..Delays::default()
-            },
-            outcome: Outcome::Deferred(Reason::new(EnhancedCode(4, 2, 0), "451 4.2.0 try\r\nagain")),
-        };
+        let (_, event) = attempted("451 4.2.0 try\r\nagain");
         let line = format!(
             "{}: to=<bob@example.com>, relay=mx.example.com[192.0.2.9]:25, delay=61, delays=0.12/61/0/0, dsn=4.2.0, \
              status=deferred (451 4.2.0 try  again)",

@@ -5,6 +5,8 @@
 mod json;
 mod log;
 mod once;
+#[cfg(test)]
+mod testing;
 
 pub use self::json::{JSON_TARGET, JsonObserver, json};
 pub use self::log::{LogObserver, QUEUE, lines};
