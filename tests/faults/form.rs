@@ -1,7 +1,5 @@
 //! How much of the laboratory is run: the short form of everyday, or the full one that `docs/reliability.md` reports.
 
-#![allow(dead_code, reason = "until its first users land")]
-
 /// Whether `LEAFMAIL_LAB=full` asks for the full form.
 pub(crate) fn full() -> bool {
     std::env::var("LEAFMAIL_LAB").is_ok_and(|form| form == "full")

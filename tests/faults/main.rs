@@ -4,6 +4,7 @@
 //! stand in `docs/reliability.md`. A test that cannot run where it is (no root, no tool) says so and passes; with
 //! `LEAFMAIL_REQUIRE_PEERS` set it fails.
 
+mod blocks;
 #[path = "../support/client.rs"]
 #[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
 mod client;
@@ -13,6 +14,7 @@ mod form;
 #[path = "../support/have.rs"]
 #[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
 mod have;
+mod power;
 #[path = "../support/site.rs"]
 #[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
 mod site;

@@ -164,6 +164,39 @@ fn a_torn_tail_is_cut_off_so_that_later_receipts_can_be_read() {
     }
 }
 
+/// A size can be on disk before the octets, and a receipt can lie across sectors of which only some were written. Whoever
+/// wrote it had not synced it, so nothing was promised on the strength of it, and the message must not suffer.
+#[test]
+fn a_receipt_of_which_sectors_are_missing_is_a_torn_tail() {
+    for filling in 0..600 {
+        let message = vec![b'x'; filling];
+        let receipts = history();
+        let file = file_of(&full_envelope(), &message, &full_seal(), &receipts);
+        let mut at = file_of(&full_envelope(), &message, &full_seal(), &[]).len();
+        for (kept, receipt) in receipts.iter().enumerate() {
+            let end = at + frozen::freeze_receipt(receipt).unwrap().len();
+            for sector in at / 512..end.div_ceil(512) {
+                // All of the tail up to the end of this sector, or from its beginning, or this one only.
+                for (from, to) in
+                    [(at, sector * 512 + 512), (sector * 512, file.len()), (sector * 512, sector * 512 + 512)]
+                {
+                    let (from, to) = (from.max(at), to.min(file.len()));
+                    let mut torn = file.clone();
+                    torn[from..to].fill(0);
+                    if torn == file {
+                        continue;
+                    }
+                    let thawed = thaw(&torn[..], torn.len() as u64, Depth::Whole);
+                    let thawed = thawed.unwrap_or_else(|error| panic!("{filling}: zeros at {from}..{to}: {error}"));
+                    assert!(thawed.receipts.len() >= kept, "{filling}: zeros at {from}..{to}");
+                    assert_eq!(thawed.receipts[..], receipts[..thawed.receipts.len()]);
+                }
+            }
+            at = end;
+        }
+    }
+}
+
 #[test]
 fn an_empty_file_is_a_message_about_to_arrive_for_a_minute_and_torn_after_it() {
     let spool = Fixture::new(Creation::Named);
