@@ -24,7 +24,9 @@ use clap::{CommandFactory, Parser, Subcommand};
 use ipnet::IpNet;
 use leafmail::config::{self, BareNewline, Config, ListenAddress, RoutePlan};
 use leafmail::dns::{Resolver, SystemResolver};
-use leafmail::driver::{Door, Front, Limits, Listener, Receiver, Security, Shutdown, listen, serve_standard_input};
+use leafmail::driver::{
+    DiskWait, Door, Front, Limits, Listener, Receiver, Security, Shutdown, listen, serve_standard_input,
+};
 use leafmail::policy::{Chain, NextHopSize};
 use leafmail::queue::SizeFile;
 use leafmail::session::{Directory, Settings};
@@ -183,6 +185,7 @@ fn serve_one(options: &Options, config: &Config) -> anyhow::Result<()> {
     let _logging = options.common.logging("smtpd", config)?;
     let spool = cli::open_spool(config)?;
     let receiver = receiver(config, Arc::clone(&spool), Shutdown::default(), security(config)?);
+    let receiver = Receiver { disk_wait: DiskWait::Here, ..receiver };
     let runtime = Builder::new_current_thread().enable_all().build().or_exit(ExitCode::OsErr)?;
     let served = runtime.block_on(serve_standard_input(&receiver)).or_exit(ExitCode::OsErr);
     // A thread may still wait for a pipe that nobody writes to.
@@ -290,6 +293,7 @@ fn receiver(config: &Config, spool: Arc<DirSpool>, shutdown: Shutdown, security:
         resolver: config.clients.reverse_names.then_some(resolver),
         security,
         spool,
+        disk_wait: DiskWait::Elsewhere,
         observer: cli::log_observer(config),
         clock: Arc::new(SystemClock),
         shutdown,

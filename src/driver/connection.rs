@@ -97,7 +97,7 @@ impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
                 Action::Open(envelope) => match self.receiver.spool.open(&envelope) {
                     Ok(draft) => {
                         session.opened(Ok(draft.id()));
-                        arriving = Some(Arriving::new(draft, envelope));
+                        arriving = Some(Arriving::new(draft, envelope, self.receiver.disk_wait));
                     }
                     Err(error) => session.opened(Err(self.receiver.apology(&error))),
                 },

@@ -22,6 +22,7 @@ mod shutdown;
 mod tls;
 mod wire;
 
+pub use arriving::DiskWait;
 pub use gate::Limits;
 pub use inherited::{serve_standard_input, spawner_names_client};
 pub use listener::{Front, Listener, listen};

@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::connection::Connection;
 use super::dialogue::Dialogue;
 use super::wire::Wire;
-use super::{Door, Limits, Security, Shutdown};
+use super::{DiskWait, Door, Limits, Security, Shutdown};
 use crate::clock::Clock;
 use crate::dns::{Resolver, confirmed_name};
 use crate::envelope::{LocalUser, Peer};
@@ -31,6 +31,8 @@ pub struct Receiver<S> {
     pub security: Security,
     /// Where messages go.
     pub spool: Arc<S>,
+    /// Where sessions wait for the disk.
+    pub disk_wait: DiskWait,
     /// Who is told.
     pub observer: Arc<dyn Observer>,
     /// What time it is.

@@ -8,13 +8,21 @@ mod blocks;
 #[path = "../support/client.rs"]
 #[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
 mod client;
+mod delivery;
+mod failing_calls;
 #[path = "../support/fake_smarthost.rs"]
 mod fake_smarthost;
 mod form;
+mod handing_in;
 #[path = "../support/have.rs"]
 #[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
 mod have;
 mod power;
+mod kills;
+mod letters;
+mod next_hop;
+mod reception;
 #[path = "../support/site.rs"]
 #[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
 mod site;
+mod strace;
