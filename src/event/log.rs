@@ -1,7 +1,7 @@
 //! Events as log lines, one each, in the form of Postfix, which existing programs read (pflogsumm, fail2ban, exporters).
 //!
-//! Every line about a message begins with its id. Control characters are never written: what peers said comes here
-//! through types that have none, or is escaped.
+//! Every line about a message begins with its id. What is not printable is never written: what peers said comes here
+//! through types that have no such character, or is escaped.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use log::Level;
 
 use super::{Client, Delays, Event, Observer};
+use crate::address::is_unprintable;
 use crate::receipt::{Outcome, Reason};
 
 /// The target of lines about the queue, whichever program writes them: programs that read logs take what comes from `smtpd` for
@@ -178,7 +179,7 @@ fn seconds(duration: Duration) -> String {
 }
 
 fn printable(line: String) -> String {
-    if line.contains(char::is_control) { line.replace(char::is_control, "?") } else { line }
+    if line.contains(is_unprintable) { line.replace(is_unprintable, "?") } else { line }
 }
 
 #[cfg(test)]

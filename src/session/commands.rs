@@ -15,6 +15,7 @@ impl Session {
                 self.reply(&catalogue::line_too_long());
                 return true;
             }
+            Some(Line::Endless) => return self.give_up_line(),
             Some(Line::Whole(line)) => line,
         };
         if !self.input.is_empty() && !self.hello.as_ref().is_some_and(|hello| hello.extended) {
@@ -34,6 +35,17 @@ impl Session {
                 self.break_off("spoke HTTP");
             }
             Err(error) => self.refuse_line(&line, &error),
+        }
+        true
+    }
+
+    /// A line whose end is not waited for.
+    pub(super) fn give_up_line(&mut self) -> bool {
+        self.hear_hidden("a line without end");
+        let farewell = catalogue::endless_line(&self.settings.hostname);
+        self.reply(&farewell);
+        if !self.is_closed() {
+            self.break_off("sent a line without end");
         }
         true
     }

@@ -164,6 +164,11 @@ pub fn line_too_long() -> Reply {
     reply!(500, (5, 5, 6), "line too long")
 }
 
+/// A command line that goes on and on.
+pub fn endless_line(hostname: &Domain) -> Reply {
+    reply!(421, (4, 5, 2), "{hostname} gives up on a line without end")
+}
+
 /// A command out of order; `first` is what is missing.
 pub fn send_first(first: &str) -> Reply {
     reply!(503, (5, 5, 1), "send {first} first")
