@@ -38,6 +38,7 @@ fn is_about_clients(event: &Event, line: &str) -> bool {
         Event::Accepted { .. } => !line.contains(": from=<"),
         Event::Connected { .. } | Event::Disconnected { .. } | Event::Rejected { .. } | Event::Remarked { .. } => true,
         Event::LoggedIn { .. } | Event::LoginFailed { .. } => true,
+        Event::Overloaded { .. } | Event::Relieved { .. } => true,
         // It says itself what it was about.
         Event::Trouble { .. } => true,
         _ => false,
@@ -49,6 +50,7 @@ pub(super) fn level(event: &Event) -> Level {
         Event::Trouble { .. } | Event::SetAside { folder: "bad", .. } => Level::Error,
         Event::SetAside { .. } | Event::RoutePaused { .. } => Level::Warn,
         Event::NotNotified { .. } | Event::Withheld { .. } | Event::Alarm { .. } => Level::Warn,
+        Event::Overloaded { .. } => Level::Warn,
         Event::Connected { .. } => Level::Debug,
         Event::Disconnected { cause, .. } if cause.is_none() => Level::Debug,
         _ => Level::Info,
@@ -110,6 +112,12 @@ pub fn lines(event: &Event) -> Vec<String> {
         Event::Alarm { text, .. } => format!("warning: alarm: {text}"),
         Event::AllClear { text, .. } => format!("all clear: {text}"),
         Event::Trouble { text } => format!("error: {text}"),
+        Event::Overloaded { sessions, limit } => {
+            format!(
+                "warning: overloaded: {sessions} of {limit} sessions are in use; clients have less time and no errors"
+            )
+        }
+        Event::Relieved { sessions, limit } => format!("overload is over: {sessions} of {limit} sessions are in use"),
     };
     vec![printable(line)]
 }

@@ -22,6 +22,7 @@ pub struct Input {
     taken: usize,
     /// Octets of a line that is too long that are gone already.
     swallowed: usize,
+    lines: u64,
 }
 
 /// A command line, or what was in the place of one.
@@ -74,6 +75,11 @@ impl Input {
         self.swallowed = 0;
     }
 
+    /// Lines that were taken so far.
+    pub fn lines(&self) -> u64 {
+        self.lines
+    }
+
     /// Whether a line has begun whose end has not come.
     pub fn is_within_line(&self) -> bool {
         self.swallowed > 0 || !self.is_empty()
@@ -107,6 +113,7 @@ impl Input {
             false => Line::Whole(line.strip_suffix(b"\r").unwrap_or(line).to_vec()),
         };
         self.take(end + 1);
+        self.lines += 1;
         Some(found)
     }
 }

@@ -18,4 +18,8 @@ pub(crate) use sentry::sentry;
 pub(crate) use signals::heed_signals;
 #[allow(unused_imports, reason = "smtpd has no view")]
 pub(crate) use wiring::history;
+#[allow(unused_imports, reason = "smtpd asks no next hop itself")]
+pub(crate) use wiring::knowing_ourselves;
+#[allow(unused_imports, reason = "spoolrun greets nobody")]
+pub(crate) use wiring::own_mark;
 pub(crate) use wiring::{aliases, open_spool, runner, shortage, sound, watch};
