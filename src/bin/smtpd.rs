@@ -258,6 +258,7 @@ fn bind(runtime: &Runtime, config: &Config) -> anyhow::Result<Vec<Listener>> {
 fn receiver(config: &Config, spool: Arc<DirSpool>, shutdown: Shutdown, security: Security) -> Receiver<DirSpool> {
     let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver::default());
     let settings = Settings {
+        mark: cli::wiring::own_mark(config),
         default_domain: config.default_domain().clone(),
         dialect: if config.protocol.strict_821 { Dialect::Rfc821 } else { Dialect::Esmtp },
         max_size: config.message.max_size,
@@ -271,6 +272,7 @@ fn receiver(config: &Config, spool: Arc<DirSpool>, shutdown: Shutdown, security:
         max_hops: usize::from(config.message.max_hops),
         slow_after_errors: config.limits.slow_after_errors,
         max_errors: config.limits.close_after_errors,
+        max_junk_commands: config.limits.junk_commands,
         xclient: config.clients.xclient.clone(),
         xforward: config.clients.xforward.clone(),
         traced: config.log.trace_clients.clone(),
@@ -288,6 +290,8 @@ fn receiver(config: &Config, spool: Arc<DirSpool>, shutdown: Shutdown, security:
             idle: limits.idle,
             session: limits.session,
             slowest_body: limits.slowest_body,
+            overload: limits.overload,
+            overload_idle: limits.overload_idle,
         },
         policy: Chain::new(config.rules(), Arc::clone(&resolver), vec![Arc::new(next_hop_size(config))]),
         resolver: config.clients.reverse_names.then_some(resolver),

@@ -12,6 +12,7 @@ mod early;
 mod gate;
 mod inherited;
 mod listener;
+mod load;
 mod local;
 mod lockout;
 mod proxy;

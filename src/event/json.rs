@@ -103,6 +103,9 @@ pub fn json(event: &Event) -> Value {
             put(json!({ "condition": condition, "text": text }));
         }
         Event::Trouble { text } => put(json!({ "text": text })),
+        Event::Overloaded { sessions, limit } | Event::Relieved { sessions, limit } => {
+            put(json!({ "sessions": sessions, "limit": limit }));
+        }
     }
     object
 }
@@ -135,6 +138,8 @@ fn name(event: &Event) -> &'static str {
         Event::Alarm { .. } => "alarm",
         Event::AllClear { .. } => "all_clear",
         Event::Trouble { .. } => "trouble",
+        Event::Overloaded { .. } => "overloaded",
+        Event::Relieved { .. } => "relieved",
     }
 }
 

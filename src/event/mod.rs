@@ -77,6 +77,20 @@ pub enum Event {
         /// In words.
         remark: String,
     },
+    /// More sessions are in use than the receiver has time and errors for.
+    Overloaded {
+        /// How many.
+        sessions: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// That is over.
+    Relieved {
+        /// How many are in use.
+        sessions: usize,
+        /// How many there may be.
+        limit: usize,
+    },
     /// A message was accepted: it is on disk.
     Accepted {
         /// Its id.

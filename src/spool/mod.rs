@@ -16,6 +16,7 @@ mod gauge;
 mod group_commit;
 mod lock;
 mod look;
+mod mark;
 mod room;
 mod shelves;
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub use claim::DirClaim;
 pub use dir::{Creation, DirSpool, SpoolSettings};
 pub use draft::DirDraft;
 pub use error::{SpoolError, Trouble};
+pub use mark::mark;
 pub use room::Reserve;
 pub use shelves::{DirReading, Finding, Handled, Reading, Shelves};
 

@@ -17,10 +17,10 @@ mod handing_in;
 #[path = "../support/have.rs"]
 #[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
 mod have;
-mod power;
 mod kills;
 mod letters;
 mod next_hop;
+mod power;
 mod reception;
 #[path = "../support/site.rs"]
 #[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]

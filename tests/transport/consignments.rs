@@ -89,6 +89,7 @@ pub(crate) fn settings(url: &str) -> RouteSettings {
         tls: TlsSettings::default(),
         extensions: Extensions::default(),
         helo: "client.example".parse().unwrap(),
+        own_mark: None,
         source: None,
         max_size: None,
         connections: 1,

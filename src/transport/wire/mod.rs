@@ -33,6 +33,7 @@ use tokio::time::{Instant, Sleep};
 use tokio_rustls::client::TlsStream;
 
 use super::leaving::Raised;
+use crate::address::is_unprintable;
 use crate::smtp::Reply;
 use replies::ReplyBuffer;
 
@@ -274,7 +275,7 @@ fn without_credentials(line: &str) -> String {
 
 fn escaped(line: &str) -> String {
     line.chars().fold(String::with_capacity(line.len()), |mut shown, c| {
-        if c.is_control() {
+        if is_unprintable(c) {
             shown.extend(c.escape_default())
         } else {
             shown.push(c)
