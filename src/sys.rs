@@ -1,5 +1,9 @@
 //! The host: its clock, its name, its standard streams. The one place for privileges, and for `unsafe` should it be needed.
 
+mod signals;
+
+pub use signals::outlive_file_size_limit;
+
 use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

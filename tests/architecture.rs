@@ -59,7 +59,7 @@ const ONLY_IN: [(&str, &[&str]); 14] = [
     ("clap", &["src/bin/"]),
     ("anyhow", &["src/bin/"]),
     ("env_logger", &["src/bin/"]),
-    ("unsafe", &["src/sys.rs"]),
+    ("unsafe", &["src/sys.rs", "src/sys/"]),
     ("SystemTime", &["src/sys.rs"]),
     ("DirSpool", &["src/spool/", "src/bin/", "src/lib.rs"]),
     ("println!", &[]),

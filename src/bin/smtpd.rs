@@ -98,6 +98,7 @@ Exit codes are those of sysexits.h; 78 is an error of the configuration.";
 fn main() -> std::process::ExitCode {
     let client_owns_stderr = sys::keep_stderr_from_client();
     sys::set_umask();
+    sys::outlive_file_size_limit();
     let mut arguments = std::env::args_os();
     if let Some(role) = arguments.next().and_then(|name| Role::of(&name)) {
         let arguments: Vec<OsString> = arguments.collect();

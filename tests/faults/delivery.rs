@@ -1,7 +1,7 @@
 //! One pass of `spoolrun` to which something happens, and what must hold afterwards.
 
 use std::fs::OpenOptions;
-use std::process::Stdio;
+use std::process::{Command, ExitStatus, Stdio};
 
 use crate::handing_in::hand_in;
 use crate::letters::{LATER, LETTERS, NEVER, SENDER, counted, number_of};
@@ -14,6 +14,8 @@ use crate::strace::{Call, calls, end_of, traced};
 pub(crate) struct Pass<'a> {
     hop: &'a NextHop,
     pub(crate) site: Site,
+    /// How it ended; strace ends as what it traces does.
+    pub(crate) status: ExitStatus,
     pub(crate) calls: Vec<Call>,
     /// What the next hop took in this pass.
     pub(crate) taken: Vec<Taken>,
@@ -25,17 +27,22 @@ type Copy = (String, String);
 impl<'a> Pass<'a> {
     /// The pass, with what strace is to inject.
     pub(crate) fn under(hop: &'a NextHop, injection: Option<&str>) -> Self {
+        Self::of(hop, |spoolrun| spoolrun, injection)
+    }
+
+    /// The same with a program that is made from `spoolrun`.
+    pub(crate) fn of(hop: &'a NextHop, program: impl Fn(Command) -> Command, injection: Option<&str>) -> Self {
         hop.begin();
         let site = hop.site();
         let handed = hand_in(&site, one_session(&site), &LETTERS);
         assert_eq!(handed.acknowledged.len(), LETTERS.len(), "{:?}", handed.refusals);
         let trace = site.path("trace");
-        let mut program = traced(&site.spoolrun(), &trace, injection);
+        let mut program = traced(&program(site.spoolrun()), &trace, injection);
         let log = OpenOptions::new().create(true).append(true).open(site.path("log")).unwrap();
         let mut child = program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        end_of(&mut child, &format!("{program:?}"));
+        let status = end_of(&mut child, &format!("{program:?}"));
         let calls = calls(&trace);
-        Self { hop, site, calls, taken: hop.taken() }
+        Self { hop, site, status, calls, taken: hop.taken() }
     }
 
     /// Starts it again, until everything is delivered, and looks at what came. Answers what came twice.

@@ -22,6 +22,7 @@ mod letters;
 mod next_hop;
 mod power;
 mod reception;
+mod short_writes;
 #[path = "../support/site.rs"]
 #[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
 mod site;

@@ -17,9 +17,14 @@ pub(crate) struct Reception {
 impl Reception {
     /// The session, with what strace is to inject.
     pub(crate) fn under(injection: Option<&str>) -> Self {
+        Self::of(|smtpd| smtpd, injection)
+    }
+
+    /// The same with a program that is made from `smtpd`.
+    pub(crate) fn of(program: impl Fn(Command) -> Command, injection: Option<&str>) -> Self {
         let site = Site::new("");
         let trace = site.path("trace");
-        let handed = hand_in(&site, traced(&one_session(&site), &trace, injection), &LETTERS);
+        let handed = hand_in(&site, traced(&program(one_session(&site)), &trace, injection), &LETTERS);
         let calls = calls(&trace);
         Self { site, handed, calls }
     }
