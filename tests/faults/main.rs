@@ -18,3 +18,6 @@ mod power;
 #[path = "../support/site.rs"]
 #[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
 mod site;
+mod sink;
+mod traffic;
+mod trouble;
