@@ -122,7 +122,9 @@ impl Filtered {
 
     /// What is done to `image` fails as the rules of `blkdebug` say.
     pub(crate) fn failing(image: &Path, rules: &str) -> Self {
-        Self::behind(image, &[], &format!("driver=blkdebug,image=image,{rules}"))
+        // What tells of flushes is the driver above.
+        let filter = format!("driver=blkdebug,node-name=debug,image=image,{rules}");
+        Self::behind(image, &["--blockdev", &filter], "driver=raw,file=debug")
     }
 
     fn behind(image: &Path, more: &[&str], filter: &str) -> Self {

@@ -27,3 +27,6 @@ mod short_writes;
 #[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
 mod site;
 mod strace;
+mod sink;
+mod traffic;
+mod trouble;

@@ -12,7 +12,7 @@ use leafmail::spool::{Claim, Claimed, DirSpool, Shelf, Spool, SpoolSettings, Tro
 use leafmail::sys::SystemClock;
 
 use super::recording::Recording;
-use super::traffic::{self, Arrived};
+use crate::traffic::{self, Arrived};
 use crate::blocks::{Mounted, run};
 
 /// What was found in one image, or in many.
@@ -113,6 +113,7 @@ impl<'a> Cutter<'a> {
                         self.findings.whole += 1;
                         found.insert(number);
                     }
+                    Arrived::Delay(_) => {}
                     Arrived::Torn(why) => self.findings.torn.push(format!("in the cut after {entries}: {why}")),
                 },
                 Err(error) if matches!(error.trouble, Trouble::Torn(_) | Trouble::Corrupt(_)) => {

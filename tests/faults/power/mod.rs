@@ -8,8 +8,6 @@
 mod block_log;
 mod image;
 mod recording;
-mod sink;
-mod traffic;
 
 use std::sync::{Mutex, PoisonError};
 

@@ -8,8 +8,8 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use super::block_log::BlockLog;
-use super::sink::Sink;
-use super::traffic;
+use crate::sink::Sink;
+use crate::traffic;
 use crate::blocks::{Filtered, Kind, Mounted, image_folder};
 use crate::site::{Running, Site, wait_until};
 

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use super::traffic::{self, Arrived};
+use crate::traffic::{self, Arrived};
 
 /// What was taken.
 #[derive(Debug, Default)]
@@ -19,6 +19,8 @@ pub(crate) struct Taken {
     pub(crate) at: HashMap<usize, u64>,
     /// How many were taken more than once.
     pub(crate) twice: usize,
+    /// Notices of delay.
+    pub(crate) delays: Vec<usize>,
     /// What came that nobody had sent so.
     pub(crate) torn: Vec<String>,
 }
@@ -64,6 +66,7 @@ fn serve(stream: TcpStream, taken: &Mutex<Taken>, log: &std::path::Path) -> Opti
                 let length = std::fs::metadata(log).ok()?.len();
                 let mut taken = taken.lock().unwrap();
                 match traffic::recognize(&message) {
+                    Arrived::Delay(number) => taken.delays.push(number),
                     Arrived::Whole(number) | Arrived::Bounce(number) => {
                         taken.twice += usize::from(taken.at.contains_key(&number));
                         taken.at.entry(number).or_insert(length);

@@ -26,6 +26,8 @@ pub(crate) enum Arrived {
     Whole(usize),
     /// The notice that it failed.
     Bounce(usize),
+    /// The notice that it is late.
+    Delay(usize),
     /// Something that nobody sent.
     Torn(String),
 }
@@ -38,7 +40,7 @@ pub(crate) fn message(number: usize) -> String {
     format!("Subject: {number}\r\n\r\n{filling}end of {number}\r\n")
 }
 
-fn recipients(number: usize) -> Vec<String> {
+pub(crate) fn recipients(number: usize) -> Vec<String> {
     match number % 9 {
         0 | 3 => vec![format!("{LATER}@example.net")],
         5 => vec!["bob@example.net".into(), format!("{LATER}@example.net")],
@@ -52,6 +54,11 @@ pub(crate) fn stays(number: usize) -> bool {
     recipients(number).iter().any(|recipient| recipient.contains(LATER))
 }
 
+/// Whether somebody of a message is refused for good, so that a bounce is made.
+pub(crate) fn fails(number: usize) -> bool {
+    recipients(number).iter().any(|recipient| recipient.contains(NEVER))
+}
+
 /// What a message is, by its octets.
 pub(crate) fn recognize(octets: &[u8]) -> Arrived {
     let ours = original(octets);
@@ -62,7 +69,7 @@ pub(crate) fn recognize(octets: &[u8]) -> Arrived {
         Some(number) => Arrived::Torn(format!("message {number} is not what was sent")),
         None => match text.lines().find_map(number) {
             Some(number) if text.contains("multipart/report") && text.trim_end().ends_with("--") => {
-                Arrived::Bounce(number)
+                if text.contains("\r\nAction: delayed\r\n") { Arrived::Delay(number) } else { Arrived::Bounce(number) }
             }
             _ => Arrived::Torn(format!("what is this? {:.300}", text)),
         },
