@@ -163,7 +163,8 @@ impl Client {
             group += &format!("RCPT TO:<{recipient}>\r\n");
         }
         let commands = 1 + errand.recipients.len();
-        let chunk = |octets: &[u8], last: &str| [format!("BDAT {}{last}\r\n", octets.len()).as_bytes(), octets].concat();
+        let chunk =
+            |octets: &[u8], last: &str| [format!("BDAT {}{last}\r\n", octets.len()).as_bytes(), octets].concat();
         let (first, second) = errand.octets.split_at(errand.octets.len() / 2);
         match errand.way {
             Way::Data | Way::HalfData => self.say(Stage::Envelope, (group + "DATA\r\n").into_bytes(), commands + 1),

@@ -41,6 +41,13 @@ pub(crate) struct OpenFile {
     told: AtomicU64,
 }
 
+impl OpenFile {
+    /// As the trace shows it.
+    fn name(&self) -> String {
+        format!("#{}", self.inode)
+    }
+}
+
 impl Drop for OpenFile {
     fn drop(&mut self) {
         // The kernel did it already for who is dead; the handle is nobody else's.
@@ -188,7 +195,7 @@ impl Disk for SimulatedDisk {
     }
 
     fn link(&self, file: &OpenFile, folder: &OpenFolder, name: &str) -> io::Result<()> {
-        let mut state = self.call("link", name, &[EIO, ENOSPC, EDQUOT])?;
+        let mut state = self.call("link", &format!("{} {name}", file.name()), &[EIO, ENOSPC, EDQUOT])?;
         if state.platter.find(folder.index, name).is_some() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
@@ -220,12 +227,12 @@ impl Disk for SimulatedDisk {
     }
 
     fn status(&self, file: &OpenFile) -> io::Result<Status> {
-        let state = self.call("status", "", &[EIO])?;
+        let state = self.call("status", &file.name(), &[EIO])?;
         Ok(Self::status_of(&state, file.inode))
     }
 
     fn try_lock(&self, file: &OpenFile, lock: Lock) -> io::Result<bool> {
-        let mut state = self.call("try_lock", "", &[EIO])?;
+        let mut state = self.call("try_lock", &file.name(), &[EIO])?;
         let taken = state.platter.lock(file.handle, file.inode, lock);
         if !taken {
             state.note(self.process, "is refused the lock", "");
@@ -235,7 +242,7 @@ impl Disk for SimulatedDisk {
     }
 
     fn read_at(&self, file: &OpenFile, offset: u64, octets: &mut [u8]) -> io::Result<usize> {
-        let mut state = self.call("read_at", "", &[EIO])?;
+        let mut state = self.call("read_at", &file.name(), &[EIO])?;
         let there = state.platter.octets(file.inode);
         let rest = there.get(usize::try_from(offset).unwrap()..).unwrap_or_default();
         let mut count = rest.len().min(octets.len());
@@ -248,7 +255,7 @@ impl Disk for SimulatedDisk {
     }
 
     fn write_at(&self, file: &OpenFile, offset: u64, octets: &[u8]) -> io::Result<usize> {
-        let mut state = self.call("write_at", "", &[EIO, ENOSPC, EDQUOT])?;
+        let mut state = self.call("write_at", &file.name(), &[EIO, ENOSPC, EDQUOT])?;
         let (offset, now, many) = (usize::try_from(offset).unwrap(), state.now, state.weather.fault);
         if !state.platter.has_blocks(file.inode, offset + octets.len()) {
             self.want_block(&mut state, "write_at")?;
@@ -263,26 +270,26 @@ impl Disk for SimulatedDisk {
     }
 
     fn truncate(&self, file: &OpenFile, size: u64) -> io::Result<()> {
-        let mut state = self.call("truncate", "", &[EIO])?;
+        let mut state = self.call("truncate", &file.name(), &[EIO])?;
         state.platter.truncate(file.inode, usize::try_from(size).unwrap());
         Ok(())
     }
 
     fn preallocate(&self, file: &OpenFile, offset: u64, octets: u64) -> io::Result<()> {
-        let mut state = self.call("preallocate", "", &[ENOSPC, EDQUOT])?;
+        let mut state = self.call("preallocate", &file.name(), &[ENOSPC, EDQUOT])?;
         self.want_block(&mut state, "preallocate")?;
         state.platter.reserve(file.inode, usize::try_from(offset + octets).unwrap());
         Ok(())
     }
 
     fn note_modified(&self, file: &OpenFile, time: Timestamp) -> io::Result<()> {
-        let mut state = self.call("note_modified", "", &[EIO])?;
+        let mut state = self.call("note_modified", &file.name(), &[EIO])?;
         state.platter.note_modified(file.inode, time.as_millis());
         Ok(())
     }
 
     fn sync(&self, file: &OpenFile, _: Extent) -> io::Result<()> {
-        let mut state = self.call("sync", "", &[])?;
+        let mut state = self.call("sync", &file.name(), &[])?;
         let many = state.weather.fault;
         if state.chance.one_in(many) {
             self.note_failure(&mut state, "sync");

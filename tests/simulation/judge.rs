@@ -111,7 +111,14 @@ impl Judge {
     }
 
     /// The smarthost has a message. `heard`: whether leafmail will learn that.
-    pub(crate) fn arrived(&mut self, process: usize, message: (SpoolId, &Envelope), to: &[u16], octets: &[u8], heard: bool) {
+    pub(crate) fn arrived(
+        &mut self,
+        process: usize,
+        message: (SpoolId, &Envelope),
+        to: &[u16],
+        octets: &[u8],
+        heard: bool,
+    ) {
         let (id, envelope) = message;
         self.check_octets(id, envelope, octets);
         let mailboxes = envelope.recipients.iter().map(|recipient| recipient.mailbox.clone()).collect();

@@ -106,10 +106,8 @@ fn errand(state: &mut crate::world::State) -> Errand {
         .map(|index| format!("{}-{number}-{index}@there.example", chance.of(&kinds)))
         .collect();
     let sender = (*chance.of(&["joe@here.example", "joe@here.example", "", "never@here.example"])).to_owned();
-    let mut text = format!(
-        "From: joe@here.example\r\nTo: {}\r\nSubject: letter {number}\r\n\r\n",
-        recipients.join(", ")
-    );
+    let mut text =
+        format!("From: joe@here.example\r\nTo: {}\r\nSubject: letter {number}\r\n\r\n", recipients.join(", "));
     let lines = if chance.one_in(12) { chance.between(1500, 3000) } else { chance.between(0, 30) };
     for _ in 0..lines {
         let start = *chance.of(&["", ".", "..", "x"]);
@@ -147,9 +145,12 @@ fn inspect(world: &Arc<World>, house: House, moment: Moment) {
     let mut there = BTreeSet::new();
     let mut noticed: BTreeSet<Addressee> = BTreeSet::new();
     let mut histories: Vec<(SpoolId, Vec<Receipt>)> = Vec::new();
+    let mut unreadable = String::new();
     for shelf in [Shelf::Queue, Shelf::Hold, Shelf::Failed] {
-        for (id, envelope, receipts) in messages(&spool, shelf) {
-            if moment == Moment::End && (shelf == Shelf::Queue || shelf == Shelf::Hold && house.in_doubt != InDoubt::Hold) {
+        for (id, envelope, receipts) in messages(&spool, shelf, &mut unreadable) {
+            if moment == Moment::End
+                && (shelf == Shelf::Queue || shelf == Shelf::Hold && house.in_doubt != InDoubt::Hold)
+            {
                 world.state().judge.find(format!("{id} stays in {}", shelf.folder()));
             }
             there.insert(id);
@@ -162,7 +163,9 @@ fn inspect(world: &Arc<World>, house: House, moment: Moment) {
     let mut state = world.state();
     let judge = &mut state.judge;
     for (id, receipts) in &histories {
-        for (receipt, index) in receipts.iter().flat_map(|receipt| receipt.recipients.iter().map(move |it| (receipt, it))) {
+        for (receipt, index) in
+            receipts.iter().flat_map(|receipt| receipt.recipients.iter().map(move |it| (receipt, it)))
+        {
             let so = match receipt.what {
                 Happening::Delivered => judge.has_arrived((*id, *index)),
                 Happening::Failed => judge.may_fail((*id, *index)),
@@ -181,7 +184,7 @@ fn inspect(world: &Arc<World>, house: House, moment: Moment) {
         for addressee in (0..recipients).map(|index| (id, index)) {
             let settled = judge.has_arrived(addressee) || judge.bounced(addressee) || noticed.contains(&addressee);
             if !settled && !there.contains(&id) {
-                judge.find(format!("{id} was acknowledged, and is lost for recipient {}", addressee.1));
+                judge.find(format!("{id} was acknowledged, and is lost for recipient {}{unreadable}", addressee.1));
             }
             if judge.is_contradicted(addressee) {
                 judge.find(format!("{id} was delivered to recipient {}, and bounced", addressee.1));
@@ -193,10 +196,19 @@ fn inspect(world: &Arc<World>, house: House, moment: Moment) {
     world.state().end_all();
 }
 
-/// The messages of a shelf that can be read.
-fn messages(spool: &DirSpool<SimulatedDisk>, shelf: Shelf) -> Vec<(SpoolId, Envelope, Vec<Receipt>)> {
-    let ids = spool.ids(shelf).expect("the weather is calm");
-    ids.into_iter()
-        .filter_map(|id| spool.peek_at(id, shelf).ok().flatten().map(|found| (id, found.envelope, found.receipts)))
-        .collect()
+/// The messages of a shelf that can be read, and in words what cannot.
+fn messages(
+    spool: &DirSpool<SimulatedDisk>,
+    shelf: Shelf,
+    unreadable: &mut String,
+) -> Vec<(SpoolId, Envelope, Vec<Receipt>)> {
+    let mut found = Vec::new();
+    for id in spool.ids(shelf).expect("the weather is calm") {
+        match spool.peek_at(id, shelf) {
+            Ok(Some(glance)) => found.push((id, glance.envelope, glance.receipts)),
+            Ok(None) => {}
+            Err(error) => *unreadable += &format!("; {error}"),
+        }
+    }
+    found
 }

@@ -20,15 +20,15 @@ mod weather;
 mod world;
 
 use std::io::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use judge::Figures;
 use life::{Ending, live};
 use platter::Breakage;
 
-/// Steps before the end that are told of a life that found a fault.
+/// Steps before the end that are told of a life that found a fault; of one that was asked for, all.
 const TOLD: usize = 80;
 
 /// Lives the seeds from 1 on until one finds a fault; which, and what all before it have been through.
@@ -63,7 +63,8 @@ fn search(seeds: u64, breakage: Breakage) -> (Option<(u64, String)>, Figures) {
 fn tell(seed: u64, breakage: Breakage) -> Option<String> {
     let Ending { trace, found, figures } = live(seed, breakage, true);
     let words = trace.words.unwrap();
-    let last = words[words.len().saturating_sub(TOLD)..].join("\n");
+    let told = if std::env::var_os("LEAFMAIL_SEED").is_some() { words.len() } else { TOLD };
+    let last = words[words.len().saturating_sub(told)..].join("\n");
     writeln!(std::io::stderr(), "{last}\n{figures:?}").unwrap();
     found
 }

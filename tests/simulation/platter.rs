@@ -226,9 +226,8 @@ impl Platter {
     /// Takes a lock for a handle, if it is free or was its own.
     pub(crate) fn lock(&mut self, handle: usize, inode: Inode, lock: Lock) -> bool {
         let excludes = |held: Lock| held == Lock::Exclusive || lock == Lock::Exclusive;
-        let taken = |(other, locked, held): &(usize, Inode, Lock)| {
-            *other != handle && *locked == inode && excludes(*held)
-        };
+        let taken =
+            |(other, locked, held): &(usize, Inode, Lock)| *other != handle && *locked == inode && excludes(*held);
         if self.breakage != Breakage::IgnoresLocks && self.locks.iter().any(taken) {
             return false;
         }

@@ -23,7 +23,11 @@ use crate::world::World;
 pub(crate) const ATTEMPTS: usize = 3;
 
 /// The spool on the simulated disk, as one process opens it.
-pub(crate) fn spool(world: &Arc<World>, process: usize, creation: Creation) -> Result<DirSpool<SimulatedDisk>, SpoolError> {
+pub(crate) fn spool(
+    world: &Arc<World>,
+    process: usize,
+    creation: Creation,
+) -> Result<DirSpool<SimulatedDisk>, SpoolError> {
     let settings =
         SpoolSettings { reserve_octets: Some(0), reserve_inodes: Some(0), creation, ..SpoolSettings::default() };
     let disk = SimulatedDisk { world: Arc::clone(world), process };

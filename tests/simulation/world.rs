@@ -178,9 +178,8 @@ impl World {
 
     fn wait_for_turn<'w>(&'w self, mut state: MutexGuard<'w, State>, me: usize) -> MutexGuard<'w, State> {
         while state.turn != Some(me) {
-            let (woken, waited) = self.bells[me]
-                .wait_timeout(state, Duration::from_secs(300))
-                .unwrap_or_else(PoisonError::into_inner);
+            let (woken, waited) =
+                self.bells[me].wait_timeout(state, Duration::from_secs(300)).unwrap_or_else(PoisonError::into_inner);
             assert!(!waited.timed_out(), "whoever has the turn does not hand on: it waits for another");
             state = woken;
         }

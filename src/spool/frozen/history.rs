@@ -1,8 +1,8 @@
 //! The tail of a spool file: receipts, one after the other, until the end.
 //!
-//! An append that a crash cut short leaves fewer octets than the entry says, or zeros: that tail is torn and left out,
-//! as nothing was promised on the strength of it. Any other damage is corruption, never a shorter history: forgetting a
-//! receipt could deliver a message twice.
+//! An append that a crash cut short leaves fewer octets than the entry says, or zeros in the place of sectors that never
+//! reached the disk, whatever follows them: that tail is torn and left out, as nothing was promised on the strength of
+//! it. Any other damage is corruption, never a shorter history: forgetting a receipt could deliver a message twice.
 
 use super::freeze::receipt_sum;
 use super::thaw::{fill, octets_of};
@@ -10,6 +10,9 @@ use super::wire::{ReceiptV1, decode};
 use super::{Octets, RECEIPT_HEADER, RECEIPT_VERSION};
 use crate::receipt::Receipt;
 use crate::spool::Trouble;
+
+/// What a disk writes wholly or not at all; a larger sector consists of these.
+const SECTOR: u64 = 512;
 
 /// The receipts between `at` and `file_size`, and where the last good one ends.
 pub(super) fn read<O: Octets + ?Sized>(
@@ -25,7 +28,7 @@ pub(super) fn read<O: Octets + ?Sized>(
         fill(file, at, &mut header)?;
         let length = u16::from_le_bytes(octets_of(&header, 1));
         if u16::from_le_bytes(octets_of(&header, 3)) != !length {
-            if all_zeros(file, at, file_size)? {
+            if lacks_sectors(file, at, at + RECEIPT_HEADER as u64, file_size)? {
                 break;
             }
             return Err(Trouble::Corrupt("a receipt's length and its complement do not match"));
@@ -36,22 +39,19 @@ pub(super) fn read<O: Octets + ?Sized>(
         }
         payload.resize(usize::from(length), 0);
         fill(file, at + RECEIPT_HEADER as u64, &mut payload)?;
-        receipts.push(thaw_receipt(
-            header[0],
-            length,
-            u32::from_le_bytes(octets_of(&header, 5)),
-            &payload,
-            recipients,
-        )?);
+        if receipt_sum(header[0], length, &payload) != u32::from_le_bytes(octets_of(&header, 5)) {
+            if lacks_sectors(file, at, end, file_size)? {
+                break;
+            }
+            return Err(Trouble::Corrupt("a receipt's checksum does not match"));
+        }
+        receipts.push(thaw_receipt(header[0], &payload, recipients)?);
         at = end;
     }
     Ok((receipts, at))
 }
 
-fn thaw_receipt(version: u8, length: u16, sum: u32, payload: &[u8], recipients: usize) -> Result<Receipt, Trouble> {
-    if receipt_sum(version, length, payload) != sum {
-        return Err(Trouble::Corrupt("a receipt's checksum does not match"));
-    }
+fn thaw_receipt(version: u8, payload: &[u8], recipients: usize) -> Result<Receipt, Trouble> {
     match version {
         RECEIPT_VERSION => {}
         0 => return Err(Trouble::Corrupt("receipt version 0 was never written")),
@@ -64,16 +64,19 @@ fn thaw_receipt(version: u8, length: u16, sum: u32, payload: &[u8], recipients: 
     Ok(receipt.thaw())
 }
 
-/// File systems show zeros where a size reached the disk and the octets did not.
-fn all_zeros<O: Octets + ?Sized>(file: &O, mut at: u64, file_size: u64) -> Result<bool, Trouble> {
-    let mut piece = [0; 4096];
-    while at < file_size {
-        let count = (file_size - at).min(piece.len() as u64) as usize;
-        fill(file, at, &mut piece[..count])?;
-        if piece[..count].iter().any(|octet| *octet != 0) {
-            return Ok(false);
+/// Whether a sector of what lies from `at` to `end` never reached the disk, although the size did: file systems show zeros
+/// then. Of its first sector only what was appended counts.
+fn lacks_sectors<O: Octets + ?Sized>(file: &O, at: u64, end: u64, file_size: u64) -> Result<bool, Trouble> {
+    let mut start = at;
+    while start < end {
+        let sector_end = ((start / SECTOR + 1) * SECTOR).min(file_size);
+        let mut octets = [0; SECTOR as usize];
+        let octets = &mut octets[..(sector_end - start) as usize];
+        fill(file, start, octets)?;
+        if octets.iter().all(|octet| *octet == 0) {
+            return Ok(true);
         }
-        at += count as u64;
+        start = sector_end;
     }
-    Ok(true)
+    Ok(false)
 }

@@ -4,6 +4,7 @@
 //! appending can tell. Receipts that must not be lost are synced for that reason. A file cut inside a receipt was being
 //! appended to when the power went, so the receipt was never relied on.
 
+use super::double::{Fault, FaultyDisk};
 use super::*;
 use crate::spool::frozen::{Depth, Thawed, thaw};
 
@@ -61,6 +62,28 @@ fn a_file_whose_end_became_zeros_is_an_error_or_has_the_receipts_before_it() {
                 );
             }
             Err(other) => panic!("zeros from {zeros}: {other}"),
+        }
+    }
+}
+
+/// A disk writes sectors in any order: the size and a later one may be there without an earlier one.
+#[test]
+fn receipts_of_which_any_sectors_never_reached_the_disk_are_a_torn_tail() {
+    const SECTOR: usize = 512;
+    let Whole { file, thawed, borders } = whole();
+    for (synced, border) in borders.iter().enumerate() {
+        let sectors: Vec<usize> = (border / SECTOR..file.len().div_ceil(SECTOR)).collect();
+        for missing in 1_u32..1 << sectors.len() {
+            let mut damaged = file.clone();
+            for sector in sectors.iter().enumerate().filter(|(bit, _)| missing >> bit & 1 == 1).map(|(_, at)| at) {
+                let end = (sector * SECTOR + SECTOR).min(file.len());
+                damaged[(sector * SECTOR).max(*border).min(end)..end].fill(0);
+            }
+            let found = thaw(&damaged[..], damaged.len() as u64, Depth::Whole);
+            let found = found.unwrap_or_else(|error| panic!("{synced} synced, {missing:b} missing: {error}"));
+            let kept = found.receipts.len();
+            assert!(kept >= synced, "{synced} synced, {missing:b} missing: {kept} kept");
+            assert_eq!(found.receipts, thawed.receipts[..kept]);
         }
     }
 }
@@ -162,6 +185,31 @@ fn a_torn_tail_is_cut_off_so_that_later_receipts_can_be_read() {
         assert_eq!(spool.claim(id).receipts(), thawed.receipts);
         assert_eq!(std::fs::read(spool.path(Shelf::Queue, &id.to_string())).unwrap(), file);
     }
+}
+
+/// Or a power cut could show octets of the old tail behind the new size.
+#[test]
+fn what_was_cut_off_is_gone_from_the_disk_before_anything_is_appended() {
+    let Whole { file, borders, .. } = whole();
+    let (folder, disk) = (folder(), FaultyDisk::new());
+    let spool =
+        DirSpool::open_on(disk.clone(), folder.path(), settings(Creation::Anonymous), TestClock::new()).unwrap();
+    let id = SpoolId::new(Timestamp::from_millis(1_000), 0, 1);
+    std::fs::write(folder.path().join("queue").join(id.to_string()), &file[..borders[3] + 20]).unwrap();
+    let steps = || {
+        let trace = disk.book.lock().unwrap().trace.clone();
+        trace.into_iter().filter(|call| ["truncate", "sync", "write_at"].contains(call)).collect::<Vec<_>>()
+    };
+    disk.book.lock().unwrap().follow(|_, _| Fault::None);
+    let mut claim = ours(spool.claim(id).unwrap());
+    let entry = receipt(Happening::Deferred, &[0], "later");
+    claim.record(entry.clone(), Durability::Buffered).unwrap();
+    assert_eq!(steps(), ["truncate", "sync", "write_at"]);
+    disk.book.lock().unwrap().follow(|number, _| if number == 1 { Fault::Short } else { Fault::None });
+    claim.record(entry.clone(), Durability::Buffered).unwrap_err();
+    claim.record(entry.clone(), Durability::Buffered).unwrap();
+    claim.record(entry, Durability::Buffered).unwrap();
+    assert_eq!(steps(), ["write_at", "truncate", "truncate", "sync", "write_at", "write_at"]);
 }
 
 #[test]
