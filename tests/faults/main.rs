@@ -7,12 +7,18 @@
 #[path = "../support/client.rs"]
 #[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
 mod client;
+#[path = "../support/dialogue.rs"]
+#[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
+mod dialogue;
 #[path = "../support/fake_smarthost.rs"]
 mod fake_smarthost;
 mod form;
 #[path = "../support/have.rs"]
 #[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
 mod have;
+mod limits;
 #[path = "../support/site.rs"]
 #[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
 mod site;
+mod smuggling;
+mod tls;
