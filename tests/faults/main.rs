@@ -16,7 +16,10 @@ mod form;
 #[path = "../support/have.rs"]
 #[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
 mod have;
+mod hostile_host;
+mod injection;
 mod limits;
+mod loops;
 #[path = "../support/site.rs"]
 #[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
 mod site;
