@@ -25,12 +25,12 @@ const FOLDERS: [&str; 6] = ["queue", "hold", "failed", "bad", "routes", "log"];
 const STATES: [&str; 9] = [
     "relay.json",
     "relay.size",
-    "relay.0",
-    "relay.slots",
+    "relay.slot.0",
+    "relay.slot.1",
     "notices.json",
     "notices.lock",
-    "relay.lock",
-    "alarm.json",
+    "alarms.lock",
+    "alarms.json",
     "nudge",
 ];
 
@@ -247,6 +247,28 @@ fn a_folder_of_the_spool_that_is_no_folder_stops_the_programs_and_nothing_is_wri
         }
         assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0, "{folder}");
     }
+}
+
+#[test]
+fn a_spool_that_is_a_link_is_used_where_it_leads_and_never_made_of_something_else() {
+    let site = Site::new("");
+    let real = site.path("real");
+    fs::create_dir(&real).unwrap();
+    symlink(&real, site.spool()).unwrap();
+    site.listen(&[]).client().submit("a@example.com", &["b@example.com"], b"Subject: x\r\n");
+    assert!(run(&site, &["flush"]).status.success());
+    assert_eq!((site.delivered().len(), fs::read_dir(real.join("queue")).unwrap().count()), (1, 0));
+    // What holds other things becomes no spool, nor is it closed to others.
+    let other = Site::new("");
+    let precious = other.path("precious");
+    fs::create_dir(&precious).unwrap();
+    fs::write(precious.join("letter"), "dear").unwrap();
+    fs::set_permissions(&precious, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    symlink(&precious, other.spool()).unwrap();
+    let before = facts(&precious);
+    let refused = other.smtpd().arg("--one").stdin(Stdio::null()).output().unwrap();
+    assert_eq!(refused.status.code(), Some(73), "{}", shown(&refused));
+    assert_eq!(facts(&precious), before);
 }
 
 #[test]
