@@ -9,3 +9,9 @@ pub(crate) fn full() -> bool {
 pub(crate) fn either<T>(short: T, long: T) -> T {
     if full() { long } else { short }
 }
+
+/// A figure for `docs/reliability.md`, past the capture of the test runner.
+pub(crate) fn report(line: &str, figure: &str) {
+    use std::io::Write;
+    let _nobody_reads = writeln!(std::io::stderr(), "figure: {line}: {figure}");
+}

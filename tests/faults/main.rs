@@ -10,6 +10,9 @@ mod blocks;
 mod client;
 mod delivery;
 mod failing_calls;
+#[path = "../support/dialogue.rs"]
+#[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
+mod dialogue;
 #[path = "../support/fake_smarthost.rs"]
 mod fake_smarthost;
 mod form;
@@ -30,3 +33,12 @@ mod strace;
 mod sink;
 mod traffic;
 mod trouble;
+mod hostile_host;
+mod injection;
+mod limits;
+mod loops;
+#[path = "../support/site.rs"]
+#[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
+mod site;
+mod smuggling;
+mod tls;
