@@ -16,6 +16,7 @@ mod gauge;
 mod group_commit;
 mod lock;
 mod look;
+mod removals;
 mod room;
 mod shelves;
 #[cfg(test)]
