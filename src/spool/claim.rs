@@ -224,9 +224,8 @@ impl<D: Disk> Claim for DirClaim<D> {
     fn remove(&mut self) -> Result<(), SpoolError> {
         let removed = self.inner.disk.unlink(self.inner.folder(self.shelf), &self.name);
         removed.map_err(|error| self.failed("removing", error))?;
-        // The name is gone for everybody; that a power cut could bring it back is no reason to work on it again. A
-        // failure poisons the spool, which is how it is known.
-        let _ = self.inner.sync_shelf(self.shelf);
+        // The name is gone for everybody; that a power cut could bring it back is no reason to work on it again.
+        self.inner.sync_removal(self.shelf);
         Ok(())
     }
 

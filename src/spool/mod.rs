@@ -17,6 +17,7 @@ mod group_commit;
 mod lock;
 mod look;
 mod mark;
+mod removals;
 mod room;
 mod shelves;
 #[cfg(test)]

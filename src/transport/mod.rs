@@ -153,6 +153,11 @@ pub trait Transport: Send {
         None
     }
 
+    /// Whether it is of use to know [what follows](Body::next).
+    fn looks_ahead(&self) -> bool {
+        false
+    }
+
     /// How long an unused connection may stay open.
     fn idle_limit(&self) -> Duration {
         Duration::from_secs(5)

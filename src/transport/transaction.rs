@@ -284,15 +284,13 @@ impl<'a> Transaction<'a> {
 /// The commands that can go along with the end of this message, where it is known which is the next (RFC 2920 3.1: "the actual
 /// transfer of message content is explicitly allowed to be the first command in a group").
 fn following(client: &Client, body: &dyn Body) -> String {
-    let wanted = client.extensions();
-    let next = body.next().filter(|_| client.capabilities().pipelining && !wanted.xclient && !wanted.xforward);
-    let Some(next) = next else { return String::new() };
+    let Some(next) = body.next().filter(|_| client.looks_ahead()) else { return String::new() };
     let mut transaction = Transaction::new(&next);
     let recipients: Vec<_> = transaction.recipients.iter().copied().enumerate().collect();
     // What would have to be read first is not announced.
     let is_unread = next.envelope.smtputf8 && next.eight_bit;
     let is_judged = transaction.judge_by(client, false) || transaction.verdicts.iter().any(Option::is_some);
-    if is_unread || is_judged || Way::of(client, &next, recipients.len()) != Way::Data {
+    if is_unread || is_judged {
         return String::new();
     }
     let commands = commands(&next, &recipients, Way::Data, client.capabilities());

@@ -4,6 +4,7 @@
 //! appending can tell. Receipts that must not be lost are synced for that reason. A file cut inside a receipt was being
 //! appended to when the power went, so the receipt was never relied on.
 
+use super::double::{Fault, FaultyDisk};
 use super::*;
 use crate::spool::frozen::{Depth, Thawed, thaw};
 
@@ -195,6 +196,31 @@ fn a_receipt_of_which_sectors_are_missing_is_a_torn_tail() {
             at = end;
         }
     }
+}
+
+/// Or a power cut could show octets of the old tail behind the new size.
+#[test]
+fn what_was_cut_off_is_gone_from_the_disk_before_anything_is_appended() {
+    let Whole { file, borders, .. } = whole();
+    let (folder, disk) = (folder(), FaultyDisk::new());
+    let spool =
+        DirSpool::open_on(disk.clone(), folder.path(), settings(Creation::Anonymous), TestClock::new()).unwrap();
+    let id = SpoolId::new(Timestamp::from_millis(1_000), 0, 1);
+    std::fs::write(folder.path().join("queue").join(id.to_string()), &file[..borders[3] + 20]).unwrap();
+    let steps = || {
+        let trace = disk.book.lock().unwrap().trace.clone();
+        trace.into_iter().filter(|call| ["truncate", "sync", "write_at"].contains(call)).collect::<Vec<_>>()
+    };
+    disk.book.lock().unwrap().follow(|_, _| Fault::None);
+    let mut claim = ours(spool.claim(id).unwrap());
+    let entry = receipt(Happening::Deferred, &[0], "later");
+    claim.record(entry.clone(), Durability::Buffered).unwrap();
+    assert_eq!(steps(), ["truncate", "sync", "write_at"]);
+    disk.book.lock().unwrap().follow(|number, _| if number == 1 { Fault::Short } else { Fault::None });
+    claim.record(entry.clone(), Durability::Buffered).unwrap_err();
+    claim.record(entry.clone(), Durability::Buffered).unwrap();
+    claim.record(entry, Durability::Buffered).unwrap();
+    assert_eq!(steps(), ["write_at", "truncate", "truncate", "sync", "write_at", "write_at"]);
 }
 
 #[test]

@@ -147,6 +147,13 @@ impl Client {
         self.answer()
     }
 
+    /// Whether the commands of one message may go along with the one before (RFC 2920 3.1). Where the next hop is told of each
+    /// message's origin, that has to come between them; a chunk goes along with its own.
+    pub(in crate::transport) fn looks_ahead(&self) -> bool {
+        let chunking = self.extensions.chunking && self.capabilities.chunking;
+        self.capabilities.pipelining && !self.extensions.xclient && !self.extensions.xforward && !chunking
+    }
+
     /// Whether commands went along with the message before.
     pub(in crate::transport) fn is_ahead(&self) -> bool {
         self.ahead.is_some()
