@@ -41,5 +41,6 @@ pub mod transport;
 pub mod admin;
 pub mod alarm;
 pub mod config;
+pub mod supervisor;
 pub mod sys;
 pub mod syslog;

@@ -20,6 +20,7 @@ mod reading;
 mod receiver;
 mod security;
 mod shutdown;
+mod socket;
 mod tls;
 mod wire;
 
@@ -30,4 +31,5 @@ pub use listener::{Front, Listener, listen};
 pub use receiver::Receiver;
 pub use security::{Accounts, Door, Security};
 pub use shutdown::Shutdown;
+pub use socket::{Removed, Socket};
 pub use tls::{CertificateFiles, ServerTls};

@@ -9,10 +9,10 @@ mod blocks;
 #[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
 mod client;
 mod delivery;
-mod failing_calls;
 #[path = "../support/dialogue.rs"]
 #[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
 mod dialogue;
+mod failing_calls;
 #[path = "../support/fake_smarthost.rs"]
 mod fake_smarthost;
 mod form;
@@ -20,25 +20,25 @@ mod handing_in;
 #[path = "../support/have.rs"]
 #[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
 mod have;
+mod hostile_host;
+mod injection;
 mod kills;
 mod letters;
+mod limits;
+mod loops;
 mod next_hop;
 mod power;
 mod reception;
 mod short_writes;
+mod sink;
 #[path = "../support/site.rs"]
 #[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
 mod site;
-mod strace;
-mod sink;
-mod traffic;
-mod trouble;
-mod hostile_host;
-mod injection;
-mod limits;
-mod loops;
 #[path = "../support/site.rs"]
 #[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
 mod site;
 mod smuggling;
+mod strace;
 mod tls;
+mod traffic;
+mod trouble;

@@ -40,7 +40,12 @@ pub(crate) fn finish(program: &str, result: anyhow::Result<()>) -> std::process:
     let Err(error) = result else { return std::process::ExitCode::SUCCESS };
     // Standard error may be closed, or a full pipe that nobody reads; then there is nobody to tell.
     say_last(escaped(&format!("{program}: {error:#}\n")).as_bytes());
-    error.downcast_ref::<Failure>().map_or(ExitCode::Software, |failure| failure.code).into()
+    code_of(&error).into()
+}
+
+/// The exit code of an error.
+pub(crate) fn code_of(error: &anyhow::Error) -> ExitCode {
+    error.downcast_ref::<Failure>().map_or(ExitCode::Software, |failure| failure.code)
 }
 
 /// How long the last words may take.

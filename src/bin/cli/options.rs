@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser};
 use leafmail::address::escaped;
-use leafmail::config::{Config, LogFormat, LogTo, RoutePlan};
+use leafmail::config::{Config, LogFormat, LogTo, RoutePlan, Sandbox};
 use leafmail::transport::NextHop;
 use log::LevelFilter;
 
@@ -53,6 +53,15 @@ pub(crate) struct Common {
     /// The form of the log: postfix or json
     #[arg(long, value_name = "FORM", global = true)]
     pub(crate) log_format: Option<LogFormat>,
+    /// Become this user where root starts it, as process.user
+    #[arg(long, value_name = "USER", global = true)]
+    pub(crate) user: Option<String>,
+    /// Become this group, as process.group [default: the user's own]
+    #[arg(long, value_name = "GROUP", global = true)]
+    pub(crate) group: Option<String>,
+    /// Lock itself in: auto, off or require, as process.sandbox
+    #[arg(long, value_name = "MODE", global = true)]
+    pub(crate) sandbox: Option<Sandbox>,
     /// Check the configuration and the files that it names, say what is wrong, and exit
     #[arg(long, global = true)]
     pub(crate) check: bool,
@@ -73,6 +82,11 @@ impl Common {
             config.log.file = Some(file.clone());
             config.log.to = LogTo::Stderr;
         }
+        if let Some(user) = &self.user {
+            (config.process.user, config.process.group) = (Some(user.clone()), None);
+        }
+        config.process.group = self.group.clone().or(config.process.group);
+        config.process.sandbox = self.sandbox.unwrap_or(config.process.sandbox);
         if let Some(format) = self.log_format {
             config.log.format = format;
         }
@@ -93,6 +107,7 @@ impl Common {
 /// What `--check` says of a configuration that is in order, once the files that it names were looked at.
 pub(crate) fn report_checked(config: &Config) -> anyhow::Result<String> {
     config.check_files().or_exit(ExitCode::Config)?;
+    super::confine::identity(config)?;
     super::aliases(config)?;
     let source = config.path().map_or("built-in defaults".to_owned(), |path| path.display().to_string());
     let warning = super::shortage(config).map(|text| format!("warning: {text}\n")).unwrap_or_default();

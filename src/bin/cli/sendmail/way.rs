@@ -49,7 +49,8 @@ pub(super) fn dialogue(site: &Site) -> anyhow::Result<()> {
     match connect(site) {
         Ok(stream) if !may_be_stranger => bridge(stream).or_exit(ExitCode::IoErr),
         _ if owns_spool(site) => {
-            let (_logging, receiver, runtime) = receiver(site, crate::security(&site.config)?)?;
+            let (_logging, receiver, runtime) =
+                receiver(site, crate::security(&site.config, crate::security::certificate(&site.config)?)?)?;
             let served = runtime.block_on(serve_standard_input(&receiver)).or_exit(ExitCode::OsErr);
             runtime.shutdown_background();
             served
@@ -125,7 +126,8 @@ fn receiver(site: &Site, security: Security) -> anyhow::Result<(Option<Logging>,
     // A log that cannot be written is no reason to refuse mail.
     let logging = Logging::start("smtpd", &log).ok();
     let spool = cli::open_spool(config)?;
-    let receiver = crate::receiver(config, Arc::clone(&spool), Shutdown::default(), security);
+    let receiver =
+        crate::receiver(config, Arc::clone(&spool), Shutdown::default(), security, cli::log_observer(config));
     let runtime = Builder::new_current_thread().enable_all().build().or_exit(ExitCode::OsErr)?;
     Ok((logging, receiver, runtime))
 }
