@@ -4,6 +4,7 @@
 //! worked on outside. A worker that panics over a message is a trouble with that message, and takes the next.
 
 mod routes;
+mod scan;
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -169,20 +170,6 @@ impl<'r, S: Spool> Shift<'r, S> {
         self.retry_records(&mut board);
         board.summary.remaining += board.agenda.in_all();
         std::mem::take(&mut board.summary)
-    }
-
-    fn scan(&self, now: Timestamp) {
-        self.runner.tell_what_was_withheld(now);
-        let entries = self.runner.entries(now);
-        let mut board = self.board();
-        self.reload_routes(&mut board);
-        self.retry_records(&mut board);
-        match entries {
-            Ok(entries) => board.agenda.align(entries, now),
-            Err(error) => self.runner.tell(&Event::Trouble { text: error.to_string() }),
-        }
-        drop(board);
-        self.bell.notify_all();
     }
 
     /// The next message, as soon as one is due; `None` when it is time to leave.

@@ -109,3 +109,16 @@ fn a_watch_leaves_by_itself_once_the_disk_cannot_be_trusted() {
     house.runner().watch(&mut patient);
     assert!(patient.1 < 2_000, "nobody had to tell it");
 }
+
+#[test]
+fn a_watch_begins_before_a_long_queue_is_scanned_and_delivers_each_message_once() {
+    let house = House::new();
+    for number in 0..1_200 {
+        house.put(number, "joe@x", &["amy@x"]);
+    }
+    let end = house.clock.now() + Duration::from_secs(3_600);
+    house.runner().watch(Passing { house: &house, end });
+    assert!(house.spool.left_during_scan(), "the workers waited for the end of the scan");
+    assert!(house.queue_is_empty());
+    assert_eq!(house.next_hop.taken_by("amy@x"), 1_200);
+}
