@@ -49,8 +49,8 @@ pub struct Runner<S: Spool> {
     pub stop: Arc<StopFlag>,
 }
 
-/// What is found first of a long queue, in messages.
-pub(super) const EARLY: usize = 1_000;
+/// Of a long queue so many are handed on at a time, in messages.
+const PIECE: usize = 1_000;
 
 /// A way out.
 #[derive(Clone)]
@@ -170,15 +170,15 @@ impl<S: Spool> Runner<S> {
         shift.close();
     }
 
-    /// The queue, with hints that can be relied on. Of a long one `early` gets what is found first, as the rest takes a while.
+    /// The queue, with hints that can be relied on. Of a long one `early` gets each piece when it is found, as the rest takes a while.
     pub(super) fn entries(&self, now: Timestamp, early: impl Fn(&[Entry])) -> Result<Vec<Entry>, SpoolError> {
         // A hint that lies further off than any interval is from another clock, or from another schedule.
         let furthest = now + self.schedule.longest().mul_f64(1.25);
         let mut entries = Vec::new();
         self.spool.scan(Shelf::Queue, &mut |Entry { id, due }| {
             entries.push(Entry { id, due: if due > furthest { now } else { due } });
-            if entries.len() == EARLY {
-                early(&entries);
+            if entries.len().is_multiple_of(PIECE) {
+                early(&entries[entries.len() - PIECE..]);
             }
         })?;
         Ok(entries)

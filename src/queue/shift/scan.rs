@@ -5,6 +5,9 @@ use crate::clock::Timestamp;
 use crate::event::Event;
 use crate::spool::{Entry, Spool};
 
+/// Messages that keep all workers busy until the next piece is found.
+const ENOUGH: usize = 4_000;
+
 impl<S: Spool> Shift<'_, S> {
     pub(super) fn scan(&self, now: Timestamp) {
         self.runner.tell_what_was_withheld(now);
@@ -25,9 +28,13 @@ impl<S: Spool> Shift<'_, S> {
         self.bell.notify_all();
     }
 
-    /// Lets the workers begin with these: a scan of a million takes seconds. Who is first among them is put right by its end.
+    /// Lets the workers begin with these, unless they have enough: a scan of a million takes seconds. Who is first among them is
+    /// put right by its end.
     fn begin_with(&self, found: &[Entry], now: Timestamp) {
         let mut board = self.board();
+        if board.agenda.waiting() > ENOUGH {
+            return;
+        }
         found.iter().filter(|entry| entry.due <= now).for_each(|entry| board.agenda.appear(entry.id, now));
         drop(board);
         self.bell.notify_all();
