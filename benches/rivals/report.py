@@ -101,7 +101,7 @@ def report(runs, versions, machine):
     busy = [cell for cell in results.cells if cell != "idle"]
     rounds = 1 + max((run["round"] for run in runs), default=0)
     names = ", ".join(f"{name} {version}" for name, version in versions.items())
-    text = f"{names}; {rounds} interleaved round{'s' * (rounds > 1)}, medians (lowest-highest). {machine}\n"
+    text = f"{names}; {rounds} interleaved round{'s' * (rounds > 1)}, medians (lowest-highest). {machine}.\n"
     text += per_relay(results, "Messages per second", busy, "rate", "{:.0f}")
     text += per_relay(results, "CPU seconds per 1,000 messages", busy, "cpu", "{:.2f}")
     text += per_relay(results, "Most memory (PSS), MB", busy, "pss", "{:.0f}", 1 / MB)
@@ -116,6 +116,38 @@ def report(runs, versions, machine):
     for run in results.failed:
         text += f"\n- failed: {run['relay']}, {run['cell']}, round {run['round'] + 1}: {run['error']}\n"
     return text
+
+
+# What the README shows: key, cells, form, divisor, words before the cell's name.
+SUMMARY = [
+    ("rate", r"accept 4.* (10|100) .*many|accept 1 MiB|end to end.* 100 .*many|drain, sink|late, 100", "{:.0f}", 1, "messages/s: "),
+    ("cpu", r"accept 4.* 100 .*many|end to end.* 100 .*many", "{:.2f}", 1, "CPU s per 1,000: "),
+    ("pss_0", "idle", "{:.1f}", MB, "memory, MB: "),
+    ("pss_1000", "idle", "{:.1f}", MB, "memory with 1,000 sessions, MB: "),
+    ("banner_ms", "idle", "{:.0f}", 1, "start to banner, ms: "),
+]
+
+
+def summary(runs, versions):
+    """A short table of medians."""
+    results = Results(runs)
+    rows = []
+    for key, pattern, form, divisor, words in SUMMARY:
+        for cell in (cell for cell in results.cells if re.search(pattern, cell)):
+            found = [results.of(cell, relay, key).values() for relay in results.relays]
+            medians = [form.format(statistics.median(values) / divisor) if values else "-" for values in found]
+            rows.append([words + (cell if cell != "idle" else "")] + medians)
+    return table([""] + [f"{relay} {versions.get(relay, '')}" for relay in results.relays], [[row[0].rstrip(": ")] + row[1:] for row in rows])
+
+
+def replace_between(path, name, text):
+    """Puts a text between the two marks of this name."""
+    begin, end = f"<!-- {name}: made by benches/rivals/run -->\n", f"<!-- end of {name} -->"
+    page = open(path).read()
+    head, rest = page.split(begin)
+    tail = rest.split(end)[1]
+    with open(path, "w") as file:
+        file.write(head + begin + text.rstrip("\n") + "\n" + end + tail)
 
 
 def idle_table(results):
