@@ -42,5 +42,6 @@ pub mod admin;
 pub mod alarm;
 pub mod config;
 pub mod mutant;
+pub mod supervisor;
 pub mod sys;
 pub mod syslog;

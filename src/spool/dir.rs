@@ -21,6 +21,7 @@ use super::draft::DirDraft;
 use super::finishing::{Finishing, Waiter};
 use super::gauge::Gauge;
 use super::group_commit::GroupCommit;
+use super::removals::Removals;
 use super::room::{Ledger, Reserve, too_small};
 use super::{Claimed, Entry, Glance, Shelf, Spool, SpoolError, Trouble, look};
 use crate::clock::{Clock, Timestamp};
@@ -101,7 +102,9 @@ pub(super) struct Inner<D: Disk> {
     chance: Chance,
     gauge: Gauge,
     folders: [D::Folder; Shelf::ALL.len()],
-    queue_sync: GroupCommit,
+    /// The syncs of each folder.
+    syncs: [GroupCommit; Shelf::ALL.len()],
+    removals: Removals,
     finishing: Finishing,
     poisoned: AtomicBool,
 }
@@ -141,6 +144,7 @@ impl<D: Disk> DirSpool<D> {
             check_folder(&disk, &folder, &path.join(name))?;
             Ok::<_, SpoolError>(folder)
         };
+        // In the order of [`Shelf::ALL`].
         let folders = [folder("queue")?, folder("hold")?, folder("failed")?, folder("bad")?];
         for name in BESIDE {
             folder(name)?;
@@ -163,7 +167,8 @@ impl<D: Disk> DirSpool<D> {
                 chance: Chance::default(),
                 gauge: Gauge::default(),
                 folders,
-                queue_sync: GroupCommit::default(),
+                syncs: Default::default(),
+                removals: Removals::default(),
                 finishing: Finishing::default(),
                 poisoned: AtomicBool::new(false),
             }),
@@ -266,24 +271,31 @@ impl<D: Disk> Spool for DirSpool<D> {
     }
 
     fn entries(&self, shelf: Shelf) -> Result<Vec<Entry>, SpoolError> {
-        let Inner { disk, clock, settings, .. } = &*self.inner;
-        let folder = self.inner.folder(shelf);
-        let names = disk.list(folder).map_err(|error| SpoolError::new("listing", shelf.folder(), error))?;
-        let now = clock.now();
         let mut entries = Vec::new();
-        for (id, name) in names.iter().filter_map(|name| Some((name.parse::<SpoolId>().ok()?, name))) {
-            let status = match disk.status_at(folder, name) {
-                Ok(status) => status,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(self.inner.error("listing", shelf, name, error)),
-            };
-            if status.kind == Kind::Regular {
-                let believed = status.modified <= now + settings.longest_interval;
-                entries.push(Entry { id, due: if believed { status.modified } else { now } });
-            }
-        }
+        self.scan(shelf, &mut |entry| entries.push(entry))?;
         entries.sort_unstable_by_key(|entry| entry.id);
         Ok(entries)
+    }
+
+    fn scan(&self, shelf: Shelf, each: &mut dyn FnMut(Entry)) -> Result<(), SpoolError> {
+        let Inner { disk, clock, settings, .. } = &*self.inner;
+        let folder = self.inner.folder(shelf);
+        let now = clock.now();
+        let mut failed = None;
+        let listed = disk.each_name(folder, &mut |name| {
+            let (Ok(id), None) = (name.parse::<SpoolId>(), &failed) else { return };
+            match disk.status_at(folder, name) {
+                Ok(status) if status.kind == Kind::Regular => {
+                    let believed = status.modified <= now + settings.longest_interval;
+                    each(Entry { id, due: if believed { status.modified } else { now } });
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => failed = Some(self.inner.error("listing", shelf, name, error)),
+            }
+        });
+        listed.map_err(|error| SpoolError::new("listing", shelf.folder(), error))?;
+        failed.map_or(Ok(()), Err)
     }
 
     fn claim(&self, id: SpoolId) -> Result<Claimed<DirClaim<D>>, SpoolError> {
@@ -297,12 +309,7 @@ impl<D: Disk> Spool for DirSpool<D> {
 
 impl<D: Disk> Inner<D> {
     pub(super) fn folder(&self, shelf: Shelf) -> &D::Folder {
-        match shelf {
-            Shelf::Queue => &self.folders[0],
-            Shelf::Hold => &self.folders[1],
-            Shelf::Failed => &self.folders[2],
-            Shelf::Bad => &self.folders[3],
-        }
+        &self.folders[shelf as usize]
     }
 
     /// An error about a file of a shelf.
@@ -338,10 +345,18 @@ impl<D: Disk> Inner<D> {
         })
     }
 
-    /// Makes the names on a shelf durable; those of the queue together with others who wait for the same.
+    /// Makes the names on a shelf durable, together with others who wait for the same.
     pub(super) fn sync_shelf(&self, shelf: Shelf) -> io::Result<()> {
-        let sync = || self.disk.sync_folder(self.folder(shelf));
-        self.heed(if shelf == Shelf::Queue { self.queue_sync.sync(sync) } else { sync() })
+        self.heed(self.syncs[shelf as usize].sync(|| self.disk.sync_folder(self.folder(shelf))))
+    }
+
+    /// Sees to it that a removal becomes durable soon, without waiting where somebody syncs just now.
+    pub(super) fn sync_removal(&self, shelf: Shelf) {
+        // A failure poisons the spool, which is how it is known.
+        match shelf {
+            Shelf::Queue => self.removals.note(|| drop(self.sync_shelf(shelf))),
+            _ => drop(self.sync_shelf(shelf)),
+        }
     }
 
     /// Calls `waiter` once the names of the queue are durable, with others who wait for the same.

@@ -16,6 +16,8 @@ mod gauge;
 mod group_commit;
 mod lock;
 mod look;
+mod mark;
+mod removals;
 mod room;
 mod shelves;
 #[cfg(test)]
@@ -25,6 +27,7 @@ pub use claim::DirClaim;
 pub use dir::{Creation, DirSpool, SpoolSettings};
 pub use draft::DirDraft;
 pub use error::{SpoolError, Trouble};
+pub use mark::mark;
 pub use room::Reserve;
 pub use shelves::{DirReading, Finding, Handled, Reading, Shelves};
 
@@ -70,6 +73,15 @@ pub trait Spool: Send + Sync + 'static {
     /// # Errors
     /// When the folder cannot be read.
     fn entries(&self, shelf: Shelf) -> Result<Vec<Entry>, SpoolError>;
+
+    /// Hands out the same one by one, in no order, as they are found.
+    ///
+    /// # Errors
+    /// As [`Spool::entries`]; some may have been handed out before.
+    fn scan(&self, shelf: Shelf, each: &mut dyn FnMut(Entry)) -> Result<(), SpoolError> {
+        self.entries(shelf)?.into_iter().for_each(each);
+        Ok(())
+    }
 
     /// Takes a message of the queue to work on it. What is torn or corrupt goes to `bad/` and is an error.
     ///

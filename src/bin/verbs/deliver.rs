@@ -7,6 +7,7 @@ use leafmail::config::Config;
 use leafmail::id::SpoolId;
 use leafmail::queue::{Runner, Selection, Summary, Urgency};
 use leafmail::spool::{DirSpool, Shelf, Shelves, Spool};
+use leafmail::supervisor;
 use log::LevelFilter;
 use serde_json::json;
 use sysexits::ExitCode;
@@ -26,8 +27,10 @@ pub(crate) fn pass(config: &Config, logging: &Logging, urgency: Urgency, json: b
     sentry.as_ref().inspect(|sentry| sentry.beat());
     let now = runner.clock.now();
     let bar = Bar::begin(config, logging, &mut runner, |spool| {
-        let entries = spool.entries(Shelf::Queue).unwrap_or_default();
-        entries.iter().filter(|entry| urgency == Urgency::Now || entry.due <= now).count()
+        let mut due = 0;
+        // What cannot be listed is told by the pass itself.
+        let _ = spool.scan(Shelf::Queue, &mut |entry| due += usize::from(urgency == Urgency::Now || entry.due <= now));
+        due
     });
     let flushed = runner.flush(Selection::All, urgency).or_exit(ExitCode::IoErr);
     let summary = conclude(bar, flushed);
@@ -139,7 +142,9 @@ pub(crate) fn watch(config: &Config, logging: &Logging, plain: bool) -> anyhow::
         view.iter().filter(|_| config.log.file.is_some()).for_each(|view| view.note(&format!("warning: {text}")));
         log::warn!("{text}");
     }
+    cli::warn_of_root();
     log::info!("watching {}", config.spool.display());
+    supervisor::tell_ready();
     cli::watch(&runner, config);
     drop(view);
     log::info!("stopped");

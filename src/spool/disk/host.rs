@@ -58,13 +58,18 @@ impl Disk for HostDisk {
 
     fn list(&self, folder: &OwnedFd) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
+        self.each_name(folder, &mut |name| names.push(name.to_owned()))?;
+        Ok(names)
+    }
+
+    fn each_name(&self, folder: &OwnedFd, each: &mut dyn FnMut(&str)) -> io::Result<()> {
         for entry in Dir::read_from(folder)? {
             match entry?.file_name().to_str() {
                 Ok("." | "..") | Err(_) => {}
-                Ok(name) => names.push(name.to_owned()),
+                Ok(name) => each(name),
             }
         }
-        Ok(names)
+        Ok(())
     }
 
     fn sync_folder(&self, folder: &OwnedFd) -> io::Result<()> {
