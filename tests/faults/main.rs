@@ -15,9 +15,9 @@ mod form;
 #[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
 mod have;
 mod power;
+mod sink;
 #[path = "../support/site.rs"]
 #[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
 mod site;
-mod sink;
 mod traffic;
 mod trouble;

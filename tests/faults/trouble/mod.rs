@@ -18,8 +18,8 @@ use std::process::Command;
 use leafmail::spool::{Claim, Claimed, DirSpool, Shelf, Spool, SpoolSettings};
 use leafmail::sys::SystemClock;
 
-use crate::site::{PATIENCE, Site};
 use crate::sink::Sink;
+use crate::site::{PATIENCE, Site};
 use crate::traffic::{self, Arrived};
 
 /// A site, a next hop, and what was acknowledged.
@@ -28,8 +28,17 @@ struct Scene {
     sink: Sink,
     acknowledged: BTreeSet<usize>,
     next: usize,
-    /// Whether some messages are refused for good, which leads to bounces.
-    with_failures: bool,
+    kinds: Kinds,
+}
+
+/// Which messages are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kinds {
+    All,
+    /// Nobody is refused for good, which would lead to a bounce.
+    NoneThatFails,
+    /// Everybody takes them at once, so that no receipt need be kept.
+    DeliveredAtOnce,
 }
 
 impl Scene {
@@ -37,7 +46,7 @@ impl Scene {
     fn new(more: &str) -> Self {
         let site = Site::new(more);
         let sink = Sink::start(site.config());
-        Self { site, sink, acknowledged: BTreeSet::new(), next: 1, with_failures: true }
+        Self { site, sink, acknowledged: BTreeSet::new(), next: 1, kinds: Kinds::All }
     }
 
     /// Another reserve than the one of [`Site`].
@@ -49,7 +58,12 @@ impl Scene {
 
     /// Offers the next message; answers the last reply, which is that to the message where all goes well.
     fn offer(&mut self, address: SocketAddr) -> String {
-        let mut numbers = (self.next..).filter(|number| self.with_failures || !traffic::fails(*number));
+        let wanted = |number: &usize| match self.kinds {
+            Kinds::All => true,
+            Kinds::NoneThatFails => !traffic::fails(*number),
+            Kinds::DeliveredAtOnce => !traffic::fails(*number) && !traffic::stays(*number),
+        };
+        let mut numbers = (self.next..).filter(wanted);
         let number = numbers.next().unwrap();
         self.next = number + 1;
         let reply = offer(address, &traffic::recipients(number), &traffic::message(number));
@@ -161,10 +175,12 @@ fn session(address: SocketAddr, recipients: &[String], message: &str) -> Option<
     last
 }
 
-/// Runs it to its end, which must be a good one.
-fn succeed(mut command: Command) {
+/// Runs it to its end, which must be a good one; answers its log.
+fn succeed(mut command: Command) -> String {
     let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{command:?}: {log}");
+    log
 }
 
 /// How many octets and inodes are free at a place.
