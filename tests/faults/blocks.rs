@@ -127,6 +127,12 @@ impl Filtered {
         Self::behind(image, &["--blockdev", &filter], "driver=raw,file=debug")
     }
 
+    /// From now on there is no disk any more: everything fails with EIO.
+    pub(crate) fn vanish(&mut self) {
+        self.daemon.kill().unwrap();
+        self.daemon.wait().unwrap();
+    }
+
     fn behind(image: &Path, more: &[&str], filter: &str) -> Self {
         let export = image.with_extension("export");
         File::create(&export).unwrap();

@@ -27,7 +27,7 @@ fn judge(recording: &Recording, stride: usize) -> Findings {
     {
         cutter.cut(*entries, |_| false);
         if turn % 3 == 0 {
-            cutter.cut(*entries, |index| draw(*entries as u64, index as u64) % 2 == 0);
+            cutter.cut(*entries, |index| draw(*entries as u64, index as u64).is_multiple_of(2));
         }
     }
     cutter.findings

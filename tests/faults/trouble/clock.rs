@@ -53,8 +53,7 @@ fn a_clock_that_goes(times: &[&str]) {
     let mut spoolrun = scene.site.spoolrun();
     spoolrun.args(["--relay", &scene.relay(), "watch"]);
     let watch = Running::start(by_clock(spoolrun, &library, &clock));
-    let mut sent = 0;
-    for time in times {
+    for (sent, time) in times.iter().enumerate() {
         let mut across = smtpd.client();
         across.begin("alice@example.com", &["bob@example.net"]);
         set(time);
@@ -63,7 +62,6 @@ fn a_clock_that_goes(times: &[&str]) {
         across.finish(traffic::message(number).as_bytes());
         scene.acknowledged.insert(number);
         scene.accept(smtpd.address(), 9);
-        sent += 1;
         let staying = scene.acknowledged.iter().filter(|number| traffic::stays(**number)).count();
         wait_until("the mail to leave", || scene.site.shelf("queue").len() <= staying);
         // Runs from cron, which find everything due that could be.
