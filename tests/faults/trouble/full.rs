@@ -131,6 +131,41 @@ fn a_full_tmpfs_puts_mail_off_and_drains_at_zero_octets_free() {
     });
 }
 
+#[test]
+fn a_message_that_does_not_fit_is_put_off_before_its_octets_or_after_them_and_leaves_nothing_behind() {
+    if !can_mount(&[Kind::Ext4]) {
+        return;
+    }
+    let (folder, mut scene) = (image_folder(), Scene::new(""));
+    let image = folder.path().join("image");
+    Kind::Ext4.make(&image, &[]);
+    let _mounted = Mounted::try_new(Kind::Ext4, &image, &scene.site.spool()).unwrap();
+    scene.reserve("space = \"8MB\"\ninodes = 1");
+    let smtpd = scene.site.listen(&[]);
+    scene.accept(smtpd.address(), 3);
+    let _filler = Filler::fill(scene.site.spool().join(".filler"), 14_000_000);
+    let before = free(&scene.site.spool()).0;
+    let mut client = smtpd.client();
+    client.expect("EHLO client.example", "250");
+    client.expect("MAIL FROM:<alice@example.com> SIZE=10000000", "452 4.3.1");
+    client.begin("alice@example.com", &["bob@example.net"]);
+    client.send(b"Subject: long\r\n\r\n");
+    let lines = b"fifty octets, which are one line of a long message\r\n".repeat(1000);
+    for _ in 0..200 {
+        client.send(&lines);
+    }
+    client.send(b".\r\n");
+    let reply = client.reply();
+    assert!(reply.starts_with("452 4.3.1"), "{reply}");
+    // The same session goes on, and what has room is taken.
+    let number = 900_001;
+    client.submit("alice@example.com", &["bob@example.net"], crate::traffic::message(number).as_bytes());
+    scene.acknowledged.insert(number);
+    let after = free(&scene.site.spool()).0;
+    assert!(before - after < 1_000_000, "{before} octets were free, and {after} are");
+    scene.assert_intact();
+}
+
 /// Empty files in a folder of their own.
 struct Crowd(PathBuf);
 
