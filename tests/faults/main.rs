@@ -4,6 +4,7 @@
 //! stand in `docs/reliability.md`. A test that cannot run where it is (no root, no tool) says so and passes; with
 //! `LEAFMAIL_REQUIRE_PEERS` set it fails.
 
+mod accounting;
 #[path = "../support/client.rs"]
 #[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
 mod client;
@@ -16,3 +17,5 @@ mod have;
 #[path = "../support/site.rs"]
 #[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
 mod site;
+mod soak;
+mod supervisor;
