@@ -24,7 +24,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use ipnet::IpNet;
 use leafmail::config::{self, BareNewline, Config, ListenAddress, RoutePlan, Task};
 use leafmail::dns::{Resolver, SystemResolver};
-use leafmail::driver::{Limits, Receiver, Security, Shutdown, serve_standard_input};
+use leafmail::driver::{DiskWait, Limits, Receiver, Security, Shutdown, serve_standard_input};
 use leafmail::event::Observer;
 use leafmail::policy::{Chain, NextHopSize};
 use leafmail::queue::SizeFile;
@@ -100,6 +100,7 @@ Exit codes are those of sysexits.h; 78 is an error of the configuration.";
 fn main() -> std::process::ExitCode {
     let client_owns_stderr = sys::keep_stderr_from_client();
     sys::set_umask();
+    sys::outlive_file_size_limit();
     let mut arguments = std::env::args_os();
     if let Some(role) = arguments.next().and_then(|name| Role::of(&name)) {
         let arguments: Vec<OsString> = arguments.collect();
@@ -204,6 +205,7 @@ fn serve_one(options: &Options, config: &Config) -> anyhow::Result<()> {
     told.log();
     let observer = cli::log_observer(config);
     let receiver = receiver(config, Arc::clone(&spool), Shutdown::default(), security(config, certificate)?, observer);
+    let receiver = Receiver { disk_wait: DiskWait::Here, ..receiver };
     let runtime = Builder::new_current_thread().enable_all().build().or_exit(ExitCode::OsErr)?;
     let served = runtime.block_on(serve_standard_input(&receiver)).or_exit(ExitCode::OsErr);
     // A thread may still wait for a pipe that nobody writes to.
@@ -220,6 +222,7 @@ fn receiver(
 ) -> Receiver<DirSpool> {
     let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver::default());
     let settings = Settings {
+        mark: cli::wiring::own_mark(config),
         default_domain: config.default_domain().clone(),
         dialect: if config.protocol.strict_821 { Dialect::Rfc821 } else { Dialect::Esmtp },
         max_size: config.message.max_size,
@@ -233,6 +236,7 @@ fn receiver(
         max_hops: usize::from(config.message.max_hops),
         slow_after_errors: config.limits.slow_after_errors,
         max_errors: config.limits.close_after_errors,
+        max_junk_commands: config.limits.junk_commands,
         xclient: config.clients.xclient.clone(),
         xforward: config.clients.xforward.clone(),
         traced: config.log.trace_clients.clone(),
@@ -250,11 +254,14 @@ fn receiver(
             idle: limits.idle,
             session: limits.session,
             slowest_body: limits.slowest_body,
+            overload: limits.overload,
+            overload_idle: limits.overload_idle,
         },
         policy: Chain::new(config.rules(), Arc::clone(&resolver), vec![Arc::new(next_hop_size(config))]),
         resolver: config.clients.reverse_names.then_some(resolver),
         security,
         spool,
+        disk_wait: DiskWait::Elsewhere,
         observer,
         clock: Arc::new(SystemClock),
         shutdown,

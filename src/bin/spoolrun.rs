@@ -41,6 +41,7 @@ several, the worst.";
 
 fn main() -> std::process::ExitCode {
     sys::set_umask();
+    sys::outlive_file_size_limit();
     match cli::parse_from::<Options>(arguments()) {
         Ok(options) => cli::finish("spoolrun", run(&options)),
         Err(code) => code,

@@ -103,7 +103,7 @@ impl fmt::Display for Listener {
 /// When the system gives no threads.
 pub async fn listen<S: Spool>(receiver: Arc<Receiver<S>>, listeners: Vec<Listener>) -> io::Result<()> {
     let crew = Arc::new(Crew::start()?);
-    let gate = Gate::new(receiver.limits.clone());
+    let gate = Gate::new(receiver.limits.clone(), Arc::clone(&receiver.observer));
     let mut accepting = JoinSet::new();
     for listener in listeners {
         accepting.spawn(accept(Arc::clone(&receiver), listener, Arc::clone(&gate), Arc::clone(&crew)));
@@ -206,9 +206,9 @@ async fn admit<S: Spool>(receiver: Arc<Receiver<S>>, gate: Arc<Gate>, connection
             let early = early::has_octets(stream.as_fd());
             let user = user_of(&stream);
             match gate.admit(Peer::Local, std::time::Instant::now()) {
-                Some(_place) => match user {
-                    Some(user) => receiver.converse_as(user, stream, early).await,
-                    None => receiver.converse(stream, Peer::Local, early).await,
+                Some(place) => match user {
+                    Some(user) => receiver.converse_with_user(user, stream, early, place.load()).await,
+                    None => receiver.converse_at(Door::Ordinary, stream, Peer::Local, early, place.load()).await,
                 },
                 None => turn_away_in_words(&receiver, Peer::Local, stream).await,
             }
@@ -228,8 +228,8 @@ async fn converse<S: Spool>(
     early: bool,
     door: Door,
 ) {
-    if let Some(_place) = gate.admit(peer, std::time::Instant::now()) {
-        return receiver.converse_at(door, stream, peer, early).await;
+    if let Some(place) = gate.admit(peer, std::time::Instant::now()) {
+        return receiver.converse_at(door, stream, peer, early, place.load()).await;
     }
     turn_away_in_words(receiver, peer, stream).await;
 }
@@ -250,7 +250,7 @@ async fn converse_in_tls<S: Spool>(
     door: Door,
 ) {
     match gate.admit(peer, std::time::Instant::now()) {
-        Some(_place) => receiver.converse_in_tls(door, stream, peer).await,
+        Some(place) => receiver.converse_in_tls(door, stream, peer, place.load()).await,
         None => drop(turn_away(receiver, peer)),
     }
 }

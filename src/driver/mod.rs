@@ -12,6 +12,7 @@ mod early;
 mod gate;
 mod inherited;
 mod listener;
+mod load;
 mod local;
 mod lockout;
 mod proxy;
@@ -23,6 +24,7 @@ mod socket;
 mod tls;
 mod wire;
 
+pub use arriving::DiskWait;
 pub use gate::Limits;
 pub use inherited::{serve_standard_input, spawner_names_client};
 pub use listener::{Front, Listener, listen};

@@ -21,6 +21,7 @@ use super::draft::DirDraft;
 use super::finishing::{Finishing, Waiter};
 use super::gauge::Gauge;
 use super::group_commit::GroupCommit;
+use super::removals::Removals;
 use super::room::{Ledger, Reserve, too_small};
 use super::{Claimed, Entry, Glance, Shelf, Spool, SpoolError, Trouble, look};
 use crate::clock::Clock;
@@ -101,6 +102,7 @@ pub(super) struct Inner<D: Disk> {
     gauge: Gauge,
     folders: [D::Folder; Shelf::ALL.len()],
     queue_sync: GroupCommit,
+    removals: Removals,
     finishing: Finishing,
     poisoned: AtomicBool,
 }
@@ -163,6 +165,7 @@ impl<D: Disk> DirSpool<D> {
                 gauge: Gauge::default(),
                 folders,
                 queue_sync: GroupCommit::default(),
+                removals: Removals::default(),
                 finishing: Finishing::default(),
                 poisoned: AtomicBool::new(false),
             }),
@@ -335,6 +338,15 @@ impl<D: Disk> Inner<D> {
     pub(super) fn sync_shelf(&self, shelf: Shelf) -> io::Result<()> {
         let sync = || self.disk.sync_folder(self.folder(shelf));
         self.heed(if shelf == Shelf::Queue { self.queue_sync.sync(sync) } else { sync() })
+    }
+
+    /// Sees to it that a removal becomes durable soon, without waiting where somebody syncs just now.
+    pub(super) fn sync_removal(&self, shelf: Shelf) {
+        // A failure poisons the spool, which is how it is known.
+        match shelf {
+            Shelf::Queue => self.removals.note(|| drop(self.sync_shelf(shelf))),
+            _ => drop(self.sync_shelf(shelf)),
+        }
     }
 
     /// Calls `waiter` once the names of the queue are durable, with others who wait for the same.

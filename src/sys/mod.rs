@@ -8,6 +8,10 @@ pub mod shell;
 
 pub use outside::split_off_helper;
 
+mod signals;
+
+pub use signals::outlive_file_size_limit;
+
 use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -15,6 +15,7 @@ mod have;
 mod live;
 mod logs;
 mod monitors;
+mod patience;
 mod peers;
 mod proxied;
 mod real_into_smtpd;

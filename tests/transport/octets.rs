@@ -111,7 +111,7 @@ fn the_message_is_handed_over_once_and_before_its_end() {
     let (host, mark) = (smarthost.clone(), seen.clone());
     body.at_hand_over = Some(Box::new(move || {
         std::thread::sleep(Duration::from_millis(50));
-        mark.set(host.record().saw(b"hello") && !host.record().saw(b"\r\n.\r\n"));
+        mark.set(host.record().saw(b"DATA") && !host.record().saw(b"\r\n.\r\n"));
     }));
     deliver(&mut *transport(&plain(&smarthost)), &envelope("", &["a@x.example"]), &mut body).unwrap();
     assert_eq!(body.handed_over, [TEXT.len()]);

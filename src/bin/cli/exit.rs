@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
+use leafmail::address::escaped;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sysexits::ExitCode;
 
@@ -38,7 +39,7 @@ impl std::error::Error for Failure {}
 pub(crate) fn finish(program: &str, result: anyhow::Result<()>) -> std::process::ExitCode {
     let Err(error) = result else { return std::process::ExitCode::SUCCESS };
     // Standard error may be closed, or a full pipe that nobody reads; then there is nobody to tell.
-    say_last(format!("{program}: {error:#}\n").as_bytes());
+    say_last(escaped(&format!("{program}: {error:#}\n")).as_bytes());
     code_of(&error).into()
 }
 

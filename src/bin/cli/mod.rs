@@ -9,7 +9,7 @@ mod sentry;
 mod signals;
 mod sink;
 mod style;
-mod wiring;
+pub(crate) mod wiring;
 
 #[allow(unused_imports, reason = "only smtpd has a supervisor")]
 pub(crate) use confine::{Told, assume, identity, lock_in, prepare, warn_of_root};
@@ -21,6 +21,4 @@ pub(crate) use observer::log_observer;
 pub(crate) use options::{Common, parse_from, report_checked};
 pub(crate) use sentry::sentry;
 pub(crate) use signals::heed_signals;
-#[allow(unused_imports, reason = "smtpd has no view")]
-pub(crate) use wiring::history;
 pub(crate) use wiring::{aliases, open_spool, runner, shortage, sound, watch};

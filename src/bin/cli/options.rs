@@ -1,9 +1,11 @@
 //! The options that both binaries have, and what they do to the configuration.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser};
+use leafmail::address::escaped;
 use leafmail::config::{Config, LogFormat, LogTo, RoutePlan, Sandbox};
 use leafmail::transport::NextHop;
 use log::LevelFilter;
@@ -19,8 +21,13 @@ pub(crate) fn parse_from<T: Parser>(
 ) -> Result<T, std::process::ExitCode> {
     T::try_parse_from(arguments).map_err(|error| {
         // Help and version are no errors. Where nobody reads, there is nobody to tell.
+        if error.use_stderr() {
+            // It repeats what was given, which may be anything.
+            let _ = write!(std::io::stderr(), "{}", escaped(&error.render().to_string()));
+            return ExitCode::Usage.into();
+        }
         let _ = error.print();
-        if error.use_stderr() { ExitCode::Usage.into() } else { std::process::ExitCode::SUCCESS }
+        std::process::ExitCode::SUCCESS
     })
 }
 
