@@ -187,15 +187,17 @@ fn serve(stream: TcpStream, taken: &Mutex<Taken>) -> io::Result<()> {
 /// By a sum of the recipient's octets, so that each time the same is said of the same.
 fn judge(line: &str, is_notice: bool, taken: &mut Taken) -> &'static str {
     let recipient = line.split(['<', '>']).nth(1).unwrap_or("").to_owned();
-    let hash = recipient.bytes().fold(5_381_u32, |hash, octet| hash.wrapping_mul(33) ^ u32::from(octet)) >> 3;
+    // FNV-1a; its upper bits are the well-mixed ones.
+    let mix = |hash: u64, octet: u8| (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3);
+    let share = (recipient.bytes().fold(0xcbf2_9ce4_8422_2325, mix) >> 20) % 100;
     if is_notice {
         return "250 2.1.5 ok";
     }
-    if hash % 100 == 7 {
+    if share == 50 {
         taken.refused.insert(recipient);
         return "550 5.1.1 nobody here by that name";
     }
-    if hash.is_multiple_of(20) && taken.deferred.insert(recipient) {
+    if share < 5 && taken.deferred.insert(recipient) {
         return "450 4.2.1 come back later";
     }
     "250 2.1.5 ok"

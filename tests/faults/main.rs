@@ -35,9 +35,6 @@ mod sink;
 #[path = "../support/site.rs"]
 #[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
 mod site;
-#[path = "../support/site.rs"]
-#[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
-mod site;
 mod smuggling;
 mod soak;
 mod strace;

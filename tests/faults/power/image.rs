@@ -12,8 +12,8 @@ use leafmail::spool::{Claim, Claimed, DirSpool, Shelf, Spool, SpoolSettings, Tro
 use leafmail::sys::SystemClock;
 
 use super::recording::Recording;
-use crate::traffic::{self, Arrived};
 use crate::blocks::{Mounted, run};
+use crate::traffic::{self, Arrived};
 
 /// What was found in one image, or in many.
 #[derive(Debug, Default)]

@@ -8,10 +8,10 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use super::block_log::BlockLog;
-use crate::sink::Sink;
-use crate::traffic;
 use crate::blocks::{Filtered, Kind, Mounted, image_folder};
+use crate::sink::Sink;
 use crate::site::{Running, Site, wait_until};
+use crate::traffic;
 
 /// Which syncs the receiver's kernel really does; the others it only says it did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

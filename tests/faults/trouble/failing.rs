@@ -16,7 +16,10 @@ use crate::site::{Running, Site};
 fn one_failure_after(flushes: usize, of: &str) -> String {
     let steps = (1..flushes).map(|state| {
         let number = state - 1;
-        format!("set-state.{number}.event=flush_to_disk,set-state.{number}.state={state},set-state.{number}.new_state={},", state + 1)
+        format!(
+            "set-state.{number}.event=flush_to_disk,set-state.{number}.state={state},set-state.{number}.new_state={},",
+            state + 1
+        )
     });
     steps.collect::<String>()
         + &format!(
@@ -58,7 +61,10 @@ fn one_request_fails(kind: Kind, of: &str) {
     let trace = fs::read_to_string(trace).unwrap();
     let syncs: Vec<&str> = trace.lines().filter(|line| line.contains("sync(")).collect();
     let failed = syncs.iter().position(|line| line.contains("EIO")).expect("a sync failed");
-    assert!(!syncs[failed + 1..].iter().any(|line| line.contains("= 0")), "a sync after the one that failed: {syncs:?}");
+    assert!(
+        !syncs[failed + 1..].iter().any(|line| line.contains("= 0")),
+        "a sync after the one that failed: {syncs:?}"
+    );
     drop(mounted);
     drop(device);
     // With a disk that works, everything is there.

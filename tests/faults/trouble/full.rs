@@ -93,10 +93,9 @@ fn a_full_disk(kind: Kind) {
     kind.make(&image, &[]);
     let _mounted = Mounted::try_new(kind, &image, &scene.site.spool()).unwrap();
     scene.reserve("space = \"8MB\"\ninodes = 1");
-    a_shortage(
-        scene,
-        |place, left| Filler::fill(place.join(".filler"), if left == Left::Little { 7_000_000 } else { 0 }),
-    );
+    a_shortage(scene, |place, left| {
+        Filler::fill(place.join(".filler"), if left == Left::Little { 7_000_000 } else { 0 })
+    });
 }
 
 #[test]
@@ -122,10 +121,9 @@ fn a_full_tmpfs_puts_mail_off_and_drains_at_zero_octets_free() {
     let scene = Scene::new("");
     let _mounted = Mounted::with("tmpfs", Path::new("/dev/null"), &scene.site.spool(), "size=24m").unwrap();
     scene.reserve("space = \"8MB\"\ninodes = 1");
-    a_shortage(
-        scene,
-        |place, left| Filler::fill(place.join(".filler"), if left == Left::Little { 7_000_000 } else { 0 }),
-    );
+    a_shortage(scene, |place, left| {
+        Filler::fill(place.join(".filler"), if left == Left::Little { 7_000_000 } else { 0 })
+    });
 }
 
 /// Empty files in a folder of their own.
@@ -163,10 +161,7 @@ fn without_inodes_mail_is_put_off_and_the_queue_drains() {
             Mounted::with("tmpfs", Path::new("/dev/null"), &scene.site.spool(), "size=24m,nr_inodes=512").unwrap()
         };
         scene.reserve("space = \"1MB\"\ninodes = 50");
-        a_shortage(
-            scene,
-            |place, left| Crowd::gather(place.join(".crowd"), if left == Left::Little { 40 } else { 0 }),
-        );
+        a_shortage(scene, |place, left| Crowd::gather(place.join(".crowd"), if left == Left::Little { 40 } else { 0 }));
     }
 }
 

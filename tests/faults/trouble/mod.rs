@@ -18,8 +18,8 @@ use std::process::Command;
 use leafmail::spool::{Claim, Claimed, DirSpool, Shelf, Spool, SpoolSettings};
 use leafmail::sys::SystemClock;
 
-use crate::site::{PATIENCE, Site};
 use crate::sink::Sink;
+use crate::site::{PATIENCE, Site};
 use crate::traffic::{self, Arrived};
 
 /// A site, a next hop, and what was acknowledged.

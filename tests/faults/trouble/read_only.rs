@@ -68,7 +68,8 @@ fn a_file_system_that_turns_read_only_by_itself_loses_nothing() {
     succeed(scene.flush());
     wait_until("the bounces to leave", || {
         succeed(scene.flush());
-        scene.site.shelf("queue").len() == scene.queued().iter().filter(|number| crate::traffic::stays(**number)).count()
+        scene.site.shelf("queue").len()
+            == scene.queued().iter().filter(|number| crate::traffic::stays(**number)).count()
     });
     scene.assert_drained();
 }
