@@ -4,6 +4,7 @@
 //! stand in `docs/reliability.md`. A test that cannot run where it is (no root, no tool) says so and passes; with
 //! `LEAFMAIL_REQUIRE_PEERS` set it fails.
 
+mod accounting;
 mod blocks;
 #[path = "../support/client.rs"]
 #[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
@@ -38,6 +39,9 @@ mod site;
 mod smuggling;
 mod stopped;
 mod strace;
+mod soak;
+mod strace;
+mod supervisor;
 mod tls;
 mod traffic;
 mod trouble;

@@ -17,6 +17,7 @@ mod logs;
 mod monitors;
 mod patience;
 mod peers;
+mod privileges;
 mod proxied;
 mod real_into_smtpd;
 mod real_security;

@@ -49,6 +49,15 @@ pub(crate) fn certificate(config: &Config) -> anyhow::Result<Certificate> {
     Ok(Certificate { tls: Some(tls), remark: None })
 }
 
+/// What is to be said of files that were read as root, and are out of reach now.
+pub(crate) fn later_remark(config: &Config) -> Option<String> {
+    let (certificate, key) = config.tls.certificate.clone().zip(config.tls.key.clone())?;
+    let files = CertificateFiles { certificate, key, client_ca: config.tls.client_ca.clone() };
+    let remark = "the certificate was read as root and cannot be read again by the user that this runs as: when it is renewed, \
+                  restart smtpd, or run it with --supervise and send HUP";
+    files.are_denied().then(|| remark.to_owned())
+}
+
 #[cfg(feature = "self-signed")]
 fn self_signed(config: &Config) -> anyhow::Result<Certificate> {
     let made = ServerTls::self_signed(config.hostname.as_str());

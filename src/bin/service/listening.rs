@@ -20,7 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::sockets::{self, Fronted, Unnamed};
 use crate::cli::{self, Logging, OrExit};
-use crate::security::{certificate, security};
+use crate::security::{certificate, later_remark, security};
 use crate::{Options, receiver};
 
 /// Who is to know that connections are taken.
@@ -81,7 +81,7 @@ fn serve(options: &Options, config: &Config, sockets: Vec<Fronted>, waiting: &mu
     let logging = options.common.logging("smtpd", config)?;
     told.log();
     cli::warn_of_root();
-    certificate.remark.iter().for_each(|remark| log::warn!("{remark}"));
+    certificate.remark.iter().cloned().chain(later_remark(config)).for_each(|remark| log::warn!("{remark}"));
     cli::shortage(config).iter().for_each(|text| log::warn!("{text}"));
     let runner = if options.deliver { Some(cli::runner(config, Arc::clone(&spool))?) } else { None };
     // It takes connections only; sessions have threads of their own.

@@ -33,6 +33,8 @@ const SYSTEM: &[&str] = &[
     "/run/nscd",
     "/var/run/nscd",
     "/var/lib/sss",
+    "/var/lib/extrausers",
+    "/var/lib/misc",
     "/proc",
     "/sys/fs/cgroup",
     "/sys/devices/system/cpu",
@@ -64,6 +66,12 @@ fn confine_to(needs: &Needs) -> Result<Result<String, String>, RulesetError> {
         & !(AccessFs::Execute | AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::IoctlDev | AccessFs::MakeFifo);
     for path in SYSTEM.iter().map(Path::new).filter(|path| path.exists()) {
         created = allow(created, path, read)?;
+    }
+    // Where links of the system's own lead, on systems that keep these files elsewhere.
+    for link in ["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/localtime"] {
+        if let Some(folder) = Path::new(link).canonicalize().ok().as_deref().and_then(Path::parent) {
+            created = allow(created, folder, read)?;
+        }
     }
     for path in &needs.read {
         created = allow(created, nearest(path), read)?;
