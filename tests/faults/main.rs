@@ -37,9 +37,9 @@ mod sink;
 #[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
 mod site;
 mod smuggling;
+mod soak;
 mod stopped;
 mod strace;
-mod soak;
 mod strace;
 mod supervisor;
 mod tls;
