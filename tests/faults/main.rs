@@ -40,7 +40,6 @@ mod smuggling;
 mod soak;
 mod stopped;
 mod strace;
-mod strace;
 mod supervisor;
 mod tls;
 mod traffic;
