@@ -145,6 +145,10 @@ impl<'r, S: Spool> Shift<'r, S> {
     pub(super) fn close(&self) -> Summary {
         let mut board = self.board();
         self.retry_records(&mut board);
+        // With the claim goes the knowledge that somebody has it already. On a full disk a time can still be written, and
+        // keeps the next runs from sending a copy each.
+        let later = self.runner.clock.now() + self.runner.schedule.longest();
+        board.unrecorded.iter().for_each(|(claim, _)| claim.note_due(later));
         board.summary.remaining += board.agenda.in_all();
         std::mem::take(&mut board.summary)
     }
