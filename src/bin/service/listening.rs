@@ -35,7 +35,7 @@ enum Waiting {
 pub(super) fn as_worker(options: &Options, config: &Config, orders: &Orders) -> anyhow::Result<()> {
     let (handed, ready) = orders.take().or_exit(ExitCode::OsErr)?;
     let handed: Vec<Socket> = handed.into_iter().filter_map(|socket| Socket::handed_over(socket).ok()).collect();
-    let sockets = sockets::gather(config, handed, Unnamed::Closed)?;
+    let sockets = sockets::gather(config, handed, Unnamed::of(orders.serves_unnamed))?;
     serve(options, config, sockets, &mut Waiting::Supervisor(ready, orders.boss.clone()))
 }
 
