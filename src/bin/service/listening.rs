@@ -79,7 +79,7 @@ fn serve(options: &Options, config: &Config, sockets: Vec<Fronted>, waiting: &mu
     let task = if options.deliver { Task::Forward } else { Task::Receive };
     let told = cli::lock_in(config, task)?;
     let logging = options.common.logging("smtpd", config)?;
-    told.log();
+    told.log(cli::Stay::Long);
     cli::warn_of_root();
     certificate.remark.iter().cloned().chain(later_remark(config)).for_each(|remark| log::warn!("{remark}"));
     cli::shortage(config).iter().for_each(|text| log::warn!("{text}"));
