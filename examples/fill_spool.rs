@@ -1,8 +1,13 @@
 //! Fills a spool with messages, to measure how the verbs and the runner do with many: `fill_spool FOLDER COUNT`.
 //!
-//! Each has 2 KiB of message and one recipient in one of 50 domains; every tenth was put off once.
+//! Each has 2 KiB of message and one recipient in one of 50 domains; every tenth was put off once. The first thousand are
+//! committed as any message is; the others are copies of those under ids of their own, which nobody syncs, as a million of
+//! syncs take long.
 
 use std::error::Error;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,10 +16,14 @@ use std::thread;
 use leafmail::address::{Mailbox, ReversePath};
 use leafmail::clock::{Clock, Timestamp};
 use leafmail::envelope::{BodyType, Envelope, Origin, Protocol, Recipient, Recipients, Seal};
+use leafmail::id::SpoolId;
 use leafmail::receipt::{Happening, Reason, Receipt};
 use leafmail::smtp::EnhancedCode;
 use leafmail::spool::{Claim, Claimed, DirSpool, Draft, Durability, Spool, SpoolSettings};
 use leafmail::sys::SystemClock;
+
+/// How many are committed.
+const COMMITTED: usize = 1000;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().collect();
@@ -27,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let fill = || -> Result<(), String> {
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
-            if number >= count {
+            if number >= count.min(COMMITTED) {
                 return Ok(());
             }
             put(&spool, number).map_err(|error| error.to_string())?;
@@ -37,6 +46,21 @@ fn main() -> Result<(), Box<dyn Error>> {
         let workers: Vec<_> = (0..64).map(|_| scope.spawn(fill)).collect();
         workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(|_| Err("a worker panicked".to_owned())))
     })?;
+    copy(&Path::new(folder).join("queue"), count.saturating_sub(COMMITTED))
+}
+
+/// Copies what is there under new ids, so many times.
+fn copy(queue: &Path, count: usize) -> Result<(), Box<dyn Error>> {
+    let read = |entry: std::io::Result<fs::DirEntry>| fs::read(entry?.path());
+    let originals = fs::read_dir(queue)?.map(read).collect::<Result<Vec<_>, _>>()?;
+    let now = SystemClock.now().as_millis();
+    for number in 0..count {
+        let age = number as u64 * 7919 % 172_800 * 1000;
+        let id = SpoolId::new(Timestamp::from_millis(now - age), 0, number as u64);
+        let mut options = fs::OpenOptions::new();
+        let mut file = options.write(true).create_new(true).mode(0o600).open(queue.join(id.to_string()))?;
+        file.write_all(&originals[number % originals.len()])?;
+    }
     Ok(())
 }
 

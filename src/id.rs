@@ -18,6 +18,19 @@ pub struct SpoolId(u128);
 
 const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const LENGTH: usize = 26;
+/// What each octet stands for as a digit; [`NO_DIGIT`] for most. A scan of a long queue reads millions of them.
+const VALUES: [u8; 256] = values();
+const NO_DIGIT: u8 = 0xFF;
+
+const fn values() -> [u8; 256] {
+    let mut values = [NO_DIGIT; 256];
+    let mut digit = 0;
+    while digit < DIGITS.len() {
+        values[DIGITS[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    values
+}
 
 impl SpoolId {
     /// An id from its parts; only the low 48 bits of the time are kept (they last until the year 10889).
@@ -81,9 +94,9 @@ impl FromStr for SpoolId {
             return Err(IdError);
         }
         text.bytes()
-            .try_fold(0_u128, |bits, octet| {
-                let digit = DIGITS.iter().position(|digit| *digit == octet).ok_or(IdError)?;
-                Ok(bits << 5 | digit as u128)
+            .try_fold(0_u128, |bits, octet| match VALUES[usize::from(octet)] {
+                NO_DIGIT => Err(IdError),
+                digit => Ok(bits << 5 | u128::from(digit)),
             })
             .map(Self)
     }

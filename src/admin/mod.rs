@@ -3,6 +3,7 @@
 //! How that data looks on paper or as JSON is here too, in functions that neither read nor write anything.
 
 mod act;
+mod crowd;
 mod doctor;
 mod explain;
 mod history;

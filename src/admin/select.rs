@@ -1,10 +1,11 @@
 //! Which messages a verb is about: by id, by what is said of them, or all; and going through them one at a time.
 //!
-//! No more than one message is in memory at a time, beside the ids. What cannot be read is handed out as an error, and the
+//! No more than some hundred messages are in memory at a time, beside the ids. What cannot be read is handed out as an error, and the
 //! rest is gone through all the same.
 
 use std::time::Duration;
 
+use super::crowd::{cores, in_order};
 use super::listing::Listing;
 use super::routes::Routes;
 use crate::address::{AddressPattern, ReversePath};
@@ -79,6 +80,9 @@ impl Filter {
     }
 }
 
+/// Messages that one worker looks at before it hands them out.
+const PIECE: usize = 32;
+
 /// The messages that are meant.
 #[derive(Debug, Clone)]
 pub struct Selected {
@@ -143,18 +147,22 @@ pub fn visit<S: Shelves, E>(
                 continue;
             }
         };
-        for id in ids {
-            match spool.peek_at(id, *shelf) {
-                Ok(Some(glance)) => {
-                    let listing = Listing::new(id, &glance, routes);
-                    if selected.filter.fits(&listing, now) {
-                        visit(Found::Message(&listing))?;
-                    }
-                }
-                Ok(None) => {}
-                Err(error) => visit(Found::Unreadable(error))?,
+        let look = |id: &SpoolId| match spool.peek_at(*id, *shelf) {
+            Ok(Some(glance)) => {
+                Ok(Some(Listing::new(*id, &glance, routes)).filter(|listing| selected.filter.fits(listing, now)))
             }
-        }
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        };
+        let pieces: Vec<&[SpoolId]> = ids.chunks(PIECE).collect();
+        let look_at_all = |piece: &&[SpoolId]| piece.iter().map(look).collect::<Vec<_>>();
+        in_order(&pieces, (cores(), 2), look_at_all, |_, found| {
+            found.into_iter().try_for_each(|found| match found {
+                Ok(Some(listing)) => visit(Found::Message(&listing)),
+                Ok(None) => Ok(()),
+                Err(error) => visit(Found::Unreadable(error)),
+            })
+        })?;
     }
     Ok(())
 }

@@ -86,11 +86,12 @@ impl<S: Shelves> Sentry<S> {
 
     fn facts(&self, now: Timestamp) -> Facts {
         let route = |name: &String| (name.clone(), self.states.load(name).ok().flatten());
-        let waiting = self
-            .spool
-            .entries(Shelf::Queue)
-            .ok()
-            .map(|entries| Waiting { messages: entries.len(), oldest: entries.iter().map(|entry| entry.id).min() });
+        let mut waiting = Waiting { messages: 0, oldest: None };
+        let scanned = self.spool.scan(Shelf::Queue, &mut |entry| {
+            waiting.messages += 1;
+            waiting.oldest = Some(waiting.oldest.map_or(entry.id, |oldest| oldest.min(entry.id)));
+        });
+        let waiting = scanned.ok().map(|()| waiting);
         Facts {
             routes: self.routes.iter().map(route).collect(),
             waiting,

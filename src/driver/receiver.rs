@@ -133,7 +133,13 @@ impl<S: Spool> Receiver<S> {
                 self.shutdown.raise();
                 catalogue::shutting_down(&self.settings.hostname)
             }
-            _ => catalogue::local_error(),
+            _ => {
+                // After EIO at once, and not when the next client happens to come.
+                if !self.spool.is_sound() {
+                    self.shutdown.raise();
+                }
+                catalogue::local_error()
+            }
         }
     }
 }

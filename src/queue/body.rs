@@ -9,6 +9,7 @@ use std::io;
 use super::ledger::MARK;
 use crate::clock::Clock;
 use crate::event::{Event, Observer};
+use crate::mutant::{Mutant, planted};
 use crate::receipt::{Happening, Reason, Receipt};
 use crate::smtp::EnhancedCode;
 use crate::spool::{Claim, Durability};
@@ -117,6 +118,9 @@ impl<C: Claim> Body for Octets<'_, C> {
     fn hand_over(&mut self) {
         if self.marked {
             return;
+        }
+        if planted(Mutant::UnlinkBeforeReply) {
+            let _ = self.claim.remove();
         }
         let reason = Reason::new(EnhancedCode(4, 4, 0), "handed over, but the answer is not recorded");
         let mut mark = Receipt::new(self.clock.now(), Happening::InDoubt, self.recipients.to_vec(), reason);

@@ -7,9 +7,11 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use super::route::{RouteState, RouteStore};
 use super::shared_file::change_shared;
@@ -112,19 +114,30 @@ pub(super) fn open_shared(path: &Path) -> io::Result<fs::File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
 }
 
-/// Waits for the lock; whoever has it does not keep it for long. It ends with the file.
+/// How long a lock is waited for that others keep for the time of a few system calls. Whoever has it longer was stopped, or
+/// its container was.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Waits for the lock. It ends with the file.
+///
+/// # Errors
+/// When another process keeps it, as one that was stopped must not hold up everybody's mail.
 pub(super) fn lock(file: &fs::File) -> io::Result<()> {
-    loop {
-        match flock(file, FlockOperation::LockExclusive) {
-            Err(Errno::INTR) => {}
-            result => return Ok(result?),
+    let start = Instant::now();
+    let mut pause = Duration::from_micros(100);
+    while !try_lock(file)? {
+        if start.elapsed() > PATIENCE {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "another process keeps the lock"));
         }
+        thread::sleep(pause);
+        pause = (2 * pause).min(Duration::from_millis(5));
     }
+    Ok(())
 }
 
 /// Takes the lock if it is free.
 pub(super) fn try_lock(file: &fs::File) -> io::Result<bool> {
-    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+    match retry_on_intr(|| flock(file, FlockOperation::NonBlockingLockExclusive)) {
         Ok(()) => Ok(true),
         Err(Errno::WOULDBLOCK) => Ok(false),
         Err(error) => Err(error.into()),

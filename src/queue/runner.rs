@@ -49,6 +49,9 @@ pub struct Runner<S: Spool> {
     pub stop: Arc<StopFlag>,
 }
 
+/// Of a long queue so many are handed on at a time, in messages.
+const PIECE: usize = 1_000;
+
 /// A way out.
 #[derive(Clone)]
 pub struct Route {
@@ -106,7 +109,7 @@ impl<S: Spool> Runner<S> {
         let started = self.clock.now();
         self.tell_what_was_withheld(started);
         let entries = match which {
-            Selection::All => self.entries(started)?,
+            Selection::All => self.entries(started, |_| {})?,
             Selection::One(id) => vec![Entry { id, due: started }],
         };
         Ok(self.work_through(entries, urgency))
@@ -167,14 +170,17 @@ impl<S: Spool> Runner<S> {
         shift.close();
     }
 
-    /// The queue, with hints that can be relied on.
-    pub(super) fn entries(&self, now: Timestamp) -> Result<Vec<Entry>, SpoolError> {
+    /// The queue, with hints that can be relied on. Of a long one `early` gets each piece when it is found, as the rest takes a while.
+    pub(super) fn entries(&self, now: Timestamp, early: impl Fn(&[Entry])) -> Result<Vec<Entry>, SpoolError> {
         // A hint that lies further off than any interval is from another clock, or from another schedule.
         let furthest = now + self.schedule.longest().mul_f64(1.25);
-        let mut entries = self.spool.entries(Shelf::Queue)?;
-        for entry in entries.iter_mut().filter(|entry| entry.due > furthest) {
-            entry.due = now;
-        }
+        let mut entries = Vec::new();
+        self.spool.scan(Shelf::Queue, &mut |Entry { id, due }| {
+            entries.push(Entry { id, due: if due > furthest { now } else { due } });
+            if entries.len().is_multiple_of(PIECE) {
+                early(&entries[entries.len() - PIECE..]);
+            }
+        })?;
         Ok(entries)
     }
 

@@ -7,6 +7,7 @@ mod ahead;
 mod crew;
 mod labour;
 mod routes;
+mod scan;
 
 pub(super) use ahead::Ahead;
 
@@ -21,7 +22,6 @@ use super::schedule::Urgency;
 use super::task::{End, Worked};
 use super::wakeup::{Wakeup, Wakeups};
 use crate::clock::Timestamp;
-use crate::event::Event;
 use crate::id::SpoolId;
 use crate::receipt::Receipt;
 use crate::spool::{Claim, Durability, Entry, Spool};
@@ -147,19 +147,6 @@ impl<'r, S: Spool> Shift<'r, S> {
         self.retry_records(&mut board);
         board.summary.remaining += board.agenda.in_all();
         std::mem::take(&mut board.summary)
-    }
-
-    fn scan(&self, now: Timestamp) {
-        self.runner.tell_what_was_withheld(now);
-        let entries = self.runner.entries(now);
-        let mut board = self.board();
-        self.reload_routes(&mut board);
-        self.retry_records(&mut board);
-        match entries {
-            Ok(entries) => board.agenda.align(entries, now),
-            Err(error) => self.runner.tell(&Event::Trouble { text: error.to_string() }),
-        }
-        board.call_all();
     }
 
     fn done(&self, job: &Job, worked: Worked<S::Claim>) {

@@ -34,6 +34,7 @@ use crate::address::{Mailbox, ReversePath};
 use crate::clock::Timestamp;
 use crate::envelope::{Origin, Peer, Protocol};
 use crate::id::SpoolId;
+use crate::mutant::{Mutant, planted};
 use crate::smtp::{Chunk, Dialect, Enhanced, Input, MailParams, RcptParams, Reply, catalogue};
 use message::Incoming;
 use proxied::Trust;
@@ -199,6 +200,9 @@ impl Session {
 
     /// The client closed its side: what is not complete is dropped.
     pub fn eof(&mut self) {
+        if planted(Mutant::EofAccepted) && matches!(self.stage, Stage::Data) {
+            return self.input.feed(b"\r\n.\r\n");
+        }
         self.break_off("lost connection");
     }
 

@@ -15,6 +15,7 @@ use super::{Claim, Claimed, Durability, Shelf, SpoolError, Trouble};
 use crate::clock::Timestamp;
 use crate::envelope::{Envelope, Seal};
 use crate::id::SpoolId;
+use crate::mutant::{Mutant, planted};
 use crate::receipt::Receipt;
 
 /// How much of a file's front is read at once and kept: a small message costs one system call.
@@ -144,6 +145,9 @@ impl<D: Disk> DirClaim<D> {
     }
 
     fn append(&mut self, entry: &[u8], durability: Durability) -> io::Result<()> {
+        if planted(Mutant::ReceiptNotWritten) {
+            return Ok(());
+        }
         if self.remnant {
             cut_off(&self.inner, &self.file, self.thawed.end)?;
         }

@@ -24,9 +24,10 @@ use super::group_commit::GroupCommit;
 use super::removals::Removals;
 use super::room::{Ledger, Reserve, too_small};
 use super::{Claimed, Entry, Glance, Shelf, Spool, SpoolError, Trouble, look};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::envelope::Envelope;
 use crate::id::{IdSource, SpoolId};
+use crate::mutant::{Mutant, planted};
 
 /// What can be set of a spool.
 #[derive(Debug, Clone)]
@@ -101,7 +102,8 @@ pub(super) struct Inner<D: Disk> {
     chance: Chance,
     gauge: Gauge,
     folders: [D::Folder; Shelf::ALL.len()],
-    queue_sync: GroupCommit,
+    /// The syncs of each folder.
+    syncs: [GroupCommit; Shelf::ALL.len()],
     removals: Removals,
     finishing: Finishing,
     poisoned: AtomicBool,
@@ -142,6 +144,7 @@ impl<D: Disk> DirSpool<D> {
             check_folder(&disk, &folder, &path.join(name))?;
             Ok::<_, SpoolError>(folder)
         };
+        // In the order of [`Shelf::ALL`].
         let folders = [folder("queue")?, folder("hold")?, folder("failed")?, folder("bad")?];
         for name in BESIDE {
             folder(name)?;
@@ -164,7 +167,7 @@ impl<D: Disk> DirSpool<D> {
                 chance: Chance::default(),
                 gauge: Gauge::default(),
                 folders,
-                queue_sync: GroupCommit::default(),
+                syncs: Default::default(),
                 removals: Removals::default(),
                 finishing: Finishing::default(),
                 poisoned: AtomicBool::new(false),
@@ -248,7 +251,13 @@ impl<D: Disk> Spool for DirSpool<D> {
     fn open(&self, envelope: &Envelope) -> Result<DirDraft<D>, SpoolError> {
         let random =
             self.inner.chance.draw().map_err(|error| SpoolError::new("naming a message in", "queue", error))?;
-        let id = self.inner.ids.next(self.inner.clock.now(), random);
+        let now = self.inner.clock.now();
+        let id = match planted(Mutant::NameFromPidAndSecond) {
+            false => self.inner.ids.next(now, random),
+            true => {
+                SpoolId::new(Timestamp::from_millis(now.as_millis() / 1000 * 1000), 0, u64::from(std::process::id()))
+            }
+        };
         DirDraft::open(&self.inner, id, envelope)
     }
 
@@ -262,24 +271,31 @@ impl<D: Disk> Spool for DirSpool<D> {
     }
 
     fn entries(&self, shelf: Shelf) -> Result<Vec<Entry>, SpoolError> {
-        let Inner { disk, clock, settings, .. } = &*self.inner;
-        let folder = self.inner.folder(shelf);
-        let names = disk.list(folder).map_err(|error| SpoolError::new("listing", shelf.folder(), error))?;
-        let now = clock.now();
         let mut entries = Vec::new();
-        for (id, name) in names.iter().filter_map(|name| Some((name.parse::<SpoolId>().ok()?, name))) {
-            let status = match disk.status_at(folder, name) {
-                Ok(status) => status,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(self.inner.error("listing", shelf, name, error)),
-            };
-            if status.kind == Kind::Regular {
-                let believed = status.modified <= now + settings.longest_interval;
-                entries.push(Entry { id, due: if believed { status.modified } else { now } });
-            }
-        }
+        self.scan(shelf, &mut |entry| entries.push(entry))?;
         entries.sort_unstable_by_key(|entry| entry.id);
         Ok(entries)
+    }
+
+    fn scan(&self, shelf: Shelf, each: &mut dyn FnMut(Entry)) -> Result<(), SpoolError> {
+        let Inner { disk, clock, settings, .. } = &*self.inner;
+        let folder = self.inner.folder(shelf);
+        let now = clock.now();
+        let mut failed = None;
+        let listed = disk.each_name(folder, &mut |name| {
+            let (Ok(id), None) = (name.parse::<SpoolId>(), &failed) else { return };
+            match disk.status_at(folder, name) {
+                Ok(status) if status.kind == Kind::Regular => {
+                    let believed = status.modified <= now + settings.longest_interval;
+                    each(Entry { id, due: if believed { status.modified } else { now } });
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => failed = Some(self.inner.error("listing", shelf, name, error)),
+            }
+        });
+        listed.map_err(|error| SpoolError::new("listing", shelf.folder(), error))?;
+        failed.map_or(Ok(()), Err)
     }
 
     fn claim(&self, id: SpoolId) -> Result<Claimed<DirClaim<D>>, SpoolError> {
@@ -293,12 +309,7 @@ impl<D: Disk> Spool for DirSpool<D> {
 
 impl<D: Disk> Inner<D> {
     pub(super) fn folder(&self, shelf: Shelf) -> &D::Folder {
-        match shelf {
-            Shelf::Queue => &self.folders[0],
-            Shelf::Hold => &self.folders[1],
-            Shelf::Failed => &self.folders[2],
-            Shelf::Bad => &self.folders[3],
-        }
+        &self.folders[shelf as usize]
     }
 
     /// An error about a file of a shelf.
@@ -334,10 +345,9 @@ impl<D: Disk> Inner<D> {
         })
     }
 
-    /// Makes the names on a shelf durable; those of the queue together with others who wait for the same.
+    /// Makes the names on a shelf durable, together with others who wait for the same.
     pub(super) fn sync_shelf(&self, shelf: Shelf) -> io::Result<()> {
-        let sync = || self.disk.sync_folder(self.folder(shelf));
-        self.heed(if shelf == Shelf::Queue { self.queue_sync.sync(sync) } else { sync() })
+        self.heed(self.syncs[shelf as usize].sync(|| self.disk.sync_folder(self.folder(shelf))))
     }
 
     /// Sees to it that a removal becomes durable soon, without waiting where somebody syncs just now.

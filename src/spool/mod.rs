@@ -74,6 +74,15 @@ pub trait Spool: Send + Sync + 'static {
     /// When the folder cannot be read.
     fn entries(&self, shelf: Shelf) -> Result<Vec<Entry>, SpoolError>;
 
+    /// Hands out the same one by one, in no order, as they are found.
+    ///
+    /// # Errors
+    /// As [`Spool::entries`]; some may have been handed out before.
+    fn scan(&self, shelf: Shelf, each: &mut dyn FnMut(Entry)) -> Result<(), SpoolError> {
+        self.entries(shelf)?.into_iter().for_each(each);
+        Ok(())
+    }
+
     /// Takes a message of the queue to work on it. What is torn or corrupt goes to `bad/` and is an error.
     ///
     /// # Errors

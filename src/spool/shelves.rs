@@ -137,9 +137,10 @@ impl<D: Disk> Shelves for DirSpool<D> {
     }
 
     fn ids(&self, shelf: Shelf) -> Result<Vec<SpoolId>, SpoolError> {
-        let listed = self.inner.disk.list(self.inner.folder(shelf));
-        let names = listed.map_err(|error| SpoolError::new("listing", shelf.folder(), error))?;
-        let mut ids: Vec<SpoolId> = names.iter().filter_map(|name| name.parse().ok()).collect();
+        let mut ids: Vec<SpoolId> = Vec::new();
+        let listed =
+            self.inner.disk.each_name(self.inner.folder(shelf), &mut |name| ids.extend(name.parse::<SpoolId>().ok()));
+        listed.map_err(|error| SpoolError::new("listing", shelf.folder(), error))?;
         ids.sort_unstable();
         Ok(ids)
     }

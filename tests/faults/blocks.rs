@@ -5,12 +5,14 @@
 //! dropped, also by a test that panics.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
-use crate::have::{have, skip};
+use crate::have::have;
 use crate::site::wait_until;
 
 /// A file system of the kernel.
@@ -67,29 +69,45 @@ impl Kind {
     }
 }
 
-/// Whether this host lets a test make such devices; otherwise says why not.
+/// Whether this host lets a test make such devices and mount these; otherwise says why not.
 pub(crate) fn can_mount(kinds: &[Kind]) -> bool {
-    if !rustix::process::geteuid().is_root() {
-        skip("file systems can be mounted by root only");
+    let programs = ["qemu-storage-daemon", "losetup", "mount", "fallocate", "findmnt"];
+    if !programs.iter().all(|program| have(program)) {
         return false;
     }
-    let known = fs::read_to_string("/proc/filesystems").unwrap_or_default();
-    for kind in kinds {
-        if !known.lines().any(|line| line.split_whitespace().last() == Some(kind.name())) {
-            skip(&format!("the kernel does not know {}", kind.name()));
-            return false;
-        }
-        if !have(&format!("mkfs.{}", kind.name())) {
-            return false;
-        }
+    if !kinds.iter().all(|kind| have(&format!("mkfs.{}", kind.name()))) {
+        return false;
     }
-    for device in ["/dev/fuse", "/dev/loop-control"] {
-        if !Path::new(device).exists() {
-            skip(&format!("there is no {device}"));
-            return false;
+    let why = why_not().clone().or_else(|| {
+        let known = fs::read_to_string("/proc/filesystems").unwrap_or_default();
+        let knows = |kind: &&Kind| known.lines().any(|line| line.split_whitespace().last() == Some(kind.name()));
+        kinds.iter().find(|kind| !knows(kind)).map(|kind| format!("the kernel does not know {}", kind.name()))
+    });
+    why.inspect(|why| cannot(why)).is_none()
+}
+
+/// Says what this host cannot do, though everything is installed: no device, no right, another kernel.
+pub(crate) fn cannot(why: &str) {
+    let _ = writeln!(std::io::stderr(), "skipped: {why}");
+}
+
+/// Why nothing can be mounted here, tried once.
+fn why_not() -> &'static Option<String> {
+    static WHY_NOT: OnceLock<Option<String>> = OnceLock::new();
+    WHY_NOT.get_or_init(|| {
+        if !rustix::process::geteuid().is_root() {
+            return Some("file systems can be mounted by root only".to_owned());
         }
-    }
-    ["qemu-storage-daemon", "losetup", "mount", "fallocate"].iter().all(|program| have(program))
+        if let Some(device) = ["/dev/fuse", "/dev/loop-control"].iter().find(|device| !Path::new(device).exists()) {
+            return Some(format!("there is no {device}"));
+        }
+        let folder = image_folder();
+        let (image, at) = (folder.path().join("image"), folder.path().join("mounted"));
+        File::create(&image).unwrap().set_len(1 << 20).unwrap();
+        run(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&image));
+        let mounted = Mounted::try_new(Kind::Ext4, &image, &at);
+        mounted.err().map(|why| format!("nothing can be mounted by a loop device: {}", why.trim_end()))
+    })
 }
 
 /// Runs a program of the host that must succeed; answers its output.
@@ -125,6 +143,12 @@ impl Filtered {
         // What tells of flushes is the driver above.
         let filter = format!("driver=blkdebug,node-name=debug,image=image,{rules}");
         Self::behind(image, &["--blockdev", &filter], "driver=raw,file=debug")
+    }
+
+    /// From now on there is no disk any more: everything fails with EIO.
+    pub(crate) fn vanish(&mut self) {
+        self.daemon.kill().unwrap();
+        self.daemon.wait().unwrap();
     }
 
     fn behind(image: &Path, more: &[&str], filter: &str) -> Self {

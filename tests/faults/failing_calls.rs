@@ -7,10 +7,10 @@
 use std::sync::Mutex;
 
 use crate::delivery::{Pass, copies_of};
-use crate::form::either;
+use crate::form::{self, either};
 use crate::have::have;
-use crate::kills::in_parallel;
 use crate::next_hop::NextHop;
+use crate::parallel::in_parallel;
 use crate::reception::Reception;
 use crate::strace::{Call, Point, is_of_the_disk, points};
 
@@ -64,7 +64,9 @@ impl Tally {
     }
 
     fn report(&self, program: &str) {
-        println!("{program}: {self:?}");
+        let Self { tried, failed, second_copies } = self;
+        let figure = format!("{failed} of {tried} failed as meant, {second_copies} copies too many, each unanswered");
+        form::report(&format!("{program}, each call fails"), &figure);
         assert!(10 * self.failed >= 9 * self.tried, "too few calls failed: {self:?}");
     }
 }

@@ -157,7 +157,11 @@ fn no_verb_follows_changes_or_waits_for_what_is_planted_and_mail_goes_on() {
     let outside = site.path("outside");
     fs::create_dir_all(outside.join("folder")).unwrap();
     fs::write(outside.join("message"), &message).unwrap();
-    let planted: Vec<PathBuf> = FOLDERS.iter().flat_map(|folder| plant(&site, &outside, folder)).collect();
+    let mut planted: Vec<PathBuf> = FOLDERS.iter().flat_map(|folder| plant(&site, &outside, folder)).collect();
+    // A folder to import from may hold the same, and one message.
+    let carried = Site::new("");
+    carried.listen(&[]).client().submit("a@example.com", &["b@example.com"], b"Subject: sound\r\n");
+    planted.extend(["queue", "hold", "failed"].iter().flat_map(|folder| plant(&carried, &outside, folder)));
     let watched: Vec<PathBuf> = [outside.join("message"), outside.join("folder"), "/dev/full".into()].into();
     let kept: Vec<&PathBuf> = watched.iter().chain(planted.iter().filter(|path| !is_state(path))).collect();
     let before: Vec<Facts> = kept.iter().map(|path| facts(path)).collect();
@@ -191,6 +195,9 @@ fn no_verb_follows_changes_or_waits_for_what_is_planted_and_mail_goes_on() {
         }
         verbs.push(vec!["export", there.to_str().unwrap(), id]);
     }
+    let from = carried.spool();
+    verbs.push(vec!["import", from.to_str().unwrap(), "--all"]);
+    verbs.extend(ids.iter().map(|id| vec!["import", from.to_str().unwrap(), id]));
     for arguments in &verbs {
         let output = run(&site, arguments);
         assert!(output.status.code().is_some_and(|code| code != 101), "{arguments:?} broke down: {}", shown(&output));
@@ -199,11 +206,6 @@ fn no_verb_follows_changes_or_waits_for_what_is_planted_and_mail_goes_on() {
         let harmful = |c: char| (c.is_control() && !matches!(c, '\n' | '\r' | '\t')) || c == '\u{202e}';
         assert!(!text.contains(harmful), "{arguments:?} says {}", text.escape_debug());
     }
-    // A folder to import from may hold the same.
-    fs::create_dir_all(&elsewhere).unwrap();
-    let import = ["import", site.path("outside").to_str().unwrap(), "--all"].map(str::to_owned);
-    run(&site, &import.each_ref().map(String::as_str));
-
     for (path, before) in kept.iter().zip(&before) {
         assert_eq!(*before, facts(path), "{}", path.display());
     }
@@ -213,7 +215,7 @@ fn no_verb_follows_changes_or_waits_for_what_is_planted_and_mail_goes_on() {
     assert_eq!(delivered.len(), 1, "{sound} is delivered, and nothing else");
     smtpd.client().submit("a@example.com", &["b@example.com"], b"Subject: sound\r\n");
     run(&site, &["flush"]);
-    assert_eq!(site.delivered().len(), 2);
+    assert_eq!(site.delivered().len(), 3, "that one, and the one that was imported");
     smtpd.terminate();
     smtpd.wait();
     form::report(

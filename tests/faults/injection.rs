@@ -97,11 +97,11 @@ fn what_a_client_says_of_itself_reaches_no_header_no_log_and_no_terminal() {
         command(
             &smtpd,
             &[
-                format!("{harmful}"),
+                harmful.to_string(),
                 format!("EHLO a{harmful}b"),
-                format!("EHLO client.example"),
+                "EHLO client.example".to_owned(),
                 format!("XFORWARD NAME=a{xtext}b ADDR=192.0.2.7 HELO=a{xtext}b IDENT=a{xtext}b SOURCE=LOCAL"),
-                format!("XFORWARD NAME=+0D+0AX:+20injected"),
+                "XFORWARD NAME=+0D+0AX:+20injected".to_owned(),
                 format!("VRFY a{harmful}b"),
                 format!("MAIL FROM:<a{harmful}b@example.com> SMTPUTF8 ENVID=a{xtext}b"),
                 format!("MAIL FROM:<a{harmful}b@example.com> SMTPUTF8"),

@@ -5,18 +5,15 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread;
 
 use crate::delivery::{Pass, copies_of, expected_of_a_whole_pass};
-use crate::form::either;
+use crate::form::{self, either};
 use crate::have::have;
 use crate::letters::{LETTERS, counted};
 use crate::next_hop::NextHop;
+use crate::parallel::in_parallel;
 use crate::reception::Reception;
 use crate::strace::{Call, Point, is_of_the_disk, killed_at, points};
-
-/// Trials at the same time: mostly they wait for the disk.
-pub(crate) const WORKERS: usize = 3;
 
 /// What is tried: all that counts, and of the rest each one or each so-and-so-manieth.
 fn tried(calls: &[Call]) -> Vec<Point> {
@@ -24,21 +21,6 @@ fn tried(calls: &[Call]) -> Vec<Point> {
     let counts = |point: &Point| calls.iter().any(|call| call.point == *point && is_of_the_disk(call));
     let all = points(calls).into_iter().enumerate();
     all.filter(|(number, point)| number % stride == 0 || counts(point)).map(|(_, point)| point).collect()
-}
-
-/// Does each of these, some at the same time; the first panic is the caller's.
-pub(crate) fn in_parallel<T: Sync, W>(work: &[T], worker: impl Fn() -> W + Sync, trial: impl Fn(&W, &T) + Sync) {
-    let next = AtomicUsize::new(0);
-    thread::scope(|scope| {
-        for _ in 0..WORKERS.min(work.len()) {
-            scope.spawn(|| {
-                let own = worker();
-                while let Some(item) = work.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    trial(&own, item);
-                }
-            });
-        }
-    });
 }
 
 /// What came of the trials.
@@ -125,7 +107,9 @@ fn in_the_window(calls: &[Call], killed: Option<usize>, name: &str, what: &str) 
 }
 
 fn report(program: &str, tally: &Tally) {
-    println!("{program}: {tally:?}");
+    let Tally { points, killed, second_copies } = tally;
+    let figure = format!("{killed} kills at {points} calls, {second_copies} copies too many, each where it may be");
+    form::report(&format!("{program}, killed at each call"), &figure);
     // Where the log's thread comes to a point first, the kill is elsewhere; most are where they are meant to be.
     assert!(10 * tally.killed >= 9 * tally.points, "too few kills: {tally:?}");
 }

@@ -102,6 +102,8 @@ fn serve(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
                 recipients.push(address);
                 "250 2.1.5 ok\r\n".to_owned()
             }
+            // RFC 2920 3.1: it may have come in one flight with recipients of whom none was taken.
+            "DATA" if recipients.is_empty() => "554 5.5.1 no valid recipients\r\n".to_owned(),
             "DATA" => {
                 stream.get_mut().write_all(b"354 go on\r\n")?;
                 let Some(message) = message(&mut stream)? else { return Ok(()) };

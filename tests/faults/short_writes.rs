@@ -2,12 +2,13 @@
 //! files, and fails the next write.
 
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::delivery::Pass;
-use crate::form::either;
+use crate::form::{self, either};
 use crate::have::have;
-use crate::kills::in_parallel;
 use crate::next_hop::NextHop;
+use crate::parallel::in_parallel;
 use crate::reception::Reception;
 use crate::strace::Call;
 
@@ -41,7 +42,7 @@ fn smtpd_says_250_to_nothing_that_was_written_short() {
     let around = sizes.iter().chain(&[64 * 1024]).flat_map(|size| [size - 1, *size, size + 1]);
     let step = largest / either(5, 120);
     let limits: Vec<usize> = around.chain((1..largest).step_by(step)).collect();
-    let short = std::sync::atomic::AtomicUsize::new(0);
+    let short = AtomicUsize::new(0);
     in_parallel(
         &limits,
         || (),
@@ -50,11 +51,11 @@ fn smtpd_says_250_to_nothing_that_was_written_short() {
             let reception = Reception::of(|smtpd| limited(smtpd, *limit), None);
             assert_eq!(reception.check(&what), 0, "{what}");
             let count = reception.calls.iter().filter(|call| is_short(call)).count();
-            short.fetch_add(count, std::sync::atomic::Ordering::SeqCst);
+            short.fetch_add(count, Ordering::SeqCst);
         },
     );
     let short = short.into_inner();
-    println!("{} limits, {short} short writes", limits.len());
+    form::report("short writes", &format!("{short} under {} limits to the size of files", limits.len()));
     assert!(short >= limits.len() / 2, "only {short} short writes under {} limits", limits.len());
 }
 

@@ -95,11 +95,15 @@ fn assert_is_whole(log: &Log, sent: &[u8]) {
 
 #[test]
 fn no_fake_end_of_data_is_one_wherever_it_is_cut() {
+    let fakes: Vec<Vec<u8>> = match form::full() {
+        true => fakes(),
+        false => fakes().into_iter().step_by(5).chain(KNOWN.map(<[u8]>::to_vec)).collect(),
+    };
     let mut runs = 0_u64;
     for bare_newline in [BareNewline::Refuse, BareNewline::Normalize] {
         let settings = settings(bare_newline);
-        for fake in fakes() {
-            for sent in [by_data(&fake), by_chunk(&fake)] {
+        for fake in &fakes {
+            for sent in [by_data(fake), by_chunk(fake)] {
                 let whole = run(&settings, &World::default(), &[&sent]);
                 assert_is_whole(&whole, &sent);
                 let at = sent.windows(START.len()).position(|octets| octets == START).unwrap() + START.len();
@@ -115,7 +119,7 @@ fn no_fake_end_of_data_is_one_wherever_it_is_cut() {
             }
         }
     }
-    form::report("smuggling", &format!("{} fake ends, {runs} dialogues, 0 accepted as an end", fakes().len()));
+    form::report("smuggling", &format!("{} fake ends, {runs} dialogues, 0 accepted as an end", fakes.len()));
 }
 
 #[test]

@@ -145,20 +145,9 @@ pub(crate) fn is_of_the_disk(call: &Call) -> bool {
         "linkat" | "fsync" | "fdatasync" | "unlinkat" | "pwrite64" | "fallocate" | "flock" | "ftruncate"
         | "utimensat" | "renameat2" | "rename" => true,
         "openat" => call.arguments.contains("O_TMPFILE") || call.arguments.contains("O_RDWR"),
-        "sendto" => call.arguments.contains("queued as") || call.arguments.starts_with_end_mark(),
+        "sendto" => ["queued as", r#", "\r\n.\r\n"#].iter().any(|text| call.arguments.contains(text)),
         "recvfrom" => call.arguments.contains("taken as"),
         _ => false,
-    }
-}
-
-trait EndMark {
-    /// Whether these are the arguments of a call that sends the end of a message.
-    fn starts_with_end_mark(&self) -> bool;
-}
-
-impl EndMark for String {
-    fn starts_with_end_mark(&self) -> bool {
-        self.contains(r#", "\r\n.\r\n", 5"#)
     }
 }
 

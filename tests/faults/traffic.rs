@@ -76,17 +76,26 @@ pub(crate) fn recognize(octets: &[u8]) -> Arrived {
     }
 }
 
-/// Sends `messages` by several clients; answers how long the log was after each 250.
-pub(crate) fn send(address: SocketAddr, clients: usize, messages: usize, log: &Path) -> HashMap<usize, u64> {
+/// What a client knows of a message that was acknowledged.
+pub(crate) struct Acknowledged {
+    /// Its id, from the 250.
+    pub(crate) id: String,
+    /// How long the log was once the 250 had come.
+    pub(crate) at: u64,
+}
+
+/// Sends `messages` by several clients.
+pub(crate) fn send(address: SocketAddr, clients: usize, messages: usize, log: &Path) -> HashMap<usize, Acknowledged> {
     let acknowledged = Mutex::new(HashMap::new());
     thread::scope(|scope| {
         for client in 0..clients {
             let acknowledged = &acknowledged;
             scope.spawn(move || {
                 let numbers = (client..messages).step_by(clients);
-                let sent = session(address, numbers, |number| {
-                    let length = std::fs::metadata(log).unwrap().len();
-                    acknowledged.lock().unwrap().insert(number, length);
+                let sent = session(address, numbers, |number, reply| {
+                    let at = std::fs::metadata(log).unwrap().len();
+                    let id = reply.trim_end().rsplit(' ').next().unwrap().to_owned();
+                    acknowledged.lock().unwrap().insert(number, Acknowledged { id, at });
                 });
                 assert!(sent.is_some(), "client {client} was not served to its end");
             });
@@ -95,16 +104,16 @@ pub(crate) fn send(address: SocketAddr, clients: usize, messages: usize, log: &P
     acknowledged.into_inner().unwrap()
 }
 
-fn session(address: SocketAddr, numbers: impl Iterator<Item = usize>, note: impl Fn(usize)) -> Option<()> {
+fn session(address: SocketAddr, numbers: impl Iterator<Item = usize>, note: impl Fn(usize, &str)) -> Option<()> {
     let stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     stream.set_nodelay(true).ok()?;
     let mut stream = BufReader::new(stream);
-    let mut step = |octets: &[u8], code: &str| -> Option<()> {
+    let mut step = |octets: &[u8], code: &str| -> Option<String> {
         stream.get_mut().write_all(octets).ok()?;
         let mut line = String::new();
         stream.read_line(&mut line).ok()?;
-        line.starts_with(code).then_some(())
+        line.starts_with(code).then_some(line)
     };
     step(b"", "220")?;
     step(b"HELO client.example\r\n", "250")?;
@@ -114,8 +123,7 @@ fn session(address: SocketAddr, numbers: impl Iterator<Item = usize>, note: impl
             step(format!("RCPT TO:<{recipient}>\r\n").as_bytes(), "250")?;
         }
         step(b"DATA\r\n", "354")?;
-        step(format!("{}.\r\n", message(number)).as_bytes(), "250")?;
-        note(number);
+        note(number, &step(format!("{}.\r\n", message(number)).as_bytes(), "250")?);
     }
-    step(b"QUIT\r\n", "221")
+    step(b"QUIT\r\n", "221").map(drop)
 }

@@ -22,6 +22,7 @@ mod proxied;
 mod real_into_smtpd;
 mod real_security;
 mod real_servers;
+mod rivals;
 mod routes;
 mod secured;
 mod sendmail;

@@ -18,6 +18,8 @@ fn unix_socket() -> OwnedFd {
 #[test]
 fn sendmail_does_not_wait_for_a_receiver_that_takes_no_connection() {
     let site = Site::new("[submission]\nsocket = \"hung.sock\"\n");
+    // Makes the spool, whose user this is.
+    drop(site.listen(&[]));
     let address = SocketAddrUnix::new(site.path("hung.sock")).unwrap();
     let hung = unix_socket();
     bind(&hung, &address).unwrap();

@@ -4,6 +4,7 @@
 //! processes take their steps. Each seed is another life, with crashes, power cuts, failing calls, lost answers and
 //! jumps of the clock in it. The short form lives a few hundred, the full one (`LEAFMAIL_LAB=full`) ten thousand; a seed that
 //! finds a fault is named, and `LEAFMAIL_SEED=n` lives it again, exactly, and tells what happened.
+#![allow(clippy::print_stderr, reason = "a seed tells what it found")]
 
 mod chance;
 mod client;
@@ -19,7 +20,6 @@ mod smarthost;
 mod weather;
 mod world;
 
-use std::io::Write as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -65,7 +65,7 @@ fn tell(seed: u64, breakage: Breakage) -> Option<String> {
     let words = trace.words.unwrap();
     let told = if std::env::var_os("LEAFMAIL_SEED").is_some() { words.len() } else { TOLD };
     let last = words[words.len().saturating_sub(told)..].join("\n");
-    writeln!(std::io::stderr(), "{last}\n{figures:?}").unwrap();
+    eprintln!("{last}\n{figures:?}");
     found
 }
 
@@ -82,7 +82,7 @@ fn nothing_acknowledged_is_lost_torn_or_sent_twice_without_a_reason() {
         tell(seed, Breakage::Sound);
         panic!("{what}\nto see it again: LEAFMAIL_SEED={seed} cargo test --test simulation");
     }
-    writeln!(std::io::stderr(), "{seeds} seeds: {figures:?}").unwrap();
+    eprintln!("{seeds} seeds: {figures:?}");
     // Weather that harms nobody proves nothing.
     let rare = seeds as usize / 10;
     for (what, count) in [
@@ -112,7 +112,7 @@ fn control(breakage: Breakage) {
     let within = 200;
     let (found, _) = search(within, breakage);
     let Some((seed, what)) = found else { panic!("{breakage:?} stayed hidden in {within} seeds") };
-    writeln!(std::io::stderr(), "{breakage:?}: found by seed {seed}: {what}").unwrap();
+    eprintln!("{breakage:?}: found by seed {seed}: {what}");
 }
 
 #[test]

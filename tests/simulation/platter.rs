@@ -263,9 +263,10 @@ impl Platter {
 
     /// Brings changes of names to the disk, and with each those that the same file had before.
     fn save(&mut self, mut saved: Vec<bool>) {
-        for index in (0..saved.len()).rev().filter(|index| saved[*index]).collect::<Vec<_>>() {
-            for earlier in 0..index {
-                saved[earlier] |= self.changes[earlier].inode == self.changes[index].inode;
+        for index in (0..saved.len()).rev() {
+            let (earlier, this) = saved.split_at_mut(index);
+            for (before, change) in earlier.iter_mut().zip(&self.changes).filter(|_| this[0]) {
+                *before |= change.inode == self.changes[index].inode;
             }
         }
         let mut kept = Vec::new();

@@ -3,8 +3,8 @@
 
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
@@ -33,9 +33,28 @@ enum Job {
     Finish(SyncSender<()>),
 }
 
+/// The way to the thread that writes. It has a bound, but no room for that many lines beforehand.
+#[derive(Clone)]
+struct Jobs {
+    way: Sender<Job>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Jobs {
+    /// Hands it over, if there is room; whether there was.
+    fn offer(&self, job: Job) -> bool {
+        let room = self.waiting.fetch_add(1, Ordering::Relaxed) < QUEUE;
+        if !room || self.way.send(job).is_err() {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            return false;
+        }
+        true
+    }
+}
+
 /// The running log; when dropped, the last lines are written.
 pub(crate) struct Logging {
-    jobs: SyncSender<Job>,
+    jobs: Jobs,
     writer: Thread,
 }
 
@@ -47,8 +66,10 @@ impl Logging {
     pub(crate) fn start(program: &'static str, settings: &Log) -> io::Result<Self> {
         let style = Arc::new(Style::new(program, settings));
         let sink = Sink::open(settings, Arc::clone(&style))?;
-        let (jobs, queue) = sync_channel(QUEUE);
-        let writer = thread::Builder::new().name("log".to_owned()).spawn(move || write_lines(queue, sink))?;
+        let (way, queue) = channel();
+        let jobs = Jobs { way, waiting: Arc::default() };
+        let waiting = Arc::clone(&jobs.waiting);
+        let writer = thread::Builder::new().name("log".to_owned()).spawn(move || write_lines(queue, &waiting, sink))?;
         let writer = writer.thread().clone();
         let feeder =
             Feeder { jobs: jobs.clone(), dropped: AtomicU64::new(0), style: Arc::clone(&style), line: Vec::new() };
@@ -69,7 +90,7 @@ impl Logging {
         let jobs = self.jobs.clone();
         move || {
             // A queue that is full of lines is no place for it; the next HUP may find one.
-            let _ = jobs.try_send(Job::Reopen);
+            jobs.offer(Job::Reopen);
         }
     }
 
@@ -77,14 +98,14 @@ impl Logging {
     /// else meanwhile. A log in a file goes on.
     #[allow(dead_code, reason = "smtpd has no view")]
     pub(crate) fn divert(&self, elsewhere: Option<Elsewhere>) {
-        let _ = self.jobs.try_send(Job::Divert(elsewhere));
+        self.jobs.offer(Job::Divert(elsewhere));
     }
 }
 
 impl Drop for Logging {
     fn drop(&mut self) {
         let (done, finished) = sync_channel(1);
-        if self.jobs.try_send(Job::Finish(done)).is_ok() {
+        if self.jobs.offer(Job::Finish(done)) {
             self.writer.unpark();
             let _ = finished.recv_timeout(LAST_LINES);
         }
@@ -93,7 +114,7 @@ impl Drop for Logging {
 
 /// Takes lines from the logger, which flushes after each.
 struct Feeder {
-    jobs: SyncSender<Job>,
+    jobs: Jobs,
     dropped: AtomicU64,
     style: Arc<Style>,
     line: Vec<u8>,
@@ -119,23 +140,24 @@ impl Feeder {
         let dropped = self.dropped.load(Ordering::Relaxed);
         if dropped > 0 {
             let note = format!("{dropped} log lines were dropped, as nobody took them");
-            if self.jobs.try_send(Job::Line(self.style.line(Level::Warn, &note, SystemClock.now()))).is_ok() {
+            if self.jobs.offer(Job::Line(self.style.line(Level::Warn, &note, SystemClock.now()))) {
                 self.dropped.store(0, Ordering::Relaxed);
             }
         }
-        if self.jobs.try_send(Job::Line(line)).is_err() {
+        if !self.jobs.offer(Job::Line(line)) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
 /// Lines that wait are written together.
-fn write_lines(queue: Receiver<Job>, mut sink: Sink) {
+fn write_lines(queue: Receiver<Job>, waiting: &AtomicUsize, mut sink: Sink) {
     const BATCH: usize = 32 * 1024;
     let (mut batch, mut octets) = (Vec::new(), 0);
     let mut next = queue.recv().ok();
     while let Some(job) = next.take() {
         let mut finished = None;
+        waiting.fetch_sub(1, Ordering::Relaxed);
         match job {
             Job::Line(line) => {
                 octets += line.len();

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser};
 use leafmail::address::escaped;
 use leafmail::config::{Config, LogFormat, LogTo, RoutePlan, Sandbox};
+use leafmail::mutant;
 use leafmail::transport::NextHop;
 use log::LevelFilter;
 
@@ -100,7 +101,11 @@ impl Common {
 
     /// Starts the log.
     pub(crate) fn logging(&self, program: &'static str, config: &Config) -> anyhow::Result<Logging> {
-        Logging::start(program, &config.log).or_exit(ExitCode::CantCreat)
+        let logging = Logging::start(program, &config.log).or_exit(ExitCode::CantCreat)?;
+        if let Some(warning) = mutant::warning() {
+            log::error!("{warning}");
+        }
+        Ok(logging)
     }
 }
 

@@ -27,8 +27,10 @@ pub(crate) fn pass(config: &Config, logging: &Logging, urgency: Urgency, json: b
     sentry.as_ref().inspect(|sentry| sentry.beat());
     let now = runner.clock.now();
     let bar = Bar::begin(config, logging, &mut runner, |spool| {
-        let entries = spool.entries(Shelf::Queue).unwrap_or_default();
-        entries.iter().filter(|entry| urgency == Urgency::Now || entry.due <= now).count()
+        let mut due = 0;
+        // What cannot be listed is told by the pass itself.
+        let _ = spool.scan(Shelf::Queue, &mut |entry| due += usize::from(urgency == Urgency::Now || entry.due <= now));
+        due
     });
     let flushed = runner.flush(Selection::All, urgency).or_exit(ExitCode::IoErr);
     let summary = conclude(bar, flushed);

@@ -176,7 +176,12 @@ impl<S: Spool> Shift<'_, S> {
                 }
             }
         }
-        board.call_one_each();
+        // With nothing on its way any more, those who sleep in a pass have to leave.
+        if self.mode == Mode::Pass && board.agenda.is_grounded() {
+            board.call_all();
+        } else {
+            board.call_one_each();
+        }
     }
 
     /// Whether a message that somebody else has is asked for again. In a pass for a moment only: who looks at a message has it

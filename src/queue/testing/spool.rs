@@ -27,6 +27,8 @@ struct State {
     records_fail: Option<Happening>,
     unreadable: Vec<SpoolId>,
     corrupt: Vec<SpoolId>,
+    /// Whether something left the queue while a long scan went on.
+    left_during_scan: bool,
 }
 
 #[derive(Debug)]
@@ -111,6 +113,10 @@ impl MemorySpool {
         self.state().unsound = true;
     }
 
+    pub(crate) fn left_during_scan(&self) -> bool {
+        self.state().left_during_scan
+    }
+
     pub(crate) fn fail_removes(&self, fail: bool) {
         self.state().removes_fail = fail;
     }
@@ -187,6 +193,23 @@ impl Spool for MemorySpool {
         let state = self.state();
         let lying = state.messages.iter().filter(|(_, stored)| stored.shelf == shelf);
         Ok(lying.map(|(id, stored)| Entry { id: *id, due: stored.due }).collect())
+    }
+
+    fn scan(&self, shelf: Shelf, each: &mut dyn FnMut(Entry)) -> Result<(), SpoolError> {
+        let entries = self.entries(shelf)?;
+        let (first, rest) = entries.split_at(entries.len().min(1_000));
+        first.iter().copied().for_each(&mut *each);
+        // A long one takes its time.
+        for _ in 0..if rest.is_empty() { 0 } else { 2_000 } {
+            let left = self.on(shelf).len() < entries.len();
+            self.state().left_during_scan |= left;
+            if left {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        rest.iter().copied().for_each(each);
+        Ok(())
     }
 
     fn claim(&self, id: SpoolId) -> Result<Claimed<MemoryClaim>, SpoolError> {

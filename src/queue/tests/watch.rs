@@ -133,3 +133,16 @@ fn a_pause_that_cannot_be_kept_on_a_full_disk_is_one_pause_all_the_same() {
     assert_eq!(house.events.count(|event| matches!(event, Event::RoutePaused { .. })), 1);
     assert!(house.routes.load("main").unwrap().unwrap().failures() > 5, "kept as soon as there is room");
 }
+
+#[test]
+fn a_watch_begins_before_a_long_queue_is_scanned_and_delivers_each_message_once() {
+    let house = House::new();
+    for number in 0..1_200 {
+        house.put(number, "joe@x", &["amy@x"]);
+    }
+    let end = house.clock.now() + Duration::from_secs(3_600);
+    house.runner().watch(Passing { house: &house, end });
+    assert!(house.spool.left_during_scan(), "the workers waited for the end of the scan");
+    assert!(house.queue_is_empty());
+    assert_eq!(house.next_hop.taken_by("amy@x"), 1_200);
+}

@@ -18,6 +18,7 @@ use rustix::io::{Errno, retry_on_intr};
 
 use super::{Access, Disk, Extent, Kind, Lock, Room, Status};
 use crate::clock::Timestamp;
+use crate::mutant::{Mutant, planted};
 use crate::spool::lock;
 
 /// The disk of the host.
@@ -57,16 +58,24 @@ impl Disk for HostDisk {
 
     fn list(&self, folder: &OwnedFd) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
-        for entry in Dir::read_from(folder)? {
-            match entry?.file_name().to_str() {
-                Ok("." | "..") | Err(_) => {}
-                Ok(name) => names.push(name.to_owned()),
-            }
-        }
+        self.each_name(folder, &mut |name| names.push(name.to_owned()))?;
         Ok(names)
     }
 
+    fn each_name(&self, folder: &OwnedFd, each: &mut dyn FnMut(&str)) -> io::Result<()> {
+        for entry in Dir::read_from(folder)? {
+            match entry?.file_name().to_str() {
+                Ok("." | "..") | Err(_) => {}
+                Ok(name) => each(name),
+            }
+        }
+        Ok(())
+    }
+
     fn sync_folder(&self, folder: &OwnedFd) -> io::Result<()> {
+        if planted(Mutant::NoDirectorySync) {
+            return Ok(());
+        }
         Ok(rustix::fs::fsync(folder)?)
     }
 
@@ -165,6 +174,9 @@ impl Disk for HostDisk {
     }
 
     fn sync(&self, file: &HostFile, extent: Extent) -> io::Result<()> {
+        if planted(Mutant::NoFileSync) {
+            return Ok(());
+        }
         let synced = match extent {
             Extent::All => rustix::fs::fsync(&file.0),
             Extent::Data => rustix::fs::fdatasync(&file.0),

@@ -42,6 +42,14 @@ pub trait Disk: Send + Sync + 'static {
     /// # Errors
     /// When it cannot be read.
     fn list(&self, folder: &Self::Folder) -> io::Result<Vec<String>>;
+    /// Hands out the same names one by one, so that those of a very long queue are never in memory together.
+    ///
+    /// # Errors
+    /// As [`Disk::list`]; names may have been handed out before.
+    fn each_name(&self, folder: &Self::Folder, each: &mut dyn FnMut(&str)) -> io::Result<()> {
+        self.list(folder)?.iter().for_each(|name| each(name));
+        Ok(())
+    }
     /// Makes the folder's names durable.
     ///
     /// # Errors

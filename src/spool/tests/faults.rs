@@ -30,8 +30,10 @@ enum Trial {
 const EVERY_COMMIT: [(Creation, bool); 4] =
     [(Creation::Anonymous, false), (Creation::Named, false), (Creation::Anonymous, true), (Creation::Named, true)];
 
-use Trial::{Fails, Stops, WritesHalf};
-const TRIALS: [Trial; 7] = [Fails(EIO), Fails(ENOSPC), Fails(EDQUOT), Fails(EINTR), Fails(EMFILE), WritesHalf, Stops];
+const TRIALS: [Trial; 7] = {
+    use Trial::{Fails, Stops, WritesHalf};
+    [Fails(EIO), Fails(ENOSPC), Fails(EDQUOT), Fails(EINTR), Fails(EMFILE), WritesHalf, Stops]
+};
 
 /// A spool on a disk that can fail.
 struct Stage {

@@ -7,6 +7,7 @@ mod faults;
 mod foreign;
 mod format;
 mod life;
+mod together;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

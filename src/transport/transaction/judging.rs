@@ -3,6 +3,7 @@
 //! Invariant: who was judged keeps the verdict, whatever a later reply says.
 
 use super::{Stop, Transaction};
+use crate::mutant::{Mutant, planted};
 use crate::receipt::{Outcome, Reason};
 use crate::smtp::Reply;
 use crate::transport::classify::{Ruling, Step, outcome, ruling};
@@ -52,6 +53,7 @@ impl Transaction<'_> {
         }
         match ruling(Step::Rcpt, reply) {
             Ruling::Accepted => {}
+            Ruling::Failed if planted(Mutant::RefusedRcptIgnored) => {}
             // The others may get the message, which is on its way: so this is no fault, but the route has to rest.
             Ruling::Route if client.control().message_ended() => {
                 let reason = Reason::reply(reply);

@@ -29,6 +29,8 @@ pub(crate) struct Findings {
     pub(crate) why_set_aside: BTreeSet<String>,
     /// Claimed messages of which the next hop had taken a copy: they would be sent twice.
     pub(crate) twice: usize,
+    /// Said to be removed, and there again.
+    pub(crate) came_back: Vec<String>,
     /// Acknowledged, not delivered, and not there.
     pub(crate) lost: Vec<String>,
     /// Claimed, but not what was sent.
@@ -109,7 +111,14 @@ impl<'a> Cutter<'a> {
         for entry in spool.entries(Shelf::Queue).unwrap() {
             match spool.claim(entry.id) {
                 Ok(Claimed::Ours(claim)) => match traffic::recognize(&octets(&claim)) {
-                    Arrived::Whole(number) | Arrived::Bounce(number) => {
+                    Arrived::Whole(number) => {
+                        self.findings.whole += 1;
+                        found.insert(number);
+                        if self.recording.removed.get(&number).is_some_and(|at| *at <= entries) {
+                            self.findings.came_back.push(format!("{number} in the cut after {entries}"));
+                        }
+                    }
+                    Arrived::Bounce(number) => {
                         self.findings.whole += 1;
                         found.insert(number);
                     }

@@ -9,6 +9,7 @@ mod block_log;
 mod image;
 mod recording;
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use image::{Cutter, Findings};
@@ -23,11 +24,11 @@ static TURN: Mutex<()> = Mutex::new(());
 /// Every `stride`-th cut of a recording, and as a third as many with writes left out.
 fn judge(recording: &Recording, stride: usize) -> Findings {
     let mut cutter = Cutter::new(recording);
-    for (turn, entries) in (0..=recording.log.len()).rev().step_by(stride).collect::<Vec<_>>().iter().rev().enumerate()
-    {
+    let cuts: BTreeSet<usize> = (0..=recording.log.len()).rev().step_by(stride).chain([recording.quiet]).collect();
+    for (turn, entries) in cuts.iter().enumerate() {
         cutter.cut(*entries, |_| false);
         if turn % 3 == 0 {
-            cutter.cut(*entries, |index| draw(*entries as u64, index as u64) % 2 == 0);
+            cutter.cut(*entries, |index| draw(*entries as u64, index as u64).is_multiple_of(2));
         }
     }
     cutter.findings
@@ -50,13 +51,14 @@ fn experiment(kind: Kind, syncs: Syncs, messages: usize, images: usize) -> Optio
     let recording = Recording::new(kind, syncs, messages);
     let recorded = begun.elapsed();
     let findings = judge(&recording, (recording.log.len() / images).max(1));
-    let Findings { images, reordered, whole, set_aside, why_set_aside, twice, lost, torn } = &findings;
+    let Findings { images, reordered, whole, set_aside, why_set_aside, twice, came_back, lost, torn } = &findings;
     // The figures of `docs/reliability.md`.
     let line = format!(
         "{} with {syncs:?}: {messages} messages, {} entries; {images} images, {reordered} of them reordered: {whole} whole, \
-         {set_aside} set aside {why_set_aside:?}, {twice} to be sent twice, {} lost, {} torn; {recorded:.1?} and {:.1?}\n",
+         {set_aside} set aside {why_set_aside:?}, {twice} to be sent twice, {} came back, {} lost, {} torn; {recorded:.1?} and {:.1?}\n",
         kind.name(),
         recording.log.len(),
+        came_back.len(),
         lost.len(),
         torn.len(),
         begun.elapsed() - recorded
@@ -69,7 +71,8 @@ fn nothing_is_lost(kind: Kind) {
     let Some(findings) = experiment(kind, Syncs::All, form::either(40, 150), form::either(45, usize::MAX)) else {
         return;
     };
-    let Findings { lost, torn, .. } = &findings;
+    let Findings { lost, torn, came_back, .. } = &findings;
+    assert!(came_back.is_empty(), "said to be removed, and there again: {came_back:?}");
     assert!(lost.is_empty() && torn.is_empty(), "acknowledged and lost: {lost:?}; torn: {torn:?}");
     assert!(findings.whole > 0 && findings.reordered > 0);
 }
@@ -97,10 +100,31 @@ fn without_any_sync_acknowledged_mail_is_lost() {
     }
 }
 
+/// A control of another kind: on these file systems the sync of a file that just got its name covers the name too, so no
+/// mail is lost without the folder's own (`src/spool/tests/faults.rs` has a disk that does no more than it must). But what
+/// was removed comes back, and would be sent again.
 #[test]
-fn without_syncs_of_folders_acknowledged_mail_is_lost() {
-    for kind in [Kind::Ext2, Kind::Ext4, Kind::Xfs, Kind::Btrfs] {
-        let Some(_f) = experiment(kind, Syncs::All, 40, 40) else { return };
-        let Some(_findings) = experiment(kind, Syncs::NotOfFolders, 40, 40) else { return };
+fn without_syncs_of_folders_removed_mail_comes_back() {
+    let all = [Kind::Ext4, Kind::Xfs, Kind::Btrfs, Kind::Ext2];
+    for kind in all.into_iter().take(form::either(3, 4)) {
+        // The very last removal may have been synced along with something else.
+        let mut attempts = (0..3).map_while(|_| {
+            let findings = experiment(kind, Syncs::NotOfFolders, 40, form::either(5, 300))?;
+            assert!(findings.lost.is_empty(), "{}: {:?}", kind.name(), findings.lost);
+            Some(!findings.came_back.is_empty())
+        });
+        match attempts.next() {
+            None => return,
+            Some(came_back) => {
+                assert!(came_back || attempts.any(|it| it), "the laboratory sees nothing on {}", kind.name())
+            }
+        }
+    }
+}
+
+#[test]
+fn a_power_cut_without_a_journal_loses_nothing_acknowledged() {
+    if form::full() {
+        nothing_is_lost(Kind::Ext2);
     }
 }

@@ -1,6 +1,7 @@
 //! One recording: both programs at work on a logged file system, and what the outside world knows of it.
 
 use std::collections::HashMap;
+use std::fs;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,9 +12,9 @@ use super::block_log::BlockLog;
 use crate::blocks::{Filtered, Kind, Mounted, image_folder};
 use crate::sink::Sink;
 use crate::site::{Running, Site, wait_until};
-use crate::traffic;
+use crate::traffic::{self, Acknowledged};
 
-/// Which syncs the receiver's kernel really does; the others it only says it did.
+/// Which syncs the kernel really does for both programs; the others it only says it did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Syncs {
     All,
@@ -33,6 +34,10 @@ pub(crate) struct Recording {
     pub(crate) acknowledged: HashMap<usize, usize>,
     /// How many had begun when a message, or its bounce, was taken by the next hop: a later cut may lack it.
     pub(crate) taken: HashMap<usize, usize>,
+    /// How many had begun when a message was said to be removed: no later cut may bring it back.
+    pub(crate) removed: HashMap<usize, usize>,
+    /// How many had begun when there was nothing left to do, before the file system was unmounted.
+    pub(crate) quiet: usize,
     pub(crate) folder: TempDir,
 }
 
@@ -47,48 +52,70 @@ impl Recording {
         let device = Filtered::logging(&disk, &log);
         let site = Site::new("");
         let mounted = Mounted::try_new(kind, Path::new(&device.device), &site.spool()).unwrap();
-        let (lengths, sink) = traffic_on(&site, syncs, messages, &log);
+        let witnessed = Witnessed::of(&site, syncs, messages, &log);
         drop(mounted);
         drop(device);
         let log = BlockLog::read(&log);
+        let taken = witnessed.sink.taken.lock().unwrap();
+        assert!(taken.torn.is_empty(), "torn and delivered: {:?}", taken.torn);
+        assert_eq!(taken.twice, 0, "nothing went wrong, so nothing is sent twice");
+        let acknowledged = witnessed.acknowledged.iter().map(|(number, it)| (*number, log.begun(it.at))).collect();
         let begun = |lengths: &HashMap<usize, u64>| {
             lengths.iter().map(|(number, length)| (*number, log.begun(*length))).collect::<HashMap<_, _>>()
         };
-        let taken = sink.taken.lock().unwrap();
-        assert!(taken.torn.is_empty(), "torn and delivered: {:?}", taken.torn);
-        assert_eq!(taken.twice, 0, "nothing went wrong, so nothing is sent twice");
-        let (acknowledged, taken) = (begun(&lengths), begun(&taken.at));
-        Self { kind, base, log, acknowledged, taken, folder }
+        let (removed, taken) = (begun(&witnessed.removed), begun(&taken.at));
+        let quiet = log.begun(witnessed.quiet);
+        Self { kind, base, log, acknowledged, taken, removed, quiet, folder }
     }
 }
 
-/// Lets mail flow through both programs until there is nothing left to do.
-fn traffic_on(site: &Site, syncs: Syncs, messages: usize, log: &Path) -> (HashMap<usize, u64>, Sink) {
-    let sink = Sink::start(log.to_owned());
-    let smtpd = receiver(site, syncs);
-    let relay = format!("smtp://{}?tls=none", sink.address);
-    let spoolrun = site.watch(&["--relay", &relay]);
-    let lengths = traffic::send(smtpd.address(), 4, messages, log);
-    assert_eq!(lengths.len(), messages);
-    let staying = (0..messages).filter(|number| traffic::stays(*number)).count();
-    wait_until("the queue to drain", || site.shelf("queue").len() <= staying);
-    drop((smtpd, spoolrun));
-    (lengths, sink)
+/// What the outside world saw, by the length of the log.
+struct Witnessed {
+    acknowledged: HashMap<usize, Acknowledged>,
+    sink: Sink,
+    removed: HashMap<usize, u64>,
+    quiet: u64,
 }
 
-fn receiver(site: &Site, syncs: Syncs) -> Running {
-    let mut smtpd = site.smtpd();
-    smtpd.args(["--listen", "127.0.0.1:0"]);
-    let running = match syncs {
-        Syncs::All => Running::start(smtpd),
-        Syncs::NotOfFolders => {
-            let queue = site.spool().join("queue");
-            Running::start(deceived(&smtpd, &["-P", queue.to_str().unwrap(), "-P", site.spool().to_str().unwrap()]))
-        }
-        Syncs::None => Running::start(deceived(&smtpd, &[])),
-    };
-    running.wait_for_log("listening on");
-    running
+impl Witnessed {
+    /// Lets mail flow through both programs until there is nothing left to do.
+    fn of(site: &Site, syncs: Syncs, messages: usize, log: &Path) -> Self {
+        let sink = Sink::start(log.to_owned());
+        let mut smtpd = site.smtpd();
+        smtpd.args(["--listen", "127.0.0.1:0"]);
+        let smtpd = Running::start(with(syncs, smtpd, site));
+        smtpd.wait_for_log("listening on");
+        let mut watch = site.spoolrun();
+        watch.args(["--relay", &format!("smtp://{}?tls=none", sink.address), "watch"]);
+        let watch = Running::start(with(syncs, watch, site));
+        let acknowledged = traffic::send(smtpd.address(), 4, messages, log);
+        assert_eq!(acknowledged.len(), messages);
+        let length = || fs::metadata(log).unwrap().len();
+        let mut removed = HashMap::new();
+        wait_until("the queue to drain", || {
+            // The program says so after the sync, so what is read then is late rather than early.
+            let said = watch.log();
+            for (number, Acknowledged { id, .. }) in &acknowledged {
+                if !removed.contains_key(number) && said.contains(&format!("{id}: removed")) {
+                    removed.insert(*number, length());
+                }
+            }
+            (0..messages).all(|number| traffic::stays(number) || removed.contains_key(&number))
+        });
+        let quiet = length();
+        drop((smtpd, watch));
+        Self { acknowledged, sink, removed, quiet }
+    }
+}
+
+/// The same program with such syncs.
+fn with(syncs: Syncs, command: Command, site: &Site) -> Command {
+    let (spool, queue) = (site.spool(), site.spool().join("queue"));
+    match syncs {
+        Syncs::All => command,
+        Syncs::NotOfFolders => deceived(&command, &["-P", queue.to_str().unwrap(), "-P", spool.to_str().unwrap()]),
+        Syncs::None => deceived(&command, &[]),
+    }
 }
 
 /// The same command with syncs that do nothing and say that they did. `-D`: what we started stays our child.

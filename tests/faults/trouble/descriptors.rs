@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
-use super::{Scene, succeed};
+use super::{Kinds, Scene, succeed};
 use crate::have::have;
 use crate::site::{PATIENCE, Running, wait_until};
 
@@ -68,7 +68,7 @@ fn a_receiver_without_descriptors_loses_nothing_and_recovers_by_itself() {
     drop(idle);
     wait_until("mail to be taken again", || scene.offer(smtpd.address()).starts_with("DATA: 250"));
     scene.accept(smtpd.address(), 3);
-    scene.with_failures = false;
+    scene.kinds = Kinds::NoneThatFails;
     succeed(scene.flush());
     succeed(scene.flush());
     scene.assert_drained();
@@ -80,7 +80,7 @@ fn a_forwarder_without_descriptors_sends_nothing_twice_and_loses_nothing() {
         return;
     }
     let mut scene = Scene::new("");
-    scene.with_failures = false;
+    scene.kinds = Kinds::NoneThatFails;
     let smtpd = scene.site.listen(&[]);
     scene.accept(smtpd.address(), 30);
     // From too few to start at all to nearly enough.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::FallocateFlags;
 
-use super::{Scene, free, succeed};
+use super::{Kinds, Scene, free, succeed};
 use crate::blocks::{Kind, Mounted, can_mount, image_folder, run};
 use crate::have::have;
 use crate::site::{PATIENCE, Running};
@@ -59,7 +59,6 @@ fn wait_for_reply(scene: &mut Scene, smtpd: &Running, wanted: &str) {
 
 /// Everything that this page promises, on a file system that is filled by `fill` to what it is told, and emptied by a drop.
 fn a_shortage<T>(mut scene: Scene, fill: impl Fn(&Path, Left) -> T) {
-    scene.with_failures = false;
     let smtpd = scene.site.listen(&[]);
     scene.accept(smtpd.address(), 40);
     let place = scene.site.spool();
@@ -68,7 +67,10 @@ fn a_shortage<T>(mut scene: Scene, fill: impl Fn(&Path, Left) -> T) {
     drop(filler);
     wait_for_reply(&mut scene, &smtpd, "DATA: 250");
     let filler = fill(&place, Left::Nothing);
-    succeed(scene.flush());
+    let said = succeed(scene.flush());
+    if scene.kinds != Kinds::DeliveredAtOnce {
+        assert!(!said.contains("recording in"), "not all receipts could be written: {said}");
+    }
     scene.assert_drained();
     drop(filler);
     wait_for_reply(&mut scene, &smtpd, "DATA: 250");
@@ -88,11 +90,13 @@ fn a_full_disk(kind: Kind) {
     if !can_mount(&[kind]) {
         return;
     }
-    let (folder, scene) = (image_folder(), Scene::new(""));
+    let (folder, mut scene) = (image_folder(), Scene::new(""));
     let image = folder.path().join("image");
     kind.make(&image, &[]);
     let _mounted = Mounted::try_new(kind, &image, &scene.site.spool()).unwrap();
     scene.reserve("space = \"8MB\"\ninodes = 1");
+    // Where every write takes new blocks, none can be kept for receipts.
+    scene.kinds = if kind == Kind::Btrfs { Kinds::DeliveredAtOnce } else { Kinds::NoneThatFails };
     a_shortage(scene, |place, left| {
         Filler::fill(place.join(".filler"), if left == Left::Little { 7_000_000 } else { 0 })
     });
@@ -118,12 +122,48 @@ fn a_full_tmpfs_puts_mail_off_and_drains_at_zero_octets_free() {
     if !can_mount(&[]) {
         return;
     }
-    let scene = Scene::new("");
+    let mut scene = Scene::new("");
     let _mounted = Mounted::with("tmpfs", Path::new("/dev/null"), &scene.site.spool(), "size=24m").unwrap();
     scene.reserve("space = \"8MB\"\ninodes = 1");
+    scene.kinds = Kinds::NoneThatFails;
     a_shortage(scene, |place, left| {
         Filler::fill(place.join(".filler"), if left == Left::Little { 7_000_000 } else { 0 })
     });
+}
+
+#[test]
+fn a_message_that_does_not_fit_is_put_off_before_its_octets_or_after_them_and_leaves_nothing_behind() {
+    if !can_mount(&[Kind::Ext4]) {
+        return;
+    }
+    let (folder, mut scene) = (image_folder(), Scene::new(""));
+    let image = folder.path().join("image");
+    Kind::Ext4.make(&image, &[]);
+    let _mounted = Mounted::try_new(Kind::Ext4, &image, &scene.site.spool()).unwrap();
+    scene.reserve("space = \"8MB\"\ninodes = 1");
+    let smtpd = scene.site.listen(&[]);
+    scene.accept(smtpd.address(), 3);
+    let _filler = Filler::fill(scene.site.spool().join(".filler"), 14_000_000);
+    let before = free(&scene.site.spool()).0;
+    let mut client = smtpd.client();
+    client.expect("EHLO client.example", "250");
+    client.expect("MAIL FROM:<alice@example.com> SIZE=10000000", "452 4.3.1");
+    client.begin("alice@example.com", &["bob@example.net"]);
+    client.send(b"Subject: long\r\n\r\n");
+    let lines = b"fifty octets, which are one line of a long message\r\n".repeat(1000);
+    for _ in 0..200 {
+        client.send(&lines);
+    }
+    client.send(b".\r\n");
+    let reply = client.reply();
+    assert!(reply.starts_with("452 4.3.1"), "{reply}");
+    // The same session goes on, and what has room is taken.
+    let number = 900_001;
+    client.submit("alice@example.com", &["bob@example.net"], crate::traffic::message(number).as_bytes());
+    scene.acknowledged.insert(number);
+    let after = free(&scene.site.spool()).0;
+    assert!(before - after < 1_000_000, "{before} octets were free, and {after} are");
+    scene.assert_intact();
 }
 
 /// Empty files in a folder of their own.
@@ -152,7 +192,7 @@ fn without_inodes_mail_is_put_off_and_the_queue_drains() {
     }
     let folder = image_folder();
     for on_ext4 in [true, false] {
-        let scene = Scene::new("");
+        let mut scene = Scene::new("");
         let image = folder.path().join("image");
         let _mounted = if on_ext4 {
             Kind::Ext4.make(&image, &["-N", "512"]);
@@ -161,6 +201,7 @@ fn without_inodes_mail_is_put_off_and_the_queue_drains() {
             Mounted::with("tmpfs", Path::new("/dev/null"), &scene.site.spool(), "size=24m,nr_inodes=512").unwrap()
         };
         scene.reserve("space = \"1MB\"\ninodes = 50");
+        scene.kinds = Kinds::NoneThatFails;
         a_shortage(scene, |place, left| Crowd::gather(place.join(".crowd"), if left == Left::Little { 40 } else { 0 }));
     }
 }
@@ -181,7 +222,7 @@ fn beyond_a_quota_mail_is_put_off_and_the_queue_drains() {
     let limit = |octets: &str| {
         run(Command::new("btrfs").args(["qgroup", "limit", octets]).arg(at.join("spool")));
     };
-    scene.with_failures = false;
+    scene.kinds = Kinds::DeliveredAtOnce;
     let smtpd = scene.site.listen(&[]);
     scene.accept(smtpd.address(), 20);
     limit("1M");
