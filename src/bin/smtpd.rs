@@ -202,7 +202,7 @@ fn serve_one(options: &Options, config: &Config) -> anyhow::Result<()> {
     let spool = cli::open_spool(config)?;
     let told = cli::lock_in(config, Task::Receive)?;
     let _logging = options.common.logging("smtpd", config)?;
-    told.log();
+    told.log(cli::Stay::Short);
     let observer = cli::log_observer(config);
     let receiver = receiver(config, Arc::clone(&spool), Shutdown::default(), security(config, certificate)?, observer);
     let receiver = Receiver { disk_wait: DiskWait::Here, ..receiver };

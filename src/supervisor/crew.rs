@@ -31,6 +31,8 @@ const NEVER: Duration = Duration::from_secs(30 * 24 * 3600);
 pub struct Supervisor<'a> {
     /// The sockets that all workers share.
     pub sockets: Vec<Socket>,
+    /// Whether those that the configuration does not name are served too: systemd's.
+    pub serves_unnamed: bool,
     /// A worker's command line.
     pub command: Box<dyn Fn() -> Command + 'a>,
     /// Called at HUP, before the new worker is started: reads the configuration again and binds what is new in it, or says in
@@ -125,7 +127,12 @@ impl Crew<'_> {
     fn start(&mut self) -> io::Result<()> {
         let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
         let sockets = self.supervisor.sockets.iter().map(process::leave_open).collect::<io::Result<_>>()?;
-        let orders = Orders { boss: self.supervisor.boss.clone(), sockets, ready: process::leave_open(write.as_fd())? };
+        let orders = Orders {
+            boss: self.supervisor.boss.clone(),
+            sockets,
+            serves_unnamed: self.supervisor.serves_unnamed,
+            ready: process::leave_open(write.as_fd())?,
+        };
         let child = (self.supervisor.command)()
             .env(VARIABLE, serde_json::to_string(&orders)?)
             // What systemd wants to hear, it hears from here.

@@ -17,6 +17,8 @@ pub struct Orders {
     pub boss: Boss,
     /// The listening sockets.
     pub sockets: Vec<RawFd>,
+    /// Whether sockets that the configuration does not name are served too: systemd's.
+    pub serves_unnamed: bool,
     /// A pipe that is told once connections are taken.
     pub ready: RawFd,
 }

@@ -233,6 +233,9 @@ fn help_and_the_page_name_the_same_verbs_and_filters() {
                 "--log-format",
                 "--trace",
                 "--check",
+                "--user",
+                "--group",
+                "--sandbox",
                 "--help",
                 "--version",
             ];

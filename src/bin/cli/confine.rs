@@ -23,12 +23,22 @@ use super::OrExit;
 pub(crate) struct Told(Vec<(Level, String)>);
 
 impl Told {
-    /// Says it.
-    pub(crate) fn log(&self) {
+    /// Says it; a program that does not run for good says what is in order only to those who want to hear more.
+    pub(crate) fn log(&self, stay: Stay) {
         for (level, text) in &self.0 {
-            log::log!(*level, "{text}");
+            let level = if (*level, stay) == (Level::Info, Stay::Short) { Level::Debug } else { *level };
+            log::log!(level, "{text}");
         }
     }
+}
+
+/// For how long a program runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stay {
+    /// For good.
+    Long,
+    /// For one session, or one pass.
+    Short,
 }
 
 /// Whom the configuration wants it to run as.

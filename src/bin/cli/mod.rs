@@ -12,7 +12,7 @@ mod style;
 pub(crate) mod wiring;
 
 #[allow(unused_imports, reason = "only smtpd has a supervisor")]
-pub(crate) use confine::{Told, assume, identity, lock_in, prepare, warn_of_root};
+pub(crate) use confine::{Stay, Told, assume, identity, lock_in, prepare, warn_of_root};
 #[allow(unused_imports, reason = "only smtpd has a supervisor")]
 pub(crate) use exit::code_of;
 pub(crate) use exit::{OrExit, finish};

@@ -55,10 +55,10 @@ pub(crate) struct Common {
     #[arg(long, value_name = "FORM", global = true)]
     pub(crate) log_format: Option<LogFormat>,
     /// Become this user where root starts it, as process.user
-    #[arg(long, value_name = "USER", global = true)]
+    #[arg(id = "run_as_user", long = "user", value_name = "USER", global = true)]
     pub(crate) user: Option<String>,
     /// Become this group, as process.group [default: the user's own]
-    #[arg(long, value_name = "GROUP", global = true)]
+    #[arg(id = "run_as_group", long = "group", value_name = "GROUP", global = true)]
     pub(crate) group: Option<String>,
     /// Lock itself in: auto, off or require, as process.sandbox
     #[arg(long, value_name = "MODE", global = true)]

@@ -35,7 +35,7 @@ enum Waiting {
 pub(super) fn as_worker(options: &Options, config: &Config, orders: &Orders) -> anyhow::Result<()> {
     let (handed, ready) = orders.take().or_exit(ExitCode::OsErr)?;
     let handed: Vec<Socket> = handed.into_iter().filter_map(|socket| Socket::handed_over(socket).ok()).collect();
-    let sockets = sockets::gather(config, handed, Unnamed::Closed)?;
+    let sockets = sockets::gather(config, handed, Unnamed::of(orders.serves_unnamed))?;
     serve(options, config, sockets, &mut Waiting::Supervisor(ready, orders.boss.clone()))
 }
 
@@ -79,7 +79,7 @@ fn serve(options: &Options, config: &Config, sockets: Vec<Fronted>, waiting: &mu
     let task = if options.deliver { Task::Forward } else { Task::Receive };
     let told = cli::lock_in(config, task)?;
     let logging = options.common.logging("smtpd", config)?;
-    told.log();
+    told.log(cli::Stay::Long);
     cli::warn_of_root();
     certificate.remark.iter().cloned().chain(later_remark(config)).for_each(|remark| log::warn!("{remark}"));
     cli::shortage(config).iter().for_each(|text| log::warn!("{text}"));

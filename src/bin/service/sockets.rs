@@ -2,6 +2,7 @@
 
 use leafmail::config::{Config, ListenAddress};
 use leafmail::driver::{Door, Front, Socket};
+use leafmail::supervisor::Orders;
 use leafmail::sys::process;
 use sysexits::ExitCode;
 
@@ -16,11 +17,21 @@ pub(super) enum Unnamed {
     Closed,
 }
 
+impl Unnamed {
+    /// Those of systemd are served, whatever the configuration says of them.
+    pub(super) fn of(from_systemd: bool) -> Self {
+        if from_systemd { Self::Served } else { Self::Closed }
+    }
+}
+
 /// A socket, and what comes before SMTP on it.
 pub(super) type Fronted = (Socket, Front);
 
 /// Whether systemd hands sockets over, or a supervisor.
 pub(crate) fn sockets_are_handed_over() -> bool {
+    if Orders::given().is_some() {
+        return true;
+    }
     let of_systemd = sd_notify::listen_fds().map(|sockets| sockets.len()).unwrap_or(0);
     // One that is connected is on standard input too: one session.
     of_systemd > 0 && leafmail::sys::standard_input() != leafmail::sys::StandardInput::Socket

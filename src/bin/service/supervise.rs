@@ -23,12 +23,15 @@ use crate::{Options, configured};
 
 /// Runs until TERM or INT.
 pub(super) fn supervise(options: &Options, config: &Config) -> anyhow::Result<()> {
-    let sockets = sockets::gather(config, sockets::of_systemd()?, Unnamed::Served)?;
+    let handed = sockets::of_systemd()?;
+    let unnamed = Unnamed::of(!handed.is_empty());
+    let sockets = sockets::gather(config, handed, unnamed)?;
     let pid_file = pid_file(options)?;
     let starter = options.service.daemon.then(process::detach).transpose().or_exit(ExitCode::OsErr)?;
     let _pid_file = written(pid_file)?;
     let starter = Rc::new(RefCell::new(starter));
-    let ended = keep_going(options, config, sockets.into_iter().map(|(socket, _)| socket).collect(), &starter);
+    let ended =
+        keep_going(options, config, (sockets.into_iter().map(|(socket, _)| socket).collect(), unnamed), &starter);
     if let Some(starter) = starter.borrow_mut().take() {
         let code = ended.as_ref().map_or_else(|error| u8::from(cli::code_of(error)), |code| *code);
         starter.release(code);
@@ -43,7 +46,7 @@ pub(super) fn supervise(options: &Options, config: &Config) -> anyhow::Result<()
 fn keep_going(
     options: &Options,
     config: &Config,
-    sockets: Vec<Socket>,
+    (sockets, unnamed): (Vec<Socket>, Unnamed),
     starter: &Rc<RefCell<Option<Starter>>>,
 ) -> anyhow::Result<u8> {
     let program = std::env::current_exe().or_exit(ExitCode::OsErr)?;
@@ -55,10 +58,11 @@ fn keep_going(
     let (starter, is_daemon) = (Rc::clone(starter), options.service.daemon);
     let supervisor = Supervisor {
         sockets,
+        serves_unnamed: unnamed == Unnamed::Served,
         command: Box::new(move || command(&program, &arguments)),
         renew: Box::new(move |sockets| {
             reopen();
-            renew(options, sockets).map_err(|error| format!("reading the configuration again: {error:#}"))
+            renew(options, sockets, unnamed).map_err(|error| format!("reading the configuration again: {error:#}"))
         }),
         ready: Box::new(move || {
             if let Some(starter) = starter.borrow_mut().take() {
@@ -84,12 +88,12 @@ fn command(program: &PathBuf, arguments: &[OsString]) -> Command {
     command
 }
 
-fn renew(options: &Options, sockets: &mut Vec<Socket>) -> anyhow::Result<()> {
+fn renew(options: &Options, sockets: &mut Vec<Socket>, unnamed: Unnamed) -> anyhow::Result<()> {
     let config = configured(options)?;
     config.check()?;
     // What fails must leave the sockets as they are, so the new ones are made beside them.
     let handed = sockets.iter().map(Socket::try_clone).collect::<std::io::Result<Vec<_>>>()?;
-    let gathered = sockets::gather(&config, handed, Unnamed::Closed)?;
+    let gathered = sockets::gather(&config, handed, unnamed)?;
     *sockets = gathered.into_iter().map(|(socket, _)| socket).collect();
     Ok(())
 }
