@@ -177,14 +177,14 @@ impl<'r, S: Spool> Shift<'r, S> {
             _ if worked.answered => self.resume(&mut board, job),
             _ => self.leave_route(&mut board, job, now),
         };
-        let is_told = !worked.notices.is_empty();
+        let (is_told, took) = (!worked.notices.is_empty(), worked.took);
         board.summary.bounced += worked.notices.len();
         for notice in worked.notices {
             board.agenda.offer(notice, now);
         }
         let removed = matches!(worked.end, End::Removed) && job.is_usual() && event.is_none() && !is_told;
         self.enter(&mut board, job, worked.end, now);
-        board.crews[job.route].end();
+        board.crews[job.route].end(took);
         // A message that just went leaves nothing to do for those who sleep, until there is none on its way any more.
         match self.mode {
             _ if !removed => board.call_all(),
