@@ -12,7 +12,7 @@ use chrono::Timelike;
 use leafmail::address::{Mailbox, ReversePath};
 use leafmail::config::Config;
 use leafmail::dns::SystemResolver;
-use leafmail::driver::{Front, Limits, Listener, Receiver, Security, Shutdown, listen};
+use leafmail::driver::{DiskWait, Front, Limits, Listener, Receiver, Security, Shutdown, listen};
 use leafmail::policy::{Chain, Policy, Visitor};
 use leafmail::session::{Settings, Verdict};
 use leafmail::smtp::{EnhancedCode, Reply};
@@ -42,6 +42,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         resolver: None,
         security: Security::default(),
         spool: Arc::new(spool),
+        disk_wait: DiskWait::Elsewhere,
         observer: Arc::new(()),
         clock: Arc::new(SystemClock),
         shutdown: Shutdown::default(),

@@ -151,8 +151,10 @@ fn none_is_fine<T>(answer: Result<Vec<T>, LookupError>) -> Result<Vec<T>, Lookup
     }
 }
 
+/// What a name server calls a name may hold any octet; one of a host is ASCII, other alphabets being A-labels (RFC 5890 2.3.2.1).
 fn parse_name(name: &str) -> Option<Domain> {
-    name.strip_suffix('.').unwrap_or(name).parse().ok()
+    let domain: Domain = name.strip_suffix('.').unwrap_or(name).parse().ok()?;
+    (domain.is_ascii() && !domain.is_literal()).then_some(domain)
 }
 
 /// A resolver that knows a fixed table and nothing else, or fails at everything: for tests.
@@ -226,6 +228,30 @@ mod tests {
         assert_eq!(confirmed_name(&table, PRINTER).await, Ok(Some(name("printer.lan"))));
         assert_eq!(confirmed_name(&FixedNames::default(), PRINTER).await, Ok(None));
         assert!(confirmed_name(&FixedNames::broken(), PRINTER).await.is_err());
+    }
+
+    #[test]
+    fn what_is_no_name_of_a_host_is_none_whatever_a_name_server_says() {
+        assert_eq!(parse_name("printer.lan."), Some(name("printer.lan")));
+        for hostile in [
+            "",
+            ".",
+            "a\r\nX: injected",
+            "a b",
+            "\u{1b}[2J.lan",
+            "a\0.lan",
+            "turned\u{202e}.lan",
+            "gr\u{fc}n.lan",
+            "[192.0.2.1]",
+            "a..b",
+            "-a.lan",
+            "a(comment).lan",
+            "x;y",
+            "$(touch hurt).lan",
+            &"a".repeat(300),
+        ] {
+            assert_eq!(parse_name(hostile), None, "{hostile:?}");
+        }
     }
 
     #[tokio::test]

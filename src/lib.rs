@@ -41,5 +41,7 @@ pub mod transport;
 pub mod admin;
 pub mod alarm;
 pub mod config;
+pub mod mutant;
+pub mod supervisor;
 pub mod sys;
 pub mod syslog;

@@ -4,7 +4,7 @@
 //! appended to the spool file; a message's whole history, and what is due next, are computed from its receipts alone.
 
 use crate::clock::Timestamp;
-use crate::smtp::{EnhancedCode, Reply};
+use crate::smtp::{EnhancedCode, Reply, is_unprintable};
 
 /// What became of one recipient at one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Reason {
     /// A reason of our own.
     pub fn new(status: EnhancedCode, text: impl Into<String>) -> Self {
         let text: String = text.into();
-        Self { status, reply_code: None, text: text.replace(char::is_control, " ") }
+        Self { status, reply_code: None, text: text.replace(is_unprintable, " ") }
     }
 
     /// The next hop's reply as the reason.

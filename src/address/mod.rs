@@ -9,11 +9,13 @@ mod domain;
 mod mailbox;
 mod path;
 mod patterns;
+mod printable;
 
 pub use domain::Domain;
 pub use mailbox::Mailbox;
 pub use path::ReversePath;
 pub use patterns::{AddressPattern, HeloPattern, PatternError};
+pub use printable::{escaped, is_unprintable, printable};
 
 use std::fmt;
 
@@ -27,7 +29,7 @@ pub struct AddressError {
 impl AddressError {
     fn new(expected: &'static str, found: &str) -> Self {
         // Shown in logs and replies: bounded, and without the octets that could break a line.
-        let found = found.chars().take(40).map(|c| if c.is_control() { '?' } else { c }).collect();
+        let found = found.chars().take(40).map(|c| if is_unprintable(c) { '?' } else { c }).collect();
         Self { expected, found }
     }
 }

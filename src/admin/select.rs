@@ -101,6 +101,8 @@ pub enum Found<'l> {
     Message(&'l Listing),
     /// There is none of this id, which was asked for.
     NotThere(SpoolId),
+    /// The one of this id, which was asked for, lies in `bad/`.
+    SetAside(SpoolId),
     /// Something that cannot be read; what follows is not affected.
     Unreadable(SpoolError),
 }
@@ -126,7 +128,11 @@ pub fn visit<S: Shelves, E>(
                 }
             }
             Ok(Some(_)) => {}
-            Ok(None) => visit(Found::NotThere(*id))?,
+            Ok(None) => match spool.locate(*id) {
+                Ok(Some(Shelf::Bad)) => visit(Found::SetAside(*id))?,
+                Ok(_) => visit(Found::NotThere(*id))?,
+                Err(error) => visit(Found::Unreadable(error))?,
+            },
             Err(error) => visit(Found::Unreadable(error))?,
         }
     }

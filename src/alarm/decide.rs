@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::address::is_unprintable;
 use crate::clock::Timestamp;
 use crate::id::SpoolId;
 use crate::queue::RouteState;
@@ -179,7 +180,7 @@ fn goes_on(
     before: Option<&Standing>,
     repeat: Duration,
 ) -> (Option<Alarm>, Standing) {
-    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(1_000).collect();
+    let text: String = text.chars().map(|c| if is_unprintable(c) { ' ' } else { c }).take(1_000).collect();
     let alarm = |stage, since| Some(Alarm { condition: condition.to_owned(), stage, since, text: text.clone() });
     let millis = now.as_millis();
     let Some(before) = before else {

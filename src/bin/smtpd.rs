@@ -13,18 +13,19 @@ mod passwd;
 mod security;
 #[path = "cli/sendmail/mod.rs"]
 mod sendmail;
+mod service;
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::thread;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use ipnet::IpNet;
-use leafmail::config::{self, BareNewline, Config, ListenAddress, RoutePlan};
+use leafmail::config::{self, BareNewline, Config, ListenAddress, RoutePlan, Task};
 use leafmail::dns::{Resolver, SystemResolver};
-use leafmail::driver::{Door, Front, Limits, Listener, Receiver, Security, Shutdown, listen, serve_standard_input};
+use leafmail::driver::{DiskWait, Limits, Receiver, Security, Shutdown, serve_standard_input};
+use leafmail::event::Observer;
 use leafmail::policy::{Chain, NextHopSize};
 use leafmail::queue::SizeFile;
 use leafmail::session::{Directory, Settings};
@@ -33,7 +34,7 @@ use leafmail::smtp::body;
 use leafmail::spool::DirSpool;
 use leafmail::sys::{self, StandardInput, SystemClock};
 use sysexits::ExitCode;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
 use cli::{Common, OrExit};
 use passwd::{PasswdOptions, passwd};
@@ -67,6 +68,8 @@ struct Options {
     /// Log the dialogue with these clients line by line, without passwords and messages; may be given several times
     #[arg(long, value_name = "NETWORK", value_parser = config::parse_network)]
     trace: Vec<IpNet>,
+    #[command(flatten)]
+    service: service::ServiceOptions,
     #[command(subcommand)]
     verb: Option<Verb>,
 }
@@ -90,12 +93,14 @@ Called by the name sendmail, or as `smtpd sendmail ARGUMENTS`, it takes a messag
 standard input: `smtpd sendmail --help`. Called mailq, it lists the queue.
 
 Signals: TERM and INT finish the sessions under way and leave; HUP opens the log file
-anew and reads the certificate again.
+anew and reads the certificate again, and with --supervise the whole configuration:
+a new worker takes over, and no connection is refused meanwhile.
 Exit codes are those of sysexits.h; 78 is an error of the configuration.";
 
 fn main() -> std::process::ExitCode {
     let client_owns_stderr = sys::keep_stderr_from_client();
     sys::set_umask();
+    sys::outlive_file_size_limit();
     let mut arguments = std::env::args_os();
     if let Some(role) = arguments.next().and_then(|name| Role::of(&name)) {
         let arguments: Vec<OsString> = arguments.collect();
@@ -107,7 +112,8 @@ fn main() -> std::process::ExitCode {
     }
 }
 
-fn run(options: &Options) -> anyhow::Result<()> {
+/// The configuration with what the command line changes; not checked yet.
+fn configured(options: &Options) -> anyhow::Result<Config> {
     let mut config = options.common.configuration()?;
     let addresses = options.listen.iter().cloned();
     let port = options
@@ -120,6 +126,12 @@ fn run(options: &Options) -> anyhow::Result<()> {
     config.protocol.strict_821 |= options.strict_821;
     config.tls.self_signed |= options.self_signed;
     config.log.trace_clients.extend(&options.trace);
+    options.service.change(&mut config);
+    Ok(config)
+}
+
+fn run(options: &Options) -> anyhow::Result<()> {
+    let config = configured(options)?;
     match &options.verb {
         Some(Verb::Passwd(verb)) => return passwd(&config, verb),
         Some(Verb::Other(arguments)) => return other_verb(config, arguments),
@@ -129,11 +141,14 @@ fn run(options: &Options) -> anyhow::Result<()> {
     if options.common.check {
         let report = cli::report_checked(&config)?;
         // Files that can be read, but not used.
-        security(&config)?;
+        security(&config, security::certificate(&config)?)?;
         return std::io::stdout().write_all(report.as_bytes()).or_exit(ExitCode::IoErr);
     }
+    if options.service.status {
+        return service::status(&config, options.service.json);
+    }
     match mode(options, &config)? {
-        Mode::Listen => listen_for_good(options, &config),
+        Mode::Listen => service::listen_for_good(options, &config),
         Mode::One => serve_one(options, &config),
     }
 }
@@ -160,12 +175,14 @@ fn mode(options: &Options, config: &Config) -> anyhow::Result<Mode> {
     if options.one {
         return Ok(Mode::One);
     }
-    if !config.listen.addresses.is_empty() {
+    if !config.listen.addresses.is_empty() || service::sockets_are_handed_over() {
         return Ok(Mode::Listen);
     }
-    if options.deliver {
-        return Err(anyhow::anyhow!("--deliver needs an address to listen on: --listen 127.0.0.1:2525"))
-            .or_exit(ExitCode::Usage);
+    if options.deliver || options.service.is_set() {
+        return Err(anyhow::anyhow!(
+            "--deliver, --supervise and --daemon need an address to listen on: --listen 127.0.0.1:2525"
+        ))
+        .or_exit(ExitCode::Usage);
     }
     match sys::standard_input() {
         StandardInput::Socket | StandardInput::Pipe => Ok(Mode::One),
@@ -180,9 +197,15 @@ fn mode(options: &Options, config: &Config) -> anyhow::Result<Mode> {
 }
 
 fn serve_one(options: &Options, config: &Config) -> anyhow::Result<()> {
-    let _logging = options.common.logging("smtpd", config)?;
+    let certificate = security::certificate(config)?;
+    cli::assume(config)?;
     let spool = cli::open_spool(config)?;
-    let receiver = receiver(config, Arc::clone(&spool), Shutdown::default(), security(config)?);
+    let told = cli::lock_in(config, Task::Receive)?;
+    let _logging = options.common.logging("smtpd", config)?;
+    told.log();
+    let observer = cli::log_observer(config);
+    let receiver = receiver(config, Arc::clone(&spool), Shutdown::default(), security(config, certificate)?, observer);
+    let receiver = Receiver { disk_wait: DiskWait::Here, ..receiver };
     let runtime = Builder::new_current_thread().enable_all().build().or_exit(ExitCode::OsErr)?;
     let served = runtime.block_on(serve_standard_input(&receiver)).or_exit(ExitCode::OsErr);
     // A thread may still wait for a pipe that nobody writes to.
@@ -190,71 +213,16 @@ fn serve_one(options: &Options, config: &Config) -> anyhow::Result<()> {
     served.and_then(|()| cli::sound(&spool))
 }
 
-fn listen_for_good(options: &Options, config: &Config) -> anyhow::Result<()> {
-    let logging = options.common.logging("smtpd", config)?;
-    let spool = cli::open_spool(config)?;
-    warn_of_shortage(config);
-    let runner = if options.deliver { Some(cli::runner(config, Arc::clone(&spool))?) } else { None };
-    // It takes connections only; sessions have threads of their own.
-    let runtime = Builder::new_current_thread().enable_all().build().or_exit(ExitCode::OsErr)?;
-    let listeners = bind(&runtime, config)?;
-    let shutdown = Shutdown::default();
-    let leave_too = shutdown.clone();
-    let security = security(config)?;
-    let tls = security.tls.clone();
-    let renew = move || {
-        if let Some(Err(error)) = tls.as_ref().map(|tls| tls.renew()) {
-            log::error!("{error}");
-        }
-    };
-    let receiver = Arc::new(receiver(config, Arc::clone(&spool), shutdown.clone(), security));
-    cli::heed_signals(&logging, renew, move || {
-        log::info!("finishing the sessions under way");
-        shutdown.raise();
-    })?;
-    // Whoever reads this may send signals from now on.
-    for listener in &listeners {
-        log::info!("listening on {listener}");
-    }
-    let listened = thread::scope(|scope| {
-        let delivering = runner.as_ref().map(|runner| {
-            scope.spawn(move || {
-                cli::watch(runner, config);
-                // It leaves by itself only where the disk cannot be trusted any more.
-                leave_too.raise();
-            })
-        });
-        let listened = runtime.block_on(listen(receiver, listeners));
-        if let Some(runner) = &runner {
-            runner.stop.raise();
-        }
-        // A runner that panicked has told of it already.
-        let _ = delivering.map(thread::ScopedJoinHandle::join);
-        listened
-    });
-    listened.or_exit(ExitCode::OsErr)?;
-    log::info!("stopped");
-    cli::sound(&spool)
-}
-
-fn bind(runtime: &Runtime, config: &Config) -> anyhow::Result<Vec<Listener>> {
-    let _inside = runtime.enter();
-    let bind_one = |address: &ListenAddress| {
-        let bound = match address {
-            ListenAddress::Tcp(address, front) => {
-                let door = if front.login { Door::Login } else { Door::Ordinary };
-                Listener::tcp(*address, Front { proxied: front.proxied, tls: front.tls, door })
-            }
-            ListenAddress::Unix(path) => Listener::unix(path),
-        };
-        bound.map_err(|error| anyhow::anyhow!("listening on {address}: {error}")).or_exit(ExitCode::OsErr)
-    };
-    config.listen.addresses.iter().map(bind_one).collect()
-}
-
-fn receiver(config: &Config, spool: Arc<DirSpool>, shutdown: Shutdown, security: Security) -> Receiver<DirSpool> {
+fn receiver(
+    config: &Config,
+    spool: Arc<DirSpool>,
+    shutdown: Shutdown,
+    security: Security,
+    observer: Arc<dyn Observer>,
+) -> Receiver<DirSpool> {
     let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver::default());
     let settings = Settings {
+        mark: cli::wiring::own_mark(config),
         default_domain: config.default_domain().clone(),
         dialect: if config.protocol.strict_821 { Dialect::Rfc821 } else { Dialect::Esmtp },
         max_size: config.message.max_size,
@@ -268,6 +236,7 @@ fn receiver(config: &Config, spool: Arc<DirSpool>, shutdown: Shutdown, security:
         max_hops: usize::from(config.message.max_hops),
         slow_after_errors: config.limits.slow_after_errors,
         max_errors: config.limits.close_after_errors,
+        max_junk_commands: config.limits.junk_commands,
         xclient: config.clients.xclient.clone(),
         xforward: config.clients.xforward.clone(),
         traced: config.log.trace_clients.clone(),
@@ -285,12 +254,15 @@ fn receiver(config: &Config, spool: Arc<DirSpool>, shutdown: Shutdown, security:
             idle: limits.idle,
             session: limits.session,
             slowest_body: limits.slowest_body,
+            overload: limits.overload,
+            overload_idle: limits.overload_idle,
         },
         policy: Chain::new(config.rules(), Arc::clone(&resolver), vec![Arc::new(next_hop_size(config))]),
         resolver: config.clients.reverse_names.then_some(resolver),
         security,
         spool,
-        observer: cli::log_observer(config),
+        disk_wait: DiskWait::Elsewhere,
+        observer,
         clock: Arc::new(SystemClock),
         shutdown,
     }
@@ -309,10 +281,4 @@ fn next_hop_size(config: &Config) -> NextHopSize {
         let limits = routes.iter().map(|(file, configured)| file.limit().into_iter().chain(*configured).min());
         limits.collect::<Option<Vec<_>>>()?.into_iter().max()
     })
-}
-
-fn warn_of_shortage(config: &Config) {
-    if let Some(text) = cli::shortage(config) {
-        log::warn!("{text}");
-    }
 }

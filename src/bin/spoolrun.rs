@@ -11,6 +11,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use clap::Parser;
+use leafmail::config::Task;
 use leafmail::sys;
 use log::LevelFilter;
 use sysexits::ExitCode;
@@ -40,6 +41,7 @@ several, the worst.";
 
 fn main() -> std::process::ExitCode {
     sys::set_umask();
+    sys::outlive_file_size_limit();
     match cli::parse_from::<Options>(arguments()) {
         Ok(options) => cli::finish("spoolrun", run(&options)),
         Err(code) => code,
@@ -69,7 +71,14 @@ fn run(options: &Options) -> anyhow::Result<()> {
         // hand is told on standard output already.
         config.log.level = LevelFilter::Error;
     }
+    cli::assume(&config)?;
+    let told = if options.verb.as_ref().is_none_or(Verb::forwards) {
+        cli::lock_in(&config, Task::Forward)?
+    } else {
+        cli::Told::default()
+    };
     let logging = options.common.logging("spoolrun", &config)?;
+    told.log();
     match &options.verb {
         None => verbs::pass(&config, &logging),
         Some(verb) => verb.run(&config, &logging),

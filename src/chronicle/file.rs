@@ -20,7 +20,14 @@ pub struct Chronicle {
     folder: PathBuf,
     /// Octets of both files together.
     limit: u64,
-    file: Mutex<Option<File>>,
+    file: Mutex<Option<Open>>,
+}
+
+/// The file, and what tells it from others.
+#[derive(Debug)]
+struct Open {
+    file: File,
+    identity: (u64, u64),
 }
 
 impl Chronicle {
@@ -43,33 +50,36 @@ impl Chronicle {
             lines.push(b'\n');
         }
         let mut kept = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut file = match kept.take() {
-            Some(file) if self.is_current(&file)? => file,
-            _ => self.open()?,
+        let (mut open, length) = match kept.take() {
+            Some(open) => match self.length_if_current(&open)? {
+                Some(length) => (open, length),
+                None => self.open()?,
+            },
+            None => self.open()?,
         };
-        if file.metadata()?.len() + lines.len() as u64 > self.limit / 2 {
-            file = self.turn_over(file)?;
+        if length + lines.len() as u64 > self.limit / 2 {
+            open = self.turn_over(open)?;
         }
         // A file whose last write was cut short is opened anew, which mends its end.
-        let written = file.write(&lines)?;
+        let written = open.file.write(&lines)?;
         if written < lines.len() {
             return Err(io::Error::new(ErrorKind::WriteZero, "the disk took a part of a line only"));
         }
-        *kept = Some(file);
+        *kept = Some(open);
         Ok(())
     }
 
-    /// Whether the name still leads to this file: another process may have turned it over.
-    fn is_current(&self, file: &File) -> io::Result<bool> {
-        let ours = file.metadata()?;
+    /// How long the file is, if the name still leads to it: another process may have turned it over.
+    fn length_if_current(&self, open: &Open) -> io::Result<Option<u64>> {
         match current(&self.folder).symlink_metadata() {
-            Ok(named) => Ok((named.dev(), named.ino()) == (ours.dev(), ours.ino())),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Ok(named) => Ok(((named.dev(), named.ino()) == open.identity).then_some(named.len())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    fn open(&self) -> io::Result<File> {
+    /// The file, and its length.
+    fn open(&self) -> io::Result<(Open, u64)> {
         match DirBuilder::new().mode(0o700).create(&self.folder) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
             _ => {}
@@ -83,20 +93,21 @@ impl Chronicle {
                 file.write_all(b"\n")?;
             }
         }
-        Ok(file)
+        let status = file.metadata()?;
+        Ok((Open { file, identity: (status.dev(), status.ino()) }, status.len()))
     }
 
     /// Begins a new file, unless another process has just done so.
-    fn turn_over(&self, full: File) -> io::Result<File> {
+    fn turn_over(&self, full: Open) -> io::Result<Open> {
         // The lock is that of the full file: who has it and still finds it under its name is alone. Whoever does not get it
         // leaves the turning to its owner and writes into the full file, which stays readable.
-        if flock(&full, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if flock(&full.file, FlockOperation::NonBlockingLockExclusive).is_err() {
             return Ok(full);
         }
-        if self.is_current(&full)? {
+        if self.length_if_current(&full)?.is_some() {
             std::fs::rename(current(&self.folder), previous(&self.folder))?;
         }
-        self.open()
+        Ok(self.open()?.0)
     }
 }
 

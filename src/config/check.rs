@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use super::network::is_private;
 use super::sections::{Clients, Recipients};
-use super::{Config, ConfigError, alarm, log, rewrite, route};
+use super::{Config, ConfigError, alarm, log, process, rewrite, route};
 use crate::address::AddressPattern;
 
 /// A fault, and the key whose line shows it.
@@ -36,7 +36,8 @@ impl Config {
             .or_else(|| self.security())
             .or_else(|| self.copies())
             .or_else(|| log::fault(self))
-            .or_else(|| alarm::fault(self));
+            .or_else(|| alarm::fault(self))
+            .or_else(|| process::fault(self));
         match fault {
             None => Ok(()),
             Some(fault) => {

@@ -4,6 +4,8 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use crate::address::is_unprintable;
+
 /// An error of the configuration: the file, the line where it is known, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
@@ -66,7 +68,7 @@ pub(super) fn unexpected(expected: &str, found: &str) -> String {
 const MAX_SHOWN: usize = 60;
 
 fn shown(text: &str) -> String {
-    let mut short: String = text.chars().take(MAX_SHOWN).map(|c| if c.is_control() { '?' } else { c }).collect();
+    let mut short: String = text.chars().take(MAX_SHOWN).map(|c| if is_unprintable(c) { '?' } else { c }).collect();
     if text.chars().nth(MAX_SHOWN).is_some() {
         short.push_str("...");
     }
@@ -84,7 +86,7 @@ fn reworded(message: &str) -> String {
             return format!("expected {expected}, but found {}", shown(&found.replace('`', "")));
         }
     }
-    message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().to_owned()
+    message.chars().map(|c| if is_unprintable(c) { ' ' } else { c }).collect::<String>().trim().to_owned()
 }
 
 /// The words between backticks.

@@ -21,6 +21,13 @@ impl Config {
         })
     }
 
+    /// Of the files that are read again and again while a program runs, the first that this user cannot read: all but the
+    /// certificate that clients are shown, which is read at the start.
+    pub fn unreadable_later(&self) -> Option<String> {
+        let fault = self.secret_files().or_else(|| self.files_of_hops()).or_else(|| self.lists());
+        fault.map(|fault| fault.reason)
+    }
+
     fn secret_files(&self) -> Option<Fault> {
         self.hops().iter().find_map(|hop| {
             let table = hop.table;
@@ -37,20 +44,25 @@ impl Config {
         })
     }
 
-    fn readable_files(&self) -> Option<Fault> {
-        let of_hops = self.hops().iter().find_map(|hop| {
+    fn files_of_hops(&self) -> Option<Fault> {
+        self.hops().iter().find_map(|hop| {
             let table = hop.table;
             let roots = match &table.tls_roots {
                 Some(Roots::File(path)) => Some(path.clone()),
                 _ => None,
             };
             unreadable(&hop.key, &[("tls_roots", &roots), ("tls_cert", &table.tls_cert), ("tls_key", &table.tls_key)])
-        });
+        })
+    }
+
+    fn lists(&self) -> Option<Fault> {
+        let users = unreadable("auth", &[("users", &self.auth.users)]);
+        users.or_else(|| unreadable("aliases", &[("file", &self.aliases.file)]))
+    }
+
+    fn readable_files(&self) -> Option<Fault> {
         let tls = [("certificate", &self.tls.certificate), ("key", &self.tls.key), ("client_ca", &self.tls.client_ca)];
-        of_hops
-            .or_else(|| unreadable("tls", &tls))
-            .or_else(|| unreadable("auth", &[("users", &self.auth.users)]))
-            .or_else(|| unreadable("aliases", &[("file", &self.aliases.file)]))
+        self.files_of_hops().or_else(|| unreadable("tls", &tls)).or_else(|| self.lists())
     }
 }
 

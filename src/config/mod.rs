@@ -14,6 +14,8 @@ mod heartbeat;
 mod listen;
 mod log;
 mod network;
+mod process;
+mod reach;
 mod rewrite;
 mod route;
 mod sections;
@@ -30,6 +32,8 @@ pub use heartbeat::Heartbeat;
 pub use listen::{Front, ListenAddress};
 pub use log::{Log, LogFormat, LogTo};
 pub use network::parse_network;
+pub use process::{Process, Sandbox};
+pub use reach::{Reach, Task};
 pub use rewrite::Rewrite;
 pub use route::{OAuth2, Preset, Region, Route, RouteName, RoutePlan, TimeoutKeys, TokenUrl, UserName};
 pub use sections::{
@@ -61,6 +65,8 @@ pub struct Config {
     /// The spool directory.
     #[serde(deserialize_with = "values::text")]
     pub spool: PathBuf,
+    /// Who the programs run as, and what they may do.
+    pub process: Process,
     /// Where `smtpd` listens.
     pub listen: Listen,
     /// How programs of this host hand over mail.
@@ -115,6 +121,7 @@ impl Default for Config {
             hostname: machine_name(),
             default_domain: None,
             spool: PathBuf::from("./spool"),
+            process: Process::default(),
             listen: Listen::default(),
             submission: Submission::default(),
             clients: Clients::default(),

@@ -218,6 +218,15 @@ pub struct Limits {
     /// The slowest that a message may come, in octets per second, once 60 s have passed: 0, which is no limit, to 1 GB.
     #[serde(deserialize_with = "values::whole::<0, 1_000_000_000, _, _>")]
     pub slowest_body: u64,
+    /// After how many commands in a row that bring no mail on its way each further one counts as an error: 1 to 100,000.
+    #[serde(deserialize_with = "values::whole::<1, 100_000, _, _>")]
+    pub junk_commands: u32,
+    /// Above how many sessions in use, in percent of `sessions`, clients have less time and no errors: 1 to 100, which is never.
+    #[serde(deserialize_with = "values::whole::<1, 100, _, _>")]
+    pub overload: u8,
+    /// How long a client may be silent then: 1 s to 1 h.
+    #[serde(deserialize_with = "values::duration::<1, 3_600, _>")]
+    pub overload_idle: Duration,
     /// After how many failed logins the session is closed, and the address locked out of AUTH: 1 to 100.
     #[serde(deserialize_with = "values::whole::<1, 100, _, _>")]
     pub auth_failures: u32,
@@ -238,6 +247,9 @@ impl Default for Limits {
             slow_after_errors: 10,
             close_after_errors: 20,
             slowest_body: 500,
+            junk_commands: 100,
+            overload: 80,
+            overload_idle: Duration::from_secs(10),
             auth_failures: 3,
             lockout: Duration::from_secs(10 * 60),
         }

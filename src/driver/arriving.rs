@@ -1,7 +1,8 @@
 //! A message on its way into the spool: what of it may wait for the disk hops to a thread that may block.
 //!
 //! A small message hops once, at its commit, and the thread does not wait for the sync of the folder: whoever syncs for
-//! all wakes the session. Of a large one, each piece hops.
+//! all wakes the session. Of a large one, each piece hops. A session that is alone in its process hops nowhere, as nobody
+//! else waits for its thread.
 
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
@@ -12,23 +13,33 @@ use crate::spool::{Committed, Draft, SpoolError};
 /// Up to this size a draft is in memory, and adding to it needs no thread that may block.
 const SMALL: u64 = 32 * 1024;
 
+/// Where a session waits for the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiskWait {
+    /// On threads that may block: other sessions go on meanwhile.
+    Elsewhere,
+    /// On its own thread: there is no other session. Costs no threads, and the order of system calls is always the same.
+    Here,
+}
+
 /// A draft and the envelope that it was opened with.
 pub(super) struct Arriving<D> {
     draft: D,
     size: u64,
     envelope: Box<Envelope>,
+    wait: DiskWait,
 }
 
 impl<D: Draft> Arriving<D> {
-    pub(super) fn new(draft: D, envelope: Box<Envelope>) -> Self {
-        Self { draft, size: 0, envelope }
+    pub(super) fn new(draft: D, envelope: Box<Envelope>, wait: DiskWait) -> Self {
+        Self { draft, size: 0, envelope, wait }
     }
 
     /// Adds octets, where there is a draft; a large one writes to the disk, which may block.
     pub(super) async fn append(arriving: Option<Self>, octets: Vec<u8>) -> Result<Option<Self>, SpoolError> {
         let Some(mut arriving) = arriving else { return Ok(None) };
         arriving.size += octets.len() as u64;
-        if arriving.size <= SMALL {
+        if arriving.size <= SMALL || arriving.wait == DiskWait::Here {
             arriving.draft.append(&octets)?;
             return Ok(Some(arriving));
         }
@@ -44,15 +55,19 @@ impl<D: Draft> Arriving<D> {
 
     /// Makes it durable; hands the envelope back. `None` when the thread that did it panicked.
     pub(super) async fn commit(self, seal: Seal) -> Option<(Result<Committed, SpoolError>, Box<Envelope>)> {
-        let Self { draft, envelope, .. } = self;
+        let Self { draft, envelope, wait, .. } = self;
         let (answer, answered) = oneshot::channel();
-        // The answer may come from another thread than this one, so its own end says nothing.
-        drop(spawn_blocking(move || {
+        let commit = move || {
             draft.commit_then(&seal, move |committed| {
                 // The session may have been broken off; the message is on disk all the same.
                 let _ = answer.send(committed);
             });
-        }));
+        };
+        match wait {
+            DiskWait::Here => commit(),
+            // The answer may come from another thread than this one, so its own end says nothing.
+            DiskWait::Elsewhere => drop(spawn_blocking(commit)),
+        }
         Some((answered.await.ok()?, envelope))
     }
 }

@@ -6,11 +6,12 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::Receiver;
 use super::arriving::Arriving;
 use super::dialogue::Dialogue;
+use super::load::Load;
 use super::reading::{Deadline, read_once};
 use super::wire::Wire;
+use super::{Limits, Receiver};
 use crate::envelope::{LocalUser, Origin, Seal};
 use crate::event::{Client, Event};
 use crate::policy::Visitor;
@@ -35,6 +36,9 @@ pub(super) struct Connection<'a, S, IO> {
     dialogue: Dialogue,
     client: Client,
     cause: Option<String>,
+    load: Load,
+    /// Lines that had been read when the present wait began; `None` where the next wait is another.
+    waiting_since: Option<u64>,
 }
 
 /// How fast a message comes.
@@ -49,6 +53,7 @@ enum Heard {
     End,
     Silence,
     Call,
+    Load,
 }
 
 impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
@@ -58,6 +63,7 @@ impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
         client: Client,
         dialogue: Dialogue,
         early: bool,
+        load: Load,
     ) -> Self {
         Self {
             receiver,
@@ -69,12 +75,15 @@ impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
             dialogue,
             client,
             cause: None,
+            load,
+            waiting_since: None,
         }
     }
 
     /// Runs a session to its end, and tells of that.
     pub(super) async fn run(mut self, mut session: Session) {
         let mut arriving: Option<Arriving<S::Draft>> = None;
+        session.strain(self.load.is_high());
         loop {
             match session.poll() {
                 Action::Read => self.read(&mut session).await,
@@ -97,7 +106,7 @@ impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
                 Action::Open(envelope) => match self.receiver.spool.open(&envelope) {
                     Ok(draft) => {
                         session.opened(Ok(draft.id()));
-                        arriving = Some(Arriving::new(draft, envelope));
+                        arriving = Some(Arriving::new(draft, envelope, self.receiver.disk_wait));
                     }
                     Err(error) => session.opened(Err(self.receiver.apology(&error))),
                 },
@@ -132,6 +141,14 @@ impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
                 self.called = None;
                 session.retire();
             }
+            Heard::Load => {
+                session.strain(self.load.is_high());
+                if self.load.is_high() {
+                    self.deadline.shorten(self.idle());
+                } else {
+                    self.deadline.begin(self.idle());
+                }
+            }
             Heard::Octets(octets) => {
                 if session.patience() == Patience::Body && self.is_too_slow(octets) {
                     session.timed_out();
@@ -142,8 +159,13 @@ impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
 
     /// Waits for octets and feeds them.
     async fn hear(&mut self, session: &mut Session) -> Heard {
-        let Self { receiver, io, deadline, called, .. } = self;
-        deadline.begin(receiver.limits.idle);
+        // A command is one wait, however slowly its octets drip (RFC 5321 4.5.3.2.7 is about whole commands).
+        let lines = session.lines_read();
+        if !(session.is_within_line() && self.waiting_since == Some(lines)) {
+            self.deadline.begin(self.idle());
+        }
+        self.waiting_since = Some(lines);
+        let Self { receiver, io, deadline, called, load, .. } = self;
         let call = async {
             match called {
                 Some(call) => call.as_mut().await,
@@ -157,8 +179,15 @@ impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
                 Ok(octets) => Heard::Octets(octets),
             },
             () = call => Heard::Call,
+            () = load.changed() => Heard::Load,
             () = deadline.passed() => Heard::Silence,
         }
+    }
+
+    /// How long the client may be silent at present.
+    fn idle(&self) -> Duration {
+        let Limits { idle, overload_idle, .. } = self.receiver.limits;
+        if self.load.is_high() { idle.min(overload_idle) } else { idle }
     }
 
     fn is_too_slow(&mut self, octets: usize) -> bool {
@@ -169,7 +198,7 @@ impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
 
     async fn write(&mut self, octets: &[u8], session: &mut Session) {
         self.dialogue.said(self.client.peer, octets);
-        let written = timeout(self.receiver.limits.idle, async {
+        let written = timeout(self.idle(), async {
             self.io.write_all(octets).await?;
             self.io.flush().await
         });

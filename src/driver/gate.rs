@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use ipnet::{IpNet, Ipv4Net};
 
+use super::load::{Gauge, Load};
 use crate::envelope::Peer;
+use crate::event::{Event, Observer};
 
 /// How much the receiver takes on, and how long it waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +28,10 @@ pub struct Limits {
     pub session: Duration,
     /// The slowest message body, in octets a second, after a minute.
     pub slowest_body: u64,
+    /// Above how many sessions in use, in percent of `sessions`, the receiver is overloaded; 100: never.
+    pub overload: u8,
+    /// How long a client may be silent then, if that is less than `idle`.
+    pub overload_idle: Duration,
 }
 
 impl Default for Limits {
@@ -42,14 +48,17 @@ impl Default for Limits {
             idle: Duration::from_secs(5 * 60),
             session: Duration::from_secs(60 * 60),
             slowest_body: 500,
+            overload: 80,
+            overload_idle: Duration::from_secs(10),
         }
     }
 }
 
 /// Counts sessions.
-#[derive(Debug)]
 pub(super) struct Gate {
     limits: Limits,
+    gauge: Gauge,
+    observer: Arc<dyn Observer>,
     counts: Mutex<Counts>,
 }
 
@@ -67,7 +76,6 @@ struct Visits {
 }
 
 /// A place taken in the gate, given back when dropped.
-#[derive(Debug)]
 pub(super) struct Place {
     gate: Arc<Gate>,
     address: Option<IpAddr>,
@@ -77,8 +85,9 @@ pub(super) struct Place {
 const REMEMBERED: usize = 10_000;
 
 impl Gate {
-    pub(super) fn new(limits: Limits) -> Arc<Self> {
-        Arc::new(Self { limits, counts: Mutex::default() })
+    pub(super) fn new(limits: Limits, observer: Arc<dyn Observer>) -> Arc<Self> {
+        let gauge = Gauge::new(limits.sessions, limits.overload);
+        Arc::new(Self { limits, gauge, observer, counts: Mutex::default() })
     }
 
     /// A place for a client, unless a limit is reached.
@@ -99,7 +108,27 @@ impl Gate {
             }
         }
         counts.sessions += 1;
+        self.tell(counts.sessions);
         Some(Place { gate: Arc::clone(self), address })
+    }
+}
+
+impl Gate {
+    /// Sessions are in use; called under the lock, so that no change is told before an earlier one.
+    fn tell(&self, sessions: usize) {
+        let limit = self.limits.sessions;
+        match self.gauge.read(sessions) {
+            Some(true) => self.observer.observe(&Event::Overloaded { sessions, limit }),
+            Some(false) => self.observer.observe(&Event::Relieved { sessions, limit }),
+            None => {}
+        }
+    }
+}
+
+impl Place {
+    /// Whether the receiver is overloaded.
+    pub(super) fn load(&self) -> Load {
+        self.gate.gauge.load()
     }
 }
 
@@ -120,6 +149,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut counts = self.gate.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.sessions -= 1;
+        self.gate.tell(counts.sessions);
         if let Some(visits) = self.address.and_then(|address| counts.addresses.get_mut(&address)) {
             visits.sessions -= 1;
         }
@@ -140,7 +170,7 @@ mod tests {
 
     #[test]
     fn each_limit_holds_and_places_come_back() {
-        let gate = Gate::new(limits());
+        let gate = Gate::new(limits(), Arc::new(()));
         let now = Instant::now();
         let one = gate.admit(peer("192.0.2.1"), now);
         let two = gate.admit(peer("192.0.2.1"), now);
@@ -160,7 +190,7 @@ mod tests {
 
     #[test]
     fn exempt_clients_are_counted_in_all_only() {
-        let gate = Gate::new(limits());
+        let gate = Gate::new(limits(), Arc::new(()));
         let places: Vec<_> = (0..5).map(|_| gate.admit(peer("127.0.0.1"), Instant::now())).collect();
         assert_eq!(places.iter().flatten().count(), 4);
     }

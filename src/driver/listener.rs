@@ -1,11 +1,9 @@
 //! Listening: many sessions at once, over TCP and Unix sockets, within the limits.
 
 use std::fmt;
-use std::fs::Permissions;
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdTcpListener, TcpStream as StdTcpStream};
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::net::{SocketAddr, TcpStream as StdTcpStream};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +18,7 @@ use super::arrival::announced;
 use super::crew::Crew;
 use super::gate::Gate;
 use super::local::user_of;
+use super::socket::{Removed, Socket};
 use super::{Door, Receiver, early};
 use crate::envelope::Peer;
 use crate::event::{Client, Event};
@@ -42,12 +41,10 @@ pub struct Front {
 pub enum Listener {
     /// Over TCP.
     Tcp(TcpListener, Front),
-    /// On this host; the file is removed at the end.
-    Unix(UnixListener, PathBuf),
+    /// On this host; and whose the file is.
+    Unix(UnixListener, PathBuf, Removed),
 }
 
-/// Connections that wait to be taken; the system's own limit (`somaxconn`) is usually lower.
-const BACKLOG: i32 = 4096;
 /// How long sessions may take to finish after the call to leave.
 const GRACE: Duration = Duration::from_secs(30);
 /// How long a client that is turned away may take to read why.
@@ -56,14 +53,29 @@ const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 impl Listener {
+    /// Serves a socket. Must be called within a runtime.
+    ///
+    /// # Errors
+    /// When the runtime refuses it.
+    pub fn serving(socket: Socket, front: Front) -> io::Result<Self> {
+        match socket {
+            Socket::Tcp(listener) => {
+                listener.set_nonblocking(true)?;
+                TcpListener::from_std(listener).map(|listener| Self::Tcp(listener, front))
+            }
+            Socket::Unix { listener, path, removed } => {
+                listener.set_nonblocking(true)?;
+                UnixListener::from_std(listener).map(|listener| Self::Unix(listener, path, removed))
+            }
+        }
+    }
+
     /// Listens on a TCP address; port 0 lets the system choose. Must be called within a runtime.
     ///
     /// # Errors
     /// When it is in use, or not ours to bind.
     pub fn tcp(address: SocketAddr, front: Front) -> io::Result<Self> {
-        let listener = StdTcpListener::from(tcp_socket(address)?);
-        listener.set_nonblocking(true)?;
-        TcpListener::from_std(listener).map(|listener| Self::Tcp(listener, front))
+        Self::serving(Socket::tcp(address)?, front)
     }
 
     /// Listens on a Unix socket. Must be called within a runtime.
@@ -71,11 +83,7 @@ impl Listener {
     /// # Errors
     /// When the path is taken by something else than a dead socket, or not ours to use.
     pub fn unix(path: &Path) -> io::Result<Self> {
-        remove_stale_socket(path)?;
-        let listener = UnixListener::bind(path)?;
-        // Whoever may connect to the loopback address may connect here; a folder's mode can narrow it.
-        std::fs::set_permissions(path, Permissions::from_mode(0o666))?;
-        Ok(Self::Unix(listener, path.to_owned()))
+        Self::serving(Socket::unix(path)?, Front::default())
     }
 }
 
@@ -84,34 +92,9 @@ impl fmt::Display for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(listener, _) => listener.local_addr().map_err(|_| fmt::Error)?.fmt(f),
-            Self::Unix(_, path) => write!(f, "unix:{}", path.display()),
+            Self::Unix(_, path, _) => write!(f, "unix:{}", path.display()),
         }
     }
-}
-
-/// An IPv6 socket takes no IPv4 connections, so that `0.0.0.0` and `[::]` can be bound side by side.
-fn tcp_socket(address: SocketAddr) -> io::Result<OwnedFd> {
-    use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
-    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-    sockopt::set_socket_reuseaddr(&socket, true)?;
-    if address.is_ipv6() {
-        sockopt::set_ipv6_v6only(&socket, true)?;
-    }
-    // Connections inherit it. Without it each group of replies waits for the client's acknowledgement of the last.
-    sockopt::set_tcp_nodelay(&socket, true)?;
-    bind(&socket, &address)?;
-    listen(&socket, BACKLOG)?;
-    Ok(socket)
-}
-
-/// A socket that nobody listens on any more is left over from a killed process.
-fn remove_stale_socket(path: &Path) -> io::Result<()> {
-    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
-    if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
-        std::fs::remove_file(path)?;
-    }
-    Ok(())
 }
 
 /// Takes connections until the call to leave, then lets the sessions finish. They run on threads of their own.
@@ -120,7 +103,7 @@ fn remove_stale_socket(path: &Path) -> io::Result<()> {
 /// When the system gives no threads.
 pub async fn listen<S: Spool>(receiver: Arc<Receiver<S>>, listeners: Vec<Listener>) -> io::Result<()> {
     let crew = Arc::new(Crew::start()?);
-    let gate = Gate::new(receiver.limits.clone());
+    let gate = Gate::new(receiver.limits.clone(), Arc::clone(&receiver.observer));
     let mut accepting = JoinSet::new();
     for listener in listeners {
         accepting.spawn(accept(Arc::clone(&receiver), listener, Arc::clone(&gate), Arc::clone(&crew)));
@@ -133,12 +116,12 @@ pub async fn listen<S: Spool>(receiver: Arc<Receiver<S>>, listeners: Vec<Listene
 
 async fn accept<S: Spool>(receiver: Arc<Receiver<S>>, listener: Listener, gate: Arc<Gate>, crew: Arc<Crew>) {
     let shutdown = receiver.shutdown.clone();
-    let raised = shutdown.raised();
-    tokio::pin!(raised);
+    let retired = shutdown.retired();
+    tokio::pin!(retired);
     let mut sessions = JoinSet::new();
     loop {
         tokio::select! {
-            () = &mut raised => break,
+            () = &mut retired => break,
             Some(_ended) = sessions.join_next() => {}
             taken = listener.take() => match taken {
                 Ok(connection) => {
@@ -152,8 +135,17 @@ async fn accept<S: Spool>(receiver: Arc<Receiver<S>>, listener: Listener, gate: 
         }
     }
     drop(listener);
+    // Somebody else may have taken over; then sessions go on as long as they like.
+    tokio::select! {
+        () = all_ended(&mut sessions) => return,
+        () = shutdown.raised() => {}
+    }
     // What has not ended by then is broken off; nothing that was acknowledged depends on it.
-    let _ = timeout(GRACE, async { while sessions.join_next().await.is_some() {} }).await;
+    let _ = timeout(GRACE, all_ended(&mut sessions)).await;
+}
+
+async fn all_ended(sessions: &mut JoinSet<()>) {
+    while sessions.join_next().await.is_some() {}
 }
 
 /// A connection that was taken, not yet known to the runtime that will serve it.
@@ -169,14 +161,14 @@ impl Listener {
                 let (stream, address) = listener.accept().await?;
                 Ok(Connection::Tcp(stream.into_std()?, address, *front))
             }
-            Self::Unix(listener, _) => Ok(Connection::Unix(listener.accept().await?.0.into_std()?)),
+            Self::Unix(listener, ..) => Ok(Connection::Unix(listener.accept().await?.0.into_std()?)),
         }
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Self::Unix(_, path) = self {
+        if let Self::Unix(_, path, Removed::ByUs) = self {
             // Left behind, it would only be found stale at the next start.
             let _ = std::fs::remove_file(path);
         }
@@ -214,9 +206,9 @@ async fn admit<S: Spool>(receiver: Arc<Receiver<S>>, gate: Arc<Gate>, connection
             let early = early::has_octets(stream.as_fd());
             let user = user_of(&stream);
             match gate.admit(Peer::Local, std::time::Instant::now()) {
-                Some(_place) => match user {
-                    Some(user) => receiver.converse_as(user, stream, early).await,
-                    None => receiver.converse(stream, Peer::Local, early).await,
+                Some(place) => match user {
+                    Some(user) => receiver.converse_with_user(user, stream, early, place.load()).await,
+                    None => receiver.converse_at(Door::Ordinary, stream, Peer::Local, early, place.load()).await,
                 },
                 None => turn_away_in_words(&receiver, Peer::Local, stream).await,
             }
@@ -236,8 +228,8 @@ async fn converse<S: Spool>(
     early: bool,
     door: Door,
 ) {
-    if let Some(_place) = gate.admit(peer, std::time::Instant::now()) {
-        return receiver.converse_at(door, stream, peer, early).await;
+    if let Some(place) = gate.admit(peer, std::time::Instant::now()) {
+        return receiver.converse_at(door, stream, peer, early, place.load()).await;
     }
     turn_away_in_words(receiver, peer, stream).await;
 }
@@ -258,7 +250,7 @@ async fn converse_in_tls<S: Spool>(
     door: Door,
 ) {
     match gate.admit(peer, std::time::Instant::now()) {
-        Some(_place) => receiver.converse_in_tls(door, stream, peer).await,
+        Some(place) => receiver.converse_in_tls(door, stream, peer, place.load()).await,
         None => drop(turn_away(receiver, peer)),
     }
 }

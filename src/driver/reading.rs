@@ -58,6 +58,14 @@ impl Deadline {
         }
     }
 
+    /// The present wait may last no longer than this from now on.
+    pub(super) fn shorten(&mut self, wait: Duration) {
+        self.until = self.until.min(Instant::now() + wait);
+        if self.timer.deadline() > self.until {
+            self.timer.as_mut().reset(self.until);
+        }
+    }
+
     /// Returns when the wait has lasted too long.
     pub(super) async fn passed(&mut self) {
         loop {
@@ -87,6 +95,11 @@ mod tests {
         deadline.begin(millis(20));
         deadline.passed().await;
         assert!(begun.elapsed() >= millis(20), "an earlier wait does not end a later one");
+        deadline.begin(millis(3_600_000));
+        deadline.shorten(millis(10));
+        let shortened = Instant::now();
+        deadline.passed().await;
+        assert!(shortened.elapsed() < millis(1_000), "a wait may be cut short");
         deadline.begin(millis(3_600_000));
         deadline.passed().await;
         assert!(start.elapsed() >= millis(40));

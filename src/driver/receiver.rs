@@ -6,8 +6,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::connection::Connection;
 use super::dialogue::Dialogue;
+use super::load::Load;
 use super::wire::Wire;
-use super::{Door, Limits, Security, Shutdown};
+use super::{DiskWait, Door, Limits, Security, Shutdown};
 use crate::clock::Clock;
 use crate::dns::{Resolver, confirmed_name};
 use crate::envelope::{LocalUser, Peer};
@@ -31,6 +32,8 @@ pub struct Receiver<S> {
     pub security: Security,
     /// Where messages go.
     pub spool: Arc<S>,
+    /// Where sessions wait for the disk.
+    pub disk_wait: DiskWait,
     /// Who is told.
     pub observer: Arc<dyn Observer>,
     /// What time it is.
@@ -42,15 +45,26 @@ pub struct Receiver<S> {
 impl<S: Spool> Receiver<S> {
     /// Runs a session to its end. `early` says that octets came before the greeting.
     pub async fn converse(&self, io: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, early: bool) {
-        self.converse_at(Door::Ordinary, io, peer, early).await;
+        self.converse_at(Door::Ordinary, io, peer, early, Load::default()).await;
     }
 
     /// The same, with a user of this host whom the kernel names.
     pub async fn converse_as(&self, user: LocalUser, io: impl AsyncRead + AsyncWrite + Unpin, early: bool) {
+        self.converse_with_user(user, io, early, Load::default()).await;
+    }
+
+    pub(super) async fn converse_with_user(
+        &self,
+        user: LocalUser,
+        io: impl AsyncRead + AsyncWrite + Unpin,
+        early: bool,
+        load: Load,
+    ) {
         let client = Client { peer: Peer::Local, name: Some(user.in_logs()) };
         self.observer.observe(&Event::Connected { client: client.clone() });
         let terms = self.security.terms(Peer::Local, Door::Ordinary, None, self.observer.as_ref());
-        self.converse_with(Wire::Clear(io), client, early, Terms { local_user: Some(user), ..terms }).await;
+        let terms = Terms { local_user: Some(user), ..terms };
+        self.converse_with(Wire::Clear(io), client, early, terms, load).await;
     }
 
     pub(super) async fn converse_at(
@@ -59,20 +73,27 @@ impl<S: Spool> Receiver<S> {
         io: impl AsyncRead + AsyncWrite + Unpin,
         peer: Peer,
         early: bool,
+        load: Load,
     ) {
         let client = self.connected(peer).await;
         let terms = self.security.terms(peer, door, None, self.observer.as_ref());
-        self.converse_with(Wire::Clear(io), client, early, terms).await;
+        self.converse_with(Wire::Clear(io), client, early, terms, load).await;
     }
 
     /// Runs a session within TLS from its first octet on (RFC 8314 3.3).
-    pub(super) async fn converse_in_tls(&self, door: Door, io: impl AsyncRead + AsyncWrite + Unpin, peer: Peer) {
+    pub(super) async fn converse_in_tls(
+        &self,
+        door: Door,
+        io: impl AsyncRead + AsyncWrite + Unpin,
+        peer: Peer,
+        load: Load,
+    ) {
         let client = self.connected(peer).await;
         let Some(tls) = &self.security.tls else { return };
         match tls.shake_hands(io, |text| self.observer.observe(&Event::Trouble { text })).await {
             Ok(secured) => {
                 let terms = self.security.terms(peer, door, Some(secured.tls), self.observer.as_ref());
-                self.converse_with(Wire::Tls(secured.stream), client, secured.early, terms).await
+                self.converse_with(Wire::Tls(secured.stream), client, secured.early, terms, load).await
             }
             Err(cause) => self.observer.observe(&Event::Disconnected { client, cause: Some(cause) }),
         }
@@ -84,7 +105,7 @@ impl<S: Spool> Receiver<S> {
         client
     }
 
-    async fn converse_with<IO>(&self, wire: Wire<IO>, client: Client, early: bool, terms: Terms)
+    async fn converse_with<IO>(&self, wire: Wire<IO>, client: Client, early: bool, terms: Terms, load: Load)
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
@@ -94,7 +115,7 @@ impl<S: Spool> Receiver<S> {
         let session = session.on_terms(terms);
         let dialogue = Dialogue::with(&self.settings, peer);
         let session = if dialogue.is_told() { session.with_transcript() } else { session };
-        Connection::new(self, wire, client, dialogue, early).run(session).await;
+        Connection::new(self, wire, client, dialogue, early, load).run(session).await;
     }
 
     async fn name_of(&self, peer: Peer) -> Option<String> {
@@ -112,7 +133,13 @@ impl<S: Spool> Receiver<S> {
                 self.shutdown.raise();
                 catalogue::shutting_down(&self.settings.hostname)
             }
-            _ => catalogue::local_error(),
+            _ => {
+                // After EIO at once, and not when the next client happens to come.
+                if !self.spool.is_sound() {
+                    self.shutdown.raise();
+                }
+                catalogue::local_error()
+            }
         }
     }
 }

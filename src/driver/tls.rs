@@ -4,7 +4,7 @@
 //! certificate in use as it is, and is told as trouble: a renewal that went wrong must not stop mail.
 
 use std::fs;
-use std::io::BufRead;
+use std::io::{BufRead, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -105,7 +105,9 @@ impl ServerTls {
             let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
             loaded.looked.elapsed() >= LOOK
         };
-        let renewed = if due { self.renew() } else { Ok(()) };
+        // Files that were root's alone stay as they were read, until HUP asks.
+        let denied = || self.files.as_ref().is_some_and(CertificateFiles::are_denied);
+        let renewed = if due && !denied() { self.renew() } else { Ok(()) };
         let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         (TlsAcceptor::from(Arc::clone(&loaded.config)), renewed)
     }
@@ -169,6 +171,13 @@ impl CertificateFiles {
             .flatten()
             .map(|path| stamp(path))
             .collect()
+    }
+
+    /// Whether one of them is not for this process to read.
+    pub fn are_denied(&self) -> bool {
+        let denied =
+            |path: &PathBuf| fs::File::open(path).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied);
+        [Some(&self.certificate), Some(&self.key), self.client_ca.as_ref()].into_iter().flatten().any(denied)
     }
 
     fn load(&self) -> Result<Arc<ServerConfig>, String> {

@@ -103,6 +103,9 @@ pub fn json(event: &Event) -> Value {
             put(json!({ "condition": condition, "text": text }));
         }
         Event::Trouble { text } => put(json!({ "text": text })),
+        Event::Overloaded { sessions, limit } | Event::Relieved { sessions, limit } => {
+            put(json!({ "sessions": sessions, "limit": limit }));
+        }
     }
     object
 }
@@ -135,6 +138,8 @@ fn name(event: &Event) -> &'static str {
         Event::Alarm { .. } => "alarm",
         Event::AllClear { .. } => "all_clear",
         Event::Trouble { .. } => "trouble",
+        Event::Overloaded { .. } => "overloaded",
+        Event::Relieved { .. } => "relieved",
     }
 }
 
@@ -161,29 +166,12 @@ fn status(outcome: &Outcome) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Timestamp;
-    use crate::event::Delays;
-    use crate::id::SpoolId;
+    use crate::event::testing::attempted;
     use crate::smtp::{EnhancedCode, Reply};
 
     #[test]
     fn an_attempt_has_its_fields_as_values() {
-        let id = SpoolId::new(Timestamp::from_millis(1), 1, 1);
-        let event = Event::Attempted {
-            id,
-            sender: crate::address::ReversePath::Null,
-            message_id: None,
-            recipient: "bob@example.com".parse().unwrap(),
-            written: None,
-            route: "relay".to_owned(),
-            relay: "mx.example.com[192.0.2.9]:25".to_owned(),
-            delays: Delays {
-                receiving: Duration::from_millis(120),
-                queued: Duration::from_secs(61),
-                ..Delays::default()
-            },
-            outcome: Outcome::Deferred(Reason::new(EnhancedCode(4, 2, 0), "451 4.2.0 \"try\u{1b} again")),
-        };
+        let (id, event) = attempted("451 4.2.0 \"try\u{1b} again");
         let object = json(&event);
         assert_eq!((&object["event"], &object["id"]), (&json!("attempted"), &json!(id.to_string())));
         assert_eq!((&object["to"], &object["dsn"]), (&json!("bob@example.com"), &json!("4.2.0")));

@@ -1,7 +1,7 @@
 //! Events as log lines, one each, in the form of Postfix, which existing programs read (pflogsumm, fail2ban, exporters).
 //!
-//! Every line about a message begins with its id. Control characters are never written: what peers said comes here
-//! through types that have none, or is escaped.
+//! Every line about a message begins with its id. What is not printable is never written: what peers said comes here
+//! through types that have no such character, or is escaped.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use log::Level;
 
 use super::{Client, Delays, Event, Observer};
+use crate::address::is_unprintable;
 use crate::receipt::{Outcome, Reason};
 
 /// The target of lines about the queue, whichever program writes them: programs that read logs take what comes from `smtpd` for
@@ -37,6 +38,7 @@ fn is_about_clients(event: &Event, line: &str) -> bool {
         Event::Accepted { .. } => !line.contains(": from=<"),
         Event::Connected { .. } | Event::Disconnected { .. } | Event::Rejected { .. } | Event::Remarked { .. } => true,
         Event::LoggedIn { .. } | Event::LoginFailed { .. } => true,
+        Event::Overloaded { .. } | Event::Relieved { .. } => true,
         // It says itself what it was about.
         Event::Trouble { .. } => true,
         _ => false,
@@ -48,6 +50,7 @@ pub(super) fn level(event: &Event) -> Level {
         Event::Trouble { .. } | Event::SetAside { folder: "bad", .. } => Level::Error,
         Event::SetAside { .. } | Event::RoutePaused { .. } => Level::Warn,
         Event::NotNotified { .. } | Event::Withheld { .. } | Event::Alarm { .. } => Level::Warn,
+        Event::Overloaded { .. } => Level::Warn,
         Event::Connected { .. } => Level::Debug,
         Event::Disconnected { cause, .. } if cause.is_none() => Level::Debug,
         _ => Level::Info,
@@ -109,6 +112,12 @@ pub fn lines(event: &Event) -> Vec<String> {
         Event::Alarm { text, .. } => format!("warning: alarm: {text}"),
         Event::AllClear { text, .. } => format!("all clear: {text}"),
         Event::Trouble { text } => format!("error: {text}"),
+        Event::Overloaded { sessions, limit } => {
+            format!(
+                "warning: overloaded: {sessions} of {limit} sessions are in use; clients have less time and no errors"
+            )
+        }
+        Event::Relieved { sessions, limit } => format!("overload is over: {sessions} of {limit} sessions are in use"),
     };
     vec![printable(line)]
 }
@@ -178,7 +187,7 @@ fn seconds(duration: Duration) -> String {
 }
 
 fn printable(line: String) -> String {
-    if line.contains(char::is_control) { line.replace(char::is_control, "?") } else { line }
+    if line.contains(is_unprintable) { line.replace(is_unprintable, "?") } else { line }
 }
 
 #[cfg(test)]
@@ -186,6 +195,7 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::envelope::Peer;
+    use crate::event::testing::attempted;
     use crate::id::SpoolId;
     use crate::smtp::EnhancedCode;
 
@@ -195,21 +205,7 @@ mod tests {
 
     #[test]
     fn an_attempt_reads_as_in_postfix() {
-        let event = Event::Attempted {
-            id: id(),
-            sender: crate::address::ReversePath::Null,
-            message_id: None,
-            recipient: "bob@example.com".parse().unwrap(),
-            written: None,
-            route: "relay".to_owned(),
-            relay: "mx.example.com[192.0.2.9]:25".to_owned(),
-            delays: Delays {
-                receiving: Duration::from_millis(120),
-                queued: Duration::from_secs(61),
-                ..Delays::default()
-            },
-            outcome: Outcome::Deferred(Reason::new(EnhancedCode(4, 2, 0), "451 4.2.0 try\r\nagain")),
-        };
+        let (_, event) = attempted("451 4.2.0 try\r\nagain");
         let line = format!(
             "{}: to=<bob@example.com>, relay=mx.example.com[192.0.2.9]:25, delay=61, delays=0.12/61/0/0, dsn=4.2.0, \
              status=deferred (451 4.2.0 try  again)",

@@ -5,6 +5,8 @@
 mod json;
 mod log;
 mod once;
+#[cfg(test)]
+mod testing;
 
 pub use self::json::{JSON_TARGET, JsonObserver, json};
 pub use self::log::{LogObserver, QUEUE, lines};
@@ -74,6 +76,20 @@ pub enum Event {
         client: Client,
         /// In words.
         remark: String,
+    },
+    /// More sessions are in use than the receiver has time and errors for.
+    Overloaded {
+        /// How many.
+        sessions: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// That is over.
+    Relieved {
+        /// How many are in use.
+        sessions: usize,
+        /// How many there may be.
+        limit: usize,
     },
     /// A message was accepted: it is on disk.
     Accepted {

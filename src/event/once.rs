@@ -1,14 +1,15 @@
 //! The same trouble again and again, told once a minute with how often it was: what fails ten times a second, such as taking
-//! connections when all descriptors are in use, must not fill the disk with that.
+//! connections when all descriptors are in use, must not fill the disk with that; nor must a client that is turned away at
+//! the door thousands of times a second.
 //!
-//! Only [`Event::Trouble`] is held back, by its text. No count is lost: what is held back is told with the next event of
-//! any kind once its minute is over.
+//! Only [`Event::Trouble`] is held back, by its text, and clients that are turned away because of a limit, by their address. No
+//! count is lost: what is held back is told with the next event of any kind once its minute is over.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Event, Observer};
+use super::{Client, Event, Observer};
 
 /// How long the same text is held back.
 const REST: Duration = Duration::from_secs(60);
@@ -24,6 +25,32 @@ pub struct OncePerMinute {
 struct Told {
     at: Instant,
     held_back: u64,
+    /// Who was turned away, where it is that.
+    client: Option<Client>,
+}
+
+impl Told {
+    /// What was held back under this text.
+    fn again(&self, text: &str) -> Event {
+        let times = self.held_back;
+        match &self.client {
+            Some(client) => {
+                Event::Remarked { client: client.clone(), remark: format!("was turned away {times} times more") }
+            }
+            None => Event::Trouble { text: format!("{text} (and {times} times more)") },
+        }
+    }
+}
+
+/// Under which text an event is held back, and whom it is about.
+fn repeated(event: &Event) -> Option<(String, Option<Client>)> {
+    match event {
+        Event::Trouble { text } => Some((text.clone(), None)),
+        Event::Rejected { client, stage: "CONNECT", reply, .. } if reply.code() == 421 => {
+            Some((format!("turning {} away", client.peer), Some(client.clone())))
+        }
+        _ => None,
+    }
 }
 
 impl OncePerMinute {
@@ -39,23 +66,24 @@ impl OncePerMinute {
         told.retain(|text, told| {
             let over = now.saturating_duration_since(told.at) >= REST;
             if over && told.held_back > 0 {
-                events.push(Event::Trouble { text: format!("{text} (and {} times more)", told.held_back) });
+                events.push(told.again(text));
                 (told.at, told.held_back) = (now, 0);
                 return true;
             }
             !over
         });
-        match event {
-            Event::Trouble { text } => match told.get_mut(text) {
-                Some(told) => told.held_back += 1,
-                None => {
-                    if told.len() < MAX_TEXTS {
-                        told.insert(text.clone(), Told { at: now, held_back: 0 });
-                    }
-                    events.push(event.clone());
+        let Some((text, client)) = repeated(event) else {
+            events.push(event.clone());
+            return events;
+        };
+        match told.get_mut(&text) {
+            Some(told) => told.held_back += 1,
+            None => {
+                if told.len() < MAX_TEXTS {
+                    told.insert(text, Told { at: now, held_back: 0, client });
                 }
-            },
-            other => events.push(other.clone()),
+                events.push(event.clone());
+            }
         }
         events
     }
@@ -64,7 +92,7 @@ impl OncePerMinute {
 impl Observer for OncePerMinute {
     fn observe(&self, event: &Event) {
         let quiet = self.told.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
-        if quiet && !matches!(event, Event::Trouble { .. }) {
+        if quiet && !matches!(event, Event::Trouble { .. } | Event::Rejected { .. }) {
             return self.inner.observe(event);
         }
         for event in self.sift(event, Instant::now()) {
@@ -98,6 +126,34 @@ mod tests {
         assert_eq!(texts(&once.sift(&trouble("EMFILE"), start + REST + second)), [""; 0]);
         assert_eq!(texts(&once.sift(&other, start + 3 * REST)), ["EMFILE (and 1 times more)", "other"]);
         assert_eq!(texts(&once.sift(&trouble("EMFILE"), start + 4 * REST)), ["EMFILE"], "it is over, and begins anew");
+    }
+
+    #[test]
+    fn who_is_turned_away_at_the_door_is_told_once_a_minute_and_counted() {
+        use crate::envelope::Peer;
+        use crate::smtp::catalogue;
+        let once = OncePerMinute::new(Arc::new(()));
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let turned_away = |address: &str, stage| Event::Rejected {
+            client: Client { peer: Peer::tcp(address.parse().unwrap()), name: None },
+            stage,
+            reply: catalogue::too_busy(&"relay.example".parse().unwrap()),
+            sender: None,
+            recipient: None,
+            helo: None,
+        };
+        for port in 1..5_000 {
+            let told = once.sift(&turned_away(&format!("192.0.2.1:{port}"), "CONNECT"), start).len();
+            assert_eq!(told, usize::from(port == 1));
+        }
+        assert_eq!(once.sift(&turned_away("192.0.2.2:1", "CONNECT"), start).len(), 1, "another client");
+        assert_eq!(once.sift(&turned_away("192.0.2.1:1", "RCPT"), start).len(), 1, "another stage");
+        let told = once.sift(&Event::RouteResumed { route: "relay".to_owned() }, start + REST + second);
+        let Event::Remarked { client, remark } = &told[0] else { panic!("{told:?}") };
+        assert_eq!(
+            (client.peer.to_string().as_str(), remark.as_str()),
+            ("192.0.2.1", "was turned away 4998 times more")
+        );
     }
 
     #[test]

@@ -176,6 +176,12 @@ impl Agenda {
         Some((id, large))
     }
 
+    /// How many messages are due on a route, or may turn out to be.
+    pub(super) fn due(&mut self, route: usize, now: Timestamp) -> usize {
+        self.ripen(now);
+        self.unsorted.len() + self.lanes.get(route).map_or(0, Lane::len)
+    }
+
     /// Takes a message to try a route with: the one that has been due for longest, or the `skip`-th after it, should it be the
     /// message that the route fails at. Those that are passed over go behind all others, or they would be next.
     pub(super) fn take_probe(&mut self, route: usize, skip: usize, now: Timestamp) -> Option<SpoolId> {

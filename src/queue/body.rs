@@ -9,10 +9,11 @@ use std::io;
 use super::ledger::MARK;
 use crate::clock::Clock;
 use crate::event::{Event, Observer};
+use crate::mutant::{Mutant, planted};
 use crate::receipt::{Happening, Reason, Receipt};
 use crate::smtp::EnhancedCode;
 use crate::spool::{Claim, Durability};
-use crate::transport::Body;
+use crate::transport::{Body, Consignment};
 
 /// Octets read at a time.
 const PIECE: usize = 64 * 1024;
@@ -21,6 +22,7 @@ const PIECE: usize = 64 * 1024;
 const MAX_HEADER: usize = 320 * 1024;
 
 /// A header that takes the place of the stored one.
+#[derive(Debug)]
 pub(super) struct NewHeader {
     /// Octets of the stored one.
     pub(super) replaced: u64,
@@ -58,6 +60,8 @@ pub(super) struct Octets<'a, C> {
     route: &'a str,
     /// What goes before the rest, also when all begins again.
     header: Option<NewHeader>,
+    /// The message that follows over the same transport.
+    next: Option<Consignment<'a>>,
     /// How much was read; `None` before the first octet.
     offset: Option<u64>,
     /// Whether the in-doubt receipt was appended.
@@ -73,7 +77,12 @@ impl<'a, C: Claim> Octets<'a, C> {
         route: &'a str,
         header: Option<NewHeader>,
     ) -> Self {
-        Self { claim, clock, observer, recipients, route, header, offset: None, marked: false }
+        Self { claim, clock, observer, recipients, route, header, next: None, offset: None, marked: false }
+    }
+
+    /// With the message that follows.
+    pub(super) fn before(self, next: Option<Consignment<'a>>) -> Self {
+        Self { next, ..self }
     }
 }
 
@@ -110,6 +119,9 @@ impl<C: Claim> Body for Octets<'_, C> {
         if self.marked {
             return;
         }
+        if planted(Mutant::UnlinkBeforeReply) {
+            let _ = self.claim.remove();
+        }
         let reason = Reason::new(EnhancedCode(4, 4, 0), "handed over, but the answer is not recorded");
         let mut mark = Receipt::new(self.clock.now(), Happening::InDoubt, self.recipients.to_vec(), reason);
         mark.route = self.route.to_owned();
@@ -118,6 +130,10 @@ impl<C: Claim> Body for Octets<'_, C> {
             Ok(()) => self.marked = true,
             Err(error) => self.observer.observe(&Event::Trouble { text: error.to_string() }),
         }
+    }
+
+    fn next(&self) -> Option<Consignment<'_>> {
+        self.next
     }
 }
 

@@ -5,51 +5,43 @@
 
 use std::ops::ControlFlow::{Break, Continue};
 
-use super::body::{NewHeader, Octets, header_of};
+use std::time::Instant;
+
+use super::body::Octets;
 use super::bounce::Report;
 use super::ledger::UNCOUNTED;
 use super::line::Line;
-use super::readdressing;
+use super::parcel::Parcel;
 use super::record::{self, Exchange};
+use super::shift::Ahead;
 use super::task::{End, Step, Task};
 use crate::clock::Timestamp;
 use crate::event::Event;
 use crate::receipt::{Happening, Outcome, Receipt};
-use crate::routing::Rewriting;
-use crate::spool::{Claim, Durability, Spool, SpoolError};
+use crate::spool::{Claim, Durability, Spool};
 use crate::transport::{Consignment, Delivery, Dsn, Fault};
 
 impl<S: Spool> Task<'_, S> {
-    pub(super) fn deliver(
-        &mut self,
-        recipients: &[u16],
-        rewriting: Option<&Rewriting>,
-        line: &mut Line,
-        now: Timestamp,
-    ) -> Step<S::Claim> {
-        self.tried.extend(recipients);
-        let completes = self.completes(recipients);
-        let id = self.claim.id();
-        let runner = self.runner;
-        let readdressed = rewriting.is_some() || self.destinations.iter().any(|to| to.alias.is_some());
-        let outgoing = readdressed.then(|| readdressing::outgoing(&self.envelope, &self.destinations, rewriting));
-        let header = match rewriting.filter(|rewriting| rewriting.changes_header()) {
-            None => None,
-            Some(rewriting) => match header_of(&self.claim) {
-                Ok(old) => Some(NewHeader { replaced: old.len() as u64, octets: rewriting.header(&old) }),
-                Err(error) => return self.give_way(&SpoolError::new("reading", id.to_string(), error)),
-            },
-        };
-        let (mut size, mut eight_bit) = (self.claim.size(), self.claim.seal().eight_bit);
-        if let Some(header) = &header {
-            size = size - header.replaced + header.octets.len() as u64;
-            eight_bit |= !header.octets.is_ascii();
+    /// Hands a parcel over, and makes the next one ready before, where there is one to follow it.
+    pub(super) fn deliver(&mut self, parcel: Parcel, line: &mut Line, ahead: &mut Ahead<'_, '_, S>) -> Step<S::Claim> {
+        let now = self.runner.clock.now();
+        self.tried.extend(&parcel.recipients);
+        let completes = self.completes(&parcel.recipients);
+        let (id, runner, job) = (self.claim.id(), self.runner, self.job);
+        let transport = line.transport(runner.routes[job.route].dispatch.as_ref());
+        if transport.looks_ahead() && !job.probe {
+            ahead.look();
         }
         let (clock, observer, route) = (runner.clock.as_ref(), runner.observer.as_ref(), self.route().name.as_str());
-        let mut body = Octets::new(&mut self.claim, clock, observer, recipients, route, header);
+        let Parcel { recipients, outgoing, header, size, eight_bit } = parcel;
+        let recipients = recipients.as_slice();
         let envelope = outgoing.as_ref().unwrap_or(&self.envelope);
         let consignment = Consignment { id, envelope, recipients, size, eight_bit };
-        let result = line.transport(runner.routes[self.job.route].dispatch.as_ref()).deliver(&consignment, &mut body);
+        let mut body =
+            Octets::new(&mut self.claim, clock, observer, recipients, route, header).before(ahead.consignment());
+        let began = Instant::now();
+        let result = transport.deliver(&consignment, &mut body);
+        self.took = result.as_ref().ok().map(|delivery| began.elapsed().saturating_sub(delivery.connecting));
         let marked = body.marked;
         match result {
             Err(fault) => {

@@ -96,7 +96,7 @@ impl<S: Spool> Task<'_, S> {
                 End::Troubled
             }
         };
-        Worked { end, notices: self.notices, answered: self.answered }
+        Worked { end, notices: self.notices, answered: self.answered, took: self.took }
     }
 
     /// The sender cannot be told (RFC 5321 6.1 forbids a notice about a notice), or is not, as too many were.
@@ -105,7 +105,7 @@ impl<S: Spool> Task<'_, S> {
             Ok(text) => self.set_aside(Shelf::Failed, text),
             Err(error) => {
                 self.runner.trouble(&error);
-                Worked { end: End::Troubled, notices: self.notices, answered: self.answered }
+                Worked { end: End::Troubled, notices: self.notices, answered: self.answered, took: self.took }
             }
         }
     }
@@ -122,6 +122,6 @@ impl<S: Spool> Task<'_, S> {
                 End::Troubled
             }
         };
-        Worked { end, notices: self.notices, answered: self.answered }
+        Worked { end, notices: self.notices, answered: self.answered, took: self.took }
     }
 }

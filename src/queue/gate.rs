@@ -14,6 +14,8 @@ use crate::receipt::Reason;
 #[derive(Debug, Default)]
 pub(super) struct Gate {
     pub(super) state: RouteState,
+    /// The state could not be kept for the others, and for our own next look at what is kept.
+    pub(super) unsaved: bool,
     /// One worker tries a paused route; the others wait for what comes of it.
     probing: bool,
     /// A pass over this route ends, as with the first fault.
@@ -129,9 +131,9 @@ impl Gate {
         self.large = self.large.saturating_sub(1);
     }
 
-    /// What another process found out, unless we are about to find out more.
+    /// What another process found out, unless we are about to find out more, or know what could not be told to the others.
     pub(super) fn learn(&mut self, state: RouteState) {
-        if !self.probing {
+        if !self.probing && (!self.unsaved || state.is_by_hand()) {
             self.state = state;
         }
     }

@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use crate::address::Mailbox;
+use crate::address::{Mailbox, printable};
 use crate::smtp::xtext;
 
 /// Header lines are folded here, if there is a space (RFC 5322 2.1.1).
@@ -26,7 +26,7 @@ pub(super) fn field(out: &mut Vec<u8>, name: &str, value: &str) {
         let mut rest = word;
         loop {
             let (piece, after) = rest.split_at(rest.floor_char_boundary(CUT));
-            let clean = piece.replace(char::is_control, "?");
+            let clean = printable(piece);
             out.push(b' ');
             out.extend_from_slice(clean.as_bytes());
             column += 1 + clean.len();

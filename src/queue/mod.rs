@@ -20,6 +20,7 @@ mod notices;
 mod notify;
 pub mod pace;
 mod pace_file;
+mod parcel;
 mod prospect;
 mod readdressing;
 mod record;

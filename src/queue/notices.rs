@@ -7,7 +7,7 @@
 use super::bounce::{self, Notice, Report, Writer};
 use super::runner::Runner;
 use super::tally::{Batch, Tally, Untold};
-use crate::address::Mailbox;
+use crate::address::{Mailbox, printable};
 use crate::clock::Timestamp;
 use crate::event::Event;
 use crate::id::SpoolId;
@@ -143,5 +143,5 @@ pub(super) fn accepted(notice: &Notice) -> Event {
 
 /// What came out of a file is not trusted to be one line.
 fn one_line(text: &str) -> String {
-    text.replace(char::is_control, "?")
+    printable(text).into_owned()
 }

@@ -4,12 +4,14 @@
 //! not synced: what a power cut loses is a pause, and the first fault brings it back. No file means open.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use super::route::{RouteState, RouteStore};
 use super::shared_file::change_shared;
@@ -46,19 +48,9 @@ pub(super) fn file_name(route: &str) -> String {
 impl RouteStore for RouteFolder {
     /// A file that cannot be understood counts as open: it must not stop mail.
     fn load(&self, route: &str) -> io::Result<Option<RouteState>> {
-        let path = self.file(route);
-        match fs::metadata(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(RouteState::Open)),
-            Err(error) => return Err(error),
-            Ok(metadata) if metadata.len() > MAX_FILE => return Ok(Some(RouteState::Open)),
-            Ok(_) => {}
-        }
-        match fs::read(path) {
-            Ok(octets) => Ok(Some(serde_json::from_slice(&octets).map_or(RouteState::Open, RouteState::Paused))),
-            // Another process has just reopened the route.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Some(RouteState::Open)),
-            Err(error) => Err(error),
-        }
+        let octets = read_own(&self.file(route), MAX_FILE)?;
+        let paused = octets.and_then(|octets| serde_json::from_slice(&octets).ok());
+        Ok(Some(paused.map_or(RouteState::Open, RouteState::Paused)))
     }
 
     fn save(&self, route: &str, state: &RouteState) -> io::Result<()> {
@@ -92,6 +84,27 @@ pub(super) fn write_new(path: &Path, octets: &[u8]) -> io::Result<()> {
     file.write_all(octets)
 }
 
+/// The octets of a file that our programs write here; `None` where there is none, where it is longer than `most`, or where it is
+/// nothing that they would write: links are not followed, and no pipe is waited for.
+pub(super) fn read_own(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
+    let Some(file) = open_own(path)? else { return Ok(None) };
+    let mut octets = Vec::new();
+    file.take(most + 1).read_to_end(&mut octets)?;
+    Ok((octets.len() as u64 <= most).then_some(octets))
+}
+
+/// Such a file, open for reading.
+pub(super) fn open_own(path: &Path) -> io::Result<Option<fs::File>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match open(path, flags, Mode::empty()) {
+        Ok(file) => fs::File::from(file),
+        // ENXIO: a socket.
+        Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(file.metadata()?.is_file().then_some(file))
+}
+
 /// A file that several processes use under its lock, made where it is not there. It is never removed or replaced, or two
 /// would lock two files.
 pub(super) fn open_shared(path: &Path) -> io::Result<fs::File> {
@@ -101,19 +114,30 @@ pub(super) fn open_shared(path: &Path) -> io::Result<fs::File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
 }
 
-/// Waits for the lock; whoever has it does not keep it for long. It ends with the file.
+/// How long a lock is waited for that others keep for the time of a few system calls. Whoever has it longer was stopped, or
+/// its container was.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Waits for the lock. It ends with the file.
+///
+/// # Errors
+/// When another process keeps it, as one that was stopped must not hold up everybody's mail.
 pub(super) fn lock(file: &fs::File) -> io::Result<()> {
-    loop {
-        match flock(file, FlockOperation::LockExclusive) {
-            Err(Errno::INTR) => {}
-            result => return Ok(result?),
+    let start = Instant::now();
+    let mut pause = Duration::from_micros(100);
+    while !try_lock(file)? {
+        if start.elapsed() > PATIENCE {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "another process keeps the lock"));
         }
+        thread::sleep(pause);
+        pause = (2 * pause).min(Duration::from_millis(5));
     }
+    Ok(())
 }
 
 /// Takes the lock if it is free.
 pub(super) fn try_lock(file: &fs::File) -> io::Result<bool> {
-    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+    match retry_on_intr(|| flock(file, FlockOperation::NonBlockingLockExclusive)) {
         Ok(()) => Ok(true),
         Err(Errno::WOULDBLOCK) => Ok(false),
         Err(error) => Err(error.into()),
@@ -149,5 +173,22 @@ mod tests {
         assert_eq!(store.file("../../etc/x"), folder.path().join("______etc_x.json"));
         fs::write(store.file("main"), b"{\"since\":").unwrap();
         assert_eq!(store.load("main").unwrap(), Some(RouteState::Open));
+    }
+
+    #[test]
+    fn what_nobody_of_us_wrote_there_counts_as_nothing_and_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let outside = folder.path().join("outside");
+        fs::write(&outside, b"{\"since\":1}").unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::os::unix::fs::symlink(&outside, at("link")).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, at("pipe"), Mode::RUSR | Mode::WUSR).unwrap();
+        fs::create_dir(at("folder")).unwrap();
+        std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+        for name in ["link", "pipe", "folder", "socket", "missing"] {
+            assert_eq!(read_own(&at(name), 100).unwrap(), None, "{name}");
+        }
+        assert_eq!(read_own(&outside, 11).unwrap().unwrap().len(), 11);
+        assert_eq!(read_own(&outside, 10).unwrap(), None, "longer than ours");
     }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::route_file::{lock, open_shared, write_new};
+use super::route_file::{lock, open_shared, read_own, write_new};
 
 /// Longer ones are not ours.
 const MAX_FILE: u64 = 1 << 20;
@@ -46,8 +46,7 @@ where
 }
 
 fn load<T: Default + DeserializeOwned>(path: &Path) -> T {
-    let known = fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() <= MAX_FILE);
-    let octets = known.then(|| fs::read(path).ok()).flatten();
+    let octets = read_own(path, MAX_FILE).ok().flatten();
     octets.and_then(|octets| serde_json::from_slice(&octets).ok()).unwrap_or_default()
 }
 

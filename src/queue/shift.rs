@@ -3,27 +3,29 @@
 //! Under the board's lock there is bookkeeping only, but for the small file of the route's state when that changes; messages are
 //! worked on outside. A worker that panics over a message is a trouble with that message, and takes the next.
 
+mod ahead;
+mod crew;
+mod labour;
 mod routes;
 mod scan;
 
+pub(super) use ahead::Ahead;
+
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::agenda::{Agenda, Hindrance};
-use super::gate::{Gate, Passage};
-use super::line::Line;
-use super::prospect::{Look, Prospect};
+use super::gate::Gate;
 use super::runner::{Runner, Summary};
 use super::schedule::Urgency;
 use super::task::{End, Worked};
 use super::wakeup::{Wakeup, Wakeups};
 use crate::clock::Timestamp;
-use crate::event::Event;
 use crate::id::SpoolId;
 use crate::receipt::Receipt;
 use crate::spool::{Claim, Durability, Entry, Spool};
+use crew::Crew;
 
 /// When the workers go home.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,26 +38,20 @@ pub(super) enum Mode {
 
 /// How often a watching runner scans the whole queue.
 const SCAN_INTERVAL: Duration = Duration::from_secs(60);
-/// How often a pass asks for a message that somebody else has: over 315 ms in all.
-const PASS_STRIKES: u32 = 6;
-/// A wait for nothing in particular ends after this, only to begin again.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
-/// The same in a pass, as nobody rings there when it is time to stop.
-const LONGEST_PASS_WAIT: Duration = Duration::from_secs(1);
 
 pub(super) struct Shift<'r, S: Spool> {
     runner: &'r Runner<S>,
     mode: Mode,
     urgency: Urgency,
     board: Mutex<Board<S::Claim>>,
-    /// Rung when there may be something to do, or nothing any more.
-    bell: Condvar,
 }
 
 struct Board<C> {
     agenda: Agenda,
     /// One for each route.
     gates: Vec<Gate>,
+    /// Likewise; called when there may be something to do, or nothing any more.
+    crews: Vec<Crew>,
     /// The routes that a message was tried on in this pass.
     tried: HashMap<SpoolId, Vec<usize>>,
     summary: Summary,
@@ -64,6 +60,7 @@ struct Board<C> {
 }
 
 /// One message for one worker.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Job {
     pub(super) id: SpoolId,
     pub(super) route: usize,
@@ -74,13 +71,11 @@ pub(super) struct Job {
     pub(super) probe: bool,
 }
 
-/// What a worker does next.
-enum Turn {
-    Work(Job),
-    /// These are to be looked at.
-    Sort(Vec<SpoolId>),
-    Wait(Option<Duration>),
-    Leave,
+impl Job {
+    /// Whether no other worker waits for its end.
+    fn is_usual(self) -> bool {
+        !self.large && !self.probe
+    }
 }
 
 impl<'r, S: Spool> Shift<'r, S> {
@@ -88,11 +83,12 @@ impl<'r, S: Spool> Shift<'r, S> {
         let board = Board {
             agenda: Agenda::new(runner.routes.len()),
             gates: runner.routes.iter().map(|_| Gate::default()).collect(),
+            crews: runner.routes.iter().map(|_| Crew::default()).collect(),
             tried: HashMap::new(),
             summary: Summary::default(),
             unrecorded: Vec::new(),
         };
-        let shift = Self { runner, mode, urgency, board: Mutex::new(board), bell: Condvar::new() };
+        let shift = Self { runner, mode, urgency, board: Mutex::new(board) };
         shift.reload_routes(&mut shift.board());
         shift
     }
@@ -111,26 +107,6 @@ impl<'r, S: Spool> Shift<'r, S> {
 
     pub(super) fn waiting(&self) -> usize {
         self.board().agenda.in_all()
-    }
-
-    /// What a worker of a route does until it leaves.
-    pub(super) fn labour(&self, route: usize) {
-        let mut line = Line::default();
-        while let Some(job) = self.next(route, &mut line) {
-            // Nothing that a panic may have left half done is used again: the claim is gone, and the line is given up.
-            let work = AssertUnwindSafe(|| self.runner.work(&job, &mut line));
-            let worked = catch_unwind(work).unwrap_or_else(|_| {
-                line.abandon();
-                self.runner.tell(&Event::Trouble { text: format!("working on {}: a defect stopped it", job.id) });
-                Worked { end: End::Troubled, notices: Vec::new(), answered: false }
-            });
-            line.release();
-            if let Some(octets) = line.news_of_size() {
-                self.note_largest_message(route, octets);
-            }
-            self.done(&job, worked);
-        }
-        line.hang_up();
     }
 
     /// Keeps the agenda of a watch until it is time to stop.
@@ -153,15 +129,16 @@ impl<'r, S: Spool> Shift<'r, S> {
                     Wakeup::Id(id) => board.agenda.appear(id, now),
                     Wakeup::Something => board.agenda.retry_busy(now),
                     Wakeup::Overflow => scanned = None,
-                    Wakeup::Routes => self.reload_routes(&mut board),
+                    Wakeup::Routes => {
+                        self.reload_routes(&mut board);
+                        board.call_all();
+                    }
                 }
             }
-            drop(board);
-            self.bell.notify_all();
+            board.call_one_each();
         }
-        // The lock is taken so that no worker is between its look at the flag and its wait.
-        drop(self.board());
-        self.bell.notify_all();
+        // Under the lock no worker is between its look at the flag and its wait.
+        self.board().call_all();
     }
 
     /// What was done, after the workers left.
@@ -170,111 +147,6 @@ impl<'r, S: Spool> Shift<'r, S> {
         self.retry_records(&mut board);
         board.summary.remaining += board.agenda.in_all();
         std::mem::take(&mut board.summary)
-    }
-
-    /// The next message, as soon as one is due; `None` when it is time to leave.
-    fn next(&self, route: usize, line: &mut Line) -> Option<Job> {
-        let longest = if self.mode == Mode::Pass { LONGEST_PASS_WAIT } else { LONGEST_WAIT };
-        let mut board = self.board();
-        loop {
-            let limit = match self.turn(&mut board, route, line.is_connected(), self.runner.clock.now()) {
-                Turn::Work(job) => return Some(job),
-                Turn::Leave => return None,
-                Turn::Wait(limit) => limit.unwrap_or(longest).min(longest),
-                Turn::Sort(ids) => {
-                    drop(board);
-                    self.sort(ids);
-                    board = self.board();
-                    continue;
-                }
-            };
-            match line.patience() {
-                Some(patience) if patience.is_zero() => {
-                    drop(board);
-                    line.hang_up();
-                    board = self.board();
-                }
-                patience => {
-                    let limit = patience.map_or(limit, |patience| patience.min(limit));
-                    board = self.bell.wait_timeout(board, limit).unwrap_or_else(PoisonError::into_inner).0;
-                }
-            }
-        }
-    }
-
-    fn turn(&self, board: &mut Board<S::Claim>, route: usize, connected: bool, now: Timestamp) -> Turn {
-        let pass = self.mode == Mode::Pass;
-        let Board { agenda, gates, .. } = board;
-        let Some(gate) = gates.get_mut(route).filter(|_| !self.runner.stop.is_raised()) else { return Turn::Leave };
-        let passage = gate.passage(pass, connected, self.urgency, now);
-        let sample = match passage {
-            Passage::Free => agenda.sample(route, now),
-            // The probe is a message of this route, where there is a choice.
-            Passage::Probe if agenda.has_none_for(route) => agenda.sample(route, now),
-            _ => Vec::new(),
-        };
-        let taken = match passage {
-            Passage::Over => return Turn::Leave,
-            Passage::Shut(limit) => return Turn::Wait(limit),
-            Passage::Probe | Passage::Free if !sample.is_empty() => return Turn::Sort(sample),
-            Passage::Probe => agenda.take_probe(route, gate.probe_number(), now).map(|id| (id, true)),
-            Passage::Free => {
-                let large = gate.allows_large(self.runner.routes[route].dispatch.connections());
-                agenda.take(route, large, now)
-            }
-        };
-        match taken {
-            Some((id, large)) => {
-                let probe = passage == Passage::Probe;
-                if probe {
-                    let state = gate.begin_probe(&self.runner.routes[route].name, now);
-                    self.set_state(board, route, state);
-                } else if large {
-                    gate.begin_large();
-                }
-                Turn::Work(Job { id, route, urgency: self.urgency, large, probe })
-            }
-            // What is in flight may still bring notices, or turn out to be for this route.
-            None if pass && agenda.is_grounded() => {
-                agenda.retry_soon(now).map_or(Turn::Leave, |pause| Turn::Wait(Some(pause)))
-            }
-            None if pass => Turn::Wait(None),
-            None => Turn::Wait(agenda.next_due().map(|due| due.since(now))),
-        }
-    }
-
-    /// Looks at messages of which nothing is known but that they are there.
-    fn sort(&self, ids: Vec<SpoolId>) {
-        let pressing = self.urgency == Urgency::Now;
-        // What a defect in looking at one makes of it, whoever claims it will find out.
-        let look = |id| catch_unwind(AssertUnwindSafe(|| self.runner.look(id, pressing))).unwrap_or(Look::Unknown);
-        let looks: Vec<_> = ids.into_iter().map(|id| (id, look(id))).collect();
-        let now = self.runner.clock.now();
-        let mut board = self.board();
-        for (id, look) in looks {
-            match look {
-                Look::Ahead(prospect) => board.agenda.put_back(id, &prospect),
-                Look::Unknown => board.agenda.put_back(id, &Prospect::unknown(now)),
-                Look::Busy if self.asks_again(&board, id) => board.agenda.postpone(id, Hindrance::Busy, now),
-                Look::Busy => {
-                    board.summary.busy += 1;
-                    board.summary.remaining += 1;
-                    board.agenda.forget(id);
-                }
-                Look::Gone => {
-                    board.summary.gone += 1;
-                    board.agenda.forget(id);
-                }
-            }
-        }
-        drop(board);
-        self.bell.notify_all();
-    }
-
-    /// Whether a message that somebody else has is asked for again. In a pass for a moment only: who looks at a message has it
-    /// for some microseconds, who delivers it for longer.
-    fn asks_again(&self, board: &Board<S::Claim>, id: SpoolId) -> bool {
-        self.mode == Mode::Watch || board.agenda.strikes(id) < PASS_STRIKES
     }
 
     fn done(&self, job: &Job, worked: Worked<S::Claim>) {
@@ -301,13 +173,21 @@ impl<'r, S: Spool> Shift<'r, S> {
             _ if worked.answered => self.resume(&mut board, job),
             _ => self.leave_route(&mut board, job, now),
         };
+        let is_told = !worked.notices.is_empty();
         board.summary.bounced += worked.notices.len();
         for notice in worked.notices {
             board.agenda.offer(notice, now);
         }
+        let removed = matches!(worked.end, End::Removed) && job.is_usual() && event.is_none() && !is_told;
         self.enter(&mut board, job, worked.end, now);
+        board.crews[job.route].end();
+        // A message that just went leaves nothing to do for those who sleep, until there is none on its way any more.
+        match self.mode {
+            _ if !removed => board.call_all(),
+            Mode::Pass if board.agenda.is_grounded() => board.call_all(),
+            _ => {}
+        }
         drop(board);
-        self.bell.notify_all();
         if let Some(event) = event {
             self.runner.tell(&event);
         }
@@ -372,5 +252,16 @@ impl<'r, S: Spool> Shift<'r, S> {
 
     fn board(&self) -> MutexGuard<'_, Board<S::Claim>> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<C> Board<C> {
+    /// Calls a worker of each route: something may be due. Whoever takes something calls the next.
+    fn call_one_each(&mut self) {
+        self.crews.iter_mut().for_each(Crew::call_one);
+    }
+
+    fn call_all(&mut self) {
+        self.crews.iter_mut().for_each(Crew::call_all);
     }
 }

@@ -4,11 +4,11 @@
 //! refused at once instead of coming back. A hint: a file that is missing, old or not understood limits nothing.
 
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::route_file::{file_name, write_new};
+use super::route_file::{file_name, open_own, write_new};
 
 /// The file of one route.
 #[derive(Debug, Clone)]
@@ -53,9 +53,10 @@ impl SizeFile {
     }
 
     fn read(&self, at_most: Duration) -> Option<u64> {
-        let metadata = fs::metadata(&self.path).ok().filter(|metadata| metadata.len() <= 21)?;
-        let age = metadata.modified().ok()?.elapsed().ok()?;
-        let text = fs::read_to_string(&self.path).ok().filter(|_| age <= at_most)?;
+        let file = open_own(&self.path).ok().flatten()?;
+        let age = file.metadata().ok()?.modified().ok()?.elapsed().ok()?;
+        let mut text = String::new();
+        file.take(22).read_to_string(&mut text).ok().filter(|octets| *octets <= 21 && age <= at_most)?;
         text.strip_suffix('\n')?.parse().ok()
     }
 }

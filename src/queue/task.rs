@@ -4,14 +4,16 @@
 //! How a delivery is carried out stands in `delivery.rs`, how a message leaves the queue in `ending.rs`.
 
 use std::ops::ControlFlow::{self, Break, Continue};
+use std::time::Duration;
 
 use super::bounce::Report;
 use super::line::{Line, Obstacle};
+use super::parcel::Parcel;
 use super::prospect::{LARGE, Prospect};
 use super::readdressing::Destination;
 use super::runner::{Route, Runner};
 use super::schedule::{Plan, Situation, Urgency};
-use super::shift::Job;
+use super::shift::{Ahead, Job};
 use crate::address::Mailbox;
 use crate::clock::Timestamp;
 use crate::envelope::Envelope;
@@ -58,14 +60,23 @@ pub(super) struct Worked<C> {
     pub(super) notices: Vec<SpoolId>,
     /// Whether the next hop judged a recipient: the route works.
     pub(super) answered: bool,
+    /// How long the last transaction took, without the connecting.
+    pub(super) took: Option<Duration>,
+}
+
+impl<C> Worked<C> {
+    /// Nobody was asked.
+    pub(super) fn unasked(end: End<C>) -> Self {
+        Self { end, notices: Vec::new(), answered: false, took: None }
+    }
 }
 
 impl<S: Spool> Runner<S> {
-    /// Works on one message for one route; each recipient is tried once at most.
-    pub(super) fn work(&self, job: &Job, line: &mut Line) -> Worked<S::Claim> {
+    /// The task of working on one message for one route, or how that ended already.
+    pub(super) fn begin(&self, job: Job) -> Result<Task<'_, S>, Worked<S::Claim>> {
         let id = job.id;
         let end = match self.spool.claim(id) {
-            Ok(Claimed::Ours(claim)) => return Task::new(self, claim, job).run(line),
+            Ok(Claimed::Ours(claim)) => return Ok(Task::new(self, claim, job)),
             Ok(Claimed::Busy) => End::Busy,
             Ok(Claimed::Gone) => End::Gone,
             Err(error) if matches!(error.trouble, Trouble::Torn(_) | Trouble::Corrupt(_)) => {
@@ -78,7 +89,7 @@ impl<S: Spool> Runner<S> {
                 End::Troubled
             }
         };
-        Worked { end, notices: Vec::new(), answered: false }
+        Err(Worked::unasked(end))
     }
 
     pub(super) fn trouble(&self, error: &SpoolError) {
@@ -93,12 +104,13 @@ pub(super) struct Task<'r, S: Spool> {
     /// A copy, since the claim is written to while the transport reads this.
     pub(super) envelope: Envelope,
     pub(super) notices: Vec<SpoolId>,
-    pub(super) job: &'r Job,
+    pub(super) job: Job,
     /// Where each recipient's copy goes.
     pub(super) destinations: Vec<Destination>,
     /// Recipients that were tried.
     pub(super) tried: Vec<u16>,
     pub(super) answered: bool,
+    pub(super) took: Option<Duration>,
     /// Whether waiting times are kept; once all were tried they are.
     urgency: Urgency,
     /// What the next hop said of us after it had the message.
@@ -110,7 +122,7 @@ pub(super) struct Task<'r, S: Spool> {
 pub(super) type Step<C> = ControlFlow<End<C>>;
 
 impl<'r, S: Spool> Task<'r, S> {
-    fn new(runner: &'r Runner<S>, claim: S::Claim, job: &'r Job) -> Self {
+    fn new(runner: &'r Runner<S>, claim: S::Claim, job: Job) -> Self {
         let envelope = claim.envelope().clone();
         let destinations = runner.destinations(&envelope);
         let (notices, tried, urgency) = (Vec::new(), Vec::new(), job.urgency);
@@ -123,31 +135,38 @@ impl<'r, S: Spool> Task<'r, S> {
             destinations,
             tried,
             answered: false,
+            took: None,
             urgency,
             route_trouble: None,
             unrecorded: None,
         }
     }
 
-    fn run(mut self, line: &mut Line) -> Worked<S::Claim> {
+    /// Works on the message, where there is one beginning with this parcel; each recipient is tried once at most.
+    pub(super) fn run(
+        mut self,
+        mut first: Option<Parcel>,
+        line: &mut Line,
+        ahead: &mut Ahead<'_, '_, S>,
+    ) -> Worked<S::Claim> {
         let end = loop {
-            let (id, now) = (self.claim.id(), self.runner.clock.now());
-            let usable = |index: u16| self.destination(index).is_some_and(|to| to.route == self.job.route);
-            let situation = Situation { usable: &usable, urgency: self.urgency, now };
-            let plan = self.runner.schedule.plan(id, &self.envelope, self.claim.receipts(), situation);
-            let step = match plan {
-                Plan::Bounce(failed) => self.notify(Report::Failed, &failed, now),
-                Plan::Report(report, told) => self.notify(report, &told, now),
-                Plan::Delay(late) => self.notify(Report::Delayed, &late, now),
-                Plan::Expire(expired) => self.expire(&expired, now),
-                Plan::Deliver(recipients) => self.attempt(recipients, line, now),
-                Plan::Wait(until) => {
-                    self.claim.note_due(until);
-                    Break(self.later())
-                }
-                Plan::Hold(doubtful) => return self.hold(doubtful, now),
-                Plan::Abandon(failed) => return self.abandon(&failed, now),
-                Plan::Finish => self.finish(),
+            let now = self.runner.clock.now();
+            let step = match first.take() {
+                Some(parcel) => self.send(parcel, line, ahead),
+                None => match self.plan(now) {
+                    Plan::Bounce(failed) => self.notify(Report::Failed, &failed, now),
+                    Plan::Report(report, told) => self.notify(report, &told, now),
+                    Plan::Delay(late) => self.notify(Report::Delayed, &late, now),
+                    Plan::Expire(expired) => self.expire(&expired, now),
+                    Plan::Deliver(recipients) => self.attempt(recipients, line, ahead, now),
+                    Plan::Wait(until) => {
+                        self.claim.note_due(until);
+                        Break(self.later())
+                    }
+                    Plan::Hold(doubtful) => return self.hold(doubtful, now),
+                    Plan::Abandon(failed) => return self.abandon(&failed, now),
+                    Plan::Finish => self.finish(),
+                },
             };
             if let Break(end) = step {
                 break end;
@@ -158,15 +177,26 @@ impl<'r, S: Spool> Task<'r, S> {
             (None, Some(fault)) if let End::Later(prospect) = end => End::Faulted(fault, prospect),
             _ => end,
         };
-        Worked { end, notices: self.notices, answered: self.answered }
+        Worked { end, notices: self.notices, answered: self.answered, took: self.took }
+    }
+
+    fn plan(&self, now: Timestamp) -> Plan {
+        let usable = |index: u16| self.destination(index).is_some_and(|to| to.route == self.job.route);
+        let situation = Situation { usable: &usable, urgency: self.urgency, now };
+        self.runner.schedule.plan(self.claim.id(), &self.envelope, self.claim.receipts(), situation)
     }
 
     /// Makes the next step for those who are due.
-    fn attempt(&mut self, mut due: Vec<u16>, line: &mut Line, now: Timestamp) -> Step<S::Claim> {
+    fn attempt(
+        &mut self,
+        mut due: Vec<u16>,
+        line: &mut Line,
+        ahead: &mut Ahead<'_, '_, S>,
+        now: Timestamp,
+    ) -> Step<S::Claim> {
         // The route is not asked for anything else once it said that it will not do more.
         due.retain(|index| !self.tried.contains(index) && self.route_trouble.is_none());
-        let (several, single): (Vec<u16>, Vec<u16>) =
-            due.into_iter().partition(|index| self.destination(*index).is_some_and(|to| !to.several.is_empty()));
+        let (several, single): (Vec<u16>, Vec<u16>) = due.into_iter().partition(|index| self.means_several(*index));
         if several.is_empty() && single.is_empty() {
             // What is left to find out is when they are due again.
             return match std::mem::replace(&mut self.urgency, Urgency::Due) {
@@ -184,12 +214,37 @@ impl<'r, S: Spool> Task<'r, S> {
         if self.is_out_of_turn() {
             return Break(End::Sorted(self.prospect()));
         }
+        let Some((group, rewriting)) = self.group(&single) else { return Break(self.later()) };
+        match self.pack(group, rewriting) {
+            Ok(parcel) => self.send(parcel, line, ahead),
+            Err(error) => self.give_way(&error),
+        }
+    }
+
+    /// Delivers a parcel as soon as the route lets it through.
+    fn send(&mut self, parcel: Parcel, line: &mut Line, ahead: &mut Ahead<'_, '_, S>) -> Step<S::Claim> {
         if let Err(obstacle) = line.pass(self.route(), |event| self.runner.tell(&event)) {
             return Break(End::Slowed(obstacle, self.prospect()));
         }
-        let rewriting = self.rewriting(single[0]);
-        let group: Vec<u16> = single.iter().copied().filter(|index| self.go_together(*index, single[0])).collect();
-        self.deliver(&group, rewriting, line, now)
+        self.deliver(parcel, line, ahead)
+    }
+
+    /// Who is due, where nothing else is to be done before they are delivered.
+    pub(super) fn plain_delivery(&self, now: Timestamp) -> Option<Vec<u16>> {
+        let Plan::Deliver(due) = self.plan(now) else { return None };
+        let is_plain = due.iter().all(|index| !self.means_several(*index));
+        (is_plain && self.guarded(now).is_none() && !self.is_out_of_turn()).then_some(due)
+    }
+
+    /// Those of them who go in one transaction with the first, and their rewriting.
+    pub(super) fn group(&self, due: &[u16]) -> Option<(Vec<u16>, Option<&'r Rewriting>)> {
+        let first = *due.first()?;
+        let group = due.iter().copied().filter(|index| self.go_together(*index, first)).collect();
+        Some((group, self.rewriting(first)))
+    }
+
+    fn means_several(&self, index: u16) -> bool {
+        self.destination(index).is_some_and(|to| !to.several.is_empty())
     }
 
     /// Whether two recipients can be served by one transaction.

@@ -25,6 +25,11 @@ pub trait Turnstile: Send + Sync {
     /// given back.
     fn admit(&self) -> Admittance;
 
+    /// Whether there is a pace, so that a message may have to wait.
+    fn is_paced(&self) -> bool {
+        false
+    }
+
     /// Why the limits are not shared with other processes, once for each time that this began.
     fn trouble(&self) -> Option<io::Error> {
         None
@@ -103,9 +108,9 @@ impl RouteTurnstile {
         }
     }
 
-    /// One of the slots, or `None` where others have them all.
-    fn shared_slot(&self) -> io::Result<Option<File>> {
-        for number in 0..self.connections {
+    /// One of the slots, or `None` where others have them all. They are asked for from the `first` on, which is free most likely.
+    fn shared_slot(&self, first: usize) -> io::Result<Option<File>> {
+        for number in (0..self.connections).map(|number| (first + number) % self.connections) {
             let file = open_shared(&self.folder.join(format!("{}.slot.{number}", self.name)))?;
             if try_lock(&file)? {
                 return Ok(Some(file));
@@ -135,9 +140,9 @@ impl RouteTurnstile {
 impl Turnstile for RouteTurnstile {
     fn slot(&self) -> Option<Slot> {
         let free = |taken: usize| (taken < self.connections).then_some(taken + 1);
-        self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, free).ok()?;
+        let taken = self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, free).ok()?;
         let seat = Some(Seat(Arc::clone(&self.taken)));
-        match self.note(self.shared_slot()) {
+        match self.note(self.shared_slot(taken)) {
             Some(None) => None,
             Some(file) => Some(Slot { _file: file, _seat: seat }),
             None => Some(Slot { _file: None, _seat: seat }),
@@ -150,6 +155,10 @@ impl Turnstile for RouteTurnstile {
             let mut departures = self.departures.lock().unwrap_or_else(PoisonError::into_inner);
             departures.admit(*pace, nanos(self.clock.as_ref()))
         })
+    }
+
+    fn is_paced(&self) -> bool {
+        self.pace.is_some()
     }
 
     fn trouble(&self) -> Option<io::Error> {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::address::{Domain, Mailbox};
+use crate::address::{Domain, Mailbox, is_unprintable};
 
 /// Why aliases cannot be used: where, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -188,5 +188,5 @@ fn unquoted(text: &str) -> &str {
 
 /// A text of a file for an error: short, and without what could break a line.
 fn shown(text: &str) -> String {
-    text.chars().take(60).map(|c| if c.is_control() { '?' } else { c }).collect()
+    text.chars().take(60).map(|c| if is_unprintable(c) { '?' } else { c }).collect()
 }

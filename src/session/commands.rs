@@ -15,6 +15,7 @@ impl Session {
                 self.reply(&catalogue::line_too_long());
                 return true;
             }
+            Some(Line::Endless) => return self.give_up_line(),
             Some(Line::Whole(line)) => line,
         };
         if !self.input.is_empty() && !self.hello.as_ref().is_some_and(|hello| hello.extended) {
@@ -35,6 +36,15 @@ impl Session {
             }
             Err(error) => self.refuse_line(&line, &error),
         }
+        true
+    }
+
+    /// A line whose end is not waited for.
+    pub(super) fn give_up_line(&mut self) -> bool {
+        self.hear_hidden("a line without end");
+        let farewell = catalogue::endless_line(&self.settings.hostname);
+        self.say(&farewell);
+        self.break_off("sent a line without end");
         true
     }
 
@@ -60,6 +70,18 @@ impl Session {
         if self.proved.needs_tls() && !in_clear {
             return self.reply(&catalogue::needs_starttls());
         }
+        let is_junk = match &command {
+            Command::Rset | Command::Noop | Command::Help | Command::Vrfy(_) | Command::Expn(_) => true,
+            Command::Helo(_) | Command::Ehlo(_) => self.hello.is_some(),
+            _ => false,
+        };
+        self.carry_out_in_order(command);
+        if is_junk {
+            self.count_junk_command();
+        }
+    }
+
+    fn carry_out_in_order(&mut self, command: Command) {
         match command {
             Command::Helo(name) => self.ask_helo(Hello { name, extended: false }),
             Command::Ehlo(name) => self.ask_helo(Hello { name, extended: true }),
@@ -164,8 +186,8 @@ impl Session {
 
     fn greet(&mut self) {
         let greeting = match self.settings.dialect {
-            Dialect::Esmtp => catalogue::greeting(&self.settings.hostname),
-            Dialect::Rfc821 => catalogue::greeting_821(&self.settings.hostname),
+            Dialect::Esmtp => catalogue::greeting(&self.settings.hostname, self.settings.mark.as_deref()),
+            Dialect::Rfc821 => catalogue::greeting_821(&self.settings.hostname, self.settings.mark.as_deref()),
         };
         self.reply(&greeting);
     }

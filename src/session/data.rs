@@ -112,6 +112,7 @@ impl Session {
             Ok(id) => {
                 self.stage = Stage::Commands;
                 self.abandon();
+                self.junk_commands = 0;
                 self.reply(&catalogue::queued(id));
             }
             Err(reply) => self.finish_with(reply),

@@ -34,6 +34,7 @@ use crate::address::{Mailbox, ReversePath};
 use crate::clock::Timestamp;
 use crate::envelope::{Origin, Peer, Protocol};
 use crate::id::SpoolId;
+use crate::mutant::{Mutant, planted};
 use crate::smtp::{Chunk, Dialect, Enhanced, Input, MailParams, RcptParams, Reply, catalogue};
 use message::Incoming;
 use proxied::Trust;
@@ -68,6 +69,9 @@ pub struct Session {
     transaction: Option<Transaction>,
     proved: Proved,
     errors: u32,
+    /// Commands since the last message that brought none on its way.
+    junk_commands: u32,
+    strained: bool,
     retiring: bool,
     remarked: bool,
     transcript: bool,
@@ -160,6 +164,8 @@ impl Session {
             transaction: None,
             proved: Proved::default(),
             errors: 0,
+            junk_commands: 0,
+            strained: false,
             retiring: false,
             remarked: false,
             transcript: false,
@@ -194,19 +200,38 @@ impl Session {
 
     /// The client closed its side: what is not complete is dropped.
     pub fn eof(&mut self) {
+        if planted(Mutant::EofAccepted) && matches!(self.stage, Stage::Data) {
+            return self.input.feed(b"\r\n.\r\n");
+        }
         self.break_off("lost connection");
     }
 
     /// The client was silent for too long.
     pub fn timed_out(&mut self) {
         let farewell = catalogue::timed_out(&self.settings.hostname);
-        self.reply(&farewell);
+        self.say(&farewell);
         self.break_off("timeout");
     }
 
     /// The server ends: the transaction under way is finished, and no other begins.
     pub fn retire(&mut self) {
         self.retiring = true;
+    }
+
+    /// The server is overloaded, or is not any more: as long as it is, one error ends the session, and one command that brings
+    /// no mail on its way is the most that is not an error.
+    pub fn strain(&mut self, strained: bool) {
+        self.strained = strained;
+    }
+
+    /// Lines that were read so far: as long as this stays the same within a line, the client has not ended what it began.
+    pub fn lines_read(&self) -> u64 {
+        self.input.lines()
+    }
+
+    /// Whether a command line has begun whose end has not come.
+    pub fn is_within_line(&self) -> bool {
+        self.patience() == Patience::Command && self.input.is_within_line()
     }
 
     /// How long to wait for octets, when the action is [`Action::Read`].
@@ -237,7 +262,7 @@ impl Session {
         match self.stage {
             Stage::Commands if self.retiring && self.transaction.is_none() && self.input.is_empty() => {
                 let farewell = catalogue::shutting_down(&self.settings.hostname);
-                self.reply(&farewell);
+                self.say(&farewell);
                 self.close();
                 true
             }
@@ -260,22 +285,42 @@ impl Session {
 
     /// Gathers a reply. An error counts; at the limit the session ends.
     fn reply(&mut self, reply: &Reply) {
+        self.say(reply);
+        if !reply.is_positive() {
+            self.count_error();
+        }
+    }
+
+    /// At the limit the session ends.
+    fn count_error(&mut self) {
+        self.errors = self.errors.saturating_add(1);
+        if self.errors > self.settings.slow_after_errors {
+            self.actions.push_back(Action::SlowDown);
+        }
+        let limit = if self.strained { 1 } else { self.settings.max_errors };
+        if self.errors >= limit && !self.is_closed() {
+            let farewell = catalogue::too_many_errors(&self.settings.hostname);
+            self.say(&farewell);
+            self.break_off("too many errors");
+        }
+    }
+
+    /// A command that brings no mail on its way was answered.
+    fn count_junk_command(&mut self) {
+        self.junk_commands = self.junk_commands.saturating_add(1);
+        let limit = if self.strained { 1 } else { self.settings.max_junk_commands };
+        if self.junk_commands > limit && !self.is_closed() {
+            self.count_error();
+        }
+    }
+
+    /// Gathers a reply that counts as nothing, such as a last one.
+    fn say(&mut self, reply: &Reply) {
         let enhanced = match self.settings.dialect {
             Dialect::Esmtp => Enhanced::Shown,
             Dialect::Rfc821 => Enhanced::Hidden,
         };
         reply.write(&mut self.replies, enhanced);
-        if reply.is_positive() {
-            return;
-        }
-        self.errors += 1;
-        if self.errors > self.settings.slow_after_errors {
-            self.actions.push_back(Action::SlowDown);
-        }
-        if self.errors == self.settings.max_errors {
-            catalogue::too_many_errors(&self.settings.hostname).write(&mut self.replies, enhanced);
-            self.break_off("too many errors");
-        }
     }
 
     /// Refuses, and tells whoever watches.

@@ -224,6 +224,7 @@ impl Session {
                 self.end_exchange(catalogue::auth_line_too_long());
                 return true;
             }
+            Some(Line::Endless) => return self.give_up_line(),
             Some(Line::Whole(line)) => Secret::new(line),
         };
         self.hear_hidden("a response to the challenge");

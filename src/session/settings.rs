@@ -12,6 +12,8 @@ use crate::smtp::body::BareNewline;
 pub struct Settings {
     /// What the server calls itself.
     pub hostname: Domain,
+    /// The mark of the spool, which ends the greeting: by it our own transport knows that a next hop is this relay.
+    pub mark: Option<String>,
     /// For addresses without a domain.
     pub default_domain: Domain,
     /// Which language it speaks.
@@ -32,6 +34,9 @@ pub struct Settings {
     pub slow_after_errors: u32,
     /// Errors at which the session ends.
     pub max_errors: u32,
+    /// Commands that bring no mail on its way (RSET, NOOP, VRFY, EXPN, HELP, a further HELO or EHLO) between two messages, from
+    /// which on each further one counts as an error.
+    pub max_junk_commands: u32,
     /// Networks whose hosts may speak for another client (XCLIENT).
     pub xclient: Vec<IpNet>,
     /// Networks whose hosts may tell of another client (XFORWARD).
@@ -48,6 +53,7 @@ impl Settings {
         Self {
             default_domain: hostname.clone(),
             hostname,
+            mark: None,
             dialect: Dialect::Esmtp,
             max_size: 35_000_000,
             max_recipients: 1000,
@@ -57,6 +63,7 @@ impl Settings {
             max_hops: 100,
             slow_after_errors: 10,
             max_errors: 20,
+            max_junk_commands: 100,
             xclient: Vec::new(),
             xforward: Vec::new(),
             traced: Vec::new(),

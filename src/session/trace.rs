@@ -6,7 +6,7 @@
 use std::fmt::Write;
 
 use super::{HeaderBlock, Settings};
-use crate::address::Domain;
+use crate::address::{Domain, is_unprintable};
 use crate::clock::Timestamp;
 use crate::envelope::{Envelope, LocalUser, Peer};
 use crate::id::SpoolId;
@@ -106,7 +106,7 @@ fn comment(text: &str) -> String {
 /// The body of a field on one line, printable, for logs.
 fn printable(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body.trim_ascii());
-    text.chars().take(500).map(|c| if c.is_control() { '?' } else { c }).collect()
+    text.chars().take(500).map(|c| if is_unprintable(c) { '?' } else { c }).collect()
 }
 
 fn begins_with_field(headers: &HeaderBlock) -> bool {

@@ -6,6 +6,8 @@
 
 use memchr::memchr3;
 
+use crate::mutant::{Mutant, planted};
+
 /// What to do with an LF that no CR precedes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BareNewline {
@@ -122,6 +124,7 @@ impl BodyDecoder {
     fn step(&mut self, octet: u8, out: &mut Vec<u8>) -> bool {
         match (self.state, octet) {
             (State::DotCr, b'\n') => return true,
+            (State::Dot, b'\n') if planted(Mutant::LfEndAccepted) => return true,
             (State::LineStart, b'.') => self.state = State::Dot,
             (State::Dot, b'\r') => self.state = State::DotCr,
             (State::Cr, b'\n') => {
@@ -143,6 +146,10 @@ impl BodyDecoder {
         self.state = State::Text;
         match octet {
             b'\r' => self.state = State::Cr,
+            b'\n' if planted(Mutant::LfEndAccepted) => {
+                out.extend_from_slice(b"\r\n");
+                self.state = State::LineStart;
+            }
             b'\n' if self.bare_newline == BareNewline::Normalize => out.extend_from_slice(b"\r\n"),
             b'\n' => {
                 self.note(Blemish::BareLf);

@@ -26,14 +26,18 @@ mod security;
 
 pub use security::*;
 
-/// The first words (RFC 5321 4.2).
-pub fn greeting(hostname: &Domain) -> Reply {
-    Reply::bare(220, format!("{hostname} ESMTP leafmail"))
+/// The first words (RFC 5321 4.2), and the relay's mark, by which it knows itself.
+pub fn greeting(hostname: &Domain, mark: Option<&str>) -> Reply {
+    Reply::bare(220, marked(format!("{hostname} ESMTP leafmail"), mark))
+}
+
+fn marked(greeting: String, mark: Option<&str>) -> String {
+    mark.map_or(greeting.clone(), |mark| format!("{greeting} {mark}"))
 }
 
 /// The first words of a server that speaks RFC 821 only.
-pub fn greeting_821(hostname: &Domain) -> Reply {
-    Reply::bare(220, format!("{hostname} Simple Mail Transfer Service ready"))
+pub fn greeting_821(hostname: &Domain, mark: Option<&str>) -> Reply {
+    Reply::bare(220, marked(format!("{hostname} Simple Mail Transfer Service ready"), mark))
 }
 
 /// The answer to HELO.
@@ -162,6 +166,11 @@ fn ascii(text: &str) -> String {
 /// A command line beyond the limit.
 pub fn line_too_long() -> Reply {
     reply!(500, (5, 5, 6), "line too long")
+}
+
+/// A command line that goes on and on.
+pub fn endless_line(hostname: &Domain) -> Reply {
+    reply!(421, (4, 5, 2), "{hostname} gives up on a line without end")
 }
 
 /// A command out of order; `first` is what is missing.

@@ -1,8 +1,8 @@
 //! Input octets, and the command lines in them.
 //!
 //! A command line ends at LF, with or without CR before it, as people type into `nc`; message octets never do, see
-//! [`super::body`]. A line of more than [`MAX_LINE`] octets is swallowed to its end and reported once, so that what is found
-//! never depends on how the octets were cut into pieces.
+//! [`super::body`]. A line of more than [`MAX_LINE`] octets is swallowed to its end and reported once, and one of more than
+//! [`MAX_SWALLOWED`] reported as endless, so that what is found never depends on how the octets were cut into pieces.
 
 use memchr::memchr;
 
@@ -12,12 +12,17 @@ pub const MAX_LINE: usize = 2048;
 /// The longest line of AUTH and of the exchange that it begins, with its line end (RFC 4954 4).
 pub const MAX_AUTH_LINE: usize = 12_288;
 
+/// Octets of a line that is too long that are swallowed to find its end; whoever sends more does not mean to end it.
+pub const MAX_SWALLOWED: usize = 100_000;
+
 /// Octets that were received and not yet taken.
 #[derive(Default)]
 pub struct Input {
     octets: Vec<u8>,
     taken: usize,
-    swallowing: bool,
+    /// Octets of a line that is too long that are gone already.
+    swallowed: usize,
+    lines: u64,
 }
 
 /// A command line, or what was in the place of one.
@@ -27,6 +32,8 @@ pub enum Line {
     Whole(Vec<u8>),
     /// Longer than [`MAX_LINE`]; it is gone.
     TooLong,
+    /// Longer than [`MAX_SWALLOWED`]: no end is waited for, and what follows is not to be read.
+    Endless,
 }
 
 /// Never the octets: they may hold passwords.
@@ -40,7 +47,8 @@ impl Input {
     /// Adds octets at the end.
     pub fn feed(&mut self, octets: &[u8]) {
         if self.taken == self.octets.len() {
-            self.clear();
+            self.octets.clear();
+            self.taken = 0;
         }
         self.octets.extend_from_slice(octets);
     }
@@ -64,6 +72,17 @@ impl Input {
     pub fn clear(&mut self) {
         self.octets.clear();
         self.taken = 0;
+        self.swallowed = 0;
+    }
+
+    /// Lines that were taken so far.
+    pub fn lines(&self) -> u64 {
+        self.lines
+    }
+
+    /// Whether a line has begun whose end has not come.
+    pub fn is_within_line(&self) -> bool {
+        self.swallowed > 0 || !self.is_empty()
     }
 
     /// Takes the next command line, when its end has come.
@@ -74,22 +93,27 @@ impl Input {
 
     /// Takes the next line, when its end has come; `limit` is with its line end.
     pub fn line_within(&mut self, limit: usize) -> Option<Line> {
-        let Some(end) = memchr(b'\n', self.rest()) else {
-            if self.rest().len() >= limit {
-                self.swallowing = true;
-            }
-            if self.swallowing {
+        let end = memchr(b'\n', self.rest());
+        let so_far = self.swallowed + end.unwrap_or(self.rest().len());
+        if so_far > MAX_SWALLOWED {
+            self.clear();
+            return Some(Line::Endless);
+        }
+        let Some(end) = end else {
+            if so_far >= limit {
                 self.clear();
+                self.swallowed = so_far;
             }
             return None;
         };
-        let too_long = std::mem::take(&mut self.swallowing) || end >= limit;
+        let too_long = std::mem::take(&mut self.swallowed) > 0 || end >= limit;
         let line = &self.rest()[..end];
         let found = match too_long {
             true => Line::TooLong,
             false => Line::Whole(line.strip_suffix(b"\r").unwrap_or(line).to_vec()),
         };
         self.take(end + 1);
+        self.lines += 1;
         Some(found)
     }
 }
@@ -127,6 +151,18 @@ mod tests {
     fn a_line_ends_at_lf_and_loses_one_cr() {
         let whole = |text: &[u8]| Line::Whole(text.to_vec());
         assert_eq!(lines(&[b"NOOP\r\nQUIT\nA\r\r\nhalf"]), [whole(b"NOOP"), whole(b"QUIT"), whole(b"A\r")]);
+    }
+
+    #[test]
+    fn a_line_without_end_is_given_up_wherever_it_is_cut() {
+        for (length, found) in [(MAX_SWALLOWED, Line::TooLong), (MAX_SWALLOWED + 1, Line::Endless)] {
+            let mut text = vec![b'x'; length];
+            text.push(b'\n');
+            for piece in [1, 4096, length / 2, length, length + 1] {
+                let pieces: Vec<&[u8]> = text.chunks(piece).collect();
+                assert_eq!(lines(&pieces)[0], found, "{length} octets in pieces of {piece}");
+            }
+        }
     }
 
     #[test]

@@ -21,8 +21,11 @@ pub const DIALOGUE: &str = "leafmail::dialogue";
 pub use command::{Chunk, Command, CommandError, Dialect};
 pub use dsn::{Notify, Ret};
 pub use extension::Extension;
-pub use line::{Input, Line, MAX_AUTH_LINE, MAX_LINE};
+pub use line::{Input, Line, MAX_AUTH_LINE, MAX_LINE, MAX_SWALLOWED};
 pub use mechanism::{Mechanism, Mechanisms};
 pub use params::{BodyType, MailParams, ParamError, RcptParams};
 pub use reply::{Enhanced, EnhancedCode, EnhancedCodeError, Reply, ReplyError};
 pub use secret::Secret;
+
+/// For those who know replies but no addresses.
+pub(crate) use crate::address::is_unprintable;

@@ -10,6 +10,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::address::is_unprintable;
+
 /// An enhanced status code such as `5.7.1` (RFC 3463): class, subject, detail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct EnhancedCode(pub u16, pub u16, pub u16);
@@ -168,9 +170,9 @@ fn parse_code(line: &str) -> Result<u16, ReplyError> {
         .ok_or_else(|| ReplyError::new(line))
 }
 
-/// Control characters become `?`, as what a peer said is repeated in replies, logs and notifications.
+/// What is not printable becomes `?`, as what a peer said is repeated in replies, logs and notifications.
 fn printable(text: Cow<'static, str>) -> Cow<'static, str> {
-    let harmful = |c: char| c.is_control() && c != '\n';
+    let harmful = |c: char| is_unprintable(c) && c != '\n';
     if text.contains(harmful) { text.replace(harmful, "?").into() } else { text }
 }
 
@@ -197,7 +199,7 @@ pub struct ReplyError {
 
 impl ReplyError {
     fn new(line: &str) -> Self {
-        Self { found: line.chars().take(80).map(|c| if c.is_control() { '?' } else { c }).collect() }
+        Self { found: line.chars().take(80).map(|c| if is_unprintable(c) { '?' } else { c }).collect() }
     }
 }
 
@@ -244,6 +246,8 @@ mod tests {
     fn no_control_octet_survives() {
         let reply = Reply::parse(b"550 a\x1b[31m\x00b\xff\r\n").unwrap();
         assert!(!reply.to_string().chars().any(char::is_control));
+        let turned = Reply::parse("550 a\u{202e}b\u{200b}c\u{85}d\u{feff}\r\n".as_bytes()).unwrap();
+        assert_eq!(turned.text(), "a?b?c?d?");
         assert!(!wire(&Reply::bare(250, "a\rb")).contains("a\r"));
     }
 }

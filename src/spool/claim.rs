@@ -1,7 +1,7 @@
 //! A message of the directory spool that is being worked on, by the holder of its lock.
 //!
 //! Claiming reads and verifies the whole file; what it keeps of that is bounded. The history in memory is at any time
-//! the one in the file: a receipt that could not be written is cut off again before anything else is appended.
+//! the one in the file: a receipt that could not be written, or is torn, is cut off before anything else is appended.
 
 use std::io;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use super::{Claim, Claimed, Durability, Shelf, SpoolError, Trouble};
 use crate::clock::Timestamp;
 use crate::envelope::{Envelope, Seal};
 use crate::id::SpoolId;
+use crate::mutant::{Mutant, planted};
 use crate::receipt::Receipt;
 
 /// How much of a file's front is read at once and kept: a small message costs one system call.
@@ -33,7 +34,7 @@ pub struct DirClaim<D: Disk = HostDisk> {
     file: D::File,
     front: Vec<u8>,
     thawed: Thawed,
-    /// Whether octets of a failed receipt may lie behind the history.
+    /// Whether octets of a failed receipt may lie behind the history, if only on the disk.
     remnant: bool,
 }
 
@@ -55,9 +56,7 @@ pub(super) fn claim_in<D: Disk>(
     match frozen::thaw(&source, status.size, Depth::Whole) {
         Ok(thawed) => {
             if thawed.end < status.size {
-                inner.disk.truncate(&file, thawed.end).map_err(|error| failed(error.into()))?;
-                // The cut gave the blocks back. They are a precaution, so doing without is no reason to fail.
-                let _ = inner.disk.preallocate(&file, thawed.end, SLACK);
+                cut_off(inner, &file, thawed.end).map_err(|error| failed(error.into()))?;
             }
             let inner = Arc::clone(inner);
             Ok(Claimed::Ours(DirClaim { inner, shelf, id, name, file, front, thawed, remnant: false }))
@@ -68,6 +67,15 @@ pub(super) fn claim_in<D: Disk>(
         }
         Err(trouble) => Err(failed(trouble)),
     }
+}
+
+/// Cuts off what lies behind the history, for good: or a power cut could show some of it behind what is appended next.
+fn cut_off<D: Disk>(inner: &Inner<D>, file: &D::File, end: u64) -> io::Result<()> {
+    inner.disk.truncate(file, end)?;
+    inner.heed(inner.disk.sync(file, Extent::All))?;
+    // The cut gave the blocks back. They are a precaution, so doing without is no reason to fail.
+    let _ = inner.disk.preallocate(file, end, SLACK);
+    Ok(())
 }
 
 fn read_front<D: Disk>(disk: &D, file: &D::File, status: &Status) -> io::Result<Vec<u8>> {
@@ -137,11 +145,14 @@ impl<D: Disk> DirClaim<D> {
     }
 
     fn append(&mut self, entry: &[u8], durability: Durability) -> io::Result<()> {
-        let disk = &self.inner.disk;
+        if planted(Mutant::ReceiptNotWritten) {
+            return Ok(());
+        }
         if self.remnant {
-            disk.truncate(&self.file, self.thawed.end)?;
+            cut_off(&self.inner, &self.file, self.thawed.end)?;
         }
         self.remnant = true;
+        let disk = &self.inner.disk;
         // One write: a crash leaves none of it, a part that is known as torn, or all.
         if disk.write_at(&self.file, self.thawed.end, entry)? != entry.len() {
             return Err(io::Error::from_raw_os_error(rustix::io::Errno::NOSPC.raw_os_error()));
@@ -200,7 +211,8 @@ impl<D: Disk> Claim for DirClaim<D> {
             return Err(self.failed("recording in", invalid("the receipt is too large")));
         };
         if let Err(error) = self.append(&entry, durability) {
-            self.remnant = self.inner.disk.truncate(&self.file, self.thawed.end).is_err();
+            // For those who look meanwhile; before the next receipt it is done for good.
+            let _ = self.inner.disk.truncate(&self.file, self.thawed.end);
             return Err(self.failed("recording in", error));
         }
         self.thawed.end += entry.len() as u64;
@@ -216,9 +228,8 @@ impl<D: Disk> Claim for DirClaim<D> {
     fn remove(&mut self) -> Result<(), SpoolError> {
         let removed = self.inner.disk.unlink(self.inner.folder(self.shelf), &self.name);
         removed.map_err(|error| self.failed("removing", error))?;
-        // The name is gone for everybody; that a power cut could bring it back is no reason to work on it again. A
-        // failure poisons the spool, which is how it is known.
-        let _ = self.inner.sync_shelf(self.shelf);
+        // The name is gone for everybody; that a power cut could bring it back is no reason to work on it again.
+        self.inner.sync_removal(self.shelf);
         Ok(())
     }
 

@@ -21,11 +21,13 @@ use super::draft::DirDraft;
 use super::finishing::{Finishing, Waiter};
 use super::gauge::Gauge;
 use super::group_commit::GroupCommit;
+use super::removals::Removals;
 use super::room::{Ledger, Reserve, too_small};
 use super::{Claimed, Entry, Glance, Shelf, Spool, SpoolError, Trouble, look};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::envelope::Envelope;
 use crate::id::{IdSource, SpoolId};
+use crate::mutant::{Mutant, planted};
 
 /// What can be set of a spool.
 #[derive(Debug, Clone)]
@@ -102,6 +104,7 @@ pub(super) struct Inner<D: Disk> {
     folders: [D::Folder; Shelf::ALL.len()],
     /// The syncs of each folder.
     syncs: [GroupCommit; Shelf::ALL.len()],
+    removals: Removals,
     finishing: Finishing,
     poisoned: AtomicBool,
 }
@@ -165,6 +168,7 @@ impl<D: Disk> DirSpool<D> {
                 gauge: Gauge::default(),
                 folders,
                 syncs: Default::default(),
+                removals: Removals::default(),
                 finishing: Finishing::default(),
                 poisoned: AtomicBool::new(false),
             }),
@@ -247,7 +251,13 @@ impl<D: Disk> Spool for DirSpool<D> {
     fn open(&self, envelope: &Envelope) -> Result<DirDraft<D>, SpoolError> {
         let random =
             self.inner.chance.draw().map_err(|error| SpoolError::new("naming a message in", "queue", error))?;
-        let id = self.inner.ids.next(self.inner.clock.now(), random);
+        let now = self.inner.clock.now();
+        let id = match planted(Mutant::NameFromPidAndSecond) {
+            false => self.inner.ids.next(now, random),
+            true => {
+                SpoolId::new(Timestamp::from_millis(now.as_millis() / 1000 * 1000), 0, u64::from(std::process::id()))
+            }
+        };
         DirDraft::open(&self.inner, id, envelope)
     }
 
@@ -338,6 +348,15 @@ impl<D: Disk> Inner<D> {
     /// Makes the names on a shelf durable, together with others who wait for the same.
     pub(super) fn sync_shelf(&self, shelf: Shelf) -> io::Result<()> {
         self.heed(self.syncs[shelf as usize].sync(|| self.disk.sync_folder(self.folder(shelf))))
+    }
+
+    /// Sees to it that a removal becomes durable soon, without waiting where somebody syncs just now.
+    pub(super) fn sync_removal(&self, shelf: Shelf) {
+        // A failure poisons the spool, which is how it is known.
+        match shelf {
+            Shelf::Queue => self.removals.note(|| drop(self.sync_shelf(shelf))),
+            _ => drop(self.sync_shelf(shelf)),
+        }
     }
 
     /// Calls `waiter` once the names of the queue are durable, with others who wait for the same.

@@ -229,9 +229,24 @@ impl<D: Disk> Arriving<D> {
             created = inner.disk.create_named(inner.folder(shelf), &name);
         }
         let file = created.map_err(|error| inner.error("creating", shelf, &name, error))?;
-        let arriving = Self { inner: Arc::clone(inner), shelf, name, file, written: 0, named: true };
+        let mut arriving = Self { inner: Arc::clone(inner), shelf, name, file, written: 0, named: true };
         arriving.lock()?;
+        // Before it was locked, whoever came long after its making took it for torn.
+        arriving.named = arriving.is_in_place().map_err(|error| arriving.failed("creating", error))?;
+        if !arriving.named {
+            return Err(arriving.failed("creating", io::Error::other("it was set aside before it was locked")));
+        }
         Ok(arriving)
+    }
+
+    /// Whether the name leads to our file.
+    fn is_in_place(&self) -> io::Result<bool> {
+        let ours = self.inner.disk.status(&self.file)?.identity;
+        match self.inner.disk.status_at(self.inner.folder(self.shelf), &self.name) {
+            Ok(found) => Ok(found.identity == ours),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Nobody but one who looks at a shelf can have the lock, and only for a moment.

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::address::printable;
+
 /// What was being done, to which file, and what failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{doing} {}: {trouble}", shown(path))]
@@ -17,7 +19,7 @@ pub struct SpoolError {
 
 /// Anybody who may write to the folder names a file as they like, and errors go to terminals and logs.
 fn shown(path: &Path) -> String {
-    path.to_string_lossy().replace(char::is_control, "?")
+    printable(&path.to_string_lossy()).into_owned()
 }
 
 impl SpoolError {

@@ -72,14 +72,23 @@ pub(super) fn open<D: Disk>(
     access: Access,
 ) -> Result<Option<(D::File, Status)>, SpoolError> {
     let failed = |trouble| inner.error("opening", shelf, name, trouble);
-    let file = match inner.disk.open(inner.folder(shelf), name, access) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(foreign(&error).unwrap_or(Trouble::Io(error)))),
-    };
+    let Some(file) = open_unchecked(inner, shelf, name, access)? else { return Ok(None) };
     let status = inner.disk.status(&file).map_err(|error| failed(error.into()))?;
     check(inner, &status).map_err(failed)?;
     Ok((status.links > 0).then_some((file, status)))
+}
+
+fn open_unchecked<D: Disk>(
+    inner: &Inner<D>,
+    shelf: Shelf,
+    name: &str,
+    access: Access,
+) -> Result<Option<D::File>, SpoolError> {
+    match inner.disk.open(inner.folder(shelf), name, access) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(inner.error("opening", shelf, name, foreign(&error).unwrap_or(Trouble::Io(error)))),
+    }
 }
 
 /// Opens and locks a file, and makes sure that its name still leads to it: it may have been removed or moved between
@@ -90,7 +99,8 @@ pub(super) fn open_locked<D: Disk>(
     name: &str,
 ) -> Result<Claimed<(D::File, Status)>, SpoolError> {
     let failed = |trouble| inner.error("locking", shelf, name, trouble);
-    let Some((file, _)) = open(inner, shelf, name, Access::ReadWrite)? else {
+    // What it is is asked once, under the lock: that of a file which is not ours does no harm.
+    let Some(file) = open_unchecked(inner, shelf, name, Access::ReadWrite)? else {
         return Ok(Claimed::Gone);
     };
     if !inner.disk.try_lock(&file, Lock::Exclusive).map_err(|error| failed(error.into()))? {

@@ -16,6 +16,8 @@ mod gauge;
 mod group_commit;
 mod lock;
 mod look;
+mod mark;
+mod removals;
 mod room;
 mod shelves;
 #[cfg(test)]
@@ -25,6 +27,7 @@ pub use claim::DirClaim;
 pub use dir::{Creation, DirSpool, SpoolSettings};
 pub use draft::DirDraft;
 pub use error::{SpoolError, Trouble};
+pub use mark::mark;
 pub use room::Reserve;
 pub use shelves::{DirReading, Finding, Handled, Reading, Shelves};
 

@@ -34,6 +34,13 @@ impl<'a> HeaderFirst<'a> {
         self.header_is_utf8
     }
 
+    /// Puts octets back that were taken, to be the next that are.
+    pub(super) fn put_back(&mut self, octets: Vec<u8>) {
+        if !octets.is_empty() {
+            self.ahead.push_front(Ok(octets));
+        }
+    }
+
     fn look(&mut self) {
         let mut header = Vec::new();
         while header.len() < MAX_HEADER && end(&header).is_none() {
@@ -76,5 +83,9 @@ impl Body for HeaderFirst<'_> {
 
     fn hand_over(&mut self) {
         self.body.hand_over();
+    }
+
+    fn next(&self) -> Option<Consignment<'_>> {
+        self.body.next()
     }
 }

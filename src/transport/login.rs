@@ -10,6 +10,7 @@ use super::secret::Password;
 use super::smarthost::Client;
 use super::wire::{Phase, Protection, Trouble};
 use super::{AuthMethod, TlsPolicy};
+use crate::address::is_unprintable;
 use crate::receipt::Reason;
 use crate::smtp::{EnhancedCode, Reply};
 
@@ -117,7 +118,7 @@ impl Login<'_> {
         if let Some(complaint) = dialogue.complaint() {
             text += &format!(" (it said {complaint})");
         }
-        reason.text = client.control().without_secrets(&text).replace(char::is_control, "?");
+        reason.text = client.control().without_secrets(&text).replace(is_unprintable, "?");
         Err(Refusal { reason, stale: reply.is_permanent() })
     }
 

@@ -13,6 +13,8 @@ use crate::address::Domain;
 pub(super) struct Manner {
     /// What we call ourselves in EHLO.
     pub(super) helo: Domain,
+    /// The mark of our own spool.
+    pub(super) own_mark: Option<String>,
     pub(super) timeouts: Timeouts,
     pub(super) certificates: Certificates,
     pub(super) extensions: Extensions,
@@ -36,6 +38,7 @@ impl Manner {
         }
         Ok(Self {
             helo: settings.helo.clone(),
+            own_mark: settings.own_mark.clone(),
             timeouts: settings.timeouts,
             certificates: Certificates::new(settings.tls.clone()),
             extensions: settings.extensions,

@@ -6,6 +6,7 @@
 mod classify;
 mod credential;
 mod failover;
+mod flight;
 mod header_first;
 mod leaving;
 mod login;
@@ -89,6 +90,12 @@ pub trait Body {
     /// Called once all octets were taken, immediately before what makes the next hop responsible (the final dot) is sent:
     /// from now until the answer, the message is *in doubt*.
     fn hand_over(&mut self);
+
+    /// The message that will be delivered next over the same transport, where one is known. It may be announced in the flight
+    /// that ends this one (RFC 2920 3.1), and is then the one that is expected next: any other costs the connection.
+    fn next(&self) -> Option<Consignment<'_>> {
+        None
+    }
 }
 
 /// What came of one delivery.
@@ -144,6 +151,11 @@ pub trait Transport: Send {
     /// it named no limit, `None` as long as nothing is known.
     fn largest_message(&self) -> Option<u64> {
         None
+    }
+
+    /// Whether it is of use to know [what follows](Body::next).
+    fn looks_ahead(&self) -> bool {
+        false
     }
 
     /// How long an unused connection may stay open.

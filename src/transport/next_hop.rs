@@ -195,6 +195,8 @@ pub struct RouteSettings {
     pub extensions: Extensions,
     /// What we call ourselves in EHLO.
     pub helo: Domain,
+    /// The mark of our own spool, with which no next hop may greet.
+    pub own_mark: Option<String>,
     /// The address of ours that connections come from; `None`: the system chooses.
     pub source: Option<IpAddr>,
     /// The largest message in octets that this next hop is given; what it says itself counts where that is less.

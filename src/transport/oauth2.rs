@@ -9,6 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -86,7 +87,10 @@ impl TokenGrant {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         }
         let lock = beside(&self.file, "lock");
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(lock)?;
+        // Neither a link nor a pipe may lead astray or block.
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(false).mode(0o600).custom_flags(flags).open(lock)?;
         rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)?;
         Ok(file)
     }
@@ -100,6 +104,9 @@ impl TokenGrant {
 
     /// What the file holds, and its age in seconds. A file that cannot be understood, or from the future, holds nothing.
     fn kept(&self, origin: &str) -> Option<(Kept, u64)> {
+        // A pipe would be waited for.
+        let is_ours = |metadata: &fs::Metadata| metadata.is_file() && metadata.len() <= MAX_ANSWER;
+        fs::metadata(&self.file).ok().filter(is_ours)?;
         let octets = fs::read(&self.file).ok().filter(|octets| octets.len() as u64 <= MAX_ANSWER)?;
         let kept: Kept = serde_json::from_slice(&octets).ok()?;
         let age = fs::metadata(&self.file).and_then(|metadata| metadata.modified()).ok()?.elapsed().ok();

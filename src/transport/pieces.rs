@@ -44,7 +44,7 @@ impl<'a> Pieces<'a> {
             self.control.skip_line_end();
         }
         self.body.hand_over();
-        self.control.enter(Phase::EndOfData);
+        self.control.end_message();
         None
     }
 }

@@ -5,16 +5,13 @@
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use super::Secret;
+use crate::sys::shell::Errand;
 
 /// A password, or an access token, in memory.
 pub(super) struct Password(Zeroizing<String>);
@@ -85,56 +82,15 @@ fn read_file(path: &Path) -> Result<Vec<u8>, String> {
 }
 
 fn run(line: &str, patience: Duration) -> Result<Vec<u8>, String> {
-    let failed = |error: &dyn fmt::Display| format!("running the password command: {error}");
-    let mut child = Command::new("sh")
-        .arg("-c")
-        .arg(line)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        // A group of its own, so that what the shell started ends with it.
-        .process_group(0)
-        .spawn()
-        .map_err(|error| failed(&error))?;
-    let output = drain(&mut child);
-    let deadline = Instant::now() + patience;
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) if status.success() => break,
-            Ok(Some(status)) => return Err(failed(&status)),
-            Ok(None) if Instant::now() < deadline => thread::sleep(Duration::from_millis(5)),
-            Ok(None) => {
-                end(&mut child);
-                return Err(failed(&format_args!("no answer within {} s", patience.as_secs_f32())));
-            }
-            Err(error) => return Err(failed(&error)),
-        }
-    }
-    output.recv_timeout(Duration::from_secs(1)).map_err(|_| failed(&"its output stays open"))
-}
-
-/// Reads on a thread, as a child that cannot write would never end.
-fn drain(child: &mut Child) -> mpsc::Receiver<Vec<u8>> {
-    let (sender, receiver) = mpsc::channel();
-    if let Some(stdout) = child.stdout.take() {
-        thread::spawn(move || {
-            let mut octets = Vec::new();
-            // What was read before an error is judged by the caller; a receiver that left wants nothing.
-            let _ = stdout.take(MAX_OCTETS).read_to_end(&mut octets);
-            let _ = sender.send(octets);
-        });
-    }
-    receiver
-}
-
-fn end(child: &mut Child) {
-    if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
-        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-    }
-    let _ = child.wait();
+    let errand =
+        Errand { line: line.to_owned(), environment: Vec::new(), input: Vec::new(), wants_output: true, patience };
+    errand.run().map_err(|error| format!("running the password command: {error}"))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     fn command(line: &str) -> Result<String, String> {

@@ -118,6 +118,11 @@ impl Transport for SmarthostTransport {
         }
     }
 
+    fn looks_ahead(&self) -> bool {
+        // Nothing is known of a next hop before it was greeted.
+        self.link.client.as_ref().is_none_or(Client::looks_ahead)
+    }
+
     fn largest_message(&self) -> Option<u64> {
         let told = Some(self.link.route.largest.load(Ordering::Relaxed)).filter(|octets| *octets != UNKNOWN);
         match (told, self.link.route.manner.max_size) {

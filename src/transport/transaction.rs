@@ -1,14 +1,19 @@
 //! One mail transaction: MAIL, RCPT for each recipient, DATA, the message; and what came of it for each recipient.
 //!
-//! Invariants: no octet of the message is sent unless a recipient was accepted; a recipient that was judged keeps its
-//! verdict whatever follows; once the end of the message is on its way, a lost answer is *in doubt*, before it is not.
+//! Commands go in flights where PIPELINING is offered (`flight.rs`). Invariants: every reply is matched to its command; by DATA
+//! no octet of the message is sent unless a recipient was accepted; a recipient that was judged keeps its verdict whatever
+//! follows; once the end of the message is on its way, a lost answer is *in doubt*, before it is not.
+
+mod judging;
+
+use judging::{broken, out_of_step};
 
 use super::classify::{Ruling, Step, outcome, route_trouble, ruling};
+use super::flight::{Command, FLIGHT, Way, commands};
 use super::header_first::HeaderFirst;
 use super::origin;
-use super::parameters::{mail_line, rcpt_line};
 use super::smarthost::Client;
-use super::wire::{Capabilities, Phase, Trouble};
+use super::wire::{Phase, Trouble};
 use super::{Body, Consignment, EightBit};
 use crate::envelope::Recipient;
 use crate::receipt::{Outcome, Reason};
@@ -33,9 +38,6 @@ enum Stop {
     Fault(Reason),
     Unanswered(Reason),
 }
-
-/// Commands in one flight: few enough that neither side can block on a full socket while the other does (RFC 2920 3.1).
-const FLIGHT: usize = 50;
 
 /// Offers the message to the smarthost for all recipients of the consignment.
 pub(super) async fn run(client: &mut Client, consignment: &Consignment<'_>, body: &mut HeaderFirst<'_>) -> Ended {
@@ -65,13 +67,17 @@ struct Transaction<'a> {
     verdicts: Vec<Option<Outcome>>,
     /// What the answer to the message says of our account.
     route_trouble: Option<Reason>,
+    /// The next hop said that it closes, so it does not take what it did not answer.
+    closing: Option<Reason>,
+    /// A recipient was accepted of a sender that was refused: the next hop means another transaction than we do.
+    astray: bool,
 }
 
 impl<'a> Transaction<'a> {
     fn new(consignment: &'a Consignment<'a>) -> Self {
         let recipients: Vec<_> = consignment.recipients().collect();
         let verdicts = recipients.iter().map(|_| None).collect();
-        Self { consignment, recipients, verdicts, route_trouble: None }
+        Self { consignment, recipients, verdicts, route_trouble: None, closing: None, astray: false }
     }
 
     /// All verdicts are in by now.
@@ -133,48 +139,57 @@ impl<'a> Transaction<'a> {
 
     /// The dialogue; whether the connection is good for another message. After the final reply nothing happens here but
     /// noting it.
-    async fn offer(&mut self, client: &mut Client, body: &mut dyn Body) -> Result<bool, Stop> {
+    async fn offer(&mut self, client: &mut Client, body: &mut HeaderFirst<'_>) -> Result<bool, Stop> {
         self.introduce(client).await?;
-        self.announce(client).await?;
-        if self.is_settled() {
-            return Err(Stop::Judged);
-        }
-        let answer = if client.extensions().chunking && client.capabilities().chunking {
-            self.chunks(client, body).await?
-        } else {
-            let reply = client.exchange(Phase::Data, "DATA\r\n").await.map_err(|trouble| broken(client, &trouble))?;
-            self.go_on(client, Step::Data, &reply)?;
-            client.message(body).await
-        };
-        match answer {
-            Ok(reply) => match ruling(Step::EndOfData, &reply) {
-                Ruling::OutOfStep => self.doubt(client, &out_of_step(&reply)),
-                Ruling::Accepted => {
-                    self.judge_rest(&outcome(Ruling::Accepted, &reply));
-                    Ok(true)
+        let answer = match Way::of(client, self.consignment, self.verdicts.len()) {
+            Way::Flight => self.fly(client, body).await?,
+            way => {
+                self.announce(client, way, None).await?;
+                if self.is_settled() {
+                    return Err(Stop::Judged);
                 }
-                refusal => {
-                    self.route_trouble = route_trouble(&reply);
-                    self.judge_rest(&outcome(refusal, &reply));
+                if way == Way::Chunks {
+                    self.chunks(client, body).await?
+                } else {
+                    let following = following(client, body);
+                    client.message(body, following).await
+                }
+            }
+        };
+        let reply = answer.map_err(|trouble| self.broken(client, &trouble))?;
+        match ruling(Step::EndOfData, &reply) {
+            // It went along although nobody was accepted.
+            ruling if self.is_settled() => {
+                if ruling == Ruling::Accepted {
+                    Ok(false)
+                } else {
                     Err(Stop::Judged)
                 }
-            },
-            Err(trouble) if client.control().message_ended() => self.doubt(client, &trouble),
-            Err(trouble) => Err(broken(client, &trouble)),
-        }
-    }
-
-    /// What the reply to DATA, or to a chunk that is not the last, means for those who were accepted.
-    fn go_on(&mut self, client: &Client, step: Step, reply: &Reply) -> Result<(), Stop> {
-        match ruling(step, reply) {
-            Ruling::Accepted => Ok(()),
-            Ruling::Route => Err(Stop::Fault(Reason::reply(reply))),
-            Ruling::OutOfStep => Err(broken(client, &out_of_step(reply))),
+            }
+            Ruling::OutOfStep => Err(self.broken(client, &out_of_step(&reply))),
+            Ruling::Accepted => {
+                self.judge_rest(&outcome(Ruling::Accepted, &reply));
+                Ok(true)
+            }
             refusal => {
-                self.judge_rest(&outcome(refusal, reply));
+                self.route_trouble = route_trouble(&reply);
+                self.judge_rest(&outcome(refusal, &reply));
                 Err(Stop::Judged)
             }
         }
+    }
+
+    /// The whole message in the flight of its commands, before anybody knows who is accepted; the answer to it.
+    async fn fly(&mut self, client: &mut Client, body: &mut HeaderFirst<'_>) -> Result<Result<Reply, Trouble>, Stop> {
+        let chunk = next_chunk(client, body)?;
+        if chunk.len() as u64 != self.consignment.size {
+            return Err(broken_off(client, "expected as many octets as the message has".to_owned()));
+        }
+        // Should the connection turn out to be dead, another gets it.
+        body.put_back(chunk.clone());
+        body.hand_over();
+        self.announce(client, Way::Flight, Some(chunk)).await?;
+        Ok(client.next_reply(Phase::EndOfData).await)
     }
 
     /// BDAT (RFC 3030 2): the message in counted chunks, each answered. The last is known before it is sent, so that the
@@ -186,11 +201,11 @@ impl<'a> Transaction<'a> {
             if following.is_empty() {
                 body.hand_over();
                 let line = format!("BDAT {} LAST\r\n", chunk.len());
-                return Ok(client.exchange_with(Phase::EndOfData, &line, chunk).await);
+                return Ok(client.exchange_chunk(Phase::EndOfData, &line, chunk, true).await);
             }
             let line = format!("BDAT {}\r\n", chunk.len());
-            let answer = client.exchange_with(Phase::Message, &line, chunk).await;
-            let reply = answer.map_err(|trouble| broken(client, &trouble))?;
+            let answer = client.exchange_chunk(Phase::Message, &line, chunk, false).await;
+            let reply = answer.map_err(|trouble| self.broken(client, &trouble))?;
             self.go_on(client, Step::Chunk, &reply)?;
             chunk = following;
         }
@@ -237,29 +252,26 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    fn doubt(&mut self, client: &Client, trouble: &Trouble) -> Result<bool, Stop> {
-        let reason = trouble.reason(Phase::EndOfData, client.relay());
-        self.judge_rest(&Outcome::InDoubt(reason));
-        Ok(false)
-    }
-
-    /// MAIL and RCPT, in flights where PIPELINING is offered. DATA never flies along: were all recipients refused, its 354
-    /// would have to be answered with an empty message that somebody might accept.
-    async fn announce(&mut self, client: &mut Client) -> Result<(), Stop> {
-        let (lines, open) = self.lines(client.capabilities());
-        let flight = if client.capabilities().pipelining { FLIGHT } else { 1 };
-        let mut targets = std::iter::once(None).chain(open.into_iter().map(Some));
-        for flight in lines.chunks(flight) {
-            for (at, target) in targets.by_ref().take(flight.len()).enumerate() {
-                let phase = if target.is_none() { Phase::Mail } else { Phase::Rcpt };
-                let answer = match at {
-                    0 => client.exchange(phase, &flight.concat()).await,
-                    _ => client.next_reply(phase).await,
+    /// The commands, in flights where PIPELINING is offered; with a chunk, the message goes along.
+    async fn announce(&mut self, client: &mut Client, way: Way, mut chunk: Option<Vec<u8>>) -> Result<(), Stop> {
+        let open = |at: &usize| self.verdicts[*at].is_none();
+        let open: Vec<_> = (0..self.verdicts.len()).filter(open).map(|at| (at, self.recipients[at])).collect();
+        let commands = commands(self.consignment, &open, way, client.capabilities());
+        let most = if client.capabilities().pipelining { FLIGHT } else { 1 };
+        for flight in commands.chunks(most) {
+            let lines: String = flight.iter().map(|(_, line)| line.as_str()).collect();
+            // It may have flown along with the message before.
+            let ahead = client.taken_up(&lines);
+            let ahead = ahead.map_err(|trouble| Stop::Unanswered(trouble.reason(Phase::Mail, client.relay())))?;
+            for (at, (command, _)) in flight.iter().enumerate() {
+                let phase = command.phase();
+                let answer = match chunk.take() {
+                    _ if *command == Command::LastChunk => return Ok(()),
+                    Some(chunk) => client.exchange_chunk(phase, &lines, chunk, true).await,
+                    None if at > 0 || ahead => client.next_reply(phase).await,
+                    None => client.exchange(phase, &lines).await,
                 };
-                match target {
-                    None => self.judge_mail(client, answer)?,
-                    Some(recipient) => self.judge_recipient(client, recipient, answer)?,
-                }
+                self.judge(client, *command, answer).await?;
             }
             if self.is_settled() {
                 break;
@@ -267,52 +279,31 @@ impl<'a> Transaction<'a> {
         }
         Ok(())
     }
-
-    /// The command lines, and to which recipient each RCPT belongs.
-    fn lines(&self, capabilities: &Capabilities) -> (Vec<String>, Vec<usize>) {
-        let open: Vec<usize> = (0..self.verdicts.len()).filter(|at| self.verdicts[*at].is_none()).collect();
-        let recipients = open.iter().map(|at| rcpt_line(self.recipients[*at], capabilities));
-        (std::iter::once(mail_line(self.consignment, capabilities)).chain(recipients).collect(), open)
-    }
-
-    fn judge_mail(&mut self, client: &Client, answer: Result<Reply, Trouble>) -> Result<(), Stop> {
-        let reply = answer.map_err(|trouble| Stop::Unanswered(trouble.reason(Phase::Mail, client.relay())))?;
-        match ruling(Step::Mail, &reply) {
-            Ruling::Accepted => {}
-            Ruling::Route if reply.code() == 421 => return Err(Stop::Unanswered(Reason::reply(&reply))),
-            Ruling::Route => return Err(Stop::Fault(Reason::reply(&reply))),
-            Ruling::OutOfStep => {
-                return Err(Stop::Fault(out_of_step(&reply).reason(Phase::Mail, client.relay())));
-            }
-            refusal => self.judge_rest(&outcome(refusal, &reply)),
-        }
-        Ok(())
-    }
-
-    fn judge_recipient(&mut self, client: &Client, at: usize, answer: Result<Reply, Trouble>) -> Result<(), Stop> {
-        let reply = answer.map_err(|trouble| broken(client, &trouble))?;
-        if self.verdicts[at].is_some() {
-            // MAIL was refused while this RCPT was on its way: the reply says nothing about the recipient.
-            return Ok(());
-        }
-        match ruling(Step::Rcpt, &reply) {
-            Ruling::Accepted => {}
-            Ruling::Route => return Err(Stop::Fault(Reason::reply(&reply))),
-            Ruling::OutOfStep => return Err(broken(client, &out_of_step(&reply))),
-            refusal => self.verdicts[at] = Some(outcome(refusal, &reply)),
-        }
-        Ok(())
-    }
 }
 
-fn broken(client: &Client, trouble: &Trouble) -> Stop {
-    let reason = trouble.reason(client.control().phase(), client.relay());
-    // Nobody is to blame when we leave, so it must not count as an attempt.
-    if *trouble == Trouble::Leaving { Stop::Fault(reason) } else { Stop::Broken(reason) }
+/// The commands that can go along with the end of this message, where it is known which is the next (RFC 2920 3.1: "the actual
+/// transfer of message content is explicitly allowed to be the first command in a group").
+fn following(client: &Client, body: &dyn Body) -> String {
+    let Some(next) = body.next().filter(|_| client.looks_ahead()) else { return String::new() };
+    let mut transaction = Transaction::new(&next);
+    let recipients: Vec<_> = transaction.recipients.iter().copied().enumerate().collect();
+    // What would have to be read first is not announced.
+    let is_unread = next.envelope.smtputf8 && next.eight_bit;
+    let is_judged = transaction.judge_by(client, false) || transaction.verdicts.iter().any(Option::is_some);
+    if is_unread || is_judged {
+        return String::new();
+    }
+    let commands = commands(&next, &recipients, Way::Data, client.capabilities());
+    if commands.len() > FLIGHT {
+        return String::new();
+    }
+    commands.into_iter().map(|(_, line)| line).collect()
 }
 
-fn out_of_step(reply: &Reply) -> Trouble {
-    Trouble::Garbage(format!("expected another reply, but found \"{reply}\""))
+/// The message cannot be sent to its end, so that no end is ever sent.
+fn broken_off(client: &Client, text: String) -> Stop {
+    client.control().break_off(text.clone());
+    broken(client, &Trouble::BrokenOff(text))
 }
 
 /// Fewer round trips than pieces.
@@ -325,11 +316,7 @@ fn next_chunk(client: &Client, body: &mut dyn Body) -> Result<Vec<u8>, Stop> {
         match body.next_piece(&mut piece) {
             Ok(true) => chunk.append(&mut piece),
             Ok(false) => break,
-            Err(error) => {
-                let text = format!("reading the message failed: {error}");
-                client.control().break_off(text.clone());
-                return Err(broken(client, &Trouble::BrokenOff(text)));
-            }
+            Err(error) => return Err(broken_off(client, format!("reading the message failed: {error}"))),
         }
     }
     Ok(chunk)

@@ -11,6 +11,8 @@ use std::str::FromStr;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
+use crate::address::is_unprintable;
+
 use super::{DirectMx, NextHop, Smarthost, TlsPolicy};
 
 /// Between mail servers (RFC 5321 4.5.4.2).
@@ -49,7 +51,7 @@ impl NextHopError {
     fn unexpected(expected: &'static str, found: &str) -> Self {
         // Whatever stands before an @ may hold a password.
         let shown = found.rsplit_once('@').map_or(found, |(_, rest)| rest);
-        let shown: String = shown.chars().take(60).map(|c| if c.is_control() { '?' } else { c }).collect();
+        let shown: String = shown.chars().take(60).map(|c| if is_unprintable(c) { '?' } else { c }).collect();
         let found = if shown.is_empty() { "nothing".to_owned() } else { format!("\"{shown}\"") };
         Self::Unexpected { expected, found }
     }

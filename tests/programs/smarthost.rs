@@ -157,6 +157,22 @@ fn several_runners_never_send_a_message_twice() {
 }
 
 #[test]
+fn what_one_runner_delivers_the_others_leave_alone() {
+    // The first waits for its answer longer than the others ask for the message. There is a connection for each of them.
+    let slow = Act::Late(Duration::from_secs(1), Box::new(Act::Pass));
+    let smarthost = FakeSmarthost::start(Script::new().always("end", slow));
+    let (site, relay) = site_for(&smarthost);
+    site.listen(&[]).client().submit("alice@example.com", &["bob@example.com"], b"Subject: once\r\n");
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| assert!(site.run(&["--relay", &relay, "flush"]).status.success()));
+        }
+    });
+    assert_eq!(smarthost.record().messages.len(), 1);
+    assert!(site.shelf("queue").is_empty());
+}
+
+#[test]
 fn a_password_is_used_and_never_shown() {
     let smarthost = FakeSmarthost::start(Script::new().offers(["AUTH PLAIN LOGIN"]));
     let site = Site::new("[log]\nlevel = \"trace\"");

@@ -42,6 +42,74 @@ fn the_system_call_after_the_final_reply_is_the_unlink() {
     assert!(after[0].contains("unlinkat(") && after[0].contains(&id), "after the final reply came {}", after[0]);
 }
 
+/// The most system calls that the delivery of one message of many over one connection may cost, by name: a look at it before its
+/// turn, the claim, the mark, one flight each way, the unlink, its sync, and the history.
+const MOST_PER_DELIVERY: [(&str, f64); 14] = [
+    ("openat", 2.0),
+    ("fstat", 2.0),
+    ("flock", 2.0),
+    ("newfstatat", 2.0),
+    ("pread64", 2.0),
+    ("pwrite64", 1.0),
+    ("unlinkat", 1.0),
+    ("fsync", 1.0),
+    ("close", 2.0),
+    // The message with its end and the commands of the next.
+    ("sendto", 1.0),
+    // A look whether something came unasked, and the replies: this smarthost sends each apart.
+    ("recvfrom", 6.0),
+    ("epoll_wait", 6.0),
+    // The history, which another process may have turned over, and a share of the log.
+    ("statx", 1.0),
+    ("write", 2.0),
+];
+
+#[test]
+fn a_delivery_costs_a_bounded_number_of_system_calls_and_each_final_reply_leads_to_the_unlink() {
+    const MESSAGES: usize = 100;
+    if !have("strace") {
+        return;
+    }
+    let smarthost = FakeSmarthost::start(Script::new().offers(["PIPELINING"]));
+    let site = Site::new("");
+    let mut config = fs::read_to_string(site.config()).unwrap();
+    let url = format!("url = \"smtp://{}?tls=none\"\nconnections = 1\n", smarthost.address);
+    config =
+        config.lines().map(|line| if line.starts_with("url =") { url.clone() } else { format!("{line}\n") }).collect();
+    fs::write(site.config(), config).unwrap();
+    let receiver = site.listen(&[]);
+    let mut client = receiver.client();
+    (0..MESSAGES).for_each(|_| {
+        client.submit("alice@example.com", &["bob@example.com"], b"Subject: counted\r\n");
+    });
+    drop(client);
+    let (trace, spoolrun) = (site.path("trace"), site.spoolrun());
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-s", "200", "-o"]).arg(&trace).arg(spoolrun.get_program()).args(spoolrun.get_args());
+    assert!(strace.arg("flush").current_dir(site.path("")).output().unwrap().status.success());
+    let record = smarthost.record();
+    assert_eq!((record.messages.len(), record.connections), (MESSAGES, 1));
+    let text = fs::read_to_string(trace).unwrap();
+    let lines: Vec<(&str, &str)> = text.lines().filter_map(|line| line.split_once(' ')).collect();
+    let mut removed = 0;
+    for (at, (process, line)) in lines.iter().enumerate() {
+        if line.contains("recvfrom(") && line.contains("queued as FAKE1") {
+            let next = lines[at + 1..].iter().find(|(other, _)| other == process).unwrap().1;
+            assert!(next.contains("unlinkat("), "after a final reply came {next}");
+            removed += 1;
+        }
+    }
+    assert_eq!(removed, MESSAGES);
+    let calls = lines.iter().filter_map(|(_, line)| line.trim_start().split_once('('));
+    let mut counts = std::collections::BTreeMap::<&str, u32>::new();
+    calls.for_each(|(name, _)| *counts.entry(name).or_default() += 1);
+    for (name, most) in MOST_PER_DELIVERY {
+        let found = f64::from(counts.get(name).copied().unwrap_or(0)) / MESSAGES as f64;
+        // The start of the program has its own.
+        assert!(found <= most + 0.9, "{name}: {found} a message, of {counts:?}");
+    }
+}
+
 #[test]
 fn the_250_leaves_only_after_file_and_folder_are_synced() {
     if !have("strace") {

@@ -36,6 +36,8 @@ pub(crate) struct World {
     pub(crate) after_tls: Vec<u8>,
     /// The file of users.
     pub(crate) users: String,
+    /// Whether the receiver is overloaded.
+    pub(crate) strained: bool,
     /// Whether the driver answers no question of a login.
     pub(crate) auth_fails: bool,
 }
@@ -44,6 +46,7 @@ pub(crate) struct World {
 pub(crate) fn run(settings: &Settings, world: &World, pieces: &[&[u8]]) -> Log {
     let session = Session::new(Arc::new(settings.clone()), peer(), None, NOW);
     let mut session = session.on_terms(world.terms.clone());
+    session.strain(world.strained);
     let users = Users::parse(&world.users).unwrap();
     let size = pieces.first().map_or(1, |piece| piece.len()).max(1);
     let mut pieces: Box<dyn Iterator<Item = &[u8]> + '_> = Box::new(pieces.iter().copied());

@@ -144,6 +144,8 @@ struct Session<'a> {
     channel: Option<Channel>,
     shared: &'a Shared,
     secured: bool,
+    /// Whether MAIL was accepted, and how many recipients since.
+    mailed: bool,
     accepted: usize,
     /// The chunks so far.
     chunked: Vec<u8>,
@@ -161,8 +163,8 @@ impl From<io::Error> for Over {
 impl<'a> Session<'a> {
     fn run(stream: TcpStream, shared: &'a Shared) {
         let _ = stream.set_nodelay(true);
-        let mut session =
-            Self { channel: Some(Channel::Plain(stream)), shared, secured: false, accepted: 0, chunked: Vec::new() };
+        let channel = Some(Channel::Plain(stream));
+        let mut session = Self { channel, shared, secured: false, mailed: false, accepted: 0, chunked: Vec::new() };
         let implicit = lock(&shared.script).implicit;
         if implicit && session.shake_hands().is_err() {
             return;
@@ -193,7 +195,7 @@ impl<'a> Session<'a> {
                 "MAIL" => {
                     self.accepted = 0;
                     self.chunked.clear();
-                    self.step("MAIL", "250 2.1.0 ok")?;
+                    self.mailed = self.step("MAIL", "250 2.1.0 ok")?;
                 }
                 "RCPT" => self.rcpt(&line)?,
                 "DATA" => self.data()?,
@@ -261,7 +263,9 @@ impl<'a> Session<'a> {
             let octet = self.octet()?;
             self.chunked.push(octet);
         }
-        if words.get(2) == Some(&"LAST") {
+        if words.get(2) == Some(&"LAST") && self.accepted == 0 {
+            self.send(b"554 5.5.1 no valid recipients\r\n")?;
+        } else if words.get(2) == Some(&"LAST") {
             let message = std::mem::take(&mut self.chunked);
             lock(&self.shared.record).messages.push(message);
             self.step("end", "250 2.0.0 queued as FAKE1")?;
@@ -272,6 +276,9 @@ impl<'a> Session<'a> {
     }
 
     fn rcpt(&mut self, line: &str) -> Result<(), Over> {
+        if !self.mailed {
+            return self.send(b"503 5.5.1 MAIL first\r\n");
+        }
         let address = line.split(['<', '>']).nth(1).unwrap_or_default();
         let refusal = lock(&self.shared.script).refused.get(address).cloned();
         match refusal {
@@ -285,7 +292,11 @@ impl<'a> Session<'a> {
     }
 
     fn data(&mut self) -> Result<(), Over> {
-        if !self.step("DATA", "354 go on")? {
+        let act = self.next_act("DATA");
+        if self.accepted == 0 && matches!(act, Act::Pass) {
+            return self.send(b"554 5.5.1 no valid recipients\r\n");
+        }
+        if !self.perform(act, "354 go on")? {
             return Ok(());
         }
         let body = self.next_act("body");

@@ -43,13 +43,22 @@ pub(crate) struct Pieces {
     pub(crate) handed_over: Vec<usize>,
     /// Runs at the hand-over.
     pub(crate) at_hand_over: Option<Box<dyn FnMut()>>,
+    /// The message that is to follow: its envelope, all its recipients, its octets.
+    pub(crate) next: Option<(Envelope, Vec<u16>, u64)>,
 }
 
 impl Pieces {
     /// In pieces of 64 KiB.
     pub(crate) fn of(octets: impl AsRef<[u8]>) -> Self {
         let octets = octets.as_ref().to_vec();
-        Self { octets, piece: 64 * 1024, fails_at: None, taken: 0, handed_over: Vec::new(), at_hand_over: None }
+        let (fails_at, at_hand_over, next) = (None, None, None);
+        Self { octets, piece: 64 * 1024, fails_at, taken: 0, handed_over: Vec::new(), at_hand_over, next }
+    }
+
+    /// With a message of seven bits that is to follow.
+    pub(crate) fn before(self, next: &Envelope, octets: impl AsRef<[u8]>) -> Self {
+        let next = Some((next.clone(), everybody(next), octets.as_ref().len() as u64));
+        Self { next, ..self }
     }
 
     /// In smaller pieces.
@@ -76,6 +85,16 @@ impl Body for Pieces {
             act();
         }
     }
+
+    fn next(&self) -> Option<Consignment<'_>> {
+        let (envelope, recipients, size) = self.next.as_ref()?;
+        let id = SpoolId::new(envelope.received_at, 1, 3);
+        Some(Consignment { id, envelope, recipients, size: *size, eight_bit: false })
+    }
+}
+
+fn everybody(envelope: &Envelope) -> Vec<u16> {
+    (0..u16::try_from(envelope.recipients.len()).unwrap()).collect()
 }
 
 /// Settings of a route to `url`, with short time-outs.
@@ -89,6 +108,7 @@ pub(crate) fn settings(url: &str) -> RouteSettings {
         tls: TlsSettings::default(),
         extensions: Extensions::default(),
         helo: "client.example".parse().unwrap(),
+        own_mark: None,
         source: None,
         max_size: None,
         connections: 1,
@@ -114,7 +134,7 @@ pub(crate) fn deliver(
     envelope: &Envelope,
     body: &mut Pieces,
 ) -> Result<Delivery, Fault> {
-    let recipients: Vec<u16> = (0..u16::try_from(envelope.recipients.len()).unwrap()).collect();
+    let recipients = everybody(envelope);
     let consignment = Consignment {
         id: SpoolId::new(envelope.received_at, 1, 2),
         envelope,

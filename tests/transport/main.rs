@@ -1,5 +1,6 @@
 //! The transports: what becomes of a message at a next hop that does what a test tells it to.
 
+mod ahead;
 mod captured;
 mod chaos;
 mod consignments;

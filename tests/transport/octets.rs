@@ -1,10 +1,13 @@
 //! The message on its way to a scripted smarthost: which octets arrive, and what happens when they cannot.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::consignments::{Pieces, deliver, envelope, letters, settings, transport};
 use crate::fake_smarthost::{Act, FakeSmarthost, Script};
-use leafmail::transport::RouteSettings;
+use leafmail::clock::Timestamp;
+use leafmail::id::SpoolId;
+use leafmail::transport::{Body, Consignment, RouteSettings};
 use proptest::prelude::*;
 
 const THREE: [&str; 3] = ["a@x.example", "b@x.example", "c@x.example"];
@@ -111,7 +114,7 @@ fn the_message_is_handed_over_once_and_before_its_end() {
     let (host, mark) = (smarthost.clone(), seen.clone());
     body.at_hand_over = Some(Box::new(move || {
         std::thread::sleep(Duration::from_millis(50));
-        mark.set(host.record().saw(b"hello") && !host.record().saw(b"\r\n.\r\n"));
+        mark.set(host.record().saw(b"DATA") && !host.record().saw(b"\r\n.\r\n"));
     }));
     deliver(&mut *transport(&plain(&smarthost)), &envelope("", &["a@x.example"]), &mut body).unwrap();
     assert_eq!(body.handed_over, [TEXT.len()]);
@@ -146,4 +149,53 @@ fn any_message_arrives_however_it_is_cut() {
         prop_assert_eq!(String::from_utf8(received).unwrap(), message);
         prop_assert_eq!(body.handed_over.len(), 1);
     });
+}
+
+/// A message in these pieces.
+struct Cut(VecDeque<&'static [u8]>);
+
+impl Body for Cut {
+    fn next_piece(&mut self, piece: &mut Vec<u8>) -> std::io::Result<bool> {
+        piece.clear();
+        piece.extend_from_slice(self.0.pop_front().unwrap_or_default());
+        Ok(!piece.is_empty())
+    }
+
+    fn hand_over(&mut self) {}
+}
+
+#[test]
+fn dots_are_stuffed_and_no_line_end_is_torn_whichever_two_places_the_message_is_cut_at() {
+    let message: &'static [u8] = b".\r\n..\r\n\r\n.a\r\nb.\r\n.\r\n.\r\nMAIL FROM:<x@y>\r\n";
+    let smarthost = FakeSmarthost::start(Script::new());
+    let mut transport = transport(&plain(&smarthost));
+    let mut sent = 0;
+    for first in 0..message.len() {
+        for second in first..message.len() {
+            let pieces = [&message[..first], &message[first..second], &message[second..]];
+            let mut body = Cut(pieces.into_iter().filter(|piece| !piece.is_empty()).collect());
+            let recipients = envelope("", &["a@x.example"]);
+            let consignment = Consignment {
+                id: SpoolId::new(Timestamp::from_millis(1), 1, 2),
+                envelope: &recipients,
+                recipients: &[0],
+                size: message.len() as u64,
+                eight_bit: false,
+            };
+            transport.deliver(&consignment, &mut body).unwrap();
+            sent += 1;
+        }
+    }
+    let record = smarthost.record();
+    assert_eq!((record.connections, record.messages.len()), (1, sent));
+    assert!(record.messages.iter().all(|received| received == message));
+    assert_eq!(record.verbs("MAIL").len(), sent, "nothing in it was taken for a command");
+    for (at, octet) in record.octets.iter().enumerate() {
+        let good = match octet {
+            b'\r' => record.octets.get(at + 1) == Some(&b'\n'),
+            b'\n' => at > 0 && record.octets[at - 1] == b'\r',
+            octet => *octet != 0,
+        };
+        assert!(good, "octet {at} is {octet}");
+    }
 }

@@ -175,3 +175,16 @@ fn a_host_that_does_not_answer_and_a_folder_are_told_too() {
     let (verdict, text) = site.trouble();
     assert!(verdict == Verdict::Fault && text.contains("writable for the user"), "{text}");
 }
+
+#[test]
+fn a_host_that_says_nothing_is_asked_once() {
+    for step in ["greeting", "EHLO", "STARTTLS"] {
+        let mut site = Site::new(Script::new().always(step, Act::Stall), &Identity::valid_for(&["localhost"]));
+        site.settings.timeouts.command = std::time::Duration::from_millis(300);
+        let (verdict, text) = site.trouble();
+        assert!(verdict == Verdict::Fault && text.contains("timed out after 0.3 s"), "{text}");
+        // One for each address that may answer, and one that was spoken over.
+        let reachable = site.steps().iter().filter(|step| step.what == "connection").count();
+        assert_eq!(site.smarthost.record().connections, 2 * (reachable + 1), "{step}");
+    }
+}

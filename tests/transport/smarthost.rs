@@ -55,15 +55,15 @@ fn reasons_carry_the_whole_reply() {
 
 #[test]
 fn nothing_of_the_message_is_sent_when_nobody_is_accepted() {
-    for script in [Script::new(), Script::new().offers(["PIPELINING"])] {
+    for (script, data) in [(Script::new(), 0), (Script::new().offers(["PIPELINING"]), 1)] {
         let script = script
             .refuses("a@x.example", "550 5.1.1 no")
             .refuses("b@x.example", "452 4.5.3 too many")
             .refuses("c@x.example", "552 too many");
         let (verdicts, record) = verdicts(script);
         assert_eq!(verdicts, ["F5.1.1", "L4.5.3", "L4.0.0"]);
-        assert!(record.verbs("DATA").is_empty() && !record.saw(b"Subject"));
-        assert_eq!(record.verbs("RSET").len(), 1);
+        assert!(record.verbs("DATA").len() == data && !record.saw(b"Subject"));
+        assert_eq!((record.verbs("RSET").len(), record.messages.len()), (1, 0));
     }
 }
 
@@ -277,15 +277,46 @@ fn an_address_that_is_not_ascii_needs_smtputf8() {
 }
 
 #[test]
-fn mail_and_rcpt_fly_together_and_data_does_not() {
-    // MAIL is answered only once the octets of all three RCPT lines have arrived.
-    let rcpts = THREE.map(|to| format!("RCPT TO:<{to}>\r\n")).concat();
-    let replies = Act::Send(b"250 ok\r\n250 ok\r\n550 5.1.1 no\r\n250 ok\r\n".to_vec());
-    let flight = Act::After(rcpts.len(), Box::new(replies));
+fn mail_rcpt_and_data_fly_together() {
+    // MAIL is answered only once the octets of all three RCPT lines and of DATA have arrived.
+    let behind = THREE.map(|to| format!("RCPT TO:<{to}>\r\n")).concat() + "DATA\r\n";
+    let replies = Act::Send(b"250 ok\r\n250 ok\r\n550 5.1.1 no\r\n250 ok\r\n354 go on\r\n".to_vec());
+    let flight = Act::After(behind.len(), Box::new(replies));
     let (verdicts, record) = verdicts(Script::new().offers(["PIPELINING"]).on("MAIL", flight));
-    assert_eq!(verdicts, ["D2.0.0", "F5.1.1", "D2.0.0"]);
-    assert!(record.saw(rcpts.as_bytes()));
-    assert_eq!(record.messages, [TEXT]);
+    // It then takes the message for commands, and says so.
+    assert_eq!(verdicts, ["F5.5.1", "F5.1.1", "F5.5.1"]);
+    assert!(record.saw(behind.as_bytes()) && record.saw(TEXT));
+}
+
+#[test]
+fn a_next_hop_that_wants_a_message_for_nobody_gets_an_empty_one() {
+    let script = || Script::new().offers(["PIPELINING"]).on("DATA", reply("354 go on"));
+    for script in [
+        script()
+            .refuses("a@x.example", "550 5.1.1 no")
+            .refuses("b@x.example", "450 no")
+            .refuses("c@x.example", "550 no"),
+        script().on("MAIL", reply("550 5.7.1 not you")),
+    ] {
+        let smarthost = FakeSmarthost::start(script);
+        let mut transport = transport(&plain(&smarthost));
+        let delivery = deliver(&mut *transport, &envelope("", &THREE), &mut Pieces::of(TEXT)).unwrap();
+        assert!(!letters(&delivery.outcomes).iter().any(|verdict| verdict.starts_with('D')));
+        let record = smarthost.record();
+        assert_eq!((record.messages, record.octets.ends_with(b"RSET\r\n")), (vec![Vec::new()], true));
+        let delivery = deliver(&mut *transport, &envelope("", &["d@x.example"]), &mut Pieces::of(TEXT)).unwrap();
+        assert_eq!((letters(&delivery.outcomes), smarthost.record().connections), (vec!["D2.0.0".to_owned()], 1));
+    }
+}
+
+#[test]
+fn a_next_hop_that_refuses_the_sender_and_takes_the_recipients_is_left() {
+    let odd = b"550 5.7.1 not you\r\n250 ok\r\n250 ok\r\n250 ok\r\n354 go on\r\n".to_vec();
+    let behind = THREE.map(|to| format!("RCPT TO:<{to}>\r\n")).concat() + "DATA\r\n";
+    let script = Script::new().offers(["PIPELINING"]).on("MAIL", Act::After(behind.len(), Box::new(Act::Send(odd))));
+    let (verdicts, record) = verdicts(script);
+    assert_eq!(verdicts, ["F5.7.1"; 3]);
+    assert!(!record.saw(b".\r\n") && !record.saw(b"Subject"));
 }
 
 #[test]

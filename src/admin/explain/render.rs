@@ -1,10 +1,11 @@
-//! How explanations look, for people and for programs. Pure. No control character of a damaged history reaches a terminal.
+//! How explanations look, for people and for programs. Pure. Nothing of a damaged history changes how a terminal shows the rest.
 
 use std::fmt::Arguments;
 
 use serde_json::json;
 
 use super::{Answer, Explanation, RecipientStory};
+use crate::address::is_unprintable;
 
 impl Answer {
     /// For people.
@@ -59,6 +60,6 @@ impl RecipientStory {
 }
 
 fn put(text: &mut String, line: Arguments<'_>) {
-    text.push_str(&line.to_string().replace(char::is_control, "?"));
+    text.push_str(&line.to_string().replace(is_unprintable, "?"));
     text.push('\n');
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
+use leafmail::address::escaped;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sysexits::ExitCode;
 
@@ -38,8 +39,13 @@ impl std::error::Error for Failure {}
 pub(crate) fn finish(program: &str, result: anyhow::Result<()>) -> std::process::ExitCode {
     let Err(error) = result else { return std::process::ExitCode::SUCCESS };
     // Standard error may be closed, or a full pipe that nobody reads; then there is nobody to tell.
-    say_last(format!("{program}: {error:#}\n").as_bytes());
-    error.downcast_ref::<Failure>().map_or(ExitCode::Software, |failure| failure.code).into()
+    say_last(escaped(&format!("{program}: {error:#}\n")).as_bytes());
+    code_of(&error).into()
+}
+
+/// The exit code of an error.
+pub(crate) fn code_of(error: &anyhow::Error) -> ExitCode {
+    error.downcast_ref::<Failure>().map_or(ExitCode::Software, |failure| failure.code)
 }
 
 /// How long the last words may take.

@@ -1,10 +1,13 @@
 //! The options that both binaries have, and what they do to the configuration.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser};
-use leafmail::config::{Config, LogFormat, LogTo, RoutePlan};
+use leafmail::address::escaped;
+use leafmail::config::{Config, LogFormat, LogTo, RoutePlan, Sandbox};
+use leafmail::mutant;
 use leafmail::transport::NextHop;
 use log::LevelFilter;
 
@@ -19,8 +22,13 @@ pub(crate) fn parse_from<T: Parser>(
 ) -> Result<T, std::process::ExitCode> {
     T::try_parse_from(arguments).map_err(|error| {
         // Help and version are no errors. Where nobody reads, there is nobody to tell.
+        if error.use_stderr() {
+            // It repeats what was given, which may be anything.
+            let _ = write!(std::io::stderr(), "{}", escaped(&error.render().to_string()));
+            return ExitCode::Usage.into();
+        }
         let _ = error.print();
-        if error.use_stderr() { ExitCode::Usage.into() } else { std::process::ExitCode::SUCCESS }
+        std::process::ExitCode::SUCCESS
     })
 }
 
@@ -46,6 +54,15 @@ pub(crate) struct Common {
     /// The form of the log: postfix or json
     #[arg(long, value_name = "FORM", global = true)]
     pub(crate) log_format: Option<LogFormat>,
+    /// Become this user where root starts it, as process.user
+    #[arg(long, value_name = "USER", global = true)]
+    pub(crate) user: Option<String>,
+    /// Become this group, as process.group [default: the user's own]
+    #[arg(long, value_name = "GROUP", global = true)]
+    pub(crate) group: Option<String>,
+    /// Lock itself in: auto, off or require, as process.sandbox
+    #[arg(long, value_name = "MODE", global = true)]
+    pub(crate) sandbox: Option<Sandbox>,
     /// Check the configuration and the files that it names, say what is wrong, and exit
     #[arg(long, global = true)]
     pub(crate) check: bool,
@@ -66,6 +83,11 @@ impl Common {
             config.log.file = Some(file.clone());
             config.log.to = LogTo::Stderr;
         }
+        if let Some(user) = &self.user {
+            (config.process.user, config.process.group) = (Some(user.clone()), None);
+        }
+        config.process.group = self.group.clone().or(config.process.group);
+        config.process.sandbox = self.sandbox.unwrap_or(config.process.sandbox);
         if let Some(format) = self.log_format {
             config.log.format = format;
         }
@@ -79,13 +101,18 @@ impl Common {
 
     /// Starts the log.
     pub(crate) fn logging(&self, program: &'static str, config: &Config) -> anyhow::Result<Logging> {
-        Logging::start(program, &config.log).or_exit(ExitCode::CantCreat)
+        let logging = Logging::start(program, &config.log).or_exit(ExitCode::CantCreat)?;
+        if let Some(warning) = mutant::warning() {
+            log::error!("{warning}");
+        }
+        Ok(logging)
     }
 }
 
 /// What `--check` says of a configuration that is in order, once the files that it names were looked at.
 pub(crate) fn report_checked(config: &Config) -> anyhow::Result<String> {
     config.check_files().or_exit(ExitCode::Config)?;
+    super::confine::identity(config)?;
     super::aliases(config)?;
     let source = config.path().map_or("built-in defaults".to_owned(), |path| path.display().to_string());
     let warning = super::shortage(config).map(|text| format!("warning: {text}\n")).unwrap_or_default();

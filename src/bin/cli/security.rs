@@ -9,8 +9,15 @@ use sysexits::ExitCode;
 
 use super::OrExit;
 
-/// Reads the certificate and the users, so that what cannot be used is known at once.
-pub(crate) fn security(config: &Config) -> anyhow::Result<Security> {
+/// Our certificate, which is read while the program may still be root; and what is to be said of it.
+#[derive(Default)]
+pub(crate) struct Certificate {
+    tls: Option<ServerTls>,
+    pub(crate) remark: Option<String>,
+}
+
+/// Reads the users, so that what cannot be used is known at once.
+pub(crate) fn security(config: &Config, certificate: Certificate) -> anyhow::Result<Security> {
     let users = config.auth.users.clone().map(UserFile::new);
     if let Some(users) = &users {
         users.users().map_err(anyhow::Error::msg).or_exit(ExitCode::Config)?;
@@ -18,7 +25,7 @@ pub(crate) fn security(config: &Config) -> anyhow::Result<Security> {
     let may_log_in = users.is_some() || !config.auth.any_password_from.is_empty();
     let accounts = || Accounts::new(users, config.limits.auth_failures, config.limits.lockout);
     Ok(Security {
-        tls: server_tls(config)?.map(Arc::new),
+        tls: certificate.tls.map(Arc::new),
         require_tls: config.tls.require,
         accounts: may_log_in.then(accounts),
         require_auth: config.auth.require,
@@ -28,25 +35,38 @@ pub(crate) fn security(config: &Config) -> anyhow::Result<Security> {
     })
 }
 
-fn server_tls(config: &Config) -> anyhow::Result<Option<ServerTls>> {
+/// Reads the certificate, or makes one.
+pub(crate) fn certificate(config: &Config) -> anyhow::Result<Certificate> {
     let tls = &config.tls;
     if tls.self_signed {
-        return self_signed(config).map(Some);
+        return self_signed(config);
     }
-    let (Some(certificate), Some(key)) = (tls.certificate.clone(), tls.key.clone()) else { return Ok(None) };
+    let (Some(certificate), Some(key)) = (tls.certificate.clone(), tls.key.clone()) else {
+        return Ok(Certificate::default());
+    };
     let files = CertificateFiles { certificate, key, client_ca: tls.client_ca.clone() };
-    ServerTls::from_files(files).map(Some).map_err(anyhow::Error::msg).or_exit(ExitCode::Config)
+    let tls = ServerTls::from_files(files).map_err(anyhow::Error::msg).or_exit(ExitCode::Config)?;
+    Ok(Certificate { tls: Some(tls), remark: None })
+}
+
+/// What is to be said of files that were read as root, and are out of reach now.
+pub(crate) fn later_remark(config: &Config) -> Option<String> {
+    let (certificate, key) = config.tls.certificate.clone().zip(config.tls.key.clone())?;
+    let files = CertificateFiles { certificate, key, client_ca: config.tls.client_ca.clone() };
+    let remark = "the certificate was read as root and cannot be read again by the user that this runs as: when it is renewed, \
+                  restart smtpd, or run it with --supervise and send HUP";
+    files.are_denied().then(|| remark.to_owned())
 }
 
 #[cfg(feature = "self-signed")]
-fn self_signed(config: &Config) -> anyhow::Result<ServerTls> {
+fn self_signed(config: &Config) -> anyhow::Result<Certificate> {
     let made = ServerTls::self_signed(config.hostname.as_str());
     let (tls, fingerprint) = made.map_err(anyhow::Error::msg).or_exit(ExitCode::Software)?;
-    log::warn!("using a certificate made for this run, which no client can check: {fingerprint}");
-    Ok(tls)
+    let remark = format!("using a certificate made for this run, which no client can check: {fingerprint}");
+    Ok(Certificate { tls: Some(tls), remark: Some(remark) })
 }
 
 #[cfg(not(feature = "self-signed"))]
-fn self_signed(_: &Config) -> anyhow::Result<ServerTls> {
+fn self_signed(_: &Config) -> anyhow::Result<Certificate> {
     Err(anyhow::anyhow!("this smtpd was built without the feature self-signed")).or_exit(ExitCode::Config)
 }

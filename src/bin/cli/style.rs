@@ -1,5 +1,6 @@
 //! What a line of the log looks like: as Postfix would write it, as JSON, or as a datagram for the system's logs.
 
+use leafmail::address::escaped;
 use leafmail::clock::Timestamp;
 use leafmail::config::{Log, LogFormat, LogTo};
 use leafmail::event::{self, JSON_TARGET};
@@ -63,6 +64,8 @@ impl Style {
     }
 
     fn finish(&self, program: &str, level: Level, text: &str, now: Timestamp) -> Vec<u8> {
+        // Whatever came here, and by whichever way: nothing turns round or hides a part of a line.
+        let text = &*escaped(text);
         match (&self.system, self.format) {
             (Some(log), _) => log.datagram(severity(level), now, program, self.pid, text),
             (None, LogFormat::Json) => format!("{text}\n").into_bytes(),

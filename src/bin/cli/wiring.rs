@@ -10,9 +10,9 @@ use leafmail::queue::{
     Notices, Readdressing, Route, RouteFolder, RouteTurnstile, Runner, Schedule, StopFlag, watch_folder,
 };
 use leafmail::routing::{AliasFile, LocalDomains};
-use leafmail::spool::{DirSpool, Shelf, SpoolError, SpoolSettings, Trouble};
+use leafmail::spool::{DirSpool, Shelf, SpoolError, SpoolSettings, Trouble, mark};
 use leafmail::sys::{self, SystemClock};
-use leafmail::transport;
+use leafmail::transport::{self, RouteSettings};
 
 use sysexits::ExitCode;
 
@@ -50,12 +50,23 @@ fn cannot_open<T>(error: SpoolError) -> anyhow::Result<T> {
     Err(anyhow::anyhow!("opening {path}: it belongs to {whose}: run this as that user")).or_exit(ExitCode::NoPerm)
 }
 
+/// The mark of the spool; none where there is no spool yet.
+pub(crate) fn own_mark(config: &Config) -> Option<String> {
+    mark(&config.spool, &config.hostname).ok()
+}
+
+/// The settings of a next hop, which must not be this relay.
+pub(crate) fn knowing_ourselves(config: &Config, hop: RouteSettings) -> RouteSettings {
+    RouteSettings { own_mark: own_mark(config), ..hop }
+}
+
 /// What forwards mail over the configured routes, in either binary.
 pub(crate) fn runner(config: &Config, spool: Arc<DirSpool>) -> anyhow::Result<Runner<DirSpool>> {
     let stop = Arc::new(StopFlag::new().or_exit(ExitCode::OsErr)?);
     let states = config.spool.join("routes");
     let route = |plan: RoutePlan| {
-        let dispatch = transport::dispatch(&plan.hops, stop.leaving()).or_exit(ExitCode::Config)?;
+        let hops: Vec<_> = plan.hops.into_iter().map(|hop| knowing_ourselves(config, hop)).collect();
+        let dispatch = transport::dispatch(&hops, stop.leaving()).or_exit(ExitCode::Config)?;
         let (connections, clock) = (dispatch.connections(), Arc::new(SystemClock));
         let turnstile = Arc::new(RouteTurnstile::new(&states, &plan.name, connections, plan.pace, clock));
         Ok(Route { name: plan.name, criteria: plan.criteria, dispatch, turnstile })

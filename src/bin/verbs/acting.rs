@@ -249,13 +249,16 @@ struct Report<'m> {
     /// What was said last of one that was not done.
     complaint: Option<String>,
     complaints: usize,
+    /// Why standard output did not take a line, if so: what is done goes on all the same.
+    unsaid: Option<anyhow::Error>,
 }
 
 impl<'m> Report<'m> {
     fn new(what: &'static str, manner: &'m Manner, config: &Config) -> Self {
         let observer = cli::log_observer(config);
         let (named, worst, done, changed_in_queue) = (false, None, 0, false);
-        Self { what, manner, observer, named, worst, done, changed_in_queue, complaint: None, complaints: 0 }
+        let (complaint, complaints, unsaid) = (None, 0, None);
+        Self { what, manner, observer, named, worst, done, changed_in_queue, complaint, complaints, unsaid }
     }
 
     fn enter(&mut self, id: SpoolId, acted: Result<Acted, SpoolError>) {
@@ -285,9 +288,9 @@ impl<'m> Report<'m> {
         };
         if self.manner.json {
             let object = json!({ "queue_id": id.to_string(), "verb": what, "result": result, "detail": detail });
-            let _nobody_reads = say(&format!("{object}\n"));
+            self.say(&format!("{object}\n"));
         } else if code.is_none() {
-            let _nobody_reads = say(&format!("{id}: {detail}\n"));
+            self.say(&format!("{id}: {detail}\n"));
         }
         if let Some(code) = code {
             self.worst = worse(self.worst, code);
@@ -301,7 +304,16 @@ impl<'m> Report<'m> {
         }
     }
 
+    fn say(&mut self, text: &str) {
+        if self.unsaid.is_none() {
+            self.unsaid = say(text).err();
+        }
+    }
+
     fn close(self) -> anyhow::Result<()> {
+        if let Some(error) = self.unsaid {
+            return Err(error.context(format!("{} were {}, but not all could be said", self.done, self.what)));
+        }
         let Some(code) = self.worst else { return Ok(()) };
         let text = self.complaint.unwrap_or_else(|| "not everything could be read".to_owned());
         if self.complaints <= 1 {

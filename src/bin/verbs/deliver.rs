@@ -7,6 +7,7 @@ use leafmail::config::Config;
 use leafmail::id::SpoolId;
 use leafmail::queue::{Runner, Selection, Summary, Urgency};
 use leafmail::spool::{DirSpool, Shelf, Shelves, Spool};
+use leafmail::supervisor;
 use log::LevelFilter;
 use serde_json::json;
 use sysexits::ExitCode;
@@ -141,7 +142,9 @@ pub(crate) fn watch(config: &Config, logging: &Logging, plain: bool) -> anyhow::
         view.iter().filter(|_| config.log.file.is_some()).for_each(|view| view.note(&format!("warning: {text}")));
         log::warn!("{text}");
     }
+    cli::warn_of_root();
     log::info!("watching {}", config.spool.display());
+    supervisor::tell_ready();
     cli::watch(&runner, config);
     drop(view);
     log::info!("stopped");

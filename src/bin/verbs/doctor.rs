@@ -63,7 +63,8 @@ pub(crate) fn doctor(
         let inquiry = inquiry(config, plan, options);
         for (number, hop) in plan.hops.iter().enumerate() {
             let subject = format!("route {} to {}", plan.name, hop.next_hop);
-            ward.visit(&subject, |tell| probe(hop, &Place::of(hop, number), &inquiry, tell));
+            let hop = cli::wiring::knowing_ourselves(config, hop.clone());
+            ward.visit(&subject, |tell| probe(&hop, &Place::of(&hop, number), &inquiry, tell));
         }
     }
     if options.route.is_none() {

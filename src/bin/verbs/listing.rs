@@ -3,6 +3,7 @@
 use std::io::{self, BufWriter, Write};
 
 use anyhow::anyhow;
+use leafmail::address::escaped;
 use leafmail::admin::{self, Found, Listing, Routes, Selected, Table};
 use leafmail::clock::Clock;
 use leafmail::config::Config;
@@ -30,10 +31,8 @@ pub(crate) fn list(config: &Config, spool: &DirSpool, selected: &Selected, json:
     let mut table = Table::default();
     let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
     let each = |listing: &Listing| match json {
-        true => serde_json::to_writer(&mut out, &listing.json())
-            .map_err(io::Error::from)
-            .and_then(|()| out.write_all(b"\n")),
-        false => out.write_all(table.row(listing).as_bytes()),
+        true => writeln!(out, "{}", escaped(&listing.json().to_string())),
+        false => out.write_all(escaped(&table.row(listing)).as_bytes()),
     };
     let outcome = for_each(spool, selected, &routes(config), each);
     let end = if json { String::new() } else { table.end() };
@@ -79,6 +78,10 @@ pub(crate) fn for_each(
             worst = worse(worst, ExitCode::NoInput);
             tell(&format!("there is no message {id}"))
         }
+        Found::SetAside(id) => {
+            worst = worse(worst, ExitCode::DataErr);
+            tell(&format!("{id} lies in bad/, as its file is damaged: spoolrun explain {id} says more"))
+        }
         Found::Unreadable(error) => {
             worst = worse(worst, code_of(&error));
             tell(&error.to_string())
@@ -108,13 +111,14 @@ pub(crate) fn worse(one: Option<ExitCode>, other: ExitCode) -> Option<ExitCode> 
 /// A line on standard error, where anybody reads it.
 pub(crate) fn tell(text: &str) -> io::Result<()> {
     // Nobody reads: then there is nobody to tell, and the rest goes on.
-    let _ = writeln!(io::stderr(), "spoolrun: {text}");
+    let _ = writeln!(io::stderr(), "spoolrun: {}", escaped(text));
     Ok(())
 }
 
-/// To standard output; a reader that has seen enough is no error.
+/// To standard output, without anything that would change how a terminal shows the rest; a reader that has seen enough is no
+/// error.
 pub(crate) fn say(text: &str) -> anyhow::Result<()> {
-    match io::stdout().lock().write_all(text.as_bytes()) {
+    match io::stdout().lock().write_all(escaped(text).as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result.or_exit(ExitCode::IoErr),
     }

@@ -127,6 +127,11 @@ impl Verb {
         !matches!(self, Self::Watch { .. } | Self::Flush { .. })
     }
 
+    /// Whether it talks to next hops for long: then it locks itself in.
+    pub(crate) fn forwards(&self) -> bool {
+        matches!(self, Self::Watch { .. } | Self::Flush { .. })
+    }
+
     /// Does it.
     pub(crate) fn run(&self, config: &Config, logging: &Logging) -> anyhow::Result<()> {
         let spool = || existing_spool(config);

@@ -184,6 +184,8 @@ impl<'a> Hop<'a> {
                 chunking: table.chunking,
             },
             helo: table.helo.as_ref().or(main.helo.as_ref()).unwrap_or(&config.hostname).clone(),
+            // The configuration knows no spool; whoever opens it fills this in.
+            own_mark: None,
             connections: connections(table).or_else(|| connections(main)).unwrap_or(CONNECTIONS),
             source: table.source.or(main.source).filter(|_| !self.is_folder()),
             max_size: table.max_size.or_else(|| table.preset.map(|preset| preset.max_size())),

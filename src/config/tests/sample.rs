@@ -30,6 +30,11 @@ fn the_sample_shows_every_default() {
     let examples = Config {
         hostname: "relay.example.lan".parse().unwrap(),
         default_domain: Some("example.lan".parse().unwrap()),
+        process: Process {
+            user: Some("leafmail".to_owned()),
+            group: Some("leafmail".to_owned()),
+            ..Process::default()
+        },
         tls: Tls {
             certificate: Some("/etc/leafmail/cert.pem".into()),
             key: Some("/etc/leafmail/key.pem".into()),
@@ -159,6 +164,7 @@ pub(super) fn every_key() -> Vec<String> {
         fields_of::<Route>().into_iter().partition(|field| OF_ROUTES.contains(field));
     assert_eq!(of_routes, OF_ROUTES);
     let sections = [
+        ("process.", fields_of::<Process>()),
         ("listen.", fields_of::<Listen>()),
         ("submission.", fields_of::<Submission>()),
         ("clients.", fields_of::<Clients>()),

@@ -49,7 +49,9 @@ impl<S: Spool> Shift<'_, S> {
             board.gates[route].state = stored;
             return;
         }
-        if let Err(error) = self.runner.states.save(name, &state) {
+        let saved = self.runner.states.save(name, &state);
+        board.gates[route].unsaved = saved.is_err();
+        if let Err(error) = saved {
             self.runner.tell(&Event::Trouble { text: format!("saving the state of route {name}: {error}") });
         }
         board.gates[route].state = state;
@@ -66,6 +68,8 @@ impl<S: Spool> Shift<'_, S> {
     /// Another process may have found out more.
     pub(super) fn reload_routes(&self, board: &mut Board<S::Claim>) {
         for (route, gate) in self.runner.routes.iter().zip(&mut board.gates) {
+            // A disk that was full may have room again.
+            gate.unsaved = gate.unsaved && self.runner.states.save(&route.name, &gate.state).is_err();
             match self.runner.states.load(&route.name) {
                 Ok(Some(state)) => gate.learn(state),
                 Ok(None) => {}

@@ -24,8 +24,7 @@ impl<S: Spool> Shift<'_, S> {
             Ok(entries) => board.agenda.align(entries, now),
             Err(error) => self.runner.tell(&Event::Trouble { text: error.to_string() }),
         }
-        drop(board);
-        self.bell.notify_all();
+        board.call_all();
     }
 
     /// Lets the workers begin with these, unless they have enough: a scan of a million takes seconds. Who is first among them is
@@ -36,7 +35,6 @@ impl<S: Spool> Shift<'_, S> {
             return;
         }
         found.iter().filter(|entry| entry.due <= now).for_each(|entry| board.agenda.appear(entry.id, now));
-        drop(board);
-        self.bell.notify_all();
+        board.call_all();
     }
 }

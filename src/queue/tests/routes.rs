@@ -2,19 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::event::Event;
-use crate::queue::pace::Admittance;
-use crate::queue::testing::{Answer, House, MemorySpool, at, envelope, id, mark, receipt};
-use crate::queue::{InDoubt, Route, RouteState, RouteStore, RouteTurnstile, Runner, Schedule, Selection, Slot};
-use crate::queue::{Summary, Turnstile, Urgency};
+use crate::queue::testing::{Answer, House, MemorySpool, envelope, id, mark, receipt};
+use crate::queue::{InDoubt, RouteState, RouteStore, Runner, Schedule, Selection, Summary, Urgency};
 use crate::receipt::Happening;
 use crate::routing::Criteria;
 use crate::spool::Shelf;
-use crate::sys::SystemClock;
 
 fn to(domains: &[&str]) -> Criteria {
     let recipients = domains.iter().map(|domain| format!("@{domain}").parse().unwrap());
@@ -28,7 +25,7 @@ fn three_ways(house: &House) -> Runner<MemorySpool> {
     Runner { routes, ..house.runner() }
 }
 
-fn pass(runner: &Runner<MemorySpool>, urgency: Urgency) -> Summary {
+pub(super) fn pass(runner: &Runner<MemorySpool>, urgency: Urgency) -> Summary {
     runner.flush(Selection::All, urgency).unwrap()
 }
 
@@ -156,57 +153,6 @@ fn what_a_person_paused_waits_until_a_person_reopens_it() {
 }
 
 #[test]
-fn an_alert_does_not_wait_for_a_flood() {
-    let house = House::new();
-    house.next_hop.connections.store(1, Ordering::SeqCst);
-    let arrived = house.clock.now().as_millis() / 1000;
-    for number in 0..3_000 {
-        house.put(number, "flood@x", &["amy@a"]);
-        house.spool.set_due(id(number), at(arrived - 5_000 + u64::from(number)));
-    }
-    house.put(3_000, "ups@x", &["ann@a"]);
-    house.put(3_001, "scan@x", &["eve@a"]);
-    pass(&house.runner(), Urgency::Due);
-    let taken = house.next_hop.taken.lock().unwrap();
-    for alert in ["ann@a", "eve@a"] {
-        let place = taken.iter().position(|taken| taken.to == alert).unwrap();
-        assert!(place < 10, "{place} messages went before {alert}");
-    }
-    assert_eq!(taken.len(), 3_002);
-}
-
-#[test]
-fn an_alert_waits_for_one_large_scan_at_most() {
-    let house = House::new();
-    house.next_hop.connections.store(1, Ordering::SeqCst);
-    for number in 0..6 {
-        house.spool.put(id(number), envelope("scan@x", &["eve@a"]), &vec![b'x'; 30 << 20]);
-    }
-    house.put(6, "ups@x", &["ann@a"]);
-    pass(&house.runner(), Urgency::Due);
-    let order: Vec<_> = house.next_hop.taken.lock().unwrap().iter().map(|taken| taken.to.clone()).collect();
-    assert!(order[..2].contains(&"ann@a".to_owned()), "{order:?}");
-    assert_eq!(order.len(), 7);
-}
-
-#[test]
-fn large_messages_leave_a_connection_free() {
-    let house = House::new();
-    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let (counted, highest) = (Arc::clone(&now), Arc::clone(&most));
-    house.next_hop.answers_beside(move || {
-        highest.fetch_max(counted.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-        std::thread::sleep(Duration::from_millis(5));
-        counted.fetch_sub(1, Ordering::SeqCst);
-    });
-    for number in 0..12 {
-        house.spool.put(id(number), envelope("scan@x", &["eve@a"]), &vec![b'x'; 2 << 20]);
-    }
-    assert_eq!(pass(&house.runner(), Urgency::Due).sent, 12);
-    assert!((2..=3).contains(&most.load(Ordering::SeqCst)), "{most:?} of 4 connections");
-}
-
-#[test]
 fn what_may_have_arrived_is_held_where_that_is_wanted() {
     let house = House::new();
     house.put(1, "joe@x", &["amy@a", "bob@a"]);
@@ -289,21 +235,6 @@ fn where_each_domain_has_its_own_next_hop_each_gets_its_own_recipients() {
 }
 
 #[test]
-fn who_has_a_connection_goes_on_while_others_of_the_pass_find_none() {
-    let (house, folder) = (House::new(), tempfile::tempdir().unwrap());
-    house.next_hop.connections.store(3, Ordering::SeqCst);
-    // As if another process had the other two.
-    let turnstile = Arc::new(RouteTurnstile::new(folder.path(), "main", 1, None, Arc::new(SystemClock)));
-    let runner = Runner { routes: vec![Route { turnstile, ..house.route("main", to(&[])) }], ..house.runner() };
-    house.next_hop.answers_beside(|| std::thread::sleep(Duration::from_millis(3)));
-    for number in 0..20 {
-        house.put(number, "joe@x", &["amy@a"]);
-    }
-    let summary = pass(&runner, Urgency::Due);
-    assert_eq!((summary.sent, summary.remaining), (20, 0));
-}
-
-#[test]
 fn a_pressing_pass_tries_those_of_all_domains() {
     let house = House::new();
     house.next_hop.per_domain.store(true, Ordering::SeqCst);
@@ -315,80 +246,6 @@ fn a_pressing_pass_tries_those_of_all_domains() {
     }
     let due = house.spool.next_due().unwrap();
     assert!(due > house.clock.now(), "the next pass need not look at it");
-}
-
-/// Lets so many messages through, and one connection; then none for a minute.
-#[derive(Default)]
-struct Narrow {
-    passed: AtomicUsize,
-    crowded: bool,
-}
-
-impl Turnstile for Narrow {
-    fn slot(&self) -> Option<Slot> {
-        if self.crowded { None } else { Turnstile::slot(&()) }
-    }
-
-    fn admit(&self) -> Admittance {
-        let passed = self.passed.fetch_add(1, Ordering::SeqCst);
-        if passed % 4 < 3 { Admittance::Now } else { Admittance::Wait(Duration::from_secs(60)) }
-    }
-}
-
-#[test]
-fn a_pass_keeps_the_pace_and_leaves_where_others_have_the_connections() {
-    let house = House::new();
-    house.next_hop.connections.store(1, Ordering::SeqCst);
-    let narrow = |crowded| {
-        let turnstile = Arc::new(Narrow { passed: AtomicUsize::new(0), crowded });
-        Runner { routes: vec![Route { turnstile, ..house.route("main", to(&[])) }], ..house.runner() }
-    };
-    for number in 0..10 {
-        house.put(number, "joe@x", &["amy@a"]);
-    }
-    assert_eq!(pass(&narrow(true), Urgency::Due).remaining, 10);
-    assert_eq!(house.next_hop.attempts.lock().unwrap().len(), 0);
-    // The clock stands still: somebody has to move it while the pass waits.
-    std::thread::scope(|scope| {
-        let passing = scope.spawn(|| pass(&narrow(false), Urgency::Due));
-        let mut minutes = 0;
-        while !passing.is_finished() {
-            if house.next_hop.taken_by("amy@a") == 3 * (minutes + 1) {
-                std::thread::sleep(Duration::from_millis(20));
-                house.clock.advance(Duration::from_secs(61));
-                minutes += 1;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        assert_eq!((minutes, passing.join().unwrap().sent), (3, 10));
-    });
-}
-
-#[test]
-fn a_pass_that_waits_for_the_pace_leaves_when_it_is_told_to() {
-    let house = House::new();
-    house.next_hop.connections.store(1, Ordering::SeqCst);
-    let narrow = Arc::new(Narrow { passed: AtomicUsize::new(0), crowded: false });
-    let runner = Runner { routes: vec![Route { turnstile: narrow, ..house.route("main", to(&[])) }], ..house.runner() };
-    for number in 0..10 {
-        house.put(number, "joe@x", &["amy@a"]);
-    }
-    std::thread::scope(|scope| {
-        let passing = scope.spawn(|| pass(&runner, Urgency::Due));
-        let mut looks = 0..2_000;
-        let mut look_until = |done: &dyn Fn() -> bool| {
-            looks.any(|_| {
-                std::thread::sleep(Duration::from_millis(5));
-                done()
-            })
-        };
-        // Once it has hung up, nothing but the pace is waited for.
-        assert!(look_until(&|| *house.next_hop.partings.lock().unwrap() == 1));
-        std::thread::sleep(Duration::from_millis(20));
-        house.stop.raise();
-        assert!(look_until(&|| passing.is_finished()), "it waits for the pace");
-    });
-    assert_eq!(house.next_hop.taken_by("amy@a"), 3);
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! A runner that works for good: workers are threads, time is simulated.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
 use crate::event::Event;
-use crate::queue::testing::{Answer, House, id};
-use crate::queue::{Runner, Selection, StopFlag, Urgency, Wakeup, Wakeups};
+use crate::queue::testing::{Answer, House, RouteMemory, SimulatedClock, id};
+use crate::queue::{RouteState, RouteStore, Runner, Selection, StopFlag, Urgency, Wakeup, Wakeups};
 use crate::receipt::Happening;
 
 /// Lets the workers come to rest, then lets time pass, until the queue is empty or the days are over.
@@ -108,6 +109,29 @@ fn a_watch_leaves_by_itself_once_the_disk_cannot_be_trusted() {
     let mut patient = Patient(&house, 0);
     house.runner().watch(&mut patient);
     assert!(patient.1 < 2_000, "nobody had to tell it");
+}
+
+#[test]
+fn a_pause_that_cannot_be_kept_on_a_full_disk_is_one_pause_all_the_same() {
+    /// Keeps nothing until an hour has passed.
+    struct FullDisk(Arc<SimulatedClock>, Timestamp, Arc<RouteMemory>);
+    impl RouteStore for FullDisk {
+        fn load(&self, route: &str) -> io::Result<Option<RouteState>> {
+            self.2.load(route)
+        }
+        fn save(&self, route: &str, state: &RouteState) -> io::Result<()> {
+            if self.0.now() < self.1 { Err(io::ErrorKind::StorageFull.into()) } else { self.2.save(route, state) }
+        }
+    }
+    let house = House::new();
+    house.next_hop.answers(|_, _| Answer::Fault);
+    house.put(1, "joe@x", &["amy@x"]);
+    let room = house.clock.now() + Duration::from_secs(3_600);
+    let states = Arc::new(FullDisk(Arc::clone(&house.clock), room, Arc::clone(&house.routes)));
+    let end = room + Duration::from_secs(3_600);
+    Runner { states, ..house.runner() }.watch(Passing { house: &house, end });
+    assert_eq!(house.events.count(|event| matches!(event, Event::RoutePaused { .. })), 1);
+    assert!(house.routes.load("main").unwrap().unwrap().failures() > 5, "kept as soon as there is room");
 }
 
 #[test]

@@ -18,6 +18,7 @@ use rustix::io::{Errno, retry_on_intr};
 
 use super::{Access, Disk, Extent, Kind, Lock, Room, Status};
 use crate::clock::Timestamp;
+use crate::mutant::{Mutant, planted};
 use crate::spool::lock;
 
 /// The disk of the host.
@@ -72,6 +73,9 @@ impl Disk for HostDisk {
     }
 
     fn sync_folder(&self, folder: &OwnedFd) -> io::Result<()> {
+        if planted(Mutant::NoDirectorySync) {
+            return Ok(());
+        }
         Ok(rustix::fs::fsync(folder)?)
     }
 
@@ -170,6 +174,9 @@ impl Disk for HostDisk {
     }
 
     fn sync(&self, file: &HostFile, extent: Extent) -> io::Result<()> {
+        if planted(Mutant::NoFileSync) {
+            return Ok(());
+        }
         let synced = match extent {
             Extent::All => rustix::fs::fsync(&file.0),
             Extent::Data => rustix::fs::fdatasync(&file.0),

@@ -1,8 +1,8 @@
 //! The tail of a spool file: receipts, one after the other, until the end.
 //!
-//! An append that a crash cut short leaves fewer octets than the entry says, or zeros: that tail is torn and left out,
-//! as nothing was promised on the strength of it. Any other damage is corruption, never a shorter history: forgetting a
-//! receipt could deliver a message twice.
+//! An append that a crash cut short leaves fewer octets than the entry says, or zeros in the place of sectors: that tail
+//! is torn and left out, as nothing was promised on the strength of it. What was synced lies before it. Any other damage
+//! is corruption, never a shorter history: forgetting a receipt could deliver a message twice.
 
 use super::freeze::receipt_sum;
 use super::thaw::{fill, octets_of};
@@ -25,7 +25,7 @@ pub(super) fn read<O: Octets + ?Sized>(
         fill(file, at, &mut header)?;
         let length = u16::from_le_bytes(octets_of(&header, 1));
         if u16::from_le_bytes(octets_of(&header, 3)) != !length {
-            if all_zeros(file, at, file_size)? {
+            if lacks_a_sector(file, at, at + RECEIPT_HEADER as u64, file_size)? {
                 break;
             }
             return Err(Trouble::Corrupt("a receipt's length and its complement do not match"));
@@ -36,22 +36,21 @@ pub(super) fn read<O: Octets + ?Sized>(
         }
         payload.resize(usize::from(length), 0);
         fill(file, at + RECEIPT_HEADER as u64, &mut payload)?;
-        receipts.push(thaw_receipt(
-            header[0],
-            length,
-            u32::from_le_bytes(octets_of(&header, 5)),
-            &payload,
-            recipients,
-        )?);
+        let sum = u32::from_le_bytes(octets_of(&header, 5));
+        if receipt_sum(header[0], length, &payload) != sum {
+            if lacks_a_sector(file, at, end, file_size)? {
+                break;
+            }
+            return Err(Trouble::Corrupt("a receipt's checksum does not match"));
+        }
+        receipts.push(thaw_receipt(header[0], &payload, recipients)?);
         at = end;
     }
     Ok((receipts, at))
 }
 
-fn thaw_receipt(version: u8, length: u16, sum: u32, payload: &[u8], recipients: usize) -> Result<Receipt, Trouble> {
-    if receipt_sum(version, length, payload) != sum {
-        return Err(Trouble::Corrupt("a receipt's checksum does not match"));
-    }
+/// From a payload whose sum was found right.
+fn thaw_receipt(version: u8, payload: &[u8], recipients: usize) -> Result<Receipt, Trouble> {
     match version {
         RECEIPT_VERSION => {}
         0 => return Err(Trouble::Corrupt("receipt version 0 was never written")),
@@ -64,16 +63,21 @@ fn thaw_receipt(version: u8, length: u16, sum: u32, payload: &[u8], recipients: 
     Ok(receipt.thaw())
 }
 
-/// File systems show zeros where a size reached the disk and the octets did not.
-fn all_zeros<O: Octets + ?Sized>(file: &O, mut at: u64, file_size: u64) -> Result<bool, Trouble> {
-    let mut piece = [0; 4096];
-    while at < file_size {
-        let count = (file_size - at).min(piece.len() as u64) as usize;
-        fill(file, at, &mut piece[..count])?;
-        if piece[..count].iter().any(|octet| *octet != 0) {
-            return Ok(false);
+/// What a disk writes as a whole.
+const SECTOR: u64 = 512;
+
+/// Whether a sector that the octets from `from` to `to` lie in is zero, from `from` on. File systems show zeros where a
+/// size reached the disk and the octets did not, and of an append across sectors any may be missing.
+fn lacks_a_sector<O: Octets + ?Sized>(file: &O, from: u64, to: u64, file_size: u64) -> Result<bool, Trouble> {
+    let (mut piece, mut at) = ([0; SECTOR as usize], from);
+    while at < to {
+        let next = ((at / SECTOR + 1) * SECTOR).min(file_size);
+        let piece = &mut piece[..(next - at) as usize];
+        fill(file, at, piece)?;
+        if piece.iter().all(|octet| *octet == 0) {
+            return Ok(true);
         }
-        at += count as u64;
+        at = next;
     }
-    Ok(true)
+    Ok(false)
 }

@@ -4,6 +4,7 @@
 //! appending can tell. Receipts that must not be lost are synced for that reason. A file cut inside a receipt was being
 //! appended to when the power went, so the receipt was never relied on.
 
+use super::double::{Fault, FaultyDisk};
 use super::*;
 use crate::spool::frozen::{Depth, Thawed, thaw};
 
@@ -162,6 +163,64 @@ fn a_torn_tail_is_cut_off_so_that_later_receipts_can_be_read() {
         assert_eq!(spool.claim(id).receipts(), thawed.receipts);
         assert_eq!(std::fs::read(spool.path(Shelf::Queue, &id.to_string())).unwrap(), file);
     }
+}
+
+/// A size can be on disk before the octets, and a receipt can lie across sectors of which only some were written. Whoever
+/// wrote it had not synced it, so nothing was promised on the strength of it, and the message must not suffer.
+#[test]
+fn a_receipt_of_which_sectors_are_missing_is_a_torn_tail() {
+    for filling in 0..600 {
+        let message = vec![b'x'; filling];
+        let receipts = history();
+        let file = file_of(&full_envelope(), &message, &full_seal(), &receipts);
+        let mut at = file_of(&full_envelope(), &message, &full_seal(), &[]).len();
+        for (kept, receipt) in receipts.iter().enumerate() {
+            let end = at + frozen::freeze_receipt(receipt).unwrap().len();
+            for sector in at / 512..end.div_ceil(512) {
+                // All of the tail up to the end of this sector, or from its beginning, or this one only.
+                for (from, to) in
+                    [(at, sector * 512 + 512), (sector * 512, file.len()), (sector * 512, sector * 512 + 512)]
+                {
+                    let (from, to) = (from.max(at), to.min(file.len()));
+                    let mut torn = file.clone();
+                    torn[from..to].fill(0);
+                    if torn == file {
+                        continue;
+                    }
+                    let thawed = thaw(&torn[..], torn.len() as u64, Depth::Whole);
+                    let thawed = thawed.unwrap_or_else(|error| panic!("{filling}: zeros at {from}..{to}: {error}"));
+                    assert!(thawed.receipts.len() >= kept, "{filling}: zeros at {from}..{to}");
+                    assert_eq!(thawed.receipts[..], receipts[..thawed.receipts.len()]);
+                }
+            }
+            at = end;
+        }
+    }
+}
+
+/// Or a power cut could show octets of the old tail behind the new size.
+#[test]
+fn what_was_cut_off_is_gone_from_the_disk_before_anything_is_appended() {
+    let Whole { file, borders, .. } = whole();
+    let (folder, disk) = (folder(), FaultyDisk::new());
+    let spool =
+        DirSpool::open_on(disk.clone(), folder.path(), settings(Creation::Anonymous), TestClock::new()).unwrap();
+    let id = SpoolId::new(Timestamp::from_millis(1_000), 0, 1);
+    std::fs::write(folder.path().join("queue").join(id.to_string()), &file[..borders[3] + 20]).unwrap();
+    let steps = || {
+        let trace = disk.book.lock().unwrap().trace.clone();
+        trace.into_iter().filter(|call| ["truncate", "sync", "write_at"].contains(call)).collect::<Vec<_>>()
+    };
+    disk.book.lock().unwrap().follow(|_, _| Fault::None);
+    let mut claim = ours(spool.claim(id).unwrap());
+    let entry = receipt(Happening::Deferred, &[0], "later");
+    claim.record(entry.clone(), Durability::Buffered).unwrap();
+    assert_eq!(steps(), ["truncate", "sync", "write_at"]);
+    disk.book.lock().unwrap().follow(|number, _| if number == 1 { Fault::Short } else { Fault::None });
+    claim.record(entry.clone(), Durability::Buffered).unwrap_err();
+    claim.record(entry.clone(), Durability::Buffered).unwrap();
+    claim.record(entry, Durability::Buffered).unwrap();
+    assert_eq!(steps(), ["write_at", "truncate", "truncate", "sync", "write_at", "write_at"]);
 }
 
 #[test]

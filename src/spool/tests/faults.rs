@@ -10,8 +10,11 @@ const EIO: i32 = 5;
 const ENOENT: i32 = 2;
 const EISDIR: i32 = 21;
 const EINVAL: i32 = 22;
+const EINTR: i32 = 4;
+const EMFILE: i32 = 24;
 const ENOSPC: i32 = 28;
 const EOPNOTSUPP: i32 = 95;
+const EDQUOT: i32 = 122;
 const ECANCELED: i32 = 125;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +30,10 @@ enum Trial {
 const EVERY_COMMIT: [(Creation, bool); 4] =
     [(Creation::Anonymous, false), (Creation::Named, false), (Creation::Anonymous, true), (Creation::Named, true)];
 
-const TRIALS: [Trial; 4] = [Trial::Fails(EIO), Trial::Fails(ENOSPC), Trial::WritesHalf, Trial::Stops];
+const TRIALS: [Trial; 7] = {
+    use Trial::{Fails, Stops, WritesHalf};
+    [Fails(EIO), Fails(ENOSPC), Fails(EDQUOT), Fails(EINTR), Fails(EMFILE), WritesHalf, Stops]
+};
 
 /// A spool on a disk that can fail.
 struct Stage {
@@ -125,7 +131,7 @@ fn nothing_is_acknowledged_unless_file_and_name_are_synced() {
 
 #[test]
 fn a_failure_leaves_no_name_in_the_queue() {
-    for trial in [Trial::Fails(EIO), Trial::Fails(ENOSPC)] {
+    for trial in TRIALS.into_iter().filter(|trial| matches!(trial, Trial::Fails(_))) {
         every_acceptance(trial, |stage, _, result| match result {
             Ok(_) => assert_eq!(stage.names(), 1),
             Err(error) => assert_eq!(stage.names(), 0, "{error}"),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rustix::fs::{CWD, Mode};
 
+use super::double::{Fault, FaultyDisk};
 use super::*;
 
 fn id(number: u64) -> SpoolId {
@@ -147,4 +148,23 @@ fn a_page_that_explains_the_folder_does_not_keep_it_from_becoming_a_spool() {
     let settings = SpoolSettings::default();
     let opened = DirSpool::open(folder.path(), settings, Arc::new(crate::sys::SystemClock));
     assert!(opened.is_ok(), "{:?}", opened.err());
+}
+
+/// Who has no anonymous files creates a message under its name, and may be stopped before it has the lock, for longer than
+/// others take a file without a lock for one that is arriving.
+#[test]
+fn a_file_that_was_set_aside_before_its_creator_had_the_lock_takes_no_message() {
+    let (folder, disk) = (folder(), FaultyDisk::new());
+    let spool = DirSpool::open_on(disk.clone(), folder.path(), settings(Creation::Named), TestClock::new()).unwrap();
+    let shelves = folder.path().to_owned();
+    disk.book.lock().unwrap().follow(move |_, call| {
+        if call == "try_lock" {
+            let name = std::fs::read_dir(shelves.join("queue")).unwrap().next().unwrap().unwrap().file_name();
+            std::fs::rename(shelves.join("queue").join(&name), shelves.join("bad").join(&name)).unwrap();
+        }
+        Fault::None
+    });
+    let mut draft = spool.open(&plain_envelope()).unwrap();
+    draft.append(b"m").unwrap();
+    assert!(draft.commit(&plain_seal()).is_err(), "it was acknowledged, and lies in bad/");
 }

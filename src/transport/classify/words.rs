@@ -99,6 +99,9 @@ pub(super) fn of(why: Why) -> Meaning {
         Why::Loop => (
             "The mail goes in a circle.",
             "{place} url leads back to this host, or the host there sends the mail back: correct one of them."),
+        Why::Ourselves => (
+            "The next hop is this relay itself: mail would go round in a circle. It waits instead, and is not lost.",
+            "Set {place} url to the host that is to take the mail, and not to an address that smtpd listens on."),
         Why::NameUnknown => (
             "The name of the next hop could not be looked up.",
             "Look at the name in {place} url, and at this host's name service (/etc/resolv.conf)."),

@@ -11,6 +11,9 @@ use crate::transport::manner::Manner;
 use crate::transport::wire::{self, Capabilities, Opened, TlsFacts};
 use crate::transport::{Leaving, NextHop, RouteSettings, Smarthost, TlsPolicy};
 
+/// RFC 3463 X.7.5: cryptographic failure.
+const INSECURE: EnhancedCode = EnhancedCode(4, 7, 5);
+
 /// Probes what the settings lead to.
 pub(super) async fn probe(settings: &RouteSettings, place: &Place, inquiry: &Inquiry, tell: &mut dyn FnMut(Step)) {
     match &settings.next_hop {
@@ -100,9 +103,11 @@ impl Hop<'_> {
         let opened = wire::open(self.smarthost, &[address], &manner).await;
         let facts = match &opened {
             Ok(opened) => opened.wire.tls_facts(),
-            // The handshake failed, perhaps for the certificate: what is in it?
-            Err(_) if self.smarthost.tls == TlsPolicy::None => None,
-            Err(_) => self.shown(address, &manner).await,
+            // The handshake failed, perhaps for the certificate: what is in it? Whoever was silent would be so again.
+            Err(fault) if self.smarthost.tls != TlsPolicy::None && fault.reason.status == INSECURE => {
+                self.shown(address, &manner).await
+            }
+            Err(_) => None,
         };
         let opened = match opened {
             Ok(opened) => opened,

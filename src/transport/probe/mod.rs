@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::classify::{Meaning, Place, meaning};
 use super::{NextHop, RouteSettings};
-use crate::address::Mailbox;
+use crate::address::{Mailbox, is_unprintable};
 use crate::receipt::Reason;
 
 /// What is to be tried.
@@ -89,7 +89,7 @@ impl Step {
 
 /// What a peer or a certificate says may hold anything.
 fn printable(text: impl Into<String>) -> String {
-    text.into().replace(char::is_control, "?")
+    text.into().replace(is_unprintable, "?")
 }
 
 /// Looks at a certificate of our own, at `now` in seconds since the epoch.

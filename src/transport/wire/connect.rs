@@ -82,6 +82,7 @@ async fn open_with(smarthost: &Smarthost, addresses: &[IpAddr], manner: &Manner,
         smarthost,
         whom,
         helo: &manner.helo,
+        own_mark: manner.own_mark.as_deref(),
         certificates,
         leaving,
         control: control.clone(),
@@ -109,6 +110,7 @@ struct Opening<'a> {
     smarthost: &'a Smarthost,
     whom: Whom,
     helo: &'a Domain,
+    own_mark: Option<&'a str>,
     certificates: &'a Certificates,
     leaving: &'a Leaving,
     control: Control,
@@ -126,6 +128,13 @@ impl Opening<'_> {
         if greeting.code() != 220 {
             return Err(self.refused(wire, "the greeting", &greeting).await);
         }
+        if self.is_ourselves(&greeting) {
+            self.say_goodbye(&mut wire).await;
+            // RFC 3463 X.4.6: routing loop detected.
+            let text =
+                format!("the next hop {} is this relay itself: it greets with the mark of our own spool", self.relay);
+            return Err(Fault { reason: Reason::new(EnhancedCode(4, 4, 6), text), relay: self.relay.clone() });
+        }
         let mut capabilities;
         (wire, capabilities) = self.hello(wire).await?;
         if self.wants_starttls(&capabilities)? {
@@ -138,6 +147,11 @@ impl Opening<'_> {
         }
         wire.play_hello();
         Ok((wire, capabilities, protection))
+    }
+
+    /// Only one spool has our mark; a name may be shared by accident.
+    fn is_ourselves(&self, greeting: &Reply) -> bool {
+        self.own_mark.is_some_and(|mark| greeting.text().split_ascii_whitespace().any(|word| word == mark))
     }
 
     /// EHLO, or HELO where EHLO is refused for good (RFC 5321 3.2).
@@ -236,9 +250,13 @@ impl Opening<'_> {
     async fn refused(&self, mut wire: Wire, what: &str, reply: &Reply) -> Fault {
         let mut reason = Reason::reply(reply);
         reason.text = format!("{} refused {what}: {}", self.smarthost.host, reason.text);
-        self.control.enter(Phase::Quit);
-        // The fault is known already; that QUIT cannot be sent adds nothing.
-        let _ = wire.send(b"QUIT\r\n").await;
+        self.say_goodbye(&mut wire).await;
         Fault { reason, relay: self.relay.clone() }
+    }
+
+    /// The fault is known already; that QUIT cannot be sent adds nothing.
+    async fn say_goodbye(&self, wire: &mut Wire) {
+        self.control.enter(Phase::Quit);
+        let _ = wire.send(b"QUIT\r\n").await;
     }
 }

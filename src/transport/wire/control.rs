@@ -109,13 +109,21 @@ impl Trouble {
 #[derive(Debug, Clone)]
 pub(in crate::transport) struct Control(Arc<Mutex<State>>);
 
+/// A chunk of a message.
+pub(super) struct Attached {
+    pub(super) octets: Vec<u8>,
+    pub(super) last: bool,
+}
+
 pub(super) struct State {
     pub(super) phase: Phase,
     pub(super) limit: Duration,
     pub(super) deadline: Instant,
     /// Whether nothing was sent in this exchange yet.
     pub(super) fresh: bool,
-    /// Whether an octet of the message's end was sent.
+    /// Whether the end of the message is what is written next.
+    pub(super) ending: bool,
+    /// Whether what completes the message was sent: an octet of its end mark, or the last octet of its last chunk.
     pub(super) ended: bool,
     /// The last exchange's reply, until it is taken.
     pub(super) reply: Option<Reply>,
@@ -125,8 +133,10 @@ pub(super) struct State {
     pub(super) secrets: Vec<String>,
     /// lettre's terminator begins with a CRLF that is one too many.
     pub(super) skip_line_end: bool,
-    /// Octets that follow the command under way (BDAT), and how many of them were sent.
-    pub(super) attached: (Vec<u8>, usize),
+    /// Octets that follow the command under way (BDAT).
+    pub(super) attached: Option<Attached>,
+    /// The commands that follow the message's end in the same flight.
+    pub(super) following: String,
     /// Octets of the message that were sent.
     pub(super) message: usize,
     /// Log lines that had to wait, see [`Control::enter`].
@@ -146,11 +156,18 @@ impl std::fmt::Debug for State {
 }
 
 impl State {
+    /// Begins to wait in this phase: its deadline runs from now.
+    pub(super) fn turn_to(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.limit = phase.limit(&self.timeouts);
+        self.deadline = Instant::now() + self.limit;
+    }
+
     /// What it means for the wait under way that it is time to leave.
     pub(super) fn leave(&mut self) -> Result<(), Trouble> {
         match self.phase {
             // The next hop may have the message: its answer is worth a while, as without it the message goes out twice.
-            Phase::EndOfData => {
+            _ if self.ended || self.phase == Phase::EndOfData => {
                 let patience = self.leaving.patience();
                 // The limit tells that it was done before.
                 if self.limit > patience {
@@ -201,12 +218,14 @@ impl Control {
             limit,
             deadline: Instant::now() + limit,
             fresh: true,
+            ending: false,
             ended: false,
             reply: None,
             trouble: None,
             secrets: Vec::new(),
             skip_line_end: false,
-            attached: (Vec::new(), 0),
+            attached: None,
+            following: String::new(),
             message: 0,
             untold: Vec::new(),
             relay,
@@ -232,6 +251,7 @@ impl Control {
         self.expect(phase);
         let mut state = self.state();
         state.fresh = true;
+        state.ending = false;
         state.ended = false;
         state.tell();
     }
@@ -239,10 +259,30 @@ impl Control {
     /// Begins to wait for a further reply of the same flight (RFC 2920).
     pub(in crate::transport) fn expect(&self, phase: Phase) {
         let mut state = self.state();
-        state.phase = phase;
-        state.limit = phase.limit(&state.timeouts);
-        state.deadline = Instant::now() + state.limit;
+        state.turn_to(phase);
         state.reply = None;
+    }
+
+    /// Notes that all octets of the message were written but its end, which is next.
+    pub(in crate::transport) fn end_message(&self) {
+        let mut state = self.state();
+        state.fresh = true;
+        state.ending = true;
+    }
+
+    /// These commands, each with its CRLF, follow the end of the message in the same flight (RFC 2920 3.1).
+    pub(in crate::transport) fn follow_with(&self, commands: String) {
+        self.state().following = commands;
+    }
+
+    /// Turns to the commands that went along with the message before, whose replies are to come; the log is told of them.
+    pub(in crate::transport) fn take_up(&self, commands: &str) {
+        let mut state = self.state();
+        state.ended = false;
+        state.tell();
+        if state.is_told() {
+            commands.lines().for_each(|line| state.log(&format!("> {line}")));
+        }
     }
 
     /// The last exchange's reply, whole, or why there is none.
@@ -265,9 +305,10 @@ impl Control {
         self.state().skip_line_end = true;
     }
 
-    /// The next command is followed at once by these octets, whatever they are: lettre can only send text.
-    pub(in crate::transport) fn attach(&self, octets: Vec<u8>) {
-        self.state().attached = (octets, 0);
+    /// The next command is followed at once by these octets, whatever they are: lettre can only send text. With the `last`
+    /// of them the message is complete.
+    pub(in crate::transport) fn attach(&self, octets: Vec<u8>, last: bool) {
+        self.state().attached = Some(Attached { octets, last });
     }
 
     /// Hides these texts in logs and replies until they are [forgotten](Self::forget_secrets).

@@ -2,19 +2,23 @@
 //!
 //! A [`Wire`] is opened by `connect.rs`, which greets, says EHLO and starts TLS on it; then it is handed to lettre, to
 //! which it plays a greeting and an EHLO reply, as lettre insists on both. Invariants: a read hands out exactly one reply,
-//! as one short line; nothing is sent while an unasked reply lies unread; after a [`Trouble`] nothing is sent at all.
+//! as one short line; nothing is sent while an unasked reply lies unread; after a [`Trouble`] nothing is sent at all. What
+//! lettre writes is gathered (`outgoing.rs`), so that a small message, its end and what may follow it leave in one piece.
 
 mod capabilities;
+mod channel;
 mod connect;
 mod control;
 mod dial;
 mod facts;
+mod outgoing;
 mod replies;
 mod tls;
 mod verifier;
 
 pub(super) use capabilities::Capabilities;
 pub(super) use connect::{Opened, Protection, open, open_to_anyone};
+use control::Attached;
 pub(super) use control::{Control, Phase, Trouble};
 pub(super) use dial::{connect, look_up};
 pub(super) use facts::TlsFacts;
@@ -30,18 +34,13 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
-use tokio_rustls::client::TlsStream;
 
 use super::leaving::Raised;
+use crate::address::is_unprintable;
 use crate::smtp::Reply;
+use channel::Channel;
+use outgoing::Outgoing;
 use replies::ReplyBuffer;
-
-/// The octets' way.
-#[derive(Debug)]
-enum Channel {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
 
 /// See the module.
 #[derive(Debug)]
@@ -52,6 +51,8 @@ pub(super) struct Wire {
     alarm: Pin<Box<Sleep>>,
     leaving: Raised,
     input: ReplyBuffer,
+    /// What lettre wrote and is to be sent.
+    output: Outgoing,
     /// Replies that lettre wants and that the server gave to us already; until the last is read, writes go nowhere.
     played: VecDeque<&'static [u8]>,
     /// Whether the runtime was asked what has arrived since the exchange began.
@@ -69,6 +70,7 @@ impl Wire {
             alarm,
             leaving,
             input: ReplyBuffer::default(),
+            output: Outgoing::default(),
             played: VecDeque::new(),
             looked: false,
         }
@@ -96,10 +98,8 @@ impl Wire {
     }
 
     async fn send(&mut self, octets: &[u8]) -> Result<(), Trouble> {
-        let mut sent = 0;
-        while sent < octets.len() {
-            sent += poll_fn(|cx| self.poll_send(cx, &octets[sent..])).await?;
-        }
+        self.output.command(octets);
+        poll_fn(|cx| self.poll_send(cx)).await?;
         poll_fn(|cx| self.poll_drain(cx)).await
     }
 
@@ -152,30 +152,15 @@ impl Wire {
         Poll::Ready(Err(self.fail(Trouble::Late(limit))))
     }
 
-    fn poll_send(&mut self, cx: &mut Context<'_>, octets: &[u8]) -> Poll<Result<usize, Trouble>> {
-        ready!(self.poll_silence(cx))?;
-        match self.channel.poll_write(cx, octets) {
-            Poll::Pending => self.poll_alarm(cx),
-            Poll::Ready(Ok(0)) => Poll::Ready(Err(self.fail(Trouble::Lost(String::new())))),
-            Poll::Ready(Ok(sent)) => {
-                self.said(&octets[..sent]);
-                Poll::Ready(Ok(sent))
-            }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(self.fail(lost(&error)))),
-        }
-    }
-
-    /// Sends what belongs to the command that lettre has just written.
-    fn poll_attached(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
-        let (octets, mut sent) = std::mem::take(&mut self.control.state().attached);
-        while sent < octets.len() {
-            match self.poll_send(cx, &octets[sent..]) {
-                Poll::Ready(Ok(more)) => sent += more,
-                Poll::Ready(Err(trouble)) => return Poll::Ready(Err(trouble)),
-                Poll::Pending => {
-                    self.control.state().attached = (octets, sent);
-                    return Poll::Pending;
-                }
+    /// Sends all that was gathered.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
+        while !self.output.rest().is_empty() {
+            ready!(self.poll_silence(cx))?;
+            match self.channel.poll_write(cx, self.output.rest()) {
+                Poll::Pending => return self.poll_alarm(cx),
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(self.fail(Trouble::Lost(String::new())))),
+                Poll::Ready(Ok(sent)) => self.said(sent),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.fail(lost(&error)))),
             }
         }
         Poll::Ready(Ok(()))
@@ -193,8 +178,9 @@ impl Wire {
     /// acceptance of a message. So nothing may lie unread when we speak.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
         if self.control.state().fresh {
-            if !std::mem::replace(&mut self.looked, true) {
+            if !self.looked && self.channel.has_news() {
                 // Once around the runtime, so that it learns from the system what has arrived.
+                self.looked = true;
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -220,24 +206,25 @@ impl Wire {
     }
 
     /// Notes what was sent: in the log, and as progress where the deadline is one of progress.
-    fn said(&self, octets: &[u8]) {
+    fn said(&mut self, octets: usize) {
         let mut state = self.control.state();
-        match state.phase {
-            Phase::Message => {
-                state.deadline = Instant::now() + state.limit;
-                state.message += octets.len();
+        let completes = self.output.end_follows();
+        let begins = self.output.advance(octets);
+        if state.phase == Phase::Message {
+            state.deadline = Instant::now() + state.limit;
+        }
+        if completes && !self.output.end_follows() {
+            state.ended = true;
+            if state.phase == Phase::Message {
+                state.turn_to(Phase::EndOfData);
             }
-            Phase::EndOfData => {
-                state.ended = true;
-                state.message += octets.len();
-            }
-            _ if !state.is_told() => {}
-            _ => {
-                let login = !state.secrets.is_empty();
-                for line in String::from_utf8_lossy(octets).lines() {
-                    state.log(&format!("> {}", if login { without_credentials(line) } else { escaped(line) }));
-                }
-            }
+        }
+        if !begins || !state.is_told() {
+            return;
+        }
+        let login = !state.secrets.is_empty();
+        for line in String::from_utf8_lossy(self.output.commands()).lines() {
+            state.log(&format!("> {}", if login { without_credentials(line) } else { escaped(line) }));
         }
     }
 
@@ -255,6 +242,9 @@ impl Wire {
             if state.phase == Phase::EndOfData {
                 let octets = std::mem::take(&mut state.message);
                 state.untold.extend([format!("> (message of {octets} octets)"), format!("< {reply}")]);
+            } else if state.ended {
+                // The answer to the message may have come along.
+                state.untold.push(format!("< {reply}"));
             } else {
                 state.log(&format!("< {reply}"));
             }
@@ -274,7 +264,7 @@ fn without_credentials(line: &str) -> String {
 
 fn escaped(line: &str) -> String {
     line.chars().fold(String::with_capacity(line.len()), |mut shown, c| {
-        if c.is_control() {
+        if is_unprintable(c) {
             shown.extend(c.escape_default())
         } else {
             shown.push(c)
@@ -300,36 +290,6 @@ fn line_for_lettre(reply: &Reply) -> String {
     let code = reply.code();
     let code = if code / 10 % 10 > 5 { code / 100 * 100 + 50 + code % 10 } else { code };
     format!("{code} reply\r\n")
-}
-
-impl Channel {
-    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
-        }
-    }
-
-    fn poll_write(&mut self, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
-        match self {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, octets),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, octets),
-        }
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
 }
 
 /// A TLS peer that closes without a goodbye, as many do, has simply closed.
@@ -363,15 +323,44 @@ impl AsyncWrite for Wire {
         if !wire.played.is_empty() {
             return Poll::Ready(Ok(octets.len()));
         }
-        if octets.starts_with(b"\r\n") && std::mem::take(&mut wire.control.state().skip_line_end) {
+        if wire.output.is_full() {
+            ready!(wire.poll_send(cx)).map_err(as_io_error)?;
+        }
+        let mut state = wire.control.state();
+        if octets.starts_with(b"\r\n") && std::mem::take(&mut state.skip_line_end) {
             return Poll::Ready(Ok(2));
         }
-        wire.poll_send(cx, octets).map_err(as_io_error)
+        let phase = state.phase;
+        match phase {
+            Phase::Message if std::mem::take(&mut state.ending) => {
+                state.message += octets.len();
+                wire.output.end(octets, &std::mem::take(&mut state.following));
+            }
+            Phase::Message if state.attached.is_none() => {
+                state.message += octets.len();
+                wire.output.message(octets);
+            }
+            Phase::Message | Phase::EndOfData => wire.output.message(octets),
+            _ => wire.output.command(octets),
+        }
+        Poll::Ready(Ok(octets.len()))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let wire = self.get_mut();
-        ready!(wire.poll_attached(cx)).map_err(as_io_error)?;
+        let attached = wire.control.state().attached.take();
+        if let Some(Attached { octets, last }) = attached {
+            wire.control.state().message += octets.len();
+            if last {
+                wire.output.last_chunk(octets);
+            } else {
+                wire.output.message(&octets);
+            }
+        } else if wire.control.state().phase == Phase::Message && wire.output.waits() {
+            // More of the message follows, or its end.
+            return Poll::Ready(Ok(()));
+        }
+        ready!(wire.poll_send(cx)).map_err(as_io_error)?;
         wire.poll_drain(cx).map_err(as_io_error)
     }
 

@@ -3,6 +3,7 @@
 //! Pure. One [`Reply`] at a time comes out, so that what follows it stays visible as unread. Memory is bounded whatever
 //! arrives: long lines are cut, long replies lose lines, endless ones are an error.
 
+use crate::address::is_unprintable;
 use crate::smtp::Reply;
 
 /// RFC 5321 4.5.3.1.5 allows 512 octets; real servers send more, which lettre and logs would choke on.
@@ -40,7 +41,7 @@ impl ReplyBuffer {
     pub(super) fn rest(&self) -> String {
         let rest: Vec<u8> = [&self.lines[..], &self.line, &self.unread].concat();
         let line = rest.split(|octet| matches!(octet, b'\r' | b'\n')).next().unwrap_or_default();
-        text(&line[..line.len().min(80)]).chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+        text(&line[..line.len().min(80)]).chars().map(|c| if is_unprintable(c) { '?' } else { c }).collect()
     }
 
     /// The next whole reply, if it has arrived. Octets in it that are not UTF-8 have become `?`.

@@ -5,9 +5,10 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown as Half;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use leafmail::driver::{Receiver, Security, Shutdown, serve_standard_input, spawner_names_client};
@@ -17,6 +18,7 @@ use leafmail::spool::DirSpool;
 use leafmail::submission::{self, Failure, Order};
 use leafmail::sys;
 use log::LevelFilter;
+use rustix::io::Errno;
 use rustix::net::AddressFamily;
 use rustix::process::{geteuid, getuid};
 use sysexits::ExitCode;
@@ -27,6 +29,9 @@ use crate::cli::{self, Logging, OrExit};
 
 /// RFC 5321 4.5.3.2.6: the longest that any reply may take.
 const PATIENCE: Duration = Duration::from_secs(10 * 60);
+
+/// How long a receiver may take to accept: it does so at once, unless it hangs.
+const CONNECTING: Duration = Duration::from_secs(10);
 
 /// Hands a message over; the inner error is what became of the dialogue.
 pub(super) fn hand_over(site: &Site, order: &Order<'_>) -> anyhow::Result<Result<Vec<Reply>, Failure>> {
@@ -44,7 +49,8 @@ pub(super) fn dialogue(site: &Site) -> anyhow::Result<()> {
     match connect(site) {
         Ok(stream) if !may_be_stranger => bridge(stream).or_exit(ExitCode::IoErr),
         _ if owns_spool(site) => {
-            let (_logging, receiver, runtime) = receiver(site, crate::security(&site.config)?)?;
+            let (_logging, receiver, runtime) =
+                receiver(site, crate::security(&site.config, crate::security::certificate(&site.config)?)?)?;
             let served = runtime.block_on(serve_standard_input(&receiver)).or_exit(ExitCode::OsErr);
             runtime.shutdown_background();
             served
@@ -64,7 +70,7 @@ fn is_from_network() -> bool {
 
 fn connect(site: &Site) -> anyhow::Result<UnixStream> {
     let path = site.config.submission_socket();
-    let connected = UnixStream::connect(path).and_then(|stream| {
+    let connected = connect_within(path, CONNECTING).and_then(|stream| {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         Ok(stream)
@@ -76,6 +82,31 @@ fn connect(site: &Site) -> anyhow::Result<UnixStream> {
             path.display()
         )
     })
+}
+
+/// A receiver that hangs takes no connection from the socket's queue; once that is full, a connect would wait for ever.
+fn connect_within(path: &Path, patience: Duration) -> io::Result<UnixStream> {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+    const ASK_AGAIN: Duration = Duration::from_millis(20);
+    let address = SocketAddrUnix::new(path)?;
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    let deadline = Instant::now() + patience;
+    loop {
+        match connect(&socket, &address) {
+            Ok(()) => break,
+            // The queue is full: a Unix socket that must not wait says so at once (unix(7)), and there is nothing to poll for.
+            Err(Errno::AGAIN | Errno::INTR) if Instant::now() < deadline => thread::sleep(ASK_AGAIN),
+            Err(Errno::AGAIN) => {
+                let text = format!("it took no connection within {} s", patience.as_secs());
+                return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let stream = UnixStream::from(socket);
+    stream.set_nonblocking(false)?;
+    Ok(stream)
 }
 
 /// Files in the spool must belong to its owner, so that nobody else, not even root, writes there.
@@ -95,7 +126,8 @@ fn receiver(site: &Site, security: Security) -> anyhow::Result<(Option<Logging>,
     // A log that cannot be written is no reason to refuse mail.
     let logging = Logging::start("smtpd", &log).ok();
     let spool = cli::open_spool(config)?;
-    let receiver = crate::receiver(config, Arc::clone(&spool), Shutdown::default(), security);
+    let receiver =
+        crate::receiver(config, Arc::clone(&spool), Shutdown::default(), security, cli::log_observer(config));
     let runtime = Builder::new_current_thread().enable_all().build().or_exit(ExitCode::OsErr)?;
     Ok((logging, receiver, runtime))
 }

@@ -1,4 +1,16 @@
-//! The host: its clock, its name, its standard streams. The one place for privileges, and for `unsafe` should it be needed.
+//! The host: its clock, its name, its standard streams, its processes. The one place for privileges, and for `unsafe`.
+
+pub mod identity;
+mod outside;
+pub mod process;
+pub mod sandbox;
+pub mod shell;
+
+pub use outside::split_off_helper;
+
+mod signals;
+
+pub use signals::outlive_file_size_limit;
 
 use std::io;
 use std::os::fd::AsFd;

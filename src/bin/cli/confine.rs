@@ -1,0 +1,121 @@
+//! Who the program runs as, and what it can do from then on: the order of it is what matters.
+//!
+//! First what needs root or lies outside the sandbox (sockets, certificate, pid file), then [`assume`], then the spool is
+//! opened, then [`lock_in`]; all of that while there is one thread, so that the log begins after it.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+use leafmail::config::{Config, Sandbox, Task};
+use leafmail::sys::identity::{self, Identity, IdentityError};
+use leafmail::sys::sandbox::{self, Needs};
+use leafmail::sys::split_off_helper;
+use log::Level;
+use sysexits::ExitCode;
+
+use super::OrExit;
+
+/// What is to be said of it, once there is a log.
+#[must_use]
+#[derive(Debug, Default)]
+pub(crate) struct Told(Vec<(Level, String)>);
+
+impl Told {
+    /// Says it.
+    pub(crate) fn log(&self) {
+        for (level, text) in &self.0 {
+            log::log!(*level, "{text}");
+        }
+    }
+}
+
+/// Whom the configuration wants it to run as.
+pub(crate) fn identity(config: &Config) -> anyhow::Result<Option<Identity>> {
+    let Some(user) = &config.process.user else { return Ok(None) };
+    let found = Identity::find(user, config.process.group.as_deref());
+    found.map(Some).map_err(|error| anyhow::anyhow!("process.user: {error}")).or_exit(ExitCode::Config)
+}
+
+/// Becomes that user; without one, gives up what goes beyond its own rights, root excepted.
+pub(crate) fn assume(config: &Config) -> anyhow::Result<()> {
+    if let Some(identity) = identity(config)? {
+        if identity::is_root() {
+            prepare(config, &identity);
+        }
+        become_user(&identity)?;
+    }
+    identity::renounce_capabilities().map_err(anyhow::Error::msg).or_exit(ExitCode::OsErr)
+}
+
+fn become_user(identity: &Identity) -> anyhow::Result<()> {
+    identity.assume().or_else(|error| {
+        let code = match error {
+            IdentityError::NotRoot { .. } => ExitCode::NoPerm,
+            IdentityError::Unknown(_) => ExitCode::Config,
+            IdentityError::Failed { .. } => ExitCode::OsErr,
+        };
+        Err(error).or_exit(code)
+    })
+}
+
+/// Makes for the user what only root can make, where it is missing. What fails is told by whoever needs it then.
+pub(crate) fn prepare(config: &Config, identity: &Identity) {
+    let (uid, gid) = identity.ids();
+    if std::fs::DirBuilder::new().mode(0o700).create(&config.spool).is_ok() {
+        let _ = std::os::unix::fs::lchown(&config.spool, Some(uid), Some(gid));
+    }
+    if let Some(path) = &config.log.file {
+        let _ = make_file(path).and_then(|file| std::os::unix::fs::fchown(file, Some(uid), Some(gid)));
+    }
+}
+
+/// Only where nothing is, not even a link.
+fn make_file(path: &Path) -> io::Result<std::fs::File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// Locks the process in, as the configuration wants it, with a helper outside for its commands.
+pub(crate) fn lock_in(config: &Config, task: Task) -> anyhow::Result<Told> {
+    let mut told = Told::default();
+    if config.process.user.is_some()
+        && let Some(reason) = config.unreadable_later()
+    {
+        told.0.push((Level::Warn, format!("as the user that this runs as: {reason}")));
+    }
+    if config.process.sandbox == Sandbox::Off {
+        told.0.push((Level::Info, "sandbox: off".to_owned()));
+        return Ok(told);
+    }
+    let reach = config.reach(task);
+    if !reach.commands.is_empty() {
+        split_off_helper(reach.commands)
+            .map_err(|error| anyhow::anyhow!("starting a process for commands: {error}"))
+            .or_exit(ExitCode::OsErr)?;
+    }
+    let walls = sandbox::enter(&Needs {
+        read: reach.read,
+        write: reach.write,
+        remove: reach.remove,
+        connect: reach.ports,
+        binds_source: reach.binds_source,
+    });
+    match walls.gaps() {
+        Some(gaps) if config.process.sandbox == Sandbox::Require => {
+            let error = anyhow::anyhow!("process.sandbox is \"require\", but not all of it can be had: {gaps}");
+            return Err(error).or_exit(ExitCode::OsErr);
+        }
+        Some(gaps) => told.0.push((Level::Warn, format!("not all of the sandbox can be had: {gaps}"))),
+        None => {}
+    }
+    told.0.push((Level::Info, format!("sandbox: {walls}")));
+    Ok(told)
+}
+
+/// What a program that runs for good says of being root.
+pub(crate) fn warn_of_root() {
+    if identity::is_root() {
+        log::warn!("running as root; set process.user to an ordinary user, to whom the spool belongs");
+    }
+}

@@ -1,0 +1,61 @@
+//! `smtpd` as a service: what listens for good, alone or as a worker, the supervisor above it, and what `--status` shows.
+
+mod listening;
+mod sockets;
+mod status;
+mod supervise;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use leafmail::config::{Config, LogTo};
+use leafmail::supervisor::Orders;
+use leafmail::syslog::SystemLog;
+
+pub(crate) use sockets::sockets_are_handed_over;
+pub(crate) use status::status;
+
+use crate::Options;
+
+/// Options of a service.
+#[derive(Debug, Args)]
+pub(crate) struct ServiceOptions {
+    /// Keep a worker going that takes the mail: one that dies is replaced, HUP changes it for one with the configuration as it is then
+    #[arg(long, conflicts_with = "one")]
+    pub(crate) supervise: bool,
+    /// Go into the background once connections are taken; the log then goes to syslog, unless it has a file
+    #[arg(long, conflicts_with = "one")]
+    pub(crate) daemon: bool,
+    /// Write the process id to this file, and keep it locked
+    #[arg(long, value_name = "FILE", conflicts_with = "one")]
+    pub(crate) pid_file: Option<PathBuf>,
+    /// Show how the workers of a supervisor do, and exit: with 0 where one takes mail, else with 69
+    #[arg(long)]
+    pub(crate) status: bool,
+    /// With --status: as a JSON object
+    #[arg(short = 'j', long, requires = "status")]
+    pub(crate) json: bool,
+}
+
+impl ServiceOptions {
+    /// Whether it is to be a service.
+    pub(crate) fn is_set(&self) -> bool {
+        self.supervise || self.daemon || self.pid_file.is_some()
+    }
+
+    /// What the options change in the configuration.
+    pub(crate) fn change(&self, config: &mut Config) {
+        if self.daemon && config.log.is_for_cron() {
+            config.log.to = LogTo::System(SystemLog::Syslog(SystemLog::SYSLOG.into()));
+        }
+    }
+}
+
+/// Listens until TERM or INT: as a worker, under a supervisor, or alone.
+pub(crate) fn listen_for_good(options: &Options, config: &Config) -> anyhow::Result<()> {
+    match Orders::given() {
+        Some(orders) => listening::as_worker(options, config, &orders),
+        None if options.service.supervise => supervise::supervise(options, config),
+        None => listening::alone(options, config),
+    }
+}

@@ -1,0 +1,187 @@
+//! What a program that goes by this configuration has to reach on its host: files, folders, ports and commands.
+//!
+//! It is derived for the sandbox, and errs on the side of mail: folders rather than files, as renewal puts a new file in
+//! the place of the old one, and where a link leads as well as where it stands.
+
+use std::path::{Path, PathBuf};
+
+use super::{Config, ListenAddress};
+use crate::transport::{NextHop, Roots, RouteSettings, Secret, TokenSource};
+
+/// What is needed of the host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// Folders of the files that are read.
+    pub read: Vec<PathBuf>,
+    /// Folders that are written to.
+    pub write: Vec<PathBuf>,
+    /// Folders from which a socket of ours is removed in the end.
+    pub remove: Vec<PathBuf>,
+    /// TCP ports that are connected to.
+    pub ports: Vec<u16>,
+    /// Whether a next hop is connected to from a certain address.
+    pub binds_source: bool,
+    /// Commands for the shell.
+    pub commands: Vec<String>,
+}
+
+/// What the program does with the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Task {
+    /// It takes mail only.
+    Receive,
+    /// It forwards mail, perhaps taking some as well.
+    Forward,
+}
+
+/// DNS over TCP, where an answer is long (RFC 7766).
+const DNS: u16 = 53;
+/// Where programs of the host may say that authorities or a proxy are.
+const AUTHORITIES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
+const PROXIES: [&str; 6] = ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
+
+impl Config {
+    /// What is needed for a task.
+    pub fn reach(&self, task: Task) -> Reach {
+        let mut reach = Reach { write: vec![self.spool.clone()], ports: vec![DNS], ..Reach::default() };
+        let tls = &self.tls;
+        for file in [&tls.certificate, &tls.key, &tls.client_ca, &self.auth.users, &self.aliases.file] {
+            file.iter().for_each(|file| reach.reads(file));
+        }
+        reach.write.extend(self.log.file.iter().map(|file| folder_of(file)));
+        reach.remove = self.listen.addresses.iter().filter_map(socket_folder).collect();
+        if task == Task::Forward {
+            for hop in self.routes().iter().flat_map(|route| &route.hops) {
+                reach.reaches(hop);
+            }
+            reach.commands.extend(self.alarm.command.clone());
+            reach.ports.extend(self.alarm.webhook.as_ref().and_then(|url| port_of(url.reveal())));
+            let named = |name: &&str| std::env::var_os(name);
+            reach.read.extend(AUTHORITIES.iter().filter_map(named).map(PathBuf::from));
+            reach.ports.extend(PROXIES.iter().filter_map(|name| port_of(&std::env::var(name).ok()?)));
+        }
+        reach.ports.sort_unstable();
+        reach.ports.dedup();
+        reach
+    }
+}
+
+impl Reach {
+    fn reads(&mut self, file: &Path) {
+        self.read.push(folder_of(file));
+        self.read.extend(file.canonicalize().ok().map(|target| folder_of(&target)));
+    }
+
+    fn reaches(&mut self, hop: &RouteSettings) {
+        match &hop.next_hop {
+            NextHop::Smarthost(smarthost) => self.ports.push(smarthost.port),
+            NextHop::Mx(direct) => self.ports.push(direct.port),
+            NextHop::Maildir(path) => self.write.push(path.clone()),
+        }
+        self.binds_source |= hop.source.is_some();
+        if let Some(Roots::File(file)) = &hop.tls.roots {
+            self.reads(file);
+        }
+        if let Some(identity) = &hop.tls.identity {
+            self.reads(&identity.certificate);
+            self.reads(&identity.key);
+        }
+        hop.password.iter().for_each(|secret| self.takes(secret));
+        match &hop.token {
+            None => {}
+            Some(TokenSource::Secret(secret)) => self.takes(secret),
+            Some(TokenSource::Grant(grant)) => {
+                self.write.push(folder_of(&grant.file));
+                self.ports.extend(port_of(&grant.endpoint));
+                grant.client_secret.iter().chain(&grant.refresh_token).for_each(|secret| self.takes(secret));
+            }
+        }
+    }
+
+    fn takes(&mut self, secret: &Secret) {
+        match secret {
+            Secret::File(file) => self.reads(file),
+            Secret::Command(line) => self.commands.push(line.clone()),
+            Secret::Environment(_) => {}
+        }
+    }
+}
+
+fn folder_of(file: &Path) -> PathBuf {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+fn socket_folder(address: &ListenAddress) -> Option<PathBuf> {
+    match address {
+        ListenAddress::Unix(path) => Some(folder_of(path)),
+        ListenAddress::Tcp(..) => None,
+    }
+}
+
+/// Of `https://host:port/path`, where the port may be left out.
+fn port_of(url: &str) -> Option<u16> {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+    let host = rest.split(['/', '?', '#']).next()?.rsplit('@').next()?;
+    let named = host.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+    named.or(if scheme.eq_ignore_ascii_case("https") { Some(443) } else { Some(80) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reach(text: &str, task: Task) -> Reach {
+        Config::parse(text, "leafmail.toml".as_ref()).unwrap().reach(task)
+    }
+
+    #[test]
+    fn a_receiver_needs_its_spool_and_what_it_judges_by() {
+        let text = "spool = \"/s\"\n[listen]\naddresses = [\"unix:/run/l/sock\", \"127.0.0.1:25\"]\n[tls]\ncertificate = \
+                    \"/c/cert\"\nkey = \"/k/key\"\n[auth]\nusers = \"users\"\n[log]\nfile = \"/v/log\"\n[alarm]\ncommand = \"a\"\n";
+        let found = reach(text, Task::Receive);
+        let paths = |paths: &[&str]| paths.iter().map(PathBuf::from).collect::<Vec<_>>();
+        assert_eq!(found.read, paths(&["/c", "/k", "."]));
+        assert_eq!((found.write, found.remove), (paths(&["/s", "/v"]), paths(&["/run/l"])));
+        assert_eq!((found.ports, found.commands), (vec![53], Vec::new()));
+    }
+
+    #[test]
+    fn a_forwarder_needs_its_next_hops_and_their_credentials_too() {
+        let text = "spool = \"/s\"\n[alarm]\ncommand = \"a\"\n[relay]\nurl = \"smtp://u@h:26\"\npassword_command = \"p\"\nsource = \
+                    \"10.0.0.1\"\ntls_roots = \"/r/ca\"\n[[relay.fallback]]\nurl = \"smtps://u@h\"\npassword_file = \"/p/w\"\n\
+                    [[route]]\nname = \"m\"\nrecipients = [\"@x.example\"]\nurl = \"maildir:/m\"\n";
+        let found = reach(text, Task::Forward);
+        let paths = |paths: &[&str]| paths.iter().map(PathBuf::from).collect::<Vec<_>>();
+        // What the environment says of authorities may follow.
+        assert_eq!(found.read[..2], paths(&["/r", "/p"]));
+        assert_eq!(found.write, paths(&["/s", "/m"]));
+        assert!([26, 53, 465].iter().all(|port| found.ports.contains(port)), "{:?}", found.ports);
+        assert_eq!((found.commands, found.binds_source), (vec!["p".to_owned(), "a".to_owned()], true));
+    }
+
+    #[test]
+    fn where_a_link_leads_is_needed_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let (live, archive) = (folder.path().join("live"), folder.path().canonicalize().unwrap().join("archive"));
+        for path in [&live, &archive] {
+            std::fs::create_dir(path).unwrap();
+        }
+        std::fs::write(archive.join("key1.pem"), "").unwrap();
+        std::os::unix::fs::symlink("../archive/key1.pem", live.join("key.pem")).unwrap();
+        let mut found = Reach::default();
+        found.reads(&live.join("key.pem"));
+        assert_eq!(found.read, [live, archive]);
+    }
+
+    #[test]
+    fn ports_of_urls() {
+        for (url, port) in
+            [("https://h/x", 443), ("http://[::1]:81/x", 81), ("https://u:p@h:8443", 8443), ("h:3128", 3128)]
+        {
+            assert_eq!(port_of(url), Some(port), "{url}");
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! A parent that keeps a worker going: it owns the listening sockets, replaces a worker that dies, and changes the old one for
+//! a new one at HUP, while connections wait in the sockets and none is refused.
+//!
+//! It talks to nobody but its workers and systemd, touches no mail, and takes nothing from a worker but one octet and an
+//! exit code. What it tells a worker stands in [`Orders`].
+
+mod back_off;
+mod board;
+mod crew;
+mod orders;
+mod pid_file;
+
+pub use back_off::BackOff;
+pub use board::{Board, BoardFolder, Record, State, Totals};
+pub use crew::Supervisor;
+pub use orders::{Boss, Orders};
+pub use pid_file::PidFile;
+
+use sd_notify::NotifyState;
+
+/// Tells systemd, where it wants to know (`Type=notify`), that mail is taken.
+pub fn tell_ready() {
+    tell(&[NotifyState::Ready]);
+}
+
+/// Tells systemd that this program is about to end.
+pub fn tell_stopping() {
+    tell(&[NotifyState::Stopping]);
+}
+
+fn tell_reloading() {
+    let now = NotifyState::monotonic_usec_now().unwrap_or(NotifyState::Status("reloading"));
+    tell(&[NotifyState::Reloading, now]);
+}
+
+fn tell(what: &[NotifyState<'_>]) {
+    // Where there is no systemd, nobody listens.
+    let _ = sd_notify::notify(what);
+}

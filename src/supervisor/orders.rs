@@ -1,0 +1,57 @@
+//! What a supervisor tells the worker that it starts: the numbers of the descriptors that it inherits, and who the boss is.
+
+use std::io;
+use std::os::fd::{OwnedFd, RawFd};
+
+use serde::{Deserialize, Serialize};
+
+use crate::sys::process;
+
+/// The variable of the environment that holds them, as JSON.
+pub(super) const VARIABLE: &str = "LEAFMAIL_WORKER";
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Orders {
+    /// The supervisor.
+    pub boss: Boss,
+    /// The listening sockets.
+    pub sockets: Vec<RawFd>,
+    /// A pipe that is told once connections are taken.
+    pub ready: RawFd,
+}
+
+/// The supervisor, and how it fared so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Boss {
+    /// Its process id.
+    pub pid: u32,
+    /// When it was started, in milliseconds since 1970.
+    pub since: u64,
+    /// How many workers died and were replaced.
+    pub restarts: u64,
+    /// How many times all was read anew.
+    pub reloads: u64,
+    /// How the last that died did.
+    pub last_end: Option<String>,
+}
+
+impl Orders {
+    /// Those that this process was started with. A command that a worker runs inherits the variable, but is no child of the
+    /// supervisor.
+    pub fn given() -> Option<Self> {
+        let text = std::env::var(VARIABLE).ok()?;
+        let orders: Self = serde_json::from_str(&text).ok()?;
+        let parent = rustix::process::getppid()?.as_raw_nonzero().get();
+        (u32::try_from(parent) == Ok(orders.boss.pid)).then_some(orders)
+    }
+
+    /// The sockets, and the pipe that is told; to be called once, before anything is opened.
+    ///
+    /// # Errors
+    /// When they were not handed over.
+    pub fn take(&self) -> io::Result<(Vec<OwnedFd>, OwnedFd)> {
+        let sockets = self.sockets.iter().map(|number| process::inherited(*number)).collect::<io::Result<_>>()?;
+        Ok((sockets, process::inherited(self.ready)?))
+    }
+}

@@ -1,0 +1,117 @@
+//! Landlock: which files and TCP ports there are, for this process.
+//!
+//! The rules are the folders that the configuration and the system's own libraries need, not single files: certificates,
+//! aliases and `resolv.conf` are renewed by renaming a new file over the old one, which a rule for the old one would not cover.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus, NetPort, PathBeneath, Ruleset,
+    RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+};
+use rustix::fs::{Mode, OFlags, fstat, open};
+
+use super::Needs;
+
+/// The newest that this was tried with.
+const KNOWN: ABI = ABI::V6;
+
+/// What names, the time zone, TLS roots and libraries are read from, on whichever distribution. `/etc` as a whole, as
+/// `resolv.conf` and `hosts` are replaced there; the user's rights still hold.
+const SYSTEM: &[&str] = &[
+    "/etc",
+    "/usr",
+    "/lib",
+    "/lib64",
+    "/nix/store",
+    "/var/lib/ca-certificates",
+    "/run/systemd/resolve",
+    "/run/resolvconf",
+    "/run/NetworkManager",
+    "/run/connman",
+    "/run/nscd",
+    "/var/run/nscd",
+    "/var/lib/sss",
+    "/var/lib/extrausers",
+    "/var/lib/misc",
+    "/proc",
+    "/sys/fs/cgroup",
+    "/sys/devices/system/cpu",
+    "/dev/random",
+    "/dev/urandom",
+];
+
+/// Confines this thread and all that come from it; hands out what is confined.
+///
+/// # Errors
+/// In words, where the kernel cannot do what is needed. Then nothing is confined.
+pub(super) fn confine(needs: &Needs) -> Result<String, String> {
+    confine_to(needs).map_err(|error| error.to_string())?
+}
+
+fn confine_to(needs: &Needs) -> Result<Result<String, String>, RulesetError> {
+    // Before its second version (Linux 5.19) no file could be moved between folders, as the spool needs it.
+    let ruleset = Ruleset::default()
+        .set_compatibility(CompatLevel::HardRequirement)
+        .handle_access(AccessFs::from_all(ABI::V2))?
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(KNOWN))?
+        .handle_access(AccessNet::BindTcp | AccessNet::ConnectTcp)?
+        .scope(Scope::Signal)?;
+    let mut created = ruleset.create()?.set_compatibility(CompatLevel::BestEffort);
+    let read = AccessFs::ReadFile | AccessFs::ReadDir;
+    let remove = AccessFs::RemoveFile.into();
+    let write = AccessFs::from_all(KNOWN)
+        & !(AccessFs::Execute | AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::IoctlDev | AccessFs::MakeFifo);
+    for path in SYSTEM.iter().map(Path::new).filter(|path| path.exists()) {
+        created = allow(created, path, read)?;
+    }
+    // Where links of the system's own lead, on systems that keep these files elsewhere.
+    for link in ["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/localtime"] {
+        if let Some(folder) = Path::new(link).canonicalize().ok().as_deref().and_then(Path::parent) {
+            created = allow(created, folder, read)?;
+        }
+    }
+    for path in &needs.read {
+        created = allow(created, nearest(path), read)?;
+    }
+    for path in &needs.remove {
+        created = allow(created, path, remove)?;
+    }
+    for path in needs.write.iter().map(PathBuf::as_path).chain([Path::new("/dev/null")]) {
+        created = allow(created, nearest(path), write)?;
+    }
+    for port in &needs.connect {
+        created = created.add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
+    }
+    if needs.binds_source {
+        // Port 0: whichever is free.
+        created = created.add_rule(NetPort::new(0, AccessNet::BindTcp))?;
+    }
+    let status = created.restrict_self()?;
+    let (LandlockStatus::Available { effective_abi, .. }, true) =
+        (status.landlock, status.ruleset != RulesetStatus::NotEnforced)
+    else {
+        return Ok(Err("this kernel has none, or not switched on".to_owned()));
+    };
+    let network = if effective_abi >= ABI::V4 { " and TCP ports" } else { "" };
+    Ok(Ok(format!("Landlock for files{network} (ABI {})", effective_abi as i32)))
+}
+
+/// One who cannot open it could not use it either.
+fn allow(ruleset: RulesetCreated, path: &Path, access: BitFlags<AccessFs>) -> Result<RulesetCreated, RulesetError> {
+    let Ok(fd) = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) else { return Ok(ruleset) };
+    let access = if is_folder(&fd) { access } else { access & AccessFs::from_file(KNOWN) };
+    if access.is_empty() { Ok(ruleset) } else { ruleset.add_rule(PathBeneath::new(fd, access)) }
+}
+
+fn is_folder(fd: &OwnedFd) -> bool {
+    fstat(fd).is_ok_and(|status| rustix::fs::FileType::from_raw_mode(status.st_mode).is_dir())
+}
+
+/// The path, or the nearest folder above it that is there: what will be made must be allowed where it will be.
+fn nearest(path: &Path) -> &Path {
+    let is_there = |path: &&Path| !path.as_os_str().is_empty() && path.symlink_metadata().is_ok();
+    path.ancestors().find(is_there).unwrap_or(Path::new("."))
+}

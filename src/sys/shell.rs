@@ -1,0 +1,108 @@
+//! Commands of the configuration, run by the shell: where a password comes from, who is told of an alarm.
+//!
+//! A command has a limited time, is ended with all that it started when that is over, and is always reaped. Where this
+//! process is locked in, a helper outside does it (see `outside`).
+
+use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde::{Deserialize, Serialize};
+
+use super::outside;
+
+/// What a command prints beyond this is not read.
+const MAX_OUTPUT: u64 = 64 * 1024;
+/// How long output may stay open after the command ended.
+const LAST_OUTPUT: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(5);
+
+/// A command to be run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Errand {
+    /// The line for the shell.
+    pub line: String,
+    /// Variables besides those of this process.
+    pub environment: Vec<(String, String)>,
+    /// What it gets on its standard input, a few kilobytes at most; it need not read it.
+    pub input: Vec<u8>,
+    /// Whether its standard output is wanted, up to 64 KiB.
+    pub wants_output: bool,
+    /// How long it may take.
+    pub patience: Duration,
+}
+
+impl Errand {
+    /// Runs it to its end, here or outside, and hands out what it printed.
+    ///
+    /// # Errors
+    /// In words: why it could not be started, how it failed, or that it took too long.
+    pub fn run(&self) -> Result<Vec<u8>, String> {
+        match outside::helper() {
+            Some(helper) => helper.run(self),
+            None => self.run_here(),
+        }
+    }
+
+    pub(super) fn run_here(&self) -> Result<Vec<u8>, String> {
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(&self.line).envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.stdin(if self.input.is_empty() { Stdio::null() } else { Stdio::piped() });
+        command.stdout(if self.wants_output { Stdio::piped() } else { Stdio::null() });
+        if !self.wants_output {
+            command.stderr(Stdio::null());
+        }
+        // A group of its own, so that what the shell started ends with it.
+        let mut child = command.process_group(0).spawn().map_err(|error| error.to_string())?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // Far less than a pipe holds, so that it does not wait; a command that reads nothing is fine.
+            let _ = stdin.write_all(&self.input);
+        }
+        let output = drain(&mut child);
+        match wait(&mut child, self.patience) {
+            Ok(Some(status)) if status.success() => {}
+            Ok(Some(status)) => return Err(status.to_string()),
+            Ok(None) => {
+                end(&mut child);
+                return Err(format!("not done within {} s", self.patience.as_secs_f32()));
+            }
+            Err(error) => return Err(error.to_string()),
+        }
+        let Some(output) = output else { return Ok(Vec::new()) };
+        output.recv_timeout(LAST_OUTPUT).map_err(|_| "its output stays open".to_owned())
+    }
+}
+
+fn wait(child: &mut Child, patience: Duration) -> std::io::Result<Option<ExitStatus>> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match child.try_wait()? {
+            None if Instant::now() < deadline => thread::sleep(LOOK),
+            ended => return Ok(ended),
+        }
+    }
+}
+
+/// Reads on a thread, as a child that cannot write would never end.
+fn drain(child: &mut Child) -> Option<mpsc::Receiver<Vec<u8>>> {
+    let stdout = child.stdout.take()?;
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut octets = Vec::new();
+        // What was read before an error is judged by the caller; a receiver that left wants nothing.
+        let _ = stdout.take(MAX_OUTPUT).read_to_end(&mut octets);
+        let _ = sender.send(octets);
+    });
+    Some(receiver)
+}
+
+fn end(child: &mut Child) {
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        let _already_ended = kill_process_group(group, Signal::KILL);
+    }
+    let _ = child.wait();
+}
