@@ -19,8 +19,6 @@ use crate::site::wait_until;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Ext4,
-    /// ext4 without a journal, which is how the kernel mounts ext2.
-    Ext2,
     Xfs,
     Btrfs,
 }
@@ -29,7 +27,6 @@ impl Kind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ext4 => "ext4",
-            Self::Ext2 => "ext2",
             Self::Xfs => "xfs",
             Self::Btrfs => "btrfs",
         }
@@ -38,7 +35,7 @@ impl Kind {
     /// Octets of a device that is large enough: mkfs.xfs wants 300 MiB.
     fn size(self) -> u64 {
         match self {
-            Self::Ext4 | Self::Ext2 => 64 << 20,
+            Self::Ext4 => 64 << 20,
             Self::Xfs => 304 << 20,
             Self::Btrfs => 160 << 20,
         }
@@ -52,20 +49,10 @@ impl Kind {
     /// A new image with this file system in it, most of it a hole; `more` goes to `mkfs`.
     pub(crate) fn make(self, image: &Path, more: &[&str]) {
         File::create(image).unwrap().set_len(self.size()).unwrap();
-        let quiet: &[&str] = if self == Self::Ext2 || self == Self::Ext4 { &["-q", "-F"] } else { &["-q", "-f"] };
+        let quiet: &[&str] = if self == Self::Ext4 { &["-q", "-F"] } else { &["-q", "-f"] };
         run(Command::new(format!("mkfs.{}", self.name())).args(quiet).args(more).arg(image));
         // mkfs.xfs writes its whole log, all zeros, and every image would be as large.
         run(Command::new("fallocate").arg("-d").arg(image));
-    }
-}
-
-impl Kind {
-    /// What a host does before it mounts a file system without a journal after a crash.
-    pub(crate) fn repair(self, image: &Path) {
-        if self == Self::Ext2 {
-            // Its exit code tells what it mended; what it could not shows when the image is mounted.
-            quietly(Command::new("e2fsck").args(["-f", "-y"]).arg(image));
-        }
     }
 }
 

@@ -78,7 +78,6 @@ impl<'a> Cutter<'a> {
     fn judge(&mut self, entries: usize) {
         let Recording { kind, acknowledged, taken, .. } = self.recording;
         let due = |number: usize| acknowledged.get(&number).is_some_and(|at| *at <= entries);
-        kind.repair(&self.image);
         let mounted = Mounted::try_new(*kind, &self.image, &self.at);
         let found = match &mounted {
             Ok(_) => self.thaw(entries),
