@@ -7,6 +7,7 @@
 #[allow(dead_code, reason = "shared with another test program")]
 mod chance;
 #[path = "faults/form.rs"]
+#[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
 mod form;
 
 use std::sync::Arc;

@@ -10,6 +10,7 @@ mod chance;
 mod client;
 mod disk;
 #[path = "../faults/form.rs"]
+#[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
 mod form;
 mod judge;
 mod life;
