@@ -43,7 +43,7 @@ pub(crate) fn connections(plan: &Plan, limits: &Limits) -> Result<Part> {
     let (mut rows, mut rates, mut in_memory) = (Vec::new(), Vec::new(), Vec::new());
     for count in plan.steps(&[1, 10, 100, 1_000, 10_000], 2) {
         tell(&format!("{count} connections"));
-        let messages = plan.messages(if *count == 1 { 2_000 } else { 10_000 }).max(*count);
+        let messages = plan.messages(if *count == 1 { 1_000 } else { 5_000 }).max(*count);
         let load = Load { connections: *count, messages, size: 4096, recipients: 1 };
         let received = receive(&plan.folder, load)?;
         let undisturbed = receive(Path::new(MEMORY), load)?.rate;
@@ -77,11 +77,11 @@ pub(crate) fn connections(plan: &Plan, limits: &Limits) -> Result<Part> {
 
 pub(crate) fn sizes(plan: &Plan) -> Result<Part> {
     /// Octets of all messages of a size, about; but some messages at least.
-    const VOLUME: usize = 400 << 20;
+    const VOLUME: usize = 200 << 20;
     let (mut rows, mut rates, mut volumes, mut costs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for size in plan.steps(&[1 << 10, 4 << 10, 32 << 10, 256 << 10, 1 << 20, 8 << 20, 30 << 20], 3) {
         tell(&format!("{size} octets"));
-        let messages = plan.messages((VOLUME / size).clamp(16, 10_000));
+        let messages = plan.messages((VOLUME / size).clamp(10, 4_000));
         let received = receive(&plan.folder, Load { connections: 10, messages, size: *size, recipients: 1 })?;
         let megabytes = received.rate * *size as f64 / 1e6;
         rates.push((*size, received.rate));
@@ -110,7 +110,7 @@ pub(crate) fn recipients(plan: &Plan) -> Result<Part> {
     let (mut rows, mut accepted, mut delivered) = (Vec::new(), Vec::new(), Vec::new());
     for count in plan.steps(&[1, 10, 100, 1_000], 2) {
         tell(&format!("{count} recipients"));
-        let messages = plan.messages((100_000 / count).clamp(200, 5_000));
+        let messages = plan.messages((50_000 / count).clamp(100, 2_000));
         let load = Load { connections: 10, messages, size: 4096, recipients: *count };
         let received = receive(&plan.folder, load)?;
         let (rate, cpu) = forward(plan, load)?;

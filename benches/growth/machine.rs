@@ -30,7 +30,7 @@ pub(crate) fn measure(plan: &Plan) -> Result<Limits> {
         threads.iter().map(|count| Ok((*count, durable_files(plan, *count, sync_folder)?))).collect()
     };
     let sink = plan.steps(&[1, 10, 100, 1_000], 2).iter().map(|connections| {
-        let load = Load { connections: *connections, messages: plan.messages(20_000), size: 4096, recipients: 1 };
+        let load = Load { connections: *connections, messages: plan.messages(10_000), size: 4096, recipients: 1 };
         Ok((*connections, load.messages as f64 / send(Sink::start()?.address, load)?.as_secs_f64()))
     });
     Ok(Limits { files: files(true)?, files_without_folder: files(false)?, sink: sink.collect::<Result<_>>()? })

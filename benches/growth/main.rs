@@ -1,4 +1,4 @@
-//! How the cost grows: `cargo bench --bench growth`, in a quarter of an hour. Connections, sizes, recipients and the length of the
+//! How the cost grows: `cargo bench --bench growth`, in some minutes. Connections, sizes, recipients and the length of the
 //! queue, each as a table and a plot, with what the machine itself can do beside them.
 //!
 //! It writes the plots to docs/performance/ and the tables into docs/performance.md. `--quick` takes a minute, and so does
@@ -68,18 +68,22 @@ fn main() -> Result<()> {
     let plan = Plan { quick, folder: folder.path().to_owned() };
     source::allow_many_files()?;
     let started = Instant::now();
-    let limits = machine::measure(&plan)?;
-    let parts = vec![
-        limits.part(),
-        experiments::connections(&plan, &limits)?,
-        experiments::sizes(&plan)?,
-        experiments::recipients(&plan)?,
-        queue::lengths(&plan)?,
-    ];
-    let page = Page { parts, minutes: started.elapsed().as_secs_f64() / 60.0, quick };
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
-    page.write(if quick { temporary } else { &docs })?;
-    page.parts.iter().try_for_each(Part::check)?;
+    let target = if quick { temporary } else { &docs };
+    let mut page = Page { parts: Vec::new(), minutes: 0.0, quick };
+    // What is there is written after each, as the longest comes last.
+    let mut add = |part: Part| -> Result<()> {
+        part.check()?;
+        page.parts.push(part);
+        page.minutes = started.elapsed().as_secs_f64() / 60.0;
+        page.write(target)
+    };
+    let limits = machine::measure(&plan)?;
+    add(limits.part())?;
+    add(experiments::connections(&plan, &limits)?)?;
+    add(experiments::sizes(&plan)?)?;
+    add(experiments::recipients(&plan)?)?;
+    add(queue::lengths(&plan)?)?;
     io::stdout().write_all(page.text().as_bytes())?;
     Ok(())
 }

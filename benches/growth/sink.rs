@@ -29,6 +29,8 @@ impl Sink {
     pub(crate) fn start() -> Result<Self> {
         let counts = Arc::new(Counts { begun: Instant::now(), first: AtomicU64::new(0), last: AtomicU64::new(0) });
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
+        // A thousand connect at once, and who does not find room waits for a second or for ever.
+        rustix::net::listen(&listener, 4096)?;
         listener.set_nonblocking(true)?;
         let (address, shared) = (listener.local_addr()?, Arc::clone(&counts));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -10,9 +10,16 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::Result;
+
+/// Connections that are being made at the same time.
+const AT_THE_DOOR: usize = 100;
+/// How long a reply is waited for, on a machine that others make slow.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What is sent.
 #[derive(Debug, Clone, Copy)]
@@ -37,11 +44,14 @@ pub(crate) fn send(to: SocketAddr, load: Load) -> Result<Duration> {
     let (commands, octets) = (Arc::new(commands(load.recipients)), Arc::new(message(load.size)));
     let started = Instant::now();
     runtime.block_on(async {
-        let mut clients = JoinSet::new();
+        let (mut clients, doors) = (JoinSet::new(), Arc::new(Semaphore::new(AT_THE_DOOR)));
         for number in 0..load.connections {
             let share = load.messages / load.connections + usize::from(number < load.messages % load.connections);
-            let (commands, octets) = (Arc::clone(&commands), Arc::clone(&octets));
-            clients.spawn(async move { client(to, share, &commands, &octets, load.recipients).await });
+            let (commands, octets, doors) = (Arc::clone(&commands), Arc::clone(&octets), Arc::clone(&doors));
+            clients.spawn(async move {
+                let mut dialogue = connect(to, &doors).await?;
+                client(&mut dialogue, share, &commands, &octets, load.recipients).await
+            });
         }
         while let Some(done) = clients.join_next().await {
             done??;
@@ -65,11 +75,23 @@ fn message(size: usize) -> Vec<u8> {
     [&head[..], &line.repeat(lines), b".\r\n"].concat()
 }
 
-async fn client(to: SocketAddr, share: usize, commands: &[u8], octets: &[u8], recipients: usize) -> Result<()> {
+/// Comes in, with some others at most, as listen queues are short.
+async fn connect(to: SocketAddr, doors: &Semaphore) -> Result<Dialogue> {
+    let _turn = doors.acquire().await?;
     let stream = TcpStream::connect(to).await?;
     stream.set_nodelay(true)?;
     let mut dialogue = Dialogue { stream, input: Vec::with_capacity(512) };
     dialogue.replies(1).await?;
+    Ok(dialogue)
+}
+
+async fn client(
+    dialogue: &mut Dialogue,
+    share: usize,
+    commands: &[u8],
+    octets: &[u8],
+    recipients: usize,
+) -> Result<()> {
     dialogue.say(b"EHLO source.example\r\n", 1).await?;
     for _ in 0..share {
         dialogue.say(commands, recipients + 2).await?;
@@ -93,7 +115,7 @@ impl Dialogue {
     async fn replies(&mut self, mut wanted: usize) -> Result<()> {
         while wanted > 0 {
             let Some(end) = memchr::memchr(b'\n', &self.input) else {
-                if self.stream.read_buf(&mut self.input).await? == 0 {
+                if timeout(PATIENCE, self.stream.read_buf(&mut self.input)).await?? == 0 {
                     return Err("the relay hung up".into());
                 }
                 continue;

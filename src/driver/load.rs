@@ -23,14 +23,15 @@ pub(super) struct Load {
     next: Pin<Box<dyn Future<Output = watch::Receiver<bool>> + Send + Sync>>,
 }
 
-/// The overload ends where no more than this part of the sessions that it began with are left.
-const RELIEF: (usize, usize) = (7, 8);
+/// The overload ends where this part of the sessions that it began with has gone.
+const RELIEF: usize = 8;
 
 impl Gauge {
     /// Overload begins above `percent` of `sessions`.
     pub(super) fn new(sessions: usize, percent: u8) -> Self {
-        let above = sessions.saturating_mul(usize::from(percent)) / 100;
-        Self { above, until: above.saturating_mul(RELIEF.0) / RELIEF.1, high: watch::Sender::new(false) }
+        // A receiver for one client at a time is not overloaded by one.
+        let above = (sessions.saturating_mul(usize::from(percent)) / 100).max(1);
+        Self { above, until: above - above / RELIEF, high: watch::Sender::new(false) }
     }
 
     /// So many sessions are in use; `Some` where the word has changed.
@@ -95,6 +96,9 @@ mod tests {
         assert_eq!(words, [None, None, Some(true), None, None, Some(false), Some(true)]);
         let never = Gauge::new(10, 100);
         assert!((0..=10).all(|sessions| never.read(sessions).is_none()));
+        assert!(Gauge::new(1, 80).read(1).is_none(), "one client is what such a receiver is for");
+        let two = Gauge::new(2, 50);
+        assert_eq!([2, 1].map(|sessions| two.read(sessions)), [Some(true), Some(false)]);
     }
 
     #[tokio::test]

@@ -145,6 +145,10 @@ impl<'r, S: Spool> Shift<'r, S> {
     pub(super) fn close(&self) -> Summary {
         let mut board = self.board();
         self.retry_records(&mut board);
+        // With the claim goes the knowledge that somebody has it already. On a full disk a time can still be written, and
+        // keeps the next runs from sending a copy each.
+        let later = self.runner.clock.now() + self.runner.schedule.longest();
+        board.unrecorded.iter().for_each(|(claim, _)| claim.note_due(later));
         board.summary.remaining += board.agenda.in_all();
         std::mem::take(&mut board.summary)
     }
@@ -173,14 +177,14 @@ impl<'r, S: Spool> Shift<'r, S> {
             _ if worked.answered => self.resume(&mut board, job),
             _ => self.leave_route(&mut board, job, now),
         };
-        let is_told = !worked.notices.is_empty();
+        let (is_told, took) = (!worked.notices.is_empty(), worked.took);
         board.summary.bounced += worked.notices.len();
         for notice in worked.notices {
             board.agenda.offer(notice, now);
         }
         let removed = matches!(worked.end, End::Removed) && job.is_usual() && event.is_none() && !is_told;
         self.enter(&mut board, job, worked.end, now);
-        board.crews[job.route].end();
+        board.crews[job.route].end(took);
         // A message that just went leaves nothing to do for those who sleep, until there is none on its way any more.
         match self.mode {
             _ if !removed => board.call_all(),

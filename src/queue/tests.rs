@@ -1,5 +1,6 @@
 //! The queue as a whole, on a spool in memory and in simulated time.
 
+mod ahead;
 mod lanes;
 mod notices;
 mod readdressing;

@@ -121,6 +121,10 @@ impl Transport for FailoverTransport {
         self.transports[self.last].largest_message()
     }
 
+    fn looks_ahead(&self) -> bool {
+        self.transports[self.last].looks_ahead()
+    }
+
     fn idle_limit(&self) -> Duration {
         self.transports[self.last].idle_limit()
     }

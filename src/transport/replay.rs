@@ -4,18 +4,25 @@
 
 use std::io;
 
-use super::Body;
+use super::{Body, Consignment};
 
 /// See the module.
 pub(super) struct Replay<'a> {
     body: &'a mut dyn Body,
     taken: bool,
     handed_over: bool,
+    /// Whether what follows goes elsewhere, as far as is known.
+    alone: bool,
 }
 
 impl<'a> Replay<'a> {
     pub(super) fn new(body: &'a mut dyn Body) -> Self {
-        Self { body, taken: false, handed_over: false }
+        Self { body, taken: false, handed_over: false, alone: false }
+    }
+
+    /// Without a word of the message that follows.
+    pub(super) fn alone(self) -> Self {
+        Self { alone: true, ..self }
     }
 
     /// Makes it ready for another next hop; `false` where it cannot be offered once more.
@@ -41,5 +48,9 @@ impl Body for Replay<'_> {
     fn hand_over(&mut self) {
         self.handed_over = true;
         self.body.hand_over();
+    }
+
+    fn next(&self) -> Option<Consignment<'_>> {
+        self.body.next().filter(|_| !self.alone)
     }
 }

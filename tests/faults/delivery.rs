@@ -17,7 +17,7 @@ pub(crate) struct Pass<'a> {
     /// How it ended; strace ends as what it traces does.
     pub(crate) status: ExitStatus,
     pub(crate) calls: Vec<Call>,
-    /// What the next hop took in this pass.
+    /// What the next hop took so far.
     pub(crate) taken: Vec<Taken>,
 }
 
@@ -36,13 +36,31 @@ impl<'a> Pass<'a> {
         let site = hop.site();
         let handed = hand_in(&site, one_session(&site), &LETTERS);
         assert_eq!(handed.acknowledged.len(), LETTERS.len(), "{:?}", handed.refusals);
+        let (status, calls, taken) = Self::run(hop, &site, &program(site.spoolrun()), injection);
+        Self { hop, site, status, calls, taken }
+    }
+
+    /// Starts it again, with something else that is injected.
+    pub(crate) fn again_under(&mut self, injection: &str) {
+        let mut spoolrun = self.site.spoolrun();
+        // What was in hand would rest for a minute.
+        spoolrun.arg("flush");
+        let next = Self::run(self.hop, &self.site, &spoolrun, Some(injection));
+        (self.status, self.calls, self.taken) = next;
+    }
+
+    fn run(
+        hop: &NextHop,
+        site: &Site,
+        program: &Command,
+        injection: Option<&str>,
+    ) -> (ExitStatus, Vec<Call>, Vec<Taken>) {
         let trace = site.path("trace");
-        let mut program = traced(&program(site.spoolrun()), &trace, injection);
+        let mut program = traced(program, &trace, injection);
         let log = OpenOptions::new().create(true).append(true).open(site.path("log")).unwrap();
         let mut child = program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let status = end_of(&mut child, &format!("{program:?}"));
-        let calls = calls(&trace);
-        Self { hop, site, status, calls, taken: hop.taken() }
+        (status, calls(&trace), hop.taken())
     }
 
     /// Starts it again, until everything is delivered, and looks at what came. Answers what came twice.

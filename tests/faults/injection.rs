@@ -190,9 +190,11 @@ fn hostile_replies() -> Vec<(String, Vec<u8>)> {
 #[test]
 fn what_a_smarthost_replies_reaches_no_notice_no_log_no_terminal_and_no_command() {
     let replies = hostile_replies();
-    let places: &[&str] = form::either(&["RCPT", "end"], &["MAIL", "RCPT", "DATA", "end"]);
-    for (name, reply) in &replies {
-        for place in places {
+    const PLACES: [&str; 4] = ["MAIL", "RCPT", "DATA", "end"];
+    for (number, (name, reply)) in replies.iter().enumerate() {
+        // In the short form each at one place.
+        let chosen = form::either(number % 4..number % 4 + 1, 0..4);
+        for place in &PLACES[chosen] {
             let smarthost = FakeSmarthost::start(Script::new().always(place, Act::Send(reply.clone())));
             let site = Site::new("");
             relayed(&site, &smarthost);
@@ -215,7 +217,7 @@ fn what_a_smarthost_replies_reaches_no_notice_no_log_no_terminal_and_no_command(
             }
         }
     }
-    form::report("hostile replies", &format!("{} replies at {places:?}, 0 shown", replies.len()));
+    form::report("hostile replies", &format!("{} replies at {PLACES:?}, 0 shown", replies.len()));
 }
 
 #[test]

@@ -92,6 +92,33 @@ fn spoolrun_killed_at_any_system_call_loses_nothing_and_repeats_only_what_was_no
     report("spoolrun", &tally.into_inner().unwrap());
 }
 
+#[test]
+fn spoolrun_killed_again_while_it_clears_up_after_a_kill_loses_nothing_either() {
+    if !have("strace") {
+        return;
+    }
+    let calls = Pass::under(&NextHop::start(), None).calls;
+    let counts = |point: &Point| calls.iter().any(|call| call.point == *point && is_of_the_disk(call));
+    let points: Vec<Point> = points(&calls).into_iter().filter(counts).collect();
+    // Strides that have no factor in common with most numbers: the pairs differ.
+    let pair = |number: usize| (&points[number * 37 % points.len()], &points[(number * 101 + 13) % points.len()]);
+    let pairs: Vec<_> = (0..either(12, 400)).map(pair).collect();
+    let killed_twice = AtomicUsize::new(0);
+    in_parallel(&pairs, NextHop::start, |hop, (first, second)| {
+        let what = format!("killed at {} and then at {}", first.kill(), second.kill());
+        let mut pass = Pass::under(hop, Some(&first.kill()));
+        let last = pass.taken.len();
+        pass.again_under(&second.kill());
+        let in_hand = [pass.taken[..last].last(), pass.taken.last()];
+        let twice = pass.check(&what);
+        let was_in_hand = |copy| in_hand.iter().flatten().any(|taken| copies_of(taken).contains(copy));
+        assert!(twice.iter().all(was_in_hand), "{what}: {twice:?} came twice");
+        killed_twice.fetch_add(usize::from(killed_at(&pass.calls, second).is_some()), Ordering::SeqCst);
+    });
+    let figure = format!("{} of {} pairs of kills", killed_twice.into_inner(), pairs.len());
+    form::report("spoolrun, killed again while it clears up", &figure);
+}
+
 /// That a second copy is nobody's fault: the answer was not read, or it was read just before. Answers how many calls after the
 /// answer this is about: 0 or 1.
 fn in_the_window(calls: &[Call], killed: Option<usize>, name: &str, what: &str) -> usize {

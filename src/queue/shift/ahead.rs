@@ -42,8 +42,8 @@ impl<'s, 'r, S: Spool> Ahead<'s, 'r, S> {
         };
         match catch_unwind(AssertUnwindSafe(begin)) {
             Ok(Ok(ready)) => self.ready = Some((job, ready)),
-            Ok(Err(worked)) => self.shift.done(&job, worked),
-            Err(_) => self.shift.done(&job, self.shift.defect(job)),
+            Ok(Err(worked)) => self.shift.give_back(job, worked),
+            Err(_) => self.shift.give_back(job, self.shift.defect(job)),
         }
     }
 
@@ -57,12 +57,13 @@ impl<'s, 'r, S: Spool> Ahead<'s, 'r, S> {
     pub(super) fn take(&mut self) -> Option<(Job, Ready<'s, S>)> {
         let (job, ready) = self.ready.take()?;
         if self.shift.is_open(self.route) {
+            self.shift.board().crews[self.route].begin();
             return Some((job, ready));
         }
         let prospect = ready.0.prospect();
         // Whoever takes it from the agenda must find it free.
         drop(ready);
-        self.shift.done(&job, Worked::unasked(End::Sorted(prospect)));
+        self.shift.give_back(job, Worked::unasked(End::Sorted(prospect)));
         None
     }
 }
@@ -83,12 +84,18 @@ impl<S: Spool> Shift<'_, S> {
             if sample.is_empty() {
                 // A large one would keep the one that waits behind it for too long.
                 let (id, large) = board.agenda.take(route, false, now)?;
-                board.crews[route].begin();
+                board.crews[route].call_more();
                 return Some(Job { id, route, urgency: self.urgency, large, probe: false });
             }
             drop(board);
             self.sort(sample);
         }
+    }
+
+    /// Ends the flight of what was not worked on after all.
+    fn give_back(&self, job: Job, worked: Worked<S::Claim>) {
+        self.board().crews[job.route].begin();
+        self.done(&job, worked);
     }
 
     fn is_open(&self, route: usize) -> bool {

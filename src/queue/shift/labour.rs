@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, PoisonError};
 use std::time::Duration;
 
+use super::crew::Rest;
 use super::{Ahead, Board, Job, Mode, Shift};
 use crate::clock::Timestamp;
 use crate::event::Event;
@@ -29,6 +30,8 @@ enum Turn {
     /// These are to be looked at.
     Sort(Vec<SpoolId>),
     Wait(Option<Duration>),
+    /// There are enough others, as long as they get on.
+    Watch(Duration),
     Leave,
 }
 
@@ -77,17 +80,22 @@ impl<S: Spool> Shift<'_, S> {
         let longest = if self.mode == Mode::Pass { LONGEST_PASS_WAIT } else { LONGEST_WAIT };
         let mut board = self.board();
         loop {
+            let mut watches = false;
             let limit = match self.turn(&mut board, route, line.is_connected(), self.runner.clock.now()) {
                 Turn::Work(job) => {
                     board.crews[route].begin();
                     // Who takes one calls another, as long as there are more.
                     if board.agenda.due(route, self.runner.clock.now()) > 0 {
-                        board.crews[route].call_one();
+                        board.crews[route].call_more();
                     }
                     return Some(job);
                 }
                 Turn::Leave => return None,
                 Turn::Wait(limit) => limit.unwrap_or(longest).min(longest),
+                Turn::Watch(limit) => {
+                    watches = true;
+                    limit
+                }
                 Turn::Sort(ids) => {
                     drop(board);
                     self.sort(ids);
@@ -100,12 +108,18 @@ impl<S: Spool> Shift<'_, S> {
                     drop(board);
                     line.hang_up();
                     board = self.board();
+                    if watches {
+                        board.crews[route].unwatch();
+                    }
                 }
                 patience => {
                     let limit = patience.map_or(limit, |patience| patience.min(limit));
                     board.crews[route].lie_down(bell);
                     board = bell.wait_timeout(board, limit).unwrap_or_else(PoisonError::into_inner).0;
                     board.crews[route].get_up(bell);
+                    if watches {
+                        board.crews[route].unwatch();
+                    }
                 }
             }
         }
@@ -113,9 +127,17 @@ impl<S: Spool> Shift<'_, S> {
 
     fn turn(&self, board: &mut Board<S::Claim>, route: usize, connected: bool, now: Timestamp) -> Turn {
         let pass = self.mode == Mode::Pass;
-        let Board { agenda, gates, .. } = board;
+        let Board { agenda, gates, crews, .. } = board;
         let Some(gate) = gates.get_mut(route).filter(|_| !self.runner.stop.is_raised()) else { return Turn::Leave };
         let passage = gate.passage(pass, connected, self.urgency, now);
+        // Who could go, but would only be in the way of others.
+        if passage == Passage::Free && agenda.due(route, now) > 0 {
+            match crews[route].rest() {
+                Some(Rest::Watch(limit)) => return Turn::Watch(limit),
+                Some(Rest::UntilCalled) => return Turn::Wait(None),
+                None => {}
+            }
+        }
         let sample = match passage {
             Passage::Free => agenda.sample(route, now),
             // The probe is a message of this route, where there is a choice.

@@ -152,6 +152,7 @@ impl House {
             meanwhile: Mutex::new(Arc::new(|| ())),
             taken: Mutex::default(),
             attempts: Mutex::default(),
+            announced: Mutex::default(),
             partings: Mutex::default(),
             connections: AtomicUsize::new(4),
             per_domain: AtomicBool::default(),

@@ -46,6 +46,8 @@ pub(crate) struct NextHop {
     pub(crate) meanwhile: Mutex<Arc<dyn Fn() + Send + Sync>>,
     pub(crate) taken: Mutex<Vec<Taken>>,
     pub(crate) attempts: Mutex<Vec<(SpoolId, String, Timestamp)>>,
+    /// Which message was known to follow which, when that was handed over.
+    pub(crate) announced: Mutex<Vec<(SpoolId, SpoolId)>>,
     /// How often a connection was ended.
     pub(crate) partings: Mutex<u32>,
     /// How many connections each route to it has.
@@ -122,6 +124,10 @@ impl Transport for Line {
             }
             assert_eq!(octets.len() as u64, consignment.size);
             body.hand_over();
+            if let Some(next) = body.next() {
+                assert!(!next.recipients.is_empty());
+                self.0.announced.lock().unwrap().push((consignment.id, next.id));
+            }
             if self.0.spool.has_stopped() || answers.contains(&Answer::LateFault) {
                 return Err(Self::fault());
             }
@@ -143,6 +149,10 @@ impl Transport for Line {
         let exhausted = answers.contains(&Answer::Exhausted);
         let route_trouble = exhausted.then(|| Reason::new(EnhancedCode(4, 7, 28), "daily quota exceeded"));
         Ok(Delivery { outcomes, relay: RELAY.into(), connecting, dsn, route_trouble })
+    }
+
+    fn looks_ahead(&self) -> bool {
+        true
     }
 
     fn idle_limit(&self) -> Duration {

@@ -90,6 +90,27 @@ fn a_watch_takes_what_it_is_told_of_and_keeps_what_it_could_not_record() {
     assert_eq!((house.next_hop.taken_by("amy@x"), house.next_hop.taken_by("bob@x")), (1, 1));
 }
 
+/// A disk that is full to the last octet, and runs from cron every few minutes.
+#[test]
+fn what_a_pass_could_not_record_is_not_sent_again_by_each_of_the_next() {
+    let house = House::new();
+    house
+        .next_hop
+        .answers(|_, recipient| if recipient.mailbox.local() == "bob" { Answer::Later } else { Answer::Take });
+    house.put(7, "joe@x", &["amy@x", "bob@x"]);
+    house.spool.fail_records(Some(Happening::Delivered));
+    for _ in 0..20 {
+        house.runner().flush(Selection::All, Urgency::Due).unwrap();
+        house.clock.advance(Duration::from_secs(300));
+    }
+    assert_eq!(house.next_hop.taken_by("amy@x"), 1, "within the longest interval");
+    house.spool.fail_records(None);
+    house.clock.advance(Duration::from_secs(7200));
+    house.next_hop.answers(|_, _| Answer::Take);
+    house.runner().flush(Selection::All, Urgency::Due).unwrap();
+    assert_eq!(house.next_hop.taken_by("bob@x"), 1, "it goes on by itself");
+}
+
 #[test]
 fn a_watch_leaves_by_itself_once_the_disk_cannot_be_trusted() {
     struct Patient<'a>(&'a House, u32);

@@ -100,7 +100,7 @@ impl Transport for MxTransport {
             Ok(hosts) => hosts,
             Err(dead) => return ended(consignment, &domain, dead),
         };
-        let mut attempt = Attempt::new(consignment, &domain, Replay::new(body));
+        let mut attempt = Attempt::new(consignment, &domain, Replay::new(body).alone());
         if let Some(kept) = self.kept.take() {
             let best = hosts.first().map(|host| host.preference);
             let known = hosts.iter().find(|host| host.name == kept.host);

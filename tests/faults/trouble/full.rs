@@ -39,6 +39,8 @@ impl Filler {
 impl Drop for Filler {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
+        // Some file systems give room back with their next commit only.
+        let _ = File::open(self.0.parent().unwrap()).map(rustix::fs::syncfs);
     }
 }
 
