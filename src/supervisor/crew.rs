@@ -27,6 +27,9 @@ const GETTING_READY: Duration = Duration::from_secs(90);
 /// A day that never comes.
 const NEVER: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// Changes the sockets for those of the configuration as it is now, or says in words why everything stays as it is.
+type Renew<'a> = dyn FnMut(&mut Vec<Socket>) -> Result<(), String> + 'a;
+
 /// What the supervisor is given.
 pub struct Supervisor<'a> {
     /// The sockets that all workers share.
@@ -35,9 +38,8 @@ pub struct Supervisor<'a> {
     pub serves_unnamed: bool,
     /// A worker's command line.
     pub command: Box<dyn Fn() -> Command + 'a>,
-    /// Called at HUP, before the new worker is started: reads the configuration again and binds what is new in it, or says in
-    /// words why everything stays as it is.
-    pub renew: Box<dyn FnMut(&mut Vec<Socket>) -> Result<(), String> + 'a>,
+    /// Called at HUP, before the new worker is started.
+    pub renew: Box<Renew<'a>>,
     /// Called once the first worker is ready.
     pub ready: Box<dyn FnMut() + 'a>,
     /// The pauses.

@@ -102,13 +102,12 @@ impl Identity {
     pub fn assume(&self) -> Result<(), IdentityError> {
         let failed = |what: String| IdentityError::Failed { name: self.name.clone(), what };
         if !geteuid().is_root() {
-            return if self.is_in_force()? { Ok(()) } else { Err(self.not_root()) };
+            return if self.has_user() { Ok(()) } else { Err(self.not_root()) };
         }
         setgroups(&self.groups).map_err(|error| failed(format!("setting its groups: {error}")))?;
         setresgid(self.gid, self.gid, self.gid).map_err(|error| failed(format!("setting its group: {error}")))?;
         setresuid(self.uid, self.uid, self.uid).map_err(|error| failed(format!("setting the user: {error}")))?;
-        let groups = getgroups().map_err(|error| failed(format!("reading the groups: {error}")))?;
-        if !self.is_in_force()? || sorted(groups) != self.groups {
+        if !self.has_user() || !self.has_groups() {
             return Err(failed("it was not done, though the system said so".to_owned()));
         }
         if setuid(Uid::from_raw(0)).is_ok() || setgid(Gid::from_raw(0)).is_ok() {
@@ -129,12 +128,14 @@ impl Identity {
         if user == self.uid && group == self.gid { Ok(()) } else { Err(format!("acting as user {} failed", self.name)) }
     }
 
-    fn is_in_force(&self) -> Result<bool, IdentityError> {
-        let failed = |error: nix::Error| IdentityError::Failed { name: self.name.clone(), what: error.to_string() };
-        let (user, group) = (getresuid().map_err(failed)?, getresgid().map_err(failed)?);
-        let users = [user.real, user.effective, user.saved];
-        let groups = [group.real, group.effective, group.saved];
-        Ok(users == [self.uid; 3] && (groups == [self.gid; 3] || !geteuid().is_root() && users == [self.uid; 3]))
+    /// Real, effective and saved.
+    fn has_user(&self) -> bool {
+        getresuid().is_ok_and(|user| [user.real, user.effective, user.saved] == [self.uid; 3])
+    }
+
+    fn has_groups(&self) -> bool {
+        getresgid().is_ok_and(|group| [group.real, group.effective, group.saved] == [self.gid; 3])
+            && getgroups().is_ok_and(|groups| sorted(groups) == self.groups)
     }
 
     fn not_root(&self) -> IdentityError {

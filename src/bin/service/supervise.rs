@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Command;
 use std::rc::Rc;
 use std::thread;
@@ -81,9 +81,9 @@ fn keep_going(
 }
 
 /// The program may have been replaced by a newer one, or be about to.
-fn command(program: &PathBuf, arguments: &[OsString]) -> Command {
+fn command(program: &Path, arguments: &[OsString]) -> Command {
     let is_there = program.try_exists().unwrap_or(false);
-    let mut command = Command::new(if is_there { program.clone() } else { PathBuf::from("/proc/self/exe") });
+    let mut command = Command::new(if is_there { program } else { Path::new("/proc/self/exe") });
     command.args(arguments);
     command
 }

@@ -3,14 +3,14 @@
 //! The rules are the folders that the configuration and the system's own libraries need, not single files: certificates,
 //! aliases and `resolv.conf` are renewed by renaming a new file over the old one, which a rule for the old one would not cover.
 
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus, NetPort, PathBeneath, Ruleset,
     RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
-use rustix::fs::{Mode, OFlags, fstat, open};
+use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+use rustix::io::Errno;
 
 use super::Needs;
 
@@ -47,10 +47,21 @@ const SYSTEM: &[&str] = &[
 /// # Errors
 /// In words, where the kernel cannot do what is needed. Then nothing is confined.
 pub(super) fn confine(needs: &Needs) -> Result<String, String> {
-    confine_to(needs).map_err(|error| error.to_string())?
+    confine_to(needs).map_err(|error| error.to_string())
 }
 
-fn confine_to(needs: &Needs) -> Result<Result<String, String>, RulesetError> {
+/// Why nothing is confined.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Rules(#[from] RulesetError),
+    #[error("looking at {0}: {1}")]
+    Path(String, Errno),
+    #[error("this kernel has none, or not switched on")]
+    Absent,
+}
+
+fn confine_to(needs: &Needs) -> Result<String, Failure> {
     // Before its second version (Linux 5.19) no file could be moved between folders, as the spool needs it.
     let ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)
@@ -64,7 +75,7 @@ fn confine_to(needs: &Needs) -> Result<Result<String, String>, RulesetError> {
     let remove = AccessFs::RemoveFile.into();
     let write = AccessFs::from_all(KNOWN)
         & !(AccessFs::Execute | AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::IoctlDev | AccessFs::MakeFifo);
-    for path in SYSTEM.iter().map(Path::new).filter(|path| path.exists()) {
+    for path in SYSTEM.iter().map(Path::new) {
         created = allow(created, path, read)?;
     }
     // Where links of the system's own lead, on systems that keep these files elsewhere.
@@ -93,21 +104,24 @@ fn confine_to(needs: &Needs) -> Result<Result<String, String>, RulesetError> {
     let (LandlockStatus::Available { effective_abi, .. }, true) =
         (status.landlock, status.ruleset != RulesetStatus::NotEnforced)
     else {
-        return Ok(Err("this kernel has none, or not switched on".to_owned()));
+        return Err(Failure::Absent);
     };
     let network = if effective_abi >= ABI::V4 { " and TCP ports" } else { "" };
-    Ok(Ok(format!("Landlock for files{network} (ABI {})", effective_abi as i32)))
+    Ok(format!("Landlock for files{network} (ABI {})", effective_abi as i32))
 }
 
-/// One who cannot open it could not use it either.
-fn allow(ruleset: RulesetCreated, path: &Path, access: BitFlags<AccessFs>) -> Result<RulesetCreated, RulesetError> {
-    let Ok(fd) = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) else { return Ok(ruleset) };
-    let access = if is_folder(&fd) { access } else { access & AccessFs::from_file(KNOWN) };
-    if access.is_empty() { Ok(ruleset) } else { ruleset.add_rule(PathBeneath::new(fd, access)) }
-}
-
-fn is_folder(fd: &OwnedFd) -> bool {
-    fstat(fd).is_ok_and(|status| rustix::fs::FileType::from_raw_mode(status.st_mode).is_dir())
+/// What is not there, or not for this user, could not be used either. Any other failure to look at it is one: rules without
+/// the spool would stop the relay.
+fn allow(ruleset: RulesetCreated, path: &Path, access: BitFlags<AccessFs>) -> Result<RulesetCreated, Failure> {
+    let fd = match open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
+        Ok(fd) => fd,
+        Err(Errno::NOENT | Errno::ACCESS | Errno::NOTDIR | Errno::LOOP) => return Ok(ruleset),
+        Err(error) => return Err(Failure::Path(path.display().to_string(), error)),
+    };
+    let status = fstat(&fd).map_err(|error| Failure::Path(path.display().to_string(), error))?;
+    let is_folder = FileType::from_raw_mode(status.st_mode).is_dir();
+    let access = if is_folder { access } else { access & AccessFs::from_file(KNOWN) };
+    Ok(if access.is_empty() { ruleset } else { ruleset.add_rule(PathBeneath::new(fd, access))? })
 }
 
 /// The path, or the nearest folder above it that is there: what will be made must be allowed where it will be.
