@@ -79,7 +79,9 @@ impl<S: Spool> Shift<'_, S> {
         loop {
             let now = self.runner.clock.now();
             let mut board = self.board();
-            let open = self.passes(&board, route) && board.agenda.due(route, now) >= way.dispatch.connections();
+            let open = self.passes(&board, route)
+                && !board.crews[route].is_crowded()
+                && board.agenda.due(route, now) >= way.dispatch.connections();
             let sample = if open { board.agenda.sample(route, now) } else { return None };
             if sample.is_empty() {
                 // A large one would keep the one that waits behind it for too long.

@@ -26,7 +26,7 @@ const FEW: usize = 4;
 /// About what a message costs this host: more workers than such shares of a delivery's time would only wait for each other.
 const SHARE: Duration = Duration::from_micros(200);
 /// How long nothing may be finished, at least, before one more is let to work.
-const STANDSTILL: Duration = Duration::from_millis(2);
+const STANDSTILL: Duration = Duration::from_millis(10);
 
 impl Default for Crew {
     fn default() -> Self {
@@ -81,11 +81,23 @@ impl Crew {
 
     /// Whether another worker would be of no use, and until when: should nothing move, the others are stuck.
     fn held_back(&self, now: Instant) -> Option<Duration> {
-        let usual = self.pace.shortest.unwrap_or(Duration::ZERO);
-        let useful = usize::try_from(usual.as_micros() / SHARE.as_micros()).unwrap_or(usize::MAX).max(FEW);
-        let standstill = STANDSTILL.max(usual * 4);
+        let standstill = STANDSTILL.max(self.usual() * 4);
         let left = standstill.saturating_sub(now.saturating_duration_since(self.moved));
-        (self.busy >= useful && !left.is_zero()).then_some(left)
+        (self.busy >= self.useful() && !left.is_zero()).then_some(left)
+    }
+
+    fn usual(&self) -> Duration {
+        self.pace.shortest.unwrap_or(Duration::ZERO)
+    }
+
+    /// How many workers are of use.
+    fn useful(&self) -> usize {
+        usize::try_from(self.usual().as_micros() / SHARE.as_micros()).unwrap_or(usize::MAX).max(FEW)
+    }
+
+    /// Whether one of those at work had better rest once it is done.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.pace.shortest.is_some() && self.busy > self.useful()
     }
 
     /// How long a worker that would go to work is to sleep first: until it is called, or as one for all until it is clear whether
@@ -160,10 +172,13 @@ mod tests {
             crew.end(Some(Duration::from_millis(millis)));
             assert_eq!(crew.rest(), None, "{millis}");
             crew.begin();
+            assert!(!crew.is_crowded());
             assert!(matches!(crew.rest(), Some(Rest::Watch(_))), "{millis}");
             assert_eq!(crew.rest(), Some(Rest::UntilCalled), "one watches for all");
             crew.moved = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
             assert_eq!(crew.rest(), None, "they are stuck");
+            crew.begin();
+            assert!(crew.is_crowded(), "{millis}");
         }
     }
 
