@@ -337,22 +337,6 @@ fn a_notice_does_not_wait_for_an_original_that_turned_out_corrupt() {
 }
 
 #[test]
-fn one_message_can_be_flushed_alone_and_before_its_time() {
-    let house = House::new();
-    house.next_hop.answers(|_, _| Answer::Later);
-    house.put(1, "joe@x", &["amy@x"]);
-    house.put(2, "joe@x", &["amy@x"]);
-    house.flush();
-    house.next_hop.answers(|_, _| Answer::Take);
-    let runner = house.runner();
-    assert_eq!(runner.flush(Selection::One(id(2)), Urgency::Due).unwrap().deferred, 1);
-    let summary = runner.flush(Selection::One(id(2)), Urgency::Now).unwrap();
-    assert_eq!((summary.sent, summary.remaining), (1, 0));
-    assert_eq!(house.spool.on(Shelf::Queue), [id(1)]);
-    assert_eq!(runner.flush(Selection::One(id(2)), Urgency::Now).unwrap().gone, 1);
-}
-
-#[test]
 fn one_bad_message_does_not_stop_the_others() {
     let house = House::new();
     house

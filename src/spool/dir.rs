@@ -4,12 +4,14 @@
 //! share a spool. After the disk failed to sync, the spool is poisoned: it accepts nothing more, as what the disk says
 //! from then on proves nothing. What is still in the queue may be delivered.
 
+mod durable;
+
 use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -18,7 +20,7 @@ use super::chance::Chance;
 use super::claim::{self, DirClaim};
 use super::disk::{Disk, HostDisk, Kind, Room, room_at};
 use super::draft::DirDraft;
-use super::finishing::{Finishing, Waiter};
+use super::finishing::Finishing;
 use super::gauge::Gauge;
 use super::group_commit::GroupCommit;
 use super::removals::Removals;
@@ -325,43 +327,6 @@ impl<D: Disk> Inner<D> {
             other => other,
         };
         SpoolError::new(doing, Path::new(shelf.folder()).join(name), trouble)
-    }
-
-    pub(super) fn is_poisoned(&self) -> bool {
-        self.poisoned.load(Ordering::SeqCst)
-    }
-
-    pub(super) fn refuse_if_poisoned(&self) -> Result<(), SpoolError> {
-        if self.is_poisoned() { Err(SpoolError::new("writing to", "queue", Trouble::Poisoned)) } else { Ok(()) }
-    }
-
-    /// To be called with the result of every sync: after EIO the kernel has dropped what it could not write, and forgets
-    /// that it did.
-    pub(super) fn heed(&self, synced: io::Result<()>) -> io::Result<()> {
-        synced.inspect_err(|error| {
-            if error.raw_os_error() == Some(Errno::IO.raw_os_error()) {
-                self.poisoned.store(true, Ordering::SeqCst);
-            }
-        })
-    }
-
-    /// Makes the names on a shelf durable, together with others who wait for the same.
-    pub(super) fn sync_shelf(&self, shelf: Shelf) -> io::Result<()> {
-        self.heed(self.syncs[shelf as usize].sync(|| self.disk.sync_folder(self.folder(shelf))))
-    }
-
-    /// Sees to it that a removal becomes durable soon, without waiting where somebody syncs just now.
-    pub(super) fn sync_removal(&self, shelf: Shelf) {
-        // A failure poisons the spool, which is how it is known.
-        match shelf {
-            Shelf::Queue => self.removals.note(|| drop(self.sync_shelf(shelf))),
-            _ => drop(self.sync_shelf(shelf)),
-        }
-    }
-
-    /// Calls `waiter` once the names of the queue are durable, with others who wait for the same.
-    pub(super) fn sync_queue_then(&self, waiter: Waiter) {
-        self.finishing.join(waiter, || self.sync_shelf(Shelf::Queue));
     }
 
     /// Whether so many octets fit beside the reserve and what drafts have reserved.

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::queue::pace::Admittance;
-use crate::queue::testing::{House, at, envelope, id};
-use crate::queue::{Route, RouteTurnstile, Runner, Slot, Turnstile, Urgency};
+use crate::queue::testing::{Answer, House, at, envelope, id};
+use crate::queue::{Route, RouteTurnstile, Runner, Selection, Slot, Turnstile, Urgency};
 use crate::routing::Criteria;
+use crate::spool::Shelf;
 use crate::sys::SystemClock;
 
 use super::routes::pass;
@@ -155,4 +156,20 @@ fn a_pass_that_waits_for_the_pace_leaves_when_it_is_told_to() {
         assert!(look_until(&|| passing.is_finished()), "it waits for the pace");
     });
     assert_eq!(house.next_hop.taken_by("amy@a"), 3);
+}
+
+#[test]
+fn one_message_can_be_flushed_alone_and_before_its_time() {
+    let house = House::new();
+    house.next_hop.answers(|_, _| Answer::Later);
+    house.put(1, "joe@x", &["amy@x"]);
+    house.put(2, "joe@x", &["amy@x"]);
+    house.flush();
+    house.next_hop.answers(|_, _| Answer::Take);
+    let runner = house.runner();
+    assert_eq!(runner.flush(Selection::One(id(2)), Urgency::Due).unwrap().deferred, 1);
+    let summary = runner.flush(Selection::One(id(2)), Urgency::Now).unwrap();
+    assert_eq!((summary.sent, summary.remaining), (1, 0));
+    assert_eq!(house.spool.on(Shelf::Queue), [id(1)]);
+    assert_eq!(runner.flush(Selection::One(id(2)), Urgency::Now).unwrap().gone, 1);
 }
