@@ -73,7 +73,7 @@ impl<C> Worked<C> {
 
 impl<S: Spool> Runner<S> {
     /// The task of working on one message for one route, or how that ended already.
-    pub(super) fn begin(&self, job: Job) -> Result<Task<'_, S>, Worked<S::Claim>> {
+    pub(super) fn begin(&self, job: Job) -> Result<Task<'_, S>, Box<Worked<S::Claim>>> {
         let id = job.id;
         let end = match self.spool.claim(id) {
             Ok(Claimed::Ours(claim)) => return Ok(Task::new(self, claim, job)),
@@ -89,7 +89,7 @@ impl<S: Spool> Runner<S> {
                 End::Troubled
             }
         };
-        Err(Worked::unasked(end))
+        Err(Box::new(Worked::unasked(end)))
     }
 
     pub(super) fn trouble(&self, error: &SpoolError) {

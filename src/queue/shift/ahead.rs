@@ -38,11 +38,11 @@ impl<'s, 'r, S: Spool> Ahead<'s, 'r, S> {
         let begin = || {
             let task = runner.begin(job)?;
             let parcel = task.next_parcel(runner.clock.now());
-            Ok((task, parcel))
+            Ok::<_, Box<Worked<S::Claim>>>((task, parcel))
         };
         match catch_unwind(AssertUnwindSafe(begin)) {
             Ok(Ok(ready)) => self.ready = Some((job, ready)),
-            Ok(Err(worked)) => self.shift.give_back(job, worked),
+            Ok(Err(worked)) => self.shift.give_back(job, *worked),
             Err(_) => self.shift.give_back(job, self.shift.defect(job)),
         }
     }

@@ -54,7 +54,7 @@ impl<S: Spool> Shift<'_, S> {
                 Some((task, parcel)) => task.run(parcel, &mut line, &mut ahead),
                 None => match self.runner.begin(job) {
                     Ok(task) => task.run(None, &mut line, &mut ahead),
-                    Err(worked) => worked,
+                    Err(worked) => *worked,
                 },
             });
             let worked = catch_unwind(work).unwrap_or_else(|_| {
