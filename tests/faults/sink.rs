@@ -63,6 +63,11 @@ fn serve(stream: TcpStream, taken: &Mutex<Taken>, log: &std::path::Path) -> Opti
             "data" => {
                 stream.get_mut().write_all(b"354 go on\r\n").ok()?;
                 let message = body(&mut stream)?;
+                if message.is_empty() {
+                    // Whose recipients were all refused while DATA was under way sends nothing (RFC 2920 3.1).
+                    stream.get_mut().write_all(b"554 5.5.1 no valid recipients\r\n").ok()?;
+                    continue;
+                }
                 let length = std::fs::metadata(log).ok()?.len();
                 let mut taken = taken.lock().unwrap();
                 match traffic::recognize(&message) {

@@ -80,6 +80,7 @@ fn everything_accepted_is_delivered_queued_or_bounced_and_nothing_grows() {
     command.args(["--supervise", "--listen", "127.0.0.1:0"]);
     let mut receiver = Running::start(command);
     let mut worker = wait_for_workers(&receiver, 1);
+    receiver.wait_for_log("listening on ");
     let mut forwarder = site.watch(&[]);
     let traffic =
         Traffic::start(receiver.address(), CLIENTS, form::either(Duration::from_millis(10), Duration::from_millis(20)));

@@ -19,6 +19,8 @@ fn start(site: &Site, more: &[&str]) -> Running {
     command.args(["--supervise", "--listen", "127.0.0.1:0"]).args(more);
     let running = Running::start(command);
     wait_for_workers(&running, 1);
+    // The worker's own lines may come after those of the supervisor.
+    running.wait_for_log("listening on ");
     running
 }
 
