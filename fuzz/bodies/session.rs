@@ -94,6 +94,8 @@ pub(super) fn session(octets: &[u8]) {
     let mut session = Session::new(Arc::new(settings(choice)), peer, None, NOW).on_terms(terms(choice));
     let mut pieces = bytes.pieces(cut).into_iter();
     let mut draft: Option<Vec<u8>> = None;
+    // Octets that were on their way when the draft failed may still come.
+    let mut failed = false;
     for _ in 0..MOST_ACTIONS {
         match session.poll() {
             Action::Read => match (pieces.next(), world.choice()) {
@@ -119,13 +121,16 @@ pub(super) fn session(octets: &[u8]) {
             Action::Open(envelope) => {
                 assert!(draft.is_none() && !envelope.recipients.is_empty());
                 let opened = world.id();
-                draft = opened.is_ok().then(Vec::new);
+                (draft, failed) = (opened.is_ok().then(Vec::new), false);
                 session.opened(opened);
             }
             Action::Append(octets) => {
-                draft.as_mut().expect("octets belong to a draft").extend(octets);
+                match &mut draft {
+                    Some(draft) => draft.extend(octets),
+                    None => assert!(failed, "octets belong to a draft"),
+                }
                 if world.choice() > 250 {
-                    draft = None;
+                    (draft, failed) = (None, true);
                     session.refuse_message(catalogue::local_error());
                 }
             }
@@ -134,7 +139,7 @@ pub(super) fn session(octets: &[u8]) {
                 is_fit_for_the_spool(&message);
                 session.committed(world.id());
             }
-            Action::Discard => assert!(draft.take().is_some() || world.asked > 0, "only a draft is discarded"),
+            Action::Discard => assert!(draft.take().is_some() || failed, "only a draft is discarded"),
             Action::Note(_) | Action::SlowDown => {}
             Action::Await => panic!("a question was left open"),
             Action::Close => return assert!(draft.is_none(), "a draft was forgotten"),
