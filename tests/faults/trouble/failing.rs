@@ -105,7 +105,7 @@ fn when_the_disk_is_gone_every_client_hears_so_and_what_was_acknowledged_is_on_i
         let mut device = Filtered::failing(&image, "align=512");
         let mounted = Mounted::try_new(kind, Path::new(&device.device), &scene.site.spool()).unwrap();
         let smtpd = scene.site.listen(&[]);
-        scene.accept(smtpd.address(), 20);
+        scene.accept(smtpd.address(), 100);
         device.vanish();
         for _ in 0..5 {
             let reply = scene.offer(smtpd.address());
@@ -114,9 +114,9 @@ fn when_the_disk_is_gone_every_client_hears_so_and_what_was_acknowledged_is_on_i
         }
         // It ends, whatever it thinks of the disk.
         let _unsuccessful = scene.flush().output().unwrap();
-        // What it sent before it knew will be there again: one a connection at most.
+        // What it sent before a sync failed will be there again; then it stops.
         let sent = scene.sink.taken.lock().unwrap().at.len();
-        assert!(sent <= 4, "{}: {sent} were sent, and will be again", kind.name());
+        assert!(sent < 50, "{}: {sent} were sent, and will be again", kind.name());
         drop((smtpd, mounted, device));
         let _mounted = Mounted::try_new(kind, &image, &scene.site.spool()).unwrap();
         let smtpd = scene.site.listen(&[]);
