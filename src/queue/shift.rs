@@ -71,11 +71,12 @@ pub(super) struct Job {
     pub(super) probe: bool,
 }
 
-impl Job {
-    /// Whether no other worker waits for its end.
-    fn is_usual(self) -> bool {
-        !self.large && !self.probe
-    }
+/// Who is woken once a message was worked on.
+enum Call {
+    None,
+    /// There may be something new for a worker of any route; whoever takes it calls the next.
+    OneEach,
+    All,
 }
 
 impl<'r, S: Spool> Shift<'r, S> {
@@ -182,14 +183,21 @@ impl<'r, S: Spool> Shift<'r, S> {
         for notice in worked.notices {
             board.agenda.offer(notice, now);
         }
-        let removed = matches!(worked.end, End::Removed) && job.is_usual() && event.is_none() && !is_told;
+        let call = match &worked.end {
+            _ if event.is_some() || job.probe => Call::All,
+            End::Faulted(..) | End::Slowed(..) => Call::All,
+            // Whoever worked on it looks for more itself, and for this one when it is time.
+            End::Removed | End::Busy if !job.large && !is_told => Call::None,
+            _ => Call::OneEach,
+        };
         self.enter(&mut board, job, worked.end, now);
         board.crews[job.route].end(took);
-        // A message that just went leaves nothing to do for those who sleep, until there is none on its way any more.
-        match self.mode {
-            _ if !removed => board.call_all(),
-            Mode::Pass if board.agenda.is_grounded() => board.call_all(),
-            _ => {}
+        match call {
+            Call::All => board.call_all(),
+            // In a pass those who sleep leave once none is on its way any more.
+            _ if self.mode == Mode::Pass && board.agenda.is_grounded() => board.call_all(),
+            Call::OneEach => board.call_one_each(),
+            Call::None => {}
         }
         drop(board);
         if let Some(event) = event {

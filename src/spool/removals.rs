@@ -1,10 +1,13 @@
 //! Removals: the sync of the folder after messages were removed, shared by many, while those who removed them go on.
 //!
 //! Who removes while nobody syncs does it, for all that were removed before. Who comes meanwhile need not wait: as long as
-//! something is unsynced, somebody syncs. So that nobody has to do it for ever, after some rounds the next who comes waits for the
-//! end of the round and takes over. What a power cut undoes is thus never more than what two syncs take.
+//! something is unsynced, somebody syncs, and where one sync follows another it lets removals gather first, as each keeps the disk from
+//! those that are waited for. So that nobody has to do it for ever, after some rounds the next who comes waits for the end of the round
+//! and takes over. What a power cut undoes is thus never more than what leaves during two syncs and the gathering between them.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -25,6 +28,8 @@ struct State {
 
 /// How many rounds one does, before another is to take over.
 const MOST: u32 = 4;
+/// How long removals gather between two syncs.
+const GATHERING: Duration = Duration::from_millis(5);
 
 impl Removals {
     /// Sees to a sync that starts after this call: by this caller, or by whoever syncs just now.
@@ -42,8 +47,13 @@ impl Removals {
         }
         let _turn = Turn(self);
         loop {
-            state.unsynced = false;
             state.rounds += 1;
+            if state.rounds > 1 {
+                drop(state);
+                thread::sleep(GATHERING);
+                state = self.lock();
+            }
+            state.unsynced = false;
             drop(state);
             sync();
             state = self.lock();
@@ -72,7 +82,7 @@ struct Turn<'a>(&'a Removals);
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if thread::panicking() {
             self.0.end(self.0.lock());
         }
     }
@@ -82,8 +92,6 @@ impl Drop for Turn<'_> {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc::channel;
-    use std::thread;
-    use std::time::Duration;
 
     use super::*;
 
