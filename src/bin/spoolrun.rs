@@ -78,10 +78,8 @@ fn run(options: &Options) -> anyhow::Result<()> {
         cli::Told::default()
     };
     let logging = options.common.logging("spoolrun", &config)?;
-    let stays = matches!(options.verb, Some(Verb::Watch { .. }));
-    told.log(if stays { cli::Stay::Long } else { cli::Stay::Short });
     match &options.verb {
-        None => verbs::pass(&config, &logging),
-        Some(verb) => verb.run(&config, &logging),
+        None => verbs::pass(&config, &logging, &told),
+        Some(verb) => verb.run(&config, &logging, &told),
     }
 }

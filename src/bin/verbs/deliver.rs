@@ -17,7 +17,7 @@ use super::filters::Filters;
 use super::listing::{Stopped, for_each, routes, say, tell};
 use super::live::{Bar, LiveView};
 use super::look::no_such_message;
-use crate::cli::{self, Logging, OrExit};
+use crate::cli::{self, Logging, OrExit, Stay, Told};
 
 /// One pass. Only trouble of our own is an error.
 pub(crate) fn pass(config: &Config, logging: &Logging, urgency: Urgency, json: bool) -> anyhow::Result<()> {
@@ -133,11 +133,13 @@ fn report(summary: &Summary, as_json: bool) -> anyhow::Result<()> {
 }
 
 /// Works for good; on a terminal with a live view, unless somebody wants to read the log there.
-pub(crate) fn watch(config: &Config, logging: &Logging, plain: bool) -> anyhow::Result<()> {
+pub(crate) fn watch(config: &Config, logging: &Logging, plain: bool, told: &Told) -> anyhow::Result<()> {
     let mut runner = cli::runner(config, cli::open_spool(config)?)?;
     leave_at_signals(logging, &runner)?;
     let wordy = config.log.level > LevelFilter::Info && config.log.file.is_none();
     let view = if plain || wordy { None } else { LiveView::begin(config, logging, &mut runner) };
+    // What is said before the view is there would stay on the terminal beside it.
+    told.log(Stay::Long);
     if let Some(text) = cli::shortage(config) {
         view.iter().filter(|_| config.log.file.is_some()).for_each(|view| view.note(&format!("warning: {text}")));
         log::warn!("{text}");

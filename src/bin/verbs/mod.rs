@@ -21,7 +21,7 @@ use leafmail::queue::Urgency;
 use leafmail::spool::{DirSpool, Shelf};
 use sysexits::ExitCode;
 
-use crate::cli::{self, Logging, OrExit};
+use crate::cli::{self, Logging, OrExit, Stay, Told};
 use acting::{Acting, Carrying, Switching};
 use filters::Filters;
 use listing::routes;
@@ -133,11 +133,14 @@ impl Verb {
     }
 
     /// Does it.
-    pub(crate) fn run(&self, config: &Config, logging: &Logging) -> anyhow::Result<()> {
+    pub(crate) fn run(&self, config: &Config, logging: &Logging, told: &Told) -> anyhow::Result<()> {
+        if !matches!(self, Self::Watch { .. }) {
+            told.log(Stay::Short);
+        }
         let spool = || existing_spool(config);
         let selected = |filters: &Filters| filters.selected(&[Shelf::Queue, Shelf::Hold], &routes(config));
         match self {
-            Self::Watch { plain } => deliver::watch(config, logging, *plain),
+            Self::Watch { plain } => deliver::watch(config, logging, *plain, told),
             Self::Flush { filters, dry_run: false, json } if filters.is_everything() => {
                 deliver::pass(config, logging, Urgency::Now, *json)
             }
@@ -170,7 +173,8 @@ impl Verb {
 }
 
 /// What runs from cron: one pass over what is due.
-pub(crate) fn pass(config: &Config, logging: &Logging) -> anyhow::Result<()> {
+pub(crate) fn pass(config: &Config, logging: &Logging, told: &Told) -> anyhow::Result<()> {
+    told.log(Stay::Short);
     deliver::pass(config, logging, Urgency::Due, false)
 }
 
