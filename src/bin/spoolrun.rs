@@ -75,7 +75,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
     let told = if options.verb.as_ref().is_none_or(Verb::forwards) {
         cli::lock_in(&config, Task::Forward)?
     } else {
-        cli::Told::default()
+        cli::confine::Told::default()
     };
     let logging = options.common.logging("spoolrun", &config)?;
     match &options.verb {

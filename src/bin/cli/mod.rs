@@ -1,7 +1,7 @@
 //! What the binaries share: options, exit codes, the log, and the making of the pieces from the configuration.
 
-mod confine;
-mod exit;
+pub(crate) mod confine;
+pub(crate) mod exit;
 mod logging;
 mod observer;
 mod options;
@@ -11,10 +11,7 @@ mod sink;
 mod style;
 pub(crate) mod wiring;
 
-#[allow(unused_imports, reason = "only smtpd has a supervisor")]
-pub(crate) use confine::{Stay, Told, assume, identity, lock_in, prepare, warn_of_root};
-#[allow(unused_imports, reason = "only smtpd has a supervisor")]
-pub(crate) use exit::code_of;
+pub(crate) use confine::{Stay, assume, lock_in, warn_of_root};
 pub(crate) use exit::{OrExit, finish};
 pub(crate) use logging::Logging;
 pub(crate) use observer::log_observer;

@@ -64,7 +64,7 @@ pub(crate) fn passwd(config: &Config, options: &PasswdOptions) -> anyhow::Result
 
 /// A file that root wrote is for the user that `smtpd` runs as.
 fn hand_over(config: &Config, path: &Path) -> anyhow::Result<()> {
-    let Some((uid, gid)) = cli::identity(config)?.filter(|_| is_root()).map(|identity| identity.ids()) else {
+    let Some((uid, gid)) = cli::confine::identity(config)?.filter(|_| is_root()).map(|identity| identity.ids()) else {
         return Ok(());
     };
     match std::os::unix::fs::lchown(path, Some(uid), Some(gid)) {

@@ -48,7 +48,7 @@ pub(super) fn alone(options: &Options, config: &Config) -> anyhow::Result<()> {
     let _pid_file = written(pid_file)?;
     let served = serve(options, config, sockets, &mut waiting);
     if let (Err(error), Waiting::Starter(Some(starter))) = (&served, waiting) {
-        starter.release(u8::from(cli::code_of(error)));
+        starter.release(u8::from(cli::exit::code_of(error)));
     }
     served
 }
@@ -205,5 +205,5 @@ impl Waiting {
 
 /// Whether the files of the log are written on behalf of another user than this process's.
 pub(super) fn logs_for(config: &Config) -> anyhow::Result<Option<identity::Identity>> {
-    Ok(cli::identity(config)?.filter(|_| identity::is_root()))
+    Ok(cli::confine::identity(config)?.filter(|_| identity::is_root()))
 }

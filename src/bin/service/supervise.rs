@@ -33,7 +33,7 @@ pub(super) fn supervise(options: &Options, config: &Config) -> anyhow::Result<()
     let ended =
         keep_going(options, config, (sockets.into_iter().map(|(socket, _)| socket).collect(), unnamed), &starter);
     if let Some(starter) = starter.borrow_mut().take() {
-        let code = ended.as_ref().map_or_else(|error| u8::from(cli::code_of(error)), |code| *code);
+        let code = ended.as_ref().map_or_else(|error| u8::from(cli::exit::code_of(error)), |code| *code);
         starter.release(code);
     }
     match ended? {
@@ -102,7 +102,7 @@ fn renew(options: &Options, sockets: &mut Vec<Socket>, unnamed: Unnamed) -> anyh
 /// link there would lead anywhere. So the log has a thread with these rights.
 fn logging(options: &Options, config: &Config) -> anyhow::Result<Logging> {
     let Some(identity) = logs_for(config)? else { return options.common.logging("smtpd", config) };
-    cli::prepare(config, &identity);
+    cli::confine::prepare(config, &identity);
     let begun = thread::scope(|scope| {
         let begin = || {
             identity.open_files_as().map_err(anyhow::Error::msg).or_exit(ExitCode::OsErr)?;

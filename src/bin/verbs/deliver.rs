@@ -17,7 +17,8 @@ use super::filters::Filters;
 use super::listing::{Stopped, for_each, routes, say, tell};
 use super::live::{Bar, LiveView};
 use super::look::no_such_message;
-use crate::cli::{self, Logging, OrExit, Stay, Told};
+use crate::cli::confine::Told;
+use crate::cli::{self, Logging, OrExit, Stay};
 
 /// One pass. Only trouble of our own is an error.
 pub(crate) fn pass(config: &Config, logging: &Logging, urgency: Urgency, json: bool) -> anyhow::Result<()> {

@@ -21,7 +21,8 @@ use leafmail::queue::Urgency;
 use leafmail::spool::{DirSpool, Shelf};
 use sysexits::ExitCode;
 
-use crate::cli::{self, Logging, OrExit, Stay, Told};
+use crate::cli::confine::Told;
+use crate::cli::{self, Logging, OrExit, Stay};
 use acting::{Acting, Carrying, Switching};
 use filters::Filters;
 use listing::routes;
