@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Mutex;
 use std::thread;
@@ -84,14 +85,18 @@ pub(crate) struct Acknowledged {
     pub(crate) at: u64,
 }
 
-/// Sends `messages` by several clients.
-pub(crate) fn send(address: SocketAddr, clients: usize, messages: usize, log: &Path) -> HashMap<usize, Acknowledged> {
+/// Sends the messages of these numbers by several clients.
+pub(crate) fn send(
+    address: SocketAddr,
+    clients: usize,
+    numbers: Range<usize>,
+    log: &Path,
+) -> HashMap<usize, Acknowledged> {
     let acknowledged = Mutex::new(HashMap::new());
     thread::scope(|scope| {
         for client in 0..clients {
-            let acknowledged = &acknowledged;
+            let (acknowledged, numbers) = (&acknowledged, numbers.clone().skip(client).step_by(clients));
             scope.spawn(move || {
-                let numbers = (client..messages).step_by(clients);
                 let sent = session(address, numbers, |number, reply| {
                     let at = std::fs::metadata(log).unwrap().len();
                     let id = reply.trim_end().rsplit(' ').next().unwrap().to_owned();

@@ -34,7 +34,7 @@ pub(crate) struct Recording {
     pub(crate) acknowledged: HashMap<usize, usize>,
     /// How many had begun when a message, or its bounce, was taken by the next hop: a later cut may lack it.
     pub(crate) taken: HashMap<usize, usize>,
-    /// How many had begun when a message was said to be removed: no later cut may bring it back.
+    /// How many had begun when the removal of a message was surely on the disk: no later cut may bring it back.
     pub(crate) removed: HashMap<usize, usize>,
     /// How many had begun when there was nothing left to do, before the file system was unmounted.
     pub(crate) quiet: usize,
@@ -83,46 +83,83 @@ impl Witnessed {
         let sink = Sink::start(log.to_owned());
         let mut smtpd = site.smtpd();
         smtpd.args(["--listen", "127.0.0.1:0"]);
-        let smtpd = Running::start(with(syncs, smtpd, site));
+        let smtpd = Running::start(match syncs {
+            Syncs::All => smtpd,
+            controlled => deceived(controlled, &smtpd, Path::new("/dev/null"), site),
+        });
         smtpd.wait_for_log("listening on");
         let mut watch = site.spoolrun();
         watch.args(["--relay", &format!("smtp://{}?tls=none", sink.address), "watch"]);
-        let watch = Running::start(with(syncs, watch, site));
-        let acknowledged = traffic::send(smtpd.address(), 4, messages, log);
-        assert_eq!(acknowledged.len(), messages);
-        let length = || fs::metadata(log).unwrap().len();
-        let mut removed = HashMap::new();
-        wait_until("the queue to drain", || {
-            // The program says so after the sync, so what is read then is late rather than early.
-            let said = watch.log();
-            for (number, Acknowledged { id, .. }) in &acknowledged {
-                if !removed.contains_key(number) && said.contains(&format!("{id}: removed")) {
-                    removed.insert(*number, length());
-                }
-            }
-            (0..messages).all(|number| traffic::stays(number) || removed.contains_key(&number))
+        let folder_syncs = site.path("folder-syncs");
+        let mut watch = Running::start(match syncs {
+            Syncs::All => traced(&watch, &folder_syncs, &["-P", &queue(site)]),
+            controlled => deceived(controlled, &watch, &folder_syncs, site),
         });
+        let length = || fs::metadata(log).unwrap().len();
+        let (mut said, mut removed) = (HashMap::new(), HashMap::new());
+        let mut acknowledged = HashMap::new();
+        // At last one that leaves alone: nothing is written after it that would take its removal along.
+        let alone = (messages..).find(|number| !traffic::stays(*number) && !traffic::fails(*number)).unwrap();
+        for (clients, numbers) in [(4, 0..messages), (1, alone..alone + 1)] {
+            let count = numbers.len();
+            let sent = traffic::send(smtpd.address(), clients, numbers, log);
+            assert_eq!(sent.len(), count);
+            acknowledged.extend(sent);
+            wait_until("the queue to drain", || {
+                // In this order: what is read late is on the safe side.
+                let (text, done) = (watch.log(), ended(&folder_syncs));
+                let now = length();
+                acknowledged.iter().fold(true, |drained, (number, Acknowledged { id, .. })| {
+                    let is_gone = text.contains(&format!("{id}: removed"));
+                    // Two may have begun before the removal, one for names and one for removals; the third did not.
+                    if is_gone && done >= *said.entry(*number).or_insert(done) + 3 {
+                        removed.entry(*number).or_insert(now);
+                    }
+                    let mut lines = text.lines().filter(|line| line.contains(id));
+                    drained
+                        && (is_gone || traffic::stays(*number) && lines.any(|line| line.contains("status=deferred")))
+                })
+            });
+        }
+        // At its end it has seen to every removal.
+        watch.terminate();
+        watch.wait();
         let quiet = length();
-        drop((smtpd, watch));
+        for number in said.into_keys() {
+            removed.entry(number).or_insert(quiet);
+        }
+        drop(smtpd);
         Self { acknowledged, sink, removed, quiet }
     }
 }
 
-/// The same program with such syncs.
-fn with(syncs: Syncs, command: Command, site: &Site) -> Command {
-    let (spool, queue) = (site.spool(), site.spool().join("queue"));
+fn queue(site: &Site) -> String {
+    site.spool().join("queue").display().to_string()
+}
+
+/// How many syncs that are noted there have ended.
+fn ended(syncs: &Path) -> usize {
+    fs::read_to_string(syncs).unwrap_or_default().matches(") = 0").count()
+}
+
+/// The same command with syncs that do nothing and say that they did.
+fn deceived(syncs: Syncs, command: &Command, log: &Path, site: &Site) -> Command {
+    let lie = ["-e", "inject=fsync,fdatasync:retval=0"];
     match syncs {
-        Syncs::All => command,
-        Syncs::NotOfFolders => deceived(&command, &["-P", queue.to_str().unwrap(), "-P", spool.to_str().unwrap()]),
-        Syncs::None => deceived(&command, &[]),
+        Syncs::All => unreachable!("nothing is controlled"),
+        Syncs::NotOfFolders => {
+            let spool = site.spool().display().to_string();
+            traced(command, log, &[&["-P", &queue(site), "-P", &spool], &lie[..]].concat())
+        }
+        Syncs::None => traced(command, log, &lie),
     }
 }
 
-/// The same command with syncs that do nothing and say that they did. `-D`: what we started stays our child.
-fn deceived(command: &Command, which: &[&str]) -> Command {
+/// The same command with a log of its syncs, as the options have it. `-D`: what we started stays our child.
+fn traced(command: &Command, log: &Path, options: &[&str]) -> Command {
     let mut strace = Command::new("strace");
-    strace.args(["-D", "-f", "-o", "/dev/null", "-e", "trace=fsync,fdatasync"]).args(which);
-    strace.args(["-e", "inject=fsync,fdatasync:retval=0"]).arg(command.get_program()).args(command.get_args());
+    strace.args(["-D", "-f", "--seccomp-bpf", "-e", "trace=fsync,fdatasync", "-o"]).arg(log).args(options);
+    strace.arg(command.get_program()).args(command.get_args());
     strace.current_dir(command.get_current_dir().unwrap()).env_remove("LEAFMAIL_CONFIG");
     strace
 }
