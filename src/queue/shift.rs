@@ -13,6 +13,7 @@ pub(super) use ahead::Ahead;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use super::agenda::{Agenda, Hindrance};
@@ -38,6 +39,8 @@ pub(super) enum Mode {
 
 /// How often a watching runner scans the whole queue.
 const SCAN_INTERVAL: Duration = Duration::from_secs(60);
+/// How long what is told of the queue gathers while the workers are busy.
+const GATHERING: Duration = Duration::from_millis(5);
 
 pub(super) struct Shift<'r, S: Spool> {
     runner: &'r Runner<S>,
@@ -123,6 +126,10 @@ impl<'r, S: Spool> Shift<'r, S> {
                 continue;
             };
             let woken = wakeups.wait(rest);
+            // The workers have something to do, so that more may gather before each of them is called.
+            if self.board().crews.iter().any(Crew::is_busy) {
+                thread::sleep(GATHERING);
+            }
             let now = self.runner.clock.now();
             let mut board = self.board();
             for wakeup in woken {

@@ -100,9 +100,12 @@ impl FolderWatch {
             let lost = ReadFlags::QUEUE_OVERFLOW | ReadFlags::IGNORED | ReadFlags::UNMOUNT;
             // A message is written without a name, as `#inode`, and gets one by a link: what is closed then has no id.
             let id = event.file_name().and_then(|name| name.to_str().ok()).and_then(|name| name.parse().ok());
+            // Beside the states of routes, their folder has sizes, paces and locks.
+            let is_state = event.file_name().is_some_and(|name| name.to_bytes().ends_with(b".json"));
             let wakeup = match id {
                 _ if event.events().intersects(lost) => Wakeup::Overflow,
                 _ if event.file_name().is_some_and(|name| name.to_bytes() == NUDGE.as_bytes()) => Wakeup::Overflow,
+                _ if event.wd() != self.queue && !is_state => continue,
                 _ if event.wd() != self.queue => Wakeup::Routes,
                 None => Wakeup::Something,
                 // Known since it was created. Each look at a message closes it, so this would lead from look to look.
@@ -227,6 +230,9 @@ mod tests {
         assert_eq!(watch.wait(LONG), [Wakeup::Routes]);
         fs::remove_file(routes.path().join("main.json")).unwrap();
         assert_eq!(watch.wait(LONG), [Wakeup::Routes]);
+        fs::write(routes.path().join("main.new"), b"1000").unwrap();
+        fs::rename(routes.path().join("main.new"), routes.path().join("main.size")).unwrap();
+        assert_eq!(watch.wait(Duration::from_millis(50)), [], "no state");
     }
 
     #[test]

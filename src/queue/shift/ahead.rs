@@ -81,7 +81,7 @@ impl<S: Spool> Shift<'_, S> {
             let mut board = self.board();
             let open = self.passes(&board, route)
                 && !board.crews[route].is_crowded()
-                && board.agenda.due(route, now) >= way.dispatch.connections();
+                && board.agenda.due(route, now) >= way.dispatch.connections().min(board.crews[route].useful());
             let sample = if open { board.agenda.sample(route, now) } else { return None };
             if sample.is_empty() {
                 // A large one would keep the one that waits behind it for too long.

@@ -79,6 +79,10 @@ impl Crew {
         }
     }
 
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy > 0
+    }
+
     /// Whether another worker would be of no use, and until when: should nothing move, the others are stuck.
     fn held_back(&self, now: Instant) -> Option<Duration> {
         let standstill = STANDSTILL.max(self.usual() * 4);
@@ -91,7 +95,7 @@ impl Crew {
     }
 
     /// How many workers are of use.
-    fn useful(&self) -> usize {
+    pub(super) fn useful(&self) -> usize {
         usize::try_from(self.usual().as_micros() / SHARE.as_micros()).unwrap_or(usize::MAX).max(FEW)
     }
 
