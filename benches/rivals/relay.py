@@ -38,6 +38,7 @@ def new_port():
 class Relay:
     name = "?"
     most_drained = None    # messages in the drain cells, where a relay is slow
+    cells = ""             # which cells it can be measured in: a regular expression
 
     def why_not(self):
         """Why it cannot run here, if so."""

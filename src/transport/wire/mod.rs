@@ -145,11 +145,17 @@ impl Wire {
             let state = self.control.state();
             (state.deadline, state.limit)
         };
-        if self.alarm.deadline() != deadline {
+        // Most deadlines are only later than the one before: then the alarm goes off early once, instead of being set each time.
+        if deadline < self.alarm.deadline() {
             self.alarm.as_mut().reset(deadline);
         }
-        ready!(self.alarm.as_mut().poll(cx));
-        Poll::Ready(Err(self.fail(Trouble::Late(limit))))
+        loop {
+            ready!(self.alarm.as_mut().poll(cx));
+            if deadline <= Instant::now() {
+                return Poll::Ready(Err(self.fail(Trouble::Late(limit))));
+            }
+            self.alarm.as_mut().reset(deadline);
+        }
     }
 
     /// Sends all that was gathered.
