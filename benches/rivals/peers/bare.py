@@ -1,0 +1,31 @@
+"""No relay, but a bound: the least that one can do which syncs as leafmail does before its 250 (bare.c)."""
+import os
+
+from relay import ROOT, Relay
+
+BINARY = os.path.join(ROOT, "bin/bare")
+
+
+class Bare(Relay):
+    name = "bare"
+    cells = r"accept|end to end"
+
+    def why_not(self):
+        return None if os.path.exists(BINARY) else "it is not built: run prepare"
+
+    def version(self):
+        return "bound"
+
+    def setup(self, mode):
+        os.makedirs(self.spool, exist_ok=True)
+
+    def argv(self):
+        forwarding = ["-r", str(self.sink_port)] if self.mode == "relay" else []
+        return [BINARY, "-p", str(self.port), "-s", self.spool] + forwarding
+
+    def queued(self):
+        return len(os.listdir(self.spool))
+
+
+def relay():
+    return Bare()
