@@ -238,6 +238,13 @@ impl<D: Disk> std::fmt::Debug for DirSpool<D> {
     }
 }
 
+impl<D: Disk> Drop for DirSpool<D> {
+    fn drop(&mut self) {
+        // A thread that syncs for others ends with the process.
+        self.inner.removals.settle();
+    }
+}
+
 impl<D: Disk> Spool for DirSpool<D> {
     type Draft = DirDraft<D>;
     type Claim = DirClaim<D>;

@@ -1,89 +1,113 @@
 //! Removals: the sync of the folder after messages were removed, shared by many, while those who removed them go on.
 //!
-//! Who removes while nobody syncs does it, for all that were removed before. Who comes meanwhile need not wait: as long as
-//! something is unsynced, somebody syncs, and where one sync follows another it lets removals gather first, as each keeps the disk from
-//! those that are waited for. So that nobody has to do it for ever, after some rounds the next who comes waits for the end of the round
-//! and takes over. What a power cut undoes is thus never more than what leaves during two syncs and the gathering between them.
+//! Who removes while nobody syncs does it. Who comes meanwhile need not wait: a thread of its own syncs once more for all who came,
+//! and goes on so as long as more come; between two of its syncs removals gather first, as each keeps the disk from those that
+//! are waited for. What a power cut undoes is thus never more than what leaves during two syncs and the gathering between them.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Removals {
+pub(super) struct Removals(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
     state: Mutex<State>,
-    relieved: Condvar,
+    settled: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
     /// Whether something was removed since the sync under way began.
     unsynced: bool,
-    /// How many rounds who syncs has done, with the one under way; 0: nobody does.
-    rounds: u32,
-    /// Somebody waits to take over.
-    relief: bool,
+    /// Whether somebody syncs, or is about to.
+    syncing: bool,
+    /// Whether somebody waits until nobody does.
+    awaited: bool,
 }
 
-/// How many rounds one does, before another is to take over.
-const MOST: u32 = 4;
 /// How long removals gather between two syncs.
 const GATHERING: Duration = Duration::from_millis(5);
 
 impl Removals {
     /// Sees to a sync that starts after this call: by this caller, or by whoever syncs just now.
-    pub(super) fn note(&self, sync: impl Fn()) {
-        let mut state = self.lock();
-        state.unsynced = true;
-        if state.rounds > 0 && (state.rounds < MOST || state.relief) {
-            return;
-        }
-        if state.rounds > 0 {
-            state.relief = true;
-            while state.relief {
-                state = self.relieved.wait(state).unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn note(&self, sync: impl Fn() + Clone + Send + 'static) {
+        self.0.lock().unsynced = true;
+        while let Some(mut turn) = Turn::begin(&self.0) {
+            if turn.ends_after(&sync) {
+                return;
             }
-        }
-        let _turn = Turn(self);
-        loop {
-            state.rounds += 1;
-            if state.rounds > 1 {
-                drop(state);
+            let sync = sync.clone();
+            let go_on = move || {
                 thread::sleep(GATHERING);
-                state = self.lock();
-            }
-            state.unsynced = false;
-            drop(state);
-            sync();
-            state = self.lock();
-            // In one step with finding that nothing is left: whoever comes later syncs.
-            if state.relief || !state.unsynced {
-                return self.end(state);
+                while !turn.ends_after(&sync) {
+                    thread::sleep(GATHERING);
+                }
+            };
+            // Where the system gives no thread, that turn is over and this caller takes the next.
+            if thread::Builder::new().name("removals".into()).spawn(go_on).is_ok() {
+                return;
             }
         }
     }
 
-    fn end(&self, mut state: MutexGuard<'_, State>) {
-        // Who relieves has removed something itself, so it is not in vain.
-        state.rounds = u32::from(state.relief);
-        if std::mem::take(&mut state.relief) {
-            self.relieved.notify_all();
+    /// Returns once nobody syncs any more.
+    pub(super) fn settle(&self) {
+        let mut state = self.0.lock();
+        while state.syncing {
+            state.awaited = true;
+            state = self.0.settled.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whoever syncs. After a panic another may.
-struct Turn<'a>(&'a Removals);
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
-impl Drop for Turn<'_> {
+    fn end_turn(&self, mut state: MutexGuard<'_, State>) {
+        state.syncing = false;
+        if std::mem::take(&mut state.awaited) {
+            self.settled.notify_all();
+        }
+    }
+}
+
+/// Whoever syncs. Dropped before its end, as by a panic, it lets another.
+struct Turn {
+    shared: Arc<Shared>,
+    over: bool,
+}
+
+impl Turn {
+    /// A turn, unless somebody else has it, or nothing is left to do.
+    fn begin(shared: &Arc<Shared>) -> Option<Self> {
+        let mut state = shared.lock();
+        let free = state.unsynced && !std::mem::replace(&mut state.syncing, true);
+        free.then(|| Self { shared: Arc::clone(shared), over: false })
+    }
+
+    /// Syncs for all who came before; the turn is over where nobody came meanwhile.
+    fn ends_after(&mut self, sync: &impl Fn()) -> bool {
+        self.shared.lock().unsynced = false;
+        sync();
+        let state = self.shared.lock();
+        // In one step with finding that nothing is left: whoever comes later syncs.
+        self.over = !state.unsynced;
+        if self.over {
+            self.shared.end_turn(state);
+        }
+        self.over
+    }
+}
+
+impl Drop for Turn {
     fn drop(&mut self) {
-        if thread::panicking() {
-            self.0.end(self.0.lock());
+        if !self.over {
+            self.shared.end_turn(self.shared.lock());
         }
     }
 }
@@ -97,47 +121,53 @@ mod tests {
 
     #[test]
     fn one_alone_syncs_each_time_before_it_goes_on() {
-        let (removals, syncs) = (Removals::default(), AtomicUsize::new(0));
+        let (removals, syncs) = (Removals::default(), Arc::new(AtomicUsize::new(0)));
         for count in 1..20 {
-            removals.note(|| {
-                syncs.fetch_add(1, Ordering::SeqCst);
+            let syncs_here = Arc::clone(&syncs);
+            removals.note(move || {
+                syncs_here.fetch_add(1, Ordering::SeqCst);
             });
             assert_eq!(syncs.load(Ordering::SeqCst), count);
         }
     }
 
     #[test]
-    fn who_comes_during_a_sync_goes_on_and_another_sync_follows() {
-        let (removals, syncs) = (Removals::default(), AtomicUsize::new(0));
+    fn who_comes_during_a_sync_goes_on_as_does_who_syncs_and_another_sync_follows() {
+        let (removals, syncs) = (Arc::new(Removals::default()), Arc::new(AtomicUsize::new(0)));
         let ((started, has_started), (go_on, may_end)) = (channel(), channel::<()>());
-        thread::scope(|scope| {
-            let (removals, syncs) = (&removals, &syncs);
-            scope.spawn(move || {
-                removals.note(|| {
-                    if syncs.fetch_add(1, Ordering::SeqCst) == 0 {
-                        started.send(()).unwrap();
-                        may_end.recv().unwrap();
-                    }
-                });
-            });
-            has_started.recv().unwrap();
-            (0..5).for_each(|_| removals.note(|| unreachable!("another syncs")));
-            assert_eq!(syncs.load(Ordering::SeqCst), 1);
-            go_on.send(()).unwrap();
-        });
-        assert_eq!(syncs.into_inner(), 2, "one for the first, one for the five");
+        let may_end = Arc::new(Mutex::new(may_end));
+        let first = {
+            let (removals, syncs) = (Arc::clone(&removals), Arc::clone(&syncs));
+            let sync = move || {
+                syncs.fetch_add(1, Ordering::SeqCst);
+                started.send(thread::current().id()).unwrap();
+                may_end.lock().unwrap().recv().unwrap();
+            };
+            thread::spawn(move || removals.note(sync))
+        };
+        let by = has_started.recv().unwrap();
+        (0..5).for_each(|_| removals.note(|| unreachable!("another syncs")));
+        assert_eq!(syncs.load(Ordering::SeqCst), 1);
+        go_on.send(()).unwrap();
+        first.join().unwrap();
+        assert_ne!(has_started.recv().unwrap(), by, "the second sync keeps nobody");
+        go_on.send(()).unwrap();
+        removals.settle();
+        assert_eq!(syncs.load(Ordering::SeqCst), 2, "one for the first, one for the five");
+        drop(go_on);
     }
 
     #[test]
     fn in_a_crowd_everybody_gets_on_and_nothing_is_left_unsynced() {
         let removals = Removals::default();
-        let (removed, synced, syncs) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+        let [removed, synced, syncs] = std::array::from_fn(|_| Arc::new(AtomicUsize::new(0)));
         thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for _ in 0..200 {
                         removed.fetch_add(1, Ordering::SeqCst);
-                        removals.note(|| {
+                        let (removed, synced, syncs) = (Arc::clone(&removed), Arc::clone(&synced), Arc::clone(&syncs));
+                        removals.note(move || {
                             let before = removed.load(Ordering::SeqCst);
                             thread::sleep(Duration::from_micros(50));
                             synced.fetch_max(before, Ordering::SeqCst);
@@ -147,18 +177,21 @@ mod tests {
                 });
             }
         });
-        assert_eq!((synced.into_inner(), removals.lock().rounds), (1_600, 0));
-        assert!(syncs.into_inner() <= 1_600);
+        removals.settle();
+        assert_eq!(synced.load(Ordering::SeqCst), 1_600);
+        assert!(syncs.load(Ordering::SeqCst) <= 1_600);
     }
 
     #[test]
     fn a_panic_in_the_sync_leaves_nobody_waiting() {
-        let (removals, syncs) = (Removals::default(), AtomicUsize::new(0));
+        let (removals, syncs) = (Removals::default(), Arc::new(AtomicUsize::new(0)));
         let panicking = || removals.note(|| std::panic::resume_unwind(Box::new(())));
         assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panicking)).is_err());
-        removals.note(|| {
-            syncs.fetch_add(1, Ordering::SeqCst);
+        removals.settle();
+        let counted = Arc::clone(&syncs);
+        removals.note(move || {
+            counted.fetch_add(1, Ordering::SeqCst);
         });
-        assert_eq!(syncs.into_inner(), 1);
+        assert_eq!(syncs.load(Ordering::SeqCst), 1);
     }
 }

@@ -2,6 +2,7 @@
 //! one.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use rustix::io::Errno;
@@ -36,12 +37,11 @@ impl<D: Disk> Inner<D> {
     }
 
     /// Sees to it that a removal becomes durable soon, without waiting where somebody syncs just now.
-    pub(in crate::spool) fn sync_removal(&self, shelf: Shelf) {
+    pub(in crate::spool) fn sync_removal(self: &Arc<Self>, shelf: Shelf) {
         // A failure poisons the spool, which is how it is known.
-        match shelf {
-            Shelf::Queue => self.removals.note(|| drop(self.sync_shelf(shelf))),
-            _ => drop(self.sync_shelf(shelf)),
-        }
+        let inner = Arc::clone(self);
+        let sync = move || drop(inner.sync_shelf(shelf));
+        if shelf == Shelf::Queue { self.removals.note(sync) } else { sync() }
     }
 
     /// Calls `waiter` once the names of the queue are durable, with others who wait for the same.
