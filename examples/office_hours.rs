@@ -31,7 +31,7 @@ impl Policy for OfficeHours {
     }
 }
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let config = Config::default();
     let spool = DirSpool::open(Path::new("office-spool"), SpoolSettings::default(), Arc::new(SystemClock))?;
