@@ -12,14 +12,23 @@ import time
 
 from group import Sampler
 from load import Load, Sink, mono
+from relay import RUN
 
 ACCEPT_CAP = 10  # seconds of one accept cell
 CAP = 15         # seconds of one other cell
 MIB = 1 << 20
 
 
+def flushes():
+    """How often the disk of the spools was told to write its cache out."""
+    device = os.stat(RUN).st_dev
+    with open(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}/stat") as file:
+        return int(file.read().split()[15])
+
+
 def costs(result, relay, sampler, messages):
     result["cpu"] = relay.group.cpu() * 1000 / max(1, messages)
+    result["flushes"] = (flushes() - sampler.flushes) / max(1, messages)
     sampler.finish()
     result["pss"] = sampler.peak
 
@@ -28,6 +37,7 @@ def begin(relay, sink, **how):
     relay.start("relay" if "connections" in how else "accept", sink.port, **how)
     os.sync()
     sampler = Sampler(relay.group)
+    sampler.flushes = flushes()
     relay.group.reset()
     sampler.start()
     return sampler
@@ -160,6 +170,7 @@ def plan(what, quick):
         for sessions, keep in ((10, False), (10, True), (100, False), (100, True), (500, True)):
             name = f"accept 4 KiB, {sessions} sessions, {'many' if keep else 'one'} per connection"
             cells.append((name, accept, (4000 // share, sessions, 4096, keep), 0))
+        cells.append(("accept 20 KiB, 10 sessions, many per connection", accept, (4000 // share, 10, 20 << 10, True), 0))
         cells.append(("accept 1 MiB, 10 sessions", accept, (400 // share, 10, MIB, True), 0))
     if "e2e" in what:
         for sessions in (10, 100):
