@@ -83,18 +83,12 @@ impl Witnessed {
         let sink = Sink::start(log.to_owned());
         let mut smtpd = site.smtpd();
         smtpd.args(["--listen", "127.0.0.1:0"]);
-        let smtpd = Running::start(match syncs {
-            Syncs::All => smtpd,
-            controlled => deceived(controlled, &smtpd, Path::new("/dev/null"), site),
-        });
+        let smtpd = Running::start(traced(syncs, &smtpd, Path::new("/dev/null"), site));
         smtpd.wait_for_log("listening on");
         let mut watch = site.spoolrun();
         watch.args(["--relay", &format!("smtp://{}?tls=none", sink.address), "watch"]);
         let folder_syncs = site.path("folder-syncs");
-        let mut watch = Running::start(match syncs {
-            Syncs::All => traced(&watch, &folder_syncs, &["-P", &queue(site)]),
-            controlled => deceived(controlled, &watch, &folder_syncs, site),
-        });
+        let mut watch = Running::start(traced(syncs, &watch, &folder_syncs, site));
         let length = || fs::metadata(log).unwrap().len();
         let (mut said, mut removed) = (HashMap::new(), HashMap::new());
         let mut acknowledged = HashMap::new();
@@ -133,32 +127,21 @@ impl Witnessed {
     }
 }
 
-fn queue(site: &Site) -> String {
-    site.spool().join("queue").display().to_string()
-}
-
 /// How many syncs that are noted there have ended.
 fn ended(syncs: &Path) -> usize {
     fs::read_to_string(syncs).unwrap_or_default().matches(") = 0").count()
 }
 
-/// The same command with syncs that do nothing and say that they did.
-fn deceived(syncs: Syncs, command: &Command, log: &Path, site: &Site) -> Command {
-    let lie = ["-e", "inject=fsync,fdatasync:retval=0"];
-    match syncs {
-        Syncs::All => unreachable!("nothing is controlled"),
-        Syncs::NotOfFolders => {
-            let spool = site.spool().display().to_string();
-            traced(command, log, &[&["-P", &queue(site), "-P", &spool], &lie[..]].concat())
-        }
-        Syncs::None => traced(command, log, &lie),
-    }
-}
-
-/// The same command with a log of its syncs, as the options have it. `-D`: what we started stays our child.
-fn traced(command: &Command, log: &Path, options: &[&str]) -> Command {
+/// The same command with such syncs, and a note of each that concerns a folder. `-D`: what we started stays our child.
+fn traced(syncs: Syncs, command: &Command, notes: &Path, site: &Site) -> Command {
     let mut strace = Command::new("strace");
-    strace.args(["-D", "-f", "--seccomp-bpf", "-e", "trace=fsync,fdatasync", "-o"]).arg(log).args(options);
+    strace.args(["-D", "-f", "--seccomp-bpf", "-e", "trace=fsync,fdatasync", "-o"]).arg(notes);
+    if syncs != Syncs::None {
+        strace.arg("-P").arg(site.spool().join("queue")).arg("-P").arg(site.spool());
+    }
+    if syncs != Syncs::All {
+        strace.args(["-e", "inject=fsync,fdatasync:retval=0"]);
+    }
     strace.arg(command.get_program()).args(command.get_args());
     strace.current_dir(command.get_current_dir().unwrap()).env_remove("LEAFMAIL_CONFIG");
     strace
