@@ -32,7 +32,8 @@ class Results:
     def ratios(self, key, cell, relay, other, other_cell=None):
         ours, theirs = self.of(cell, relay, key), self.of(other_cell or cell, other, key)
         # A relay that is cut off in one round is not run again: that round stands for all.
-        fallback = next(iter(theirs.values()), None)
+        was_capped = any(run.get("capped") for run in self.runs if run["relay"] == other and run["cell"] == (other_cell or cell))
+        fallback = next(iter(theirs.values()), None) if was_capped else None
         pairs = [(value, theirs.get(number, fallback)) for number, value in ours.items()]
         return [value / divisor for value, divisor in pairs if divisor]
 
@@ -115,9 +116,10 @@ def nearness(results, ours="leafmail"):
 def report(runs, versions, machine):
     results = Results(runs)
     busy = [cell for cell in results.cells if cell != "idle"]
-    rounds = 1 + max((run["round"] for run in runs), default=0)
+    rounds = sorted({1 + max(run["round"] for run in runs if run["cell"] == cell) for cell in results.cells})
+    rounds = f"{rounds[0]} interleaved round{'s' * (rounds[0] > 1)}" if len(rounds) == 1 else f"{rounds[0]} to {rounds[-1]} interleaved rounds"
     names = ", ".join(f"{name} {version}" for name, version in versions.items())
-    text = f"{names}; {rounds} interleaved round{'s' * (rounds > 1)}, medians (lowest-highest). {machine}.\n"
+    text = f"{names}; {rounds}, medians (lowest-highest). {machine}.\n"
     text += per_relay(results, "Messages per second", busy, "rate", "{:.0f}")
     text += per_relay(results, "CPU seconds per 1,000 messages", busy, "cpu", "{:.2f}")
     counted = [cell for cell in busy if any(results.of(cell, relay, "flushes") for relay in results.relays)]
