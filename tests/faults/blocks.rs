@@ -50,7 +50,15 @@ impl Kind {
     pub(crate) fn make(self, image: &Path, more: &[&str]) {
         File::create(image).unwrap().set_len(self.size()).unwrap();
         let quiet: &[&str] = if self == Self::Ext4 { &["-q", "-F"] } else { &["-q", "-f"] };
-        run(Command::new(format!("mkfs.{}", self.name())).args(quiet).args(more).arg(image));
+        let mut mkfs = Command::new(format!("mkfs.{}", self.name()));
+        mkfs.args(quiet).args(more).arg(image).stdin(Stdio::null());
+        wait_until("the file system to be made", || {
+            let output = mkfs.output().unwrap();
+            let told = String::from_utf8_lossy(&output.stderr);
+            // mkfs.btrfs looks at the files behind all loop devices, also at one that another test is just taking away.
+            assert!(output.status.success() || told.contains("cannot check mount status"), "{mkfs:?}: {told}");
+            output.status.success()
+        });
         // mkfs.xfs writes its whole log, all zeros, and every image would be as large.
         run(Command::new("fallocate").arg("-d").arg(image));
     }
