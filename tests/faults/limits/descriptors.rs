@@ -46,7 +46,7 @@ fn places_are_counted_right_and_reception_goes_on_by_itself() {
         }
         if heard.contains("354 ") {
             first.write_all(b"Subject: x\r\n\r\ntext\r\n.\r\n").unwrap();
-            let end = read_until(&mut first, "4");
+            let end = read_until(&mut first, "");
             assert!(end.starts_with("451 4.3.0 ") || end.starts_with("250 "), "{end}");
         }
         drop((first, crowd));
