@@ -1,5 +1,6 @@
 //! The documents name files and tests: each must exist.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -7,21 +8,26 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// All Rust sources below `src` and `tests`, as one text.
-fn sources() -> String {
-    let mut folders = vec![root().join("src"), root().join("tests")];
-    let mut text = String::new();
+/// All Rust files below these folders.
+fn rust_files(folders: &[&str]) -> Vec<PathBuf> {
+    let mut folders: Vec<PathBuf> = folders.iter().map(|folder| root().join(folder)).collect();
+    let mut files = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path: PathBuf = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                text += &fs::read_to_string(path).unwrap();
+                files.push(path);
             }
         }
     }
-    text
+    files
+}
+
+/// All Rust sources below `src` and `tests`, as one text.
+fn sources() -> String {
+    rust_files(&["src", "tests"]).iter().map(|path| fs::read_to_string(path).unwrap()).collect()
 }
 
 /// What stands between backticks.
@@ -120,6 +126,28 @@ fn every_place_and_every_test_of_the_conformance_page_exists() {
         assert!(!quoted(places).is_empty(), "{row:?}");
         for place in quoted(places) {
             assert!(root().join(place).exists(), "{place} is not there: {row:?}");
+        }
+    }
+}
+
+#[test]
+fn no_two_test_files_have_one_name() {
+    let mut seen = BTreeMap::new();
+    for path in rust_files(&["tests"]) {
+        let name = path.file_name().unwrap().to_owned();
+        if name != "main.rs" && name != "mod.rs" {
+            let other = seen.insert(name, path.clone());
+            assert!(other.is_none(), "{} and {} have one name", path.display(), other.unwrap().display());
+        }
+    }
+}
+
+#[test]
+fn names_of_tests_have_at_most_80_characters() {
+    for path in rust_files(&["src", "tests"]) {
+        for line in fs::read_to_string(&path).unwrap().lines() {
+            let name = line.trim_start().strip_prefix("fn ").and_then(|rest| rest.split(['(', '<']).next());
+            assert!(name.is_none_or(|name| name.len() <= 80), "{}: {line}", path.display());
         }
     }
 }

@@ -3,22 +3,18 @@
 //! The model knows three things, whether a HELO came, the transaction, and whether a message comes by BDAT; it knows
 //! nothing of octets, pieces or texts. The short form runs some ten thousand sequences, the full one two million.
 
-#[path = "simulation/chance.rs"]
-#[allow(dead_code, reason = "shared with another test program")]
-mod chance;
-#[path = "faults/form.rs"]
-#[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
-mod form;
+mod support;
 
 use std::sync::Arc;
 use std::thread;
 
-use chance::Chance;
 use leafmail::clock::Timestamp;
 use leafmail::envelope::Peer;
 use leafmail::id::SpoolId;
 use leafmail::session::{Action, Question, Session, Settings, Verdict};
 use leafmail::smtp::{EnhancedCode, Reply};
+use support::lab;
+use support::seeded::Chance;
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_226_607_123);
 const MOST_RECIPIENTS: usize = 3;
@@ -279,7 +275,7 @@ fn the_session_does_what_the_model_does_under_any_commands() {
     settings.max_errors = u32::MAX;
     settings.max_recipients = MOST_RECIPIENTS;
     let settings = Arc::new(settings);
-    let (sequences, threads) = (form::either(40_000, 2_000_000), 4);
+    let (sequences, threads) = (lab::either(40_000, 2_000_000), 4);
     thread::scope(|scope| {
         for first in 0..threads {
             let settings = &settings;

@@ -1,14 +1,8 @@
 //! The session as a client sees it: transcripts, and octets however they are cut. The order of commands has a model of its
 //! own, in `model.rs`.
 
-#[path = "support/dialogue.rs"]
-mod dialogue;
+mod support;
 
-use std::fs;
-use std::path::Path;
-use std::sync::Arc;
-
-use dialogue::{Log, World, run};
 use leafmail::auth::Users;
 use leafmail::envelope::Peer;
 use leafmail::id::SpoolId;
@@ -16,6 +10,10 @@ use leafmail::session::{Action, Answer, Note, Query, Session, Settings, Terms, V
 use leafmail::smtp::Dialect;
 use leafmail::smtp::body::BareNewline;
 use proptest::prelude::*;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use support::dialogue::{self, Log, World, run};
 
 /// One file of `tests/transcripts/`: `C:` lines are sent, `S:` lines are the replies in order, `!` lines the effects in
 /// order, `T:` lines are sent after the handshake, `=` lines the octets of the messages that were accepted after our own header lines, `@` lines settings.

@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_told_when_it_gets_its_name_and_when_it_is_let_go_but_not_when_it_is_looked_at() {
+    fn a_message_is_announced_when_named_and_when_released_but_not_when_opened() {
         let folder = tempfile::tempdir().unwrap();
         let mut watch =
             FolderWatch::new(folder.path(), Path::new("/nowhere"), Arc::new(StopFlag::new().unwrap())).unwrap();

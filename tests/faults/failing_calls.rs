@@ -6,12 +6,12 @@
 
 use std::sync::Mutex;
 
-use crate::delivery::{Pass, copies_of};
-use crate::form::{self, either};
+use crate::forwarding_run::{Pass, copies_of};
 use crate::have::have;
+use crate::lab::{self, either};
 use crate::next_hop::NextHop;
 use crate::parallel::in_parallel;
-use crate::reception::Reception;
+use crate::receiving_run::Reception;
 use crate::strace::{Call, Point, is_of_the_disk, points};
 
 /// The errors that a call may end with; none where it is about neither files nor sockets. `close` is left out: the kernel
@@ -66,7 +66,7 @@ impl Tally {
     fn report(&self, program: &str) {
         let Self { tried, failed, second_copies } = self;
         let figure = format!("{failed} of {tried} failed as meant, {second_copies} copies too many, each unanswered");
-        form::report(&format!("{program}, each call fails"), &figure);
+        lab::report(&format!("{program}, each call fails"), &figure);
         assert!(10 * self.failed >= 9 * self.tried, "too few calls failed: {self:?}");
     }
 }
@@ -91,7 +91,7 @@ fn smtpd_says_250_to_nothing_that_is_not_safe_whatever_call_fails() {
 }
 
 #[test]
-fn spoolrun_delivers_everything_once_whatever_call_fails_but_for_answers_that_it_could_not_read() {
+fn spoolrun_delivers_everything_once_whatever_call_fails() {
     if !have("strace") {
         return;
     }

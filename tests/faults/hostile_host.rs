@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 
-use crate::form;
+use crate::lab;
 use crate::site::{PATIENCE, Site};
 
 const FOLDERS: [&str; 6] = ["queue", "hold", "failed", "bad", "routes", "log"];
@@ -218,7 +218,7 @@ fn no_verb_follows_changes_or_waits_for_what_is_planted_and_mail_goes_on() {
     assert_eq!(site.delivered().len(), 3, "that one, and the one that was imported");
     smtpd.terminate();
     smtpd.wait();
-    form::report(
+    lab::report(
         "spool against its host",
         &format!(
             "{} planted files in {} folders, {} runs: 0 followed, 0 changed",
@@ -230,7 +230,7 @@ fn no_verb_follows_changes_or_waits_for_what_is_planted_and_mail_goes_on() {
 }
 
 #[test]
-fn a_folder_of_the_spool_that_is_no_folder_stops_the_programs_and_nothing_is_written_beyond() {
+fn a_spool_folder_that_is_no_folder_stops_the_programs_without_a_write() {
     for folder in FOLDERS {
         let site = Site::new("");
         let elsewhere = site.path("elsewhere");

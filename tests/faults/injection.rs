@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Output;
 
 use crate::fake_smarthost::{Act, FakeSmarthost, Script};
-use crate::form;
+use crate::lab;
 use crate::site::{Running, Site, wait_until};
 
 /// What would move a cursor, end a line, turn round or hide what follows; in UTF-8.
@@ -143,7 +143,7 @@ fn what_a_client_says_of_itself_reaches_no_header_no_log_and_no_terminal() {
         );
         assert!(!header.contains("\r\nX: injected"), "{header}");
     }
-    form::report("injection by clients", &format!("{} texts in 15 places each, 0 shown", HARMFUL.len()));
+    lab::report("injection by clients", &format!("{} texts in 15 places each, 0 shown", HARMFUL.len()));
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn what_a_smarthost_replies_reaches_no_notice_no_log_no_terminal_and_no_command(
     const PLACES: [&str; 4] = ["MAIL", "RCPT", "DATA", "end"];
     for (number, (name, reply)) in replies.iter().enumerate() {
         // In the short form each at one place.
-        let chosen = form::either(number % 4..number % 4 + 1, 0..4);
+        let chosen = lab::either(number % 4..number % 4 + 1, 0..4);
         for place in &PLACES[chosen] {
             let smarthost = FakeSmarthost::start(Script::new().always(place, Act::Send(reply.clone())));
             let site = Site::new("");
@@ -217,7 +217,7 @@ fn what_a_smarthost_replies_reaches_no_notice_no_log_no_terminal_and_no_command(
             }
         }
     }
-    form::report("hostile replies", &format!("{} replies at {PLACES:?}, 0 shown", replies.len()));
+    lab::report("hostile replies", &format!("{} replies at {PLACES:?}, 0 shown", replies.len()));
 }
 
 #[test]

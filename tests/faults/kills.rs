@@ -6,13 +6,13 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::delivery::{Pass, copies_of, expected_of_a_whole_pass};
-use crate::form::{self, either};
+use crate::forwarding_run::{Pass, copies_of, expected_of_a_whole_pass};
 use crate::have::have;
-use crate::letters::{LETTERS, counted};
+use crate::lab::{self, either};
 use crate::next_hop::NextHop;
 use crate::parallel::in_parallel;
-use crate::reception::Reception;
+use crate::receiving_run::Reception;
+use crate::sample_messages::{LETTERS, counted};
 use crate::strace::{Call, Point, is_of_the_disk, killed_at, points};
 
 /// What is tried: all that counts, and of the rest each one or each so-and-so-manieth.
@@ -57,7 +57,7 @@ fn smtpd_killed_at_any_system_call_loses_nothing_acknowledged() {
 }
 
 #[test]
-fn spoolrun_killed_at_any_system_call_loses_nothing_and_repeats_only_what_was_not_yet_marked() {
+fn spoolrun_killed_at_any_system_call_loses_nothing_and_repeats_only_unmarked() {
     if !have("strace") {
         return;
     }
@@ -116,7 +116,7 @@ fn spoolrun_killed_again_while_it_clears_up_after_a_kill_loses_nothing_either() 
         killed_twice.fetch_add(usize::from(killed_at(&pass.calls, second).is_some()), Ordering::SeqCst);
     });
     let figure = format!("{} of {} pairs of kills", killed_twice.into_inner(), pairs.len());
-    form::report("spoolrun, killed again while it clears up", &figure);
+    lab::report("spoolrun, killed again while it clears up", &figure);
 }
 
 /// That a second copy is nobody's fault: the answer was not read, or it was read just before. Answers how many calls after the
@@ -136,7 +136,7 @@ fn in_the_window(calls: &[Call], killed: Option<usize>, name: &str, what: &str) 
 fn report(program: &str, tally: &Tally) {
     let Tally { points, killed, second_copies } = tally;
     let figure = format!("{killed} kills at {points} calls, {second_copies} copies too many, each where it may be");
-    form::report(&format!("{program}, killed at each call"), &figure);
+    lab::report(&format!("{program}, killed at each call"), &figure);
     // Where the log's thread comes to a point first, the kill is elsewhere; most are where they are meant to be.
     assert!(10 * tally.killed >= 9 * tally.points, "too few kills: {tally:?}");
 }

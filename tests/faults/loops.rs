@@ -4,7 +4,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use crate::form;
+use crate::lab;
 use crate::site::{Running, Site, free_port, wait_until};
 
 /// Sets the relay's URL, and what else belongs to it.
@@ -54,7 +54,7 @@ fn a_circle_of_two_relays_ends_after_a_hundred_hops_and_the_sender_hears_of_it()
     for site in [&one, &other] {
         assert!(site.shelf("failed").is_empty() && site.shelf("bad").is_empty());
     }
-    form::report(
+    lab::report(
         "mail loop",
         &format!("ended at 101 Received fields after {:.1} s, one notice", began.elapsed().as_secs_f32()),
     );
@@ -96,7 +96,7 @@ fn a_next_hop_that_is_the_relay_itself_pauses_the_route_and_loses_nothing() {
     fs::write(site.config(), sound).unwrap();
     assert!(site.run(&["flush"]).status.success());
     assert_eq!((site.delivered().len(), site.shelf("queue").len()), (1, 0));
-    form::report("the smarthost is ourselves", "route paused, alarm, no attempt counted, nothing sent");
+    lab::report("the smarthost is ourselves", "route paused, alarm, no attempt counted, nothing sent");
 }
 
 #[test]

@@ -5,42 +5,31 @@
 //! `LEAFMAIL_REQUIRE_PEERS` set it fails.
 
 mod accounting;
-mod blocks;
-#[path = "../support/client.rs"]
-#[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
-mod client;
-mod delivery;
-#[path = "../support/dialogue.rs"]
-#[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
-mod dialogue;
+mod block_devices;
 mod failing_calls;
-#[path = "../support/fake_smarthost.rs"]
-mod fake_smarthost;
-mod form;
-mod handing_in;
-#[path = "../support/have.rs"]
-#[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
-mod have;
+mod forwarding_run;
 mod hostile_host;
 mod injection;
 mod kills;
-mod letters;
 mod limits;
 mod loops;
 mod next_hop;
 mod parallel;
 mod power;
-mod reception;
+mod receiving_run;
+mod sample_messages;
 mod short_writes;
 mod sink;
-#[path = "../support/site.rs"]
-#[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
-mod site;
 mod smuggling;
 mod soak;
 mod stopped;
 mod strace;
+mod submitting;
 mod supervisor;
-mod tls;
+#[path = "../support/mod.rs"]
+mod support;
+mod tls_client;
 mod traffic;
 mod trouble;
+
+use support::{client, dialogue, fake_smarthost, have, lab, site};

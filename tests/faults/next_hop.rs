@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use crate::letters::{LATER, NEVER};
+use crate::sample_messages::{LATER, NEVER};
 use crate::site::{Site, wait_until};
 
 /// A message that was taken.

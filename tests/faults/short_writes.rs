@@ -4,12 +4,12 @@
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::delivery::Pass;
-use crate::form::{self, either};
+use crate::forwarding_run::Pass;
 use crate::have::have;
+use crate::lab::{self, either};
 use crate::next_hop::NextHop;
 use crate::parallel::in_parallel;
-use crate::reception::Reception;
+use crate::receiving_run::Reception;
 use crate::strace::Call;
 
 /// The same program, with no file larger than this.
@@ -55,7 +55,7 @@ fn smtpd_says_250_to_nothing_that_was_written_short() {
         },
     );
     let short = short.into_inner();
-    form::report("short writes", &format!("{short} under {} limits to the size of files", limits.len()));
+    lab::report("short writes", &format!("{short} under {} limits to the size of files", limits.len()));
     assert!(short >= limits.len() / 2, "only {short} short writes under {} limits", limits.len());
 }
 

@@ -10,9 +10,9 @@ use leafmail::smtp::body::BareNewline;
 
 use crate::dialogue::{Log, World, run};
 use crate::fake_smarthost::{FakeSmarthost, Script};
-use crate::form;
+use crate::lab;
 use crate::site::{Running, Site};
-use crate::tls;
+use crate::tls_client;
 
 /// What has been taken for a line end somewhere: alone, doubled, with NUL, in other alphabets, with the eighth bit, and nothing.
 const LINE_ENDS: [&[u8]; 22] = [
@@ -95,7 +95,7 @@ fn assert_is_whole(log: &Log, sent: &[u8]) {
 
 #[test]
 fn no_fake_end_of_data_is_one_wherever_it_is_cut() {
-    let fakes: Vec<Vec<u8>> = match form::full() {
+    let fakes: Vec<Vec<u8>> = match lab::full() {
         true => fakes(),
         false => fakes().into_iter().step_by(5).chain(KNOWN.map(<[u8]>::to_vec)).collect(),
     };
@@ -108,7 +108,7 @@ fn no_fake_end_of_data_is_one_wherever_it_is_cut() {
                 assert_is_whole(&whole, &sent);
                 let at = sent.windows(START.len()).position(|octets| octets == START).unwrap() + START.len();
                 let near = at.saturating_sub(2)..(at + fake.len() + 3).min(sent.len());
-                for cut in form::either(near, 1..sent.len()) {
+                for cut in lab::either(near, 1..sent.len()) {
                     let (start, end) = sent.split_at(cut);
                     assert_eq!(run(&settings, &World::default(), &[start, end]), whole, "{}", sent.escape_ascii());
                     runs += 1;
@@ -119,7 +119,7 @@ fn no_fake_end_of_data_is_one_wherever_it_is_cut() {
             }
         }
     }
-    form::report("smuggling", &format!("{} fake ends, {runs} dialogues, 0 accepted as an end", fakes.len()));
+    lab::report("smuggling", &format!("{} fake ends, {runs} dialogues, 0 accepted as an end", fakes.len()));
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn nothing_that_follows_starttls_in_clear_text_is_heard_and_no_fake_end_within()
     let clear = b"EHLO x\r\nSTARTTLS\r\nEHLO x\r\nMAIL FROM:<smuggled@b>\r\nRCPT TO:<evil@c>\r\nDATA\r\nevil\r\n.\r\n";
     for bare_newline in [BareNewline::Refuse, BareNewline::Normalize] {
         let settings = settings(bare_newline);
-        for fake in fakes().iter().step_by(form::either(11, 1)) {
+        for fake in fakes().iter().step_by(lab::either(11, 1)) {
             let world = World { terms: terms.clone(), after_tls: by_data(fake), ..World::default() };
             let whole = run(&settings, &world, &[clear]);
             assert_is_whole(&whole, fake);
@@ -182,7 +182,7 @@ fn patient(mode: &str) -> (Site, Running) {
     let text = text.replace("[relay]\n", "[relay]\nconnections = 1\n");
     let text = text.replace("[message]\n", &format!("[message]\nbare_newline = \"{mode}\"\n"));
     std::fs::write(site.config(), text).unwrap();
-    tls::write_certificate(&site);
+    tls_client::write_certificate(&site);
     let smtpd = site.listen(&[]);
     (site, smtpd)
 }
@@ -212,11 +212,11 @@ fn over_sockets_and_tls_nothing_of_the_second_sender_is_accepted_nor_sent_on() {
         let (site, smtpd) = patient(mode);
         for fake in KNOWN {
             for sent in [by_data(fake), by_chunk(fake)] {
-                let mut clear = tls::connect(smtpd.address());
+                let mut clear = tls_client::connect(smtpd.address());
                 // Whoever talks before the greeting is sent away.
-                tls::line(&mut clear);
+                tls_client::line(&mut clear);
                 converse(&mut clear, fake, &sent);
-                let mut secured = tls::starttls(smtpd.address());
+                let mut secured = tls_client::starttls(smtpd.address());
                 converse(&mut secured, fake, &sent);
             }
         }
@@ -230,10 +230,7 @@ fn over_sockets_and_tls_nothing_of_the_second_sender_is_accepted_nor_sent_on() {
         assert_eq!(record.messages.len(), listed.lines().count(), "in mode {mode}");
         assert!(!record.messages.is_empty(), "text in which other alphabets end lines is mail");
         assert_is_clean(&record.octets);
-        form::report(
-            "smuggling",
-            &format!("{} dialogues over TCP and TLS with bare_newline = {mode}", 4 * KNOWN.len()),
-        );
+        lab::report("smuggling", &format!("{} dialogues over TCP and TLS with bare_newline = {mode}", 4 * KNOWN.len()));
     }
 }
 

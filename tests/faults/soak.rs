@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::accounting::{Answers, Sink, Taken, Traffic};
-use crate::form;
+use crate::lab;
 use crate::site::{Running, Site, wait_until};
 use crate::supervisor::{signal, wait_for_workers};
 
@@ -68,7 +68,7 @@ impl Life {
 
 #[test]
 fn everything_accepted_is_delivered_queued_or_bounced_and_nothing_grows() {
-    let (killing, steady) = form::either((10, 10), (300, 300));
+    let (killing, steady) = lab::either((10, 10), (300, 300));
     let sink = Sink::start();
     let site = Site::new(
         "[queue]\nretry = [\"1s\"]\n[notices]\nper_hour = 100000\n[process]\nrestart_at_most = \"1s\"\nhealthy_after = \"1s\"\n",
@@ -83,11 +83,11 @@ fn everything_accepted_is_delivered_queued_or_bounced_and_nothing_grows() {
     receiver.wait_for_log("listening on ");
     let mut forwarder = site.watch(&[]);
     let traffic =
-        Traffic::start(receiver.address(), CLIENTS, form::either(Duration::from_millis(10), Duration::from_millis(20)));
+        Traffic::start(receiver.address(), CLIENTS, lab::either(Duration::from_millis(10), Duration::from_millis(20)));
 
     let (start, mut kills) = (Instant::now(), 0);
     while start.elapsed() < Duration::from_secs(killing) {
-        thread::sleep(form::either(Duration::from_millis(900), Duration::from_secs(5)));
+        thread::sleep(lab::either(Duration::from_millis(900), Duration::from_secs(5)));
         signal(worker, "-KILL");
         kills += 1;
         worker = wait_for_workers(&receiver, kills + 1);

@@ -2,11 +2,11 @@
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::handing_in::hand_in;
-use crate::letters::LETTERS;
 use crate::next_hop::NextHop;
-use crate::reception::one_session;
+use crate::receiving_run::one_session;
+use crate::sample_messages::LETTERS;
 use crate::strace::end_of;
+use crate::submitting::hand_in;
 
 /// What processes share beside the messages, each locked for the time of a few system calls.
 const SHARED: [&str; 2] = ["notices.lock", "relay.pace"];

@@ -53,7 +53,7 @@ fn check(site: &Site, answers: &Answers) {
 }
 
 #[test]
-fn workers_that_are_killed_under_load_cost_no_acknowledged_message_and_no_refused_connection() {
+fn workers_killed_under_load_lose_no_message_and_refuse_no_connection() {
     const KILLS: usize = 20;
     let site = Site::new("[process]\nrestart_at_most = \"1s\"\nhealthy_after = \"1s\"");
     let mut running = start(&site, &[]);

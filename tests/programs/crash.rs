@@ -53,7 +53,7 @@ fn send_until_it_dies(address: SocketAddr, numbers: &AtomicUsize, acknowledged: 
 }
 
 #[test]
-fn killing_smtpd_at_any_moment_loses_nothing_acknowledged_and_delivers_nothing_incomplete() {
+fn killing_smtpd_loses_nothing_acknowledged_and_delivers_nothing_incomplete() {
     let site = Site::new("");
     let numbers = Arc::new(AtomicUsize::new(1));
     let acknowledged = Arc::new(Mutex::new(HashSet::new()));
@@ -86,7 +86,7 @@ fn killing_smtpd_at_any_moment_loses_nothing_acknowledged_and_delivers_nothing_i
 }
 
 #[test]
-fn killing_spoolrun_at_any_moment_loses_nothing_and_repeats_at_most_what_it_had_in_hand() {
+fn killing_spoolrun_loses_nothing_and_repeats_at_most_what_it_had_in_hand() {
     let smarthost = FakeSmarthost::start(Script::new());
     let site = Site::new("");
     let relay = format!("smtp://{}?tls=none", smarthost.address);

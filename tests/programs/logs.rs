@@ -13,8 +13,8 @@ use serde_json::Value;
 use crate::client::Client;
 use crate::fake_smarthost::{FakeSmarthost, Script};
 use crate::have::have;
-use crate::secured::{ENCODED, PASSWORD, secured};
 use crate::site::{Running, Site, free_port, wait_until};
+use crate::tls_and_logins::{ENCODED, PASSWORD, secured};
 
 const DENY: &str = "[recipients]\ndeny = [\"spam@example.com\"]\n";
 

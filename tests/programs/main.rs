@@ -2,34 +2,30 @@
 
 mod administrator;
 mod alarms;
-mod by_hand;
-#[path = "../support/client.rs"]
-mod client;
+mod bounded_waits;
+mod client_programs;
 mod crash;
 mod end_to_end;
 mod explain;
-#[path = "../support/fake_smarthost.rs"]
-mod fake_smarthost;
-#[path = "../support/have.rs"]
-mod have;
-mod live;
+mod forwarding;
+mod live_view;
 mod logs;
+mod many_forwarders;
 mod monitors;
-mod patience;
-mod peers;
 mod privileges;
-mod proxied;
+mod proxy_protocol;
 mod real_into_smtpd;
 mod real_security;
 mod real_servers;
 mod rivals;
 mod routes;
-mod secured;
 mod sendmail;
 mod sendmail_callers;
-#[path = "../support/site.rs"]
-mod site;
-mod smarthost;
+#[path = "../support/mod.rs"]
+mod support;
 mod syscalls;
-mod together;
+mod tls_and_logins;
+mod two_administrators;
 mod verbs;
+
+use support::{client, fake_smarthost, have, site};

@@ -11,8 +11,8 @@ use std::process::{Command, Output};
 use crate::client::Client;
 use crate::fake_smarthost::{FakeSmarthost, Script};
 use crate::have::{have, skip};
-use crate::secured::write_certificate;
 use crate::site::{PATIENCE, Running, Site, wait_until};
+use crate::tls_and_logins::write_certificate;
 
 const MESSAGE: &[u8] = b"Subject: hello\r\n\r\nhello\r\n";
 /// nobody, on any Linux.

@@ -2,8 +2,8 @@
 
 use crate::client::Client;
 use crate::real_servers::{Exim, Postfix, may_run, open_to_all};
-use crate::secured::write_certificate;
 use crate::site::{Running, Site, wait_until};
+use crate::tls_and_logins::write_certificate;
 
 /// A receiver that offers STARTTLS and demands it, and believes this host's XFORWARD, with an inbox behind it.
 fn demanding_receiver() -> (Site, Running) {

@@ -6,9 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::client_programs::with_input;
 use crate::fake_smarthost::Identity;
 use crate::have::have;
-use crate::peers::with_input;
 use crate::real_servers::{Exim, Postfix, may_run, open_to_all, receiver};
 use crate::site::{Site, wait_until};
 

@@ -8,8 +8,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use crate::client_programs::with_input;
 use crate::have::skip;
-use crate::peers::with_input;
 use crate::real_servers::open_to_all;
 use crate::site::{Running, Site, wait_until};
 

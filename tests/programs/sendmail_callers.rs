@@ -2,8 +2,8 @@
 
 use std::fs;
 
+use crate::client_programs::with_input;
 use crate::have::{have, skip};
-use crate::peers::with_input;
 use crate::sendmail::{Host, assert_has, words};
 
 /// What arrived has these, and tells nobody of the blind copies.

@@ -65,7 +65,7 @@ const MOST_PER_DELIVERY: [(&str, f64); 14] = [
 ];
 
 #[test]
-fn a_delivery_costs_a_bounded_number_of_system_calls_and_each_final_reply_leads_to_the_unlink() {
+fn a_delivery_has_few_system_calls_and_unlinks_after_the_final_reply() {
     const MESSAGES: usize = 100;
     if !have("strace") {
         return;

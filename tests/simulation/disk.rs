@@ -8,7 +8,7 @@ use std::sync::{Arc, MutexGuard};
 use leafmail::clock::Timestamp;
 use leafmail::spool::disk::{Access, Disk, Extent, Kind, Lock, Room, Status};
 
-use crate::platter::{Folder, Inode};
+use crate::disk_state::{Folder, Inode};
 use crate::world::{State, World};
 
 const EIO: i32 = 5;
@@ -51,7 +51,7 @@ impl OpenFile {
 impl Drop for OpenFile {
     fn drop(&mut self) {
         // The kernel did it already for who is dead; the handle is nobody else's.
-        self.disk.world.state().platter.unlock(self.handle);
+        self.disk.world.state().disk_state.unlock(self.handle);
     }
 }
 
@@ -63,7 +63,7 @@ impl SimulatedDisk {
     /// The step of a call; one of `errors` may be its end.
     fn call(&self, what: &str, about: &str, errors: &[i32]) -> io::Result<MutexGuard<'_, State>> {
         let mut state = self.world.step(self.process, what, about).map_err(|_dead| errno(EIO))?;
-        let many = state.weather.fault;
+        let many = state.rates.fault;
         if state.chance.one_in(many) && !errors.is_empty() {
             let number = *state.chance.of(errors);
             self.note_failure(&mut state, what);
@@ -80,13 +80,13 @@ impl SimulatedDisk {
 
     fn file(&self, state: &mut State, inode: Inode) -> OpenFile {
         let handle = state.handle(self.process);
-        let told = AtomicU64::new(state.platter.failures(inode));
+        let told = AtomicU64::new(state.disk_state.failures(inode));
         OpenFile { disk: self.clone(), inode, handle, told }
     }
 
     /// Fails where the disk is full.
     fn want_block(&self, state: &mut State, what: &str) -> io::Result<()> {
-        if state.weather.full {
+        if state.rates.full {
             self.note_failure(state, what);
             return Err(errno(ENOSPC));
         }
@@ -94,7 +94,7 @@ impl SimulatedDisk {
     }
 
     fn found(state: &State, folder: &OpenFolder, name: &str) -> io::Result<Inode> {
-        state.platter.find(folder.index, name).ok_or_else(|| io::ErrorKind::NotFound.into())
+        state.disk_state.find(folder.index, name).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn status_of(state: &State, inode: Inode) -> Status {
@@ -102,10 +102,10 @@ impl SimulatedDisk {
             kind: Kind::Regular,
             owner: rustix::process::geteuid().as_raw(),
             mode: 0o600,
-            links: state.platter.links(inode) as u64,
+            links: state.disk_state.links(inode) as u64,
             identity: (1, inode as u64),
-            size: state.platter.octets(inode).len() as u64,
-            modified: Timestamp::from_millis(state.platter.modified(inode)),
+            size: state.disk_state.octets(inode).len() as u64,
+            modified: Timestamp::from_millis(state.disk_state.modified(inode)),
         }
     }
 }
@@ -116,14 +116,14 @@ impl Disk for SimulatedDisk {
 
     fn root(&self, _: &Path) -> io::Result<OpenFolder> {
         let mut state = self.call("root", "", &[EMFILE])?;
-        let index = state.platter.folder("");
-        Ok(OpenFolder { index, told: AtomicU64::new(state.platter.folder_failures(index)) })
+        let index = state.disk_state.folder("");
+        Ok(OpenFolder { index, told: AtomicU64::new(state.disk_state.folder_failures(index)) })
     }
 
     fn folder(&self, _: &OpenFolder, name: &str) -> io::Result<OpenFolder> {
         let mut state = self.call("folder", name, &[EMFILE])?;
-        let index = state.platter.folder(name);
-        Ok(OpenFolder { index, told: AtomicU64::new(state.platter.folder_failures(index)) })
+        let index = state.disk_state.folder(name);
+        Ok(OpenFolder { index, told: AtomicU64::new(state.disk_state.folder_failures(index)) })
     }
 
     fn status_of_folder(&self, folder: &OpenFolder) -> io::Result<Status> {
@@ -142,29 +142,30 @@ impl Disk for SimulatedDisk {
     fn list(&self, folder: &OpenFolder) -> io::Result<Vec<String>> {
         let state = self.call("list", "", &[EIO])?;
         // The root has only folders in it.
-        let names = if folder.index == 0 { state.platter.folder_names() } else { state.platter.names(folder.index) };
+        let names =
+            if folder.index == 0 { state.disk_state.folder_names() } else { state.disk_state.names(folder.index) };
         Ok(names)
     }
 
     fn sync_folder(&self, folder: &OpenFolder) -> io::Result<()> {
         let mut state = self.call("sync_folder", "", &[])?;
-        let many = state.weather.fault;
+        let many = state.rates.fault;
         if state.chance.one_in(many) {
             self.note_failure(&mut state, "sync_folder");
-            state.platter.fail_sync_folder(folder.index);
+            state.disk_state.fail_sync_folder(folder.index);
         }
-        let failures = state.platter.folder_failures(folder.index);
+        let failures = state.disk_state.folder_failures(folder.index);
         if folder.told.swap(failures, Ordering::SeqCst) < failures {
             state.judge.trouble(self.process);
             return Err(errno(EIO));
         }
-        state.platter.sync_folder(folder.index);
+        state.disk_state.sync_folder(folder.index);
         Ok(())
     }
 
     fn room(&self, _: &OpenFolder) -> io::Result<Room> {
         let state = self.call("room", "", &[EIO])?;
-        let free_octets = if state.weather.full { 0 } else { ROOM };
+        let free_octets = if state.rates.full { 0 } else { ROOM };
         Ok(Room { octets: 2 * ROOM, free_octets, inodes: 0, free_inodes: 0 })
     }
 
@@ -172,19 +173,19 @@ impl Disk for SimulatedDisk {
         let mut state = self.call("create", "", &[EIO, EMFILE, ENOSPC, EDQUOT])?;
         self.want_block(&mut state, "create")?;
         let now = state.now;
-        let inode = state.platter.create(now);
+        let inode = state.disk_state.create(now);
         Ok(self.file(&mut state, inode))
     }
 
     fn create_named(&self, folder: &OpenFolder, name: &str) -> io::Result<OpenFile> {
         let mut state = self.call("create", name, &[EIO, EMFILE, ENOSPC, EDQUOT])?;
         self.want_block(&mut state, "create")?;
-        if state.platter.find(folder.index, name).is_some() {
+        if state.disk_state.find(folder.index, name).is_some() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         let now = state.now;
-        let inode = state.platter.create(now);
-        state.platter.rename(inode, None, Some((folder.index, name.to_owned())));
+        let inode = state.disk_state.create(now);
+        state.disk_state.rename(inode, None, Some((folder.index, name.to_owned())));
         Ok(self.file(&mut state, inode))
     }
 
@@ -196,28 +197,28 @@ impl Disk for SimulatedDisk {
 
     fn link(&self, file: &OpenFile, folder: &OpenFolder, name: &str) -> io::Result<()> {
         let mut state = self.call("link", &format!("{} {name}", file.name()), &[EIO, ENOSPC, EDQUOT])?;
-        if state.platter.find(folder.index, name).is_some() {
+        if state.disk_state.find(folder.index, name).is_some() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        state.platter.rename(file.inode, None, Some((folder.index, name.to_owned())));
+        state.disk_state.rename(file.inode, None, Some((folder.index, name.to_owned())));
         Ok(())
     }
 
     fn unlink(&self, folder: &OpenFolder, name: &str) -> io::Result<()> {
         let mut state = self.call("unlink", name, &[EIO])?;
         let inode = Self::found(&state, folder, name)?;
-        state.platter.rename(inode, Some((folder.index, name.to_owned())), None);
+        state.disk_state.rename(inode, Some((folder.index, name.to_owned())), None);
         Ok(())
     }
 
     fn rename(&self, from: (&OpenFolder, &str), to: (&OpenFolder, &str)) -> io::Result<()> {
         let mut state = self.call("rename", from.1, &[EIO])?;
         let inode = Self::found(&state, from.0, from.1)?;
-        if state.platter.find(to.0.index, to.1).is_some() {
+        if state.disk_state.find(to.0.index, to.1).is_some() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         let (from, to) = ((from.0.index, from.1.to_owned()), (to.0.index, to.1.to_owned()));
-        state.platter.rename(inode, Some(from), Some(to));
+        state.disk_state.rename(inode, Some(from), Some(to));
         Ok(())
     }
 
@@ -233,7 +234,7 @@ impl Disk for SimulatedDisk {
 
     fn try_lock(&self, file: &OpenFile, lock: Lock) -> io::Result<bool> {
         let mut state = self.call("try_lock", &file.name(), &[EIO])?;
-        let taken = state.platter.lock(file.handle, file.inode, lock);
+        let taken = state.disk_state.lock(file.handle, file.inode, lock);
         if !taken {
             state.note(self.process, "is refused the lock", "");
             state.nap();
@@ -243,11 +244,11 @@ impl Disk for SimulatedDisk {
 
     fn read_at(&self, file: &OpenFile, offset: u64, octets: &mut [u8]) -> io::Result<usize> {
         let mut state = self.call("read_at", &file.name(), &[EIO])?;
-        let there = state.platter.octets(file.inode);
+        let there = state.disk_state.octets(file.inode);
         let rest = there.get(usize::try_from(offset).unwrap()..).unwrap_or_default();
         let mut count = rest.len().min(octets.len());
         octets[..count].copy_from_slice(&rest[..count]);
-        let many = state.weather.fault;
+        let many = state.rates.fault;
         if count > 1 && state.chance.one_in(many) {
             count = state.chance.between(1, count);
         }
@@ -256,8 +257,8 @@ impl Disk for SimulatedDisk {
 
     fn write_at(&self, file: &OpenFile, offset: u64, octets: &[u8]) -> io::Result<usize> {
         let mut state = self.call("write_at", &file.name(), &[EIO, ENOSPC, EDQUOT])?;
-        let (offset, now, many) = (usize::try_from(offset).unwrap(), state.now, state.weather.fault);
-        if !state.platter.has_blocks(file.inode, offset + octets.len()) {
+        let (offset, now, many) = (usize::try_from(offset).unwrap(), state.now, state.rates.fault);
+        if !state.disk_state.has_blocks(file.inode, offset + octets.len()) {
             self.want_block(&mut state, "write_at")?;
         }
         let mut count = octets.len();
@@ -265,42 +266,42 @@ impl Disk for SimulatedDisk {
             count = state.chance.between(1, count);
             state.judge.trouble(self.process);
         }
-        state.platter.write(file.inode, offset, &octets[..count], now);
+        state.disk_state.write(file.inode, offset, &octets[..count], now);
         Ok(count)
     }
 
     fn truncate(&self, file: &OpenFile, size: u64) -> io::Result<()> {
         let mut state = self.call("truncate", &file.name(), &[EIO])?;
-        state.platter.truncate(file.inode, usize::try_from(size).unwrap());
+        state.disk_state.truncate(file.inode, usize::try_from(size).unwrap());
         Ok(())
     }
 
     fn preallocate(&self, file: &OpenFile, offset: u64, octets: u64) -> io::Result<()> {
         let mut state = self.call("preallocate", &file.name(), &[ENOSPC, EDQUOT])?;
         self.want_block(&mut state, "preallocate")?;
-        state.platter.reserve(file.inode, usize::try_from(offset + octets).unwrap());
+        state.disk_state.reserve(file.inode, usize::try_from(offset + octets).unwrap());
         Ok(())
     }
 
     fn note_modified(&self, file: &OpenFile, time: Timestamp) -> io::Result<()> {
         let mut state = self.call("note_modified", &file.name(), &[EIO])?;
-        state.platter.note_modified(file.inode, time.as_millis());
+        state.disk_state.note_modified(file.inode, time.as_millis());
         Ok(())
     }
 
     fn sync(&self, file: &OpenFile, _: Extent) -> io::Result<()> {
         let mut state = self.call("sync", &file.name(), &[])?;
-        let many = state.weather.fault;
+        let many = state.rates.fault;
         if state.chance.one_in(many) {
             self.note_failure(&mut state, "sync");
             state.fail_sync(file.inode);
         }
-        let failures = state.platter.failures(file.inode);
+        let failures = state.disk_state.failures(file.inode);
         if file.told.swap(failures, Ordering::SeqCst) < failures {
             state.judge.trouble(self.process);
             return Err(errno(EIO));
         }
-        state.platter.sync(file.inode);
+        state.disk_state.sync(file.inode);
         Ok(())
     }
 }

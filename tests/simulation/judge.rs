@@ -57,7 +57,7 @@ pub(crate) struct Judge {
     pub(crate) found: Option<String>,
 }
 
-/// What happened in a run, to show that the weather was bad enough.
+/// What happened in a run, to show that enough went wrong.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Figures {
     pub(crate) acknowledged: usize,

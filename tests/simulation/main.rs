@@ -6,28 +6,27 @@
 //! finds a fault is named, and `LEAFMAIL_SEED=n` lives it again, exactly, and tells what happened.
 #![allow(clippy::print_stderr, reason = "a seed tells what it found")]
 
-mod chance;
-mod client;
 mod disk;
-#[path = "../faults/form.rs"]
-#[allow(dead_code, reason = "shared with other test programs, and no one of them uses all of it")]
-mod form;
+mod disk_state;
+mod episodes;
+mod failure_rates;
 mod judge;
-mod life;
-mod platter;
 mod receiver;
 mod runner;
+mod sender;
 mod smarthost;
-mod weather;
+#[path = "../support/mod.rs"]
+mod support;
 mod world;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+use disk_state::Breakage;
+use episodes::{Ending, live};
 use judge::Figures;
-use life::{Ending, live};
-use platter::Breakage;
+use support::{lab, seeded};
 
 /// Steps before the end that are told of a life that found a fault; of one that was asked for, all.
 const TOLD: usize = 80;
@@ -77,14 +76,14 @@ fn nothing_acknowledged_is_lost_torn_or_sent_twice_without_a_reason() {
         assert_eq!(found, None, "seed {seed}");
         return;
     }
-    let seeds = form::either(300, 10_000);
+    let seeds = lab::either(300, 10_000);
     let (found, figures) = search(seeds, Breakage::Sound);
     if let Some((seed, what)) = found {
         tell(seed, Breakage::Sound);
         panic!("{what}\nto see it again: LEAFMAIL_SEED={seed} cargo test --test simulation");
     }
     eprintln!("{seeds} seeds: {figures:?}");
-    // Weather that harms nobody proves nothing.
+    // FailureRates that harms nobody proves nothing.
     let rare = seeds as usize / 30;
     for (what, count) in [
         ("acknowledged", figures.acknowledged),
@@ -101,7 +100,7 @@ fn nothing_acknowledged_is_lost_torn_or_sent_twice_without_a_reason() {
 
 #[test]
 fn a_seed_replays_exactly() {
-    for seed in 1..=form::either(12, 200) {
+    for seed in 1..=lab::either(12, 200) {
         let [one, other] = [(); 2].map(|()| live(seed, Breakage::Sound, true));
         assert!(one.trace.steps > 20, "seed {seed} did next to nothing");
         assert_eq!(one.trace, other.trace, "seed {seed}");

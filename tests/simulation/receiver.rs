@@ -18,8 +18,8 @@ use leafmail::session::{Action, Question, Session, Settings, Verdict};
 use leafmail::smtp::{Reply, catalogue};
 use leafmail::spool::{Committed, DirDraft, DirSpool, Draft as _, Spool as _, SpoolError, Trouble};
 
-use crate::client::{Client, Errand, News};
 use crate::disk::SimulatedDisk;
+use crate::sender::{Client, Errand, News};
 use crate::world::{Dead, World};
 
 /// What the sessions of one process share.
@@ -110,7 +110,7 @@ impl Receiver {
 
     fn read(&self, session: &mut Session, client: &mut Client) -> Result<(), Dead> {
         let mut state = self.world.step(self.process, "reads", "")?;
-        let many = state.weather.hang_up;
+        let many = state.rates.hang_up;
         if client.gone || state.chance.one_in(many) {
             client.gone = true;
             session.eof();

@@ -55,7 +55,7 @@ impl Smarthost {
     /// What it says to a recipient.
     fn answer(&self, mailbox: &str) -> Result<Option<Outcome>, Fault> {
         let mut state = self.world.step(self.process, "RCPT", mailbox).map_err(|_| fault("nobody is there"))?;
-        let calm = state.weather.network == 0;
+        let calm = state.rates.network == 0;
         Ok(match mailbox.split(['-', '@']).next() {
             Some("never") => Some(Outcome::Failed(reason(550, "550 5.1.1 no such user"))),
             Some("later") if !calm && !state.chance.one_in(4) => {
@@ -67,7 +67,7 @@ impl Smarthost {
 
     fn end(&self) -> Result<End, Fault> {
         let mut state = self.world.step(self.process, "end of data", "").map_err(|_| fault("nobody is there"))?;
-        let many = state.weather.network;
+        let many = state.rates.network;
         if !state.chance.one_in(many) {
             return Ok(End::Taken);
         }
@@ -81,7 +81,7 @@ impl Transport for Smarthost {
         let about = consignment.id.to_string();
         {
             let mut state = self.world.step(self.process, "MAIL", &about).map_err(|_| fault("nobody is there"))?;
-            let many = state.weather.network;
+            let many = state.rates.network;
             if state.chance.one_in(many) {
                 return Err(fault("connection refused"));
             }

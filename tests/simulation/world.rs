@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use leafmail::clock::{Clock, Timestamp};
 
-use crate::chance::Chance;
+use crate::disk_state::{Breakage, DiskState, Inode};
+use crate::failure_rates::FailureRates;
 use crate::judge::Judge;
-use crate::platter::{Breakage, Inode, Platter};
-use crate::weather::Weather;
+use crate::seeded::Chance;
 
 /// 2026-11-21.
 const BEGINNING: u64 = 1_795_226_607_123;
@@ -42,9 +42,9 @@ pub(crate) struct State {
     pub(crate) chance: Chance,
     /// Milliseconds since the epoch.
     pub(crate) now: u64,
-    pub(crate) platter: Platter,
+    pub(crate) disk_state: DiskState,
     pub(crate) judge: Judge,
-    pub(crate) weather: Weather,
+    pub(crate) rates: FailureRates,
     pub(crate) trace: Trace,
     /// Handles of files, and the processes that hold them.
     handles: Vec<usize>,
@@ -89,9 +89,9 @@ impl World {
         let state = State {
             chance: Chance::new(seed),
             now: BEGINNING,
-            platter: Platter::new(breakage),
+            disk_state: DiskState::new(breakage),
             judge: Judge::default(),
-            weather: Weather::CALM,
+            rates: FailureRates::NONE,
             trace: Trace { words: words.then(Vec::new), ..Trace::default() },
             handles: Vec::new(),
             processes: Vec::new(),
@@ -117,7 +117,7 @@ impl World {
         self.state().processes[process]
     }
 
-    /// Lets others go first. Then it is this process's turn, unless the weather ended it.
+    /// Lets others go first. Then it is this process's turn, unless a failure ended it.
     ///
     /// # Errors
     /// When the process is dead: then nothing may be done.
@@ -128,7 +128,7 @@ impl World {
         }
         if let Some(me) = TASK.get() {
             state = self.hand_on(state, me);
-            state.let_weather_be(process);
+            state.let_failures_happen(process);
         }
         if !state.processes[process] {
             return Err(Dead);
@@ -207,15 +207,15 @@ impl State {
     }
 
     /// Time passes, and with it what may befall a process at any step.
-    fn let_weather_be(&mut self, process: usize) {
+    fn let_failures_happen(&mut self, process: usize) {
         self.now += self.chance.below(20) as u64;
-        let weather = self.weather;
-        if self.chance.one_in(weather.clock_jump) {
+        let rates = self.rates;
+        if self.chance.one_in(rates.clock_jump) {
             self.jump();
         }
-        if self.chance.one_in(weather.kill) {
+        if self.chance.one_in(rates.kill) {
             self.kill(process);
-        } else if self.chance.one_in(weather.power_cut) {
+        } else if self.chance.one_in(rates.power_cut) {
             self.cut_power();
         }
     }
@@ -239,7 +239,7 @@ impl State {
         self.processes[process] = false;
         self.judge.trouble(process);
         for (handle, _) in self.handles.iter().enumerate().filter(|(_, holder)| **holder == process) {
-            self.platter.unlock(handle);
+            self.disk_state.unlock(handle);
         }
     }
 
@@ -251,7 +251,7 @@ impl State {
                 self.bury(process);
             }
         }
-        self.platter.cut_power(&mut self.chance);
+        self.disk_state.cut_power(&mut self.chance);
     }
 
     /// Ends all processes that are left, without harm.
@@ -267,7 +267,7 @@ impl State {
 
     /// A sync of a file fails.
     pub(crate) fn fail_sync(&mut self, inode: Inode) {
-        self.platter.fail_sync(inode, &mut self.chance);
+        self.disk_state.fail_sync(inode, &mut self.chance);
     }
 
     /// A handle of an open file, which ends with its process.

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-use crate::site::PATIENCE;
+use super::site::PATIENCE;
 
 /// A client of ours.
 pub(crate) struct Client {

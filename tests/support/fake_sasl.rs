@@ -1,5 +1,4 @@
 //! The server's side of SCRAM-SHA-256 (RFC 5802), as far as a test needs it.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use base64::engine::{Engine, general_purpose::STANDARD};
 use hmac::{Hmac, Mac};
@@ -9,7 +8,7 @@ const ROUNDS: u32 = 4096;
 const SALT: &[u8] = b"salt of the fake";
 
 /// One login under way; all messages are in base64, as SMTP has them.
-pub struct ScramServer {
+pub(crate) struct ScramServer {
     client_first_bare: String,
     nonce: String,
     salted: [u8; 32],
@@ -17,7 +16,7 @@ pub struct ScramServer {
 
 impl ScramServer {
     /// After the client's first message.
-    pub fn new(first: &str, password: &str) -> Self {
+    pub(crate) fn new(first: &str, password: &str) -> Self {
         let first = decoded(first);
         let client_first_bare = first.strip_prefix("n,,").unwrap().to_owned();
         let nonce = format!("{}fake", client_first_bare.split_once(",r=").unwrap().1);
@@ -31,12 +30,12 @@ impl ScramServer {
     }
 
     /// The first challenge.
-    pub fn first(&self) -> String {
+    pub(crate) fn first(&self) -> String {
         STANDARD.encode(self.first_plain())
     }
 
     /// The signature, or `None` for a wrong proof.
-    pub fn last(&mut self, last: &str) -> Option<String> {
+    pub(crate) fn last(&mut self, last: &str) -> Option<String> {
         let last = decoded(last);
         let (without_proof, proof) = last.split_once(",p=")?;
         let message = format!("{},{},{without_proof}", self.client_first_bare, self.first_plain());

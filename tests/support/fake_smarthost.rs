@@ -4,7 +4,6 @@
 //! of 127.0.0.1. Each step of the dialogue (`greeting`, `EHLO`, `HELO`, `STARTTLS`, `handshake`, `challenge`, `AUTH`,
 //! `XFORWARD`, `XCLIENT`, `MAIL`, `RCPT`, `DATA`, `BDAT`, `body`, `end`, `RSET`, `QUIT`) takes the next [`Act`] that was scripted for it, else behaves well. A step's acts
 //! are counted over all connections. A `handshake` passes, stalls or closes. Not for load: one thread per connection, one octet read at a time within commands.
-#![allow(dead_code, unreachable_pub, unused_imports, clippy::unwrap_used)]
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -14,38 +13,34 @@ use std::time::{Duration, Instant};
 
 use rustls::{ServerConnection, StreamOwned};
 
-#[path = "fake_sasl.rs"]
-mod fake_sasl;
-#[path = "smarthost_script.rs"]
-mod smarthost_script;
-
-pub use smarthost_script::{Act, Identity, Script, reply};
+use super::fake_sasl;
+pub(crate) use super::smarthost_script::{Act, Identity, Script, reply};
 
 /// What the smarthost was told, over all connections.
 #[derive(Debug, Default, Clone)]
-pub struct Record {
+pub(crate) struct Record {
     /// Connections accepted.
-    pub connections: usize,
+    pub(crate) connections: usize,
     /// Where they came from.
-    pub peers: Vec<SocketAddr>,
+    pub(crate) peers: Vec<SocketAddr>,
     /// Command lines, without CRLF; AUTH responses too.
-    pub commands: Vec<String>,
+    pub(crate) commands: Vec<String>,
     /// The messages that were ended by CR LF . CR LF, unstuffed.
-    pub messages: Vec<Vec<u8>>,
+    pub(crate) messages: Vec<Vec<u8>>,
     /// All octets, decrypted.
-    pub octets: Vec<u8>,
+    pub(crate) octets: Vec<u8>,
     /// TLS handshakes that were completed.
-    pub handshakes: usize,
+    pub(crate) handshakes: usize,
 }
 
 impl Record {
     /// The commands that begin with this verb.
-    pub fn verbs(&self, verb: &str) -> Vec<&str> {
+    pub(crate) fn verbs(&self, verb: &str) -> Vec<&str> {
         self.commands.iter().map(String::as_str).filter(|line| line.starts_with(verb)).collect()
     }
 
     /// Whether these octets were received anywhere.
-    pub fn saw(&self, octets: &[u8]) -> bool {
+    pub(crate) fn saw(&self, octets: &[u8]) -> bool {
         self.octets.windows(octets.len()).any(|window| window == octets)
     }
 }
@@ -56,20 +51,20 @@ struct Shared {
 }
 
 /// A running smarthost; it ends with the test's process.
-pub struct FakeSmarthost {
+pub(crate) struct FakeSmarthost {
     /// Where it listens.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
 }
 
 impl FakeSmarthost {
     /// Listens and serves.
-    pub fn start(script: Script) -> Self {
+    pub(crate) fn start(script: Script) -> Self {
         Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), script)
     }
 
     /// Listens at this address and serves.
-    pub fn start_at(address: SocketAddr, script: Script) -> Self {
+    pub(crate) fn start_at(address: SocketAddr, script: Script) -> Self {
         let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared { script: Mutex::new(script), record: Mutex::default() });
@@ -89,12 +84,12 @@ impl FakeSmarthost {
     }
 
     /// What it was told so far.
-    pub fn record(&self) -> Record {
+    pub(crate) fn record(&self) -> Record {
         lock(&self.shared.record).clone()
     }
 
     /// What it was told once `enough` holds, or after five seconds: the last octets may still be on their way.
-    pub fn record_when(&self, enough: impl Fn(&Record) -> bool) -> Record {
+    pub(crate) fn record_when(&self, enough: impl Fn(&Record) -> bool) -> Record {
         let deadline = Instant::now() + Duration::from_secs(5);
         while !enough(&self.record()) && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(5));
@@ -103,7 +98,7 @@ impl FakeSmarthost {
     }
 
     /// Adds an act while it runs.
-    pub fn then_on(&self, step: &str, act: Act) {
+    pub(crate) fn then_on(&self, step: &str, act: Act) {
         lock(&self.shared.script).acts.entry(step.to_owned()).or_default().push_back(act);
     }
 }

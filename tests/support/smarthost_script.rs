@@ -1,5 +1,4 @@
 //! What a fake smarthost is told to do, and the certificates that it shows.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -14,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 /// What the smarthost does at one step.
 #[derive(Debug, Clone)]
-pub enum Act {
+pub(crate) enum Act {
     /// Behaves well.
     Pass,
     /// These octets and nothing else; [`reply`] adds the CRLF.
@@ -34,13 +33,13 @@ pub enum Act {
 }
 
 /// A whole reply.
-pub fn reply(text: impl AsRef<str>) -> Act {
+pub(crate) fn reply(text: impl AsRef<str>) -> Act {
     Act::Send(format!("{}\r\n", text.as_ref()).into_bytes())
 }
 
 /// What a smarthost is told to be.
 #[derive(Default)]
-pub struct Script {
+pub(crate) struct Script {
     pub(super) extensions: Vec<String>,
     /// Offered inside TLS only.
     pub(super) secret_extensions: Vec<String>,
@@ -54,54 +53,54 @@ pub struct Script {
 
 impl Script {
     /// A well-behaved server without extensions.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
     /// Keywords in the reply to EHLO.
-    pub fn offers<const N: usize>(mut self, keywords: [&str; N]) -> Self {
+    pub(crate) fn offers<const N: usize>(mut self, keywords: [&str; N]) -> Self {
         self.extensions.extend(keywords.map(str::to_owned));
         self
     }
 
     /// Keywords in the reply to an EHLO inside TLS.
-    pub fn offers_inside_tls<const N: usize>(mut self, keywords: [&str; N]) -> Self {
+    pub(crate) fn offers_inside_tls<const N: usize>(mut self, keywords: [&str; N]) -> Self {
         self.secret_extensions.extend(keywords.map(str::to_owned));
         self
     }
 
     /// The next time that `step` comes, this happens.
-    pub fn on(mut self, step: &str, act: Act) -> Self {
+    pub(crate) fn on(mut self, step: &str, act: Act) -> Self {
         self.acts.entry(step.to_owned()).or_default().push_back(act);
         self
     }
 
     /// Whenever `step` comes and [`on`](Self::on) has nothing left, this happens.
-    pub fn always(mut self, step: &str, act: Act) -> Self {
+    pub(crate) fn always(mut self, step: &str, act: Act) -> Self {
         self.always.insert(step.to_owned(), act);
         self
     }
 
     /// RCPT TO this address gets this reply.
-    pub fn refuses(mut self, address: &str, with: &str) -> Self {
+    pub(crate) fn refuses(mut self, address: &str, with: &str) -> Self {
         self.refused.insert(address.to_owned(), with.to_owned());
         self
     }
 
     /// What SCRAM takes for the user's password.
-    pub fn scram_password(mut self, password: &str) -> Self {
+    pub(crate) fn scram_password(mut self, password: &str) -> Self {
         self.scram_password = password.to_owned();
         self
     }
 
     /// STARTTLS is offered and done with this identity.
-    pub fn starttls(mut self, identity: &Identity) -> Self {
+    pub(crate) fn starttls(mut self, identity: &Identity) -> Self {
         self.tls = Some(identity.config.clone());
         self.offers(["STARTTLS"])
     }
 
     /// TLS from the first octet.
-    pub fn implicit_tls(mut self, identity: &Identity) -> Self {
+    pub(crate) fn implicit_tls(mut self, identity: &Identity) -> Self {
         self.tls = Some(identity.config.clone());
         self.implicit = true;
         self
@@ -109,26 +108,26 @@ impl Script {
 }
 
 /// A certificate with its key, and the authority that signed it.
-pub struct Identity {
+pub(crate) struct Identity {
     config: Arc<ServerConfig>,
     /// The authority's certificate, as `tls_roots` has it.
-    pub authority_pem: String,
+    pub(crate) authority_pem: String,
     /// The certificate and its key in PEM, for a client that shows them.
-    pub certificate_pem: String,
+    pub(crate) certificate_pem: String,
     /// See above.
-    pub key_pem: String,
+    pub(crate) key_pem: String,
     /// The pin of its key, as `tls_pin` has it.
-    pub pin: String,
+    pub(crate) pin: String,
 }
 
 impl Identity {
     /// A certificate that is valid for `names`.
-    pub fn valid_for(names: &[&str]) -> Self {
+    pub(crate) fn valid_for(names: &[&str]) -> Self {
         Self::new(names, |_| ())
     }
 
     /// A certificate that has expired.
-    pub fn expired(names: &[&str]) -> Self {
+    pub(crate) fn expired(names: &[&str]) -> Self {
         Self::new(names, |parameters| {
             parameters.not_before = rcgen::date_time_ymd(2001, 1, 1);
             parameters.not_after = rcgen::date_time_ymd(2002, 1, 1);
@@ -136,7 +135,7 @@ impl Identity {
     }
 
     /// A certificate that nobody but itself vouches for.
-    pub fn self_signed(names: &[&str]) -> Self {
+    pub(crate) fn self_signed(names: &[&str]) -> Self {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let key = rcgen::KeyPair::generate().unwrap();
         let certificate = rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
@@ -144,7 +143,7 @@ impl Identity {
     }
 
     /// A certificate for `names`, at a server that asks clients for one by `clients`' authority.
-    pub fn asking(names: &[&str], clients: &Identity) -> Self {
+    pub(crate) fn asking(names: &[&str], clients: &Identity) -> Self {
         let key = rcgen::KeyPair::generate().unwrap();
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let certificate = rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap();

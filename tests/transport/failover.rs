@@ -1,6 +1,6 @@
 //! Several next hops of one route, against real connections: who gets the message where the first does not work.
 
-use crate::captured::{capture, captured};
+use crate::captured_log::{capture, captured};
 use crate::consignments::{Pieces, deliver, envelope, letters, settings};
 use crate::fake_smarthost::{Act, FakeSmarthost, Script, reply};
 use leafmail::transport::{Leaving, RouteSettings, dispatch};

@@ -1,23 +1,25 @@
 //! The transports: what becomes of a message at a next hop that does what a test tells it to.
 
-mod ahead;
-mod captured;
+mod announced_ahead;
+mod captured_log;
 mod chaos;
 mod consignments;
 #[cfg(feature = "mx")]
 mod dns;
 mod extensions;
 mod failover;
-#[path = "../support/fake_smarthost.rs"]
-mod fake_smarthost;
-mod leaving;
-mod limits;
 mod login;
 mod maildir;
+mod message_octets;
 mod mx;
-mod octets;
 mod outage;
+mod outcomes;
 mod probe;
+mod route_limits;
 mod security;
-mod smarthost;
+mod stopping;
+#[path = "../support/mod.rs"]
+mod support;
 mod trust;
+
+use support::fake_smarthost;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::captured::{capture, captured};
+use crate::captured_log::{capture, captured};
 use crate::consignments::{Pieces, deliver, envelope, letters, settings, transport};
 use crate::fake_smarthost::{Act, FakeSmarthost, Identity, Record, Script, reply};
 use leafmail::transport::{

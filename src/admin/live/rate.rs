@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_older_than_an_hour_does_not_count_and_a_clock_that_goes_back_forgets_nothing() {
+    fn only_the_last_hour_counts_and_a_clock_set_back_forgets_nothing() {
         let at = |seconds: u64| Timestamp::from_millis(1_795_226_600_000 + seconds * 1000);
         let (minute, hour) = (Duration::from_secs(60), Duration::from_secs(3600));
         let mut rate = Rate::default();

@@ -173,7 +173,7 @@ fn an_expansion_has_no_more_recipients_than_a_message_may_have() {
 }
 
 #[test]
-fn the_administrator_hears_of_a_failure_after_an_expansion_but_not_of_one_of_a_notice() {
+fn a_failure_after_an_expansion_is_reported_but_not_one_of_a_notice() {
     for (is_notice, copies) in [(false, 1), (true, 0)] {
         let mut house = House::new();
         house.notices.admin = Some("admin@x".parse().unwrap());

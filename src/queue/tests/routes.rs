@@ -188,7 +188,7 @@ fn many_passes_at_once_deliver_each_message_once_over_each_route() {
 }
 
 #[test]
-fn what_is_said_of_our_account_after_the_message_pauses_the_route_and_counts_for_nobody() {
+fn an_account_failure_after_the_message_pauses_the_route_and_counts_for_nobody() {
     let house = House::new();
     house.put(1, "joe@x", &["amy@a", "bob@a"]);
     house.put(2, "joe@x", &["amy@a"]);

@@ -190,7 +190,7 @@ fn a_message_is_said_to_exist_only_when_it_is_durable() {
 }
 
 #[test]
-fn after_a_failed_sync_with_eio_nothing_is_accepted_any_more_and_the_sync_is_not_repeated() {
+fn after_a_sync_failed_with_eio_nothing_is_accepted_and_no_sync_is_repeated() {
     for (creation, handed_over) in EVERY_COMMIT {
         for failing in ["sync", "sync_folder"] {
             let stage = Stage { handed_over, ..Stage::new(creation) };

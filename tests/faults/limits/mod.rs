@@ -3,8 +3,8 @@
 //! The clients are sockets of this process, from as many loopback addresses as wanted; nothing here sleeps longer than the
 //! limits that are tested.
 
-mod crowd;
-mod descriptors;
+mod descriptor_limit;
+mod many_clients;
 mod overload;
 mod storms;
 

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use super::{connect_from, is_served, read_to_end, read_until};
-use crate::form;
+use crate::lab;
 use crate::site::{Running, Site};
 
 fn greeted(smtpd: &Running, number: u8) -> TcpStream {
@@ -45,7 +45,7 @@ fn it_sends_those_away_who_do_nothing_and_ends_when_they_are_gone() {
     }
     assert!(says(&mut client, "NOOP").starts_with("250 "));
     assert_eq!(smtpd.log().matches("overload").count(), 2, "{}", smtpd.log());
-    form::report("overload profile", "on above 80 %, idle clients gone after overload_idle, off again at 70 %");
+    lab::report("overload profile", "on above 80 %, idle clients gone after overload_idle, off again at 70 %");
 }
 
 #[test]

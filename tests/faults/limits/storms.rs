@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::{connect_from, is_served, memory, read_to_end, read_until};
-use crate::form;
+use crate::lab;
 use crate::site::{Running, Site, wait_until};
 
 const CLIENT: [u8; 4] = [127, 4, 0, 1];
@@ -50,13 +50,13 @@ fn commands_that_bring_no_mail_on_its_way_come_to_an_end() {
     // In a flood the end is the same, and nothing grows.
     let before = memory(&smtpd);
     let mut stream = begin(&smtpd);
-    let pouring = pour(&stream, b"RSET\r\nNOOP\r\n".repeat(1_000), form::either(100, 2_000));
+    let pouring = pour(&stream, b"RSET\r\nNOOP\r\n".repeat(1_000), lab::either(100, 2_000));
     let heard = read_to_end(&mut stream);
     pouring.join().unwrap();
     assert!(heard.lines().count() <= 130, "{}", heard.lines().count());
     assert!(memory(&smtpd) < before + 10_000, "{before} KiB before, {} KiB after", memory(&smtpd));
     is_served(&smtpd, CLIENT);
-    form::report("RSET and NOOP storms", "ended by 421 4.7.0 after 120 commands");
+    lab::report("RSET and NOOP storms", "ended by 421 4.7.0 after 120 commands");
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn who_never_reads_is_sent_away_and_takes_no_memory() {
     smtpd.wait_for_log("lost connection from");
     assert!(pouring.join().unwrap() < 5_000, "nobody takes all of it");
     assert!(smtpd.peak_memory() < before + 20_000, "{before} KiB before, {} KiB at most", smtpd.peak_memory());
-    form::report("a client that never reads", "ended after limits.idle, less than 20 MB more memory");
+    lab::report("a client that never reads", "ended after limits.idle, less than 20 MB more memory");
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn recipients_without_end_are_refused_beyond_the_limit() {
         thread::spawn(move || read_to_end(&mut stream))
     };
     let mut taken = 0;
-    for number in 0..form::either(20_000, 500_000) {
+    for number in 0..lab::either(20_000, 500_000) {
         if stream.write_all(format!("RCPT TO:<r{number}@example.com>\r\n").as_bytes()).is_err() {
             break;
         }
@@ -109,7 +109,7 @@ fn recipients_without_end_are_refused_beyond_the_limit() {
     assert!(count("250 2.1.5") <= 1_000 && count("452 4.5.3") <= 20, "{} accepted", count("250 2.1.5"));
     assert!(memory(&smtpd) < before + 10_000);
     is_served(&smtpd, CLIENT);
-    form::report("recipient flood", &format!("{taken} sent, {} taken, then 452 4.5.3 and 421", count("250 2.1.5")));
+    lab::report("recipient flood", &format!("{taken} sent, {} taken, then 452 4.5.3 and 421", count("250 2.1.5")));
 }
 
 #[test]
@@ -130,12 +130,12 @@ fn a_line_without_end_is_given_up_early() {
     let mut stream = begin(&smtpd);
     stream.write_all(&vec![b'x'; 100_001]).unwrap();
     assert!(read_to_end(&mut stream).starts_with("421 4.5.2 "));
-    form::report("endless line", "421 4.5.2 after 100,000 octets");
+    lab::report("endless line", "421 4.5.2 after 100,000 octets");
 }
 
 #[test]
 fn a_message_that_drips_is_broken_off_after_a_minute() {
-    if !form::full() {
+    if !lab::full() {
         return;
     }
     let site = Site::new("");
@@ -146,7 +146,7 @@ fn a_message_that_drips_is_broken_off_after_a_minute() {
         client.send(b"Subject: a line that comes slowly\r\n");
         thread::sleep(Duration::from_secs(1));
         if smtpd.log().contains("timeout from") {
-            form::report("slowest body", "broken off after 60 s below 500 octets/s");
+            lab::report("slowest body", "broken off after 60 s below 500 octets/s");
             return;
         }
     }

@@ -1,7 +1,7 @@
 //! The log of a block device: every write and flush in its order, and the images that a power cut can leave of them.
 //!
 //! The format is that of the kernel's dm-log-writes, which `blklogwrites` of QEMU writes: a super block, then for each
-//! entry a header of one sector and the octets written. What a FLUSH has passed is on the platter; of what came since, a
+//! entry a header of one sector and the octets written. What a FLUSH has passed is on the disk; of what came since, a
 //! real device may have written any part.
 
 use std::fs::{self, File};
@@ -56,7 +56,7 @@ impl BlockLog {
         self.entries.partition_point(|entry| entry.at < length)
     }
 
-    /// How many of the first `to` entries are on the platter whatever happens: a flush has passed them.
+    /// How many of the first `to` entries are on the disk whatever happens: a flush has passed them.
     pub(crate) fn settled(&self, to: usize) -> usize {
         let last = self.entries[..to].iter().rposition(|entry| entry.flags & FLUSH != 0);
         // A flush that carries octets comes before them.

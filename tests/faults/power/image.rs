@@ -12,7 +12,7 @@ use leafmail::spool::{Claim, Claimed, DirSpool, Shelf, Spool, SpoolSettings, Tro
 use leafmail::sys::SystemClock;
 
 use super::recording::Recording;
-use crate::blocks::{Mounted, run};
+use crate::block_devices::{Mounted, run};
 use crate::traffic::{self, Arrived};
 
 /// What was found in one image, or in many.

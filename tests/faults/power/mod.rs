@@ -15,8 +15,8 @@ use std::sync::{Mutex, PoisonError};
 use image::{Cutter, Findings};
 use recording::{Recording, Syncs};
 
-use crate::blocks::{Kind, can_mount};
-use crate::form;
+use crate::block_devices::{Kind, can_mount};
+use crate::lab;
 
 /// One at a time: there are few loop devices, and all of it is work for the disk.
 static TURN: Mutex<()> = Mutex::new(());
@@ -68,7 +68,7 @@ fn experiment(kind: Kind, syncs: Syncs, messages: usize, images: usize) -> Optio
 }
 
 fn nothing_is_lost(kind: Kind) {
-    let Some(findings) = experiment(kind, Syncs::All, form::either(40, 150), form::either(45, usize::MAX)) else {
+    let Some(findings) = experiment(kind, Syncs::All, lab::either(40, 150), lab::either(45, usize::MAX)) else {
         return;
     };
     let Findings { lost, torn, came_back, .. } = &findings;
@@ -108,7 +108,7 @@ fn without_syncs_of_folders_removed_mail_comes_back() {
     for kind in [Kind::Ext4, Kind::Xfs, Kind::Btrfs] {
         // The very last removal may have been synced along with something else.
         let mut attempts = (0..3).map_while(|_| {
-            let findings = experiment(kind, Syncs::NotOfFolders, 40, form::either(5, 300))?;
+            let findings = experiment(kind, Syncs::NotOfFolders, 40, lab::either(5, 300))?;
             assert!(findings.lost.is_empty(), "{}: {:?}", kind.name(), findings.lost);
             Some(!findings.came_back.is_empty())
         });

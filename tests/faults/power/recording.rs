@@ -9,7 +9,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use super::block_log::BlockLog;
-use crate::blocks::{Filtered, Kind, Mounted, image_folder};
+use crate::block_devices::{Filtered, Kind, Mounted, image_folder};
 use crate::sink::Sink;
 use crate::site::{Running, Site, wait_until};
 use crate::traffic::{self, Acknowledged};
@@ -48,7 +48,7 @@ impl Recording {
         let path = |name: &str| folder.path().join(name);
         let (disk, base, log) = (path("disk"), path("base"), path("log"));
         kind.make(&disk, &[]);
-        crate::blocks::run(Command::new("cp").arg("--sparse=always").args([&disk, &base]));
+        crate::block_devices::run(Command::new("cp").arg("--sparse=always").args([&disk, &base]));
         let device = Filtered::logging(&disk, &log);
         let site = Site::new("");
         let mounted = Mounted::try_new(kind, Path::new(&device.device), &site.spool()).unwrap();

@@ -13,8 +13,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::{Kinds, Scene};
-use crate::form;
 use crate::have::skip;
+use crate::lab;
 use crate::site::{Running, wait_until};
 use crate::traffic;
 
@@ -73,7 +73,7 @@ fn a_clock_that_goes(times: &[&str]) {
             let output = by_clock(run, &library, &clock).output().unwrap();
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         }
-        thread::sleep(Duration::from_millis(form::either(200, 5_000)));
+        thread::sleep(Duration::from_millis(lab::either(200, 5_000)));
     }
     let log = watch.log();
     // As they would leave, since what libfaketime keeps in /dev/shm stays after a kill.

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::{Kinds, Scene, succeed};
-use crate::blocks::{Filtered, Kind, Mounted, can_mount, image_folder};
+use crate::block_devices::{Filtered, Kind, Mounted, can_mount, image_folder};
 use crate::have::have;
 use crate::site::{Running, Site};
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::FallocateFlags;
 
 use super::{Kinds, Scene, free, succeed};
-use crate::blocks::{Kind, Mounted, can_mount, image_folder, run};
+use crate::block_devices::{Kind, Mounted, can_mount, image_folder, run};
 use crate::have::have;
 use crate::site::{PATIENCE, Running};
 
@@ -134,7 +134,7 @@ fn a_full_tmpfs_puts_mail_off_and_drains_at_zero_octets_free() {
 }
 
 #[test]
-fn a_message_that_does_not_fit_is_put_off_before_its_octets_or_after_them_and_leaves_nothing_behind() {
+fn a_message_that_does_not_fit_is_put_off_and_leaves_nothing_behind() {
     if !can_mount(&[Kind::Ext4]) {
         return;
     }

@@ -4,9 +4,9 @@
 //! be, and once the trouble is over, reception and delivery go on by themselves.
 
 mod clock;
-mod descriptors;
 mod failing;
 mod full;
+mod no_descriptors;
 mod read_only;
 
 use std::collections::BTreeSet;

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::process::Command;
 
 use super::{Scene, succeed};
-use crate::blocks::{Kind, Mounted, can_mount, cannot, image_folder, run};
+use crate::block_devices::{Kind, Mounted, can_mount, cannot, image_folder, run};
 use crate::site::wait_until;
 
 #[test]
-fn on_a_read_only_file_system_mail_is_put_off_nothing_is_sent_twice_and_all_goes_on_afterwards() {
+fn on_a_read_only_file_system_mail_is_put_off_and_nothing_is_sent_twice() {
     if !can_mount(&[Kind::Ext4]) {
         return;
     }

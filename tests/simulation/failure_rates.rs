@@ -1,10 +1,10 @@
-//! The weather of an episode: how often what befalls the processes.
+//! How often each kind of failure occurs in an episode.
 
-use crate::chance::Chance;
+use crate::seeded::Chance;
 
-/// Each number says that something happens once in so many steps; 0 is never.
+/// Each number `n` means once in `n` steps; 0 means never.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Weather {
+pub(crate) struct FailureRates {
     /// The process whose turn it is is killed.
     pub(crate) kill: usize,
     /// The power is cut.
@@ -21,12 +21,12 @@ pub(crate) struct Weather {
     pub(crate) full: bool,
 }
 
-impl Weather {
-    /// Nothing befalls anybody.
-    pub(crate) const CALM: Self =
+impl FailureRates {
+    /// Nothing fails.
+    pub(crate) const NONE: Self =
         Self { kill: 0, power_cut: 0, fault: 0, clock_jump: 0, network: 0, hang_up: 0, full: false };
 
-    /// Some weather; each part of it is absent as often as not, so that each also comes alone.
+    /// Random rates. Each kind is absent half of the time, so that each also occurs alone.
     pub(crate) fn of(chance: &mut Chance) -> Self {
         let mut often = |least: usize, most: usize| if chance.one_in(2) { chance.between(least, most) } else { 0 };
         Self {

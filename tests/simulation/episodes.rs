@@ -1,4 +1,5 @@
-//! One life: some episodes in bad weather, a look at what is left after each, and calm until the queue is empty.
+//! One run of the simulation: some episodes with failures, a check of what is left after each, and a calm end until the
+//! queue is empty.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,16 +10,16 @@ use leafmail::queue::InDoubt;
 use leafmail::receipt::{Happening, Receipt};
 use leafmail::spool::{Creation, DirSpool, Shelf, Shelves as _};
 
-use crate::client::{Errand, Way};
 use crate::disk::SimulatedDisk;
+use crate::disk_state::Breakage;
+use crate::failure_rates::FailureRates;
 use crate::judge::{Addressee, Figures};
-use crate::platter::Breakage;
 use crate::receiver::Receiver;
 use crate::runner::{Routes, forward, spool};
-use crate::weather::Weather;
+use crate::sender::{Errand, Way};
 use crate::world::{Trace, Work, World};
 
-/// Passes after which a queue in calm weather is empty: each recipient has but so many intervals.
+/// Passes after which a queue without failures is empty: each recipient has only a few intervals.
 const PASSES: usize = 60;
 
 /// What came of a seed.
@@ -60,12 +61,12 @@ pub(crate) fn live(seed: u64, breakage: Breakage, words: bool) -> Ending {
     Ending { trace: state.trace.clone(), figures: state.judge.figures, found: state.judge.found.clone() }
 }
 
-/// Clients send, runners forward, and the weather does what it does.
+/// Clients send and runners forward while failures occur at the rates of this episode.
 fn episode(world: &Arc<World>, routes: &Arc<Routes>, house: House) {
     let (sessions, runners) = {
         let mut state = world.state();
         let state = &mut *state;
-        state.weather = Weather::of(&mut state.chance);
+        state.rates = FailureRates::of(&mut state.chance);
         let (sessions, runners) = (state.chance.below(4), state.chance.below(3));
         ((0..sessions).map(|_| errands(state)).collect::<Vec<_>>(), runners)
     };
@@ -85,7 +86,7 @@ fn episode(world: &Arc<World>, routes: &Arc<Routes>, house: House) {
     drop(receiver);
     let mut state = world.state();
     state.end_all();
-    state.weather = Weather::CALM;
+    state.rates = FailureRates::NONE;
     if state.chance.one_in(4) {
         state.cut_power();
     }
@@ -120,7 +121,7 @@ fn errand(state: &mut crate::world::State) -> Errand {
     Errand { letter, sender, recipients, octets, way }
 }
 
-/// The weather is calm, and the smarthost takes what it takes at all.
+/// Nothing fails, and the smarthost accepts whatever it accepts at all.
 fn drain(world: &Arc<World>, routes: &Arc<Routes>, house: House) {
     for _ in 0..PASSES {
         let process = world.process();
@@ -141,7 +142,7 @@ enum Moment {
 /// is so.
 fn inspect(world: &Arc<World>, house: House, moment: Moment) {
     let process = world.process();
-    let spool = spool(world, process, house.creation).expect("the weather is calm");
+    let spool = spool(world, process, house.creation).expect("nothing fails now");
     let mut there = BTreeSet::new();
     let mut noticed: BTreeSet<Addressee> = BTreeSet::new();
     let mut histories: Vec<(SpoolId, Vec<Receipt>)> = Vec::new();
@@ -203,7 +204,7 @@ fn messages(
     unreadable: &mut String,
 ) -> Vec<(SpoolId, Envelope, Vec<Receipt>)> {
     let mut found = Vec::new();
-    for id in spool.ids(shelf).expect("the weather is calm") {
+    for id in spool.ids(shelf).expect("nothing fails now") {
         match spool.peek_at(id, shelf) {
             Ok(Some(glance)) => found.push((id, glance.envelope, glance.receipts)),
             Ok(None) => {}

@@ -3,12 +3,12 @@
 use std::fs::OpenOptions;
 use std::process::{Command, ExitStatus, Stdio};
 
-use crate::handing_in::hand_in;
-use crate::letters::{LATER, LETTERS, NEVER, SENDER, counted, number_of};
 use crate::next_hop::{NextHop, Taken};
-use crate::reception::one_session;
+use crate::receiving_run::one_session;
+use crate::sample_messages::{LATER, LETTERS, NEVER, SENDER, counted, number_of};
 use crate::site::Site;
 use crate::strace::{Call, calls, end_of, traced};
+use crate::submitting::hand_in;
 
 /// A pass over three letters to five recipients, of whom one is refused for now and one for good; the sender is told.
 pub(crate) struct Pass<'a> {

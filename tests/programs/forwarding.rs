@@ -216,7 +216,7 @@ fn what_the_smarthost_finds_too_large_is_refused_by_the_receiver_from_then_on() 
 }
 
 #[test]
-fn told_to_leave_a_smarthost_that_stalls_is_not_waited_for_and_the_message_stays_as_it_is() {
+fn on_shutdown_a_stalling_smarthost_is_left_and_the_message_stays_unchanged() {
     for step in ["greeting", "RCPT", "DATA"] {
         let smarthost = FakeSmarthost::start(Script::new().always(step, Act::Stall));
         let (site, relay) = site_for(&smarthost);

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
-use crate::letters::{Letter, SENDER};
+use crate::sample_messages::{Letter, SENDER};
 use crate::site::Site;
 use crate::strace::{PATIENCE, end_of};
 

@@ -1,5 +1,5 @@
 //! Two administrators at once, while four `spoolrun watch` deliver, all as processes of their own. The same with ten thousand
-//! operations, within one process, is in `tests/by_hand.rs`.
+//! operations, within one process, is in `tests/concurrent_verbs.rs`.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;

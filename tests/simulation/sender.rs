@@ -1,6 +1,6 @@
 //! A simulated client: sends letters over one connection, believes nothing but the replies, and may hang up at any moment.
 
-use crate::chance::Chance;
+use crate::seeded::Chance;
 
 /// What the client does next with a letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

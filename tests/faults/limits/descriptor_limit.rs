@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::process::Command;
 
 use super::{connect_from, is_served, read_until};
-use crate::form;
+use crate::lab;
 use crate::site::{Running, Site, wait_until};
 
 /// Starts smtpd with so many descriptors at most.
@@ -28,7 +28,7 @@ fn places_are_counted_right_and_reception_goes_on_by_itself() {
     let site = Site::new("[limits]\nsessions = 70\noverload = 100\n");
     let smtpd = with_descriptors(&site, 64);
     let before = descriptors(&smtpd);
-    let rounds = form::either(3, 20);
+    let rounds = lab::either(3, 20);
     for _ in 0..rounds {
         let crowd: Vec<TcpStream> =
             (1..=120).map(|number| connect_from([127, 6, 0, number], smtpd.address())).collect();
@@ -62,7 +62,7 @@ fn places_are_counted_right_and_reception_goes_on_by_itself() {
     let told = log.lines().filter(|line| line.contains("taking a connection")).count();
     assert!(told <= 2 + rounds / 2, "once a minute, with a count: {told} lines\n{log}");
     assert!(!log.contains("too many connections"), "{log}");
-    form::report(
+    lab::report(
         "descriptors run out",
         &format!("{rounds} times 120 clients for 64 descriptors, {told} lines in the log"),
     );

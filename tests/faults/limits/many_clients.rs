@@ -6,8 +6,8 @@ use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use super::{connect_from, is_served, may_open, memory, read_to_end, read_until};
-use crate::form;
 use crate::have::skip;
+use crate::lab;
 use crate::site::Site;
 
 /// Threads that connect at the same time.
@@ -20,7 +20,7 @@ fn source(number: usize) -> [u8; 4] {
 
 #[test]
 fn ten_thousand_idle_clients_cost_little_and_keep_nobody_waiting() {
-    let count = form::either(500, 10_000);
+    let count = lab::either(500, 10_000);
     if !may_open(count as u64 + 500) {
         return skip(&format!("{count} descriptors are not allowed"));
     }
@@ -35,7 +35,7 @@ fn ten_thousand_idle_clients_cost_little_and_keep_nobody_waiting() {
     }
     let waits: Vec<_> = (0..20).map(|_| is_served(&smtpd, [127, 2, 0, 1])).collect();
     let (resident, longest) = (memory(&smtpd), waits.iter().max().unwrap());
-    form::report(
+    lab::report(
         "idle connections",
         &format!("{count}, {resident} KiB resident, a new client greeted within {} ms", longest.as_millis()),
     );
@@ -45,7 +45,7 @@ fn ten_thousand_idle_clients_cost_little_and_keep_nobody_waiting() {
 
 #[test]
 fn who_drips_a_command_gets_no_more_time_than_who_is_silent() {
-    let count = form::either(200, 2_000);
+    let count = lab::either(200, 2_000);
     if !may_open(count as u64 + 500) {
         return skip(&format!("{count} descriptors are not allowed"));
     }
@@ -76,15 +76,12 @@ fn who_drips_a_command_gets_no_more_time_than_who_is_silent() {
     let log = smtpd.log();
     let told = log.lines().filter(|line| line.contains("timeout from")).count();
     assert_eq!(told, count, "{log}");
-    form::report(
-        "slow drippers",
-        &format!("{ended} at once, all ended after 5 s, a mannerly client served throughout"),
-    );
+    lab::report("slow drippers", &format!("{ended} at once, all ended after 5 s, a mannerly client served throughout"));
 }
 
 #[test]
 fn one_address_that_connects_all_the_time_is_turned_away_and_nobody_else() {
-    let count = form::either(2_000, 40_000);
+    let count = lab::either(2_000, 40_000);
     let site = Site::new("[limits]\nexempt = []\n");
     let smtpd = site.listen(&[]);
     let address = smtpd.address();
@@ -121,7 +118,7 @@ fn one_address_that_connects_all_the_time_is_turned_away_and_nobody_else() {
     let lines = log.lines().filter(|line| line.contains("[127.3.0.1]") && line.contains("reject")).count();
     assert!(lines <= 2 + usize::try_from(took.as_secs() / 60).unwrap(), "{lines} lines:\n{log}");
     let rate = count as f64 / took.as_secs_f64();
-    form::report(
+    lab::report(
         "connection flood",
         &format!(
             "{count} connections of one address, {rate:.0} a second: {greeted} greeted, {turned_away} got 421 4.7.0, {lines} \

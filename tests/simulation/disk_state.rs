@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use leafmail::spool::disk::Lock;
 
-use crate::chance::Chance;
+use crate::seeded::Chance;
 
 /// What a power cut writes wholly or not at all.
 const SECTOR: usize = 512;
@@ -28,7 +28,7 @@ pub(crate) type Inode = usize;
 pub(crate) type Folder = usize;
 
 #[derive(Debug)]
-pub(crate) struct Platter {
+pub(crate) struct DiskState {
     pub(crate) breakage: Breakage,
     files: Vec<Content>,
     folders: Vec<Names>,
@@ -80,7 +80,7 @@ impl Change {
     }
 }
 
-impl Platter {
+impl DiskState {
     pub(crate) fn new(breakage: Breakage) -> Self {
         Self { breakage, files: Vec::new(), folders: Vec::new(), changes: Vec::new(), locks: Vec::new() }
     }
@@ -313,29 +313,29 @@ mod tests {
     use super::*;
 
     /// What of a file with a name is there after a power cut, under each of many seeds.
-    fn outcomes(prepare: impl Fn(&mut Platter, Folder, Inode)) -> Vec<Option<Vec<u8>>> {
+    fn outcomes(prepare: impl Fn(&mut DiskState, Folder, Inode)) -> Vec<Option<Vec<u8>>> {
         (0..200)
             .map(|seed| {
-                let mut platter = Platter::new(Breakage::Sound);
-                let folder = platter.folder("queue");
-                let inode = platter.create(0);
-                prepare(&mut platter, folder, inode);
-                platter.cut_power(&mut Chance::new(seed));
-                platter.find(folder, "a").map(|inode| platter.octets(inode).to_vec())
+                let mut disk_state = DiskState::new(Breakage::Sound);
+                let folder = disk_state.folder("queue");
+                let inode = disk_state.create(0);
+                prepare(&mut disk_state, folder, inode);
+                disk_state.cut_power(&mut Chance::new(seed));
+                disk_state.find(folder, "a").map(|inode| disk_state.octets(inode).to_vec())
             })
             .collect()
     }
 
     #[test]
     fn what_was_synced_stays_and_of_the_rest_anything_may() {
-        let write = |platter: &mut Platter, folder, inode| {
-            platter.write(inode, 0, &[7; 1500], 0);
-            platter.rename(inode, None, Some((folder, "a".to_owned())));
+        let write = |disk_state: &mut DiskState, folder, inode| {
+            disk_state.write(inode, 0, &[7; 1500], 0);
+            disk_state.rename(inode, None, Some((folder, "a".to_owned())));
         };
-        let all = outcomes(|platter, folder, inode| {
-            write(platter, folder, inode);
-            platter.sync(inode);
-            platter.sync_folder(folder);
+        let all = outcomes(|disk_state, folder, inode| {
+            write(disk_state, folder, inode);
+            disk_state.sync(inode);
+            disk_state.sync_folder(folder);
         });
         assert!(all.iter().all(|found| found.as_deref() == Some(&[7; 1500])));
         let any = outcomes(write);
@@ -346,13 +346,13 @@ mod tests {
 
     #[test]
     fn a_sync_that_failed_is_not_made_good_by_one_that_succeeds() {
-        let all = outcomes(|platter, folder, inode| {
-            platter.write(inode, 0, &[7; 9000], 0);
-            platter.rename(inode, None, Some((folder, "a".to_owned())));
-            platter.sync_folder(folder);
-            platter.fail_sync(inode, &mut Chance::new(1));
-            platter.write(inode, 0, &[8; 10], 0);
-            platter.sync(inode);
+        let all = outcomes(|disk_state, folder, inode| {
+            disk_state.write(inode, 0, &[7; 9000], 0);
+            disk_state.rename(inode, None, Some((folder, "a".to_owned())));
+            disk_state.sync_folder(folder);
+            disk_state.fail_sync(inode, &mut Chance::new(1));
+            disk_state.write(inode, 0, &[8; 10], 0);
+            disk_state.sync(inode);
         });
         assert!(all.iter().all(|found| found.as_ref().is_some_and(|octets| octets[..10] == [8; 10])));
         assert!(all.iter().flatten().all(|octets| octets.contains(&0)), "the page that was not written again is lost");

@@ -165,7 +165,7 @@ impl Body for Cut {
 }
 
 #[test]
-fn dots_are_stuffed_and_no_line_end_is_torn_whichever_two_places_the_message_is_cut_at() {
+fn dots_are_stuffed_and_no_line_end_is_torn_at_any_two_cuts() {
     let message: &'static [u8] = b".\r\n..\r\n\r\n.a\r\nb.\r\n.\r\n.\r\nMAIL FROM:<x@y>\r\n";
     let smarthost = FakeSmarthost::start(Script::new());
     let mut transport = transport(&plain(&smarthost));

@@ -2,10 +2,10 @@
 
 use std::process::Command;
 
-use crate::handing_in::{HandedIn, hand_in};
-use crate::letters::{LETTERS, Letter, counted, number_of};
+use crate::sample_messages::{LETTERS, Letter, counted, number_of};
 use crate::site::Site;
 use crate::strace::{Call, calls, traced};
+use crate::submitting::{HandedIn, hand_in};
 
 /// A session with three letters, two small and a large one.
 pub(crate) struct Reception {

@@ -7,8 +7,8 @@ use std::process::Command;
 
 use crate::client::Client;
 use crate::have::have;
-use crate::secured::{ENCODED, PASSWORD, secured, store, succeeded};
 use crate::site::{PATIENCE, Running, Site};
+use crate::tls_and_logins::{ENCODED, PASSWORD, secured, store, succeeded};
 
 /// A relay behind a proxy at these addresses.
 fn proxied(proxies: &str, more: &str) -> (Site, Running) {

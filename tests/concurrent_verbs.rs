@@ -265,7 +265,7 @@ impl House {
 }
 
 #[test]
-fn ten_thousand_operations_from_two_terminals_beside_four_runners_lose_and_double_nothing() {
+fn ten_thousand_operations_beside_four_runners_lose_and_double_nothing() {
     let seed = std::env::var("LEAFMAIL_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = Seed(seed.unwrap_or_else(|| RandomState::new().hash_one("seed")));
     // In memory where there is such a place: what a disk does at a sync is not what is tested here.

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with};
 
-use crate::peers::with_input;
+use crate::client_programs::with_input;
 use crate::site::{PATIENCE, Site};
 
 /// A Unix socket.
