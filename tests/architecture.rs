@@ -75,7 +75,7 @@ const ONLY_IN: [(&str, &[&str]); 19] = [
 /// Where a fault may be planted, which no normal build has: a module that may be named by all of these.
 const PLANTED: [&str; 9] = [
     "src/mutant.rs",
-    "src/queue/body.rs",
+    "src/queue/delivery/body.rs",
     "src/session/mod.rs",
     "src/smtp/body.rs",
     "src/spool/claim.rs",

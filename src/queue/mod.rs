@@ -1,56 +1,40 @@
 //! The queue: what becomes of accepted messages.
 //!
-//! *Scan, claim, plan, deliver, record.* [`ledger`] says where each recipient stands, [`schedule`] what is due, [`route`]
-//! whether the next hop can be used and [`bounce`] what the sender is told; those four are pure. [`Runner`] does what they
-//! decide, through the traits of the spool and the transport: it knows neither where messages lie nor who takes them.
+//! *Scan, claim, plan, deliver, record.* One folder for each responsibility; a folder uses only those above it in this list:
+//!
+//! - [`dsn`] writes what a sender receives about a message: delivery status notifications (RFC 3461, RFC 3464). Pure.
+//! - [`plan`] folds the receipts of a message into a ledger, and decides from it what is due. Pure.
+//! - [`routes`] knows whether the next hop of a route can be used, and how fast; below it are the small files of
+//!   `spool/routes/`, which all processes share.
+//! - `agenda` orders the messages that wait, by route and by sender. Pure.
+//! - `delivery` works on one claimed message, until there is nothing left to do for now.
+//! - `workers` are the threads: a pass over the queue, or a continuous watch, and what wakes them up.
+//!
+//! [`Runner`] is what all of them are given: the spool, the routes, the schedule. The queue reaches the spool and the
+//! transport through traits: it knows no concrete spool, and no protocol.
 
 mod agenda;
-mod beyond;
-mod body;
-pub mod bounce;
 mod delivery;
-mod ending;
-mod expansion;
-mod gate;
-mod lane;
-pub mod ledger;
-mod line;
-mod mime;
-mod notices;
-mod notify;
-pub mod pace;
-mod pace_file;
-mod parcel;
-mod prospect;
-mod readdressing;
-mod record;
-mod report;
-mod returned;
-pub mod route;
-pub mod route_file;
+pub mod dsn;
+pub mod plan;
+pub mod routes;
 mod runner;
-pub mod schedule;
-mod shared_file;
-mod shift;
-mod size_file;
 mod stop;
-pub mod tally;
-mod task;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
-mod turnstile;
-mod wakeup;
+mod workers;
 
-pub use notices::Notices;
-pub use readdressing::Readdressing;
-pub use route::{RouteState, RouteStore};
-pub use route_file::RouteFolder;
+pub use delivery::readdressing::Readdressing;
+pub use dsn::{Notices, notice as bounce, tally};
+pub use plan::schedule::{InDoubt, Plan, Schedule, Situation, Urgency};
+pub use plan::{ledger, schedule};
+pub use routes::files::change_shared;
+pub use routes::files::{RouteFolder, SizeFile};
+pub use routes::limits::{RouteTurnstile, Slot, Turnstile};
+pub use routes::state::{RouteState, RouteStore};
+pub use routes::{pace, state as route};
 pub use runner::{Route, Runner, Selection, Summary};
-pub use schedule::{InDoubt, Plan, Schedule, Situation, Urgency};
-pub use shared_file::change_shared;
-pub use size_file::SizeFile;
 pub use stop::StopFlag;
-pub use turnstile::{RouteTurnstile, Slot, Turnstile};
-pub use wakeup::{FolderWatch, Polling, Wakeup, Wakeups, nudge, watch_folder};
+pub use workers::wakeup::{FolderWatch, Polling, Wakeup, Wakeups, nudge, watch_folder};

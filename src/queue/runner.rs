@@ -6,14 +6,14 @@
 use std::sync::Arc;
 use std::thread;
 
-use super::notices::Notices;
-use super::readdressing::Readdressing;
-use super::route::RouteStore;
-use super::schedule::{Schedule, Urgency};
-use super::shift::{Mode, Shift};
+use super::delivery::readdressing::Readdressing;
+use super::dsn::Notices;
+use super::plan::schedule::{Schedule, Urgency};
+use super::routes::limits::Turnstile;
+use super::routes::state::RouteStore;
 use super::stop::StopFlag;
-use super::turnstile::Turnstile;
-use super::wakeup::Wakeups;
+use super::workers::wakeup::Wakeups;
+use super::workers::{Mode, Shift};
 use crate::address::{Domain, Mailbox};
 use crate::clock::{Clock, Timestamp};
 use crate::envelope::Envelope;

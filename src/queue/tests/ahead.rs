@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::id::SpoolId;
-use crate::queue::pace::Admittance;
+use crate::queue::routes::pace::Admittance;
 use crate::queue::testing::{Answer, House, id};
 use crate::queue::{Route, RouteState, Slot, Turnstile};
 use crate::routing::Criteria;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::queue::pace::Admittance;
+use crate::queue::routes::pace::Admittance;
 use crate::queue::testing::{Answer, House, at, envelope, id};
 use crate::queue::{Route, RouteTurnstile, Runner, Selection, Slot, Turnstile, Urgency};
 use crate::routing::Criteria;

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use crate::clock::Clock;
 use crate::envelope::{Notify, Recipient, Recipients, Ret};
 use crate::event::Event;
-use crate::queue::bounce::{Report, notice_id};
+use crate::queue::dsn::notice::{Report, notice_id};
 use crate::queue::testing::{Answer, Crash, House, Moment, envelope, id};
 
 /// Amy's success is wanted, Bob's is not.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use crate::clock::BootClock;
-use crate::queue::pace::{Admittance, Pace};
+use crate::queue::routes::pace::{Admittance, Pace};
 use crate::queue::{RouteTurnstile, Turnstile};
 use crate::sys::SystemClock;
 

@@ -1,0 +1,113 @@
+//! A prospect: what is ahead of a message, as the agenda needs to know it: when it is due on which route, whose it is, and
+//! whether it is large.
+
+use crate::address::ReversePath;
+use crate::clock::Timestamp;
+use crate::envelope::Envelope;
+use crate::id::SpoolId;
+use crate::queue::plan::schedule::Urgency;
+use crate::queue::runner::Runner;
+use crate::receipt::Receipt;
+use crate::spool::{Shelf, Spool};
+
+/// A message of more octets is large: others overtake it, and it may not take all connections of a route.
+pub(in crate::queue) const LARGE: u64 = 1 << 20;
+
+/// What is ahead of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::queue) struct Prospect {
+    pub(in crate::queue) kind: Kind,
+    /// When it is next due on each route that recipients are still to be reached by.
+    pub(in crate::queue) due: Vec<(usize, Timestamp)>,
+}
+
+impl Prospect {
+    /// That of a message that cannot be looked at.
+    pub(in crate::queue) fn unknown(now: Timestamp) -> Self {
+        Self { kind: Kind::UNKNOWN, due: vec![(0, now)] }
+    }
+
+    /// What of it is due now on other routes than those; a pressing message is.
+    pub(in crate::queue) fn without(&self, tried: &[usize], urgency: Urgency, now: Timestamp) -> Self {
+        let open = self.due.iter().filter(|(route, _)| !tried.contains(route));
+        let open = open.map(|(route, due)| (*route, if urgency == Urgency::Now { now.min(*due) } else { *due }));
+        Self { kind: self.kind, due: open.filter(|(_, due)| *due <= now).collect() }
+    }
+}
+
+/// What decides who goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::queue) struct Kind {
+    /// Stands for the sender; that two share one does no harm.
+    pub(in crate::queue) sender: u32,
+    pub(in crate::queue) large: bool,
+}
+
+impl Kind {
+    /// That of a message that nobody has looked at.
+    pub(in crate::queue) const UNKNOWN: Self = Self { sender: 0, large: false };
+
+    pub(in crate::queue) fn of(sender: &ReversePath, size: u64) -> Self {
+        // FNV-1a (Fowler, Noll, Vo), over the domain and the local part in lower case.
+        let octets = sender.to_string().into_bytes();
+        let hash = octets.iter().fold(0x811c_9dc5_u32, |hash, octet| {
+            (hash ^ u32::from(octet.to_ascii_lowercase())).wrapping_mul(0x0100_0193)
+        });
+        Self { sender: hash, large: size > LARGE }
+    }
+}
+
+/// What a look at a message told.
+pub(in crate::queue) enum Look {
+    Ahead(Prospect),
+    /// Somebody else has it.
+    Busy,
+    Gone,
+    /// It cannot be read; whoever claims it will find out why.
+    Unknown,
+}
+
+impl<S: Spool> Runner<S> {
+    /// Looks at a message without claiming it; a pressing one is due now.
+    pub(in crate::queue) fn look(&self, id: SpoolId, pressing: bool) -> Look {
+        match self.spool.peek(id) {
+            Ok(Some(glance)) if glance.shelf != Shelf::Queue => Look::Gone,
+            Ok(Some(glance)) if glance.busy => Look::Busy,
+            Ok(Some(glance)) => {
+                let mut prospect = self.prospect(id, &glance.envelope, &glance.receipts, glance.size);
+                if pressing {
+                    let now = self.clock.now();
+                    prospect.due.iter_mut().for_each(|(_, due)| *due = now.min(*due));
+                }
+                Look::Ahead(prospect)
+            }
+            Ok(None) => Look::Gone,
+            Err(_) => Look::Unknown,
+        }
+    }
+
+    /// What is ahead of a message with these receipts.
+    pub(in crate::queue) fn prospect(
+        &self,
+        id: SpoolId,
+        envelope: &Envelope,
+        receipts: &[Receipt],
+        size: u64,
+    ) -> Prospect {
+        let now = self.clock.now();
+        let destinations = self.destinations(envelope);
+        let mut due: Vec<(usize, Timestamp)> = Vec::new();
+        for (index, time) in self.schedule.outlook(id, envelope, receipts, now) {
+            let Some(route) = destinations.get(usize::from(index)).map(|to| to.route) else { continue };
+            match due.iter_mut().find(|(known, _)| *known == route) {
+                Some((_, earliest)) => *earliest = time.min(*earliest),
+                None => due.push((route, time)),
+            }
+        }
+        if due.is_empty() {
+            // Nobody is left to reach: what is to be done needs no route.
+            due.push((destinations.first().map_or(0, |to| to.route), now));
+        }
+        Prospect { kind: Kind::of(&envelope.reverse_path, size), due }
+    }
+}

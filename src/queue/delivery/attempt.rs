@@ -1,0 +1,160 @@
+//! One delivery: what goes out, and what is written down of it.
+//!
+//! The order is what keeps the promises. When the answer to the end mark makes everybody settled, the next system call is the
+//! unlink; otherwise it is the one receipt of all who were delivered. Events are told once all that is done.
+
+use std::ops::ControlFlow::{Break, Continue};
+
+use std::time::Instant;
+
+use super::body::Octets;
+use super::outgoing::Parcel;
+use super::record::{self, Exchange};
+use super::task::{End, Step, Task};
+use crate::clock::Timestamp;
+use crate::event::Event;
+use crate::queue::dsn::notice::Report;
+use crate::queue::plan::ledger::UNCOUNTED;
+use crate::queue::routes::connection::Line;
+use crate::queue::workers::Ahead;
+use crate::receipt::{Happening, Outcome, Receipt};
+use crate::spool::{Claim, Durability, Spool};
+use crate::transport::{Consignment, Delivery, Dsn, Fault};
+
+impl<S: Spool> Task<'_, S> {
+    /// Hands a parcel over, and makes the next one ready before, where there is one to follow it.
+    pub(in crate::queue) fn deliver(
+        &mut self,
+        parcel: Parcel,
+        line: &mut Line,
+        ahead: &mut Ahead<'_, '_, S>,
+    ) -> Step<S::Claim> {
+        let now = self.runner.clock.now();
+        self.tried.extend(&parcel.recipients);
+        let completes = self.completes(&parcel.recipients);
+        let (id, runner, job) = (self.claim.id(), self.runner, self.job);
+        let transport = line.transport(runner.routes[job.route].dispatch.as_ref());
+        if transport.looks_ahead() && !job.probe {
+            ahead.look();
+        }
+        let (clock, observer, route) = (runner.clock.as_ref(), runner.observer.as_ref(), self.route().name.as_str());
+        let Parcel { recipients, outgoing, header, size, eight_bit } = parcel;
+        let recipients = recipients.as_slice();
+        let envelope = outgoing.as_ref().unwrap_or(&self.envelope);
+        let consignment = Consignment { id, envelope, recipients, size, eight_bit };
+        let mut body =
+            Octets::new(&mut self.claim, clock, observer, recipients, route, header).before(ahead.consignment());
+        let began = Instant::now();
+        let result = transport.deliver(&consignment, &mut body);
+        self.took = result.as_ref().ok().map(|delivery| began.elapsed().saturating_sub(delivery.connecting));
+        let marked = body.marked;
+        match result {
+            Err(fault) => {
+                self.undo_mark(marked, recipients, &fault);
+                Break(End::Faulted(fault, self.prospect()))
+            }
+            // From the answer to the unlink there is no other system call: see the head of this file.
+            Ok(delivery)
+                if completes && all_delivered(&delivery, recipients) && !self.owes_report(&delivery, recipients) =>
+            {
+                match self.claim.remove() {
+                    Ok(()) => {
+                        self.answered = true;
+                        self.exchange(&delivery, recipients, now).tell(runner);
+                        runner.tell(&Event::Removed { id });
+                        Break(End::Removed)
+                    }
+                    Err(error) => {
+                        let step = self.record(&delivery, recipients, now);
+                        runner.trouble(&error);
+                        step
+                    }
+                }
+            }
+            Ok(delivery) => self.record(&delivery, recipients, now),
+        }
+    }
+
+    /// Whether everybody is settled once these are.
+    fn completes(&self, recipients: &[u16]) -> bool {
+        let ledger = self.runner.schedule.ledger(&self.envelope, self.claim.receipts());
+        let open = ledger.indices(|index, account| !account.is_settled(&self.envelope.recipients[index]));
+        open.iter().all(|index| recipients.contains(index))
+    }
+
+    /// Whether the sender wants to hear of success, and the next hop will not tell (RFC 3461 5.2.2).
+    fn owes_report(&self, delivery: &Delivery, recipients: &[u16]) -> bool {
+        let wants_it = |index: &u16| {
+            let recipient = self.envelope.recipients.get(usize::from(*index));
+            recipient.and_then(|recipient| recipient.notify).is_some_and(|notify| notify.success)
+        };
+        delivery.dsn != Dsn::PassedOn
+            && self.envelope.reverse_path.mailbox().is_some()
+            && recipients.iter().any(wants_it)
+    }
+
+    fn exchange<'x>(&'x self, delivery: &'x Delivery, recipients: &'x [u16], started: Timestamp) -> Exchange<'x> {
+        Exchange {
+            id: self.claim.id(),
+            envelope: &self.envelope,
+            seal: self.claim.seal(),
+            recipients,
+            destinations: &self.destinations,
+            route: &self.route().name,
+            delivery,
+            started,
+            finished: self.runner.clock.now(),
+        }
+    }
+
+    /// Writes down what came of an attempt: first and synced, in one receipt, who was delivered.
+    fn record(&mut self, delivery: &Delivery, recipients: &[u16], started: Timestamp) -> Step<S::Claim> {
+        self.answered = true;
+        let mut receipts = record::receipts(delivery, recipients, &self.route().name, self.runner.clock.now());
+        if self.owes_report(delivery, recipients) {
+            let report = if delivery.dsn == Dsn::Final { Report::Delivered } else { Report::Relayed };
+            record::mark_unreported(&mut receipts, report);
+        }
+        if delivery.route_trouble.is_some() {
+            // Nobody is to blame for what was said of us.
+            record::mark_uncounted(&mut receipts);
+        }
+        let mut step = Continue(());
+        for receipt in receipts {
+            // An attempt that a power cut makes forgotten does no harm.
+            let buffered = matches!(receipt.what, Happening::Deferred | Happening::InDoubt);
+            let durability = if buffered { Durability::Buffered } else { Durability::Synced };
+            let precious = (receipt.what == Happening::Delivered).then(|| receipt.clone());
+            if let Err(error) = self.claim.record(receipt, durability) {
+                self.runner.trouble(&error);
+                self.unrecorded = self.unrecorded.take().or(precious);
+                step = Break(End::Troubled);
+            }
+        }
+        self.exchange(delivery, recipients, started).tell(self.runner);
+        // Those of whom the sender is to be told are told first.
+        self.route_trouble =
+            delivery.route_trouble.clone().map(|reason| Fault { reason, relay: delivery.relay.clone() });
+        step
+    }
+
+    /// A fault after the hand-over is no attempt either, so its mark must not become one.
+    fn undo_mark(&mut self, marked: bool, recipients: &[u16], fault: &Fault) {
+        if !marked {
+            return;
+        }
+        let now = self.runner.clock.now();
+        let mut undone = Receipt::new(now, Happening::Deferred, recipients.to_vec(), fault.reason.clone());
+        undone.route = self.route().name.clone();
+        undone.relay = fault.relay.clone();
+        undone.annotations.push((UNCOUNTED.to_owned(), String::new()));
+        if let Err(error) = self.claim.record(undone, Durability::Buffered) {
+            self.runner.trouble(&error);
+        }
+    }
+}
+
+fn all_delivered(delivery: &Delivery, recipients: &[u16]) -> bool {
+    delivery.outcomes.len() == recipients.len()
+        && delivery.outcomes.iter().all(|outcome| matches!(outcome, Outcome::Delivered(_)))
+}

@@ -1,0 +1,170 @@
+//! The octets of a claimed message on their way to a transport.
+//!
+//! Read in pieces, so that memory does not grow with the message. A message that ends early is an error, never a short
+//! message. Between the last octet and the end mark an *in doubt* receipt is appended, so that a crash in the window between
+//! the end mark and the record of its answer is visible afterwards.
+
+use std::io;
+
+use crate::clock::Clock;
+use crate::event::{Event, Observer};
+use crate::mutant::{Mutant, planted};
+use crate::queue::plan::ledger::MARK;
+use crate::receipt::{Happening, Reason, Receipt};
+use crate::smtp::EnhancedCode;
+use crate::spool::{Claim, Durability};
+use crate::transport::{Body, Consignment};
+
+/// Octets read at a time.
+const PIECE: usize = 64 * 1024;
+
+/// The most that is read of a header: what is received has 256 KiB at most, and our own fields.
+const MAX_HEADER: usize = 320 * 1024;
+
+/// A header that takes the place of the stored one.
+#[derive(Debug)]
+pub(in crate::queue) struct NewHeader {
+    /// Octets of the stored one.
+    pub(in crate::queue) replaced: u64,
+    pub(in crate::queue) octets: Vec<u8>,
+}
+
+/// The header of a message, with the empty line; empty where no end of it is found.
+pub(in crate::queue) fn header_of(claim: &impl Claim) -> io::Result<Vec<u8>> {
+    let mut header = Vec::new();
+    loop {
+        let filled = header.len();
+        header.resize(filled + 16 * 1024, 0);
+        let count = claim.read_at(filled as u64, &mut header[filled..])?;
+        header.truncate(filled + count);
+        // The end may lie across two pieces.
+        let from = filled.saturating_sub(3);
+        if let Some(end) = memchr::memmem::find(&header[from..], b"\r\n\r\n") {
+            header.truncate(from + end + 4);
+            return Ok(header);
+        }
+        if count == 0 || header.len() > MAX_HEADER {
+            // Without a body it is all header.
+            return Ok(if count == 0 { header } else { Vec::new() });
+        }
+    }
+}
+
+pub(in crate::queue) struct Octets<'a, C> {
+    claim: &'a mut C,
+    clock: &'a dyn Clock,
+    observer: &'a dyn Observer,
+    /// For whom the message is handed over.
+    recipients: &'a [u16],
+    /// Over which route.
+    route: &'a str,
+    /// What goes before the rest, also when all begins again.
+    header: Option<NewHeader>,
+    /// The message that follows over the same transport.
+    next: Option<Consignment<'a>>,
+    /// How much was read; `None` before the first octet.
+    offset: Option<u64>,
+    /// Whether the in-doubt receipt was appended.
+    pub(in crate::queue) marked: bool,
+}
+
+impl<'a, C: Claim> Octets<'a, C> {
+    pub(in crate::queue) fn new(
+        claim: &'a mut C,
+        clock: &'a dyn Clock,
+        observer: &'a dyn Observer,
+        recipients: &'a [u16],
+        route: &'a str,
+        header: Option<NewHeader>,
+    ) -> Self {
+        Self { claim, clock, observer, recipients, route, header, next: None, offset: None, marked: false }
+    }
+
+    /// With the message that follows.
+    pub(in crate::queue) fn before(self, next: Option<Consignment<'a>>) -> Self {
+        Self { next, ..self }
+    }
+}
+
+impl<C: Claim> Body for Octets<'_, C> {
+    fn next_piece(&mut self, piece: &mut Vec<u8>) -> io::Result<bool> {
+        let begun = self.offset.is_some();
+        let offset = self.offset.get_or_insert(self.header.as_ref().map_or(0, |header| header.replaced));
+        if let Some(header) = self.header.as_ref().filter(|header| !begun && !header.octets.is_empty()) {
+            piece.clone_from(&header.octets);
+            return Ok(true);
+        }
+        let left = self.claim.size().saturating_sub(*offset);
+        piece.resize(usize::try_from(left).unwrap_or(PIECE).min(PIECE), 0);
+        if piece.is_empty() {
+            return Ok(false);
+        }
+        let count = self.claim.read_at(*offset, piece)?;
+        if count == 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the spool file has become shorter"));
+        }
+        piece.truncate(count);
+        *offset += count as u64;
+        Ok(true)
+    }
+
+    fn rewind(&mut self) -> bool {
+        self.offset = None;
+        true
+    }
+
+    /// The receipt need not survive a power cut, and where it cannot be written the delivery goes on: it is a witness, not a
+    /// safeguard.
+    fn hand_over(&mut self) {
+        if self.marked {
+            return;
+        }
+        if planted(Mutant::UnlinkBeforeReply) {
+            let _ = self.claim.remove();
+        }
+        let reason = Reason::new(EnhancedCode(4, 4, 0), "handed over, but the answer is not recorded");
+        let mut mark = Receipt::new(self.clock.now(), Happening::InDoubt, self.recipients.to_vec(), reason);
+        mark.route = self.route.to_owned();
+        mark.annotations.push((MARK.to_owned(), String::new()));
+        match self.claim.record(mark, Durability::Buffered) {
+            Ok(()) => self.marked = true,
+            Err(error) => self.observer.observe(&Event::Trouble { text: error.to_string() }),
+        }
+    }
+
+    fn next(&self) -> Option<Consignment<'_>> {
+        self.next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::testing::{House, id};
+    use crate::spool::{Claimed, Spool};
+
+    fn drained(body: &mut impl Body) -> Vec<u8> {
+        let (mut octets, mut piece) = (Vec::new(), Vec::new());
+        while body.next_piece(&mut piece).unwrap() {
+            octets.append(&mut piece);
+        }
+        octets
+    }
+
+    #[test]
+    fn another_next_hop_gets_the_new_header_too() {
+        let house = House::new();
+        house.put(1, "joe@x", &["amy@x"]);
+        for new in [None, Some(b"Subject: new\r\n\r\n".to_vec()), Some(Vec::new())] {
+            let Ok(Claimed::Ours(mut claim)) = house.spool.claim(id(1)) else { panic!("it is free") };
+            let replaced = header_of(&claim).unwrap().len() as u64;
+            let header = new.clone().map(|octets| NewHeader { replaced, octets });
+            let mut body = Octets::new(&mut claim, house.clock.as_ref(), house.events.as_ref(), &[0], "main", header);
+            let expected = [new.as_deref().unwrap_or(b"Subject: hi\r\n\r\n"), b"hello\r\n"].concat();
+            for _ in 0..3 {
+                assert_eq!(String::from_utf8_lossy(&drained(&mut body)), String::from_utf8_lossy(&expected));
+                assert!(body.rewind());
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! How many notices are written, and what the administrator is told of them.
+//!
+//! A storm of failures is not to become a storm of notices: above so many an hour, over all processes, a failed message is set
+//! aside in `failed/` instead, and the administrator gets one digest once the hour is over. Nothing is told about what leafmail
+//! wrote itself.
+
+use crate::address::{Mailbox, printable};
+use crate::clock::Timestamp;
+use crate::event::Event;
+use crate::id::SpoolId;
+use crate::queue::dsn::notice::{self, Notice, Report, Writer};
+use crate::queue::dsn::tally::{Batch, Tally, Untold};
+use crate::queue::runner::Runner;
+use crate::spool::{Draft, Spool, SpoolError, Trouble};
+
+/// What is told, and to whom beside the senders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notices {
+    /// The administrator, who gets digests and copies.
+    pub admin: Option<Mailbox>,
+    /// How many notices of failure are written in an hour of the wall clock, and as many of delay.
+    pub per_hour: u32,
+    /// Whether the administrator gets a copy of each notice of failure, and a notice of each failure without a sender to tell.
+    pub copy_failures: bool,
+}
+
+impl Default for Notices {
+    /// 100 an hour, no administrator.
+    fn default() -> Self {
+        Self { admin: None, per_hour: 100, copy_failures: false }
+    }
+}
+
+impl Notices {
+    /// Who gets a copy of a failure, beside `sender`.
+    pub(in crate::queue) fn copies_to(&self, sender: Option<&Mailbox>) -> Option<&Mailbox> {
+        self.admin.as_ref().filter(|admin| self.copy_failures && Some(*admin) != sender)
+    }
+}
+
+impl<S: Spool> Runner<S> {
+    pub(in crate::queue) fn writer(&self, now: Timestamp) -> Writer<'_> {
+        Writer { hostname: &self.hostname, now, admin: self.notices.admin.as_ref() }
+    }
+
+    /// Whether a notice may be written. One that is in the spool, since a crash came before the receipt that says so, was
+    /// counted then.
+    pub(in crate::queue) fn may_tell(&self, report: Report, notice: SpoolId, now: Timestamp) -> bool {
+        if matches!(self.spool.peek(notice), Ok(Some(_))) {
+            return true;
+        }
+        // Where there is no tally, the sender's right to know comes first.
+        let mut granted = true;
+        self.with_tally(&mut |tally| granted = tally.grant(report, self.notices.per_hour, now));
+        granted
+    }
+
+    /// Notes that a sender is not told, for the digest.
+    pub(in crate::queue) fn withhold(&self, untold: &Untold, now: Timestamp) {
+        self.with_tally(&mut |tally| tally.withhold(untold.clone(), now));
+    }
+
+    /// Tells the administrator what was withheld, once its hour is over. The digest is in the spool before that is forgotten.
+    pub(in crate::queue) fn tell_what_was_withheld(&self, now: Timestamp) {
+        let mut told = Vec::new();
+        self.with_tally(&mut |tally| {
+            let Some(batch) = tally.due(now) else { return };
+            let withheld = batch.total;
+            let digest = self.notices.admin.as_ref().map(|admin| self.digest(batch, admin, now));
+            match digest.as_ref().map(|digest| self.put(digest)) {
+                Some(Err(error)) => {
+                    told.push(Event::Trouble { text: error.to_string() });
+                    return;
+                }
+                Some(Ok(true)) => told.extend(digest.as_ref().map(accepted)),
+                Some(Ok(false)) | None => {}
+            }
+            told.push(Event::Withheld { withheld, digest: digest.map(|digest| digest.id) });
+            tally.withheld = None;
+        });
+        for event in told {
+            self.tell(&event);
+        }
+    }
+
+    fn digest(&self, batch: &Batch, admin: &Mailbox, now: Timestamp) -> Notice {
+        let writer = self.writer(now);
+        let first = batch.named.first().map_or("", |untold| untold.id.as_str());
+        // The same for the same batch, should we be killed before it is forgotten.
+        let id = SpoolId::new(batch.began(), 0, 0).derived(format!("digest {first}").as_bytes());
+        let (host, total) = (notice::host(&self.hostname), batch.total);
+        let mut text = format!(
+            "This is the mail relay {host}.\r\n\r\n\
+             From {} on, {total} messages failed of which nobody was told, since no\r\n\
+             more than {} notices of failure are written in an hour.\r\n\
+             They are kept in the folder failed/ of the spool; `spoolrun show ID` tells\r\n\
+             what happened to one.\r\n",
+            batch.began().rfc5322(),
+            self.notices.per_hour
+        );
+        for Untold { id, sender, reason } in &batch.named {
+            text.push_str(&format!("\r\n{id} from <{}>\r\n    {}\r\n", one_line(sender), one_line(reason)));
+        }
+        let unnamed = total.saturating_sub(batch.named.len() as u64);
+        if unnamed > 0 {
+            text.push_str(&format!("\r\n{unnamed} more are not named here.\r\n"));
+        }
+        notice::letter(id, &format!("{total} failures of which nobody was told"), &text, admin, &writer)
+    }
+
+    /// Puts a notice into the spool. Whether it was new: after a crash it may be there already, which is as good.
+    pub(in crate::queue) fn put(&self, notice: &Notice) -> Result<bool, SpoolError> {
+        let written = self.spool.open_as(notice.id, &notice.envelope).and_then(|mut draft| {
+            draft.append(&notice.octets)?;
+            draft.commit(&notice.seal)
+        });
+        match written {
+            Ok(_) => Ok(true),
+            Err(error) if matches!(error.trouble, Trouble::Exists) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn with_tally(&self, change: &mut dyn FnMut(&mut Tally)) {
+        if let Err(error) = self.states.tally(change) {
+            self.tell(&Event::Trouble { text: format!("counting notices: {error}") });
+        }
+    }
+}
+
+/// That a notice is in the spool.
+pub(in crate::queue) fn accepted(notice: &Notice) -> Event {
+    Event::Accepted {
+        id: notice.id,
+        client: None,
+        sender: notice.envelope.reverse_path.clone(),
+        size: notice.octets.len() as u64,
+        recipients: notice.envelope.recipients.len(),
+        message_id: notice.seal.message_id.clone(),
+        origin_client: None,
+    }
+}
+
+/// What came out of a file is not trusted to be one line.
+fn one_line(text: &str) -> String {
+    printable(text).into_owned()
+}

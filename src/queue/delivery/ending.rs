@@ -1,0 +1,127 @@
+//! How a message leaves the queue other than by delivery: given up, finished, held, or set aside; and the wait of a notice for
+//! its original.
+
+use std::ops::ControlFlow::{Break, Continue};
+use std::time::Duration;
+
+use super::record;
+use super::task::{End, Step, Task, Worked};
+use crate::clock::Timestamp;
+use crate::event::Event;
+use crate::queue::dsn::notice::{Report, notice_id};
+use crate::queue::plan::ledger::Standing;
+use crate::receipt::{Happening, Reason, Receipt};
+use crate::smtp::EnhancedCode;
+use crate::spool::{Claim, Durability, Glance, Shelf, Spool, Trouble};
+
+/// How long a notice waits for its original to know of it.
+const GUARD_INTERVAL: Duration = Duration::from_secs(5);
+
+impl<S: Spool> Task<'_, S> {
+    /// Until when a notice waits, as its original does not know of it yet: if the original were claimed before, it could be
+    /// reported once more.
+    pub(in crate::queue) fn guarded(&self, now: Timestamp) -> Option<Timestamp> {
+        let notice = self.envelope.origin.notice_of.as_ref()?;
+        let delay = self.claim.id() == notice_id(Report::Delayed, notice.original, &notice.recipients);
+        let told = |glance: &Glance| {
+            let ledger = self.runner.schedule.ledger(&glance.envelope, &glance.receipts);
+            let accounts = notice.recipients.iter().filter_map(|index| ledger.accounts().get(usize::from(*index)));
+            accounts.into_iter().all(|account| match account.standing {
+                _ if delay => account.delay_notified,
+                Standing::Bounced => true,
+                Standing::Delivered => account.unreported.is_none(),
+                Standing::Pending | Standing::Failed => false,
+            })
+        };
+        let free = match self.runner.spool.peek(notice.original) {
+            Ok(None) => true,
+            // What is corrupt or failed will not be worked on again, so it cannot be reported again.
+            Ok(Some(glance)) => matches!(glance.shelf, Shelf::Bad | Shelf::Failed) || told(&glance),
+            Err(error) if matches!(error.trouble, Trouble::Torn(_) | Trouble::Corrupt(_)) => true,
+            Err(error) => {
+                self.runner.trouble(&error);
+                false
+            }
+        };
+        (!free).then(|| now + GUARD_INTERVAL)
+    }
+
+    /// Gives recipients up: each gets a failure with the last reason, under the status of RFC 3463 X.4.7.
+    pub(in crate::queue) fn expire(&mut self, recipients: &[u16], now: Timestamp) -> Step<S::Claim> {
+        let mut receipts: Vec<Receipt> = Vec::new();
+        {
+            let ledger = self.runner.schedule.ledger(&self.envelope, self.claim.receipts());
+            for index in recipients {
+                let Some(last) = ledger.accounts().get(usize::from(*index)).and_then(|account| account.last) else {
+                    continue;
+                };
+                let reason = Reason { status: EnhancedCode(4, 4, 7), ..last.reason.clone() };
+                let mut failed = Receipt::new(now, Happening::Failed, vec![*index], reason);
+                failed.route = last.route.clone();
+                failed.relay = last.relay.clone();
+                record::join(&mut receipts, failed);
+            }
+        }
+        for receipt in receipts {
+            let (named, text) = (receipt.recipients.clone(), receipt.reason.text.clone());
+            if let Err(error) = self.claim.record(receipt, Durability::Synced) {
+                return self.give_way(&error);
+            }
+            for recipient in named.iter().filter_map(|index| self.envelope.recipients.get(usize::from(*index))) {
+                let (id, recipient) = (self.claim.id(), recipient.mailbox.clone());
+                self.runner.tell(&Event::Expired { id, recipient, text: text.clone() });
+            }
+        }
+        Continue(())
+    }
+
+    pub(in crate::queue) fn finish(&mut self) -> Step<S::Claim> {
+        match self.claim.remove() {
+            Ok(()) => {
+                self.runner.tell(&Event::Removed { id: self.claim.id() });
+                Break(End::Removed)
+            }
+            Err(error) => self.give_way(&error),
+        }
+    }
+
+    /// Nobody knows whether these have it, and the configuration wants a person to decide.
+    pub(in crate::queue) fn hold(mut self, doubtful: Vec<u16>, now: Timestamp) -> Worked<S::Claim> {
+        let reason = "it may have been delivered already: release it to send it again, or remove it";
+        let held = Receipt::new(now, Happening::Held, doubtful, Reason::new(EnhancedCode(4, 0, 0), reason));
+        let end = match self.claim.record(held, Durability::Synced) {
+            Ok(()) => return self.set_aside(Shelf::Hold, reason.to_owned()),
+            Err(error) => {
+                self.runner.trouble(&error);
+                End::Troubled
+            }
+        };
+        Worked { end, notices: self.notices, answered: self.answered, took: self.took }
+    }
+
+    /// The sender cannot be told (RFC 5321 6.1 forbids a notice about a notice), or is not, as too many were.
+    pub(in crate::queue) fn abandon(mut self, failed: &[u16], now: Timestamp) -> Worked<S::Claim> {
+        match self.leave_untold(failed, now) {
+            Ok(text) => self.set_aside(Shelf::Failed, text),
+            Err(error) => {
+                self.runner.trouble(&error);
+                Worked { end: End::Troubled, notices: self.notices, answered: self.answered, took: self.took }
+            }
+        }
+    }
+
+    fn set_aside(self, shelf: Shelf, text: String) -> Worked<S::Claim> {
+        let id = self.claim.id();
+        let end = match self.claim.set_aside(shelf) {
+            Ok(()) => {
+                self.runner.tell(&Event::SetAside { name: id.to_string(), folder: shelf.folder(), text });
+                End::SetAside
+            }
+            Err(error) => {
+                self.runner.trouble(&error);
+                End::Troubled
+            }
+        };
+        Worked { end, notices: self.notices, answered: self.answered, took: self.took }
+    }
+}

@@ -1,0 +1,103 @@
+//! Aliases that mean several: their recipients get a message of their own, made from the original.
+//!
+//! It is in the spool before the receipt that settles them in the original, under an id that is derived from what it is made
+//! from, and leaves only after: it is tied to its original as a notice is. So a crash in between leads to no second one, and
+//! each of the several is judged alone from then on.
+
+use std::ops::ControlFlow::Continue;
+
+use super::readdressing::EXPANDED;
+use super::task::{Step, Task};
+use crate::clock::Timestamp;
+use crate::envelope::{Envelope, NoticeOf, Recipient, Recipients};
+use crate::event::Event;
+use crate::id::SpoolId;
+use crate::queue::dsn::notice::{self, NOTICE};
+use crate::receipt::{Happening, Reason, Receipt};
+use crate::smtp::{EnhancedCode, Notify, xtext};
+use crate::spool::{Claim, Draft, Durability, Spool, SpoolError, Trouble};
+
+/// No more recipients, as long as several aliases lead to more: the most of any one alias. Indices and receipts have limits.
+const MOST: usize = 1_000;
+
+/// Octets copied at a time.
+const PIECE: usize = 256 * 1024;
+
+impl<S: Spool> Task<'_, S> {
+    /// Makes the message for those that these recipients mean, or the first of them, where all are too many.
+    pub(in crate::queue) fn expand(&mut self, recipients: &[u16], now: Timestamp) -> Step<S::Claim> {
+        let mut count = 0;
+        let fits = |index: &&u16| {
+            count += self.destination(**index).map_or(0, |to| to.several.len());
+            count <= MOST
+        };
+        let fitting = recipients.iter().take_while(fits).count().max(1);
+        let recipients = &recipients[..fitting.min(recipients.len())];
+        let Some(envelope) = self.expanded(recipients, now) else { return Continue(()) };
+        let indices: Vec<u8> =
+            b"expanded".iter().copied().chain(recipients.iter().flat_map(|i| i.to_be_bytes())).collect();
+        let id = self.claim.id().derived(&indices);
+        if let Err(error) = self.copy(id, &envelope) {
+            return self.give_way(&error);
+        }
+        let (count, sender, size) = (envelope.recipients.len(), envelope.reverse_path, self.claim.size());
+        let reason = Reason::new(EnhancedCode(2, 0, 0), format!("goes on as {id} to {count} recipients"));
+        let settled = Receipt::new(now, Happening::Delivered, recipients.to_vec(), reason);
+        if let Err(error) = self.claim.record(settled, Durability::Synced) {
+            return self.give_way(&error);
+        }
+        let message_id = self.claim.seal().message_id.clone();
+        let accepted =
+            Event::Accepted { id, client: None, sender, size, recipients: count, message_id, origin_client: None };
+        self.runner.tell(&accepted);
+        self.runner.tell(&Event::Expanded { id: self.claim.id(), into: id });
+        self.notices.push(id);
+        Continue(())
+    }
+
+    fn expanded(&self, recipients: &[u16], now: Timestamp) -> Option<Envelope> {
+        let mut several: Vec<Recipient> = Vec::new();
+        for index in recipients {
+            let original = self.envelope.recipients.get(usize::from(*index))?;
+            let written = || format!("rfc822;{}", xtext::encode(&original.mailbox.to_string()));
+            for mailbox in &self.destinations.get(usize::from(*index))?.several {
+                if several.iter().all(|known| known.mailbox != *mailbox) {
+                    // RFC 3461 5.2.7.3: success was ours to tell; of failures the sender still wants to hear.
+                    let notify = original.notify.map(|notify| Notify { success: false, ..notify });
+                    let orcpt = original.orcpt.clone().or_else(|| Some(written()));
+                    several.push(Recipient { mailbox: mailbox.clone(), notify, orcpt });
+                }
+            }
+        }
+        let mut envelope = self.envelope.clone();
+        envelope.recipients = Recipients::new(several)?;
+        if notice::is_ours(&envelope) {
+            envelope.annotations.push((NOTICE.to_owned(), EXPANDED.to_owned()));
+        }
+        envelope.annotations.push((EXPANDED.to_owned(), now.as_millis().to_string()));
+        envelope.origin.notice_of = Some(NoticeOf { original: self.claim.id(), recipients: recipients.to_vec() });
+        Some(envelope)
+    }
+
+    fn copy(&self, id: SpoolId, envelope: &Envelope) -> Result<(), SpoolError> {
+        let copied = self.runner.spool.open_as(id, envelope).and_then(|mut draft| {
+            let (mut piece, mut offset) = (vec![0; PIECE], 0);
+            loop {
+                let read = self.claim.read_at(offset, &mut piece);
+                match read.map_err(|error| SpoolError::new("reading", self.claim.id().to_string(), error))? {
+                    0 => break,
+                    octets => {
+                        draft.append(&piece[..octets])?;
+                        offset += octets as u64;
+                    }
+                }
+            }
+            draft.commit(self.claim.seal())
+        });
+        match copied {
+            Ok(_) => Ok(()),
+            Err(error) if matches!(error.trouble, Trouble::Exists) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}

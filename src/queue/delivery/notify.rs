@@ -1,0 +1,167 @@
+//! Notices about a claimed message: that somebody was not reached, or not yet, or that it was relayed or delivered.
+//!
+//! A notice is in the spool before the receipt that says so, and its id is derived from what it reports, so that a crash in
+//! between leads to no second one. Whether it may be written at all is asked before: `notices` counts them.
+
+use std::ops::ControlFlow::{Break, Continue};
+
+use super::digest::accepted;
+use super::task::{Step, Task};
+use crate::clock::Timestamp;
+use crate::envelope::Ret;
+use crate::event::Event;
+use crate::queue::dsn::notice::{self, MAX_HEADER, Notice, Original, Report, Reported};
+use crate::queue::dsn::tally::Untold;
+use crate::queue::plan::ledger::{REPORTED, WITHHELD};
+use crate::receipt::{Happening, Reason, Receipt};
+use crate::smtp::EnhancedCode;
+use crate::spool::{Claim, Durability, Spool, SpoolError};
+
+impl<S: Spool> Task<'_, S> {
+    /// Tells the sender: the notice is made durable first, then the receipt that says so.
+    pub(in crate::queue) fn notify(&mut self, report: Report, about: &[u16], now: Timestamp) -> Step<S::Claim> {
+        let notice = match self.notice(report, about, now) {
+            Ok(Some(notice)) => notice,
+            Ok(None) => return Break(self.later()),
+            Err(error) => return self.give_way(&error),
+        };
+        if !self.runner.may_tell(report, notice.id, now) {
+            return self.stay_silent(report, about, now);
+        }
+        let told = receipt(report, about, &notice, now);
+        let admin = self.runner.notices.copies_to(self.envelope.reverse_path.mailbox());
+        let copied = report == Report::Failed && admin.is_some();
+        // The notice first: once it is there, it is not counted again.
+        let mut written = self.publish(report, notice);
+        if copied {
+            written = written.and_then(|()| self.write(Report::FailureCopy, about, now));
+        }
+        if let Err(error) = written {
+            return self.give_way(&error);
+        }
+        match self.claim.record(told, Durability::Synced) {
+            Ok(()) => Continue(()),
+            Err(error) => self.give_way(&error),
+        }
+    }
+
+    /// Too many were told this hour. A failure is kept for the digest, once nobody is pending; a delay is passed over.
+    fn stay_silent(&mut self, report: Report, about: &[u16], now: Timestamp) -> Step<S::Claim> {
+        let text = format!("more than {} notifications this hour", self.runner.notices.per_hour);
+        let what = if report == Report::Delayed { Happening::DelayNotified } else { Happening::Failed };
+        let reason = Reason::new(EnhancedCode(4, 3, 2), format!("the sender is not told: {text}"));
+        let mut silent = Receipt::new(now, what, about.to_vec(), reason);
+        silent.annotations.push((WITHHELD.to_owned(), String::new()));
+        if let Err(error) = self.claim.record(silent, Durability::Synced) {
+            return self.give_way(&error);
+        }
+        self.runner.tell(&Event::NotNotified { id: self.claim.id(), text });
+        Continue(())
+    }
+
+    /// Why a message is set aside whose failures the sender is not told of; before that, the administrator is, where that is
+    /// wanted.
+    ///
+    /// # Errors
+    /// When the notice cannot be written.
+    pub(in crate::queue) fn leave_untold(&mut self, failed: &[u16], now: Timestamp) -> Result<String, SpoolError> {
+        let (last, withheld) = {
+            let ledger = self.runner.schedule.ledger(&self.envelope, self.claim.receipts());
+            let accounts = || failed.iter().filter_map(|index| ledger.accounts().get(usize::from(*index)));
+            let last = accounts().find_map(|account| account.last);
+            (last.map_or(String::new(), |last| last.reason.text.clone()), accounts().any(|account| account.withheld))
+        };
+        let sender = self.envelope.reverse_path.mailbox().map(ToString::to_string).unwrap_or_default();
+        let untold = Untold { id: self.claim.id().to_string(), sender, reason: last.clone() };
+        if withheld {
+            self.runner.withhold(&untold, now);
+            return Ok(format!("too many notifications were due for its sender to be told that it failed: {last}"));
+        }
+        if self.runner.notices.copies_to(None).is_some() && !notice::is_ours(&self.envelope) {
+            let copy = notice::notice_id(Report::FailureCopy, self.claim.id(), failed);
+            if self.runner.may_tell(Report::FailureCopy, copy, now) {
+                self.write(Report::FailureCopy, failed, now)?;
+            } else {
+                self.runner.withhold(&untold, now);
+            }
+        }
+        Ok(format!("it has no sender to tell that it failed: {last}"))
+    }
+
+    /// Writes a notice, and tells that.
+    fn write(&mut self, report: Report, about: &[u16], now: Timestamp) -> Result<(), SpoolError> {
+        self.notice(report, about, now)?.map_or(Ok(()), |notice| self.publish(report, notice))
+    }
+
+    fn publish(&mut self, report: Report, notice: Notice) -> Result<(), SpoolError> {
+        if self.runner.put(&notice)? {
+            self.runner.tell(&accepted(&notice));
+        }
+        self.notices.push(notice.id);
+        let (id, notice) = (self.claim.id(), notice.id);
+        self.runner.tell(&match report {
+            Report::Failed => Event::Notified { id, notice },
+            Report::FailureCopy => Event::CopiedToAdmin { id, notice },
+            Report::Delayed => Event::DelayNotified { id, notice },
+            Report::Relayed | Report::Delivered => Event::Reported { id, notice },
+        });
+        Ok(())
+    }
+
+    fn notice(&self, report: Report, about: &[u16], now: Timestamp) -> Result<Option<Notice>, SpoolError> {
+        let id = self.claim.id();
+        // RFC 3461 4.3: RET is about failures, and the sender's; of other notices only the header is part.
+        let whole = report == Report::Failed
+            && self.envelope.ret == Some(Ret::Full)
+            && self.claim.size() <= self.runner.return_full;
+        let beginning = self.beginning(if whole { usize::MAX } else { MAX_HEADER })?;
+        let schedule = &self.runner.schedule;
+        let ledger = schedule.ledger(&self.envelope, self.claim.receipts());
+        let reported = |index: &u16| {
+            let account = ledger.accounts().get(usize::from(*index))?;
+            let recipient = self.envelope.recipients.get(usize::from(*index))?;
+            let last = match report {
+                Report::Failed | Report::FailureCopy | Report::Delayed => account.last?,
+                Report::Relayed | Report::Delivered => account.unreported?,
+            };
+            let (reason, relay) = (&last.reason, last.relay.as_str());
+            let last_attempt = account.last_attempt.unwrap_or(last.at);
+            let retry_until = (report == Report::Delayed).then(|| now + schedule.give_up.saturating_sub(account.age));
+            Some(Reported { index: *index, recipient, reason, relay, last_attempt, retry_until })
+        };
+        let reported: Vec<_> = about.iter().filter_map(reported).collect();
+        let original = Original { id, envelope: &self.envelope, seal: self.claim.seal(), beginning: &beginning, whole };
+        Ok(notice::notice(report, &original, &reported, &self.runner.writer(now)))
+    }
+
+    /// The first octets of the message.
+    fn beginning(&self, limit: usize) -> Result<Vec<u8>, SpoolError> {
+        let id = self.claim.id();
+        let mut beginning = vec![0; usize::try_from(self.claim.size()).unwrap_or(limit).min(limit)];
+        let mut filled = 0;
+        while filled < beginning.len() {
+            let count = self.claim.read_at(filled as u64, &mut beginning[filled..]);
+            match count.map_err(|error| SpoolError::new("reading", id.to_string(), error))? {
+                0 => break,
+                count => filled += count,
+            }
+        }
+        beginning.truncate(filled);
+        Ok(beginning)
+    }
+}
+
+/// That the sender is told.
+fn receipt(report: Report, about: &[u16], notice: &Notice, now: Timestamp) -> Receipt {
+    let reason = Reason::new(EnhancedCode(2, 0, 0), format!("the sender is told by {}", notice.id));
+    let what = match report {
+        Report::Failed | Report::FailureCopy => Happening::Bounced,
+        Report::Delayed => Happening::DelayNotified,
+        Report::Relayed | Report::Delivered => Happening::Delivered,
+    };
+    let mut told = Receipt::new(now, what, about.to_vec(), reason);
+    if what == Happening::Delivered {
+        told.annotations.push((REPORTED.to_owned(), String::new()));
+    }
+    told
+}

@@ -1,0 +1,88 @@
+//! Under which addresses a message goes on: aliases for its recipients, rewriting for its sender. Nothing of it is kept: the
+//! next run asks the configuration anew.
+
+use crate::address::Mailbox;
+use crate::envelope::{Envelope, Recipients};
+use crate::queue::runner::Runner;
+use crate::routing::{AliasFile, Rewriting, Target};
+use crate::smtp::xtext;
+use crate::spool::Spool;
+
+/// What the configuration says of addresses.
+#[derive(Debug, Default)]
+pub struct Readdressing {
+    /// Who is meant by addresses of the LAN.
+    pub aliases: Option<AliasFile>,
+    /// Under which sender messages go on; the first that fits counts.
+    pub rewritings: Vec<Rewriting>,
+}
+
+/// Where a recipient's copy goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::queue) struct Destination {
+    /// Whom the address means, where that is another.
+    pub(in crate::queue) alias: Option<Mailbox>,
+    /// Whom it means, where that is several.
+    pub(in crate::queue) several: Vec<Mailbox>,
+    /// By which route.
+    pub(in crate::queue) route: usize,
+}
+
+/// Annotation of a message that was made from another for the several addresses of an alias: they are looked up no more.
+pub(in crate::queue) const EXPANDED: &str = "expanded";
+
+impl<S: Spool> Runner<S> {
+    /// Where each recipient's copy goes.
+    pub(in crate::queue) fn destinations(&self, envelope: &Envelope) -> Vec<Destination> {
+        let is_expanded = envelope.annotations.iter().any(|(name, _)| name == EXPANDED);
+        let aliases = self.readdressing.aliases.as_ref().filter(|_| !is_expanded).map(AliasFile::current);
+        let destination = |mailbox: &Mailbox| {
+            let target = aliases.as_ref().map_or(Target::Unchanged, |aliases| aliases.target(mailbox));
+            let (alias, several) = match target {
+                Target::Unchanged => (None, Vec::new()),
+                Target::One(only) => (Some(only), Vec::new()),
+                Target::Many(several) => (None, several),
+            };
+            let meant = alias.as_ref().or(several.first()).unwrap_or(mailbox);
+            let route = self.route_to(envelope, meant);
+            Destination { alias, several, route }
+        };
+        envelope.recipients.iter().map(|recipient| destination(&recipient.mailbox)).collect()
+    }
+
+    /// By which route each recipient's copy goes, by name, in the order of the envelope.
+    pub fn route_names(&self, envelope: &Envelope) -> Vec<&str> {
+        let name = |to: &Destination| self.routes.get(to.route).map_or("", |route| route.name.as_str());
+        self.destinations(envelope).iter().map(name).collect()
+    }
+
+    /// The rewriting for a message that goes to `to` by a route.
+    pub(in crate::queue) fn rewriting(&self, envelope: &Envelope, to: &Mailbox, route: usize) -> Option<&Rewriting> {
+        let name = self.routes.get(route).map_or("", |route| route.name.as_str());
+        Rewriting::find(&self.readdressing.rewritings, envelope, to, name)
+    }
+}
+
+/// The envelope as the next hop gets it; the recipients keep their places.
+pub(in crate::queue) fn outgoing(
+    envelope: &Envelope,
+    destinations: &[Destination],
+    rewriting: Option<&Rewriting>,
+) -> Envelope {
+    let mut outgoing = envelope.clone();
+    if let Some(rewriting) = rewriting {
+        outgoing.reverse_path = rewriting.reverse_path(&envelope.reverse_path);
+        outgoing.smtputf8 |= !rewriting.is_ascii();
+    }
+    let mut recipients = envelope.recipients.to_vec();
+    for (recipient, destination) in recipients.iter_mut().zip(destinations) {
+        if let Some(alias) = &destination.alias {
+            // RFC 3461 5.2.7.2: who is notified knows the address that was written, not what it stands for.
+            let original = || format!("rfc822;{}", xtext::encode(&recipient.mailbox.to_string()));
+            recipient.orcpt = recipient.orcpt.take().or_else(|| Some(original()));
+            recipient.mailbox = alias.clone();
+        }
+    }
+    outgoing.recipients = Recipients::new(recipients).unwrap_or(outgoing.recipients);
+    outgoing
+}

@@ -1,0 +1,120 @@
+//! What one exchange with the next hop becomes: receipts for the spool, events for the observers.
+//!
+//! The receipts are ordered by what must not get lost: all who were delivered in one receipt first.
+
+use super::readdressing::Destination;
+use crate::clock::Timestamp;
+use crate::envelope::{Envelope, Seal};
+use crate::event::{Delays, Event};
+use crate::id::SpoolId;
+use crate::queue::dsn::notice::Report;
+use crate::queue::plan::ledger::{UNCOUNTED, UNREPORTED};
+use crate::queue::runner::Runner;
+use crate::receipt::{Happening, Outcome, Reason, Receipt};
+use crate::smtp::EnhancedCode;
+use crate::spool::Spool;
+use crate::transport::Delivery;
+
+/// The receipts of an exchange: one for the delivered, then one for each reason of the deferred and of the failed.
+pub(in crate::queue) fn receipts(delivery: &Delivery, recipients: &[u16], route: &str, at: Timestamp) -> Vec<Receipt> {
+    let mut receipts = Vec::new();
+    for (index, outcome) in outcomes(delivery, recipients) {
+        let what = match outcome {
+            Outcome::Delivered(_) => Happening::Delivered,
+            Outcome::Deferred(_) => Happening::Deferred,
+            Outcome::InDoubt(_) => Happening::InDoubt,
+            Outcome::Failed(_) => Happening::Failed,
+        };
+        let mut receipt = Receipt::new(at, what, vec![index], outcome.reason().clone());
+        receipt.route = route.to_owned();
+        receipt.relay = delivery.relay.clone();
+        join(&mut receipts, receipt);
+    }
+    receipts.sort_by_key(|receipt| match receipt.what {
+        Happening::Delivered => 0,
+        Happening::Failed => 2,
+        _ => 1,
+    });
+    receipts
+}
+
+/// Notes that nobody but this relay can tell the sender of these deliveries, and what it is to tell.
+pub(in crate::queue) fn mark_unreported(receipts: &mut [Receipt], report: Report) {
+    for receipt in receipts.iter_mut().filter(|receipt| receipt.what == Happening::Delivered) {
+        receipt.annotations.push((UNREPORTED.to_owned(), report.action().to_owned()));
+    }
+}
+
+/// Notes that these deferrals are no attempts: the next hop spoke of us.
+pub(in crate::queue) fn mark_uncounted(receipts: &mut [Receipt]) {
+    for receipt in receipts.iter_mut().filter(|receipt| receipt.what == Happening::Deferred) {
+        receipt.annotations.push((UNCOUNTED.to_owned(), String::new()));
+    }
+}
+
+/// Adds a receipt, to an equal one where there is one. Who was delivered is in one receipt, whatever the replies said.
+pub(in crate::queue) fn join(receipts: &mut Vec<Receipt>, fresh: Receipt) {
+    let alike = |receipt: &&mut Receipt| {
+        let told_alike = receipt.reason == fresh.reason && receipt.relay == fresh.relay && receipt.route == fresh.route;
+        receipt.what == fresh.what && (told_alike || fresh.what == Happening::Delivered)
+    };
+    match receipts.iter_mut().find(alike) {
+        Some(receipt) => receipt.recipients.extend(fresh.recipients),
+        None => receipts.push(fresh),
+    }
+}
+
+/// The outcome of each recipient. A transport owes one for each; where it stays silent, nobody knows what happened.
+fn outcomes(delivery: &Delivery, recipients: &[u16]) -> Vec<(u16, Outcome)> {
+    let silent = || Outcome::InDoubt(Reason::new(EnhancedCode(4, 3, 0), "the transport told no outcome"));
+    let outcome = |place: usize| delivery.outcomes.get(place).cloned().unwrap_or_else(silent);
+    recipients.iter().enumerate().map(|(place, index)| (*index, outcome(place))).collect()
+}
+
+/// One exchange about one message.
+pub(in crate::queue) struct Exchange<'a> {
+    pub(in crate::queue) id: SpoolId,
+    pub(in crate::queue) envelope: &'a Envelope,
+    pub(in crate::queue) seal: &'a Seal,
+    pub(in crate::queue) recipients: &'a [u16],
+    pub(in crate::queue) destinations: &'a [Destination],
+    pub(in crate::queue) route: &'a str,
+    pub(in crate::queue) delivery: &'a Delivery,
+    pub(in crate::queue) started: Timestamp,
+    pub(in crate::queue) finished: Timestamp,
+}
+
+impl Exchange<'_> {
+    /// Tells what became of each recipient.
+    pub(in crate::queue) fn tell<S: Spool>(&self, runner: &Runner<S>) {
+        for (index, outcome) in outcomes(self.delivery, self.recipients) {
+            let index = usize::from(index);
+            let Some(written) = self.envelope.recipients.get(index).map(|recipient| &recipient.mailbox) else {
+                continue;
+            };
+            let meant = self.destinations.get(index).and_then(|destination| destination.alias.as_ref());
+            let relay = if self.delivery.relay.is_empty() { "none" } else { &self.delivery.relay };
+            runner.tell(&Event::Attempted {
+                id: self.id,
+                sender: self.envelope.reverse_path.clone(),
+                message_id: self.seal.message_id.clone(),
+                recipient: meant.unwrap_or(written).clone(),
+                written: meant.map(|_| written.clone()),
+                route: self.route.to_owned(),
+                relay: relay.to_owned(),
+                delays: self.delays(),
+                outcome,
+            });
+        }
+    }
+
+    fn delays(&self) -> Delays {
+        let connecting = self.delivery.connecting;
+        Delays {
+            receiving: self.seal.completed_at.since(self.envelope.received_at),
+            queued: self.started.since(self.seal.completed_at),
+            connecting,
+            transmitting: self.finished.since(self.started).saturating_sub(connecting),
+        }
+    }
+}

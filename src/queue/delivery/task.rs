@@ -1,0 +1,296 @@
+//! One message, worked on: claimed, planned, carried out and planned again, until there is nothing left to do for now.
+//!
+//! The claim is the only lock, and the receipts read under it the only state, so any number of runners may work side by side.
+//! How a delivery is carried out stands in `delivery.rs`, how a message leaves the queue in `ending.rs`.
+
+use std::ops::ControlFlow::{self, Break, Continue};
+use std::time::Duration;
+
+use super::outgoing::Parcel;
+use super::readdressing::Destination;
+use crate::address::Mailbox;
+use crate::clock::Timestamp;
+use crate::envelope::Envelope;
+use crate::event::Event;
+use crate::id::SpoolId;
+use crate::queue::agenda::prospect::{LARGE, Prospect};
+use crate::queue::dsn::notice::Report;
+use crate::queue::plan::schedule::{Plan, Situation, Urgency};
+use crate::queue::routes::connection::{Line, Obstacle};
+use crate::queue::runner::{Route, Runner};
+use crate::queue::workers::{Ahead, Job};
+use crate::receipt::Receipt;
+use crate::routing::Rewriting;
+use crate::spool::{Claim, Claimed, Shelf, Spool, SpoolError, Trouble};
+use crate::transport::Fault;
+
+/// How working on a message ended.
+#[derive(Debug)]
+pub(in crate::queue) enum End<C> {
+    /// Everybody is settled; it is gone.
+    Removed,
+    /// Something is still ahead of it.
+    Later(Prospect),
+    /// It was only looked at, since its turn has not come: it is large.
+    Sorted(Prospect),
+    /// A person decides.
+    SetAside,
+    /// It cannot be read as a message, and is in `bad/` now.
+    Damaged,
+    /// Somebody else has it.
+    Busy,
+    /// It is not in the queue any more.
+    Gone,
+    /// The route does not work; nobody was judged, or nobody to blame.
+    Faulted(Fault, Prospect),
+    /// The route has to wait for others, or for its pace; nothing was done.
+    Slowed(Obstacle, Prospect),
+    /// Trouble of our own, told already.
+    Troubled,
+    /// It was delivered, but neither its removal nor this receipt reached the disk. As long as the claim is kept, nobody
+    /// delivers it again.
+    Unrecorded(C, Receipt),
+}
+
+/// What came of working on a message.
+#[derive(Debug)]
+pub(in crate::queue) struct Worked<C> {
+    pub(in crate::queue) end: End<C>,
+    /// Notices that may now be delivered.
+    pub(in crate::queue) notices: Vec<SpoolId>,
+    /// Whether the next hop judged a recipient: the route works.
+    pub(in crate::queue) answered: bool,
+    /// How long the last transaction took, without the connecting.
+    pub(in crate::queue) took: Option<Duration>,
+}
+
+impl<C> Worked<C> {
+    /// Nobody was asked.
+    pub(in crate::queue) fn unasked(end: End<C>) -> Self {
+        Self { end, notices: Vec::new(), answered: false, took: None }
+    }
+}
+
+impl<S: Spool> Runner<S> {
+    /// The task of working on one message for one route, or how that ended already.
+    pub(in crate::queue) fn begin(&self, job: Job) -> Result<Task<'_, S>, Box<Worked<S::Claim>>> {
+        let id = job.id;
+        let end = match self.spool.claim(id) {
+            Ok(Claimed::Ours(claim)) => return Ok(Task::new(self, claim, job)),
+            Ok(Claimed::Busy) => End::Busy,
+            Ok(Claimed::Gone) => End::Gone,
+            Err(error) if matches!(error.trouble, Trouble::Torn(_) | Trouble::Corrupt(_)) => {
+                let text = error.to_string();
+                self.tell(&Event::SetAside { name: id.to_string(), folder: Shelf::Bad.folder(), text });
+                End::Damaged
+            }
+            Err(error) => {
+                self.trouble(&error);
+                End::Troubled
+            }
+        };
+        Err(Box::new(Worked::unasked(end)))
+    }
+
+    pub(in crate::queue) fn trouble(&self, error: &SpoolError) {
+        self.tell(&Event::Trouble { text: error.to_string() });
+    }
+}
+
+/// Our work on one claimed message.
+pub(in crate::queue) struct Task<'r, S: Spool> {
+    pub(in crate::queue) runner: &'r Runner<S>,
+    pub(in crate::queue) claim: S::Claim,
+    /// A copy, since the claim is written to while the transport reads this.
+    pub(in crate::queue) envelope: Envelope,
+    pub(in crate::queue) notices: Vec<SpoolId>,
+    pub(in crate::queue) job: Job,
+    /// Where each recipient's copy goes.
+    pub(in crate::queue) destinations: Vec<Destination>,
+    /// Recipients that were tried.
+    pub(in crate::queue) tried: Vec<u16>,
+    pub(in crate::queue) answered: bool,
+    pub(in crate::queue) took: Option<Duration>,
+    /// Whether waiting times are kept; once all were tried they are.
+    urgency: Urgency,
+    /// What the next hop said of us after it had the message.
+    pub(in crate::queue) route_trouble: Option<Fault>,
+    /// A receipt that must not get lost, but could not be written.
+    pub(in crate::queue) unrecorded: Option<Receipt>,
+}
+
+pub(in crate::queue) type Step<C> = ControlFlow<End<C>>;
+
+impl<'r, S: Spool> Task<'r, S> {
+    fn new(runner: &'r Runner<S>, claim: S::Claim, job: Job) -> Self {
+        let envelope = claim.envelope().clone();
+        let destinations = runner.destinations(&envelope);
+        let (notices, tried, urgency) = (Vec::new(), Vec::new(), job.urgency);
+        Self {
+            runner,
+            claim,
+            envelope,
+            notices,
+            job,
+            destinations,
+            tried,
+            answered: false,
+            took: None,
+            urgency,
+            route_trouble: None,
+            unrecorded: None,
+        }
+    }
+
+    /// Works on the message, where there is one beginning with this parcel; each recipient is tried once at most.
+    pub(in crate::queue) fn run(
+        mut self,
+        mut first: Option<Parcel>,
+        line: &mut Line,
+        ahead: &mut Ahead<'_, '_, S>,
+    ) -> Worked<S::Claim> {
+        let end = loop {
+            let now = self.runner.clock.now();
+            let step = match first.take() {
+                Some(parcel) => self.send(parcel, line, ahead),
+                None => match self.plan(now) {
+                    Plan::Bounce(failed) => self.notify(Report::Failed, &failed, now),
+                    Plan::Report(report, told) => self.notify(report, &told, now),
+                    Plan::Delay(late) => self.notify(Report::Delayed, &late, now),
+                    Plan::Expire(expired) => self.expire(&expired, now),
+                    Plan::Deliver(recipients) => self.attempt(recipients, line, ahead, now),
+                    Plan::Wait(until) => {
+                        self.claim.note_due(until);
+                        Break(self.later())
+                    }
+                    Plan::Hold(doubtful) => return self.hold(doubtful, now),
+                    Plan::Abandon(failed) => return self.abandon(&failed, now),
+                    Plan::Finish => self.finish(),
+                },
+            };
+            if let Break(end) = step {
+                break end;
+            }
+        };
+        let end = match (self.unrecorded, self.route_trouble) {
+            (Some(receipt), _) => End::Unrecorded(self.claim, receipt),
+            (None, Some(fault)) if let End::Later(prospect) = end => End::Faulted(fault, prospect),
+            _ => end,
+        };
+        Worked { end, notices: self.notices, answered: self.answered, took: self.took }
+    }
+
+    fn plan(&self, now: Timestamp) -> Plan {
+        let usable = |index: u16| self.destination(index).is_some_and(|to| to.route == self.job.route);
+        let situation = Situation { usable: &usable, urgency: self.urgency, now };
+        self.runner.schedule.plan(self.claim.id(), &self.envelope, self.claim.receipts(), situation)
+    }
+
+    /// Makes the next step for those who are due.
+    fn attempt(
+        &mut self,
+        mut due: Vec<u16>,
+        line: &mut Line,
+        ahead: &mut Ahead<'_, '_, S>,
+        now: Timestamp,
+    ) -> Step<S::Claim> {
+        // The route is not asked for anything else once it said that it will not do more.
+        due.retain(|index| !self.tried.contains(index) && self.route_trouble.is_none());
+        let (several, single): (Vec<u16>, Vec<u16>) = due.into_iter().partition(|index| self.means_several(*index));
+        if several.is_empty() && single.is_empty() {
+            // What is left to find out is when they are due again.
+            return match std::mem::replace(&mut self.urgency, Urgency::Due) {
+                Urgency::Now => Continue(()),
+                Urgency::Due => Break(self.later()),
+            };
+        }
+        if let Some(until) = self.guarded(now) {
+            let due = vec![(self.job.route, until)];
+            return Break(End::Later(Prospect { due, ..self.prospect() }));
+        }
+        if !several.is_empty() {
+            return self.expand(&several, now);
+        }
+        if self.is_out_of_turn() {
+            return Break(End::Sorted(self.prospect()));
+        }
+        let Some((group, rewriting)) = self.group(&single) else { return Break(self.later()) };
+        match self.pack(group, rewriting) {
+            Ok(parcel) => self.send(parcel, line, ahead),
+            Err(error) => self.give_way(&error),
+        }
+    }
+
+    /// Delivers a parcel as soon as the route lets it through.
+    fn send(&mut self, parcel: Parcel, line: &mut Line, ahead: &mut Ahead<'_, '_, S>) -> Step<S::Claim> {
+        if let Err(obstacle) = line.pass(self.route(), |event| self.runner.tell(&event)) {
+            return Break(End::Slowed(obstacle, self.prospect()));
+        }
+        self.deliver(parcel, line, ahead)
+    }
+
+    /// Who is due, where nothing else is to be done before they are delivered.
+    pub(in crate::queue) fn plain_delivery(&self, now: Timestamp) -> Option<Vec<u16>> {
+        let Plan::Deliver(due) = self.plan(now) else { return None };
+        let is_plain = due.iter().all(|index| !self.means_several(*index));
+        (is_plain && self.guarded(now).is_none() && !self.is_out_of_turn()).then_some(due)
+    }
+
+    /// Those of them who go in one transaction with the first, and their rewriting.
+    pub(in crate::queue) fn group(&self, due: &[u16]) -> Option<(Vec<u16>, Option<&'r Rewriting>)> {
+        let first = *due.first()?;
+        let group = due.iter().copied().filter(|index| self.go_together(*index, first)).collect();
+        Some((group, self.rewriting(first)))
+    }
+
+    fn means_several(&self, index: u16) -> bool {
+        self.destination(index).is_some_and(|to| !to.several.is_empty())
+    }
+
+    /// Whether two recipients can be served by one transaction.
+    fn go_together(&self, one: u16, other: u16) -> bool {
+        let rewritten_alike = match (self.rewriting(one), self.rewriting(other)) {
+            (Some(one), Some(other)) => std::ptr::eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        let domain = |index| self.meant(index).map(Mailbox::domain);
+        rewritten_alike && (!self.route().dispatch.per_domain() || domain(one) == domain(other))
+    }
+
+    /// Whom a recipient's address means.
+    pub(in crate::queue) fn meant(&self, index: u16) -> Option<&Mailbox> {
+        let written = &self.envelope.recipients.get(usize::from(index))?.mailbox;
+        Some(self.destination(index)?.alias.as_ref().unwrap_or(written))
+    }
+
+    pub(in crate::queue) fn destination(&self, index: u16) -> Option<&Destination> {
+        self.destinations.get(usize::from(index))
+    }
+
+    /// The rewriting for a recipient's copy.
+    fn rewriting(&self, index: u16) -> Option<&'r Rewriting> {
+        self.runner.rewriting(&self.envelope, self.meant(index)?, self.job.route)
+    }
+
+    /// A large message that was taken before anybody knew that it is one makes way for others.
+    fn is_out_of_turn(&self) -> bool {
+        self.claim.size() > LARGE && !self.job.large && !self.job.probe
+    }
+
+    pub(in crate::queue) fn prospect(&self) -> Prospect {
+        self.runner.prospect(self.claim.id(), &self.envelope, self.claim.receipts(), self.claim.size())
+    }
+
+    pub(in crate::queue) fn later(&self) -> End<S::Claim> {
+        End::Later(self.prospect())
+    }
+
+    pub(in crate::queue) fn route(&self) -> &'r Route {
+        &self.runner.routes[self.job.route]
+    }
+
+    pub(in crate::queue) fn give_way(&self, error: &SpoolError) -> Step<S::Claim> {
+        self.runner.trouble(error);
+        Break(End::Troubled)
+    }
+}

@@ -1,0 +1,9 @@
+//! What a sender receives about a message: delivery status notifications (RFC 3461, RFC 3464, RFC 6522). Pure.
+
+mod mime;
+pub mod notice;
+mod returned;
+pub mod tally;
+mod wording;
+
+pub use crate::queue::delivery::digest::Notices;

@@ -1,0 +1,133 @@
+//! The tally of notices: how many were written this hour, and which were withheld since that were too many. Pure.
+//!
+//! All processes share one, through [`super::RouteStore::tally`]. What was withheld is kept until the administrator was told in
+//! one digest, once its hour is over; the messages themselves are in `failed/`, so that nothing is lost with the tally.
+
+use serde::{Deserialize, Serialize};
+
+use super::notice::Report;
+use crate::clock::Timestamp;
+
+/// Counts by the hour of the wall clock.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tally {
+    /// Which hour, counted from the epoch, the two numbers are of.
+    pub hour: u64,
+    /// Notices of failure.
+    pub failed: u32,
+    /// Notices of delay.
+    pub delayed: u32,
+    /// Of which the administrator was not told yet.
+    pub withheld: Option<Batch>,
+}
+
+/// What was withheld since the last digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batch {
+    /// The hour of the first.
+    pub hour: u64,
+    /// How many messages.
+    pub total: u64,
+    /// The first of them, at most [`MOST_NAMED`] and at least one.
+    pub named: Vec<Untold>,
+}
+
+/// A message of whose failure the sender was not told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Untold {
+    /// Its id.
+    pub id: String,
+    /// Its sender; empty where it has none.
+    pub sender: String,
+    /// The last reason.
+    pub reason: String,
+}
+
+/// No more are named in a digest.
+pub const MOST_NAMED: usize = 200;
+/// No more characters of a reason are kept.
+const MOST_SAID: usize = 300;
+const HOUR: u64 = 3_600_000;
+
+fn hour(now: Timestamp) -> u64 {
+    now.as_millis() / HOUR
+}
+
+impl Tally {
+    /// Whether one more notice may be written, of at most so many an hour of each kind; if so, it is counted. Who asked for
+    /// news of success gets it.
+    pub(in crate::queue) fn grant(&mut self, report: Report, per_hour: u32, now: Timestamp) -> bool {
+        if self.hour != hour(now) {
+            (self.hour, self.failed, self.delayed) = (hour(now), 0, 0);
+        }
+        let count = match report {
+            Report::Failed | Report::FailureCopy => &mut self.failed,
+            Report::Delayed => &mut self.delayed,
+            Report::Relayed | Report::Delivered => return true,
+        };
+        let granted = *count < per_hour;
+        *count += u32::from(granted);
+        granted
+    }
+
+    /// Notes of whom the administrator is to be told, once for each message.
+    pub(in crate::queue) fn withhold(&mut self, mut untold: Untold, now: Timestamp) {
+        let empty = || Batch { hour: hour(now), total: 0, named: Vec::new() };
+        let batch = self.withheld.get_or_insert_with(empty);
+        if batch.named.iter().any(|named| named.id == untold.id) {
+            return;
+        }
+        batch.total = batch.total.saturating_add(1);
+        if batch.named.len() < MOST_NAMED {
+            untold.reason = untold.reason.chars().take(MOST_SAID).collect();
+            batch.named.push(untold);
+        }
+    }
+
+    /// What the administrator is to be told now, as its hour is over.
+    pub(in crate::queue) fn due(&self, now: Timestamp) -> Option<&Batch> {
+        self.withheld.as_ref().filter(|batch| batch.hour != hour(now) && !batch.named.is_empty())
+    }
+}
+
+impl Batch {
+    /// When its hour began.
+    pub(in crate::queue) fn began(&self) -> Timestamp {
+        Timestamp::from_millis(self.hour.saturating_mul(HOUR))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::testing::at;
+
+    fn untold(id: u32) -> Untold {
+        Untold { id: id.to_string(), sender: "s@x".into(), reason: "\u{e9}".repeat(400) }
+    }
+
+    #[test]
+    fn each_hour_has_its_number_of_each_kind() {
+        let mut tally = Tally::default();
+        let mut grant = |report, seconds| tally.grant(report, 2, at(seconds));
+        assert!(grant(Report::Failed, 7_200) && grant(Report::FailureCopy, 7_300));
+        assert!(!grant(Report::Failed, 10_799) && grant(Report::Delayed, 10_799) && grant(Report::Relayed, 10_799));
+        assert!(grant(Report::Failed, 10_800), "the next hour");
+        assert!(grant(Report::Failed, 0), "the clock went back");
+        assert!(!Tally::default().grant(Report::Failed, 0, at(1)));
+    }
+
+    #[test]
+    fn what_was_withheld_is_named_once_and_kept_until_its_hour_is_over() {
+        let mut tally = Tally::default();
+        for number in (0..300).chain(0..100) {
+            tally.withhold(untold(number), at(5_000));
+        }
+        assert_eq!(tally.due(at(7_199)), None);
+        tally.withhold(untold(999), at(7_200));
+        let batch = tally.due(at(7_200)).unwrap();
+        assert_eq!((batch.total, batch.named.len(), batch.began()), (301, 200, at(3_600)));
+        assert_eq!(batch.named[0].reason.chars().count(), 300);
+    }
+}

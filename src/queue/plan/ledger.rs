@@ -1,0 +1,302 @@
+//! The ledger: where each recipient stands, folded from a message's receipts. Pure.
+//!
+//! Receipts are facts in the order in which they happened; nothing else is remembered anywhere. The fold never fails: an
+//! index that the envelope does not have is passed over. What is settled once stays settled, but for a person's requeue
+//! of a failure that nobody was told of.
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::envelope::{Envelope, Recipient};
+use crate::queue::dsn::notice::Report;
+use crate::receipt::{Happening, Receipt};
+
+/// Annotation of the in-doubt receipt that is written just before the end mark. It becomes an attempt of its own only when no
+/// later receipt tells how the attempt ended, that is after a crash.
+pub const MARK: &str = "handed-over";
+
+/// Annotation of the deferral that ends such a mark where the route, not the message, was at fault: it is no attempt.
+pub const UNCOUNTED: &str = "uncounted";
+
+/// Annotation of a delivery of which no next hop will tell: who wanted to hear of success must hear of it from here. Its value
+/// is the action to be reported, `relayed` where there is none.
+pub(in crate::queue) const UNREPORTED: &str = "dsn-not-passed-on";
+
+/// Annotation of the receipt that the sender was told of such a delivery; its recipients were delivered before.
+pub(in crate::queue) const REPORTED: &str = "relayed-dsn-sent";
+
+/// Annotation of the receipt that a sender is not told, as too many were told: of a failure it says that a person decides.
+pub(in crate::queue) const WITHHELD: &str = "notice-withheld";
+
+/// What the receipts say about all recipients, in the order of the envelope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ledger<'a> {
+    accounts: Vec<Account<'a>>,
+}
+
+/// What the receipts say about one recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account<'a> {
+    /// Whether anything is left to do, and what.
+    pub standing: Standing,
+    /// Attempts that count: a route's faults do not, nor does what came before a requeue.
+    pub attempts: u32,
+    /// The time between those attempts: each gap is capped, so that neither an outage nor a clock jump makes anything old.
+    pub age: Duration,
+    /// When the last of them was.
+    pub last_attempt: Option<Timestamp>,
+    /// The receipt of the last attempt, with its reason.
+    pub last: Option<&'a Receipt>,
+    /// Whether a copy may have arrived although nothing confirmed it.
+    pub in_doubt: bool,
+    /// Whether the sender was told of the delay.
+    pub delay_notified: bool,
+    /// The receipt of a delivery of which nobody but this relay can tell the sender, who was not told yet.
+    pub unreported: Option<&'a Receipt>,
+    /// Whether the sender is not told of the failure, as too many were told: a person decides.
+    pub withheld: bool,
+    mark: Option<&'a Receipt>,
+}
+
+/// Where a recipient stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Neither delivered nor given up.
+    Pending,
+    /// The next hop took responsibility: settled.
+    Delivered,
+    /// Failed for good, and the sender does not know.
+    Failed,
+    /// Failed for good, and the notification is in the spool: settled.
+    Bounced,
+}
+
+impl<'a> Ledger<'a> {
+    /// Folds `receipts`. A gap between two attempts counts as `longest_gap` at most.
+    pub fn fold(envelope: &Envelope, receipts: &'a [Receipt], longest_gap: Duration) -> Self {
+        let mut ledger = Self { accounts: vec![Account::NEW; envelope.recipients.len()] };
+        for receipt in receipts {
+            // What a person does without naming recipients is meant for all.
+            let by_hand = matches!(receipt.what, Happening::Requeued | Happening::Held | Happening::Released);
+            if by_hand && receipt.recipients.is_empty() {
+                ledger.accounts.iter_mut().for_each(|account| account.enter(receipt, longest_gap));
+            }
+            for index in &receipt.recipients {
+                if let Some(account) = ledger.accounts.get_mut(usize::from(*index)) {
+                    account.enter(receipt, longest_gap);
+                }
+            }
+        }
+        for account in &mut ledger.accounts {
+            account.count_mark(longest_gap);
+        }
+        ledger
+    }
+
+    /// All accounts, by index in the envelope.
+    pub fn accounts(&self) -> &[Account<'a>] {
+        &self.accounts
+    }
+
+    /// The recipients for whom `wanted` holds, by index.
+    pub fn indices(&self, wanted: impl Fn(usize, &Account<'a>) -> bool) -> Vec<u16> {
+        let matching = self.accounts.iter().enumerate().filter(|(index, account)| wanted(*index, account));
+        matching.filter_map(|(index, _)| u16::try_from(index).ok()).collect()
+    }
+}
+
+impl<'a> Account<'a> {
+    const NEW: Self = Self {
+        standing: Standing::Pending,
+        attempts: 0,
+        age: Duration::ZERO,
+        last_attempt: None,
+        last: None,
+        in_doubt: false,
+        delay_notified: false,
+        unreported: None,
+        withheld: false,
+        mark: None,
+    };
+
+    /// Whether nothing is left to do for `recipient`, whose account this is: a failure of which the sender does not want to
+    /// hear (RFC 3461 4.1) needs no notification.
+    pub fn is_settled(&self, recipient: &Recipient) -> bool {
+        match self.standing {
+            Standing::Pending => false,
+            Standing::Delivered => !self.owes_report(recipient),
+            Standing::Bounced => true,
+            Standing::Failed => recipient.notify.is_some_and(|notify| !notify.failure),
+        }
+    }
+
+    /// Whether the sender of `recipient` must still be told that the message was relayed (RFC 3461 5.2.2).
+    pub fn owes_report(&self, recipient: &Recipient) -> bool {
+        self.unreported.is_some() && recipient.notify.is_some_and(|notify| notify.success)
+    }
+
+    /// Whether the sender of `recipient`, if there is one, must still be told of its failure or delivery.
+    pub fn owes_notice(&self, recipient: &Recipient) -> bool {
+        self.owes_report(recipient)
+            || self.standing == Standing::Failed && !self.withheld && !self.is_settled(recipient)
+    }
+
+    /// What is to be reported of that delivery.
+    pub fn success(&self) -> Option<Report> {
+        let annotations = &self.unreported?.annotations;
+        let action = annotations.iter().find(|(name, _)| name == UNREPORTED).map_or("", |(_, action)| action);
+        Some(Report::of_success(action))
+    }
+
+    fn enter(&mut self, receipt: &'a Receipt, longest_gap: Duration) {
+        match receipt.what {
+            Happening::Requeued => self.requeue(),
+            Happening::Delivered if noted(receipt, REPORTED) => self.unreported = None,
+            Happening::Delivered => {
+                self.settle(Standing::Delivered, receipt);
+                self.unreported = noted(receipt, UNREPORTED).then_some(receipt);
+            }
+            Happening::Bounced => self.settle(Standing::Bounced, receipt),
+            Happening::Failed if noted(receipt, WITHHELD) => self.withheld = self.standing == Standing::Failed,
+            Happening::Failed if self.standing == Standing::Pending => {
+                self.settle(Standing::Failed, receipt);
+                self.last = Some(receipt);
+            }
+            Happening::InDoubt if noted(receipt, MARK) => {
+                // An earlier mark that nothing ended was a crash.
+                self.count_mark(longest_gap);
+                self.mark = Some(receipt);
+                self.in_doubt = true;
+            }
+            Happening::Deferred if noted(receipt, UNCOUNTED) => {
+                self.mark = None;
+                self.in_doubt = false;
+            }
+            Happening::Deferred | Happening::InDoubt => {
+                self.mark = None;
+                self.in_doubt = receipt.what == Happening::InDoubt;
+                self.count(receipt, longest_gap);
+            }
+            Happening::DelayNotified => self.delay_notified = true,
+            // A person knows of the doubt, and wants it sent.
+            Happening::Released => {
+                self.count_mark(longest_gap);
+                self.in_doubt = false;
+            }
+            Happening::Failed | Happening::Held => {}
+        }
+    }
+
+    fn requeue(&mut self) {
+        if !matches!(self.standing, Standing::Delivered | Standing::Bounced) {
+            *self = Self::NEW;
+        }
+    }
+
+    fn settle(&mut self, standing: Standing, receipt: &Receipt) {
+        if !matches!(self.standing, Standing::Delivered | Standing::Bounced) {
+            self.standing = standing;
+            self.mark = None;
+            self.in_doubt = false;
+            self.last_attempt = self.last_attempt.max(Some(receipt.at));
+        }
+    }
+
+    fn count_mark(&mut self, longest_gap: Duration) {
+        if let Some(mark) = self.mark.take() {
+            self.count(mark, longest_gap);
+        }
+    }
+
+    fn count(&mut self, receipt: &'a Receipt, longest_gap: Duration) {
+        let gap = self.last_attempt.map_or(Duration::ZERO, |last| receipt.at.since(last));
+        self.age += gap.min(longest_gap);
+        self.attempts = self.attempts.saturating_add(1);
+        self.last_attempt = Some(receipt.at);
+        self.last = Some(receipt);
+    }
+}
+
+fn noted(receipt: &Receipt, name: &str) -> bool {
+    receipt.annotations.iter().any(|(noted, _)| noted == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::testing::{at, envelope, mark, receipt};
+
+    const GAP: Duration = Duration::from_secs(7200);
+
+    fn only<'a>(receipts: &'a [Receipt]) -> Account<'a> {
+        Ledger::fold(&envelope("s@x", &["a@x"]), receipts, GAP).accounts()[0].clone()
+    }
+
+    #[test]
+    fn each_recipient_has_its_own_account() {
+        let receipts = [
+            receipt(at(0), Happening::Deferred, &[0, 1, 2]),
+            receipt(at(60), Happening::Delivered, &[0]),
+            receipt(at(60), Happening::Failed, &[1]),
+            receipt(at(60), Happening::Deferred, &[2, 9]),
+        ];
+        let ledger = Ledger::fold(&envelope("s@x", &["a@x", "b@x", "c@x"]), &receipts, GAP);
+        let standings: Vec<_> = ledger.accounts().iter().map(|account| account.standing).collect();
+        assert_eq!(standings, [Standing::Delivered, Standing::Failed, Standing::Pending]);
+        assert_eq!(ledger.accounts()[2].attempts, 2);
+        assert_eq!(ledger.accounts()[2].age, Duration::from_secs(60));
+    }
+
+    #[test]
+    fn a_mark_counts_as_an_attempt_only_when_nothing_ended_it() {
+        let ended = [mark(at(0), &[0]), receipt(at(1), Happening::Deferred, &[0])];
+        assert_eq!((only(&ended).attempts, only(&ended).in_doubt), (1, false));
+        let lost = [mark(at(0), &[0]), receipt(at(1), Happening::InDoubt, &[0])];
+        assert_eq!((only(&lost).attempts, only(&lost).in_doubt), (1, true));
+        let crashed_twice = [mark(at(0), &[0]), mark(at(60), &[0])];
+        assert_eq!((only(&crashed_twice).attempts, only(&crashed_twice).in_doubt), (2, true));
+        let mut fault = receipt(at(1), Happening::Deferred, &[0]);
+        fault.annotations.push((UNCOUNTED.into(), String::new()));
+        let faulted = [mark(at(0), &[0]), fault];
+        assert_eq!((only(&faulted).attempts, only(&faulted).last_attempt), (0, None));
+    }
+
+    #[test]
+    fn a_requeue_forgets_attempts_and_failures_but_no_settlement() {
+        let again = [
+            receipt(at(0), Happening::Deferred, &[0]),
+            receipt(at(60), Happening::Failed, &[0]),
+            receipt(at(70), Happening::Requeued, &[]),
+        ];
+        assert_eq!(only(&again), Account::NEW);
+        let delivered = [receipt(at(0), Happening::Delivered, &[0]), receipt(at(70), Happening::Requeued, &[0])];
+        assert_eq!(only(&delivered).standing, Standing::Delivered);
+        let bounced = [receipt(at(0), Happening::Bounced, &[0]), receipt(at(70), Happening::Requeued, &[0])];
+        assert_eq!(only(&bounced).standing, Standing::Bounced);
+    }
+
+    #[test]
+    fn a_delivery_that_nobody_reports_is_settled_once_it_is_told() {
+        let mut relayed = receipt(at(0), Happening::Delivered, &[0]);
+        relayed.annotations.push((UNREPORTED.into(), String::new()));
+        let mut told = receipt(at(1), Happening::Delivered, &[0]);
+        told.annotations.push((REPORTED.into(), String::new()));
+        let mut recipient = envelope("s@x", &["a@x"]).recipients[0].clone();
+        assert!(only(&[relayed.clone()]).is_settled(&recipient), "nobody asked");
+        recipient.notify = Some(crate::envelope::Notify { success: true, failure: true, delay: false });
+        assert!(!only(&[relayed.clone()]).is_settled(&recipient));
+        assert!(only(&[relayed, told]).is_settled(&recipient));
+        assert!(only(&[receipt(at(0), Happening::Delivered, &[0])]).is_settled(&recipient), "the next hop tells");
+    }
+
+    #[test]
+    fn a_gap_counts_as_the_longest_at_most_and_a_backward_jump_as_nothing() {
+        let year = 365 * 86_400;
+        let receipts = [
+            receipt(at(10 * year), Happening::Deferred, &[0]),
+            receipt(at(20 * year), Happening::Deferred, &[0]),
+            receipt(at(0), Happening::Deferred, &[0]),
+        ];
+        assert_eq!(only(&receipts).age, GAP);
+    }
+}

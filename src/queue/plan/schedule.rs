@@ -1,0 +1,244 @@
+//! The schedule: what is to be done with a message now, decided from its envelope and its receipts alone. Pure.
+//!
+//! A recipient is judged alone. Settled ones are never planned again; expiry needs both age and attempts, and age grows only
+//! by the capped gaps between counted attempts, so neither an outage of the route nor a clock that jumps can bounce a queue.
+
+use std::time::Duration;
+
+use super::ledger::{Account, Ledger, Standing};
+use crate::address::ReversePath;
+use crate::clock::Timestamp;
+use crate::envelope::{Envelope, Recipient};
+use crate::id::SpoolId;
+use crate::queue::dsn::notice::{self, Report};
+use crate::receipt::Receipt;
+
+/// When to try again, and when to give up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schedule {
+    /// The waiting times after the first, second, ... attempt; the last one repeats. Each varies by 20 % either way.
+    pub retry: Vec<Duration>,
+    /// The age at which a recipient is given up, provided that each interval was used at least once.
+    pub give_up: Duration,
+    /// The age at which the sender is told of the delay, once; never where it is not below `give_up`.
+    pub delay_notice: Duration,
+    /// What becomes of a message that may have been delivered already.
+    pub in_doubt: InDoubt,
+}
+
+/// What becomes of a message that was handed over, but whose answer was lost, so that it may have been delivered already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum InDoubt {
+    /// It is sent again: a second copy is better than none.
+    #[default]
+    Resend,
+    /// It is held until a person decides.
+    Hold,
+}
+
+/// What repeats where no interval is configured.
+const DEFAULT_INTERVAL: Duration = minutes(120);
+
+const fn minutes(minutes: u64) -> Duration {
+    Duration::from_secs(60 * minutes)
+}
+
+impl Default for Schedule {
+    /// 1, 5, 15, 30, 60 minutes, then every two hours; a notice after 4 hours; 4 days (RFC 5321 4.5.4.1: "at least 4-5 days").
+    fn default() -> Self {
+        Self {
+            retry: [1, 5, 15, 30, 60, 120].map(minutes).into(),
+            give_up: minutes(4 * 24 * 60),
+            delay_notice: minutes(4 * 60),
+            in_doubt: InDoubt::Resend,
+        }
+    }
+}
+
+/// What is to be done with a message. Every step but `Wait` and `Finish` leads to a receipt, after which it is planned anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Plan {
+    /// The sender is to be told of these failures. Comes before everything else, so that a bounce that was interrupted is
+    /// resumed with the same recipients and thus under the same id.
+    Bounce(Vec<u16>),
+    /// The sender is to be told that these were relayed or delivered (RFC 3461 5.2.2, 5.2.3). Comes before any other delivery,
+    /// for the same reason.
+    Report(Report, Vec<u16>),
+    /// These have been tried for long enough: a failure is to be recorded for each.
+    Expire(Vec<u16>),
+    /// The sender is to be told that these are delayed (RFC 3461 5.2.5). Comes before any other delivery, as a report does.
+    Delay(Vec<u16>),
+    /// These are due.
+    Deliver(Vec<u16>),
+    /// Nothing is due before this time.
+    Wait(Timestamp),
+    /// These may have it already, and nobody else is left to try: a person decides.
+    Hold(Vec<u16>),
+    /// These failed, nobody is left to try, and there is no sender to tell, or too many were told: a person decides.
+    Abandon(Vec<u16>),
+    /// Everybody is settled.
+    Finish,
+}
+
+/// Whether waiting times are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Urgency {
+    /// Only what is due.
+    Due,
+    /// All that is pending.
+    Now,
+}
+
+/// Under which circumstances a plan is made.
+#[derive(Clone, Copy)]
+pub struct Situation<'a> {
+    /// Whether the route to a recipient, by its index, may be used now; nobody expires while it may not.
+    pub usable: &'a dyn Fn(u16) -> bool,
+    /// Whether waiting times are kept.
+    pub urgency: Urgency,
+    /// The time.
+    pub now: Timestamp,
+}
+
+impl Schedule {
+    /// The longest interval, without its variation: more than this no gap between two attempts counts as.
+    pub fn longest(&self) -> Duration {
+        self.retry.iter().max().copied().unwrap_or(DEFAULT_INTERVAL)
+    }
+
+    /// The ledger of a message, with gaps capped as this schedule demands.
+    pub fn ledger<'a>(&self, envelope: &Envelope, receipts: &'a [Receipt]) -> Ledger<'a> {
+        Ledger::fold(envelope, receipts, self.longest())
+    }
+
+    /// What is to be done with a message.
+    pub fn plan(&self, id: SpoolId, envelope: &Envelope, receipts: &[Receipt], situation: Situation<'_>) -> Plan {
+        let ledger = self.ledger(envelope, receipts);
+        let unsettled = |index: usize, account: &Account<'_>| !account.is_settled(&envelope.recipients[index]);
+        let failed = ledger.indices(|index, account| account.standing == Standing::Failed && unsettled(index, account));
+        let has_sender = envelope.reverse_path != ReversePath::Null && !notice::is_marked(envelope);
+        let untold = ledger.indices(|index, account| {
+            account.standing == Standing::Failed && account.owes_notice(&envelope.recipients[index])
+        });
+        if has_sender && !untold.is_empty() {
+            return Plan::Bounce(untold);
+        }
+        for report in [Report::Relayed, Report::Delivered] {
+            let owing = |index: usize, account: &Account<'_>| {
+                account.success() == Some(report) && account.owes_report(&envelope.recipients[index])
+            };
+            let unreported = ledger.indices(owing);
+            if has_sender && !unreported.is_empty() {
+                return Plan::Report(report, unreported);
+            }
+        }
+        let usable = |index: usize| u16::try_from(index).is_ok_and(situation.usable);
+        let expired =
+            ledger.indices(|index, account| self.is_open(account) && self.has_expired(account) && usable(index));
+        if !expired.is_empty() {
+            return Plan::Expire(expired);
+        }
+        let late = ledger.indices(|index, account| self.is_late(&envelope.recipients[index], account) && usable(index));
+        if has_sender && !late.is_empty() {
+            return Plan::Delay(late);
+        }
+        match self.next(id, &ledger, situation) {
+            Some(plan) => plan,
+            None if failed.is_empty() => Plan::Finish,
+            None => Plan::Abandon(failed),
+        }
+    }
+
+    /// Deliver, Wait or Hold, or `None` when nobody is pending.
+    fn next(&self, id: SpoolId, ledger: &Ledger<'_>, situation: Situation<'_>) -> Option<Plan> {
+        let due = |account: &Account<'_>| match situation.urgency {
+            Urgency::Now => situation.now,
+            Urgency::Due => self.due(id, account, situation.now),
+        };
+        let ripe = ledger.indices(|_, account| self.is_open(account) && due(account) <= situation.now);
+        let ripe: Vec<u16> = ripe.into_iter().filter(|index| (situation.usable)(*index)).collect();
+        if !ripe.is_empty() {
+            return Some(Plan::Deliver(ripe));
+        }
+        let open = ledger.accounts().iter().filter(|account| self.is_open(account));
+        let doubtful = || ledger.indices(|_, account| account.standing == Standing::Pending);
+        let hold = || Some(doubtful()).filter(|doubtful| !doubtful.is_empty()).map(Plan::Hold);
+        open.map(due).min().map(Plan::Wait).or_else(hold)
+    }
+
+    /// Who is to be tried, or of whom the sender is to be told, by index, and since or from when.
+    pub fn outlook(
+        &self,
+        id: SpoolId,
+        envelope: &Envelope,
+        receipts: &[Receipt],
+        now: Timestamp,
+    ) -> Vec<(u16, Timestamp)> {
+        let ledger = self.ledger(envelope, receipts);
+        let due = |index: &u16| {
+            let account = ledger.accounts().get(usize::from(*index))?;
+            let time = match account.last_attempt {
+                None => envelope.received_at.min(now),
+                Some(_) if self.is_open(account) => self.due(id, account, now),
+                Some(_) => now,
+            };
+            Some((*index, time))
+        };
+        let has_sender = envelope.reverse_path != ReversePath::Null;
+        let is_ahead = |index: usize, account: &Account<'_>| {
+            self.is_open(account) || has_sender && account.owes_notice(&envelope.recipients[index])
+        };
+        ledger.indices(is_ahead).iter().filter_map(due).collect()
+    }
+
+    /// Whether a recipient is to be tried: neither settled nor left to a person.
+    fn is_open(&self, account: &Account<'_>) -> bool {
+        account.standing == Standing::Pending && !(account.in_doubt && self.in_doubt == InDoubt::Hold)
+    }
+
+    /// When a pending recipient is next due; `now` when it was never tried.
+    fn due(&self, id: SpoolId, account: &Account<'_>, now: Timestamp) -> Timestamp {
+        match account.last_attempt {
+            // An attempt in the future means that the clock went back. How long ago it was is unknown, and trying early is
+            // harmless, whereas waiting could take years.
+            Some(last) if last <= now => last + self.interval(id, account.attempts),
+            _ => now,
+        }
+    }
+
+    /// The waiting time after so many attempts. Its variation depends on the message, so that what failed together does not
+    /// return together, but is the same whenever it is asked for.
+    fn interval(&self, id: SpoolId, attempts: u32) -> Duration {
+        let step = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
+        let interval = self.retry.get(step).or(self.retry.last()).copied().unwrap_or(DEFAULT_INTERVAL);
+        vary(interval, id.to_bits() as u64 ^ (id.to_bits() >> 64) as u64, attempts)
+    }
+
+    /// Whether the sender is to be told that a recipient waits. Where NOTIFY is absent, that is up to us (RFC 3461 4.1).
+    fn is_late(&self, recipient: &Recipient, account: &Account<'_>) -> bool {
+        account.standing == Standing::Pending
+            && !account.delay_notified
+            && account.attempts > 0
+            && account.age >= self.delay_notice
+            && account.age < self.give_up
+            && recipient.notify.is_none_or(|notify| notify.delay)
+    }
+
+    fn has_expired(&self, account: &Account<'_>) -> bool {
+        let attempts = usize::try_from(account.attempts).unwrap_or(usize::MAX);
+        account.age >= self.give_up && attempts >= self.retry.len().max(1)
+    }
+}
+
+/// `interval` changed by up to 20 % either way, always alike for the same `seed` and `step`.
+pub(in crate::queue) fn vary(interval: Duration, seed: u64, step: u32) -> Duration {
+    // The finalizer of SplitMix64 (Steele, Lea, Flood 2014): each bit of the input reaches every bit of the result.
+    let mut mixed = seed.wrapping_add(u64::from(step).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    let permille = 800 + u32::try_from((mixed ^ mixed >> 31) % 401).unwrap_or(200);
+    interval.saturating_mul(permille) / 1000
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,98 @@
+//! A worker's line to the next hop: its transport, kept for many messages and hung up after it was idle for long enough; and
+//! the right to it, which all processes share.
+
+use std::time::{Duration, Instant};
+
+use super::limits::Slot;
+use super::pace::Admittance;
+use crate::event::Event;
+use crate::queue::runner::Route;
+use crate::transport::{Dispatch, Transport};
+
+/// Why a message cannot go over a route just now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::queue) enum Obstacle {
+    /// Other processes have all the connections.
+    Crowded,
+    /// As many messages left as the pace allows; the next may after so long.
+    Pace(Duration),
+}
+
+/// A transport that is made when it is first needed.
+#[derive(Default)]
+pub(in crate::queue) struct Line {
+    transport: Option<Box<dyn Transport>>,
+    /// When it was last used; `None` while there is no connection to end.
+    used: Option<Instant>,
+    /// The size that was told last, over this connection.
+    told: Option<u64>,
+    /// The right to a connection, while there may be one.
+    slot: Option<Slot>,
+}
+
+impl Line {
+    /// Lets one message through, if connections and pace allow it; what is wrong with the turnstile is told.
+    pub(in crate::queue) fn pass(&mut self, route: &Route, tell: impl Fn(Event)) -> Result<(), Obstacle> {
+        let turnstile = route.turnstile.as_ref();
+        if self.slot.is_none() {
+            self.slot = turnstile.slot();
+        }
+        if let Some(error) = turnstile.trouble() {
+            let text = format!("sharing the limits of route {} with other processes: {error}", route.name);
+            tell(Event::Trouble { text });
+        }
+        if self.slot.is_none() {
+            return Err(Obstacle::Crowded);
+        }
+        self.used = Some(Instant::now());
+        match turnstile.admit() {
+            Admittance::Now => Ok(()),
+            Admittance::Wait(wait) => Err(Obstacle::Pace(wait)),
+        }
+    }
+
+    /// Whether it holds the right to a connection.
+    pub(in crate::queue) fn is_connected(&self) -> bool {
+        self.slot.is_some()
+    }
+
+    /// The transport, for use.
+    pub(in crate::queue) fn transport(&mut self, dispatch: &dyn Dispatch) -> &mut dyn Transport {
+        self.used = Some(Instant::now());
+        self.transport.get_or_insert_with(|| dispatch.transport()).as_mut()
+    }
+
+    /// Notes that the use is over.
+    pub(in crate::queue) fn release(&mut self) {
+        self.used = self.used.map(|_| Instant::now());
+    }
+
+    /// How large a message the next hop takes, when that was not told yet.
+    pub(in crate::queue) fn news_of_size(&mut self) -> Option<u64> {
+        let largest = self.transport.as_ref()?.largest_message().filter(|largest| self.told != Some(*largest));
+        self.told = largest.or(self.told);
+        largest
+    }
+
+    /// How long the connection may stay unused from now on; `None` where there is none.
+    pub(in crate::queue) fn patience(&self) -> Option<Duration> {
+        // Who has a right, but never came to use it, gives it back soon.
+        let limit = self.transport.as_ref().map_or(Duration::from_secs(1), |transport| transport.idle_limit());
+        Some(limit.saturating_sub(self.used?.elapsed()))
+    }
+
+    /// Ends the connection, if there is one.
+    pub(in crate::queue) fn hang_up(&mut self) {
+        if let (Some(transport), Some(_)) = (&mut self.transport, self.used.take()) {
+            transport.disconnect();
+            // The next greeting is told even if it says the same: a limit that nobody confirms is forgotten.
+            self.told = None;
+        }
+        self.slot = None;
+    }
+
+    /// Gives the transport up without a word: it failed in the middle of something.
+    pub(in crate::queue) fn abandon(&mut self) {
+        *self = Self::default();
+    }
+}

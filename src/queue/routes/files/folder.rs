@@ -1,0 +1,101 @@
+//! Route states as small files: `spool/routes/NAME.json`, one per paused route.
+//!
+//! A file is replaced by an atomic rename, never changed in place, so that a reader sees the old state or the new one. It is
+//! not synced: what a power cut loses is a pause, and the first fault brings it back. No file means open.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::own::{file_name, read_own, write_new};
+use super::shared::change_shared;
+use super::size::SizeFile;
+use crate::queue::dsn::tally::Tally;
+use crate::queue::routes::state::{RouteState, RouteStore};
+
+/// The folder with the states of all routes.
+#[derive(Debug)]
+pub struct RouteFolder {
+    folder: PathBuf,
+}
+
+/// Longer ones are not ours.
+const MAX_FILE: u64 = 64 * 1024;
+
+impl RouteFolder {
+    /// The states in `folder`, which must exist by the time that one is saved.
+    pub fn new(folder: impl AsRef<Path>) -> Self {
+        Self { folder: folder.as_ref().to_owned() }
+    }
+
+    /// A route's name comes from the configuration, but must not lead out of the folder.
+    fn file(&self, route: &str) -> PathBuf {
+        self.folder.join(format!("{}.json", file_name(route)))
+    }
+}
+
+impl RouteStore for RouteFolder {
+    /// A file that cannot be understood counts as open: it must not stop mail.
+    fn load(&self, route: &str) -> io::Result<Option<RouteState>> {
+        let octets = read_own(&self.file(route), MAX_FILE)?;
+        let paused = octets.and_then(|octets| serde_json::from_slice(&octets).ok());
+        Ok(Some(paused.map_or(RouteState::Open, RouteState::Paused)))
+    }
+
+    fn save(&self, route: &str, state: &RouteState) -> io::Result<()> {
+        let path = self.file(route);
+        let RouteState::Paused(pause) = state else {
+            return match fs::remove_file(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                result => result,
+            };
+        };
+        // Unique among all writers, also of containers that share the folder: two must not write into one file.
+        let fresh = path.with_extension(format!("{:016x}.new", getrandom::u64()?));
+        let written = write_new(&fresh, &serde_json::to_vec(pause)?).and_then(|()| fs::rename(&fresh, &path));
+        if written.is_err() {
+            let _already_failing = fs::remove_file(&fresh);
+        }
+        written
+    }
+
+    fn note_largest_message(&self, route: &str, octets: u64) -> io::Result<()> {
+        SizeFile::new(&self.folder, route).note(octets)
+    }
+
+    fn tally(&self, change: &mut dyn FnMut(&mut Tally)) -> io::Result<()> {
+        change_shared(&self.folder, "notices", change)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::testing::at;
+    use crate::receipt::Reason;
+    use crate::smtp::EnhancedCode;
+
+    #[test]
+    fn a_pause_is_seen_by_another_process_and_gone_once_the_route_is_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let (ours, theirs) = (RouteFolder::new(folder.path()), RouteFolder::new(folder.path()));
+        assert_eq!(theirs.load("main").unwrap(), Some(RouteState::Open));
+        let reason = Reason::new(EnhancedCode(4, 7, 0), "535 bad password");
+        let paused = RouteState::Open.after_fault("main", &reason, at(5));
+        ours.save("main", &paused).unwrap();
+        assert_eq!(theirs.load("main").unwrap(), Some(paused));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
+        theirs.save("main", &RouteState::Open).unwrap();
+        theirs.save("main", &RouteState::Open).unwrap();
+        assert_eq!(ours.load("main").unwrap(), Some(RouteState::Open));
+    }
+
+    #[test]
+    fn neither_a_name_nor_a_broken_file_does_harm() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = RouteFolder::new(folder.path());
+        assert_eq!(store.file("../../etc/x"), folder.path().join("______etc_x.json"));
+        fs::write(store.file("main"), b"{\"since\":").unwrap();
+        assert_eq!(store.load("main").unwrap(), Some(RouteState::Open));
+    }
+}

@@ -1,0 +1,11 @@
+//! The small files of `spool/routes/`, which all processes share: each is replaced by a rename or changed under a lock.
+
+mod folder;
+pub(in crate::queue) mod own;
+pub(in crate::queue) mod pace;
+mod shared;
+mod size;
+
+pub use folder::RouteFolder;
+pub use shared::change_shared;
+pub use size::SizeFile;

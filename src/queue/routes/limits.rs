@@ -1,0 +1,167 @@
+//! The turnstile of a route: how many connections are open at once, and how many messages leave in a certain time, over all
+//! processes that forward.
+//!
+//! A connection holds one of the locked files `spool/routes/NAME.slot.N` for as long as it is open; the kernel lets the
+//! lock go when the process ends, however it ends. Where the folder cannot be used, the limits hold within this process: our own
+//! trouble does not stop mail.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::pace::{Admittance, Departures, Pace};
+use crate::clock::BootClock;
+use crate::queue::routes::files::own::{file_name, open_shared, try_lock};
+use crate::queue::routes::files::pace::{PaceFile, nanos};
+
+/// Lets connections and messages through.
+pub trait Turnstile: Send + Sync {
+    /// The right to one connection, or `None` while all are taken. Nobody rings when one is given back: ask again.
+    fn slot(&self) -> Option<Slot>;
+
+    /// Whether a message may leave. To be asked when nothing but the pace keeps it: a departure that is not used is not
+    /// given back.
+    fn admit(&self) -> Admittance;
+
+    /// Whether there is a pace, so that a message may have to wait.
+    fn is_paced(&self) -> bool {
+        false
+    }
+
+    /// Why the limits are not shared with other processes, once for each time that this began.
+    fn trouble(&self) -> Option<io::Error> {
+        None
+    }
+}
+
+/// No limits.
+impl Turnstile for () {
+    fn slot(&self) -> Option<Slot> {
+        Some(Slot { _file: None, _seat: None })
+    }
+
+    fn admit(&self) -> Admittance {
+        Admittance::Now
+    }
+}
+
+/// The right to one connection, until dropped.
+#[derive(Debug)]
+pub struct Slot {
+    /// Locked.
+    _file: Option<File>,
+    _seat: Option<Seat>,
+}
+
+/// One of the connections of this process.
+#[derive(Debug)]
+struct Seat(Arc<AtomicUsize>);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// The turnstile of one route, kept in the folder with the states of all routes.
+pub struct RouteTurnstile {
+    folder: Box<Path>,
+    name: String,
+    connections: usize,
+    pace: Option<(Pace, PaceFile)>,
+    clock: Arc<dyn BootClock>,
+    taken: Arc<AtomicUsize>,
+    /// For when the file cannot be used.
+    departures: Mutex<Departures>,
+    trouble: Mutex<Trouble>,
+}
+
+#[derive(Default)]
+struct Trouble {
+    /// Not told yet.
+    news: Option<io::Error>,
+    lasting: bool,
+}
+
+impl RouteTurnstile {
+    /// At most `connections` (at least 1) of `route` at once, at this pace if there is one. The folder need not exist.
+    pub fn new(
+        folder: impl AsRef<Path>,
+        route: &str,
+        connections: usize,
+        pace: Option<Pace>,
+        clock: Arc<dyn BootClock>,
+    ) -> Self {
+        let name = file_name(route);
+        let path = folder.as_ref().join(format!("{name}.pace"));
+        Self {
+            folder: folder.as_ref().into(),
+            name,
+            connections: connections.max(1),
+            pace: pace.map(|pace| (pace.bounded(), PaceFile::new(path, clock.as_ref()))),
+            clock,
+            taken: Arc::default(),
+            departures: Mutex::default(),
+            trouble: Mutex::default(),
+        }
+    }
+
+    /// One of the slots, or `None` where others have them all. They are asked for from the `first` on, which is free most likely.
+    fn shared_slot(&self, first: usize) -> io::Result<Option<File>> {
+        for number in (0..self.connections).map(|number| (first + number) % self.connections) {
+            let file = open_shared(&self.folder.join(format!("{}.slot.{number}", self.name)))?;
+            if try_lock(&file)? {
+                return Ok(Some(file));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Notes whether it could be shared.
+    fn note<T>(&self, shared: io::Result<T>) -> Option<T> {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        match shared {
+            Ok(shared) => {
+                trouble.lasting = false;
+                Some(shared)
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut trouble.lasting, true) {
+                    trouble.news = Some(error);
+                }
+                None
+            }
+        }
+    }
+}
+
+impl Turnstile for RouteTurnstile {
+    fn slot(&self) -> Option<Slot> {
+        let free = |taken: usize| (taken < self.connections).then_some(taken + 1);
+        let taken = self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, free).ok()?;
+        let seat = Some(Seat(Arc::clone(&self.taken)));
+        match self.note(self.shared_slot(taken)) {
+            Some(None) => None,
+            Some(file) => Some(Slot { _file: file, _seat: seat }),
+            None => Some(Slot { _file: None, _seat: seat }),
+        }
+    }
+
+    fn admit(&self) -> Admittance {
+        let Some((pace, file)) = &self.pace else { return Admittance::Now };
+        self.note(file.admit(*pace, self.clock.as_ref())).unwrap_or_else(|| {
+            let mut departures = self.departures.lock().unwrap_or_else(PoisonError::into_inner);
+            departures.admit(*pace, nanos(self.clock.as_ref()))
+        })
+    }
+
+    fn is_paced(&self) -> bool {
+        self.pace.is_some()
+    }
+
+    fn trouble(&self) -> Option<io::Error> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).news.take()
+    }
+}

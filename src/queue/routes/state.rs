@@ -1,0 +1,222 @@
+//! The state of a route: open, or paused since the next hop could not be used. Pure.
+//!
+//! A pause costs no message anything: no attempt, no receipt, no age. It ends with one probe, whose success reopens the route
+//! for all. The state is shared between processes through a [`RouteStore`], so that runs from cron keep one pause between
+//! them, and a listing can say why mail waits.
+
+use std::io;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::queue::dsn::tally::Tally;
+use crate::queue::plan::schedule::{Urgency, vary};
+use crate::receipt::Reason;
+use crate::smtp::EnhancedCode;
+
+/// Whether a route can be used.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum RouteState {
+    /// As far as is known, it works.
+    #[default]
+    Open,
+    /// It failed.
+    Paused(Pause),
+}
+
+/// Why and how long a route is not used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// When it first failed, in milliseconds since the epoch.
+    pub since: u64,
+    /// When the next probe is due, in milliseconds since the epoch.
+    pub until: u64,
+    /// How many times it failed in a row, at least 1.
+    pub failures: u32,
+    /// The status code of the last failure.
+    pub status: EnhancedCode,
+    /// The last failure in words.
+    pub text: String,
+    /// Whether a person paused it: then nothing but a person ends the pause.
+    #[serde(default)]
+    pub by_hand: bool,
+}
+
+/// Whether a delivery may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// As many as there are connections.
+    Open,
+    /// One, as a probe.
+    Probe,
+    /// None before this time.
+    Closed(Timestamp),
+}
+
+/// How many seconds a route rests after the first, second, ... failure in a row; the last one repeats.
+const BACK_OFF: [u64; 6] = [30, 60, 120, 300, 600, 900];
+/// The longest of them.
+const LONGEST_REST: Duration = Duration::from_secs(BACK_OFF[BACK_OFF.len() - 1]);
+
+impl RouteState {
+    /// Whether a delivery may begin; a pressing one does not wait for the end of the pause.
+    pub fn admission(&self, urgency: Urgency, now: Timestamp) -> Admission {
+        let Self::Paused(pause) = self else { return Admission::Open };
+        if pause.by_hand {
+            return Admission::Closed(now + LONGEST_REST);
+        }
+        let until = Timestamp::from_millis(pause.until);
+        // No pause is longer than this: the clock went back, and how long is left is not known.
+        let jumped = until > now + LONGEST_REST.mul_f64(1.2);
+        if urgency == Urgency::Now || until <= now || jumped { Admission::Probe } else { Admission::Closed(until) }
+    }
+
+    /// The state after a fault; `name` makes the routes of one host differ in their jitter.
+    #[must_use]
+    pub fn after_fault(&self, name: &str, reason: &Reason, now: Timestamp) -> Self {
+        let (since, failures) = match self {
+            Self::Open => (now.as_millis(), 1),
+            Self::Paused(pause) => (pause.since, pause.failures.saturating_add(1)),
+        };
+        let until = (now + rest(name, failures)).as_millis();
+        let (status, text) = (reason.status, reason.text.clone());
+        Self::Paused(Pause { since, until, failures, status, text, by_hand: false })
+    }
+
+    /// The state once a person has paused it, saying why.
+    pub fn paused_by_hand(why: &str, now: Timestamp) -> Self {
+        let reason = Reason::new(EnhancedCode(4, 0, 0), why);
+        let (since, text) = (now.as_millis(), reason.text);
+        Self::Paused(Pause { since, until: since, failures: 0, status: reason.status, text, by_hand: true })
+    }
+
+    /// The state while a probe is under way: other processes wait for its result as for the end of another pause.
+    #[must_use]
+    pub fn while_probing(&self, name: &str, now: Timestamp) -> Self {
+        match self {
+            Self::Open => Self::Open,
+            Self::Paused(pause) => {
+                Self::Paused(Pause { until: (now + rest(name, pause.failures)).as_millis(), ..pause.clone() })
+            }
+        }
+    }
+
+    /// The state after a probe that never came to the next hop, as its message could not be worked on: another is due.
+    #[must_use]
+    pub fn after_no_answer(&self, now: Timestamp) -> Self {
+        match self {
+            Self::Open => Self::Open,
+            Self::Paused(pause) => Self::Paused(Pause { until: now.as_millis(), ..pause.clone() }),
+        }
+    }
+
+    /// Whether a person paused it.
+    pub fn is_by_hand(&self) -> bool {
+        matches!(self, Self::Paused(Pause { by_hand: true, .. }))
+    }
+
+    /// Failures in a row; 0 while it is open.
+    pub fn failures(&self) -> u32 {
+        if let Self::Paused(pause) = self { pause.failures } else { 0 }
+    }
+}
+
+fn rest(name: &str, failures: u32) -> Duration {
+    let step = usize::try_from(failures.saturating_sub(1)).unwrap_or(usize::MAX);
+    let rest = BACK_OFF.get(step).map_or(LONGEST_REST, |seconds| Duration::from_secs(*seconds));
+    vary(rest, name.bytes().fold(0, |seed, octet| seed << 7 ^ seed >> 57 ^ u64::from(octet)), failures)
+}
+
+/// Where the states of routes are kept between processes.
+pub trait RouteStore: Send + Sync {
+    /// The state of a route; `None` where none are kept, so that what a process found out itself counts.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn load(&self, route: &str) -> io::Result<Option<RouteState>>;
+
+    /// Keeps the state of a route.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn save(&self, route: &str, state: &RouteState) -> io::Result<()>;
+
+    /// Keeps how large a message the next hop takes, in octets; 0: any.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn note_largest_message(&self, _route: &str, _octets: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Changes the tally of notices, which all routes share, while nobody else does. Called with an empty one where none is
+    /// kept.
+    ///
+    /// # Errors
+    /// When it cannot be read or written; it may have been changed all the same.
+    fn tally(&self, change: &mut dyn FnMut(&mut Tally)) -> io::Result<()> {
+        change(&mut Tally::default());
+        Ok(())
+    }
+}
+
+/// Keeps nothing: each process finds out for itself.
+impl RouteStore for () {
+    fn load(&self, _route: &str) -> io::Result<Option<RouteState>> {
+        Ok(None)
+    }
+
+    fn save(&self, _route: &str, _state: &RouteState) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::testing::at;
+
+    fn reason() -> Reason {
+        Reason::new(EnhancedCode(4, 4, 1), "connecting to mx: connection refused")
+    }
+
+    #[test]
+    fn each_failure_in_a_row_rests_longer_up_to_a_quarter_of_an_hour() {
+        let mut state = RouteState::Open;
+        for (failures, seconds) in (1..).zip([30, 60, 120, 300, 600, 900, 900, 900]) {
+            state = state.after_fault("main", &reason(), at(1_000));
+            let RouteState::Paused(pause) = &state else { panic!("a fault pauses") };
+            let rest = (pause.until - 1_000_000) / 1000;
+            assert!((seconds * 8 / 10..=seconds * 12 / 10).contains(&rest), "{rest} is not about {seconds}");
+            assert_eq!((pause.failures, pause.since), (failures, 1_000_000));
+        }
+    }
+
+    #[test]
+    fn a_pause_ends_with_one_probe_and_a_pressing_delivery_does_not_wait() {
+        let paused = RouteState::Open.after_fault("main", &reason(), at(1_000));
+        assert_eq!(RouteState::Open.admission(Urgency::Due, at(0)), Admission::Open);
+        assert!(matches!(paused.admission(Urgency::Due, at(1_001)), Admission::Closed(until) if until > at(1_001)));
+        assert_eq!(paused.admission(Urgency::Now, at(1_001)), Admission::Probe);
+        assert_eq!(paused.admission(Urgency::Due, at(1_037)), Admission::Probe);
+        let probing = paused.while_probing("main", at(1_037));
+        assert!(matches!(probing.admission(Urgency::Due, at(1_037)), Admission::Closed(_)), "one probe, not two");
+        assert_eq!(probing.failures(), 1);
+    }
+
+    #[test]
+    fn what_a_person_paused_no_time_and_no_pressure_reopens() {
+        let paused = RouteState::paused_by_hand("moving the\nsmarthost", at(1_000));
+        for (urgency, now) in [(Urgency::Now, at(1_001)), (Urgency::Due, at(90_000_000)), (Urgency::Due, at(1))] {
+            assert!(matches!(paused.admission(urgency, now), Admission::Closed(until) if until > now));
+        }
+        assert!(matches!(&paused, RouteState::Paused(pause) if pause.text == "moving the smarthost"));
+    }
+
+    #[test]
+    fn a_clock_that_went_back_does_not_keep_a_route_paused() {
+        let paused = RouteState::Open.after_fault("main", &reason(), at(1_000_000_000));
+        assert_eq!(paused.admission(Urgency::Due, at(1_000)), Admission::Probe);
+    }
+}
