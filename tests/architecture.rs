@@ -53,7 +53,7 @@ const MAY_USE: [(&str, &[&str]); 25] = [
 const ONLY_IN: [(&str, &[&str]); 19] = [
     ("bincode", &["src/spool/frozen/"]),
     ("fs2", &["src/spool/lock.rs"]),
-    ("lettre", &["src/transport/smarthost/"]),
+    ("lettre", &["src/transport/smtp/client.rs"]),
     ("dns_lookup", &["src/dns.rs"]),
     ("hickory_resolver", &["src/dns/hickory.rs"]),
     ("x509_parser", &["src/transport/probe/certificate.rs"]),
@@ -82,7 +82,7 @@ const PLANTED: [&str; 9] = [
     "src/spool/dir.rs",
     "src/spool/disk/host.rs",
     "src/spool/lock.rs",
-    "src/transport/transaction/judging.rs",
+    "src/transport/smtp/judging.rs",
 ];
 
 /// Every source file with its code, without comments and without what is for tests only.

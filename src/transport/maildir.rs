@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Body, Consignment, Delivery, Dispatch, Dsn, Fault, Transport};
+use super::delivery::{Body, Consignment, Delivery, Dispatch, Dsn, Fault, Transport};
 use crate::receipt::{Outcome, Reason};
 use crate::smtp::EnhancedCode;
 

@@ -1,12 +1,10 @@
 //! The smarthost transport: SMTP by lettre's low-level connection over a wire of ours.
 //!
-//! lettre itself is named in `smarthost/client.rs` only. [`SmarthostTransport`] keeps one connection from message to message and runs it on a
+//! lettre itself is named in `smtp/client.rs` only. [`SmarthostTransport`] keeps one connection from message to message and runs it on a
 //! runtime of its own, so it must be used from a thread that is not itself inside a runtime. What is said in a transaction
 //! stands in `transaction.rs`, what a reply means in `classify/`.
 
-mod client;
-
-pub(super) use client::Client;
+pub(super) use super::smtp::Client;
 
 use std::io;
 use std::net::IpAddr;
@@ -16,16 +14,12 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 
-use super::credential::Credential;
-use super::header_first::HeaderFirst;
-use super::login::{Login, Refusal};
-use super::manner::Manner;
-use super::secret::Password;
-use super::token::Freshness;
-use super::transaction::{self, Ended};
-use super::wire;
-use super::{AuthMethod, Body, ConfigError, Consignment, Delivery, Dispatch, Dsn, Fault, Leaving};
-use super::{NextHop, RouteSettings, Smarthost, TlsPolicy, Transport};
+use super::credential::{Credential, Freshness, Password};
+use super::delivery::{Body, ConfigError, Consignment, Delivery, Dispatch, Dsn, Fault, Transport};
+use super::leaving::Leaving;
+use super::settings::{AuthMethod, NextHop, RouteSettings, Smarthost, TlsPolicy};
+use super::smtp::wire;
+use super::smtp::{Ended, HeaderFirst, Login, Manner, Refusal, transaction};
 use crate::receipt::Reason;
 use crate::smtp::EnhancedCode;
 

@@ -5,12 +5,17 @@
 //! command that was answered does not.
 
 mod meaning;
+mod scope;
 mod table;
 #[cfg(test)]
 mod tests;
+mod why;
 mod words;
 
-pub use meaning::{Meaning, Place, meaning};
+pub use meaning::meaning;
+pub use why::{Meaning, Place};
+
+use scope::{About, Whose};
 
 use crate::receipt::{Outcome, Reason};
 use crate::smtp::{EnhancedCode, Reply};
@@ -28,26 +33,6 @@ pub(super) enum Step {
     Chunk,
     /// The final dot, or the last BDAT: the same.
     EndOfData,
-}
-
-/// Whose trouble a refusal is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Whose {
-    /// One recipient's.
-    Recipient,
-    /// The message's, its sender's or its content's.
-    Message,
-    /// Ours: the route does not work.
-    Route(About),
-}
-
-/// What of a route does not work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum About {
-    /// Our login, our account, their limits: whatever the message, the next hop would say the same.
-    Account,
-    /// The service as a whole, for now. Once it has seen a message, that may be why.
-    Service,
 }
 
 /// What the reply decides.
@@ -86,7 +71,7 @@ pub(super) fn ruling(step: Step, reply: &Reply) -> Ruling {
 }
 
 /// Whose trouble a refusal is.
-pub(super) fn whose(step: Step, reply: &Reply) -> Whose {
+fn whose(step: Step, reply: &Reply) -> Whose {
     let by_step = if step == Step::Rcpt { Whose::Recipient } else { Whose::Message };
     table::look_up(reply).unwrap_or(by_step)
 }

@@ -6,8 +6,8 @@
 
 use std::ops::RangeInclusive;
 
-use super::meaning::Why;
-use super::{About, Whose};
+use super::scope::{About, Whose};
+use super::why::Why;
 use crate::smtp::{EnhancedCode, Reply};
 
 /// Which replies a row is for: all three must fit.

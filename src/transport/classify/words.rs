@@ -1,7 +1,7 @@
 //! The sentences of `meaning.rs`: what happened, and what to do. `{place}` is the heading of the route's settings,
 //! `{credential}` the key of its password or token.
 
-use super::meaning::{Meaning, Why};
+use super::why::{Meaning, Why};
 
 /// What it means, and the remedy.
 #[rustfmt::skip]

@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use super::Shared;
+use super::shared::Shared;
 use crate::address::Domain;
 use crate::dns::{DnsError, Exchanger, Exchangers};
 use crate::receipt::{Outcome, Reason};

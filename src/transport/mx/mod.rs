@@ -6,6 +6,7 @@
 
 mod hosts;
 mod recent;
+mod shared;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,17 +14,20 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 
-use self::hosts::{Dead, Host};
-use self::recent::Recent;
-use super::classify::{Blame, blame};
-use super::manner::Manner;
-use super::replay::Replay;
-use super::{Body, ConfigError, Consignment, Delivery, DirectMx, Dispatch, Dsn, Fault, Leaving, NextHop};
-use super::{RouteSettings, Smarthost, SmarthostTransport, TlsPolicy, Transport};
 use crate::address::Domain;
 use crate::dns::MailExchangers;
 use crate::receipt::{Outcome, Reason};
 use crate::smtp::EnhancedCode;
+use crate::transport::classify::{Blame, blame};
+use crate::transport::delivery::{Body, ConfigError, Consignment, Delivery, Dispatch, Dsn, Fault, Transport};
+use crate::transport::failover::Replay;
+use crate::transport::leaving::Leaving;
+use crate::transport::settings::{NextHop, RouteSettings, Smarthost, TlsPolicy};
+use crate::transport::smarthost::SmarthostTransport;
+use crate::transport::smtp::Manner;
+use hosts::{Dead, Host};
+use recent::Recent;
+use shared::Shared;
 
 /// More addresses are not tried in one attempt.
 const MOST_ADDRESSES: usize = 10;
@@ -32,17 +36,6 @@ const MOST_ADDRESSES: usize = 10;
 pub struct MxDispatch {
     shared: Arc<Shared>,
     connections: usize,
-}
-
-/// What all transports of a route share.
-struct Shared {
-    hop: DirectMx,
-    manner: Arc<Manner>,
-    dns: Arc<dyn MailExchangers>,
-    /// For which domains the DNS answered.
-    answered: Recent,
-    /// Of which domains a host was reached.
-    reached: Recent,
 }
 
 impl MxDispatch {

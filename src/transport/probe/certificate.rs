@@ -9,8 +9,8 @@ use rustls_pki_types::pem::PemObject;
 use x509_parser::extensions::GeneralName;
 use x509_parser::parse_x509_certificate;
 
-use super::Step;
-use crate::transport::Pin;
+use super::step::Step;
+use crate::transport::settings::Pin;
 
 /// Names that are told of one certificate.
 const MOST_NAMES: usize = 8;

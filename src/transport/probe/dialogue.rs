@@ -2,19 +2,15 @@
 
 use std::net::IpAddr;
 
-use super::Step;
 use super::hop::Hop;
+use super::step::Step;
 use crate::address::Mailbox;
 use crate::receipt::Reason;
 use crate::smtp::{EnhancedCode, Reply};
-use crate::transport::TlsPolicy;
-use crate::transport::credential::Credential;
-use crate::transport::login::Login;
-use crate::transport::manner::Manner;
-use crate::transport::secret::Password;
-use crate::transport::smarthost::Client;
-use crate::transport::token::Freshness;
-use crate::transport::wire::{self, Opened, Phase, Trouble};
+use crate::transport::credential::{Credential, Freshness, Password};
+use crate::transport::settings::TlsPolicy;
+use crate::transport::smtp::wire::{Opened, Phase, Trouble};
+use crate::transport::smtp::{Client, Login, Manner, Refusal, wire};
 
 /// Providers that look at `From:` only once they have the whole message.
 const LATE_JUDGES: [&str; 4] = ["office365.com", "outlook.com", "gmail.com", "googlemail.com"];
@@ -101,7 +97,7 @@ impl Dialogue<'_> {
         user: &str,
         secret: &Password,
         is_token: bool,
-    ) -> Result<Client, crate::transport::login::Refusal> {
+    ) -> Result<Client, Refusal> {
         let policy: TlsPolicy = self.hop.smarthost.tls;
         let login = Login { user, secret, is_token, method: self.hop.settings.auth, policy };
         match login.run(&mut client).await {

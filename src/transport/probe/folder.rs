@@ -4,7 +4,8 @@ use std::path::Path;
 
 use rustix::fs::{Access, access, statvfs};
 
-use super::{Place, Step};
+use super::step::Step;
+use crate::transport::classify::Place;
 
 /// Less free space than this is worth a word: 64 MB.
 const LITTLE: u64 = 64_000_000;

@@ -4,12 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::certificate::{Certificate, FEW_DAYS, date};
 use super::dialogue::Dialogue;
-use super::{Inquiry, Place, Step};
+use super::step::{Inquiry, Step};
 use crate::receipt::Reason;
 use crate::smtp::EnhancedCode;
-use crate::transport::manner::Manner;
-use crate::transport::wire::{self, Capabilities, Opened, TlsFacts};
-use crate::transport::{Leaving, NextHop, RouteSettings, Smarthost, TlsPolicy};
+use crate::transport::classify::Place;
+use crate::transport::leaving::Leaving;
+use crate::transport::settings::{NextHop, RouteSettings, Smarthost, TlsPolicy};
+use crate::transport::smtp::wire::{Capabilities, Opened, TlsFacts};
+use crate::transport::smtp::{Manner, wire};
 
 /// RFC 3463 X.7.5: cryptographic failure.
 const INSECURE: EnhancedCode = EnhancedCode(4, 7, 5);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::smtp::Reply;
+use crate::transport::classify::Place;
 
 fn remedy(reason: &Reason) -> String {
     let meaning = meaning(reason).unwrap();

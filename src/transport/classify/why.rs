@@ -1,0 +1,115 @@
+//! What may be behind a reply or a failure, and how people are told: in plain words, with the settings to change.
+
+use crate::transport::settings::{RouteSettings, Secret, TokenSource};
+
+/// What is behind a reply or a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    LoginRefused,
+    LoginMissing,
+    LoginMethod,
+    LoginUnsafe,
+    SecretUnreadable,
+    TooManyLogins,
+    TooManyConnections,
+    Quota,
+    AccountBlocked,
+    SenderRefused,
+    Unauthenticated,
+    NotOnTestList,
+    NoSuchRecipient,
+    MailboxShut,
+    MailboxFull,
+    RecipientBusy,
+    Greylisted,
+    TooLarge,
+    TooLargeForRoute,
+    Content,
+    Spam,
+    RelayDenied,
+    Policy,
+    NeedsUtf8,
+    NeedsEightBit,
+    ServiceAway,
+    ServiceFull,
+    Loop,
+    Ourselves,
+    NameUnknown,
+    NoSuchDomain,
+    NotReachable,
+    NoWay,
+    ConnectionLost,
+    NotSmtp,
+    NoStartTls,
+    CertificateExpired,
+    CertificateNotYet,
+    CertificateName,
+    CertificateIssuer,
+    CertificatePin,
+    TlsFailed,
+    OwnSettings,
+    OwnResources,
+    Folder,
+    Later,
+    Never,
+}
+
+/// A meaning in plain words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Meaning {
+    /// What happened, as sentences.
+    pub what: &'static str,
+    /// What to do, with the names of settings; `{place}` and `{credential}` stand for the route's.
+    remedy: &'static str,
+}
+
+impl Meaning {
+    pub(super) const fn new(what: &'static str, remedy: &'static str) -> Self {
+        Self { what, remedy }
+    }
+
+    /// What to do, as sentences that name the settings of this route.
+    pub fn remedy(&self, place: &Place) -> String {
+        self.remedy.replace("{place}", &place.heading).replace("{credential}", place.credential)
+    }
+}
+
+/// Where a route's settings stand in the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The heading, such as `[relay]`.
+    pub heading: String,
+    /// The key that the login's secret comes from.
+    pub credential: &'static str,
+}
+
+impl Place {
+    /// That of the next hop of a route, 0 being its main one.
+    pub fn of(settings: &RouteSettings, number: usize) -> Self {
+        let heading = match (settings.name.as_str(), number) {
+            ("relay", 0) => "[relay]".to_owned(),
+            ("relay", _) => "[[relay.fallback]]".to_owned(),
+            (name, 0) => format!("[[route]] \"{name}\""),
+            (name, _) => format!("[[route.fallback]] of \"{name}\""),
+        };
+        Self { heading, credential: credential_key(settings) }
+    }
+
+    /// That of a route of which only the name is known.
+    pub fn named(route: &str) -> Self {
+        let heading =
+            if matches!(route, "relay" | "") { "[relay]".to_owned() } else { format!("[[route]] \"{route}\"") };
+        Self { heading, credential: "password_file" }
+    }
+}
+
+fn credential_key(settings: &RouteSettings) -> &'static str {
+    match (&settings.password, &settings.token) {
+        (Some(Secret::Environment(_)), _) => "password_env",
+        (Some(Secret::Command(_)), _) => "password_command",
+        (None, Some(TokenSource::Secret(Secret::File(_)))) => "token_file",
+        (None, Some(TokenSource::Secret(_))) => "token_command",
+        (None, Some(TokenSource::Grant(_))) => "oauth2",
+        _ => "password_file",
+    }
+}

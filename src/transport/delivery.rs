@@ -1,0 +1,145 @@
+//! What every transport takes, gives and promises.
+//!
+//! Invariant: a transport judges recipients, one outcome each, or none of them. What it says about no recipient, because the
+//! next hop could not be reached or refused us rather than the mail, is a [`Fault`].
+
+use std::io;
+use std::time::Duration;
+
+use crate::envelope::{Envelope, Recipient};
+use crate::id::SpoolId;
+use crate::receipt::{Outcome, Reason};
+
+/// One message on its way to some of its recipients.
+#[derive(Debug, Clone, Copy)]
+pub struct Consignment<'a> {
+    /// The message's id.
+    pub id: SpoolId,
+    /// Its envelope, whole.
+    pub envelope: &'a Envelope,
+    /// The recipients of this attempt, by index in the envelope; never empty.
+    pub recipients: &'a [u16],
+    /// Octets of the message.
+    pub size: u64,
+    /// Whether an octet above 127 is in it.
+    pub eight_bit: bool,
+}
+
+impl<'a> Consignment<'a> {
+    /// The recipients of this attempt.
+    pub fn recipients(&self) -> impl Iterator<Item = &'a Recipient> {
+        self.recipients.iter().filter_map(|index| self.envelope.recipients.get(usize::from(*index)))
+    }
+}
+
+/// The message's octets, with CRLF line ends, in pieces.
+pub trait Body {
+    /// Replaces `piece` by the next octets; `false` at the end.
+    ///
+    /// # Errors
+    /// When the spool cannot be read: the transport must then break off, so that no end mark is ever sent.
+    fn next_piece(&mut self, piece: &mut Vec<u8>) -> io::Result<bool>;
+
+    /// Begins again at the first octet, for another next hop; `false` where that cannot be done.
+    fn rewind(&mut self) -> bool {
+        false
+    }
+
+    /// Called once all octets were taken, immediately before what makes the next hop responsible (the final dot) is sent:
+    /// from now until the answer, the message is *in doubt*.
+    fn hand_over(&mut self);
+
+    /// The message that will be delivered next over the same transport, where one is known. It may be announced in the flight
+    /// that ends this one (RFC 2920 3.1), and is then the one that is expected next: any other costs the connection.
+    fn next(&self) -> Option<Consignment<'_>> {
+        None
+    }
+}
+
+/// What came of one delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// One outcome per recipient, in the order of [`Consignment::recipients`].
+    pub outcomes: Vec<Outcome>,
+    /// The next hop as `host[address]:port`, or what names it otherwise.
+    pub relay: String,
+    /// How long it took to set the connection up; zero where it was open.
+    pub connecting: Duration,
+    /// Who tells a sender of success that wants to hear of it.
+    pub dsn: Dsn,
+    /// Set where the next hop refused the message because of our login or account, or their limits (RFC 5321 has no word for
+    /// that): the recipients are deferred, but neither they nor the message are to blame. No attempt should be counted, and
+    /// the route should pause.
+    pub route_trouble: Option<Reason>,
+}
+
+/// What became of the senders' wishes for notifications (RFC 3461).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dsn {
+    /// They went along, so the next hop will tell of success (RFC 3461 5.2.1).
+    PassedOn,
+    /// The next hop does no DSN: the message was relayed, and nobody after us will tell (RFC 3461 5.2.2).
+    NotPassedOn,
+    /// There is nobody after us: this was the delivery (RFC 3461 5.2.3).
+    Final,
+}
+
+/// No recipient was judged: the route does not work now. The sender is not to blame, and no message pays for it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{relay}: {}", reason.text)]
+pub struct Fault {
+    /// What was being done and what failed, or the next hop's own words.
+    pub reason: Reason,
+    /// The next hop, as far as it is known.
+    pub relay: String,
+}
+
+/// A way to the next hop, used by one delivering thread.
+pub trait Transport: Send {
+    /// Hands a message over, reusing an open connection where there is one.
+    ///
+    /// # Errors
+    /// A [`Fault`] when no recipient was judged.
+    fn deliver(&mut self, consignment: &Consignment<'_>, body: &mut dyn Body) -> Result<Delivery, Fault>;
+
+    /// Ends an open connection politely; the next delivery opens a new one.
+    fn disconnect(&mut self) {}
+
+    /// The largest message in octets that the next hop takes, as it said when it last greeted this route (RFC 1870); 0 where
+    /// it named no limit, `None` as long as nothing is known.
+    fn largest_message(&self) -> Option<u64> {
+        None
+    }
+
+    /// Whether it is of use to know [what follows](Body::next).
+    fn looks_ahead(&self) -> bool {
+        false
+    }
+
+    /// How long an unused connection may stay open.
+    fn idle_limit(&self) -> Duration {
+        Duration::from_secs(5)
+    }
+}
+
+/// Makes a transport for each delivering thread of a route.
+pub trait Dispatch: Send + Sync {
+    /// A new transport without a connection.
+    fn transport(&self) -> Box<dyn Transport>;
+
+    /// How many deliveries may run side by side, at least 1.
+    fn connections(&self) -> usize;
+
+    /// Whether all recipients of a consignment must be of one domain, since each domain has a next hop of its own.
+    fn per_domain(&self) -> bool {
+        false
+    }
+}
+
+/// The settings of a route contradict each other.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("route {route}: {what}")]
+pub struct ConfigError {
+    pub(super) route: String,
+    pub(super) what: String,
+}

@@ -1,0 +1,12 @@
+//! What can be set of a route's next hops: where they are, how they are reached, and as whom.
+//!
+//! Values only: nothing here opens or reads anything.
+
+mod next_hop;
+mod pin;
+mod url;
+
+pub use next_hop::{AuthMethod, ClientIdentity, DirectMx, EightBit, Extensions, NextHop, Roots, RouteSettings, Secret};
+pub use next_hop::{Smarthost, Timeouts, TlsPolicy, TlsSettings, TokenGrant, TokenSource};
+pub use pin::{Pin, PinError};
+pub use url::NextHopError;

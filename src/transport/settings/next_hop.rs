@@ -1,0 +1,239 @@
+//! Where a route leads and what it needs: plain values that the configuration fills in.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::pin::Pin;
+use crate::address::Domain;
+
+/// The next hop of a route, as its URL names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NextHop {
+    /// `smtp://[user@]host[:port][?tls=none|opportunistic|required]` or `smtps://[user@]host[:port]`.
+    Smarthost(Smarthost),
+    /// `mx:[port][?tls=none|opportunistic|required]`: the hosts that the DNS names for the recipients' domains.
+    Mx(DirectMx),
+    /// `maildir:PATH`.
+    Maildir(PathBuf),
+}
+
+/// An SMTP server that takes our mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Smarthost {
+    /// A name or an address, without brackets.
+    pub host: String,
+    /// 587 for `smtp`, 465 for `smtps`, unless named.
+    pub port: u16,
+    /// How the connection is protected.
+    pub tls: TlsPolicy,
+    /// Who we are there. The password is never part of a URL.
+    pub user: Option<String>,
+}
+
+/// Delivery straight to the mail exchangers of the recipients' domains; needs the feature `mx`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DirectMx {
+    /// 25 unless named.
+    pub port: u16,
+    /// How connections are protected; never implicitly. `Required` wants a certificate that is valid for the name in the MX
+    /// record, which is as trustworthy as the DNS.
+    pub tls: TlsPolicy,
+}
+
+/// How a connection is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsPolicy {
+    /// Never.
+    None,
+    /// STARTTLS where it is offered; the certificate is not looked at. The default of `smtp:` without a user.
+    Opportunistic,
+    /// STARTTLS with a certificate that is valid for the host. The default of `smtp:` with a user.
+    Required,
+    /// TLS from the first octet with a certificate that is valid for the host: `smtps:`.
+    Implicit,
+}
+
+/// Where a password is read from, anew for each connection.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Secret {
+    /// The first line of a file.
+    File(PathBuf),
+    /// An environment variable.
+    Environment(String),
+    /// The first line that a shell command prints.
+    Command(String),
+}
+
+impl fmt::Debug for Secret {
+    /// A command may hold a secret in its arguments.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Environment(name) => f.debug_tuple("Environment").field(name).finish(),
+            Self::Command(_) => f.write_str("Command(***)"),
+        }
+    }
+}
+
+/// Where an access token comes from (XOAUTH2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenSource {
+    /// Somebody else keeps it fresh: it is read for each connection, and once more where it is refused.
+    Secret(Secret),
+    /// We fetch it from the provider ourselves; needs the feature `oauth2`.
+    Grant(TokenGrant),
+}
+
+/// How access tokens are fetched (RFC 6749).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenGrant {
+    /// The provider's token endpoint: `https:`, or `http:` to this host itself.
+    pub endpoint: String,
+    /// Who we are to the provider.
+    pub client_id: String,
+    /// What proves it; public clients have none.
+    pub client_secret: Option<Secret>,
+    /// The refresh token (RFC 6749 6); without it the client's own credentials are used (RFC 6749 4.4).
+    pub refresh_token: Option<Secret>,
+    /// What the token is for.
+    pub scope: Option<String>,
+    /// Where the token is kept between connections and processes, readable by us alone.
+    pub file: PathBuf,
+}
+
+/// How the next hop's user logs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AuthMethod {
+    /// By the best that is offered: XOAUTH2 with a token; with a password SCRAM-SHA-256, PLAIN, LOGIN, CRAM-MD5, but on a
+    /// connection in the clear CRAM-MD5 before PLAIN.
+    #[default]
+    Auto,
+    /// RFC 4616.
+    Plain,
+    /// Never standardised.
+    Login,
+    /// RFC 2195.
+    CramMd5,
+    /// RFC 5802, RFC 7677.
+    ScramSha256,
+    /// Google's and Microsoft's, with a token.
+    Xoauth2,
+}
+
+/// How TLS is done.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TlsSettings {
+    /// Whose certificates are trusted; `None`: the system's authorities, or nobody else where there is a pin.
+    pub roots: Option<Roots>,
+    /// The key that the host must have. Alone it takes the place of authorities and names; with `roots` it comes on top.
+    pub pin: Option<Pin>,
+    /// What we show to a host that asks who we are.
+    pub identity: Option<ClientIdentity>,
+}
+
+/// Whose certificates are trusted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Roots {
+    /// Those of the system.
+    System,
+    /// Mozilla's, as they were when this program was built.
+    WebPki,
+    /// Those of a PEM file, and no others.
+    File(PathBuf),
+}
+
+/// A client certificate, as PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientIdentity {
+    /// The certificate, followed by its intermediates.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// What is done with extensions of SMTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Extensions {
+    /// What becomes of a message with octets above 127 where 8BITMIME is not offered.
+    pub eight_bit: EightBit,
+    /// Whether the next hop is told by XFORWARD, for its log, where a message came from.
+    pub xforward: bool,
+    /// Whether the next hop is told by XCLIENT, for its rules, where a message came from.
+    pub xclient: bool,
+    /// Whether messages are sent by BDAT (RFC 3030) where that is offered.
+    pub chunking: bool,
+}
+
+/// What becomes of a message with octets above 127 where 8BITMIME is not offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EightBit {
+    /// It is sent as it is: servers that are not 8-bit clean have died out, and a converted message breaks its signatures.
+    #[default]
+    Send,
+    /// It goes back to its sender (RFC 6152 3).
+    Bounce,
+}
+
+/// All that a route's transport needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteSettings {
+    /// The route's name, in logs and receipts.
+    pub name: String,
+    /// Where to.
+    pub next_hop: NextHop,
+    /// The password of the next hop's user.
+    pub password: Option<Secret>,
+    /// Where that user's access token comes from, instead of a password.
+    pub token: Option<TokenSource>,
+    /// How that user logs in.
+    pub auth: AuthMethod,
+    /// How TLS is done, where the URL's policy has us do it.
+    pub tls: TlsSettings,
+    /// What is done with the extensions that the next hop offers or lacks.
+    pub extensions: Extensions,
+    /// What we call ourselves in EHLO.
+    pub helo: Domain,
+    /// The mark of our own spool, with which no next hop may greet.
+    pub own_mark: Option<String>,
+    /// The address of ours that connections come from; `None`: the system chooses.
+    pub source: Option<IpAddr>,
+    /// The largest message in octets that this next hop is given; what it says itself counts where that is less.
+    pub max_size: Option<u64>,
+    /// How many deliveries may run side by side, at least 1.
+    pub connections: usize,
+    /// How long each step may take.
+    pub timeouts: Timeouts,
+    /// Whether the dialogue is told in the log, line by line.
+    pub traced: bool,
+}
+
+/// How long each step of a delivery may take. A lost final reply is a duplicate, so the last is long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// TCP connect, for each address tried.
+    pub connect: Duration,
+    /// Greeting, TLS handshake, EHLO, AUTH, MAIL, each RCPT.
+    pub command: Duration,
+    /// The reply to DATA.
+    pub data: Duration,
+    /// Each block of the message.
+    pub block: Duration,
+    /// The reply to the final dot.
+    pub end_of_data: Duration,
+}
+
+impl Default for Timeouts {
+    /// RFC 5321 4.5.3.2, but for the connect, which is shorter.
+    fn default() -> Self {
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+        Self {
+            connect: Duration::from_secs(30),
+            command: minutes(5),
+            data: minutes(2),
+            block: minutes(3),
+            end_of_data: minutes(10),
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! Route URLs: how a next hop is written in the configuration and on the command line.
+//!
+//! `smtp://[user[@]]host[:port][?tls=none|opportunistic|required]`, `smtps://[user@]host[:port]`,
+//! `mx:[port][?tls=none|opportunistic|required]`, `maildir:PATH`. A URL is
+//! shown in logs, listings and `ps`, so it never carries a password, and no error repeats the part before an `@`.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use crate::address::is_unprintable;
+
+use super::next_hop::{DirectMx, NextHop, Smarthost, TlsPolicy};
+
+/// Between mail servers (RFC 5321 4.5.4.2).
+const SMTP: u16 = 25;
+/// Submission (RFC 6409 3.1).
+const SUBMISSION: u16 = 587;
+/// Submission over TLS from the first octet (RFC 8314 7.3).
+const SUBMISSIONS: u16 = 465;
+
+/// The text is not the URL of a next hop.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NextHopError {
+    /// Something else stands where a part of the URL was expected.
+    #[error("expected {expected}, but found {found}")]
+    Unexpected {
+        /// What belongs there.
+        expected: &'static str,
+        /// What stands there, never a secret.
+        found: String,
+    },
+    /// A URL is no place for a secret.
+    #[error(
+        "expected a user name before the @, but found a password too: \
+         take it out of the URL and name password_file, password_env or password_command instead"
+    )]
+    Password,
+    /// A password must not go to whoever answers.
+    #[error(
+        "expected tls=required for a user name, but found tls=opportunistic, which checks no certificate: \
+         use tls=required, or tls=none to send the password in the clear"
+    )]
+    Unverified,
+}
+
+impl NextHopError {
+    fn unexpected(expected: &'static str, found: &str) -> Self {
+        // Whatever stands before an @ may hold a password.
+        let shown = found.rsplit_once('@').map_or(found, |(_, rest)| rest);
+        let shown: String = shown.chars().take(60).map(|c| if is_unprintable(c) { '?' } else { c }).collect();
+        let found = if shown.is_empty() { "nothing".to_owned() } else { format!("\"{shown}\"") };
+        Self::Unexpected { expected, found }
+    }
+}
+
+impl FromStr for NextHop {
+    type Err = NextHopError;
+
+    fn from_str(text: &str) -> Result<Self, NextHopError> {
+        let expected = "smtp://HOST, smtps://HOST, mx: or maildir:PATH";
+        let (scheme, rest) = text.split_once(':').ok_or_else(|| NextHopError::unexpected(expected, text))?;
+        match scheme.to_ascii_lowercase().as_str() {
+            "smtp" => smarthost(rest, false).map(Self::Smarthost),
+            "smtps" => smarthost(rest, true).map(Self::Smarthost),
+            "mx" => direct(rest).map(Self::Mx),
+            "maildir" if rest.is_empty() => Err(NextHopError::unexpected("a path after maildir:", rest)),
+            "maildir" => Ok(Self::Maildir(PathBuf::from(rest))),
+            // Not the scheme alone: in `user:password@host` it would be a name, and the rest a secret.
+            _ => Err(NextHopError::unexpected(expected, text)),
+        }
+    }
+}
+
+fn direct(rest: &str) -> Result<DirectMx, NextHopError> {
+    let (digits, query) = rest.split_once('?').map_or((rest, None), |(digits, query)| (digits, Some(query)));
+    if !digits.bytes().all(|octet| octet.is_ascii_digit()) {
+        return Err(NextHopError::unexpected("a port or nothing after mx:, as the DNS names the hosts", digits));
+    }
+    let port = if digits.is_empty() { SMTP } else { port(digits)? };
+    Ok(DirectMx { port, tls: tls_policy(query, false, false)? })
+}
+
+fn smarthost(rest: &str, implicit: bool) -> Result<Smarthost, NextHopError> {
+    let rest = rest.strip_prefix("//").ok_or_else(|| NextHopError::unexpected("// after the scheme", rest))?;
+    let (place, query) = rest.split_once('?').map_or((rest, None), |(place, query)| (place, Some(query)));
+    let (user, place) = match place.rsplit_once('@') {
+        None => (None, place),
+        Some((user, place)) => (Some(user_name(user)?), place),
+    };
+    let place = place.strip_suffix('/').unwrap_or(place);
+    let (host, port) = host_and_port(place)?;
+    let tls = tls_policy(query, implicit, user.is_some())?;
+    let port = port.unwrap_or(if implicit { SUBMISSIONS } else { SUBMISSION });
+    Ok(Smarthost { host, port, tls, user })
+}
+
+fn user_name(text: &str) -> Result<String, NextHopError> {
+    if text.contains(':') {
+        return Err(NextHopError::Password);
+    }
+    let plain = |user: &str| !user.is_empty() && !user.contains(char::is_control);
+    match percent_decode_str(text).decode_utf8() {
+        Ok(user) if plain(&user) => Ok(user.into_owned()),
+        _ => Err(NextHopError::unexpected("a user name before the @", "")),
+    }
+}
+
+fn host_and_port(place: &str) -> Result<(String, Option<u16>), NextHopError> {
+    if let Some(inner) = place.strip_prefix('[') {
+        let expected = "an IPv6 address in brackets";
+        let (address, rest) = inner.split_once(']').ok_or_else(|| NextHopError::unexpected(expected, place))?;
+        let address: Ipv6Addr = address.parse().map_err(|_| NextHopError::unexpected(expected, address))?;
+        let port = match rest.strip_prefix(':') {
+            Some(digits) => Some(port(digits)?),
+            None if rest.is_empty() => None,
+            None => return Err(NextHopError::unexpected("a port after the host", rest)),
+        };
+        return Ok((address.to_string(), port));
+    }
+    let (host, digits) = place.split_once(':').map_or((place, None), |(host, digits)| (host, Some(digits)));
+    if digits.is_some_and(|digits| digits.contains(':')) {
+        return Err(NextHopError::unexpected("an IPv6 address in brackets", place));
+    }
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    if host.is_empty() || !host.chars().all(fits) {
+        return Err(NextHopError::unexpected("a host name or an address", host));
+    }
+    Ok((host.to_owned(), digits.map(port).transpose()?))
+}
+
+fn port(digits: &str) -> Result<u16, NextHopError> {
+    let number = digits.parse().ok().filter(|port| *port > 0 && digits.bytes().all(|octet| octet.is_ascii_digit()));
+    number.ok_or_else(|| NextHopError::unexpected("a port from 1 to 65535", digits))
+}
+
+fn tls_policy(query: Option<&str>, implicit: bool, has_user: bool) -> Result<TlsPolicy, NextHopError> {
+    match (query, implicit) {
+        (None, true) => Ok(TlsPolicy::Implicit),
+        (Some(query), true) => Err(NextHopError::unexpected("nothing after smtps://HOST, which is TLS always", query)),
+        (None, false) => Ok(default_policy(has_user)),
+        (Some("tls=none"), false) => Ok(TlsPolicy::None),
+        (Some("tls=required"), false) => Ok(TlsPolicy::Required),
+        (Some("tls=opportunistic"), false) if has_user => Err(NextHopError::Unverified),
+        (Some("tls=opportunistic"), false) => Ok(TlsPolicy::Opportunistic),
+        (Some(query), false) => {
+            Err(NextHopError::unexpected("tls=none, tls=opportunistic or tls=required after the ?", query))
+        }
+    }
+}
+
+fn default_policy(has_user: bool) -> TlsPolicy {
+    if has_user { TlsPolicy::Required } else { TlsPolicy::Opportunistic }
+}
+
+impl fmt::Display for NextHop {
+    /// The URL, in the shortest form that parses back to the same.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Smarthost(smarthost) => smarthost.fmt(f),
+            Self::Mx(direct) => direct.fmt(f),
+            Self::Maildir(path) => write!(f, "maildir:{}", path.display()),
+        }
+    }
+}
+
+impl fmt::Display for DirectMx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("mx:")?;
+        if self.port != SMTP {
+            write!(f, "{}", self.port)?;
+        }
+        match self.tls {
+            TlsPolicy::None => f.write_str("?tls=none"),
+            TlsPolicy::Required => f.write_str("?tls=required"),
+            TlsPolicy::Opportunistic | TlsPolicy::Implicit => Ok(()),
+        }
+    }
+}
+
+/// What RFC 3986 2.3 calls unreserved stays as it is.
+const USER: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+impl fmt::Display for Smarthost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let implicit = self.tls == TlsPolicy::Implicit;
+        f.write_str(if implicit { "smtps://" } else { "smtp://" })?;
+        if let Some(user) = &self.user {
+            write!(f, "{}@", utf8_percent_encode(user, USER))?;
+        }
+        if self.host.contains(':') {
+            write!(f, "[{}]", self.host)?
+        } else {
+            f.write_str(&self.host)?
+        }
+        if self.port != if implicit { SUBMISSIONS } else { SUBMISSION } {
+            write!(f, ":{}", self.port)?;
+        }
+        match self.tls {
+            TlsPolicy::Implicit => Ok(()),
+            policy if policy == default_policy(self.user.is_some()) => Ok(()),
+            TlsPolicy::None => f.write_str("?tls=none"),
+            TlsPolicy::Opportunistic => f.write_str("?tls=opportunistic"),
+            TlsPolicy::Required => f.write_str("?tls=required"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Smarthost {
+        match text.parse().unwrap() {
+            NextHop::Smarthost(smarthost) => smarthost,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn refused(text: &str) -> String {
+        text.parse::<NextHop>().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn defaults_depend_on_scheme_and_user() {
+        let plain = Smarthost { host: "mx.lan".into(), port: 587, tls: TlsPolicy::Opportunistic, user: None };
+        assert_eq!(parsed("smtp://mx.lan"), plain);
+        assert_eq!(parsed("SMTP://mx.lan/"), plain);
+        let secret = Smarthost { user: Some("me".into()), tls: TlsPolicy::Required, ..plain.clone() };
+        assert_eq!(parsed("smtp://me@mx.lan"), secret);
+        assert_eq!(parsed("smtp://me@mx.lan?tls=none").tls, TlsPolicy::None);
+        assert_eq!(parsed("smtps://me@mx.lan"), Smarthost { port: 465, tls: TlsPolicy::Implicit, ..secret });
+        assert_eq!(parsed("smtp://mx.lan:25?tls=required"), Smarthost { port: 25, tls: TlsPolicy::Required, ..plain });
+        let direct = DirectMx { port: 25, tls: TlsPolicy::Opportunistic };
+        assert_eq!("mx:".parse(), Ok(NextHop::Mx(direct)));
+        assert_eq!("mx:2525?tls=opportunistic".parse(), Ok(NextHop::Mx(DirectMx { port: 2525, ..direct })));
+        assert_eq!("maildir:/var/mail/x".parse(), Ok(NextHop::Maildir("/var/mail/x".into())));
+    }
+
+    #[test]
+    fn a_user_name_may_hold_an_at_sign() {
+        for text in ["smtp://me%40example.com@host", "smtp://me@example.com@host"] {
+            assert_eq!(parsed(text).user.as_deref(), Some("me@example.com"));
+            assert_eq!(parsed(text).host, "host");
+        }
+    }
+
+    #[test]
+    fn addresses_of_both_kinds_are_hosts() {
+        assert_eq!((parsed("smtp://[::1]:2525").host.as_str(), parsed("smtp://[::1]:2525").port), ("::1", 2525));
+        assert_eq!(parsed("smtp://127.0.0.1").host, "127.0.0.1");
+        assert!(refused("smtp://::1").contains("in brackets"));
+    }
+
+    #[test]
+    fn what_is_written_parses_back() {
+        for text in [
+            "smtp://mx.lan",
+            "smtp://me%40example.com@mx.lan:25?tls=none",
+            "smtp://mx.lan?tls=required",
+            "smtps://b%C3%BCcher%3A1@[::1]:4650",
+            "smtps://mx.lan",
+            "maildir:/a b",
+            "mx:",
+            "mx:2525?tls=none",
+            "mx:?tls=required",
+        ] {
+            assert_eq!(text.parse::<NextHop>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_password_is_refused_and_never_repeated() {
+        for text in ["smtp://me:hunter2@host", "smtp://me:hun@ter2@host", "smtps://:hunter2@host"] {
+            let error = refused(text);
+            assert!(error.contains("password_file"), "{error}");
+            assert!(!error.contains("hun"), "{error}");
+        }
+        assert!(!refused("me:hunter2@host").contains("hunter2"));
+        assert!(!refused("smtp:me:hunter2@host").contains("hunter2"));
+    }
+
+    #[test]
+    fn what_is_no_next_hop_is_refused_in_words() {
+        for (text, expected) in [
+            ("", "found nothing"),
+            ("mx.lan", "expected smtp://HOST, smtps://HOST, mx: or maildir:PATH, but found \"mx.lan\""),
+            ("mx.lan:25", "but found \"mx.lan:25\""),
+            ("http://mx.lan", "smtp://HOST"),
+            ("smtp:mx.lan", "// after the scheme"),
+            ("smtp://", "a host name"),
+            ("smtp://a b", "found \"a b\""),
+            ("smtp://h:0", "a port from 1 to 65535, but found \"0\""),
+            ("smtp://h:+25", "a port"),
+            ("smtp://h:70000", "a port"),
+            ("smtp://h?tls=maybe", "but found \"tls=maybe\""),
+            ("smtps://h?tls=none", "TLS always"),
+            ("smtp://@h", "a user name"),
+            ("smtp://a%0Ab@h", "a user name"),
+            ("smtp://a@h?tls=opportunistic", "checks no certificate"),
+            ("smtp://[::1", "in brackets"),
+            ("maildir:", "a path"),
+            ("mx://mx.lan", "a port or nothing after mx:"),
+            ("mx:me:hunter2@h", "found \"h\""),
+            ("mx:0", "a port from 1"),
+            ("mx:?tls=yes", "tls=none"),
+        ] {
+            let error = refused(text);
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+}

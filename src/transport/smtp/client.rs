@@ -1,0 +1,204 @@
+//! One open connection to a smarthost, as lettre's low-level client drives it.
+//!
+//! The only file that knows lettre. Commands and messages go out through it; replies come from the [`Control`], as lettre's
+//! errors lose half of them.
+
+use std::net::SocketAddr;
+use std::{fmt, io};
+
+use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream};
+use lettre::transport::smtp::extension::ClientId;
+
+use super::connection_settings::Manner;
+use super::pieces::Pieces;
+use super::wire::{Capabilities, Control, Opened, Phase, Protection, Trouble, Wire};
+use crate::address::Domain;
+use crate::receipt::Reason;
+use crate::smtp::{EnhancedCode, Reply};
+use crate::transport::delivery::{Body, Fault};
+use crate::transport::settings::Extensions;
+
+impl AsyncTokioStream for Wire {
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.peer())
+    }
+}
+
+/// lettre's connection over our wire. Its replies come from the [`Control`], as lettre's errors lose half of them.
+pub(in crate::transport) struct Client {
+    lettre: AsyncSmtpConnection,
+    control: Control,
+    capabilities: Capabilities,
+    protection: Protection,
+    relay: String,
+    extensions: Extensions,
+    helo: Domain,
+    max_size: Option<u64>,
+    /// How many replies are still to come for what was sent.
+    owed: usize,
+    /// Commands that went along with the end of the message before, whose replies nobody has asked for yet.
+    ahead: Option<String>,
+}
+
+impl Client {
+    /// Hands an open wire to lettre.
+    pub(in crate::transport) async fn over(opened: Opened, manner: &Manner) -> Result<Self, Fault> {
+        let Manner { extensions, max_size, .. } = *manner;
+        let helo = manner.helo.clone();
+        let Opened { wire, control, capabilities, protection, relay } = opened;
+        // The name goes nowhere: the wire has said EHLO already and plays the answers.
+        let hello = ClientId::Domain("played".to_owned());
+        match AsyncSmtpConnection::connect_with_transport(Box::new(wire), &hello).await {
+            Ok(lettre) => {
+                let (owed, ahead) = (0, None);
+                Ok(Self { lettre, control, capabilities, protection, relay, extensions, helo, max_size, owed, ahead })
+            }
+            Err(error) => {
+                let reason = Reason::new(EnhancedCode(4, 3, 0), format!("handing the connection to lettre: {error}"));
+                Err(Fault { reason, relay })
+            }
+        }
+    }
+
+    pub(in crate::transport) fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    pub(in crate::transport) fn extensions(&self) -> Extensions {
+        self.extensions
+    }
+
+    /// The largest message in octets that the route allows.
+    pub(in crate::transport) fn max_size(&self) -> Option<u64> {
+        self.max_size
+    }
+
+    pub(in crate::transport) fn protection(&self) -> Protection {
+        self.protection
+    }
+
+    pub(in crate::transport) fn control(&self) -> &Control {
+        &self.control
+    }
+
+    pub(in crate::transport) fn relay(&self) -> &str {
+        &self.relay
+    }
+
+    /// Sends one or several lines, each with its CRLF, and waits for the first reply.
+    pub(in crate::transport) async fn exchange(&mut self, phase: Phase, lines: &str) -> Result<Reply, Trouble> {
+        self.control.enter(phase);
+        self.owed = lines.lines().count();
+        // A refusal is an Err to lettre; the control tells refusals from troubles.
+        let _ = self.lettre.command(lines).await;
+        self.answer()
+    }
+
+    /// Sends lines and, after the last, a chunk of the message; waits for the first reply. The message is complete with the
+    /// `last` chunk.
+    pub(in crate::transport) async fn exchange_chunk(
+        &mut self,
+        phase: Phase,
+        lines: &str,
+        chunk: Vec<u8>,
+        last: bool,
+    ) -> Result<Reply, Trouble> {
+        self.control.attach(chunk, last);
+        self.exchange(phase, lines).await
+    }
+
+    /// Says EHLO once more, after the session began anew.
+    pub(in crate::transport) async fn hello_again(&mut self) -> Result<(), Reason> {
+        let line = format!("EHLO {}\r\n", self.helo);
+        match self.exchange(Phase::Hello, &line).await {
+            Ok(reply) if reply.code() == 250 => {
+                self.capabilities = Capabilities::of(&reply);
+                Ok(())
+            }
+            Ok(reply) => Err(Reason::reply(&reply)),
+            Err(trouble) => Err(trouble.reason(Phase::Hello, &self.relay)),
+        }
+    }
+
+    /// Waits for the next reply of a flight of several lines.
+    pub(in crate::transport) async fn next_reply(&mut self, phase: Phase) -> Result<Reply, Trouble> {
+        self.control.expect(phase);
+        let _ = self.lettre.read_response().await;
+        self.answer()
+    }
+
+    fn answer(&mut self) -> Result<Reply, Trouble> {
+        self.owed = self.owed.saturating_sub(1);
+        self.control.answer()
+    }
+
+    /// Sends the message and its end, with these commands behind it in the same flight (none where empty), and waits for the
+    /// final reply. The commands' replies are left to whoever [takes them up](Self::taken_up).
+    pub(in crate::transport) async fn message(
+        &mut self,
+        body: &mut dyn Body,
+        following: String,
+    ) -> Result<Reply, Trouble> {
+        self.control.enter(Phase::Message);
+        self.owed = 1 + following.lines().count();
+        self.control.follow_with(following.clone());
+        let pieces = Pieces::new(body, self.control.clone());
+        let _ = self.lettre.message_iter(pieces).await;
+        self.ahead = Some(following).filter(|commands| !commands.is_empty());
+        self.answer()
+    }
+
+    /// Whether the commands of one message may go along with the one before (RFC 2920 3.1). Where the next hop is told of each
+    /// message's origin, that has to come between them; a chunk goes along with its own.
+    pub(in crate::transport) fn looks_ahead(&self) -> bool {
+        let chunking = self.extensions.chunking && self.capabilities.chunking;
+        self.capabilities.pipelining && !self.extensions.xclient && !self.extensions.xforward && !chunking
+    }
+
+    /// Whether commands went along with the message before.
+    pub(in crate::transport) fn is_ahead(&self) -> bool {
+        self.ahead.is_some()
+    }
+
+    /// Takes up the commands that went along with the message before; whether there were any.
+    ///
+    /// # Errors
+    /// When they are others than these: the connection is of no use.
+    pub(in crate::transport) fn taken_up(&mut self, commands: &str) -> Result<bool, Trouble> {
+        match self.ahead.take() {
+            None => Ok(false),
+            Some(ahead) if ahead == commands => {
+                self.control.take_up(commands);
+                Ok(true)
+            }
+            Some(_) => Err(Trouble::BrokenOff("another message was announced on this connection".to_owned())),
+        }
+    }
+
+    /// Ends a failed transaction; whether the connection can be used for another.
+    pub(in crate::transport) async fn reset(&mut self) -> bool {
+        // Another has begun already.
+        if self.is_ahead() {
+            return true;
+        }
+        self.owed == 0 && matches!(self.exchange(Phase::Reset, "RSET\r\n").await, Ok(reply) if reply.code() == 250)
+    }
+
+    pub(in crate::transport) async fn quit(mut self) {
+        // What is said while replies are owed may not be taken for a command.
+        if self.owed > 0 {
+            return;
+        }
+        // Politeness (RFC 5321 4.1.1.10); nothing depends on the answer.
+        let _ = self.exchange(Phase::Quit, "QUIT\r\n").await;
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("relay", &self.relay)
+            .field("protection", &self.protection)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,68 @@
+//! How a route's connections are made, whatever host they lead to.
+//!
+//! Shared by all connections of a route; holds no connection itself.
+
+use std::net::IpAddr;
+
+use super::tls::Certificates;
+use crate::address::Domain;
+use crate::transport::leaving::Leaving;
+use crate::transport::settings::{Extensions, RouteSettings, Timeouts, TlsPolicy, TlsSettings};
+
+/// See the module.
+#[derive(Debug)]
+pub(in crate::transport) struct Manner {
+    /// What we call ourselves in EHLO.
+    pub(in crate::transport) helo: Domain,
+    /// The mark of our own spool.
+    pub(in crate::transport) own_mark: Option<String>,
+    pub(in crate::transport) timeouts: Timeouts,
+    pub(in crate::transport) certificates: Certificates,
+    pub(in crate::transport) extensions: Extensions,
+    /// The address of ours that connections come from.
+    pub(in crate::transport) source: Option<IpAddr>,
+    /// The largest message in octets that the route allows.
+    pub(in crate::transport) max_size: Option<u64>,
+    /// Whether the dialogue is told in the log, whatever its level.
+    pub(in crate::transport) traced: bool,
+    pub(in crate::transport) leaving: Leaving,
+}
+
+impl Manner {
+    /// By these settings, to hosts whose TLS is done by this policy.
+    ///
+    /// # Errors
+    /// In words, when something in the settings would never be used.
+    pub(in crate::transport) fn of(
+        settings: &RouteSettings,
+        policy: TlsPolicy,
+        leaving: Leaving,
+    ) -> Result<Self, &'static str> {
+        if let Some(what) = unverifiable(policy, &settings.tls) {
+            return Err(what);
+        }
+        Ok(Self {
+            helo: settings.helo.clone(),
+            own_mark: settings.own_mark.clone(),
+            timeouts: settings.timeouts,
+            certificates: Certificates::new(settings.tls.clone()),
+            extensions: settings.extensions,
+            source: settings.source,
+            max_size: settings.max_size,
+            traced: settings.traced,
+            leaving,
+        })
+    }
+}
+
+/// A pin or a client certificate that would never be used.
+fn unverifiable(policy: TlsPolicy, tls: &TlsSettings) -> Option<&'static str> {
+    let verified = matches!(policy, TlsPolicy::Required | TlsPolicy::Implicit);
+    if !verified && tls.pin.is_some() {
+        return Some("expected tls=required or smtps: in the URL, as there is a pin: otherwise it is not looked at");
+    }
+    if !verified && tls.identity.is_some() {
+        return Some("expected tls=required or smtps: in the URL, as there is a client certificate");
+    }
+    None
+}

@@ -1,0 +1,75 @@
+//! The commands of one transaction, and how many of them fly together (RFC 2920).
+//!
+//! Pure. DATA is the last of its flight (RFC 2920 3.1); a message in one chunk may be part of one.
+
+use super::client::Client;
+use super::parameters::{mail_line, rcpt_line};
+use super::wire::{Capabilities, Phase};
+use crate::envelope::Recipient;
+use crate::transport::delivery::Consignment;
+
+/// Commands in one flight: few enough that neither side can block on a full socket while the other does (RFC 2920 3.1).
+pub(in crate::transport) const FLIGHT: usize = 50;
+/// The largest message in octets that is sent before anybody knows whether it is wanted: a refusal costs as much.
+const LARGEST: u64 = 64 * 1024;
+
+/// How a message goes to the next hop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::transport) enum Way {
+    /// By DATA.
+    Data,
+    /// In chunks, each answered before the next (RFC 3030).
+    Chunks,
+    /// In one chunk, in the flight of all commands (RFC 3030 4.2).
+    Flight,
+}
+
+impl Way {
+    pub(in crate::transport) fn of(client: &Client, consignment: &Consignment<'_>, recipients: usize) -> Self {
+        let (capabilities, wanted) = (client.capabilities(), client.extensions());
+        match capabilities.chunking && wanted.chunking {
+            false => Self::Data,
+            true if capabilities.pipelining && consignment.size <= LARGEST && recipients + 2 <= FLIGHT => Self::Flight,
+            true => Self::Chunks,
+        }
+    }
+}
+
+/// What a line of a flight asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::transport) enum Command {
+    Mail,
+    /// The recipient's place in the consignment.
+    Rcpt(usize),
+    Data,
+    /// BDAT with the whole message behind it.
+    LastChunk,
+}
+
+impl Command {
+    pub(in crate::transport) fn phase(self) -> Phase {
+        match self {
+            Self::Mail => Phase::Mail,
+            Self::Rcpt(_) => Phase::Rcpt,
+            Self::Data => Phase::Data,
+            Self::LastChunk => Phase::EndOfData,
+        }
+    }
+}
+
+/// The commands of a transaction for these recipients, with their places, each with its line.
+pub(in crate::transport) fn commands(
+    consignment: &Consignment<'_>,
+    recipients: &[(usize, &Recipient)],
+    way: Way,
+    capabilities: &Capabilities,
+) -> Vec<(Command, String)> {
+    let rcpt = |(at, recipient): &(usize, &Recipient)| (Command::Rcpt(*at), rcpt_line(recipient, capabilities));
+    let last = match way {
+        Way::Data => Some((Command::Data, "DATA\r\n".to_owned())),
+        Way::Flight => Some((Command::LastChunk, format!("BDAT {} LAST\r\n", consignment.size))),
+        Way::Chunks => None,
+    };
+    let mail = (Command::Mail, mail_line(consignment, capabilities));
+    std::iter::once(mail).chain(recipients.iter().map(rcpt)).chain(last).collect()
+}

@@ -1,0 +1,91 @@
+//! A message whose header is looked at before it is sent: where it came with SMTPUTF8, is the header in UTF-8?
+//!
+//! Some clients say SMTPUTF8 with every message, so the word alone must not keep one from a next hop without it. Only such
+//! messages, and only those with octets above 127, are read ahead; all others pass through untouched.
+
+use std::collections::VecDeque;
+use std::io;
+
+use crate::transport::delivery::{Body, Consignment};
+
+/// A header that is longer counts by its beginning.
+const MAX_HEADER: usize = 256 * 1024;
+
+/// See the module.
+pub(in crate::transport) struct HeaderFirst<'a> {
+    body: &'a mut dyn Body,
+    /// What was read ahead; an error is told when its turn comes.
+    ahead: VecDeque<io::Result<Vec<u8>>>,
+    header_is_utf8: bool,
+}
+
+impl<'a> HeaderFirst<'a> {
+    /// The body of this consignment.
+    pub(in crate::transport) fn of(body: &'a mut dyn Body, consignment: &Consignment<'_>) -> Self {
+        let mut this = Self { body, ahead: VecDeque::new(), header_is_utf8: false };
+        if consignment.envelope.smtputf8 && consignment.eight_bit {
+            this.look();
+        }
+        this
+    }
+
+    /// Whether an octet above 127 is in the header (RFC 6532 3), as far as anybody looked.
+    pub(in crate::transport) fn header_is_utf8(&self) -> bool {
+        self.header_is_utf8
+    }
+
+    /// Puts octets back that were taken, to be the next that are.
+    pub(in crate::transport) fn put_back(&mut self, octets: Vec<u8>) {
+        if !octets.is_empty() {
+            self.ahead.push_front(Ok(octets));
+        }
+    }
+
+    fn look(&mut self) {
+        let mut header = Vec::new();
+        while header.len() < MAX_HEADER && end(&header).is_none() {
+            let mut piece = Vec::new();
+            match self.body.next_piece(&mut piece) {
+                Ok(true) => {
+                    header.extend_from_slice(&piece);
+                    self.ahead.push_back(Ok(piece));
+                }
+                Ok(false) => break,
+                Err(error) => {
+                    self.ahead.push_back(Err(error));
+                    break;
+                }
+            }
+        }
+        header.truncate(end(&header).unwrap_or(header.len()));
+        self.header_is_utf8 = !header.is_ascii();
+    }
+}
+
+/// Where the header ends.
+fn end(header: &[u8]) -> Option<usize> {
+    if header.starts_with(b"\r\n") {
+        return Some(0);
+    }
+    memchr::memmem::find(header, b"\r\n\r\n")
+}
+
+impl Body for HeaderFirst<'_> {
+    fn next_piece(&mut self, piece: &mut Vec<u8>) -> io::Result<bool> {
+        match self.ahead.pop_front() {
+            None => self.body.next_piece(piece),
+            Some(read) => read.map(|octets| {
+                *piece = octets;
+                true
+            }),
+        }
+    }
+
+    fn hand_over(&mut self) {
+        self.body.hand_over();
+    }
+
+    fn next(&self) -> Option<Consignment<'_>> {
+        self.body.next()
+    }
+}

@@ -1,0 +1,222 @@
+//! What each reply of a transaction does to its recipients, and what a reply that does not come means for them.
+//!
+//! Invariant: who was judged keeps the verdict, whatever a later reply says.
+
+use super::client::Client;
+use super::group::Command;
+use super::wire::{Phase, Trouble};
+use crate::envelope::Recipient;
+use crate::mutant::{Mutant, planted};
+use crate::receipt::{Outcome, Reason};
+use crate::smtp::{EnhancedCode, Reply};
+use crate::transport::classify::{Ruling, Step, outcome, ruling};
+use crate::transport::delivery::Consignment;
+use crate::transport::settings::EightBit;
+
+/// How a transaction ended.
+pub(in crate::transport) enum Ended {
+    /// One outcome per recipient; `usable` tells whether the connection is good for another message.
+    Judged { outcomes: Vec<Outcome>, usable: bool, route_trouble: Option<Reason> },
+    /// Nobody was judged.
+    Fault(Reason),
+    /// MAIL got no answer, or a goodbye: on a kept connection not worth a word, on a new one a fault.
+    Unanswered(Reason),
+}
+
+/// Why a transaction goes no further.
+pub(super) enum Stop {
+    /// Everybody was judged; the connection is in order.
+    Judged,
+    /// The connection is not; who was not judged is deferred.
+    Broken(Reason),
+    Fault(Reason),
+    Unanswered(Reason),
+}
+
+/// What came back for a command.
+type Answer = Result<Reply, Trouble>;
+
+/// The recipients of one message, and the verdicts so far.
+pub(super) struct Transaction<'a> {
+    pub(super) consignment: &'a Consignment<'a>,
+    pub(super) recipients: Vec<&'a Recipient>,
+    /// In the order of the recipients; `None` as long as nothing speaks against one.
+    pub(super) verdicts: Vec<Option<Outcome>>,
+    /// What the answer to the message says of our account.
+    pub(super) route_trouble: Option<Reason>,
+    /// The next hop said that it closes, so it does not take what it did not answer.
+    closing: Option<Reason>,
+    /// A recipient was accepted of a sender that was refused: the next hop means another transaction than we do.
+    astray: bool,
+}
+
+impl<'a> Transaction<'a> {
+    pub(super) fn new(consignment: &'a Consignment<'a>) -> Self {
+        let recipients: Vec<_> = consignment.recipients().collect();
+        let verdicts = recipients.iter().map(|_| None).collect();
+        Self { consignment, recipients, verdicts, route_trouble: None, closing: None, astray: false }
+    }
+
+    /// All verdicts are in by now.
+    pub(super) fn judged(self, usable: bool) -> Ended {
+        debug_assert!(self.is_settled());
+        let outcomes = self.verdicts.into_iter().flatten().collect();
+        Ended::Judged { outcomes, usable, route_trouble: self.route_trouble }
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.verdicts.iter().all(Option::is_some)
+    }
+
+    /// Judges all that are still in the running.
+    pub(super) fn judge_rest(&mut self, verdict: &Outcome) {
+        for open in self.verdicts.iter_mut().filter(|open| open.is_none()) {
+            *open = Some(verdict.clone());
+        }
+    }
+
+    /// Judges what needs no asking; whether nobody is left.
+    pub(super) fn judge_by(&mut self, client: &Client, header_is_utf8: bool) -> bool {
+        let (capabilities, eight_bit) = (client.capabilities(), client.extensions().eight_bit);
+        let (size, max_size) = (self.consignment.size, client.max_size());
+        // RFC 1870 6.1: no need to send what is bound to be refused. A limit of 0 is none.
+        let limits = [(capabilities.size, "next hop"), (max_size, "route")];
+        let limits = limits.iter().filter_map(|(limit, whose)| Some((limit.filter(|limit| *limit > 0)?, whose)));
+        if let Some((limit, whose)) = limits.min_by_key(|(limit, _)| *limit).filter(|(limit, _)| *limit < size) {
+            let text = format!("the message has {size} octets, the {whose} takes {limit} at most");
+            self.judge_rest(&Outcome::Failed(Reason::new(EnhancedCode(5, 3, 4), text)));
+        }
+        if !capabilities.smtputf8 {
+            // RFC 6531 3.2 and 3.4: such an address must not be sent to a server that does not offer SMTPUTF8.
+            let not_ascii = |what: &str| {
+                let text = format!("the {what} is not ASCII, and the next hop does not offer SMTPUTF8");
+                Outcome::Failed(Reason::new(EnhancedCode(5, 6, 7), text))
+            };
+            if !self.consignment.envelope.reverse_path.is_ascii() {
+                self.judge_rest(&not_ascii("sender's address"));
+            }
+            for (recipient, verdict) in self.recipients.iter().zip(&mut self.verdicts) {
+                if !recipient.mailbox.is_ascii() {
+                    verdict.get_or_insert_with(|| not_ascii("recipient's address"));
+                }
+            }
+            if header_is_utf8 {
+                // RFC 6531 3.1: a message with such a header must not be sent there either (status of RFC 6531 4.4).
+                let text = "the message's header is in UTF-8, and the next hop does not offer SMTPUTF8";
+                self.judge_rest(&Outcome::Failed(Reason::new(EnhancedCode(5, 6, 9), text)));
+            }
+        }
+        if eight_bit == EightBit::Bounce && self.consignment.eight_bit && !capabilities.eight_bit {
+            // RFC 6152 3, and RFC 3463 X.6.3: conversion required but not supported.
+            let text = "the message has octets above 127, and the next hop does not offer 8BITMIME";
+            self.judge_rest(&Outcome::Failed(Reason::new(EnhancedCode(5, 6, 3), text)));
+        }
+        self.is_settled()
+    }
+}
+
+impl Transaction<'_> {
+    pub(super) async fn judge(&mut self, client: &mut Client, command: Command, answer: Answer) -> Result<(), Stop> {
+        match (command, answer) {
+            (Command::Mail, Ok(reply)) => self.judge_mail(client, &reply),
+            // A kept connection may have died.
+            (Command::Mail, Err(trouble)) if !client.control().message_ended() => {
+                Err(Stop::Unanswered(trouble.reason(Phase::Mail, client.relay())))
+            }
+            (_, Err(trouble)) => Err(self.broken(client, &trouble)),
+            (Command::Rcpt(at), Ok(reply)) => self.judge_recipient(client, at, &reply),
+            (Command::Data, Ok(reply)) if self.is_settled() => self.call_off(client, &reply).await,
+            (_, Ok(reply)) => self.go_on(client, Step::Data, &reply),
+        }
+    }
+
+    fn judge_mail(&mut self, client: &Client, reply: &Reply) -> Result<(), Stop> {
+        match ruling(Step::Mail, reply) {
+            Ruling::Accepted => {}
+            Ruling::Route if reply.code() == 421 => return Err(Stop::Unanswered(Reason::reply(reply))),
+            Ruling::Route => return Err(Stop::Fault(Reason::reply(reply))),
+            Ruling::OutOfStep if client.control().message_ended() => {
+                return Err(self.broken(client, &out_of_step(reply)));
+            }
+            Ruling::OutOfStep => {
+                return Err(Stop::Fault(out_of_step(reply).reason(Phase::Mail, client.relay())));
+            }
+            refusal => self.judge_rest(&outcome(refusal, reply)),
+        }
+        Ok(())
+    }
+
+    fn judge_recipient(&mut self, client: &Client, at: usize, reply: &Reply) -> Result<(), Stop> {
+        if self.verdicts[at].is_some() {
+            // MAIL was refused while this RCPT was on its way: the reply says nothing about the recipient.
+            self.astray |= reply.is_positive();
+            return Ok(());
+        }
+        match ruling(Step::Rcpt, reply) {
+            Ruling::Accepted => {}
+            Ruling::Failed if planted(Mutant::RefusedRcptIgnored) => {}
+            // The others may get the message, which is on its way: so this is no fault, but the route has to rest.
+            Ruling::Route if client.control().message_ended() => {
+                let reason = Reason::reply(reply);
+                self.closing = (reply.code() == 421).then(|| reason.clone());
+                self.route_trouble = Some(reason);
+                self.verdicts[at] = Some(outcome(Ruling::Route, reply));
+            }
+            Ruling::Route => return Err(Stop::Fault(Reason::reply(reply))),
+            Ruling::OutOfStep => return Err(self.broken(client, &out_of_step(reply))),
+            refusal => self.verdicts[at] = Some(outcome(refusal, reply)),
+        }
+        Ok(())
+    }
+
+    /// DATA went along, but nobody was accepted. Where it is taken all the same, an empty message has to follow, which nobody
+    /// gets (RFC 2920 3.1).
+    async fn call_off(&mut self, client: &mut Client, reply: &Reply) -> Result<(), Stop> {
+        match ruling(Step::Data, reply) {
+            Ruling::Accepted if self.astray => Err(self.broken(client, &out_of_step(reply))),
+            Ruling::Accepted => match client.exchange(Phase::Data, ".\r\n").await {
+                Ok(_) => Ok(()),
+                Err(trouble) => Err(self.broken(client, &trouble)),
+            },
+            Ruling::OutOfStep => Err(self.broken(client, &out_of_step(reply))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The connection is of no use any more; what that means for those who are not judged.
+    pub(super) fn broken(&mut self, client: &Client, trouble: &Trouble) -> Stop {
+        if client.control().message_ended() {
+            let reason = trouble.reason(Phase::EndOfData, client.relay());
+            match self.closing.take() {
+                Some(closing) => self.judge_rest(&Outcome::Deferred(closing)),
+                None => self.judge_rest(&Outcome::InDoubt(reason.clone())),
+            }
+            return Stop::Broken(reason);
+        }
+        broken(client, trouble)
+    }
+
+    /// What the reply to DATA, or to a chunk that is not the last, means for those who were accepted.
+    pub(super) fn go_on(&mut self, client: &Client, step: Step, reply: &Reply) -> Result<(), Stop> {
+        match ruling(step, reply) {
+            Ruling::Accepted => Ok(()),
+            Ruling::Route => Err(Stop::Fault(Reason::reply(reply))),
+            Ruling::OutOfStep => Err(self.broken(client, &out_of_step(reply))),
+            refusal => {
+                self.judge_rest(&outcome(refusal, reply));
+                Err(Stop::Judged)
+            }
+        }
+    }
+}
+
+/// As long as the end of the message did not go out.
+pub(super) fn broken(client: &Client, trouble: &Trouble) -> Stop {
+    let reason = trouble.reason(client.control().phase(), client.relay());
+    // Nobody is to blame when we leave, so it must not count as an attempt.
+    if *trouble == Trouble::Leaving { Stop::Fault(reason) } else { Stop::Broken(reason) }
+}
+
+pub(super) fn out_of_step(reply: &Reply) -> Trouble {
+    Trouble::Garbage(format!("expected another reply, but found \"{reply}\""))
+}

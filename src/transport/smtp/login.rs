@@ -1,0 +1,149 @@
+//! AUTH (RFC 4954) by one of the mechanisms of `sasl/`.
+//!
+//! Credentials leave only over TLS with the verified host, or where the route says `tls=none` in so many words. No log
+//! line, error or reply text carries them: the wire hides them while the login lasts.
+
+use base64::engine::{Engine, general_purpose::STANDARD};
+
+use super::client::Client;
+use super::sasl::{Dialogue, Means, Mechanism, candidates};
+use super::wire::{Phase, Protection, Trouble};
+use crate::address::is_unprintable;
+use crate::receipt::Reason;
+use crate::smtp::{EnhancedCode, Reply};
+use crate::transport::credential::Password;
+use crate::transport::settings::{AuthMethod, TlsPolicy};
+
+/// Who logs in and how.
+pub(in crate::transport) struct Login<'a> {
+    pub(in crate::transport) user: &'a str,
+    pub(in crate::transport) secret: &'a Password,
+    pub(in crate::transport) is_token: bool,
+    pub(in crate::transport) method: AuthMethod,
+    pub(in crate::transport) policy: TlsPolicy,
+}
+
+/// Why there is no login: always the route's fault.
+pub(in crate::transport) struct Refusal {
+    pub(in crate::transport) reason: Reason,
+    /// The server did not like the credential; a newer one may do.
+    pub(in crate::transport) stale: bool,
+}
+
+impl From<Reason> for Refusal {
+    fn from(reason: Reason) -> Self {
+        Self { reason, stale: false }
+    }
+}
+
+/// Challenges of one login; no mechanism has more than three.
+const MOST_CHALLENGES: usize = 5;
+
+impl Login<'_> {
+    /// Logs in.
+    pub(in crate::transport) async fn run(&self, client: &mut Client) -> Result<(), Refusal> {
+        if client.protection() != Protection::Verified && self.policy != TlsPolicy::None {
+            let text = format!("the connection to {} is not secure enough for a password", client.relay());
+            return Err(Reason::new(EnhancedCode(4, 7, 11), text).into());
+        }
+        let mechanism = self.mechanism(client)?;
+        let nonce = nonce().map_err(|error| {
+            Reason::new(EnhancedCode(4, 3, 0), format!("drawing random octets for the login: {error}"))
+        })?;
+        let mut dialogue = Dialogue::new(mechanism, self.user, self.secret, nonce);
+        let result = self.talk(client, mechanism, &mut dialogue).await;
+        client.control().forget_secrets();
+        result
+    }
+
+    /// The best that both sides know.
+    fn mechanism(&self, client: &Client) -> Result<Mechanism, Reason> {
+        let means = match (self.is_token, client.protection()) {
+            (true, _) => Means::Token,
+            (false, Protection::Verified) => Means::PasswordInSecret,
+            (false, _) => Means::PasswordInTheClear,
+        };
+        let (wanted, offered) = (candidates(self.method, means), &client.capabilities().auth);
+        let found = wanted.iter().find(|wanted| offered.iter().any(|offered| offered == wanted.name()));
+        found.copied().ok_or_else(|| {
+            let wanted: Vec<_> = wanted.iter().map(|mechanism| mechanism.name()).collect();
+            let offered = match &offered[..] {
+                [] => "no AUTH".to_owned(),
+                mechanisms => format!("AUTH {} only", mechanisms.join(" ")),
+            };
+            let text = format!("expected AUTH {} at {}, but found {offered}", wanted.join(" or "), client.relay());
+            Reason::new(EnhancedCode(4, 7, 4), text)
+        })
+    }
+
+    async fn talk(
+        &self,
+        client: &mut Client,
+        mechanism: Mechanism,
+        dialogue: &mut Dialogue<'_>,
+    ) -> Result<(), Refusal> {
+        let (user, secret) = (self.user, self.secret.reveal());
+        // Longest first, so that no part of one is replaced before the whole; PLAIN's form always, as some servers quote it.
+        let mut secrets =
+            vec![STANDARD.encode(format!("\0{user}\0{secret}")), STANDARD.encode(secret), secret.to_owned()];
+        let mut line = format!("AUTH {}", mechanism.name());
+        if let Some(initial) = dialogue.initial() {
+            let initial = STANDARD.encode(initial);
+            line = format!("{line} {initial}");
+            secrets.insert(0, initial);
+        }
+        for _ in 0..MOST_CHALLENGES {
+            client.control().hide(secrets.clone());
+            let reply = client.exchange(Phase::Auth, &format!("{line}\r\n")).await;
+            let reply = reply.map_err(|trouble| trouble.reason(Phase::Auth, client.relay()))?;
+            if reply.code() != 334 {
+                return self.judge(client, &reply, dialogue);
+            }
+            line = match challenge(&reply).and_then(|challenge| dialogue.answer(&challenge)) {
+                Ok(answer) => STANDARD.encode(answer),
+                Err(what) => return Err(self.cancel(client, &what).await),
+            };
+            secrets.insert(0, line.clone());
+        }
+        Err(self.cancel(client, "expected an end of the challenges, but found none").await)
+    }
+
+    fn judge(&self, client: &Client, reply: &Reply, dialogue: &Dialogue<'_>) -> Result<(), Refusal> {
+        if reply.code() == 235 {
+            let proof = dialogue.accepted();
+            return proof.map_err(|what| self.unbelievable(client, &what).into());
+        }
+        let mut reason = Reason::reply(reply);
+        let mut text = format!("{} refused the login of {}: {}", client.relay(), self.user, reason.text);
+        if let Some(complaint) = dialogue.complaint() {
+            text += &format!(" (it said {complaint})");
+        }
+        reason.text = client.control().without_secrets(&text).replace(is_unprintable, "?");
+        Err(Refusal { reason, stale: reply.is_permanent() })
+    }
+
+    /// RFC 4954 4: the client ends a login by `*`, and the server refuses it then.
+    async fn cancel(&self, client: &mut Client, what: &str) -> Refusal {
+        // What it answers adds nothing.
+        let _: Result<Reply, Trouble> = client.exchange(Phase::Auth, "*\r\n").await;
+        self.unbelievable(client, what).into()
+    }
+
+    fn unbelievable(&self, client: &Client, what: &str) -> Reason {
+        let text = format!("logging {} in at {}: {what}", self.user, client.relay());
+        Reason::new(EnhancedCode(4, 7, 0), client.control().without_secrets(&text))
+    }
+}
+
+fn challenge(reply: &Reply) -> Result<Vec<u8>, String> {
+    STANDARD
+        .decode(reply.text().trim())
+        .map_err(|_| "expected a challenge in base64, but found something else".to_owned())
+}
+
+/// 144 random bits, printable and without a comma.
+fn nonce() -> Result<String, getrandom::Error> {
+    let mut octets = [0; 18];
+    getrandom::fill(&mut octets)?;
+    Ok(STANDARD.encode(octets))
+}

@@ -1,0 +1,68 @@
+//! The lines of MAIL and RCPT, each with those parameters that the next hop offers to understand.
+//!
+//! Pure. What is frozen as xtext is sent octet for octet as it came; nothing can smuggle a second command in.
+
+use super::wire::Capabilities;
+use crate::envelope::{BodyType, Notify, Recipient, Ret};
+use crate::smtp::xtext;
+use crate::transport::delivery::Consignment;
+
+/// MAIL with what the next hop offers to understand.
+pub(in crate::transport) fn mail_line(consignment: &Consignment<'_>, capabilities: &Capabilities) -> String {
+    let envelope = consignment.envelope;
+    let mut line = format!("MAIL FROM:<{}>", envelope.reverse_path);
+    if capabilities.size.is_some() {
+        line += &format!(" SIZE={}", consignment.size);
+    }
+    if capabilities.eight_bit && (consignment.eight_bit || envelope.body == BodyType::EightBitMime) {
+        line += " BODY=8BITMIME";
+    }
+    let addresses_are_ascii =
+        envelope.reverse_path.is_ascii() && consignment.recipients().all(|recipient| recipient.mailbox.is_ascii());
+    if capabilities.smtputf8 && (envelope.smtputf8 || !addresses_are_ascii) {
+        line += " SMTPUTF8";
+    }
+    if capabilities.dsn {
+        match envelope.ret {
+            Some(Ret::Full) => line += " RET=FULL",
+            Some(Ret::Headers) => line += " RET=HDRS",
+            None => {}
+        }
+        // It is xtext already, and must not be encoded again.
+        if let Some(envid) = envelope.envid.as_deref().filter(|envid| is_parameter(envid)) {
+            line += &format!(" ENVID={envid}");
+        }
+    }
+    line + "\r\n"
+}
+
+/// RCPT, likewise.
+pub(in crate::transport) fn rcpt_line(recipient: &Recipient, capabilities: &Capabilities) -> String {
+    let mut line = format!("RCPT TO:<{}>", recipient.mailbox);
+    if capabilities.dsn {
+        if let Some(notify) = recipient.notify {
+            line += &format!(" NOTIFY={}", notify_value(notify));
+        }
+        match recipient.orcpt.as_deref() {
+            Some(orcpt) if is_parameter(orcpt) => line += &format!(" ORCPT={orcpt}"),
+            // RFC 3461 5.2.1: where there was none, the address that we were given may stand there. What is not ASCII
+            // would need another address type (RFC 6533 3).
+            None if recipient.mailbox.is_ascii() => {
+                line += &format!(" ORCPT=rfc822;{}", xtext::encode(&recipient.mailbox.to_string()));
+            }
+            _ => {}
+        }
+    }
+    line + "\r\n"
+}
+
+fn notify_value(notify: Notify) -> String {
+    let wishes = [(notify.success, "SUCCESS"), (notify.failure, "FAILURE"), (notify.delay, "DELAY")];
+    let wanted: Vec<_> = wishes.into_iter().filter_map(|(wanted, word)| wanted.then_some(word)).collect();
+    if wanted.is_empty() { "NEVER".to_owned() } else { wanted.join(",") }
+}
+
+/// RFC 5321 4.1.2 esmtp-value: without this a frozen value could smuggle a command in.
+fn is_parameter(value: &str) -> bool {
+    !value.is_empty() && value.chars().all(|c| c.is_ascii_graphic() || (!c.is_ascii() && !c.is_control()))
+}

@@ -1,0 +1,170 @@
+//! SASL from the client's side (RFC 4422): which mechanism, and what it answers to each challenge.
+//!
+//! Pure: no sockets, and nonces are handed in. Everything that a [`Dialogue`] hands out is secret, or next to it. An error
+//! here never holds a credential.
+
+mod cram_md5;
+mod scram;
+
+use crate::transport::credential::Password;
+use crate::transport::settings::AuthMethod;
+use scram::Scram;
+
+/// What we can speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::transport) enum Mechanism {
+    Plain,
+    Login,
+    CramMd5,
+    ScramSha256,
+    Xoauth2,
+}
+
+impl Mechanism {
+    /// Its registered name.
+    pub(in crate::transport) fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::Login => "LOGIN",
+            Self::CramMd5 => "CRAM-MD5",
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::Xoauth2 => "XOAUTH2",
+        }
+    }
+}
+
+/// What there is to log in with, and over what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::transport) enum Means {
+    /// A password, on a connection that nobody else reads.
+    PasswordInSecret,
+    /// A password, on a connection in the clear.
+    PasswordInTheClear,
+    /// An access token.
+    Token,
+}
+
+/// The mechanisms that will do, best first.
+pub(in crate::transport) fn candidates(method: AuthMethod, means: Means) -> &'static [Mechanism] {
+    use Mechanism::{CramMd5, Login, Plain, ScramSha256, Xoauth2};
+    match (method, means) {
+        (AuthMethod::Auto, Means::Token) | (AuthMethod::Xoauth2, _) => &[Xoauth2],
+        // Inside TLS the weak digest gains nothing, and servers that store hashed passwords offer it in vain.
+        (AuthMethod::Auto, Means::PasswordInSecret) => &[ScramSha256, Plain, Login, CramMd5],
+        (AuthMethod::Auto, Means::PasswordInTheClear) => &[ScramSha256, CramMd5, Plain, Login],
+        (AuthMethod::Plain, _) => &[Plain],
+        (AuthMethod::Login, _) => &[Login],
+        (AuthMethod::CramMd5, _) => &[CramMd5],
+        (AuthMethod::ScramSha256, _) => &[ScramSha256],
+    }
+}
+
+/// One login under way.
+pub(in crate::transport) enum Dialogue<'a> {
+    Plain { user: &'a str, password: &'a Password },
+    Login { user: &'a str, password: &'a Password, asked: usize },
+    CramMd5 { user: &'a str, password: &'a Password },
+    Scram(Scram<'a>),
+    Xoauth2 { user: &'a str, token: &'a Password, complaint: Option<String> },
+}
+
+impl<'a> Dialogue<'a> {
+    /// `nonce` is fresh random text; only SCRAM needs it.
+    pub(in crate::transport) fn new(mechanism: Mechanism, user: &'a str, secret: &'a Password, nonce: String) -> Self {
+        match mechanism {
+            Mechanism::Plain => Self::Plain { user, password: secret },
+            Mechanism::Login => Self::Login { user, password: secret, asked: 0 },
+            Mechanism::CramMd5 => Self::CramMd5 { user, password: secret },
+            Mechanism::ScramSha256 => Self::Scram(Scram::new(user, secret, nonce)),
+            Mechanism::Xoauth2 => Self::Xoauth2 { user, token: secret, complaint: None },
+        }
+    }
+
+    /// What is sent along with AUTH (RFC 4954 4), where the client speaks first.
+    pub(in crate::transport) fn initial(&self) -> Option<Vec<u8>> {
+        match self {
+            // RFC 4616 2, without an authorization identity.
+            Self::Plain { user, password } => Some(format!("\0{user}\0{}", password.reveal()).into_bytes()),
+            Self::Scram(scram) => Some(scram.first()),
+            Self::Xoauth2 { user, token, .. } => {
+                Some(format!("user={user}\x01auth=Bearer {}\x01\x01", token.reveal()).into_bytes())
+            }
+            Self::Login { .. } | Self::CramMd5 { .. } => None,
+        }
+    }
+
+    /// The answer to a challenge.
+    ///
+    /// # Errors
+    /// In words, when the challenge is not what this mechanism has.
+    pub(in crate::transport) fn answer(&mut self, challenge: &[u8]) -> Result<Vec<u8>, String> {
+        match self {
+            // The words of the challenges differ from server to server; only the order counts: user, then password.
+            Self::Login { user, password, asked } => {
+                *asked += 1;
+                match asked {
+                    1 => Ok(user.as_bytes().to_vec()),
+                    2 => Ok(password.reveal().as_bytes().to_vec()),
+                    _ => Err("expected no third challenge".to_owned()),
+                }
+            }
+            Self::CramMd5 { user, password } => Ok(cram_md5::answer(user, password, challenge)),
+            Self::Scram(scram) => scram.answer(challenge),
+            Self::Xoauth2 { complaint, .. } if !challenge.is_empty() => {
+                // The provider says in JSON why not, and refuses once it has got an empty answer.
+                *complaint = Some(String::from_utf8_lossy(challenge).into_owned());
+                Ok(Vec::new())
+            }
+            // A server that overlooks the initial response asks for it.
+            Self::Plain { .. } | Self::Xoauth2 { .. } => Ok(self.initial().unwrap_or_default()),
+        }
+    }
+
+    /// Whether the server's word that all went well can be believed.
+    ///
+    /// # Errors
+    /// In words, when the server owes a proof.
+    pub(in crate::transport) fn accepted(&self) -> Result<(), String> {
+        match self {
+            Self::Scram(scram) => scram.accepted(),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the provider has to say about a refused token.
+    pub(in crate::transport) fn complaint(&self) -> Option<&str> {
+        match self {
+            Self::Xoauth2 { complaint, .. } => complaint.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_and_login_say_what_they_must() {
+        let password = Password::new("tanstaaftanstaaf");
+        let plain = Dialogue::new(Mechanism::Plain, "tim", &password, String::new());
+        assert_eq!(plain.initial().unwrap(), b"\0tim\0tanstaaftanstaaf");
+        let mut login = Dialogue::new(Mechanism::Login, "tim", &password, String::new());
+        assert_eq!(login.initial(), None);
+        assert_eq!(login.answer(b"User Name").unwrap(), b"tim");
+        assert_eq!(login.answer(b"").unwrap(), b"tanstaaftanstaaf");
+        assert!(login.answer(b"more?").is_err());
+    }
+
+    #[test]
+    fn xoauth2_keeps_the_complaint_and_answers_it_with_nothing() {
+        let token = Password::new("ya29.vF9dft4qmTc2Nvb3RlckBhdHRhdmlzdGEuY29tCg");
+        let mut dialogue = Dialogue::new(Mechanism::Xoauth2, "someuser@example.com", &token, String::new());
+        let initial = dialogue.initial().unwrap();
+        let expected = "user=someuser@example.com\x01auth=Bearer ya29.vF9dft4qmTc2Nvb3RlckBhdHRhdmlzdGEuY29tCg\x01\x01";
+        assert_eq!(initial, expected.as_bytes());
+        assert_eq!(dialogue.answer(b"").unwrap(), initial);
+        assert_eq!(dialogue.answer(b"{\"status\":\"401\"}").unwrap(), b"");
+        assert_eq!(dialogue.complaint(), Some("{\"status\":\"401\"}"));
+    }
+}

@@ -1,0 +1,129 @@
+//! TLS by a route's settings: whose certificates count, and what we show of ourselves.
+//!
+//! Either the certificate is valid for the host by the authorities that the route names, or its key is the pinned one, or,
+//! for opportunistic TLS, it is not looked at; credentials never go over a connection of the last kind.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::ring;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::TlsConnector;
+
+use super::verifier::Judge;
+use crate::transport::settings::{ClientIdentity, Roots, TlsSettings};
+
+/// A route's certificates; read at the first use, as reading the system's authorities takes a while.
+#[derive(Debug, Default)]
+pub(in crate::transport) struct Certificates {
+    settings: TlsSettings,
+    verifying: Mutex<Option<Arc<ClientConfig>>>,
+}
+
+impl Certificates {
+    /// By these settings.
+    pub(in crate::transport) fn new(settings: TlsSettings) -> Self {
+        Self { settings, verifying: Mutex::default() }
+    }
+
+    /// Shakes hands only with a host that the settings trust.
+    ///
+    /// # Errors
+    /// In words, when there is nothing to judge by, or a file cannot be read.
+    pub(in crate::transport::smtp) fn verifying(&self) -> Result<TlsConnector, String> {
+        let mut kept = self.verifying.lock().unwrap_or_else(PoisonError::into_inner);
+        let config = match &*kept {
+            Some(config) => config.clone(),
+            None => kept.insert(Arc::new(self.config()?)).clone(),
+        };
+        Ok(TlsConnector::from(config))
+    }
+
+    /// Reads the files anew for the next connection: after a failure, as they may have been renewed.
+    pub(in crate::transport::smtp) fn forget(&self) {
+        *self.verifying.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn config(&self) -> Result<ClientConfig, String> {
+        let builder = builder()?.dangerous().with_custom_certificate_verifier(self.verifier()?);
+        match &self.settings.identity {
+            None => Ok(builder.with_no_client_auth()),
+            Some(identity) => {
+                let (chain, key) = load(identity)?;
+                let failed = |error| format!("the client certificate {}: {error}", identity.certificate.display());
+                builder.with_client_auth_cert(chain, key).map_err(failed)
+            }
+        }
+    }
+
+    fn verifier(&self) -> Result<Arc<dyn ServerCertVerifier>, String> {
+        let roots = match (&self.settings.roots, self.settings.pin) {
+            (None, Some(pin)) => return Ok(Arc::new(Judge::pinned(pin))),
+            (None | Some(Roots::System), _) => native_roots()?,
+            (Some(Roots::WebPki), _) => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
+            (Some(Roots::File(path)), _) => roots_of(path)?,
+        };
+        let provider = Arc::new(ring::default_provider());
+        let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .map_err(|error| format!("setting TLS up: {error}"))?;
+        Ok(match self.settings.pin {
+            None => authorities,
+            Some(pin) => Arc::new(Judge::pinned_and(pin, authorities)),
+        })
+    }
+
+    /// Shakes hands with anyone: better than plain text against those who only listen.
+    pub(in crate::transport::smtp) fn unverified() -> Result<TlsConnector, String> {
+        let verifier = Arc::new(Judge::anyone());
+        let config = builder()?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+        Ok(TlsConnector::from(Arc::new(config)))
+    }
+}
+
+fn load(identity: &ClientIdentity) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), String> {
+    let failed = |what: &str, path: &Path, error: &dyn std::fmt::Display| {
+        format!("reading the client {what} {}: {error}", path.display())
+    };
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(&identity.certificate).and_then(Iterator::collect);
+    let chain = chain.map_err(|error| failed("certificate", &identity.certificate, &error))?;
+    if chain.is_empty() {
+        return Err(failed("certificate", &identity.certificate, &"expected PEM certificates, but found none"));
+    }
+    // rustls' errors name the kind of trouble, never the content.
+    let key = PrivateKeyDer::from_pem_file(&identity.key).map_err(|error| failed("key", &identity.key, &error))?;
+    Ok((chain, key))
+}
+
+/// Always with the provider named: where two are linked, the short way panics.
+fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, String> {
+    ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("setting TLS up: {error}"))
+}
+
+fn roots_of(path: &Path) -> Result<RootCertStore, String> {
+    let failed =
+        |error: &dyn std::fmt::Display| format!("reading certificate authorities from {}: {error}", path.display());
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| failed(&error))? {
+        roots.add(certificate.map_err(|error| failed(&error))?).map_err(|error| failed(&error))?;
+    }
+    if roots.is_empty() { Err(failed(&"expected PEM certificates, but found none")) } else { Ok(roots) }
+}
+
+fn native_roots() -> Result<RootCertStore, String> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    // Some systems ship certificates that rustls cannot read; the others still count.
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        let why = found.errors.first().map_or_else(|| "there are none".to_owned(), ToString::to_string);
+        return Err(format!("reading the system's certificate authorities: {why}"));
+    }
+    Ok(roots)
+}

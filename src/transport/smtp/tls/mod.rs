@@ -1,0 +1,8 @@
+//! TLS towards a next hop: which certificates are trusted, and which is shown.
+//!
+//! Invariant: where a next hop is to be verified, no handshake succeeds that `verifier.rs` did not pass.
+
+mod certificates;
+mod verifier;
+
+pub(super) use certificates::Certificates;

@@ -1,0 +1,228 @@
+//! One mail transaction: MAIL, RCPT for each recipient, DATA, the message; and what came of it for each recipient.
+//!
+//! Commands go in flights where PIPELINING is offered (`flight.rs`). Invariants: every reply is matched to its command; by DATA
+//! no octet of the message is sent unless a recipient was accepted; a recipient that was judged keeps its verdict whatever
+//! follows; once the end of the message is on its way, a lost answer is *in doubt*, before it is not.
+
+use super::judging::{Ended, Stop, Transaction, broken, out_of_step};
+
+use super::client::Client;
+use super::group::{Command, FLIGHT, Way, commands};
+use super::header_first::HeaderFirst;
+use super::origin;
+use super::wire::{Phase, Trouble};
+use crate::receipt::{Outcome, Reason};
+use crate::smtp::{EnhancedCode, Reply};
+use crate::transport::classify::{Ruling, Step, outcome, route_trouble, ruling};
+use crate::transport::delivery::{Body, Consignment};
+
+/// Offers the message to the smarthost for all recipients of the consignment.
+pub(in crate::transport) async fn run(
+    client: &mut Client,
+    consignment: &Consignment<'_>,
+    body: &mut HeaderFirst<'_>,
+) -> Ended {
+    let mut transaction = Transaction::new(consignment);
+    if transaction.judge_by(client, body.header_is_utf8()) {
+        return transaction.judged(true);
+    }
+    match transaction.offer(client, body).await {
+        Ok(usable) => transaction.judged(usable),
+        Err(Stop::Judged) => {
+            let usable = client.reset().await;
+            transaction.judged(usable)
+        }
+        Err(Stop::Broken(reason)) => {
+            transaction.judge_rest(&Outcome::Deferred(reason));
+            transaction.judged(false)
+        }
+        Err(Stop::Fault(reason)) => Ended::Fault(reason),
+        Err(Stop::Unanswered(reason)) => Ended::Unanswered(reason),
+    }
+}
+
+impl Transaction<'_> {
+    /// The dialogue; whether the connection is good for another message. After the final reply nothing happens here but
+    /// noting it.
+    async fn offer(&mut self, client: &mut Client, body: &mut HeaderFirst<'_>) -> Result<bool, Stop> {
+        self.introduce(client).await?;
+        let answer = match Way::of(client, self.consignment, self.verdicts.len()) {
+            Way::Flight => self.fly(client, body).await?,
+            way => {
+                self.announce(client, way, None).await?;
+                if self.is_settled() {
+                    return Err(Stop::Judged);
+                }
+                if way == Way::Chunks {
+                    self.chunks(client, body).await?
+                } else {
+                    let following = following(client, body);
+                    client.message(body, following).await
+                }
+            }
+        };
+        let reply = answer.map_err(|trouble| self.broken(client, &trouble))?;
+        match ruling(Step::EndOfData, &reply) {
+            // It went along although nobody was accepted.
+            ruling if self.is_settled() => {
+                if ruling == Ruling::Accepted {
+                    Ok(false)
+                } else {
+                    Err(Stop::Judged)
+                }
+            }
+            Ruling::OutOfStep => Err(self.broken(client, &out_of_step(&reply))),
+            Ruling::Accepted => {
+                self.judge_rest(&outcome(Ruling::Accepted, &reply));
+                Ok(true)
+            }
+            refusal => {
+                self.route_trouble = route_trouble(&reply);
+                self.judge_rest(&outcome(refusal, &reply));
+                Err(Stop::Judged)
+            }
+        }
+    }
+
+    /// The whole message in the flight of its commands, before anybody knows who is accepted; the answer to it.
+    async fn fly(&mut self, client: &mut Client, body: &mut HeaderFirst<'_>) -> Result<Result<Reply, Trouble>, Stop> {
+        let chunk = next_chunk(client, body)?;
+        if chunk.len() as u64 != self.consignment.size {
+            return Err(broken_off(client, "expected as many octets as the message has".to_owned()));
+        }
+        // Should the connection turn out to be dead, another gets it.
+        body.put_back(chunk.clone());
+        body.hand_over();
+        self.announce(client, Way::Flight, Some(chunk)).await?;
+        Ok(client.next_reply(Phase::EndOfData).await)
+    }
+
+    /// BDAT (RFC 3030 2): the message in counted chunks, each answered. The last is known before it is sent, so that the
+    /// hand-over comes before it.
+    async fn chunks(&mut self, client: &mut Client, body: &mut dyn Body) -> Result<Result<Reply, Trouble>, Stop> {
+        let mut chunk = next_chunk(client, body)?;
+        loop {
+            let following = if chunk.is_empty() { Vec::new() } else { next_chunk(client, body)? };
+            if following.is_empty() {
+                body.hand_over();
+                let line = format!("BDAT {} LAST\r\n", chunk.len());
+                return Ok(client.exchange_chunk(Phase::EndOfData, &line, chunk, true).await);
+            }
+            let line = format!("BDAT {}\r\n", chunk.len());
+            let answer = client.exchange_chunk(Phase::Message, &line, chunk, false).await;
+            let reply = answer.map_err(|trouble| self.broken(client, &trouble))?;
+            self.go_on(client, Step::Chunk, &reply)?;
+            chunk = following;
+        }
+    }
+
+    /// Tells a next hop that trusts us where the message came from.
+    async fn introduce(&mut self, client: &mut Client) -> Result<(), Stop> {
+        let (wanted, offered) = (client.extensions(), client.capabilities());
+        let envelope = self.consignment.envelope;
+        if wanted.xclient {
+            let lines = origin::xclient(&envelope.origin, &offered.xclient);
+            // Without it the message would be judged as ours, which may be trusted more than its client.
+            if lines.is_empty() {
+                let text = format!("expected XCLIENT to be offered by {}, but found that it is not", client.relay());
+                return Err(Stop::Fault(Reason::new(EnhancedCode(4, 7, 0), text)));
+            }
+            for line in lines {
+                let reply = self.ask(client, &line).await?;
+                if !reply.is_positive() {
+                    return Err(Stop::Fault(Reason::reply(&reply)));
+                }
+            }
+            client.hello_again().await.map_err(Stop::Fault)?;
+        }
+        if wanted.xforward {
+            for line in origin::xforward(&envelope.origin, self.consignment.id, &client.capabilities().xforward) {
+                let reply = self.ask(client, &line).await?;
+                if !reply.is_positive() {
+                    // It is for their log only.
+                    log::warn!("{} refused XFORWARD: {reply}", client.relay());
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// As the first command of a transaction: a kept connection may have died.
+    async fn ask(&self, client: &mut Client, line: &str) -> Result<Reply, Stop> {
+        match client.exchange(Phase::Mail, line).await {
+            Ok(reply) if reply.code() == 421 => Err(Stop::Unanswered(Reason::reply(&reply))),
+            Ok(reply) => Ok(reply),
+            Err(trouble) => Err(Stop::Unanswered(trouble.reason(Phase::Mail, client.relay()))),
+        }
+    }
+
+    /// The commands, in flights where PIPELINING is offered; with a chunk, the message goes along.
+    async fn announce(&mut self, client: &mut Client, way: Way, mut chunk: Option<Vec<u8>>) -> Result<(), Stop> {
+        let open = |at: &usize| self.verdicts[*at].is_none();
+        let open: Vec<_> = (0..self.verdicts.len()).filter(open).map(|at| (at, self.recipients[at])).collect();
+        let commands = commands(self.consignment, &open, way, client.capabilities());
+        let most = if client.capabilities().pipelining { FLIGHT } else { 1 };
+        for flight in commands.chunks(most) {
+            let lines: String = flight.iter().map(|(_, line)| line.as_str()).collect();
+            // It may have flown along with the message before.
+            let ahead = client.taken_up(&lines);
+            let ahead = ahead.map_err(|trouble| Stop::Unanswered(trouble.reason(Phase::Mail, client.relay())))?;
+            for (at, (command, _)) in flight.iter().enumerate() {
+                let phase = command.phase();
+                let answer = match chunk.take() {
+                    _ if *command == Command::LastChunk => return Ok(()),
+                    Some(chunk) => client.exchange_chunk(phase, &lines, chunk, true).await,
+                    None if at > 0 || ahead => client.next_reply(phase).await,
+                    None => client.exchange(phase, &lines).await,
+                };
+                self.judge(client, *command, answer).await?;
+            }
+            if self.is_settled() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The commands that can go along with the end of this message, where it is known which is the next (RFC 2920 3.1: "the actual
+/// transfer of message content is explicitly allowed to be the first command in a group").
+fn following(client: &Client, body: &dyn Body) -> String {
+    let Some(next) = body.next().filter(|_| client.looks_ahead()) else { return String::new() };
+    let mut transaction = Transaction::new(&next);
+    let recipients: Vec<_> = transaction.recipients.iter().copied().enumerate().collect();
+    // What would have to be read first is not announced.
+    let is_unread = next.envelope.smtputf8 && next.eight_bit;
+    let is_judged = transaction.judge_by(client, false) || transaction.verdicts.iter().any(Option::is_some);
+    if is_unread || is_judged {
+        return String::new();
+    }
+    let commands = commands(&next, &recipients, Way::Data, client.capabilities());
+    if commands.len() > FLIGHT {
+        return String::new();
+    }
+    commands.into_iter().map(|(_, line)| line).collect()
+}
+
+/// The message cannot be sent to its end, so that no end is ever sent.
+fn broken_off(client: &Client, text: String) -> Stop {
+    client.control().break_off(text.clone());
+    broken(client, &Trouble::BrokenOff(text))
+}
+
+/// Fewer round trips than pieces.
+const CHUNK: usize = 256 * 1024;
+
+/// The next octets; none at the end. Where they cannot be read, the connection is broken off, so that no end is ever sent.
+fn next_chunk(client: &Client, body: &mut dyn Body) -> Result<Vec<u8>, Stop> {
+    let (mut chunk, mut piece) = (Vec::new(), Vec::new());
+    while chunk.len() < CHUNK {
+        match body.next_piece(&mut piece) {
+            Ok(true) => chunk.append(&mut piece),
+            Ok(false) => break,
+            Err(error) => return Err(broken_off(client, format!("reading the message failed: {error}"))),
+        }
+    }
+    Ok(chunk)
+}

@@ -1,0 +1,268 @@
+//! From a host to a connection that is ready for MAIL or AUTH: greeting, EHLO, STARTTLS, EHLO.
+//!
+//! Whatever fails here is a [`Fault`]: no recipient was named yet. lettre's own STARTTLS is not used, as it takes replies
+//! that were sent before the handshake for replies inside it.
+
+use std::future::Future;
+use std::net::IpAddr;
+
+use rustls_pki_types::ServerName;
+use tokio::time::timeout;
+
+use super::capabilities::Capabilities;
+use super::channel::Channel;
+use super::control::{Control, Phase, Trouble};
+use super::dial::connect;
+use super::stream::Wire;
+use crate::address::Domain;
+use crate::receipt::Reason;
+use crate::smtp::{EnhancedCode, Reply};
+use crate::transport::delivery::Fault;
+use crate::transport::leaving::Leaving;
+use crate::transport::settings::{Smarthost, TlsPolicy};
+use crate::transport::smtp::connection_settings::Manner;
+use crate::transport::smtp::tls::Certificates;
+
+/// How a connection turned out to be protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::transport) enum Protection {
+    /// Not at all.
+    Plain,
+    /// TLS with somebody.
+    Unverified,
+    /// TLS with the host.
+    Verified,
+}
+
+/// A connection after its last EHLO.
+#[derive(Debug)]
+pub(in crate::transport) struct Opened {
+    pub(in crate::transport) wire: Wire,
+    pub(in crate::transport) control: Control,
+    pub(in crate::transport) capabilities: Capabilities,
+    pub(in crate::transport) protection: Protection,
+    /// `host[address]:port`.
+    pub(in crate::transport) relay: String,
+}
+
+/// Opens a connection and protects it as the smarthost's policy demands.
+///
+/// Where `addresses` is empty the name is looked up.
+pub(in crate::transport) async fn open(
+    smarthost: &Smarthost,
+    addresses: &[IpAddr],
+    manner: &Manner,
+) -> Result<Opened, Fault> {
+    open_with(smarthost, addresses, manner, Whom::Trusted).await
+}
+
+/// As [`open`], but with whatever certificate the host shows, to look at it. No login goes over such a connection.
+pub(in crate::transport) async fn open_to_anyone(
+    smarthost: &Smarthost,
+    addresses: &[IpAddr],
+    manner: &Manner,
+) -> Result<Opened, Fault> {
+    open_with(smarthost, addresses, manner, Whom::Anyone).await
+}
+
+/// With whom TLS is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whom {
+    /// As the policy says.
+    Trusted,
+    /// With whoever answers.
+    Anyone,
+}
+
+async fn open_with(smarthost: &Smarthost, addresses: &[IpAddr], manner: &Manner, whom: Whom) -> Result<Opened, Fault> {
+    let Manner { timeouts, certificates, leaving, traced, .. } = manner;
+    let connected = unless_leaving(leaving, connect(smarthost, addresses, manner)).await;
+    let (stream, peer) = connected.unwrap_or_else(|| {
+        let relay = format!("{}:{}", smarthost.host, smarthost.port);
+        Err(Fault { reason: Trouble::Leaving.reason(Phase::Greeting, &relay), relay })
+    })?;
+    let relay = format!("{}[{}]:{}", smarthost.host, peer.ip().to_canonical(), peer.port());
+    let control = Control::new(relay.clone(), *timeouts, leaving.clone(), *traced);
+    let wire = Wire::new(stream, peer, control.clone());
+    let opening = Opening {
+        smarthost,
+        whom,
+        helo: &manner.helo,
+        own_mark: manner.own_mark.as_deref(),
+        certificates,
+        leaving,
+        control: control.clone(),
+        relay: relay.clone(),
+    };
+    let opened = opening.run(wire).await;
+    if opened.is_err() {
+        certificates.forget();
+    }
+    let (wire, capabilities, protection) = opened?;
+    Ok(Opened { wire, control, capabilities, protection, relay })
+}
+
+/// What comes of it; `None` if it is time to leave before.
+async fn unless_leaving<T>(leaving: &Leaving, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        () = leaving.raised() => None,
+    }
+}
+
+/// What the steps of the opening share.
+struct Opening<'a> {
+    smarthost: &'a Smarthost,
+    whom: Whom,
+    helo: &'a Domain,
+    own_mark: Option<&'a str>,
+    certificates: &'a Certificates,
+    leaving: &'a Leaving,
+    control: Control,
+    relay: String,
+}
+
+impl Opening<'_> {
+    async fn run(&self, mut wire: Wire) -> Result<(Wire, Capabilities, Protection), Fault> {
+        let mut protection = Protection::Plain;
+        if self.smarthost.tls == TlsPolicy::Implicit {
+            (wire, protection) = self.shake_hands(wire).await?;
+        }
+        self.control.enter(Phase::Greeting);
+        let greeting = wire.reply().await.map_err(|trouble| self.trouble(&trouble))?;
+        if greeting.code() != 220 {
+            return Err(self.refused(wire, "the greeting", &greeting).await);
+        }
+        if self.is_ourselves(&greeting) {
+            self.say_goodbye(&mut wire).await;
+            // RFC 3463 X.4.6: routing loop detected.
+            let text =
+                format!("the next hop {} is this relay itself: it greets with the mark of our own spool", self.relay);
+            return Err(Fault { reason: Reason::new(EnhancedCode(4, 4, 6), text), relay: self.relay.clone() });
+        }
+        let mut capabilities;
+        (wire, capabilities) = self.hello(wire).await?;
+        if self.wants_starttls(&capabilities)? {
+            let (secured, now) = self.start_tls(wire).await?;
+            (wire, protection) = (secured, now);
+            if protection != Protection::Plain {
+                // RFC 3207 4.2: what was said before the handshake is forgotten.
+                (wire, capabilities) = self.hello(wire).await?;
+            }
+        }
+        wire.play_hello();
+        Ok((wire, capabilities, protection))
+    }
+
+    /// Only one spool has our mark; a name may be shared by accident.
+    fn is_ourselves(&self, greeting: &Reply) -> bool {
+        self.own_mark.is_some_and(|mark| greeting.text().split_ascii_whitespace().any(|word| word == mark))
+    }
+
+    /// EHLO, or HELO where EHLO is refused for good (RFC 5321 3.2).
+    async fn hello(&self, mut wire: Wire) -> Result<(Wire, Capabilities), Fault> {
+        let reply = self.exchange(&mut wire, Phase::Hello, &format!("EHLO {}", self.helo)).await?;
+        if reply.code() == 250 {
+            return Ok((wire, Capabilities::of(&reply)));
+        }
+        if !reply.is_permanent() {
+            return Err(self.refused(wire, "EHLO", &reply).await);
+        }
+        let reply = self.exchange(&mut wire, Phase::Hello, &format!("HELO {}", self.helo)).await?;
+        if reply.code() == 250 {
+            Ok((wire, Capabilities::default()))
+        } else {
+            Err(self.refused(wire, "EHLO and HELO", &reply).await)
+        }
+    }
+
+    fn wants_starttls(&self, capabilities: &Capabilities) -> Result<bool, Fault> {
+        match self.smarthost.tls {
+            TlsPolicy::None | TlsPolicy::Implicit => Ok(false),
+            TlsPolicy::Opportunistic => Ok(capabilities.starttls),
+            TlsPolicy::Required if capabilities.starttls => Ok(true),
+            TlsPolicy::Required => Err(self.insecure(format!(
+                "TLS is required, but {} does not offer STARTTLS on port {}",
+                self.smarthost.host, self.smarthost.port
+            ))),
+        }
+    }
+
+    async fn start_tls(&self, mut wire: Wire) -> Result<(Wire, Protection), Fault> {
+        let reply = self.exchange(&mut wire, Phase::StartTls, "STARTTLS").await?;
+        if reply.code() != 220 {
+            // RFC 3207 4: 454 is a trouble of theirs; where TLS is not required the session goes on without.
+            if self.smarthost.tls == TlsPolicy::Opportunistic && !reply.is_positive() && reply.code() != 421 {
+                return Ok((wire, Protection::Plain));
+            }
+            return Err(self.refused(wire, "STARTTLS", &reply).await);
+        }
+        if !wire.input.is_empty() {
+            // CVE-2011-0411 and kin: replies in plain text, sent along with the 220 by somebody on the way.
+            return Err(self.insecure(format!(
+                "response injection: expected nothing after the reply to STARTTLS, but found \"{}\"",
+                wire.input.rest()
+            )));
+        }
+        self.shake_hands(wire).await
+    }
+
+    async fn shake_hands(&self, mut wire: Wire) -> Result<(Wire, Protection), Fault> {
+        let (connector, protection) = if self.smarthost.tls == TlsPolicy::Opportunistic || self.whom == Whom::Anyone {
+            (Certificates::unverified(), Protection::Unverified)
+        } else {
+            (self.certificates.verifying(), Protection::Verified)
+        };
+        // RFC 3463 X.3.5: system incorrectly configured.
+        let connector = connector
+            .map_err(|text| Fault { reason: Reason::new(EnhancedCode(4, 3, 5), text), relay: self.relay.clone() })?;
+        let host = &self.smarthost.host;
+        let name = ServerName::try_from(host.clone()).map_err(|error| self.insecure(format!("{host}: {error}")))?;
+        let Channel::Plain(stream) = wire.channel else {
+            return Err(self.insecure("expected a connection without TLS".to_owned()));
+        };
+        self.control.enter(Phase::StartTls);
+        let limit = self.control.state().limit;
+        match unless_leaving(self.leaving, timeout(limit, connector.connect(name, stream))).await {
+            None => Err(self.trouble(&Trouble::Leaving)),
+            Some(Ok(Ok(stream))) => {
+                wire.channel = Channel::Tls(Box::new(stream));
+                Ok((wire, protection))
+            }
+            Some(Ok(Err(error))) => {
+                // rustls' words before errors of a verifier of ours, which are expected enough.
+                let text = error.to_string().replace("unexpected error: ", "");
+                Err(self.insecure(format!("TLS with {host} failed: {text}")))
+            }
+            Some(Err(_)) => Err(self.trouble(&Trouble::Late(limit))),
+        }
+    }
+
+    async fn exchange(&self, wire: &mut Wire, phase: Phase, line: &str) -> Result<Reply, Fault> {
+        wire.exchange(phase, line).await.map_err(|trouble| self.trouble(&trouble))
+    }
+
+    fn trouble(&self, trouble: &Trouble) -> Fault {
+        Fault { reason: trouble.reason(self.control.phase(), &self.relay), relay: self.relay.clone() }
+    }
+
+    /// RFC 3463 X.7.5: cryptographic failure.
+    fn insecure(&self, text: String) -> Fault {
+        Fault { reason: Reason::new(EnhancedCode(4, 7, 5), text), relay: self.relay.clone() }
+    }
+
+    /// The host's own words; it is told that we leave, and its answer is not waited for.
+    async fn refused(&self, mut wire: Wire, what: &str, reply: &Reply) -> Fault {
+        let mut reason = Reason::reply(reply);
+        reason.text = format!("{} refused {what}: {}", self.smarthost.host, reason.text);
+        self.say_goodbye(&mut wire).await;
+        Fault { reason, relay: self.relay.clone() }
+    }
+
+    /// The fault is known already; that QUIT cannot be sent adds nothing.
+    async fn say_goodbye(&self, wire: &mut Wire) {
+        self.control.enter(Phase::Quit);
+        let _ = wire.send(b"QUIT\r\n").await;
+    }
+}

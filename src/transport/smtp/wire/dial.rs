@@ -1,0 +1,117 @@
+//! TCP: from a host's name to a connected socket, from the route's source address where it names one.
+//!
+//! What fails here is a [`Fault`] whose status tells whose trouble it is: X.3 and X.4.4 are this host's, X.4.1 is the next hop's.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use rustix::io::Errno;
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::time::timeout;
+
+use crate::receipt::Reason;
+use crate::smtp::EnhancedCode;
+use crate::transport::delivery::Fault;
+use crate::transport::settings::Smarthost;
+use crate::transport::smtp::connection_settings::Manner;
+
+/// RFC 3463 X.4.3: directory server failure.
+const UNRESOLVED: EnhancedCode = EnhancedCode(4, 4, 3);
+/// RFC 3463 X.4.1: no answer from host.
+const NO_ANSWER: EnhancedCode = EnhancedCode(4, 4, 1);
+/// RFC 3463 X.4.4: unable to route.
+const NO_WAY: EnhancedCode = EnhancedCode(4, 4, 4);
+/// RFC 3463 X.3.0: other status of this system.
+const EXHAUSTED: EnhancedCode = EnhancedCode(4, 3, 0);
+/// RFC 3463 X.3.5: system incorrectly configured.
+const MISCONFIGURED: EnhancedCode = EnhancedCode(4, 3, 5);
+
+/// Tries each address in the given order, or the resolver's where none is given.
+pub(in crate::transport) async fn connect(
+    smarthost: &Smarthost,
+    addresses: &[IpAddr],
+    manner: &Manner,
+) -> Result<(TcpStream, SocketAddr), Fault> {
+    let (host, port) = (smarthost.host.as_str(), smarthost.port);
+    let fault = |status, text: String| Fault { reason: Reason::new(status, text), relay: format!("{host}:{port}") };
+    let addresses = if addresses.is_empty() {
+        look_up(host, port, manner)
+            .await
+            .map_err(|cause| fault(UNRESOLVED, format!("looking the name {host} up failed: {cause}")))?
+    } else {
+        addresses.iter().map(|address| SocketAddr::new(*address, port)).collect()
+    };
+    let fits = |address: &SocketAddr| manner.source.is_none_or(|source| same_family(source, *address));
+    let (addresses, others): (Vec<_>, Vec<_>) = addresses.into_iter().partition(fits);
+    if let (Some(source), [], [one, ..]) = (manner.source, &addresses[..], &others[..]) {
+        let text =
+            format!("connecting to {host} from {source} failed: expected an address of that family, but found {one}");
+        return Err(fault(NO_WAY, text));
+    }
+    let (mut failures, mut status) = (Vec::new(), None);
+    for address in addresses {
+        let (now, cause) = match timeout(manner.timeouts.connect, dial(manner.source, address)).await {
+            Ok(Ok(stream)) => {
+                // lettre writes the message and its end apart; with Nagle each message would wait for an ACK. A socket that
+                // refuses the option still works.
+                let _ = stream.set_nodelay(true);
+                return Ok((stream, address));
+            }
+            Ok(Err(Failure::Bind(error))) => (MISCONFIGURED, format!("{error}")),
+            Ok(Err(Failure::Connect(error))) => (status_of(&error), error.to_string()),
+            Err(_) => (NO_ANSWER, format!("no answer within {} s", manner.timeouts.connect.as_secs_f32())),
+        };
+        // One address that is there but does not answer speaks for the network.
+        status = if status.is_none_or(|before| before == now) { Some(now) } else { Some(NO_ANSWER) };
+        failures.push(format!("{address}: {cause}"));
+    }
+    let from = manner.source.map_or(String::new(), |source| format!(" from {source}"));
+    let text = format!("connecting to {host}{from} failed: {}", failures.join("; "));
+    Err(fault(status.unwrap_or(NO_ANSWER), text))
+}
+
+/// At least one address, or why there is none.
+pub(in crate::transport) async fn look_up(host: &str, port: u16, manner: &Manner) -> Result<Vec<SocketAddr>, String> {
+    let limit = manner.timeouts.connect;
+    let answer = timeout(limit, lookup_host((host, port))).await;
+    let answer = answer.map_err(|_| format!("no answer within {} s", limit.as_secs_f32()))?;
+    let addresses: Vec<_> = answer.map_err(|error| error.to_string())?.collect();
+    if addresses.is_empty() { Err("it has no address".to_owned()) } else { Ok(addresses) }
+}
+
+enum Failure {
+    Bind(io::Error),
+    Connect(io::Error),
+}
+
+async fn dial(source: Option<IpAddr>, address: SocketAddr) -> Result<TcpStream, Failure> {
+    let Some(source) = source else { return TcpStream::connect(address).await.map_err(Failure::Connect) };
+    let bound = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.bind(SocketAddr::new(source, 0))?;
+        Ok(socket)
+    };
+    let socket = bound().map_err(|error: io::Error| {
+        Failure::Bind(io::Error::new(error.kind(), format!("binding to the source address {source}: {error}")))
+    })?;
+    socket.connect(address).await.map_err(Failure::Connect)
+}
+
+fn same_family(source: IpAddr, address: SocketAddr) -> bool {
+    source.is_ipv4() == address.is_ipv4()
+}
+
+/// Whether this host has no way there, or the other does not answer.
+fn status_of(error: &io::Error) -> EnhancedCode {
+    match error.kind() {
+        io::ErrorKind::NetworkUnreachable
+        | io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkDown
+        | io::ErrorKind::AddrNotAvailable
+        | io::ErrorKind::PermissionDenied => NO_WAY,
+        _ => match Errno::from_io_error(error) {
+            Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => EXHAUSTED,
+            _ => NO_ANSWER,
+        },
+    }
+}

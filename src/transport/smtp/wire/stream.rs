@@ -1,0 +1,358 @@
+//! The stream under lettre: TCP or TLS, with deadlines, whole replies only, and a memory of what was said.
+//!
+//! A [`Wire`] is opened by `connect.rs`, which greets, says EHLO and starts TLS on it; then it is handed to lettre, to
+//! which it plays a greeting and an EHLO reply, as lettre insists on both. Invariants: a read hands out exactly one reply,
+//! as one short line; nothing is sent while an unasked reply lies unread; after a [`Trouble`] nothing is sent at all. What
+//! lettre writes is gathered (`outgoing.rs`), so that a small message, its end and what may follow it leave in one piece.
+
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+
+use super::channel::Channel;
+use super::control::{Attached, Control, Phase, Trouble};
+use super::outgoing::Outgoing;
+use super::replies::ReplyBuffer;
+use crate::address::is_unprintable;
+use crate::smtp::Reply;
+use crate::transport::leaving::Raised;
+
+/// See the module.
+#[derive(Debug)]
+pub(in crate::transport) struct Wire {
+    pub(super) channel: Channel,
+    peer: SocketAddr,
+    control: Control,
+    alarm: Pin<Box<Sleep>>,
+    leaving: Raised,
+    pub(super) input: ReplyBuffer,
+    /// What lettre wrote and is to be sent.
+    output: Outgoing,
+    /// Replies that lettre wants and that the server gave to us already; until the last is read, writes go nowhere.
+    played: VecDeque<&'static [u8]>,
+    /// Whether the runtime was asked what has arrived since the exchange began.
+    looked: bool,
+}
+
+impl Wire {
+    pub(super) fn new(stream: TcpStream, peer: SocketAddr, control: Control) -> Self {
+        let alarm = Box::pin(tokio::time::sleep_until(Instant::now()));
+        let leaving = control.leaving().raised();
+        Self {
+            channel: Channel::Plain(stream),
+            peer,
+            control,
+            alarm,
+            leaving,
+            input: ReplyBuffer::default(),
+            output: Outgoing::default(),
+            played: VecDeque::new(),
+            looked: false,
+        }
+    }
+
+    /// The other end.
+    pub(in crate::transport) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Plays the greeting and the reply to EHLO to lettre, which has neither heard nor sent them.
+    pub(in crate::transport) fn play_hello(&mut self) {
+        self.played.extend([&b"220 ready\r\n"[..], b"250 ready\r\n"]);
+    }
+
+    /// Sends a command line without its CRLF and waits for the reply.
+    pub(super) async fn exchange(&mut self, phase: Phase, line: &str) -> Result<Reply, Trouble> {
+        self.control.enter(phase);
+        self.send(format!("{line}\r\n").as_bytes()).await?;
+        self.reply().await
+    }
+
+    pub(super) async fn reply(&mut self) -> Result<Reply, Trouble> {
+        poll_fn(|cx| self.poll_reply(cx)).await
+    }
+
+    pub(super) async fn send(&mut self, octets: &[u8]) -> Result<(), Trouble> {
+        self.output.command(octets);
+        poll_fn(|cx| self.poll_send(cx)).await?;
+        poll_fn(|cx| self.poll_drain(cx)).await
+    }
+
+    fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Result<Reply, Trouble>> {
+        loop {
+            match self.input.next_reply() {
+                Ok(Some(reply)) => return Poll::Ready(Ok(self.heard(reply))),
+                Ok(None) => ready!(self.poll_fill(cx))?,
+                Err(what) => return Poll::Ready(Err(self.fail(Trouble::Garbage(what)))),
+            }
+        }
+    }
+
+    /// Waits for octets, at most until the phase's deadline.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
+        if let Some(trouble) = self.control.state().trouble.clone() {
+            return Poll::Ready(Err(trouble));
+        }
+        let mut octets = [0; 4096];
+        let mut piece = ReadBuf::new(&mut octets);
+        match self.channel.poll_read(cx, &mut piece) {
+            Poll::Pending => self.poll_alarm(cx),
+            Poll::Ready(Ok(())) if piece.filled().is_empty() => {
+                Poll::Ready(Err(self.fail(Trouble::Lost(String::new()))))
+            }
+            Poll::Ready(Ok(())) => {
+                self.input.feed(piece.filled());
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(self.fail(lost(&error)))),
+        }
+    }
+
+    /// Where there is nothing to do but to wait: until the deadline, or until it is time to leave.
+    fn poll_alarm<T>(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, Trouble>> {
+        if Pin::new(&mut self.leaving).poll(cx).is_ready() {
+            let leave = self.control.state().leave();
+            if let Err(trouble) = leave {
+                return Poll::Ready(Err(self.fail(trouble)));
+            }
+        }
+        let (deadline, limit) = {
+            let state = self.control.state();
+            (state.deadline, state.limit)
+        };
+        // Most deadlines are only later than the one before: then the alarm goes off early once, instead of being set each time.
+        if deadline < self.alarm.deadline() {
+            self.alarm.as_mut().reset(deadline);
+        }
+        loop {
+            ready!(self.alarm.as_mut().poll(cx));
+            if deadline <= Instant::now() {
+                return Poll::Ready(Err(self.fail(Trouble::Late(limit))));
+            }
+            self.alarm.as_mut().reset(deadline);
+        }
+    }
+
+    /// Sends all that was gathered.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
+        while !self.output.rest().is_empty() {
+            ready!(self.poll_silence(cx))?;
+            match self.channel.poll_write(cx, self.output.rest()) {
+                Poll::Pending => return self.poll_alarm(cx),
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(self.fail(Trouble::Lost(String::new())))),
+                Poll::Ready(Ok(sent)) => self.said(sent),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.fail(lost(&error)))),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
+        match self.channel.poll_flush(cx) {
+            Poll::Pending => self.poll_alarm(cx),
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(self.fail(lost(&error)))),
+        }
+    }
+
+    /// A reply that came before its command would be taken for the command's: a forged or stray 250 could pass for the
+    /// acceptance of a message. So nothing may lie unread when we speak.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
+        if self.control.state().fresh {
+            if !self.looked && self.channel.has_news() {
+                // Once around the runtime, so that it learns from the system what has arrived.
+                self.looked = true;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            self.looked = false;
+            self.control.state().fresh = false;
+            // Takes in what is there, and does not wait for more.
+            if let Poll::Ready(Err(trouble)) = self.poll_fill(cx) {
+                return Poll::Ready(Err(trouble));
+            }
+        }
+        if let Some(trouble) = self.control.state().trouble.clone() {
+            return Poll::Ready(Err(trouble));
+        }
+        if self.input.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        let unasked = format!("expected silence, but found \"{}\"", self.input.rest());
+        Poll::Ready(Err(self.fail(Trouble::Garbage(unasked))))
+    }
+
+    fn fail(&self, trouble: Trouble) -> Trouble {
+        self.control.state().trouble.get_or_insert(trouble).clone()
+    }
+
+    /// Notes what was sent: in the log, and as progress where the deadline is one of progress.
+    fn said(&mut self, octets: usize) {
+        let mut state = self.control.state();
+        let completes = self.output.end_follows();
+        let begins = self.output.advance(octets);
+        if state.phase == Phase::Message {
+            state.deadline = Instant::now() + state.limit;
+        }
+        if completes && !self.output.end_follows() {
+            state.ended = true;
+            if state.phase == Phase::Message {
+                state.turn_to(Phase::EndOfData);
+            }
+        }
+        if !begins || !state.is_told() {
+            return;
+        }
+        let login = !state.secrets.is_empty();
+        for line in String::from_utf8_lossy(self.output.commands()).lines() {
+            state.log(&format!("> {}", if login { without_credentials(line) } else { escaped(line) }));
+        }
+    }
+
+    /// Notes a reply in the log, without what must stay secret: some servers repeat the command that they refuse.
+    fn heard(&self, reply: Reply) -> Reply {
+        let mut state = self.control.state();
+        if reply.code() == 334 && !state.secrets.is_empty() {
+            // A challenge must stay as it is, and is nobody else's business.
+            state.log("< 334 ***");
+            return reply;
+        }
+        let reply = hide_secrets(reply, &state.secrets);
+        if state.is_told() {
+            // After the answer to a message the caller's next system call is an unlink: the log waits.
+            if state.phase == Phase::EndOfData {
+                let octets = std::mem::take(&mut state.message);
+                state.untold.extend([format!("> (message of {octets} octets)"), format!("< {reply}")]);
+            } else if state.ended {
+                // The answer to the message may have come along.
+                state.untold.push(format!("< {reply}"));
+            } else {
+                state.log(&format!("< {reply}"));
+            }
+        }
+        reply
+    }
+}
+
+/// A line of the login dialogue as the log shows it.
+fn without_credentials(line: &str) -> String {
+    match line.split_ascii_whitespace().collect::<Vec<_>>()[..] {
+        [auth, _] if auth.eq_ignore_ascii_case("AUTH") => escaped(line),
+        [auth, mechanism, _] if auth.eq_ignore_ascii_case("AUTH") => format!("AUTH {} ***", escaped(mechanism)),
+        _ => "***".to_owned(),
+    }
+}
+
+fn escaped(line: &str) -> String {
+    line.chars().fold(String::with_capacity(line.len()), |mut shown, c| {
+        if is_unprintable(c) {
+            shown.extend(c.escape_default())
+        } else {
+            shown.push(c)
+        }
+        shown
+    })
+}
+
+fn hide_secrets(reply: Reply, secrets: &[String]) -> Reply {
+    if !secrets.iter().any(|secret| reply.text().contains(secret.as_str())) {
+        return reply;
+    }
+    let text = secrets.iter().fold(reply.text().to_owned(), |text, secret| text.replace(secret.as_str(), "***"));
+    match reply.enhanced() {
+        Some(enhanced) => Reply::new(reply.code(), enhanced, text),
+        None => Reply::bare(reply.code(), text),
+    }
+}
+
+/// The reply as lettre is shown it. Its text is kept in the [`Control`], where nothing of it is lost; lettre would refuse
+/// replies without text, long lines, and codes whose second digit is above 5.
+fn line_for_lettre(reply: &Reply) -> String {
+    let code = reply.code();
+    let code = if code / 10 % 10 > 5 { code / 100 * 100 + 50 + code % 10 } else { code };
+    format!("{code} reply\r\n")
+}
+
+/// A TLS peer that closes without a goodbye, as many do, has simply closed.
+fn lost(error: &io::Error) -> Trouble {
+    let closed = error.kind() == io::ErrorKind::UnexpectedEof;
+    Trouble::Lost(if closed { String::new() } else { error.to_string() })
+}
+
+/// lettre learns only that there was trouble; what it was is in the [`Control`].
+fn as_io_error(_: Trouble) -> io::Error {
+    io::Error::from(io::ErrorKind::BrokenPipe)
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let wire = self.get_mut();
+        if let Some(reply) = wire.played.pop_front() {
+            buffer.put_slice(reply);
+            return Poll::Ready(Ok(()));
+        }
+        let reply = ready!(wire.poll_reply(cx)).map_err(as_io_error)?;
+        buffer.put_slice(line_for_lettre(&reply).as_bytes());
+        wire.control.state().reply = Some(reply);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        let wire = self.get_mut();
+        if !wire.played.is_empty() {
+            return Poll::Ready(Ok(octets.len()));
+        }
+        if wire.output.is_full() {
+            ready!(wire.poll_send(cx)).map_err(as_io_error)?;
+        }
+        let mut state = wire.control.state();
+        if octets.starts_with(b"\r\n") && std::mem::take(&mut state.skip_line_end) {
+            return Poll::Ready(Ok(2));
+        }
+        let phase = state.phase;
+        match phase {
+            Phase::Message if std::mem::take(&mut state.ending) => {
+                state.message += octets.len();
+                wire.output.end(octets, &std::mem::take(&mut state.following));
+            }
+            Phase::Message if state.attached.is_none() => {
+                state.message += octets.len();
+                wire.output.message(octets);
+            }
+            Phase::Message | Phase::EndOfData => wire.output.message(octets),
+            _ => wire.output.command(octets),
+        }
+        Poll::Ready(Ok(octets.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let wire = self.get_mut();
+        let attached = wire.control.state().attached.take();
+        if let Some(Attached { octets, last }) = attached {
+            wire.control.state().message += octets.len();
+            if last {
+                wire.output.last_chunk(octets);
+            } else {
+                wire.output.message(&octets);
+            }
+        } else if wire.control.state().phase == Phase::Message && wire.output.waits() {
+            // More of the message follows, or its end.
+            return Poll::Ready(Ok(()));
+        }
+        ready!(wire.poll_send(cx)).map_err(as_io_error)?;
+        wire.poll_drain(cx).map_err(as_io_error)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().channel.poll_shutdown(cx)
+    }
+}
