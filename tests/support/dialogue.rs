@@ -205,3 +205,49 @@ pub(crate) fn reply(text: &str) -> Reply {
     let enhanced: EnhancedCode = words.next().unwrap().parse().unwrap();
     Reply::new(code, enhanced, words.next().unwrap().to_owned())
 }
+
+/// `replies` with each EHLO reply that fits its wildcard in `expected` replaced by that wildcard.
+///
+/// A transcript writes `S: 250 ...` for any EHLO reply, so that a new keyword changes only the transcript that lists all
+/// of them. Demands follow: `S: 250 ... | SIZE 1000 | no STARTTLS` wants one line and forbids a keyword.
+pub(crate) fn with_wildcards(expected: &str, replies: &str) -> String {
+    let mut rest = replies;
+    let mut text = String::new();
+    for line in expected.split_inclusive("\r\n") {
+        let reply = match line.trim_end().strip_prefix("250 ...") {
+            Some(demands) => {
+                let reply = whole_reply(rest);
+                if fits(reply, demands) { (line, reply.len()) } else { (reply, reply.len()) }
+            }
+            None => {
+                let length = rest.find('\n').map_or(rest.len(), |at| at + 1);
+                (&rest[..length], length)
+            }
+        };
+        text += reply.0;
+        rest = &rest[reply.1..];
+    }
+    text + rest
+}
+
+/// The first reply, all its lines.
+fn whole_reply(replies: &str) -> &str {
+    let mut length = 0;
+    for line in replies.split_inclusive("\r\n") {
+        length += line.len();
+        if line.as_bytes().get(3) != Some(&b'-') {
+            break;
+        }
+    }
+    &replies[..length]
+}
+
+/// Whether this is a reply to EHLO that meets the demands of a wildcard.
+fn fits(reply: &str, demands: &str) -> bool {
+    let lines: Vec<&str> = reply.lines().map(|line| line.get(4..).unwrap_or("")).collect();
+    let demanded = |demand: &str| match demand.strip_prefix("no ") {
+        Some(keyword) => lines.iter().all(|line| line.split(' ').next() != Some(keyword)),
+        None => lines.contains(&demand),
+    };
+    reply.starts_with("250-") && reply.contains("ENHANCEDSTATUSCODES") && demands.split(" | ").skip(1).all(demanded)
+}
