@@ -86,7 +86,9 @@ fn samples(page: &str) -> Vec<String> {
 
 #[test]
 fn every_configuration_that_a_page_shows_is_in_order() {
-    for (page, at_least) in [("README.md", 3), ("docs/routes.md", 6), ("docs/monitoring.md", 6)] {
+    for (page, at_least) in
+        [("README.md", 1), ("docs/tls-and-logins.md", 1), ("docs/routes.md", 6), ("docs/monitoring.md", 6)]
+    {
         let samples = samples(page);
         assert!(samples.len() >= at_least, "{page}: only {} configurations were found", samples.len());
         for sample in samples {
@@ -150,4 +152,105 @@ fn names_of_tests_have_at_most_80_characters() {
             assert!(name.is_none_or(|name| name.len() <= 80), "{}: {line}", path.display());
         }
     }
+}
+
+/// The pages that people read: those of the root, of `docs/`, of the tests and of the benches.
+fn pages() -> Vec<PathBuf> {
+    let folders = ["", "docs", "docs/decisions", "docs/performance", "tests", "benches/rivals"];
+    let entries = folders.iter().flat_map(|folder| fs::read_dir(root().join(folder)).unwrap());
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let mut pages: Vec<PathBuf> = paths.filter(|path| path.extension().is_some_and(|kind| kind == "md")).collect();
+    pages.sort();
+    assert!(pages.len() > 30, "only {} pages were found", pages.len());
+    pages
+}
+
+/// The anchor that a heading gets.
+fn anchor(heading: &str) -> String {
+    let kept =
+        heading.trim_start_matches('#').trim().chars().filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c));
+    kept.collect::<String>().to_lowercase().replace(' ', "-")
+}
+
+#[test]
+fn every_link_within_the_documents_leads_somewhere() {
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        for link in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            if link.contains("://") || link.contains(' ') {
+                continue;
+            }
+            let (path, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = if path.is_empty() { page.clone() } else { page.parent().unwrap().join(path) };
+            assert!(target.exists(), "{}: there is no {link}", page.display());
+            if !heading.is_empty() {
+                let headings = fs::read_to_string(&target).unwrap();
+                let found = headings.lines().any(|line| line.starts_with('#') && anchor(line) == heading);
+                assert!(found, "{}: there is no heading for {link}", page.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_index_names_every_page_of_the_documents() {
+    let index = fs::read_to_string(root().join("docs/README.md")).unwrap();
+    for page in pages().iter().filter(|page| page.parent() == Some(&root().join("docs"))) {
+        let name = page.file_name().unwrap().to_str().unwrap();
+        assert!(name == "README.md" || index.contains(&format!("({name})")), "docs/README.md does not name {name}");
+    }
+}
+
+#[test]
+fn the_readme_is_short() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let words = readme.split_whitespace().count();
+    assert!(words <= 850, "README.md has {words} words: move something to docs/");
+}
+
+#[test]
+fn the_comparison_finds_its_place_in_each_page_that_it_writes() {
+    for page in ["README.md", "docs/performance.md", "docs/performance/notebook.md"] {
+        let text = fs::read_to_string(root().join(page)).unwrap();
+        for mark in ["<!-- rivals: made by benches/rivals/run -->\n", "<!-- end of rivals -->"] {
+            assert_eq!(text.matches(mark).count(), 1, "{page}: {mark}");
+        }
+    }
+}
+
+/// The tests of a program below `tests/`, by their full names.
+fn tests_of(program: &str) -> Vec<String> {
+    let (file, folder) = (root().join(format!("tests/{program}.rs")), format!("tests/{program}"));
+    let files = if file.exists() { vec![file] } else { rust_files(&[&folder]) };
+    let mut names = Vec::new();
+    for path in files {
+        let module = path.strip_prefix(root().join(&folder)).unwrap_or(Path::new("main.rs")).with_extension("");
+        let parts: Vec<&str> = module.iter().filter_map(|part| part.to_str()).collect();
+        let module: String =
+            parts.iter().filter(|part| !["main", "mod"].contains(part)).map(|part| format!("{part}::")).collect();
+        let text = fs::read_to_string(path).unwrap();
+        for rest in text.split("#[test]").skip(1) {
+            let name = rest.split("fn ").nth(1).and_then(|rest| rest.split('(').next()).unwrap();
+            names.push(format!("{module}{name}"));
+        }
+    }
+    names
+}
+
+#[test]
+fn every_command_of_the_reliability_page_runs_a_test() {
+    let page = fs::read_to_string(root().join("docs/reliability.md")).unwrap();
+    let mut commands = 0;
+    for command in page.split("cargo test").skip(1).filter_map(|rest| rest.split(['`', '\n', '#']).next()) {
+        let words: Vec<&str> = command.split_whitespace().take_while(|word| *word != "--").collect();
+        let Some(at) = words.iter().position(|word| *word == "--test") else { continue };
+        let names = tests_of(words[at + 1]);
+        assert!(!names.is_empty(), "docs/reliability.md: there is no {command}");
+        if let Some(filter) = words.get(at + 2).filter(|word| !word.starts_with("--")) {
+            let found = names.iter().any(|name| name.contains(filter));
+            assert!(found, "docs/reliability.md: cargo test{command} runs no test");
+        }
+        commands += 1;
+    }
+    assert!(commands > 30, "only {commands} commands were found");
 }

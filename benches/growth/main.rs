@@ -1,7 +1,7 @@
 //! How the cost grows: `cargo bench --bench growth`, in some minutes. Connections, sizes, recipients and the length of the
 //! queue, each as a table and a plot, with what the machine itself can do beside them.
 //!
-//! It writes the plots to docs/performance/ and the tables into docs/performance.md. `--quick` takes a minute, and so does
+//! It writes the plots to docs/performance/ and the tables into the notebook.md there. `--quick` takes a minute, and so does
 //! `cargo test`, which runs this as a test: both write to the folder of temporary files of the build, and fail where a table is not
 //! made. `--folder PATH` says where the spools are: on a disk of the kind that is asked about, with inodes for the longest queue.
 

@@ -1,6 +1,6 @@
 //! The page: tables and plots of all experiments, and where they are written.
 //!
-//! The tables go into docs/performance.md between two marks, and nothing else of that page is touched.
+//! The tables go into docs/performance/notebook.md between two marks, and nothing else of that page is touched.
 
 use std::fs;
 use std::path::Path;
@@ -48,7 +48,7 @@ impl Part {
         let mut text = format!("### {}\n\n{}\n\n{}", self.title, self.words, row(&heads));
         text.push_str(&row(&vec!["---:".to_owned(); heads.len()]));
         self.rows.iter().for_each(|cells| text.push_str(&row(cells)));
-        format!("{text}\n![{}](performance/{}.svg)\n\n", self.plot.title, self.name)
+        format!("{text}\n![{}]({}.svg)\n\n", self.plot.title, self.name)
     }
 }
 
@@ -65,16 +65,18 @@ impl Page {
         )
     }
 
-    /// Writes the plots to `performance/` in a folder, and the tables into its `performance.md`.
+    /// Writes the plots to `performance/` in a folder, and the tables into the `notebook.md` beside them.
     pub(crate) fn write(&self, folder: &Path) -> Result<()> {
         fs::create_dir_all(folder.join("performance"))?;
         for part in &self.parts {
             fs::write(folder.join("performance").join(part.name).with_extension("svg"), part.plot.svg())?;
         }
-        let page = folder.join("performance.md");
+        let page = folder.join("performance/notebook.md");
         let before = fs::read_to_string(&page).unwrap_or_else(|_| format!("{BEGIN}\n{END}\n"));
-        let (head, rest) = before.split_once(BEGIN).ok_or("docs/performance.md has no place for the tables")?;
-        let (_, tail) = rest.split_once(END).ok_or("the place for the tables in docs/performance.md has no end")?;
+        let (head, rest) =
+            before.split_once(BEGIN).ok_or("docs/performance/notebook.md has no place for the tables")?;
+        let (_, tail) =
+            rest.split_once(END).ok_or("the place for the tables in docs/performance/notebook.md has no end")?;
         fs::write(&page, format!("{head}{BEGIN}\n{}{END}{tail}", self.text()))?;
         tell(&format!("written: {}", page.display()));
         Ok(())

@@ -139,7 +139,7 @@ def report(runs, versions, machine):
     return text
 
 
-# What the README shows: key, cells, form, divisor, words before the cell's name.
+# What docs/performance.md shows: key, cells, form, divisor, words before the cell's name.
 SUMMARY = [
     ("rate", r"accept 4.* (10|100) .*many|accept 1 MiB|end to end.* 100 .*many|drain, sink|late, 100", "{:.0f}", 1, "messages/s: "),
     ("cpu", r"accept 4.* 100 .*many|end to end.* 100 .*many", "{:.2f}", 1, "CPU s per 1,000: "),
@@ -149,11 +149,18 @@ SUMMARY = [
 ]
 
 
-def summary(runs, versions):
+# What the README shows.
+BRIEF = [
+    ("rate", r"accept 4.* 100 .*many|end to end.* 100 .*many", "{:.0f}", 1, "messages/s: "),
+    ("pss_1000", "idle", "{:.1f}", MB, "memory with 1,000 sessions, MB: "),
+]
+
+
+def summary(runs, versions, what=SUMMARY):
     """A short table of medians."""
     results = Results([run for run in runs if run["relay"] != BOUND])
     rows = []
-    for key, pattern, form, divisor, words in SUMMARY:
+    for key, pattern, form, divisor, words in what:
         for cell in (cell for cell in results.cells if re.search(pattern, cell)):
             found = [results.of(cell, relay, key).values() for relay in results.relays]
             medians = [form.format(statistics.median(values) / divisor) if values else "-" for values in found]
