@@ -25,6 +25,8 @@ pub enum Mutant {
     RefusedRcptIgnored,
     /// What happened to a recipient is not written down.
     ReceiptNotWritten,
+    /// What is said on a terminal is not seen there.
+    StderrHidden,
 }
 
 /// The variable that names one.
@@ -32,7 +34,7 @@ pub const VARIABLE: &str = "LEAFMAIL_MUTANT";
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::NoDirectorySync,
         Self::NoFileSync,
         Self::UnlinkBeforeReply,
@@ -42,6 +44,7 @@ impl Mutant {
         Self::LfEndAccepted,
         Self::RefusedRcptIgnored,
         Self::ReceiptNotWritten,
+        Self::StderrHidden,
     ];
 
     /// Its name in the environment.
@@ -56,6 +59,7 @@ impl Mutant {
             Self::LfEndAccepted => "lf-end-accepted",
             Self::RefusedRcptIgnored => "refused-rcpt-ignored",
             Self::ReceiptNotWritten => "receipt-not-written",
+            Self::StderrHidden => "stderr-hidden",
         }
     }
 }

@@ -24,7 +24,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use ipnet::IpNet;
 use leafmail::config::{self, BareNewline, Config, ListenAddress, RoutePlan, Task};
 use leafmail::dns::{Resolver, SystemResolver};
-use leafmail::driver::{DiskWait, Limits, Receiver, Security, Shutdown, serve_standard_input};
+use leafmail::driver::{DiskWait, Limits, Receiver, Security, Shutdown, serve_standard_input, spawner_names_client};
 use leafmail::event::Observer;
 use leafmail::policy::{Chain, NextHopSize};
 use leafmail::queue::SizeFile;
@@ -32,7 +32,7 @@ use leafmail::session::{Directory, Settings};
 use leafmail::smtp::Dialect;
 use leafmail::smtp::body;
 use leafmail::spool::DirSpool;
-use leafmail::sys::{self, StandardInput, SystemClock};
+use leafmail::sys::{self, HiddenStderr, StandardInput, SystemClock};
 use sysexits::ExitCode;
 use tokio::runtime::Builder;
 
@@ -98,7 +98,7 @@ a new worker takes over, and no connection is refused meanwhile.
 Exit codes are those of sysexits.h; 78 is an error of the configuration.";
 
 fn main() -> std::process::ExitCode {
-    let client_owns_stderr = sys::keep_stderr_from_client();
+    let hidden = sys::keep_stderr_from_client(spawner_names_client());
     sys::set_umask();
     sys::outlive_file_size_limit();
     let mut arguments = std::env::args_os();
@@ -107,7 +107,7 @@ fn main() -> std::process::ExitCode {
         return cli::finish("sendmail", sendmail::run(&sendmail::installed_site(), role, &arguments));
     }
     match cli::parse_from::<Options>(std::env::args_os()) {
-        Ok(options) => cli::finish("smtpd", client_owns_stderr.or_exit(ExitCode::OsErr).and_then(|_| run(&options))),
+        Ok(options) => cli::finish("smtpd", hidden.or_exit(ExitCode::OsErr).and_then(|hidden| run(&options, hidden))),
         Err(code) => code,
     }
 }
@@ -130,7 +130,12 @@ fn configured(options: &Options) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-fn run(options: &Options) -> anyhow::Result<()> {
+fn run(options: &Options, mut hidden: Option<HiddenStderr>) -> anyhow::Result<()> {
+    // A person may have started it by ssh, whose one socket looks like a client's.
+    let mut give_back = || hidden.take().map_or(Ok(()), HiddenStderr::give_back).or_exit(ExitCode::OsErr);
+    if matches!(options.verb, Some(Verb::Passwd(_))) || options.common.check || options.service.status {
+        give_back()?;
+    }
     let config = configured(options)?;
     match &options.verb {
         Some(Verb::Passwd(verb)) => return passwd(&config, verb),
@@ -148,8 +153,15 @@ fn run(options: &Options) -> anyhow::Result<()> {
         return service::status(&config, options.service.json);
     }
     match mode(options, &config)? {
-        Mode::Listen => service::listen_for_good(options, &config),
-        Mode::One => serve_one(options, &config),
+        Mode::Listen => {
+            give_back()?;
+            service::listen_for_good(options, &config)
+        }
+        Mode::One => {
+            // Only the session keeps the client's connection.
+            drop(hidden);
+            serve_one(options, &config)
+        }
     }
 }
 

@@ -9,14 +9,14 @@ pub mod shell;
 pub use outside::split_off_helper;
 
 mod signals;
+mod streams;
 
 pub use signals::outlive_file_size_limit;
+pub use streams::{HiddenStderr, StandardInput, keep_stderr_from_client, standard_input};
 
-use std::io;
-use std::os::fd::AsFd;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+use rustix::fs::Mode;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::clock::{BootClock, Clock, Timestamp};
@@ -43,17 +43,6 @@ impl BootClock for SystemClock {
         let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         u128::from_str_radix(&text.trim().replace('-', ""), 16).unwrap_or_default().to_be_bytes()
     }
-}
-
-/// What a super-server, a shell or nobody put on standard input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StandardInput {
-    /// A connected socket: inetd, systemd with `Accept=yes`, tcpserver.
-    Socket,
-    /// A pipe.
-    Pipe,
-    /// A terminal, a file, the null device.
-    Other,
 }
 
 /// A user in this host's own list; users of a directory service are not in it.
@@ -84,30 +73,6 @@ fn account_in(users: &str, uid: u32) -> Option<Account> {
         let full_name = comment.split(',').next().unwrap_or_default().replace('&', &capitalised);
         Some(Account { name: name.to_owned(), full_name: full_name.trim().to_owned() })
     })
-}
-
-/// Looks at standard input.
-pub fn standard_input() -> StandardInput {
-    match fstat(rustix::stdio::stdin()).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
-        Ok(FileType::Socket) => StandardInput::Socket,
-        Ok(FileType::Fifo) => StandardInput::Pipe,
-        _ => StandardInput::Other,
-    }
-}
-
-/// inetd may give the client's socket as standard error too: what is written there would reach the client as a reply, so
-/// it is then led to the null device. Answers whether it was.
-///
-/// # Errors
-/// When the null device cannot be opened.
-pub fn keep_stderr_from_client() -> io::Result<bool> {
-    let identity = |fd: std::os::fd::BorrowedFd<'_>| fstat(fd).map(|stat| (stat.st_dev, stat.st_ino));
-    let shared = identity(rustix::stdio::stdin()).is_ok_and(|input| identity(rustix::stdio::stderr()) == Ok(input));
-    if shared {
-        let null = open("/dev/null", OFlags::WRONLY, Mode::empty())?;
-        rustix::stdio::dup2_stderr(null.as_fd())?;
-    }
-    Ok(shared)
 }
 
 /// Files are made for their owner only, whatever the caller's mask.

@@ -12,3 +12,4 @@ pub(crate) mod lab;
 pub(crate) mod seeded;
 pub(crate) mod site;
 pub(crate) mod smarthost_script;
+pub(crate) mod terminal;
