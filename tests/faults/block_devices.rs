@@ -5,14 +5,13 @@
 //! dropped, also by a test that panics.
 
 use std::fs::{self, File};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
-use crate::have::have;
+use crate::have::{cannot, have};
 use crate::site::wait_until;
 
 /// A file system of the kernel.
@@ -79,11 +78,6 @@ pub(crate) fn can_mount(kinds: &[Kind]) -> bool {
         kinds.iter().find(|kind| !knows(kind)).map(|kind| format!("the kernel does not know {}", kind.name()))
     });
     why.inspect(|why| cannot(why)).is_none()
-}
-
-/// Says what this host cannot do, though everything is installed: no device, no right, another kernel.
-pub(crate) fn cannot(why: &str) {
-    let _ = writeln!(std::io::stderr(), "skipped: {why}");
 }
 
 /// Why nothing can be mounted here, tried once.

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::client_programs::with_input;
-use crate::have::{have, skip};
+use crate::have::{have, lacks};
 use crate::sendmail::{Host, assert_has, words};
 
 /// What arrived has these, and tells nobody of the blind copies.
@@ -124,7 +124,7 @@ fn git_send_email_submits() {
     if !words(&help.args(["send-email", "--help-all"]).output().unwrap()).contains("--smtp-server") {
         let mut usage = host.command("git");
         if !words(&usage.args(["send-email", "-h"]).output().unwrap()).contains("--smtp-server") {
-            return skip("git send-email is not installed");
+            return lacks("git send-email");
         }
     }
     let git = |arguments: &[&str]| {

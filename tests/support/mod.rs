@@ -11,5 +11,6 @@ pub(crate) mod have;
 pub(crate) mod lab;
 pub(crate) mod seeded;
 pub(crate) mod site;
+pub(crate) mod skipped;
 pub(crate) mod smarthost_script;
 pub(crate) mod terminal;

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::{Kinds, Scene};
-use crate::have::skip;
+use crate::have::lacks;
 use crate::lab;
 use crate::site::{Running, wait_until};
 use crate::traffic;
@@ -37,7 +37,7 @@ fn by_clock(mut command: Command, library: &Path, clock: &Path) -> Command {
 
 /// Mail flows while the clock goes from one of `times` to the next; what the log said.
 fn a_clock_that_goes(times: &[&str]) {
-    let Some(library) = libfaketime() else { return skip("libfaketime is not installed") };
+    let Some(library) = libfaketime() else { return lacks("libfaketime") };
     let mut scene = Scene::new("");
     scene.kinds = Kinds::NoneThatFails;
     let clock = scene.site.path("clock");

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::Command;
 
 use super::{Scene, succeed};
-use crate::block_devices::{Kind, Mounted, can_mount, cannot, image_folder, run};
+use crate::block_devices::{Kind, Mounted, can_mount, image_folder, run};
+use crate::have::cannot;
 use crate::site::wait_until;
 
 #[test]
