@@ -26,7 +26,7 @@ pub(crate) mod testing;
 mod tests;
 mod workers;
 
-pub use delivery::readdressing::Readdressing;
+pub use crate::routing::Readdressing;
 pub use dsn::{Notices, notice as bounce, tally};
 pub use plan::schedule::{InDoubt, Plan, Schedule, Situation, Urgency};
 pub use plan::{ledger, schedule};

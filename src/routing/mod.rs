@@ -10,10 +10,12 @@ mod alias_text;
 mod aliases;
 mod criteria;
 mod header;
+mod readdressing;
 mod rewriting;
 mod tokens;
 
 pub use alias_file::{AliasFile, AliasFileError};
 pub use aliases::{AliasError, Aliases, LocalDomains, Target};
 pub use criteria::{Criteria, choose};
+pub use readdressing::Readdressing;
 pub use rewriting::Rewriting;

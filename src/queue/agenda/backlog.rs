@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::spool::Entry;
 
 #[derive(Debug, Default)]
-pub(in crate::queue) struct Beyond {
+pub(super) struct Beyond {
     due: VecDeque<Due>,
     later: VecDeque<Due>,
     count: usize,

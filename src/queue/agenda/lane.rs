@@ -17,7 +17,7 @@ const OVERTAKING: u32 = 8;
 
 /// The messages of a route that are due.
 #[derive(Debug, Default)]
-pub(in crate::queue) struct Lane {
+pub(super) struct Lane {
     small: Turns,
     large: Turns,
     /// Those that come when nothing else does, as the route may have failed at them.
@@ -40,7 +40,7 @@ impl Lane {
         self.turns(kind).insert(kind.sender, due);
     }
 
-    pub(in crate::queue) fn put_last(&mut self, due: Due) {
+    pub(super) fn put_last(&mut self, due: Due) {
         self.last.insert(due);
     }
 
@@ -64,7 +64,7 @@ impl Lane {
     }
 
     /// Takes the next message where one is to go before another that is small, as far as anybody knows; else that one.
-    pub(in crate::queue) fn take_before(&mut self, other: Due, allow_large: bool) -> Option<Due> {
+    pub(super) fn take_before(&mut self, other: Due, allow_large: bool) -> Option<Due> {
         let large_is_next = allow_large && self.large.len > 0 && self.overtaken >= OVERTAKING;
         if self.small.len > 0 || large_is_next {
             return self.take(allow_large);
@@ -74,7 +74,7 @@ impl Lane {
     }
 
     /// All of them, oldest first, and then the last.
-    pub(in crate::queue) fn by_age(&self) -> Vec<Due> {
+    pub(super) fn by_age(&self) -> Vec<Due> {
         let all = self.small.senders.values().chain(self.large.senders.values());
         let mut all: Vec<Due> = all.flatten().copied().collect();
         all.sort_unstable();

@@ -8,6 +8,7 @@ use std::ops::ControlFlow::{Break, Continue};
 use std::time::Instant;
 
 use super::body::Octets;
+use super::follow::Follow;
 use super::outgoing::Parcel;
 use super::record::{self, Exchange};
 use super::task::{End, Step, Task};
@@ -16,7 +17,6 @@ use crate::event::Event;
 use crate::queue::dsn::notice::Report;
 use crate::queue::plan::ledger::UNCOUNTED;
 use crate::queue::routes::connection::Line;
-use crate::queue::workers::Ahead;
 use crate::receipt::{Happening, Outcome, Receipt};
 use crate::spool::{Claim, Durability, Spool};
 use crate::transport::{Consignment, Delivery, Dsn, Fault};
@@ -27,7 +27,7 @@ impl<S: Spool> Task<'_, S> {
         &mut self,
         parcel: Parcel,
         line: &mut Line,
-        ahead: &mut Ahead<'_, '_, S>,
+        ahead: &mut dyn Follow,
     ) -> Step<S::Claim> {
         let now = self.runner.clock.now();
         self.tried.extend(&parcel.recipients);

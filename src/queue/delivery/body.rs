@@ -23,14 +23,14 @@ const MAX_HEADER: usize = 320 * 1024;
 
 /// A header that takes the place of the stored one.
 #[derive(Debug)]
-pub(in crate::queue) struct NewHeader {
+pub(super) struct NewHeader {
     /// Octets of the stored one.
     pub(in crate::queue) replaced: u64,
     pub(in crate::queue) octets: Vec<u8>,
 }
 
 /// The header of a message, with the empty line; empty where no end of it is found.
-pub(in crate::queue) fn header_of(claim: &impl Claim) -> io::Result<Vec<u8>> {
+pub(super) fn header_of(claim: &impl Claim) -> io::Result<Vec<u8>> {
     let mut header = Vec::new();
     loop {
         let filled = header.len();
@@ -65,7 +65,7 @@ pub(in crate::queue) struct Octets<'a, C> {
     /// How much was read; `None` before the first octet.
     offset: Option<u64>,
     /// Whether the in-doubt receipt was appended.
-    pub(in crate::queue) marked: bool,
+    pub(super) marked: bool,
 }
 
 impl<'a, C: Claim> Octets<'a, C> {

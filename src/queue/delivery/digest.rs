@@ -13,31 +13,6 @@ use crate::queue::dsn::tally::{Batch, Tally, Untold};
 use crate::queue::runner::Runner;
 use crate::spool::{Draft, Spool, SpoolError, Trouble};
 
-/// What is told, and to whom beside the senders.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Notices {
-    /// The administrator, who gets digests and copies.
-    pub admin: Option<Mailbox>,
-    /// How many notices of failure are written in an hour of the wall clock, and as many of delay.
-    pub per_hour: u32,
-    /// Whether the administrator gets a copy of each notice of failure, and a notice of each failure without a sender to tell.
-    pub copy_failures: bool,
-}
-
-impl Default for Notices {
-    /// 100 an hour, no administrator.
-    fn default() -> Self {
-        Self { admin: None, per_hour: 100, copy_failures: false }
-    }
-}
-
-impl Notices {
-    /// Who gets a copy of a failure, beside `sender`.
-    pub(in crate::queue) fn copies_to(&self, sender: Option<&Mailbox>) -> Option<&Mailbox> {
-        self.admin.as_ref().filter(|admin| self.copy_failures && Some(*admin) != sender)
-    }
-}
-
 impl<S: Spool> Runner<S> {
     pub(in crate::queue) fn writer(&self, now: Timestamp) -> Writer<'_> {
         Writer { hostname: &self.hostname, now, admin: self.notices.admin.as_ref() }
@@ -45,7 +20,7 @@ impl<S: Spool> Runner<S> {
 
     /// Whether a notice may be written. One that is in the spool, since a crash came before the receipt that says so, was
     /// counted then.
-    pub(in crate::queue) fn may_tell(&self, report: Report, notice: SpoolId, now: Timestamp) -> bool {
+    pub(super) fn may_tell(&self, report: Report, notice: SpoolId, now: Timestamp) -> bool {
         if matches!(self.spool.peek(notice), Ok(Some(_))) {
             return true;
         }

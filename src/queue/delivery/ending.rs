@@ -20,7 +20,7 @@ const GUARD_INTERVAL: Duration = Duration::from_secs(5);
 impl<S: Spool> Task<'_, S> {
     /// Until when a notice waits, as its original does not know of it yet: if the original were claimed before, it could be
     /// reported once more.
-    pub(in crate::queue) fn guarded(&self, now: Timestamp) -> Option<Timestamp> {
+    pub(super) fn guarded(&self, now: Timestamp) -> Option<Timestamp> {
         let notice = self.envelope.origin.notice_of.as_ref()?;
         let delay = self.claim.id() == notice_id(Report::Delayed, notice.original, &notice.recipients);
         let told = |glance: &Glance| {
@@ -47,7 +47,7 @@ impl<S: Spool> Task<'_, S> {
     }
 
     /// Gives recipients up: each gets a failure with the last reason, under the status of RFC 3463 X.4.7.
-    pub(in crate::queue) fn expire(&mut self, recipients: &[u16], now: Timestamp) -> Step<S::Claim> {
+    pub(super) fn expire(&mut self, recipients: &[u16], now: Timestamp) -> Step<S::Claim> {
         let mut receipts: Vec<Receipt> = Vec::new();
         {
             let ledger = self.runner.schedule.ledger(&self.envelope, self.claim.receipts());

@@ -6,13 +6,12 @@
 
 use std::ops::ControlFlow::Continue;
 
-use super::readdressing::EXPANDED;
 use super::task::{Step, Task};
 use crate::clock::Timestamp;
 use crate::envelope::{Envelope, NoticeOf, Recipient, Recipients};
 use crate::event::Event;
 use crate::id::SpoolId;
-use crate::queue::dsn::notice::{self, NOTICE};
+use crate::queue::dsn::provenance::{self, EXPANDED, NOTICE};
 use crate::receipt::{Happening, Reason, Receipt};
 use crate::smtp::{EnhancedCode, Notify, xtext};
 use crate::spool::{Claim, Draft, Durability, Spool, SpoolError, Trouble};
@@ -25,7 +24,7 @@ const PIECE: usize = 256 * 1024;
 
 impl<S: Spool> Task<'_, S> {
     /// Makes the message for those that these recipients mean, or the first of them, where all are too many.
-    pub(in crate::queue) fn expand(&mut self, recipients: &[u16], now: Timestamp) -> Step<S::Claim> {
+    pub(super) fn expand(&mut self, recipients: &[u16], now: Timestamp) -> Step<S::Claim> {
         let mut count = 0;
         let fits = |index: &&u16| {
             count += self.destination(**index).map_or(0, |to| to.several.len());
@@ -71,7 +70,7 @@ impl<S: Spool> Task<'_, S> {
         }
         let mut envelope = self.envelope.clone();
         envelope.recipients = Recipients::new(several)?;
-        if notice::is_ours(&envelope) {
+        if provenance::is_ours(&envelope) {
             envelope.annotations.push((NOTICE.to_owned(), EXPANDED.to_owned()));
         }
         envelope.annotations.push((EXPANDED.to_owned(), now.as_millis().to_string()));

@@ -2,11 +2,16 @@
 
 mod attempt;
 mod body;
-pub(in crate::queue) mod digest;
+mod destination;
+mod digest;
 mod ending;
 mod expansion;
+pub(in crate::queue) mod follow;
+pub(in crate::queue) mod job;
+pub(in crate::queue) mod look;
 mod notify;
 pub(in crate::queue) mod outgoing;
-pub(in crate::queue) mod readdressing;
+mod prepare;
+mod readdressing;
 mod record;
 pub(in crate::queue) mod task;

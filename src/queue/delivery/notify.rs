@@ -64,7 +64,7 @@ impl<S: Spool> Task<'_, S> {
     ///
     /// # Errors
     /// When the notice cannot be written.
-    pub(in crate::queue) fn leave_untold(&mut self, failed: &[u16], now: Timestamp) -> Result<String, SpoolError> {
+    pub(super) fn leave_untold(&mut self, failed: &[u16], now: Timestamp) -> Result<String, SpoolError> {
         let (last, withheld) = {
             let ledger = self.runner.schedule.ledger(&self.envelope, self.claim.receipts());
             let accounts = || failed.iter().filter_map(|index| ledger.accounts().get(usize::from(*index)));

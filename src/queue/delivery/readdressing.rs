@@ -1,39 +1,18 @@
 //! Under which addresses a message goes on: aliases for its recipients, rewriting for its sender. Nothing of it is kept: the
 //! next run asks the configuration anew.
 
+use super::destination::Destination;
 use crate::address::Mailbox;
 use crate::envelope::{Envelope, Recipients};
+use crate::queue::dsn::provenance::EXPANDED;
 use crate::queue::runner::Runner;
 use crate::routing::{AliasFile, Rewriting, Target};
 use crate::smtp::xtext;
 use crate::spool::Spool;
 
-/// What the configuration says of addresses.
-#[derive(Debug, Default)]
-pub struct Readdressing {
-    /// Who is meant by addresses of the LAN.
-    pub aliases: Option<AliasFile>,
-    /// Under which sender messages go on; the first that fits counts.
-    pub rewritings: Vec<Rewriting>,
-}
-
-/// Where a recipient's copy goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::queue) struct Destination {
-    /// Whom the address means, where that is another.
-    pub(in crate::queue) alias: Option<Mailbox>,
-    /// Whom it means, where that is several.
-    pub(in crate::queue) several: Vec<Mailbox>,
-    /// By which route.
-    pub(in crate::queue) route: usize,
-}
-
-/// Annotation of a message that was made from another for the several addresses of an alias: they are looked up no more.
-pub(in crate::queue) const EXPANDED: &str = "expanded";
-
 impl<S: Spool> Runner<S> {
     /// Where each recipient's copy goes.
-    pub(in crate::queue) fn destinations(&self, envelope: &Envelope) -> Vec<Destination> {
+    pub(super) fn destinations(&self, envelope: &Envelope) -> Vec<Destination> {
         let is_expanded = envelope.annotations.iter().any(|(name, _)| name == EXPANDED);
         let aliases = self.readdressing.aliases.as_ref().filter(|_| !is_expanded).map(AliasFile::current);
         let destination = |mailbox: &Mailbox| {

@@ -2,7 +2,7 @@
 //!
 //! The receipts are ordered by what must not get lost: all who were delivered in one receipt first.
 
-use super::readdressing::Destination;
+use super::destination::Destination;
 use crate::clock::Timestamp;
 use crate::envelope::{Envelope, Seal};
 use crate::event::{Delays, Event};
@@ -39,14 +39,14 @@ pub(in crate::queue) fn receipts(delivery: &Delivery, recipients: &[u16], route:
 }
 
 /// Notes that nobody but this relay can tell the sender of these deliveries, and what it is to tell.
-pub(in crate::queue) fn mark_unreported(receipts: &mut [Receipt], report: Report) {
+pub(super) fn mark_unreported(receipts: &mut [Receipt], report: Report) {
     for receipt in receipts.iter_mut().filter(|receipt| receipt.what == Happening::Delivered) {
         receipt.annotations.push((UNREPORTED.to_owned(), report.action().to_owned()));
     }
 }
 
 /// Notes that these deferrals are no attempts: the next hop spoke of us.
-pub(in crate::queue) fn mark_uncounted(receipts: &mut [Receipt]) {
+pub(super) fn mark_uncounted(receipts: &mut [Receipt]) {
     for receipt in receipts.iter_mut().filter(|receipt| receipt.what == Happening::Deferred) {
         receipt.annotations.push((UNCOUNTED.to_owned(), String::new()));
     }
@@ -72,12 +72,12 @@ fn outcomes(delivery: &Delivery, recipients: &[u16]) -> Vec<(u16, Outcome)> {
 }
 
 /// One exchange about one message.
-pub(in crate::queue) struct Exchange<'a> {
+pub(super) struct Exchange<'a> {
     pub(in crate::queue) id: SpoolId,
     pub(in crate::queue) envelope: &'a Envelope,
     pub(in crate::queue) seal: &'a Seal,
     pub(in crate::queue) recipients: &'a [u16],
-    pub(in crate::queue) destinations: &'a [Destination],
+    pub(super) destinations: &'a [Destination],
     pub(in crate::queue) route: &'a str,
     pub(in crate::queue) delivery: &'a Delivery,
     pub(in crate::queue) started: Timestamp,

@@ -6,8 +6,10 @@
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::Duration;
 
+use super::destination::Destination;
+use super::follow::Follow;
+use super::job::Job;
 use super::outgoing::Parcel;
-use super::readdressing::Destination;
 use crate::address::Mailbox;
 use crate::clock::Timestamp;
 use crate::envelope::Envelope;
@@ -16,9 +18,9 @@ use crate::id::SpoolId;
 use crate::queue::agenda::prospect::{LARGE, Prospect};
 use crate::queue::dsn::notice::Report;
 use crate::queue::plan::schedule::{Plan, Situation, Urgency};
-use crate::queue::routes::connection::{Line, Obstacle};
+use crate::queue::routes::connection::Line;
+use crate::queue::routes::pace::Obstacle;
 use crate::queue::runner::{Route, Runner};
-use crate::queue::workers::{Ahead, Job};
 use crate::receipt::Receipt;
 use crate::routing::Rewriting;
 use crate::spool::{Claim, Claimed, Shelf, Spool, SpoolError, Trouble};
@@ -106,7 +108,7 @@ pub(in crate::queue) struct Task<'r, S: Spool> {
     pub(in crate::queue) notices: Vec<SpoolId>,
     pub(in crate::queue) job: Job,
     /// Where each recipient's copy goes.
-    pub(in crate::queue) destinations: Vec<Destination>,
+    pub(super) destinations: Vec<Destination>,
     /// Recipients that were tried.
     pub(in crate::queue) tried: Vec<u16>,
     pub(in crate::queue) answered: bool,
@@ -119,7 +121,7 @@ pub(in crate::queue) struct Task<'r, S: Spool> {
     pub(in crate::queue) unrecorded: Option<Receipt>,
 }
 
-pub(in crate::queue) type Step<C> = ControlFlow<End<C>>;
+pub(super) type Step<C> = ControlFlow<End<C>>;
 
 impl<'r, S: Spool> Task<'r, S> {
     fn new(runner: &'r Runner<S>, claim: S::Claim, job: Job) -> Self {
@@ -147,7 +149,7 @@ impl<'r, S: Spool> Task<'r, S> {
         mut self,
         mut first: Option<Parcel>,
         line: &mut Line,
-        ahead: &mut Ahead<'_, '_, S>,
+        ahead: &mut dyn Follow,
     ) -> Worked<S::Claim> {
         let end = loop {
             let now = self.runner.clock.now();
@@ -191,7 +193,7 @@ impl<'r, S: Spool> Task<'r, S> {
         &mut self,
         mut due: Vec<u16>,
         line: &mut Line,
-        ahead: &mut Ahead<'_, '_, S>,
+        ahead: &mut dyn Follow,
         now: Timestamp,
     ) -> Step<S::Claim> {
         // The route is not asked for anything else once it said that it will not do more.
@@ -222,22 +224,24 @@ impl<'r, S: Spool> Task<'r, S> {
     }
 
     /// Delivers a parcel as soon as the route lets it through.
-    fn send(&mut self, parcel: Parcel, line: &mut Line, ahead: &mut Ahead<'_, '_, S>) -> Step<S::Claim> {
-        if let Err(obstacle) = line.pass(self.route(), |event| self.runner.tell(&event)) {
+    fn send(&mut self, parcel: Parcel, line: &mut Line, ahead: &mut dyn Follow) -> Step<S::Claim> {
+        if let Err(obstacle) =
+            line.pass(self.route().turnstile.as_ref(), &self.route().name, |event| self.runner.tell(&event))
+        {
             return Break(End::Slowed(obstacle, self.prospect()));
         }
         self.deliver(parcel, line, ahead)
     }
 
     /// Who is due, where nothing else is to be done before they are delivered.
-    pub(in crate::queue) fn plain_delivery(&self, now: Timestamp) -> Option<Vec<u16>> {
+    pub(super) fn plain_delivery(&self, now: Timestamp) -> Option<Vec<u16>> {
         let Plan::Deliver(due) = self.plan(now) else { return None };
         let is_plain = due.iter().all(|index| !self.means_several(*index));
         (is_plain && self.guarded(now).is_none() && !self.is_out_of_turn()).then_some(due)
     }
 
     /// Those of them who go in one transaction with the first, and their rewriting.
-    pub(in crate::queue) fn group(&self, due: &[u16]) -> Option<(Vec<u16>, Option<&'r Rewriting>)> {
+    pub(super) fn group(&self, due: &[u16]) -> Option<(Vec<u16>, Option<&'r Rewriting>)> {
         let first = *due.first()?;
         let group = due.iter().copied().filter(|index| self.go_together(*index, first)).collect();
         Some((group, self.rewriting(first)))
@@ -263,7 +267,7 @@ impl<'r, S: Spool> Task<'r, S> {
         Some(self.destination(index)?.alias.as_ref().unwrap_or(written))
     }
 
-    pub(in crate::queue) fn destination(&self, index: u16) -> Option<&Destination> {
+    pub(super) fn destination(&self, index: u16) -> Option<&Destination> {
         self.destinations.get(usize::from(index))
     }
 
@@ -289,7 +293,7 @@ impl<'r, S: Spool> Task<'r, S> {
         &self.runner.routes[self.job.route]
     }
 
-    pub(in crate::queue) fn give_way(&self, error: &SpoolError) -> Step<S::Claim> {
+    pub(super) fn give_way(&self, error: &SpoolError) -> Step<S::Claim> {
         self.runner.trouble(error);
         Break(End::Troubled)
     }

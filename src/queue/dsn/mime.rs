@@ -14,7 +14,7 @@ const FOLD: usize = 76;
 const CUT: usize = 900;
 
 /// Appends a header field. Control characters become `?`; a long value is folded.
-pub(in crate::queue) fn field(out: &mut Vec<u8>, name: &str, value: &str) {
+pub(super) fn field(out: &mut Vec<u8>, name: &str, value: &str) {
     out.extend_from_slice(name.as_bytes());
     out.push(b':');
     let mut column = name.len() + 1;
@@ -52,7 +52,7 @@ pub(in crate::queue) fn text(kind: &str, octets: &[u8]) -> Vec<u8> {
 }
 
 /// A part with its own header, quoted-printable (RFC 2045 6.7).
-pub(in crate::queue) fn encoded(kind: &str, octets: &[u8]) -> Vec<u8> {
+pub(super) fn encoded(kind: &str, octets: &[u8]) -> Vec<u8> {
     let mut out = format!("Content-Type: {kind}\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n").into_bytes();
     for line in lines(octets) {
         // Line by line, so that a bare CR or LF is encoded, and a break is never put between the two of a CRLF.
@@ -80,7 +80,7 @@ fn is_plain(line: &[u8]) -> bool {
 }
 
 /// The header block at the beginning of a message, whole lines only; where it was cut off, without the last one.
-pub(in crate::queue) fn header_block(beginning: &[u8]) -> &[u8] {
+pub(super) fn header_block(beginning: &[u8]) -> &[u8] {
     if beginning.starts_with(b"\r\n") {
         return &[];
     }
@@ -89,12 +89,12 @@ pub(in crate::queue) fn header_block(beginning: &[u8]) -> &[u8] {
 }
 
 /// `text` with everything outside printable ASCII as `?`.
-pub(in crate::queue) fn ascii(text: &str) -> String {
+pub(super) fn ascii(text: &str) -> String {
     text.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect()
 }
 
 /// Whether this is `<...>` of printable ASCII without spaces, and can be repeated in a header.
-pub(in crate::queue) fn is_message_id(text: &str) -> bool {
+pub(super) fn is_message_id(text: &str) -> bool {
     text.len() <= 500
         && text.starts_with('<')
         && text.ends_with('>')
@@ -102,12 +102,12 @@ pub(in crate::queue) fn is_message_id(text: &str) -> bool {
 }
 
 /// What xtext (RFC 3461 4) stands for. What is malformed stays as it is.
-pub(in crate::queue) fn from_xtext(text: &str) -> String {
+pub(super) fn from_xtext(text: &str) -> String {
     xtext::decode(text).map_or_else(|| text.to_owned(), |octets| String::from_utf8_lossy(&octets).into_owned())
 }
 
 /// `rfc822; joe@x`, or `utf-8; jos\x{E9}@x` in the 7-bit form of RFC 6533 3 (utf-8-addr-xtext).
-pub(in crate::queue) fn typed_address(mailbox: &Mailbox) -> String {
+pub(super) fn typed_address(mailbox: &Mailbox) -> String {
     let address = mailbox.to_string();
     if address.is_ascii() {
         return format!("rfc822; {address}");

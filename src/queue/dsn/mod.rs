@@ -2,8 +2,12 @@
 
 mod mime;
 pub mod notice;
+mod notices;
+mod original;
+pub(in crate::queue) mod provenance;
+mod report;
 mod returned;
 pub mod tally;
 mod wording;
 
-pub use crate::queue::delivery::digest::Notices;
+pub use notices::Notices;

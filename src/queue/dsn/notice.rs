@@ -6,60 +6,13 @@
 //! peer can begin a header line of its own. Only a sender's address outside ASCII (RFC 6532) and a message that is returned
 //! whole stay as they are.
 
-pub use super::wording::Report;
+pub use super::original::{MAX_HEADER, Original, Reported, Writer};
+pub use super::provenance::{is_ours, ours};
+pub use super::report::Report;
 use super::{mime, returned};
 use crate::address::{Domain, Mailbox, ReversePath};
-use crate::clock::Timestamp;
-use crate::envelope::{BodyType, Envelope, NoticeOf, Origin, Protocol, Recipient, Recipients, Seal};
+use crate::envelope::{BodyType, Envelope, NoticeOf, Origin, Protocol, Recipients, Seal};
 use crate::id::SpoolId;
-use crate::queue::delivery::readdressing::EXPANDED;
-use crate::receipt::Reason;
-
-/// No more octets of the original's header are read than this.
-pub const MAX_HEADER: usize = 64 * 1024;
-
-/// The message that could not be delivered.
-#[derive(Debug, Clone, Copy)]
-pub struct Original<'a> {
-    /// Its id.
-    pub id: SpoolId,
-    /// Its envelope.
-    pub envelope: &'a Envelope,
-    /// What was known at its end.
-    pub seal: &'a Seal,
-    /// Its first octets, [`MAX_HEADER`] at most, or all of them.
-    pub beginning: &'a [u8],
-    /// Whether they are all, to be returned to the sender.
-    pub whole: bool,
-}
-
-/// One recipient of whom a notice tells.
-#[derive(Debug, Clone, Copy)]
-pub struct Reported<'a> {
-    /// The index in the envelope.
-    pub index: u16,
-    /// The recipient.
-    pub recipient: &'a Recipient,
-    /// Why.
-    pub reason: &'a Reason,
-    /// The next hop as `host[address]:port`, or empty.
-    pub relay: &'a str,
-    /// When it was last tried.
-    pub last_attempt: Timestamp,
-    /// Until when it will be tried, about.
-    pub retry_until: Option<Timestamp>,
-}
-
-/// Who writes a notice, when, and to whom if not to the sender.
-#[derive(Debug, Clone, Copy)]
-pub struct Writer<'a> {
-    /// This host.
-    pub hostname: &'a Domain,
-    /// The time.
-    pub now: Timestamp,
-    /// The administrator.
-    pub admin: Option<&'a Mailbox>,
-}
 
 /// A notification, ready for the spool.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,26 +30,6 @@ pub struct Notice {
 /// The id under which this is told of these recipients of `original`.
 pub fn notice_id(report: Report, original: SpoolId, recipients: &[u16]) -> SpoolId {
     report.id(original, recipients)
-}
-
-/// Annotation of the envelope of what leafmail writes without an original.
-pub(in crate::queue) const NOTICE: &str = "notice";
-
-/// What marks the envelope of such a message; `kind` is of which kind it is.
-pub fn ours(kind: &str) -> (String, String) {
-    (NOTICE.to_owned(), kind.to_owned())
-}
-
-/// Whether leafmail itself wrote this: about that, nobody is told.
-pub fn is_ours(envelope: &Envelope) -> bool {
-    let expanded = envelope.annotations.iter().any(|(name, _)| name == EXPANDED);
-    envelope.origin.notice_of.is_some() && !expanded || is_marked(envelope)
-}
-
-/// Whether leafmail wrote this without an original, by the [mark](ours). What an alias made of a message has an original,
-/// but a sender to be told as well.
-pub(in crate::queue) fn is_marked(envelope: &Envelope) -> bool {
-    envelope.annotations.iter().any(|(name, _)| name == NOTICE)
 }
 
 /// The notification that tells of the `reported`, or `None` where there is nobody to tell.

@@ -3,7 +3,7 @@
 //! The whole only in a form that cannot break the notice: in lines that mail may have, none of them our boundary.
 
 use super::mime;
-use super::notice::Original;
+use super::original::Original;
 
 /// RFC 5321 4.5.3.1.6, without the line end.
 const MAX_LINE: usize = 998;

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::notice::Report;
+use super::report::Report;
 use crate::clock::Timestamp;
 
 /// Counts by the hour of the wall clock.

@@ -10,7 +10,8 @@ use crate::address::ReversePath;
 use crate::clock::Timestamp;
 use crate::envelope::{Envelope, Recipient};
 use crate::id::SpoolId;
-use crate::queue::dsn::notice::{self, Report};
+use crate::queue::dsn::notice::Report;
+use crate::queue::dsn::provenance;
 use crate::receipt::Receipt;
 
 /// When to try again, and when to give up.
@@ -116,7 +117,7 @@ impl Schedule {
         let ledger = self.ledger(envelope, receipts);
         let unsettled = |index: usize, account: &Account<'_>| !account.is_settled(&envelope.recipients[index]);
         let failed = ledger.indices(|index, account| account.standing == Standing::Failed && unsettled(index, account));
-        let has_sender = envelope.reverse_path != ReversePath::Null && !notice::is_marked(envelope);
+        let has_sender = envelope.reverse_path != ReversePath::Null && !provenance::is_marked(envelope);
         let untold = ledger.indices(|index, account| {
             account.standing == Standing::Failed && account.owes_notice(&envelope.recipients[index])
         });

@@ -3,20 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::limits::Slot;
-use super::pace::Admittance;
+use super::limits::{Slot, Turnstile};
+use super::pace::{Admittance, Obstacle};
 use crate::event::Event;
-use crate::queue::runner::Route;
 use crate::transport::{Dispatch, Transport};
-
-/// Why a message cannot go over a route just now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::queue) enum Obstacle {
-    /// Other processes have all the connections.
-    Crowded,
-    /// As many messages left as the pace allows; the next may after so long.
-    Pace(Duration),
-}
 
 /// A transport that is made when it is first needed.
 #[derive(Default)]
@@ -32,13 +22,17 @@ pub(in crate::queue) struct Line {
 
 impl Line {
     /// Lets one message through, if connections and pace allow it; what is wrong with the turnstile is told.
-    pub(in crate::queue) fn pass(&mut self, route: &Route, tell: impl Fn(Event)) -> Result<(), Obstacle> {
-        let turnstile = route.turnstile.as_ref();
+    pub(in crate::queue) fn pass(
+        &mut self,
+        turnstile: &dyn Turnstile,
+        route: &str,
+        tell: impl Fn(Event),
+    ) -> Result<(), Obstacle> {
         if self.slot.is_none() {
             self.slot = turnstile.slot();
         }
         if let Some(error) = turnstile.trouble() {
-            let text = format!("sharing the limits of route {} with other processes: {error}", route.name);
+            let text = format!("sharing the limits of route {route} with other processes: {error}");
             tell(Event::Trouble { text });
         }
         if self.slot.is_none() {

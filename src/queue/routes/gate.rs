@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::connection::Obstacle;
+use super::pace::Obstacle;
 use super::state::{Admission, RouteState};
 use crate::clock::Timestamp;
 use crate::queue::plan::schedule::Urgency;

@@ -24,25 +24,34 @@ pub enum Admittance {
     Wait(Duration),
 }
 
+/// Why a message cannot go over a route just now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::queue) enum Obstacle {
+    /// Other processes have all the connections.
+    Crowded,
+    /// As many messages left as the pace allows; the next may after so long.
+    Pace(Duration),
+}
+
 /// More departures than this are not remembered.
 pub(in crate::queue) const MOST: u32 = 1 << 16;
 
 impl Pace {
     /// A pace that is never faster, and can be kept by remembering not too many departures.
-    pub(in crate::queue) fn bounded(self) -> Self {
+    pub(super) fn bounded(self) -> Self {
         let messages = self.messages.max(1);
         let parts = messages.div_ceil(MOST);
         Self { messages: messages / parts, per: self.per / parts }
     }
 
     /// Nanoseconds.
-    pub(in crate::queue) fn nanos(self) -> u64 {
+    pub(super) fn nanos(self) -> u64 {
         u64::try_from(self.per.as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// Whether a message may leave at `now`, when the one that left as many before it as this pace allows left at
     /// `departed`, both in nanoseconds of one clock; 0: there was none.
-    pub(in crate::queue) fn admittance(self, departed: u64, now: u64) -> Admittance {
+    pub(super) fn admittance(self, departed: u64, now: u64) -> Admittance {
         match self.nanos().saturating_sub(now.saturating_sub(departed)) {
             0 => Admittance::Now,
             _ if departed == 0 => Admittance::Now,
@@ -53,7 +62,7 @@ impl Pace {
 
 /// The departures of one process.
 #[derive(Debug, Default)]
-pub(in crate::queue) struct Departures(VecDeque<u64>);
+pub(super) struct Departures(VecDeque<u64>);
 
 impl Departures {
     /// Whether a message may leave at `now`, in nanoseconds; if so, it has left.

@@ -6,7 +6,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::{Job, Shift};
+use super::pool::{Board, Mode, Shift};
+use crate::queue::delivery::follow::Follow;
+use crate::queue::delivery::job::Job;
 use crate::queue::delivery::outgoing::Parcel;
 use crate::queue::delivery::task::{End, Task, Worked};
 use crate::queue::routes::gate::Passage;
@@ -17,7 +19,7 @@ use crate::transport::Consignment;
 type Ready<'s, S> = (Task<'s, S>, Option<Parcel>);
 
 /// See the module.
-pub(in crate::queue) struct Ahead<'s, 'r, S: Spool> {
+pub(super) struct Ahead<'s, 'r, S: Spool> {
     shift: &'s Shift<'r, S>,
     route: usize,
     ready: Option<(Job, Ready<'s, S>)>,
@@ -28,8 +30,23 @@ impl<'s, 'r, S: Spool> Ahead<'s, 'r, S> {
         Self { shift, route, ready: None }
     }
 
-    /// Makes the next message ready, where that is of use.
-    pub(in crate::queue) fn look(&mut self) {
+    /// Takes what is ready, if it may go.
+    pub(super) fn take(&mut self) -> Option<(Job, Ready<'s, S>)> {
+        let (job, ready) = self.ready.take()?;
+        if self.shift.is_open(self.route) {
+            self.shift.board().crews[self.route].begin();
+            return Some((job, ready));
+        }
+        let prospect = ready.0.prospect();
+        // Whoever takes it from the agenda must find it free.
+        drop(ready);
+        self.shift.give_back(job, Worked::unasked(End::Sorted(prospect)));
+        None
+    }
+}
+
+impl<S: Spool> Follow for Ahead<'_, '_, S> {
+    fn look(&mut self) {
         if self.ready.is_some() {
             return;
         }
@@ -47,24 +64,10 @@ impl<'s, 'r, S: Spool> Ahead<'s, 'r, S> {
         }
     }
 
-    /// What is ready to go out.
-    pub(in crate::queue) fn consignment(&self) -> Option<Consignment<'_>> {
+    fn consignment(&self) -> Option<Consignment<'_>> {
         let (_, (task, parcel)) = self.ready.as_ref()?;
-        parcel.as_ref().map(|parcel| parcel.consignment(task))
-    }
-
-    /// Takes what is ready, if it may go.
-    pub(super) fn take(&mut self) -> Option<(Job, Ready<'s, S>)> {
-        let (job, ready) = self.ready.take()?;
-        if self.shift.is_open(self.route) {
-            self.shift.board().crews[self.route].begin();
-            return Some((job, ready));
-        }
-        let prospect = ready.0.prospect();
-        // Whoever takes it from the agenda must find it free.
-        drop(ready);
-        self.shift.give_back(job, Worked::unasked(End::Sorted(prospect)));
-        None
+        let parcel = parcel.as_ref()?;
+        Some(task.consignment(parcel))
     }
 }
 
@@ -104,9 +107,9 @@ impl<S: Spool> Shift<'_, S> {
         self.passes(&self.board(), route)
     }
 
-    fn passes(&self, board: &super::Board<S::Claim>, route: usize) -> bool {
+    fn passes(&self, board: &Board<S::Claim>, route: usize) -> bool {
         let passage = |gate: &crate::queue::routes::gate::Gate| {
-            gate.passage(self.mode == super::Mode::Pass, true, self.urgency, self.runner.clock.now())
+            gate.passage(self.mode == Mode::Pass, true, self.urgency, self.runner.clock.now())
         };
         !self.runner.stop.is_raised() && board.gates.get(route).map(passage) == Some(Passage::Free)
     }

@@ -1,198 +1,267 @@
-//! The workers of one route: who sleeps, who is called, and how many of them are of use.
+//! A shift: the workers of one pass or one watch, and the board where they take their work from.
 //!
-//! Whoever lay down last is called first, as its connection is the one most likely to be open still. A few workers keep a next hop
-//! busy that answers at once; the longer its answers take, the more are called, up to all. Changed under the board's lock only, so
-//! that no call gets lost: a worker that is not asleep looks at the board before it sleeps.
+//! Under the board's lock there is bookkeeping only, but for the small file of the route's state when that changes; messages are
+//! worked on outside. A worker that panics over a message is a trouble with that message, and takes the next.
 
-use std::sync::{Arc, Condvar};
-use std::time::{Duration, Instant};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
-/// See the module.
-#[derive(Debug)]
-pub(super) struct Crew {
-    /// Their bells, in the order in which they lay down.
-    asleep: Vec<Arc<Condvar>>,
-    /// How many are at work.
-    busy: usize,
-    /// One of those who are held back sees to it that work goes on.
-    watched: bool,
-    /// When somebody last began or finished something.
-    moved: Instant,
-    pace: Pace,
+use super::concurrency::Crew;
+use super::wakeup::{Wakeup, Wakeups};
+use crate::clock::Timestamp;
+use crate::id::SpoolId;
+use crate::queue::agenda::{Agenda, Hindrance};
+use crate::queue::delivery::job::Job;
+use crate::queue::delivery::task::{End, Worked};
+use crate::queue::plan::schedule::Urgency;
+use crate::queue::routes::gate::Gate;
+use crate::queue::runner::{Runner, Summary};
+use crate::receipt::Receipt;
+use crate::spool::{Claim, Durability, Entry, Spool};
+
+/// When the workers go home.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// When nothing is due, or the route fails.
+    Pass,
+    /// When they are told to.
+    Watch,
 }
 
-/// So many are never held back.
-const FEW: usize = 4;
-/// About what a message costs this host: more workers than such shares of a delivery's time would only wait for each other.
-const SHARE: Duration = Duration::from_micros(200);
-/// How long nothing may be finished, at least, before one more is let to work.
-const STANDSTILL: Duration = Duration::from_millis(10);
+/// How often a watching runner scans the whole queue.
+const SCAN_INTERVAL: Duration = Duration::from_secs(60);
+/// How long what is told of the queue gathers while the workers are busy.
+const GATHERING: Duration = Duration::from_millis(5);
 
-impl Default for Crew {
-    fn default() -> Self {
-        Self { asleep: Vec::new(), busy: 0, watched: false, moved: Instant::now(), pace: Pace::default() }
-    }
+pub(super) struct Shift<'r, S: Spool> {
+    pub(super) runner: &'r Runner<S>,
+    pub(super) mode: Mode,
+    pub(super) urgency: Urgency,
+    board: Mutex<Board<S::Claim>>,
 }
 
-impl Crew {
-    pub(super) fn lie_down(&mut self, bell: &Arc<Condvar>) {
-        self.asleep.push(Arc::clone(bell));
+pub(super) struct Board<C> {
+    pub(super) agenda: Agenda,
+    /// One for each route.
+    pub(super) gates: Vec<Gate>,
+    /// Likewise; called when there may be something to do, or nothing any more.
+    pub(super) crews: Vec<Crew>,
+    /// The routes that a message was tried on in this pass.
+    pub(super) tried: HashMap<SpoolId, Vec<usize>>,
+    pub(super) summary: Summary,
+    /// Claims that are kept until their receipts can be written.
+    pub(super) unrecorded: Vec<(C, Receipt)>,
+}
+
+/// Who is woken once a message was worked on.
+enum Call {
+    None,
+    /// There may be something new for a worker of any route; whoever takes it calls the next.
+    OneEach,
+    All,
+}
+
+impl<'r, S: Spool> Shift<'r, S> {
+    pub(super) fn new(runner: &'r Runner<S>, mode: Mode, urgency: Urgency) -> Self {
+        let board = Board {
+            agenda: Agenda::new(runner.routes.len()),
+            gates: runner.routes.iter().map(|_| Gate::default()).collect(),
+            crews: runner.routes.iter().map(|_| Crew::default()).collect(),
+            tried: HashMap::new(),
+            summary: Summary::default(),
+            unrecorded: Vec::new(),
+        };
+        let shift = Self { runner, mode, urgency, board: Mutex::new(board) };
+        shift.reload_routes(&mut shift.board());
+        shift
     }
 
-    /// Whoever called or not.
-    pub(super) fn get_up(&mut self, bell: &Arc<Condvar>) {
-        if let Some(at) = self.asleep.iter().rposition(|asleep| Arc::ptr_eq(asleep, bell)) {
-            self.asleep.remove(at);
+    /// Puts those on the agenda that are due; how many are not.
+    pub(super) fn enlist(&self, mut entries: Vec<Entry>, now: Timestamp) -> usize {
+        let listed = entries.len();
+        entries.retain(|entry| entry.due <= now || self.urgency == Urgency::Now);
+        for entry in &mut entries {
+            entry.due = entry.due.min(now);
+        }
+        let later = listed - entries.len();
+        self.board().agenda.align(entries, now);
+        later
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.board().agenda.in_all()
+    }
+
+    /// Keeps the agenda of a watch until it is time to stop.
+    pub(super) fn attend(&self, wakeups: &mut impl Wakeups) {
+        let mut scanned: Option<Timestamp> = None;
+        while !self.runner.stop.is_raised() {
+            let now = self.runner.clock.now();
+            let since_scan = scanned.filter(|scanned| *scanned <= now).map(|scanned| now.since(scanned));
+            let rest = SCAN_INTERVAL.checked_sub(since_scan.unwrap_or(SCAN_INTERVAL)).filter(|rest| !rest.is_zero());
+            let Some(rest) = rest else {
+                self.scan(now);
+                scanned = Some(now);
+                continue;
+            };
+            let woken = wakeups.wait(rest);
+            // The workers have something to do, so that more may gather before each of them is called.
+            if self.board().crews.iter().any(Crew::is_busy) {
+                thread::sleep(GATHERING);
+            }
+            let now = self.runner.clock.now();
+            let mut board = self.board();
+            for wakeup in woken {
+                match wakeup {
+                    Wakeup::Id(id) => board.agenda.appear(id, now),
+                    Wakeup::Something => board.agenda.retry_busy(now),
+                    Wakeup::Overflow => scanned = None,
+                    Wakeup::Routes => {
+                        self.reload_routes(&mut board);
+                        board.call_all();
+                    }
+                }
+            }
+            board.call_one_each();
+        }
+        // Under the lock no worker is between its look at the flag and its wait.
+        self.board().call_all();
+    }
+
+    /// What was done, after the workers left.
+    pub(super) fn close(&self) -> Summary {
+        let mut board = self.board();
+        self.retry_records(&mut board);
+        // With the claim goes the knowledge that somebody has it already. On a full disk a time can still be written, and
+        // keeps the next runs from sending a copy each.
+        let later = self.runner.clock.now() + self.runner.schedule.longest();
+        board.unrecorded.iter().for_each(|(claim, _)| claim.note_due(later));
+        board.summary.remaining += board.agenda.in_all();
+        std::mem::take(&mut board.summary)
+    }
+
+    pub(super) fn done(&self, job: &Job, worked: Worked<S::Claim>) {
+        if !self.runner.spool.is_sound() {
+            // What is recorded from now on proves nothing: whoever supervises us is to know.
+            self.runner.stop.raise();
+        }
+        let now = self.runner.clock.now();
+        let mut board = self.board();
+        if let Some(gate) = board.gates.get_mut(job.route) {
+            if job.probe {
+                gate.end_probe();
+            } else if job.large {
+                gate.end_large();
+            }
+            if worked.answered {
+                gate.depart();
+            }
+        }
+        let event = match &worked.end {
+            // We broke it off ourselves, most likely: the route is as good as it was before.
+            End::Faulted(..) if self.runner.stop.is_raised() => self.leave_route(&mut board, job, now),
+            End::Faulted(fault, _) => self.pause(&mut board, job, fault, now),
+            _ if worked.answered => self.resume(&mut board, job),
+            _ => self.leave_route(&mut board, job, now),
+        };
+        let (is_told, took) = (!worked.notices.is_empty(), worked.took);
+        board.summary.bounced += worked.notices.len();
+        for notice in worked.notices {
+            board.agenda.offer(notice, now);
+        }
+        let call = match &worked.end {
+            _ if event.is_some() || job.probe => Call::All,
+            End::Faulted(..) | End::Slowed(..) => Call::All,
+            // Whoever worked on it looks for more itself, and for this one when it is time.
+            End::Removed | End::Busy if !job.large && !is_told => Call::None,
+            _ => Call::OneEach,
+        };
+        self.enter(&mut board, job, worked.end, now);
+        board.crews[job.route].end(took);
+        match call {
+            Call::All => board.call_all(),
+            // In a pass those who sleep leave once none is on its way any more.
+            _ if self.mode == Mode::Pass && board.agenda.is_grounded() => board.call_all(),
+            Call::OneEach => board.call_one_each(),
+            Call::None => {}
+        }
+        drop(board);
+        if let Some(event) = event {
+            self.runner.tell(&event);
         }
     }
 
-    pub(super) fn call_one(&mut self) {
-        if let Some(bell) = self.asleep.pop() {
-            bell.notify_one();
+    /// Enters how it ended into the agenda and the summary.
+    fn enter(&self, board: &mut Board<S::Claim>, job: &Job, end: End<S::Claim>, now: Timestamp) {
+        let (id, watch) = (job.id, self.mode == Mode::Watch);
+        // In a pass each route is tried once.
+        let rest = match &end {
+            End::Sorted(prospect) => Some(prospect.clone()),
+            End::Slowed(obstacle, prospect) => {
+                board.gates[job.route].slow_down(!watch, *obstacle, now);
+                Some(if watch { prospect.clone() } else { prospect.without(&[], self.urgency, now) })
+            }
+            End::Later(prospect) | End::Faulted(_, prospect) if watch => Some(prospect.clone()),
+            End::Later(prospect) | End::Faulted(_, prospect) => {
+                let tried = board.tried.entry(id).or_default();
+                tried.push(job.route);
+                Some(prospect.without(tried, self.urgency, now)).filter(|rest| !rest.due.is_empty())
+            }
+            _ => None,
+        };
+        if let Some(rest) = rest {
+            board.summary.faults += usize::from(matches!(end, End::Faulted(..)));
+            board.summary.deferred += usize::from(watch && matches!(end, End::Later(_)));
+            board.agenda.put_back(id, &rest);
+            return;
         }
+        if matches!(end, End::Busy) && self.asks_again(board, id) {
+            board.agenda.postpone(id, Hindrance::Busy, now);
+            return;
+        }
+        board.tried.remove(&id);
+        let summary = &mut board.summary;
+        let (count, remains) = match &end {
+            End::Removed => (&mut summary.sent, false),
+            End::Later(_) | End::Sorted(_) | End::Slowed(..) => (&mut summary.deferred, true),
+            End::SetAside => (&mut summary.set_aside, false),
+            End::Damaged => (&mut summary.damaged, false),
+            End::Busy => (&mut summary.busy, true),
+            End::Gone => (&mut summary.gone, false),
+            End::Faulted(..) => (&mut summary.faults, true),
+            End::Troubled | End::Unrecorded(..) => (&mut summary.troubles, true),
+        };
+        *count += 1;
+        summary.remaining += usize::from(remains && !watch);
+        match end {
+            End::Troubled if watch => board.agenda.postpone(id, Hindrance::Trouble, now),
+            End::Unrecorded(claim, receipt) => {
+                board.unrecorded.push((claim, receipt));
+                board.agenda.forget(id);
+            }
+            _ => board.agenda.forget(id),
+        }
+    }
+
+    /// Tries again to write what must not get lost.
+    pub(super) fn retry_records(&self, board: &mut Board<S::Claim>) {
+        board.unrecorded.retain_mut(|(claim, receipt)| claim.record(receipt.clone(), Durability::Synced).is_err());
+    }
+
+    pub(super) fn board(&self) -> MutexGuard<'_, Board<S::Claim>> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<C> Board<C> {
+    /// Calls a worker of each route: something may be due. Whoever takes something calls the next.
+    pub(super) fn call_one_each(&mut self) {
+        self.crews.iter_mut().for_each(Crew::call_one);
     }
 
     pub(super) fn call_all(&mut self) {
-        self.asleep.drain(..).for_each(|bell| bell.notify_one());
-    }
-
-    /// Calls another worker where it is of use, or somebody has to see whether it is.
-    pub(super) fn call_more(&mut self) {
-        if !self.watched || self.held_back(Instant::now()).is_none() {
-            self.call_one();
-        }
-    }
-
-    pub(super) fn begin(&mut self) {
-        if self.busy == 0 {
-            self.moved = Instant::now();
-        }
-        self.busy += 1;
-    }
-
-    /// One has finished, after a delivery that took so long, if it was one.
-    pub(super) fn end(&mut self, took: Option<Duration>) {
-        self.busy = self.busy.saturating_sub(1);
-        self.moved = Instant::now();
-        if let Some(took) = took {
-            self.pace.note(took);
-        }
-    }
-
-    pub(super) fn is_busy(&self) -> bool {
-        self.busy > 0
-    }
-
-    /// Whether another worker would be of no use, and until when: should nothing move, the others are stuck.
-    fn held_back(&self, now: Instant) -> Option<Duration> {
-        let standstill = STANDSTILL.max(self.usual() * 4);
-        let left = standstill.saturating_sub(now.saturating_duration_since(self.moved));
-        (self.busy >= self.useful() && !left.is_zero()).then_some(left)
-    }
-
-    fn usual(&self) -> Duration {
-        self.pace.shortest.unwrap_or(Duration::ZERO)
-    }
-
-    /// How many workers are of use.
-    pub(super) fn useful(&self) -> usize {
-        usize::try_from(self.usual().as_micros() / SHARE.as_micros()).unwrap_or(usize::MAX).max(FEW)
-    }
-
-    /// Whether one of those at work had better rest once it is done.
-    pub(super) fn is_crowded(&self) -> bool {
-        self.pace.shortest.is_some() && self.busy > self.useful()
-    }
-
-    /// How long a worker that would go to work is to sleep first: until it is called, or as one for all until it is clear whether
-    /// the others get on.
-    pub(super) fn rest(&mut self) -> Option<Rest> {
-        let left = self.held_back(Instant::now())?;
-        Some(if std::mem::replace(&mut self.watched, true) { Rest::UntilCalled } else { Rest::Watch(left) })
-    }
-
-    /// The one that watched is awake.
-    pub(super) fn unwatch(&mut self) {
-        self.watched = false;
-    }
-}
-
-/// How a worker rests that is of no use just now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Rest {
-    /// For so long.
-    Watch(Duration),
-    UntilCalled,
-}
-
-/// How long the shortest of the last deliveries took: what is above that may be our own doing.
-#[derive(Debug, Default)]
-struct Pace {
-    shortest: Option<Duration>,
-    /// The shortest of those under way, and how many they are.
-    current: Option<Duration>,
-    count: u32,
-}
-
-impl Pace {
-    /// Deliveries that are looked at together.
-    const TOGETHER: u32 = 16;
-
-    fn note(&mut self, took: Duration) {
-        let current = self.current.map_or(took, |current| current.min(took));
-        (self.current, self.count) = (Some(current), self.count + 1);
-        self.shortest = Some(self.shortest.map_or(took, |shortest| shortest.min(took)));
-        if self.count >= Self::TOGETHER {
-            (self.shortest, self.current, self.count) = (Some(current), None, 0);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_lay_down_last_is_called_first_and_each_once() {
-        let bells = [(); 3].map(|()| Arc::new(Condvar::new()));
-        let mut crew = Crew::default();
-        bells.iter().for_each(|bell| crew.lie_down(bell));
-        crew.call_one();
-        assert!(crew.asleep.len() == 2 && Arc::ptr_eq(&crew.asleep[1], &bells[1]));
-        // Its time was over before anybody called.
-        crew.get_up(&bells[0]);
-        crew.get_up(&bells[2]);
-        assert!(crew.asleep.len() == 1 && Arc::ptr_eq(&crew.asleep[0], &bells[1]));
-        crew.call_all();
-        crew.call_one();
-        assert!(crew.asleep.is_empty());
-    }
-
-    #[test]
-    fn the_longer_deliveries_take_the_more_are_of_use() {
-        for (millis, useful) in [(0, FEW), (1, 5), (20, 100), (1_000, 5_000)] {
-            let mut crew = Crew::default();
-            (0..useful).for_each(|_| crew.begin());
-            crew.end(Some(Duration::from_millis(millis)));
-            assert_eq!(crew.rest(), None, "{millis}");
-            crew.begin();
-            assert!(!crew.is_crowded());
-            assert!(matches!(crew.rest(), Some(Rest::Watch(_))), "{millis}");
-            assert_eq!(crew.rest(), Some(Rest::UntilCalled), "one watches for all");
-            crew.moved = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
-            assert_eq!(crew.rest(), None, "they are stuck");
-            crew.begin();
-            assert!(crew.is_crowded(), "{millis}");
-        }
-    }
-
-    #[test]
-    fn a_next_hop_that_has_become_slow_is_known_after_a_while() {
-        let mut pace = Pace::default();
-        (0..20).for_each(|_| pace.note(Duration::from_micros(100)));
-        (0..2 * Pace::TOGETHER).for_each(|_| pace.note(Duration::from_millis(30)));
-        assert_eq!(pace.shortest, Some(Duration::from_millis(30)));
-        pace.note(Duration::from_micros(90));
-        assert_eq!(pace.shortest, Some(Duration::from_micros(90)));
+        self.crews.iter_mut().for_each(Crew::call_all);
     }
 }

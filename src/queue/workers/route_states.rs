@@ -1,8 +1,9 @@
 //! What a shift does to its routes: pauses them, reopens them, and shares their states with other processes.
 
-use super::{Board, Job, Shift};
+use super::pool::{Board, Shift};
 use crate::clock::Timestamp;
 use crate::event::Event;
+use crate::queue::delivery::job::Job;
 use crate::queue::routes::state::RouteState;
 use crate::spool::Spool;
 use crate::transport::Fault;

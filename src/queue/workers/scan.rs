@@ -1,6 +1,6 @@
 //! What a shift does about the whole queue: the scan of a watch, and beginning before the first one is done.
 
-use super::Shift;
+use super::pool::Shift;
 use crate::clock::Timestamp;
 use crate::event::Event;
 use crate::spool::{Entry, Spool};

@@ -4,13 +4,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, PoisonError};
 use std::time::Duration;
 
-use super::pool::Rest;
-use super::{Ahead, Board, Job, Mode, Shift};
+use super::concurrency::Rest;
+use super::lookahead::Ahead;
+use super::pool::{Board, Mode, Shift};
 use crate::clock::Timestamp;
 use crate::event::Event;
 use crate::id::SpoolId;
 use crate::queue::agenda::Hindrance;
-use crate::queue::agenda::prospect::{Look, Prospect};
+use crate::queue::agenda::prospect::Prospect;
+use crate::queue::delivery::job::Job;
+use crate::queue::delivery::look::Look;
 use crate::queue::delivery::task::{End, Worked};
 use crate::queue::plan::schedule::Urgency;
 use crate::queue::routes::connection::Line;
@@ -37,7 +40,7 @@ enum Turn {
 
 impl<S: Spool> Shift<'_, S> {
     /// What a worker of a route does until it leaves.
-    pub(in crate::queue) fn labour(&self, route: usize) {
+    pub(super) fn labour(&self, route: usize) {
         let mut line = Line::default();
         let bell = Arc::new(Condvar::new());
         let mut ahead = Ahead::new(self, route);

@@ -1,9 +1,9 @@
 //! The form of notices.
 
 use super::*;
-use crate::envelope::Ret;
+use crate::envelope::{Recipient, Ret};
 use crate::queue::testing::{at, envelope, id, reason, seal};
-use crate::receipt::Happening;
+use crate::receipt::{Happening, Reason};
 use crate::smtp::EnhancedCode;
 use proptest::prelude::*;
 

@@ -18,14 +18,14 @@ pub(in crate::queue) fn file_name(route: &str) -> String {
     route.chars().map(safe).collect()
 }
 
-pub(in crate::queue) fn write_new(path: &Path, octets: &[u8]) -> io::Result<()> {
+pub(super) fn write_new(path: &Path, octets: &[u8]) -> io::Result<()> {
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(octets)
 }
 
 /// The octets of a file that our programs write here; `None` where there is none, where it is longer than `most`, or where it is
 /// nothing that they would write: links are not followed, and no pipe is waited for.
-pub(in crate::queue) fn read_own(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
+pub(super) fn read_own(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
     let Some(file) = open_own(path)? else { return Ok(None) };
     let mut octets = Vec::new();
     file.take(most + 1).read_to_end(&mut octets)?;
@@ -33,7 +33,7 @@ pub(in crate::queue) fn read_own(path: &Path, most: u64) -> io::Result<Option<Ve
 }
 
 /// Such a file, open for reading.
-pub(in crate::queue) fn open_own(path: &Path) -> io::Result<Option<fs::File>> {
+pub(super) fn open_own(path: &Path) -> io::Result<Option<fs::File>> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = match open(path, flags, Mode::empty()) {
         Ok(file) => fs::File::from(file),

@@ -1,0 +1,64 @@
+//! A look at a message without claiming it: when it is next due, and on which route.
+
+use crate::clock::Timestamp;
+use crate::envelope::Envelope;
+use crate::id::SpoolId;
+use crate::queue::agenda::prospect::{Kind, Prospect};
+use crate::queue::runner::Runner;
+use crate::receipt::Receipt;
+use crate::spool::{Shelf, Spool};
+
+/// What a look at a message told.
+pub(in crate::queue) enum Look {
+    Ahead(Prospect),
+    /// Somebody else has it.
+    Busy,
+    Gone,
+    /// It cannot be read; whoever claims it will find out why.
+    Unknown,
+}
+
+impl<S: Spool> Runner<S> {
+    /// Looks at a message without claiming it; a pressing one is due now.
+    pub(in crate::queue) fn look(&self, id: SpoolId, pressing: bool) -> Look {
+        match self.spool.peek(id) {
+            Ok(Some(glance)) if glance.shelf != Shelf::Queue => Look::Gone,
+            Ok(Some(glance)) if glance.busy => Look::Busy,
+            Ok(Some(glance)) => {
+                let mut prospect = self.prospect(id, &glance.envelope, &glance.receipts, glance.size);
+                if pressing {
+                    let now = self.clock.now();
+                    prospect.due.iter_mut().for_each(|(_, due)| *due = now.min(*due));
+                }
+                Look::Ahead(prospect)
+            }
+            Ok(None) => Look::Gone,
+            Err(_) => Look::Unknown,
+        }
+    }
+
+    /// What is ahead of a message with these receipts.
+    pub(in crate::queue) fn prospect(
+        &self,
+        id: SpoolId,
+        envelope: &Envelope,
+        receipts: &[Receipt],
+        size: u64,
+    ) -> Prospect {
+        let now = self.clock.now();
+        let destinations = self.destinations(envelope);
+        let mut due: Vec<(usize, Timestamp)> = Vec::new();
+        for (index, time) in self.schedule.outlook(id, envelope, receipts, now) {
+            let Some(route) = destinations.get(usize::from(index)).map(|to| to.route) else { continue };
+            match due.iter_mut().find(|(known, _)| *known == route) {
+                Some((_, earliest)) => *earliest = time.min(*earliest),
+                None => due.push((route, time)),
+            }
+        }
+        if due.is_empty() {
+            // Nobody is left to reach: what is to be done needs no route.
+            due.push((destinations.first().map_or(0, |to| to.route), now));
+        }
+        Prospect { kind: Kind::of(&envelope.reverse_path, size), due }
+    }
+}

@@ -1,0 +1,46 @@
+//! Makes an outgoing message ready: the addresses and the header under which the next hop receives it.
+//!
+//! It is made from the claim alone, so that a message can be made ready while another is still on its way.
+
+use super::body::{NewHeader, header_of};
+use super::outgoing::Parcel;
+use super::readdressing;
+use super::task::Task;
+use crate::clock::Timestamp;
+use crate::routing::Rewriting;
+use crate::spool::{Claim, Spool, SpoolError};
+use crate::transport::Consignment;
+
+impl<S: Spool> Task<'_, S> {
+    /// The parcel for these recipients, who go together.
+    pub(super) fn pack(&self, recipients: Vec<u16>, rewriting: Option<&Rewriting>) -> Result<Parcel, SpoolError> {
+        let readdressed = rewriting.is_some() || self.destinations.iter().any(|to| to.alias.is_some());
+        let outgoing = readdressed.then(|| readdressing::outgoing(&self.envelope, &self.destinations, rewriting));
+        let header = match rewriting.filter(|rewriting| rewriting.changes_header()) {
+            None => None,
+            Some(rewriting) => {
+                let failed = |error| SpoolError::new("reading", self.claim.id().to_string(), error);
+                let old = header_of(&self.claim).map_err(failed)?;
+                Some(NewHeader { replaced: old.len() as u64, octets: rewriting.header(&old) })
+            }
+        };
+        let (mut size, mut eight_bit) = (self.claim.size(), self.claim.seal().eight_bit);
+        if let Some(header) = &header {
+            size = size - header.replaced + header.octets.len() as u64;
+            eight_bit |= !header.octets.is_ascii();
+        }
+        Ok(Parcel { recipients, outgoing, header, size, eight_bit })
+    }
+
+    /// What goes out next, where that is the next step and nothing is in its way.
+    pub(in crate::queue) fn next_parcel(&self, now: Timestamp) -> Option<Parcel> {
+        let due = self.plain_delivery(now)?;
+        let (group, rewriting) = self.group(&due)?;
+        self.pack(group, rewriting).ok()
+    }
+
+    /// What the transport receives of a parcel of this message.
+    pub(in crate::queue) fn consignment<'a>(&'a self, parcel: &'a Parcel) -> Consignment<'a> {
+        parcel.consignment(self.claim.id(), &self.envelope)
+    }
+}

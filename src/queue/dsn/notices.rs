@@ -1,0 +1,28 @@
+//! How many notices are written, and who receives them besides the senders.
+
+use crate::address::Mailbox;
+
+/// What is told, and to whom beside the senders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notices {
+    /// The administrator, who gets digests and copies.
+    pub admin: Option<Mailbox>,
+    /// How many notices of failure are written in an hour of the wall clock, and as many of delay.
+    pub per_hour: u32,
+    /// Whether the administrator gets a copy of each notice of failure, and a notice of each failure without a sender to tell.
+    pub copy_failures: bool,
+}
+
+impl Default for Notices {
+    /// 100 an hour, no administrator.
+    fn default() -> Self {
+        Self { admin: None, per_hour: 100, copy_failures: false }
+    }
+}
+
+impl Notices {
+    /// Who gets a copy of a failure, beside `sender`.
+    pub(in crate::queue) fn copies_to(&self, sender: Option<&Mailbox>) -> Option<&Mailbox> {
+        self.admin.as_ref().filter(|admin| self.copy_failures && Some(*admin) != sender)
+    }
+}

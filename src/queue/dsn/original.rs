@@ -1,0 +1,53 @@
+//! What a notice is about: the message, those of its recipients that are reported, and who writes it.
+
+use crate::address::{Domain, Mailbox};
+use crate::clock::Timestamp;
+use crate::envelope::{Envelope, Recipient, Seal};
+use crate::id::SpoolId;
+use crate::receipt::Reason;
+
+/// No more octets of the original's header are read than this.
+pub const MAX_HEADER: usize = 64 * 1024;
+
+/// The message that could not be delivered.
+#[derive(Debug, Clone, Copy)]
+pub struct Original<'a> {
+    /// Its id.
+    pub id: SpoolId,
+    /// Its envelope.
+    pub envelope: &'a Envelope,
+    /// What was known at its end.
+    pub seal: &'a Seal,
+    /// Its first octets, [`MAX_HEADER`] at most, or all of them.
+    pub beginning: &'a [u8],
+    /// Whether they are all, to be returned to the sender.
+    pub whole: bool,
+}
+
+/// One recipient of whom a notice tells.
+#[derive(Debug, Clone, Copy)]
+pub struct Reported<'a> {
+    /// The index in the envelope.
+    pub index: u16,
+    /// The recipient.
+    pub recipient: &'a Recipient,
+    /// Why.
+    pub reason: &'a Reason,
+    /// The next hop as `host[address]:port`, or empty.
+    pub relay: &'a str,
+    /// When it was last tried.
+    pub last_attempt: Timestamp,
+    /// Until when it will be tried, about.
+    pub retry_until: Option<Timestamp>,
+}
+
+/// Who writes a notice, when, and to whom if not to the sender.
+#[derive(Debug, Clone, Copy)]
+pub struct Writer<'a> {
+    /// This host.
+    pub hostname: &'a Domain,
+    /// The time.
+    pub now: Timestamp,
+    /// The administrator.
+    pub admin: Option<&'a Mailbox>,
+}

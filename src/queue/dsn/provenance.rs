@@ -1,0 +1,26 @@
+//! Which messages leafmail wrote itself: about those nobody receives a notice.
+
+use crate::envelope::Envelope;
+
+/// Annotation of a message that was made from another for the several addresses of an alias: they are looked up no more.
+pub(in crate::queue) const EXPANDED: &str = "expanded";
+
+/// Annotation of the envelope of what leafmail writes without an original.
+pub(in crate::queue) const NOTICE: &str = "notice";
+
+/// What marks the envelope of such a message; `kind` is of which kind it is.
+pub fn ours(kind: &str) -> (String, String) {
+    (NOTICE.to_owned(), kind.to_owned())
+}
+
+/// Whether leafmail itself wrote this: about that, nobody is told.
+pub fn is_ours(envelope: &Envelope) -> bool {
+    let expanded = envelope.annotations.iter().any(|(name, _)| name == EXPANDED);
+    envelope.origin.notice_of.is_some() && !expanded || is_marked(envelope)
+}
+
+/// Whether leafmail wrote this without an original, by the [mark](ours). What an alias made of a message has an original,
+/// but a sender to be told as well.
+pub(in crate::queue) fn is_marked(envelope: &Envelope) -> bool {
+    envelope.annotations.iter().any(|(name, _)| name == NOTICE)
+}

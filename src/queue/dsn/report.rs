@@ -1,0 +1,65 @@
+//! The kinds of notices, as RFC 3464 has them.
+
+use crate::id::SpoolId;
+use crate::smtp::EnhancedCode;
+
+/// What a notice is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Report {
+    /// The message did not reach somebody.
+    Failed,
+    /// The same, for the administrator: a copy of what the sender is told, or instead of it where there is no sender.
+    FailureCopy,
+    /// The message did not reach somebody yet, and is still tried.
+    Delayed,
+    /// It was handed to a next hop that does no DSN, and the sender wanted to know (RFC 3461 5.2.2).
+    Relayed,
+    /// It is where it was to go, and the sender wanted to know (RFC 3461 5.2.3).
+    Delivered,
+}
+
+impl Report {
+    /// RFC 3464 2.3.3.
+    pub fn action(self) -> &'static str {
+        match self {
+            Self::Failed | Self::FailureCopy => "failed",
+            Self::Delayed => "delayed",
+            Self::Relayed => "relayed",
+            Self::Delivered => "delivered",
+        }
+    }
+
+    /// The status of a recipient; of a delay, RFC 3464 2.3.4 wants a transient one.
+    pub(in crate::queue) fn status(self, status: EnhancedCode) -> EnhancedCode {
+        let EnhancedCode(_, subject, detail) = status;
+        if self == Self::Delayed { EnhancedCode(4, subject, detail) } else { status }
+    }
+
+    /// What is to be reported of a success, as a receipt notes it.
+    pub(in crate::queue) fn of_success(action: &str) -> Self {
+        if action == Self::Delivered.action() { Self::Delivered } else { Self::Relayed }
+    }
+
+    /// The id under which this is told of these recipients of `original`.
+    pub(in crate::queue) fn id(self, original: SpoolId, recipients: &[u16]) -> SpoolId {
+        let what: &[u8] = match self {
+            Self::Failed => b"failure",
+            Self::FailureCopy => b"failure-copy",
+            Self::Delayed => b"delayed",
+            Self::Relayed => b"relayed",
+            Self::Delivered => b"delivered",
+        };
+        let indices = recipients.iter().flat_map(|index| index.to_be_bytes());
+        original.derived(&what.iter().copied().chain(indices).collect::<Vec<_>>())
+    }
+
+    pub(super) fn subject(self) -> &'static str {
+        match self {
+            Self::Failed => "Undelivered mail returned to sender",
+            Self::FailureCopy => "Undelivered mail (a copy for the administrator)",
+            Self::Delayed => "Delayed mail (it is still being tried)",
+            Self::Relayed => "Mail handed on to the next mail system",
+            Self::Delivered => "Mail delivered",
+        }
+    }
+}

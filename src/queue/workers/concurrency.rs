@@ -1,0 +1,198 @@
+//! The workers of one route: who sleeps, who is called, and how many of them are of use.
+//!
+//! Whoever lay down last is called first, as its connection is the one most likely to be open still. A few workers keep a next hop
+//! busy that answers at once; the longer its answers take, the more are called, up to all. Changed under the board's lock only, so
+//! that no call gets lost: a worker that is not asleep looks at the board before it sleeps.
+
+use std::sync::{Arc, Condvar};
+use std::time::{Duration, Instant};
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Crew {
+    /// Their bells, in the order in which they lay down.
+    asleep: Vec<Arc<Condvar>>,
+    /// How many are at work.
+    busy: usize,
+    /// One of those who are held back sees to it that work goes on.
+    watched: bool,
+    /// When somebody last began or finished something.
+    moved: Instant,
+    pace: Pace,
+}
+
+/// So many are never held back.
+const FEW: usize = 4;
+/// About what a message costs this host: more workers than such shares of a delivery's time would only wait for each other.
+const SHARE: Duration = Duration::from_micros(200);
+/// How long nothing may be finished, at least, before one more is let to work.
+const STANDSTILL: Duration = Duration::from_millis(10);
+
+impl Default for Crew {
+    fn default() -> Self {
+        Self { asleep: Vec::new(), busy: 0, watched: false, moved: Instant::now(), pace: Pace::default() }
+    }
+}
+
+impl Crew {
+    pub(super) fn lie_down(&mut self, bell: &Arc<Condvar>) {
+        self.asleep.push(Arc::clone(bell));
+    }
+
+    /// Whoever called or not.
+    pub(super) fn get_up(&mut self, bell: &Arc<Condvar>) {
+        if let Some(at) = self.asleep.iter().rposition(|asleep| Arc::ptr_eq(asleep, bell)) {
+            self.asleep.remove(at);
+        }
+    }
+
+    pub(super) fn call_one(&mut self) {
+        if let Some(bell) = self.asleep.pop() {
+            bell.notify_one();
+        }
+    }
+
+    pub(super) fn call_all(&mut self) {
+        self.asleep.drain(..).for_each(|bell| bell.notify_one());
+    }
+
+    /// Calls another worker where it is of use, or somebody has to see whether it is.
+    pub(super) fn call_more(&mut self) {
+        if !self.watched || self.held_back(Instant::now()).is_none() {
+            self.call_one();
+        }
+    }
+
+    pub(super) fn begin(&mut self) {
+        if self.busy == 0 {
+            self.moved = Instant::now();
+        }
+        self.busy += 1;
+    }
+
+    /// One has finished, after a delivery that took so long, if it was one.
+    pub(super) fn end(&mut self, took: Option<Duration>) {
+        self.busy = self.busy.saturating_sub(1);
+        self.moved = Instant::now();
+        if let Some(took) = took {
+            self.pace.note(took);
+        }
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy > 0
+    }
+
+    /// Whether another worker would be of no use, and until when: should nothing move, the others are stuck.
+    fn held_back(&self, now: Instant) -> Option<Duration> {
+        let standstill = STANDSTILL.max(self.usual() * 4);
+        let left = standstill.saturating_sub(now.saturating_duration_since(self.moved));
+        (self.busy >= self.useful() && !left.is_zero()).then_some(left)
+    }
+
+    fn usual(&self) -> Duration {
+        self.pace.shortest.unwrap_or(Duration::ZERO)
+    }
+
+    /// How many workers are of use.
+    pub(super) fn useful(&self) -> usize {
+        usize::try_from(self.usual().as_micros() / SHARE.as_micros()).unwrap_or(usize::MAX).max(FEW)
+    }
+
+    /// Whether one of those at work had better rest once it is done.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.pace.shortest.is_some() && self.busy > self.useful()
+    }
+
+    /// How long a worker that would go to work is to sleep first: until it is called, or as one for all until it is clear whether
+    /// the others get on.
+    pub(super) fn rest(&mut self) -> Option<Rest> {
+        let left = self.held_back(Instant::now())?;
+        Some(if std::mem::replace(&mut self.watched, true) { Rest::UntilCalled } else { Rest::Watch(left) })
+    }
+
+    /// The one that watched is awake.
+    pub(super) fn unwatch(&mut self) {
+        self.watched = false;
+    }
+}
+
+/// How a worker rests that is of no use just now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// For so long.
+    Watch(Duration),
+    UntilCalled,
+}
+
+/// How long the shortest of the last deliveries took: what is above that may be our own doing.
+#[derive(Debug, Default)]
+struct Pace {
+    shortest: Option<Duration>,
+    /// The shortest of those under way, and how many they are.
+    current: Option<Duration>,
+    count: u32,
+}
+
+impl Pace {
+    /// Deliveries that are looked at together.
+    const TOGETHER: u32 = 16;
+
+    fn note(&mut self, took: Duration) {
+        let current = self.current.map_or(took, |current| current.min(took));
+        (self.current, self.count) = (Some(current), self.count + 1);
+        self.shortest = Some(self.shortest.map_or(took, |shortest| shortest.min(took)));
+        if self.count >= Self::TOGETHER {
+            (self.shortest, self.current, self.count) = (Some(current), None, 0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_lay_down_last_is_called_first_and_each_once() {
+        let bells = [(); 3].map(|()| Arc::new(Condvar::new()));
+        let mut crew = Crew::default();
+        bells.iter().for_each(|bell| crew.lie_down(bell));
+        crew.call_one();
+        assert!(crew.asleep.len() == 2 && Arc::ptr_eq(&crew.asleep[1], &bells[1]));
+        // Its time was over before anybody called.
+        crew.get_up(&bells[0]);
+        crew.get_up(&bells[2]);
+        assert!(crew.asleep.len() == 1 && Arc::ptr_eq(&crew.asleep[0], &bells[1]));
+        crew.call_all();
+        crew.call_one();
+        assert!(crew.asleep.is_empty());
+    }
+
+    #[test]
+    fn the_longer_deliveries_take_the_more_are_of_use() {
+        for (millis, useful) in [(0, FEW), (1, 5), (20, 100), (1_000, 5_000)] {
+            let mut crew = Crew::default();
+            (0..useful).for_each(|_| crew.begin());
+            crew.end(Some(Duration::from_millis(millis)));
+            assert_eq!(crew.rest(), None, "{millis}");
+            crew.begin();
+            assert!(!crew.is_crowded());
+            assert!(matches!(crew.rest(), Some(Rest::Watch(_))), "{millis}");
+            assert_eq!(crew.rest(), Some(Rest::UntilCalled), "one watches for all");
+            crew.moved = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
+            assert_eq!(crew.rest(), None, "they are stuck");
+            crew.begin();
+            assert!(crew.is_crowded(), "{millis}");
+        }
+    }
+
+    #[test]
+    fn a_next_hop_that_has_become_slow_is_known_after_a_while() {
+        let mut pace = Pace::default();
+        (0..20).for_each(|_| pace.note(Duration::from_micros(100)));
+        (0..2 * Pace::TOGETHER).for_each(|_| pace.note(Duration::from_millis(30)));
+        assert_eq!(pace.shortest, Some(Duration::from_millis(30)));
+        pace.note(Duration::from_micros(90));
+        assert_eq!(pace.shortest, Some(Duration::from_micros(90)));
+    }
+}

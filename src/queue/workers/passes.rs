@@ -1,0 +1,83 @@
+//! The two ways to forward: one pass over the queue, or a continuous watch. Both start the workers and wait for them.
+
+use std::thread;
+
+use super::pool::{Mode, Shift};
+use super::wakeup::Wakeups;
+use crate::event::Event;
+use crate::id::SpoolId;
+use crate::queue::plan::schedule::Urgency;
+use crate::queue::runner::{Route, Runner, Selection, Summary};
+use crate::spool::{Entry, Spool, SpoolError};
+
+impl<S: Spool> Runner<S> {
+    /// Works once on what is due, or with [`Urgency::Now`] on all that is pending, and returns. A fault of the route ends the
+    /// pass over it: what was not tried keeps its place, and nothing is recorded of it.
+    ///
+    /// # Errors
+    /// When the queue cannot be listed.
+    pub fn flush(&self, which: Selection, urgency: Urgency) -> Result<Summary, SpoolError> {
+        let started = self.clock.now();
+        self.tell_what_was_withheld(started);
+        let entries = match which {
+            Selection::All => self.entries(started, |_| {})?,
+            Selection::One(id) => vec![Entry { id, due: started }],
+        };
+        Ok(self.work_through(entries, urgency))
+    }
+
+    /// Works once on these messages, as [`Runner::flush`] does on one.
+    pub fn flush_these(&self, ids: &[SpoolId], urgency: Urgency) -> Summary {
+        let due = self.clock.now();
+        self.work_through(ids.iter().map(|id| Entry { id: *id, due }).collect(), urgency)
+    }
+
+    fn work_through(&self, entries: Vec<Entry>, urgency: Urgency) -> Summary {
+        // What has an incredible hint is due since it was listed.
+        let now = self.clock.now();
+        let shift = Shift::new(self, Mode::Pass, urgency);
+        let later = shift.enlist(entries, now);
+        let waiting = shift.waiting();
+        thread::scope(|scope| {
+            // Where the system gives no thread, this one does the work.
+            let mut unstaffed = vec![0];
+            for (route, Route { dispatch, .. }) in self.routes.iter().enumerate() {
+                let wanted = dispatch.connections().min(waiting);
+                let shift = &shift;
+                let hire =
+                    || thread::Builder::new().name("delivery".into()).spawn_scoped(scope, move || shift.labour(route));
+                let hired = (usize::from(route == 0)..wanted).filter(|_| hire().is_ok()).count();
+                if route > 0 && hired == 0 && wanted > 0 {
+                    unstaffed.push(route);
+                }
+            }
+            unstaffed.into_iter().for_each(|route| shift.labour(route));
+        });
+        let mut summary = shift.close();
+        summary.remaining += later;
+        summary
+    }
+
+    /// Works until it is told to stop. The deliveries under way are ended, recorded and their connections closed before it
+    /// returns.
+    pub fn watch(&self, mut wakeups: impl Wakeups) {
+        let shift = Shift::new(self, Mode::Watch, Urgency::Due);
+        thread::scope(|scope| {
+            let mut workers = 0;
+            for (route, Route { dispatch, .. }) in self.routes.iter().enumerate() {
+                for _ in 0..dispatch.connections().max(1) {
+                    let shift = &shift;
+                    let worker =
+                        thread::Builder::new().name("delivery".into()).spawn_scoped(scope, move || shift.labour(route));
+                    workers += usize::from(worker.is_ok());
+                }
+            }
+            if workers == 0 {
+                self.tell(&Event::Trouble { text: "starting to deliver: the system gives no thread".into() });
+                return;
+            }
+            shift.attend(&mut wakeups);
+        });
+        shift.close();
+    }
+}
