@@ -6,8 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::Config;
-use super::check::Fault;
-use super::error::unexpected;
+use super::error::{Fault, unexpected};
 use super::values::{self, FromText};
 
 /// `[alarm]`: after how long, and by which roads.
@@ -77,8 +76,8 @@ impl FromText for Webhook {
 }
 
 /// A road that this program has not got.
-pub(super) fn fault(config: &Config) -> Option<Fault> {
+pub(super) fn faults(config: &Config) -> Vec<Fault> {
     let missing = config.alarm.webhook.is_some() && !cfg!(feature = "webhook");
     let reason = "this leafmail was built without the feature webhook; use alarm.command with curl instead";
-    missing.then(|| Fault::new("alarm.webhook", reason))
+    missing.then(|| Fault::new("alarm.webhook", reason)).into_iter().collect()
 }

@@ -5,45 +5,50 @@
 
 use ipnet::IpNet;
 
+use super::error::Fault;
 use super::network::is_private;
 use super::sections::{Clients, Recipients};
 use super::{Config, ConfigError, alarm, log, process, rewrite, route};
 use crate::address::AddressPattern;
 
-/// A fault, and the key whose line shows it.
-pub(super) struct Fault {
-    pub(super) key: String,
-    pub(super) reason: String,
-}
+/// A rule: the sections that it looks at, and what it finds.
+type Rule = (&'static [&'static str], fn(&Config) -> Vec<Fault>);
 
-impl Fault {
-    pub(super) fn new(key: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { key: key.into(), reason: reason.into() }
-    }
+/// All rules. None presupposes that another one holds.
+const RULES: [Rule; 14] = [
+    (&["clients", "recipients"], |config| open_relay(&config.clients, &config.recipients)),
+    (&["clients"], |config| strangers_trusted(&config.clients)),
+    (&["relay", "route"], route::faults),
+    (&["rewrite", "relay", "route"], rewrite::faults),
+    (&["limits"], |config| listed(config.idle())),
+    (&["limits"], |config| listed(config.slowness())),
+    (&["auth", "clients"], Config::free_logins),
+    (&["tls", "protocol", "listen"], |config| listed(config.certificates())),
+    (&["auth", "protocol", "tls", "clients"], |config| listed(config.logins())),
+    (&["listen", "auth", "protocol"], |config| listed(config.fronts())),
+    (&["notices"], |config| listed(config.copies())),
+    (&["log", "relay", "route"], log::faults),
+    (&["alarm"], alarm::faults),
+    (&["process"], process::faults),
+];
+
+fn listed(fault: Option<Fault>) -> Vec<Fault> {
+    fault.into_iter().collect()
 }
 
 impl Config {
     /// Checks what must hold between the keys. The binaries call it after the command line's own settings were put in.
     ///
     /// # Errors
-    /// When this would be an open relay, or keys contradict each other.
+    /// When this would be an open relay, or keys contradict each other; all of it at once.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let fault = open_relay(&self.clients, &self.recipients)
-            .or_else(|| strangers_trusted(&self.clients))
-            .or_else(|| route::fault(self))
-            .or_else(|| rewrite::fault(self))
-            .or_else(|| self.order())
-            .or_else(|| self.security())
-            .or_else(|| self.copies())
-            .or_else(|| log::fault(self))
-            .or_else(|| alarm::fault(self))
-            .or_else(|| process::fault(self));
-        match fault {
-            None => Ok(()),
-            Some(fault) => {
-                Err(ConfigError::new(self.origin.path.as_deref(), self.origin.line(&fault.key), fault.reason))
-            }
-        }
+        ConfigError::unless_none(&self.origin, self.contradictions(&[]))
+    }
+
+    /// What the rules find that look at none of these sections, which could not be read as they were meant.
+    pub(super) fn contradictions(&self, unread: &[String]) -> Vec<Fault> {
+        let applies = |(sections, _): &&Rule| !sections.iter().any(|section| unread.iter().any(|name| name == section));
+        RULES.iter().filter(applies).flat_map(|(_, rule)| rule(self)).collect()
     }
 
     /// Copies must have somebody to go to.
@@ -55,20 +60,16 @@ impl Config {
     }
 
     /// Of two limits, the one that must be reached first.
-    fn order(&self) -> Option<Fault> {
-        let limits = &self.limits;
-        if limits.idle > limits.session {
-            return Some(Fault::new(
-                "limits.idle",
-                "limits.idle is longer than limits.session, which would always end first",
-            ));
-        }
-        if limits.slow_after_errors > limits.close_after_errors {
-            let reason =
-                "limits.slow_after_errors is above limits.close_after_errors, so that no reply would ever be delayed";
-            return Some(Fault::new("limits.slow_after_errors", reason));
-        }
-        None
+    fn idle(&self) -> Option<Fault> {
+        let reason = "limits.idle is longer than limits.session, which would always end first";
+        (self.limits.idle > self.limits.session).then(|| Fault::new("limits.idle", reason))
+    }
+
+    fn slowness(&self) -> Option<Fault> {
+        let reason =
+            "limits.slow_after_errors is above limits.close_after_errors, so that no reply would ever be delayed";
+        let is_late = self.limits.slow_after_errors > self.limits.close_after_errors;
+        is_late.then(|| Fault::new("limits.slow_after_errors", reason))
     }
 }
 
@@ -77,58 +78,65 @@ impl Config {
 const BROADEST_SITE_V4: u8 = 16;
 const BROADEST_SITE_V6: u8 = 32;
 
-fn open_relay(clients: &Clients, recipients: &Recipients) -> Option<Fault> {
-    let foreign = |network: &&IpNet| !is_private(network);
-    let too_broad = |network: &&IpNet| {
+fn open_relay(clients: &Clients, recipients: &Recipients) -> Vec<Fault> {
+    let foreign = |network: &IpNet| !is_private(network);
+    let too_broad = |network: &IpNet| {
         let broadest = if network.addr().is_ipv4() { BROADEST_SITE_V4 } else { BROADEST_SITE_V6 };
         foreign(network) && network.prefix_len() < broadest
     };
-    let (key, network, why, remedy) = if let Some((key, network)) =
-        first(&clients.networks, "clients.networks", foreign)
-    {
+    let public = those(&clients.networks, "clients.networks", foreign).into_iter().map(|(key, network)| {
         let remedy = "allow only private networks there (such as 192.168.0.0/16), name public addresses of your own site in \
                       clients.own_public_networks, or list in recipients.allow the only recipients that mail may go to";
         (key, network, "it has public addresses", remedy)
-    } else if let Some((key, network)) = first(&clients.own_public_networks, "clients.own_public_networks", too_broad) {
+    });
+    let broad = those(&clients.own_public_networks, "clients.own_public_networks", too_broad);
+    let broad = broad.into_iter().map(|(key, network)| {
         let remedy = "narrow it to /16 for IPv4 or /32 for IPv6 at most, or list in recipients.allow the only recipients \
                       that mail may go to";
         (key, network, "it is broader than one site's own network", remedy)
-    } else {
-        return None;
-    };
+    });
+    let mut open = public.chain(broad).peekable();
     if recipients.allow.is_empty() {
-        let reason = format!("this would be an open relay: {network} may send mail to anyone, and {why}; {remedy}");
-        return Some(Fault::new(key, reason));
+        let fault = |(key, network, why, remedy)| {
+            let reason = format!("this would be an open relay: {network} may send mail to anyone, and {why}; {remedy}");
+            Fault::new(key, reason)
+        };
+        return open.map(fault).collect();
     }
-    unlimited(recipients).map(|(index, entry)| {
+    let Some((_, network, ..)) = open.peek() else { return Vec::new() };
+    let fault = |(index, entry)| {
         let reason = format!(
             "this would be an open relay: {network} may send mail to all that recipients.allow names, and \
              \"@.{entry}\" is a whole top-level domain; name the domains themselves"
         );
         Fault::new(format!("recipients.allow[{index}]"), reason)
-    })
+    };
+    unlimited(recipients).map(fault).collect()
 }
 
 /// Who may speak for another client can be whom it likes: a client of the site's own network, or somebody's login.
-fn strangers_trusted(clients: &Clients) -> Option<Fault> {
+fn strangers_trusted(clients: &Clients) -> Vec<Fault> {
     let own = |network: &IpNet| clients.own_public_networks.iter().any(|own| own.contains(network));
-    let (key, network) = first(&clients.xclient, "clients.xclient", |network| !is_private(network) && !own(network))?;
-    let reason = format!(
-        "this would be an open relay: {network} has public addresses, and whoever is named in clients.xclient can pretend \
-         to be any client; name your own proxies only, within private networks or clients.own_public_networks"
-    );
-    Some(Fault::new(key, reason))
+    let strangers = those(&clients.xclient, "clients.xclient", |network| !is_private(network) && !own(network));
+    let fault = |(key, network)| {
+        let reason = format!(
+            "this would be an open relay: {network} has public addresses, and whoever is named in clients.xclient can \
+             pretend to be any client; name your own proxies only, within private networks or clients.own_public_networks"
+        );
+        Fault::new(key, reason)
+    };
+    strangers.into_iter().map(fault).collect()
 }
 
-/// The first network that a rule is about, and its key.
-fn first<'a>(networks: &'a [IpNet], key: &str, rule: impl Fn(&&IpNet) -> bool) -> Option<(String, &'a IpNet)> {
-    let found = networks.iter().enumerate().find(|(_, network)| rule(network));
-    found.map(|(index, network)| (format!("{key}[{index}]"), network))
+/// The networks that a rule is about, and their keys.
+fn those<'a>(networks: &'a [IpNet], key: &str, rule: impl Fn(&IpNet) -> bool) -> Vec<(String, &'a IpNet)> {
+    let found = networks.iter().enumerate().filter(|(_, network)| rule(network));
+    found.map(|(index, network)| (format!("{key}[{index}]"), network)).collect()
 }
 
-/// An entry such as `@.com`, which allows so much that it restricts nothing.
-fn unlimited(recipients: &Recipients) -> Option<(usize, &str)> {
-    recipients.allow.iter().enumerate().find_map(|(index, entry)| match entry {
+/// Entries such as `@.com`, which allow so much that they restrict nothing.
+fn unlimited(recipients: &Recipients) -> impl Iterator<Item = (usize, &str)> {
+    recipients.allow.iter().enumerate().filter_map(|(index, entry)| match entry {
         AddressPattern::Below(domain) if !domain.as_str().contains('.') => Some((index, domain.as_str())),
         _ => None,
     })

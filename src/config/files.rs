@@ -1,79 +1,163 @@
 //! Whether the files that the configuration names can be read. Only `--check` asks: a program that runs reads them when it
 //! needs them, and what they hold is shown nowhere. Commands are not run.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::check::Fault;
-use super::{Config, ConfigError};
-use crate::transport::{Roots, Secret};
+use super::error::Fault;
+use super::route::Hop;
+use super::{Config, ConfigError, ListenAddress, Route};
+use crate::transport::{NextHop, Roots, Secret};
 
 impl Config {
     /// Tries to read the files of passwords, tokens, certificates, keys, users and aliases.
     ///
     /// # Errors
-    /// The first that cannot be read, or holds no password where one is expected.
+    /// Those that cannot be read, or hold no password where one is expected.
     pub fn check_files(&self) -> Result<(), ConfigError> {
-        let fault = self.secret_files().or_else(|| self.readable_files());
-        fault.map_or(Ok(()), |fault| {
-            Err(ConfigError::new(self.origin.path.as_deref(), self.origin.line(&fault.key), fault.reason))
-        })
+        let faults = [
+            self.secret_files(),
+            self.files_of_hops(),
+            self.certificate_files(),
+            self.lists(),
+            self.log_folder().into_iter().collect(),
+        ];
+        ConfigError::unless_none(&self.origin, faults.into_iter().flatten().collect())
     }
 
     /// Of the files that are read again and again while a program runs, the first that this user cannot read: all but the
     /// certificate that clients are shown, which is read at the start.
     pub fn unreadable_later(&self) -> Option<String> {
-        let fault = self.secret_files().or_else(|| self.files_of_hops()).or_else(|| self.lists());
-        fault.map(|fault| fault.reason)
+        let faults = [self.secret_files(), self.files_of_hops(), self.lists()];
+        faults.into_iter().flatten().next().map(|fault| fault.reason)
     }
 
-    fn secret_files(&self) -> Option<Fault> {
-        self.hops().iter().find_map(|hop| {
-            let table = hop.table;
-            let files = [
-                ("password_file", &table.password_file),
-                ("token_file", &table.token_file),
-                ("oauth2.client_secret_file", &table.oauth2.client_secret_file),
-                ("oauth2.refresh_token_file", &table.oauth2.refresh_token_file),
-            ];
-            named(&hop.key, &files).find_map(|(key, path)| {
-                let reason = Secret::File(path.to_owned()).check().err()?;
-                Some(Fault::new(&key, format!("{key}: {reason}")))
-            })
+    /// What is no error, but will perhaps not work, or not as it was meant, for a program that runs as the user `uid`: secrets
+    /// that others can read, a spool of another user, folders that are not there. In words.
+    pub fn remarks(&self, uid: u32) -> Vec<String> {
+        self.exposed().into_iter().chain(self.foreign_spool(uid)).chain(self.missing_folders()).collect()
+    }
+
+    /// The files with secrets that other users of this host can read; that of the users is not taken then.
+    fn exposed(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for hop in self.hops() {
+            found.extend(named(&hop.key, &secrets_of(hop.table)).filter_map(|(key, path)| open_to_others(&key, path)));
+            found.extend(
+                named(&hop.key, &[("tls_key", &hop.table.tls_key)])
+                    .filter_map(|(key, path)| open_to_others(&key, path)),
+            );
+        }
+        found.extend(self.tls.key.as_deref().and_then(|path| open_to_others("tls.key", path)));
+        found
+    }
+
+    /// Nobody but its owner opens a spool.
+    fn foreign_spool(&self, uid: u32) -> Option<String> {
+        let owner = self.spool.metadata().ok()?.uid();
+        (owner != uid).then(|| {
+            let spool = self.spool.display();
+            format!("the spool {spool} belongs to the user with uid {owner}, but this would run as uid {uid}: run it as that \
+                     user, or set process.user")
         })
     }
 
-    fn files_of_hops(&self) -> Option<Fault> {
-        self.hops().iter().find_map(|hop| {
+    fn missing_folders(&self) -> Vec<String> {
+        let spool = [("spool".to_owned(), self.spool.clone())];
+        let sockets = self.listen.addresses.iter().filter_map(|address| match address {
+            ListenAddress::Unix(path) => Some(("listen.addresses".to_owned(), path.clone())),
+            ListenAddress::Tcp(..) => None,
+        });
+        let tokens = self
+            .hops()
+            .into_iter()
+            .filter_map(|hop| Some((format!("{}.oauth2.keep_in", hop.key), hop.table.oauth2.keep_in.clone()?)));
+        let of_file = |(key, path): (String, PathBuf)| {
+            let folder = missing_folder(&path)?;
+            Some(format!("{key}: the folder {} is not there, in which {} is to be", folder.display(), path.display()))
+        };
+        let files = spool.into_iter().chain(sockets).chain(tokens).filter_map(of_file);
+        let maildirs = self.routes().into_iter().flat_map(|plan| plan.hops).filter_map(|hop| match hop.next_hop {
+            NextHop::Maildir(path) => {
+                let folder = missing_folder(&path)?;
+                Some(format!(
+                    "the folder {} is not there; it is made when mail is delivered to maildir:{}, if that user may",
+                    folder.display(),
+                    path.display()
+                ))
+            }
+            NextHop::Smarthost(_) | NextHop::Mx(_) => None,
+        });
+        files.chain(maildirs).collect()
+    }
+
+    fn secret_files(&self) -> Vec<Fault> {
+        let of_hop = |hop: &Hop<'_>| {
+            let files = secrets_of(hop.table);
+            let fault = |(key, path): (String, &Path)| {
+                let reason = Secret::File(path.to_owned()).check().err()?;
+                Some(Fault::new(&key, format!("{key}: {reason}")))
+            };
+            named(&hop.key, &files).filter_map(fault).collect::<Vec<_>>()
+        };
+        self.hops().iter().flat_map(of_hop).collect()
+    }
+
+    fn files_of_hops(&self) -> Vec<Fault> {
+        let of_hop = |hop: &Hop<'_>| {
             let table = hop.table;
             let roots = match &table.tls_roots {
                 Some(Roots::File(path)) => Some(path.clone()),
                 _ => None,
             };
             unreadable(&hop.key, &[("tls_roots", &roots), ("tls_cert", &table.tls_cert), ("tls_key", &table.tls_key)])
-        })
+        };
+        self.hops().iter().flat_map(of_hop).collect()
     }
 
-    fn lists(&self) -> Option<Fault> {
-        let users = unreadable("auth", &[("users", &self.auth.users)]);
-        users.or_else(|| unreadable("aliases", &[("file", &self.aliases.file)]))
+    fn lists(&self) -> Vec<Fault> {
+        let mut faults = unreadable("auth", &[("users", &self.auth.users)]);
+        for fault in &mut faults {
+            fault.reason.push_str("; \"smtpd passwd USER\" makes it");
+        }
+        faults.extend(unreadable("aliases", &[("file", &self.aliases.file)]));
+        faults
     }
 
-    fn readable_files(&self) -> Option<Fault> {
-        let tls = [("certificate", &self.tls.certificate), ("key", &self.tls.key), ("client_ca", &self.tls.client_ca)];
-        self.files_of_hops().or_else(|| unreadable("tls", &tls)).or_else(|| self.lists())
+    fn certificate_files(&self) -> Vec<Fault> {
+        let tls = &self.tls;
+        unreadable("tls", &[("certificate", &tls.certificate), ("key", &tls.key), ("client_ca", &tls.client_ca)])
+    }
+
+    /// Without its folder the log cannot begin, and no program starts.
+    fn log_folder(&self) -> Option<Fault> {
+        let (key, path) = ("log.file", self.log.file.as_ref()?);
+        let reason = missing_folder(path).map(|folder| format!("the folder {} is not there", folder.display()));
+        let reason = reason.or_else(|| path.is_dir().then(|| "it is a folder".to_owned()))?;
+        Some(Fault::new(key, format!("{key}: writing {}: {reason}", path.display())))
     }
 }
 
 /// Files by the last parts of their keys.
 type Files<'a> = [(&'static str, &'a Option<PathBuf>)];
 
-fn unreadable(place: &str, files: &Files<'_>) -> Option<Fault> {
-    named(place, files).find_map(|(key, path)| {
+fn secrets_of(table: &Route) -> [(&'static str, &Option<PathBuf>); 4] {
+    [
+        ("password_file", &table.password_file),
+        ("token_file", &table.token_file),
+        ("oauth2.client_secret_file", &table.oauth2.client_secret_file),
+        ("oauth2.refresh_token_file", &table.oauth2.refresh_token_file),
+    ]
+}
+
+fn unreadable(place: &str, files: &Files<'_>) -> Vec<Fault> {
+    let fault = |(key, path): (String, &Path)| {
         let error = try_to_read(path).err()?;
         Some(Fault::new(&key, format!("{key}: reading {}: {error}", path.display())))
-    })
+    };
+    named(place, files).filter_map(fault).collect()
 }
 
 /// Those that are set, by their whole keys.
@@ -86,8 +170,24 @@ fn try_to_read(path: &Path) -> io::Result<()> {
     File::open(path)?.read(&mut [0]).map(|_| ())
 }
 
+/// The folder that a path is in, if it is not there.
+fn missing_folder(path: &Path) -> Option<PathBuf> {
+    let folder = super::reach::folder_of(path);
+    (!folder.is_dir()).then_some(folder)
+}
+
+/// That users of this host other than its owner and its group can read a file.
+fn open_to_others(key: &str, path: &Path) -> Option<String> {
+    let mode = path.metadata().ok().filter(Metadata::is_file)?.mode() & 0o777;
+    let path = path.display();
+    (mode & 0o004 != 0)
+        .then(|| format!("{key}: every user of this host can read {path} (mode {mode:04o}): chmod 600 {path}"))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn checked(text: &str) -> Result<(), String> {
@@ -114,6 +214,63 @@ mod tests {
             let reason = checked(text).expect_err(text);
             assert!(reason.starts_with(expected), "{reason}");
         }
+    }
+
+    #[test]
+    fn the_log_must_have_a_folder() {
+        for (text, expected) in [
+            (
+                "[log]\nfile = \"/nowhere/log\"",
+                "leafmail.toml:2: log.file: writing /nowhere/log: the folder /nowhere is not",
+            ),
+            ("[log]\nfile = \"/usr\"", "leafmail.toml:2: log.file: writing /usr: it is a folder"),
+            (
+                "[auth]\nusers = \"/nowhere/u\"\n[log]\nfile = \"/nowhere/log\"",
+                "leafmail.toml:2: auth.users: reading /nowhere/u: No such file or directory (os error 2); \"smtpd passwd \
+                 USER\" makes it\nleafmail.toml:4: log.file: ",
+            ),
+        ] {
+            let reason = checked(text).expect_err(text);
+            assert!(reason.starts_with(expected), "{reason}");
+        }
+    }
+
+    #[test]
+    fn what_will_perhaps_not_work_is_remarked() {
+        let folder = tempfile::tempdir().unwrap();
+        let (open, closed) = (folder.path().join("open"), folder.path().join("closed"));
+        for (path, mode) in [(&open, 0o644), (&closed, 0o640)] {
+            std::fs::write(path, "secret\n").unwrap();
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let own = folder.path().metadata().unwrap().uid();
+        let remarks = |text: &str, uid: u32| {
+            let text = text.replace("OPEN", open.to_str().unwrap()).replace("CLOSED", closed.to_str().unwrap());
+            let text = format!("spool = \"{}\"\n{text}", folder.path().display());
+            Config::parse(&text, "leafmail.toml".as_ref()).unwrap().remarks(uid)
+        };
+        for (text, expected) in [
+            (
+                "[relay]\nurl = \"smtp://u@h\"\npassword_file = \"OPEN\"",
+                "relay.password_file: every user of this host can",
+            ),
+            ("[relay]\nurl = \"smtps://h\"\ntls_key = \"OPEN\"", "relay.tls_key: every user of this host can read"),
+            ("[tls]\nkey = \"OPEN\"", "tls.key: every user of this host can read"),
+            ("[listen]\naddresses = [\"unix:/nowhere/s\"]", "listen.addresses: the folder /nowhere is not there"),
+            ("[relay]\nurl = \"maildir:/nowhere/m\"", "the folder /nowhere is not there; it is made when mail is"),
+        ] {
+            let found = remarks(text, own);
+            assert!(found.len() == 1 && found[0].starts_with(expected), "{text}: {found:?}");
+        }
+        let others = remarks("", own + 1);
+        assert!(others.len() == 1 && others[0].contains("belongs to the user with uid"), "{others:?}");
+        let quiet = "[relay]\nurl = \"smtp://u@h\"\npassword_file = \"CLOSED\"\ntls_cert = \"OPEN\"";
+        assert_eq!(remarks(quiet, own), Vec::<String>::new());
+        let spool = Config::parse("spool = \"/nowhere/s\"", "leafmail.toml".as_ref()).unwrap().remarks(own);
+        assert!(
+            spool[0].starts_with("spool: the folder /nowhere is not there, in which /nowhere/s is to be"),
+            "{spool:?}"
+        );
     }
 
     #[test]

@@ -7,8 +7,7 @@ use log::LevelFilter;
 use serde::Deserialize;
 
 use super::Config;
-use super::check::Fault;
-use super::error::unexpected;
+use super::error::{Fault, unexpected};
 use super::values::{self, FromText};
 use crate::syslog::SystemLog;
 
@@ -121,16 +120,16 @@ impl FromText for LogTo {
 }
 
 /// What does not go together in `[log]`.
-pub(super) fn fault(config: &Config) -> Option<Fault> {
+pub(super) fn faults(config: &Config) -> Vec<Fault> {
     let log = &config.log;
-    if log.file.is_some() && log.to != LogTo::Stderr {
-        return Some(Fault::new("log.file", "log.file and log.to name two places for the log; leave one of them out"));
-    }
+    let two_places = (log.file.is_some() && log.to != LogTo::Stderr)
+        .then(|| Fault::new("log.file", "log.file and log.to name two places for the log; leave one of them out"));
     let names: Vec<String> = config.routes().into_iter().map(|plan| plan.name).collect();
-    let unknown = log.trace_routes.iter().enumerate().find(|(_, name)| !names.contains(name));
-    unknown.map(|(index, name)| {
+    let unknown = log.trace_routes.iter().enumerate().filter(|(_, name)| !names.contains(name));
+    let unknown = unknown.map(|(index, name)| {
         let reason =
             format!("there is no route \"{}\" to be traced; there is {}", name.escape_debug(), names.join(", "));
         Fault::new(format!("log.trace_routes[{index}]"), reason)
-    })
+    });
+    two_places.into_iter().chain(unknown).collect()
 }

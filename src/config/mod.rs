@@ -7,33 +7,30 @@
 mod alarm;
 mod aliases;
 mod check;
-mod error;
-mod file;
 mod files;
 mod heartbeat;
 mod listen;
 mod log;
-mod network;
 mod process;
 mod reach;
+mod reading;
 mod rewrite;
 mod route;
 mod sections;
 mod security;
 mod submission;
-mod units;
-mod values;
 
 pub use alarm::{Alarm, Webhook};
 pub use aliases::Aliases;
-pub use error::ConfigError;
-pub use file::locate;
 pub use heartbeat::Heartbeat;
 pub use listen::{Front, ListenAddress};
 pub use log::{Log, LogFormat, LogTo};
-pub use network::parse_network;
 pub use process::{Process, Sandbox};
 pub use reach::{Reach, Task};
+pub use reading::error::ConfigError;
+pub use reading::file::{NONE_FOUND, locate};
+pub use reading::network::parse_network;
+pub use reading::units::parse_duration;
 pub use rewrite::Rewrite;
 pub use route::{OAuth2, Preset, Region, Route, RouteName, RoutePlan, TimeoutKeys, TokenUrl, UserName};
 pub use sections::{
@@ -41,7 +38,6 @@ pub use sections::{
 };
 pub use security::{Auth, Tls};
 pub use submission::Submission;
-pub use units::parse_duration;
 
 use std::path::PathBuf;
 
@@ -50,7 +46,8 @@ use serde::Deserialize;
 use crate::address::Domain;
 use crate::policy::{AddressList, Rules};
 use crate::transport::NextHop;
-use file::Origin;
+use reading::file::Origin;
+use reading::{error, network, scalars as values};
 
 /// All that a user can set. Relative paths are relative to the working directory.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -6,8 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::Config;
-use super::check::Fault;
-use super::error::unexpected;
+use super::error::{Fault, unexpected};
 use super::values::{self, FromText};
 
 /// `[process]`: the process itself.
@@ -78,9 +77,10 @@ impl FromStr for Sandbox {
 }
 
 /// What does not go together in `[process]`.
-pub(super) fn fault(config: &Config) -> Option<Fault> {
+pub(super) fn faults(config: &Config) -> Vec<Fault> {
     let alone = config.process.group.is_some() && config.process.user.is_none();
-    alone.then(|| Fault::new("process.group", "process.group is set, but process.user is not"))
+    let fault = || Fault::new("process.group", "process.group is set, but process.user is not");
+    alone.then(fault).into_iter().collect()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use super::check::Fault;
+use super::error::Fault;
 use super::{Config, RouteName, values};
 use crate::address::{AddressPattern, Domain, Mailbox};
 use crate::routing::{Criteria, Rewriting};
@@ -86,10 +86,10 @@ pub(super) fn keep_only(rewrites: &mut Vec<Rewrite>, route: &str) {
     });
 }
 
-/// The first contradiction.
-pub(super) fn fault(config: &Config) -> Option<Fault> {
+/// What is wrong with each of them.
+pub(super) fn faults(config: &Config) -> Vec<Fault> {
     let names: Vec<String> = config.entries().into_iter().map(|entry| entry.name).collect();
-    config.rewrite.iter().enumerate().find_map(|(index, rewrite)| {
+    let fault = |(index, rewrite): (usize, &Rewrite)| {
         let place = format!("rewrite[{index}]");
         if !rewrite.changes_something() {
             let reason = format!(
@@ -106,18 +106,17 @@ pub(super) fn fault(config: &Config) -> Option<Fault> {
             return Some(Fault::new(place, reason));
         }
         if let Some(at) = rewrite.masquerade.iter().position(Domain::is_literal) {
-            let reason = format!("{place}.masquerade: {} is an address, and no host is below it", rewrite.masquerade[at]);
+            let reason =
+                format!("{place}.masquerade: {} is an address, and no host is below it", rewrite.masquerade[at]);
             return Some(Fault::new(format!("{place}.masquerade[{at}]"), reason));
         }
         let unknown = |RouteName(name): &RouteName| !names.contains(name);
         let at = rewrite.routes.iter().position(unknown)?;
-        let reason = format!(
-            "{place}.routes: there is no route {}; the routes are {}",
-            rewrite.routes[at].0,
-            names.join(", ")
-        );
+        let reason =
+            format!("{place}.routes: there is no route {}; the routes are {}", rewrite.routes[at].0, names.join(", "));
         Some(Fault::new(format!("{place}.routes[{at}]"), reason))
-    })
+    };
+    config.rewrite.iter().enumerate().filter_map(fault).collect()
 }
 
 #[cfg(test)]
@@ -175,7 +174,7 @@ mod tests {
             ("[[rewrite]]\nmasquerade = []", "leafmail.toml:2: expected a list with at least one entry"),
             ("[[rewrite]]\nfrom = \"bücher@a.b\"", "leafmail.toml:2: expected an address in ASCII such as user@"),
             ("[[rewrite]]\nform = \"a@b\"", "leafmail.toml:2: unknown key \"form\"; did you mean \"from\"?"),
-            ("[rewrite]\nfrom = \"a@b\"", "leafmail.toml:1: expected a heading in two brackets, such as [[route]]"),
+            ("[rewrite]\nfrom = \"a@b\"", "leafmail.toml:1: expected a heading in two brackets, [[rewrite]]"),
         ] {
             let reason = checked(text).expect_err(text);
             assert!(reason.starts_with(expected), "{reason}");

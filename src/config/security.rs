@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use super::check::Fault;
+use super::error::Fault;
 use super::{Config, ListenAddress, values};
 
 /// `[tls]`: the certificate that clients are shown.
@@ -53,25 +53,23 @@ impl Tls {
 }
 
 impl Config {
-    /// What must hold between the keys of TLS and AUTH; that none of them opens a relay is looked at first.
-    pub(super) fn security(&self) -> Option<Fault> {
-        self.free_logins().or_else(|| self.certificates()).or_else(|| self.logins()).or_else(|| self.fronts())
-    }
-
     /// A login that nobody checks is none: it may not let anybody in who is not let in without it.
-    fn free_logins(&self) -> Option<Fault> {
+    pub(super) fn free_logins(&self) -> Vec<Fault> {
         let allowed = || self.clients.networks.iter().chain(&self.clients.own_public_networks);
-        let mut free = self.auth.any_password_from.iter().enumerate();
-        free.find(|(_, network)| !allowed().any(|allowed| allowed.contains(*network))).map(|(index, network)| {
+        let free = self.auth.any_password_from.iter().enumerate();
+        let free = free.filter(|(_, network)| !allowed().any(|allowed| allowed.contains(*network)));
+        let fault = |(index, network)| {
             let reason = format!(
                 "{network} may log in with any password, but is not inside clients.networks or \
                  clients.own_public_networks; add it there, or remove it here"
             );
             Fault::new(format!("auth.any_password_from[{index}]"), reason)
-        })
+        };
+        free.map(fault).collect()
     }
 
-    fn certificates(&self) -> Option<Fault> {
+    /// What must hold of the certificate.
+    pub(super) fn certificates(&self) -> Option<Fault> {
         let tls = &self.tls;
         let missing = "there is no certificate; set tls.certificate and tls.key, or tls.self_signed to try it out";
         match (&tls.certificate, &tls.key) {
@@ -100,7 +98,8 @@ impl Config {
         Some(Fault::new("listen.addresses", format!("{address} is to be listened on, but {missing}")))
     }
 
-    fn logins(&self) -> Option<Fault> {
+    /// Who has to log in must be able to.
+    pub(super) fn logins(&self) -> Option<Fault> {
         let auth = &self.auth;
         let nobody = auth.users.is_none() && auth.any_password_from.is_empty();
         if auth.require && nobody {
@@ -122,7 +121,8 @@ impl Config {
         None
     }
 
-    fn fronts(&self) -> Option<Fault> {
+    /// What stands before an address to listen on must have a meaning.
+    pub(super) fn fronts(&self) -> Option<Fault> {
         let is_login = |address: &&ListenAddress| matches!(address, ListenAddress::Tcp(_, front) if front.login);
         if let Some(address) = self.listen.addresses.iter().find(is_login)
             && (self.auth.users.is_none() || self.protocol.strict_821)

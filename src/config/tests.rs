@@ -2,6 +2,7 @@
 //! sample names every key.
 
 mod sample;
+mod slips;
 
 use std::path::Path;
 use std::time::Duration;
@@ -43,9 +44,9 @@ fn every_slip_names_its_line_and_what_was_expected() {
             "leafmail.toml:5: expected a network such as 192.168.1.0/24, but found \"192.168.1\"",
         ),
         ("[clients]\nnetwroks = []", "leafmail.toml:2: unknown key \"netwroks\"; did you mean \"networks\"?"),
-        ("[cleints]\nnetworks = []", "leafmail.toml:1: unknown key \"cleints\"; did you mean \"clients\"?"),
-        ("[protocol]\nspeed = 3", "leafmail.toml:2: unknown key \"speed\"; the keys here are strict_821"),
-        ("[senders]\nspeed = 3", "leafmail.toml:2: unknown key \"speed\"; the keys here are allow, deny"),
+        ("[cleints]\nnetworks = []", "leafmail.toml:1: unknown section \"cleints\"; did you mean \"clients\"?"),
+        ("[protocol]\nspeed = 3", "leafmail.toml:2: unknown key \"speed\"; the keys in [protocol] are strict_821"),
+        ("[senders]\nspeed = 3", "leafmail.toml:2: unknown key \"speed\"; the keys in [senders] are allow, deny"),
         ("[relay.timeouts]\nconect = \"1s\"", "leafmail.toml:2: unknown key \"conect\"; did you mean \"connect\"?"),
         (
             "hostname = \"a b\"",
@@ -60,7 +61,7 @@ fn every_slip_names_its_line_and_what_was_expected() {
             "leafmail.toml:1: expected a host or domain name such as relay.example.lan, but found an empty text",
         ),
         ("spool = \"\"", "leafmail.toml:1: expected a path, but found an empty text"),
-        ("spool = 3", "leafmail.toml:1: expected a path, but found integer 3"),
+        ("spool = 3", "leafmail.toml:1: expected a path, but found the number 3"),
         (
             "[listen]\naddresses = [\"2525\"]",
             "leafmail.toml:2: expected an address such as 127.0.0.1:2525, [::1]:2525, tls:0.0.0.0:465 or unix:/run/leafmail/smtp.sock, but found \"2525\"",
@@ -71,20 +72,26 @@ fn every_slip_names_its_line_and_what_was_expected() {
         ),
         ("[clients]\nhelo = []", "leafmail.toml:2: expected a list with at least one entry, but found an empty one"),
         ("[clients]\nverify = \"dns\"", "leafmail.toml:2: expected none or rdns, but found \"dns\""),
-        ("[clients]\nreverse_names = \"yes\"", "leafmail.toml:2: expected a boolean, but found string \"yes\""),
+        ("[clients]\nreverse_names = \"yes\"", "leafmail.toml:2: expected true or false, but found the text \"yes\""),
         (
             "[senders]\n\nallow = [\"*@example.com\"]",
             "leafmail.toml:3: expected an address such as user@example.com, a domain such as @example.com, or subdomains such as @.example.com, but found \"*@example.com\"",
         ),
-        ("[recipients]\nmax = 99", "leafmail.toml:2: expected a whole number from 100 to 10000, but found integer 99"),
-        ("[recipients]\nmax = -1", "leafmail.toml:2: expected a whole number from 100 to 10000, but found integer -1"),
+        (
+            "[recipients]\nmax = 99",
+            "leafmail.toml:2: expected a whole number from 100 to 10000, but found the number 99",
+        ),
+        (
+            "[recipients]\nmax = -1",
+            "leafmail.toml:2: expected a whole number from 100 to 10000, but found the number -1",
+        ),
         (
             "[message]\nmax_size = \"35M\"",
             "leafmail.toml:2: expected a size with its unit, such as 500kB, 35MB or 64MiB, but found \"35M\"",
         ),
         (
             "[message]\nmax_size = 35",
-            "leafmail.toml:2: expected a size with its unit, such as 500kB, 35MB or 64MiB, but found integer 35",
+            "leafmail.toml:2: expected a size with its unit, such as 500kB, 35MB or 64MiB, but found the number 35",
         ),
         ("[message]\nmax_size = \"1kB\"", "leafmail.toml:2: expected a size from 64KiB to 2GB, but found \"1kB\""),
         (
@@ -118,7 +125,7 @@ fn every_slip_names_its_line_and_what_was_expected() {
             "leafmail.toml:2: expected a duration such as 30s, 5m, 1h30m or 4d, but found \"5 minutes\"",
         ),
         ("[limits]\nidle = \"2h\"", "leafmail.toml:2: expected a duration from 1s to 1h, but found \"2h\""),
-        ("[limits]\nsessions = 0", "leafmail.toml:2: expected a whole number from 1 to 100000, but found integer 0"),
+        ("[limits]\nsessions = 0", "leafmail.toml:2: expected a whole number from 1 to 100000, but found the number 0"),
         (
             "[queue]\nretry = [\n\"1m\",\n\"0s\"]",
             "leafmail.toml:4: expected a duration from 1s to 1d, but found \"0s\"",
@@ -129,7 +136,10 @@ fn every_slip_names_its_line_and_what_was_expected() {
             "[notices]\nadmin = \"postmaster\"",
             "leafmail.toml:2: expected an address in ASCII such as user@example.lan, but found \"postmaster\"",
         ),
-        ("[notices]\nper_hour = 0", "leafmail.toml:2: expected a whole number from 1 to 100000, but found integer 0"),
+        (
+            "[notices]\nper_hour = 0",
+            "leafmail.toml:2: expected a whole number from 1 to 100000, but found the number 0",
+        ),
         (
             "[log]\nlevel = \"loud\"",
             "leafmail.toml:2: expected off, error, warn, info, debug or trace, but found \"loud\"",
@@ -151,7 +161,7 @@ fn every_slip_names_its_line_and_what_was_expected() {
             "leafmail.toml:2: expected sha256: and 64 hexadecimal digits or 44 characters of base64, but found \"sha1:00\"",
         ),
         ("[relay]\neight_bit = \"7bit\"", "leafmail.toml:2: expected send or bounce, but found \"7bit\""),
-        ("[relay]\nxforward = 1", "leafmail.toml:2: expected a boolean, but found integer 1"),
+        ("[relay]\nxforward = 1", "leafmail.toml:2: expected true or false, but found the number 1"),
         (
             "[relay.oauth2]\ntoken_url = \"http://login.example.com/token\"",
             "leafmail.toml:2: expected a URL such as https://login.example.com/token (http: to 127.0.0.1 or [::1] only), but found \"http://login.example.com/token\"",
@@ -175,7 +185,7 @@ fn what_is_not_toml_names_its_line_on_one_line() {
 fn files_of_other_editors_are_read_with_the_same_lines() {
     assert_eq!(values_of("\u{feff}spool = \"a\"\r\n").spool.to_str(), Some("a"));
     let error = parsed("\u{feff}# x\r\n\r\nspool = 1\r\n").unwrap_err();
-    assert_eq!(error, "leafmail.toml:3: expected a path, but found integer 1");
+    assert_eq!(error, "leafmail.toml:3: expected a path, but found the number 1");
 }
 
 /// The main next hop of the last route.

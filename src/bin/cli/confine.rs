@@ -48,6 +48,12 @@ pub(crate) fn identity(config: &Config) -> anyhow::Result<Option<Identity>> {
     found.map(Some).map_err(|error| anyhow::anyhow!("process.user: {error}")).or_exit(ExitCode::Config)
 }
 
+/// The user that it would run as.
+pub(crate) fn uid(config: &Config) -> anyhow::Result<u32> {
+    let named = identity(config)?.filter(|_| identity::is_root()).map(|identity| identity.ids().0);
+    Ok(named.unwrap_or_else(|| rustix::process::geteuid().as_raw()))
+}
+
 /// Becomes that user; without one, gives up what goes beyond its own rights, root excepted.
 pub(crate) fn assume(config: &Config) -> anyhow::Result<()> {
     if let Some(identity) = identity(config)? {

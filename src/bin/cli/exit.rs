@@ -39,7 +39,8 @@ impl std::error::Error for Failure {}
 pub(crate) fn finish(program: &str, result: anyhow::Result<()>) -> std::process::ExitCode {
     let Err(error) = result else { return std::process::ExitCode::SUCCESS };
     // Standard error may be closed, or a full pipe that nobody reads; then there is nobody to tell.
-    say_last(escaped(&format!("{program}: {error:#}\n")).as_bytes());
+    let text: String = format!("{error:#}").lines().map(|line| format!("{program}: {line}\n")).collect();
+    say_last(escaped(&text).as_bytes());
     code_of(&error).into()
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser};
 use leafmail::address::escaped;
-use leafmail::config::{Config, LogFormat, LogTo, RoutePlan, Sandbox};
+use leafmail::config::{Config, LogFormat, LogTo, NONE_FOUND, RoutePlan, Sandbox};
 use leafmail::mutant;
 use leafmail::transport::NextHop;
 use log::LevelFilter;
@@ -101,7 +101,8 @@ impl Common {
 
     /// Starts the log.
     pub(crate) fn logging(&self, program: &'static str, config: &Config) -> anyhow::Result<Logging> {
-        let logging = Logging::start(program, &config.log).or_exit(ExitCode::CantCreat)?;
+        let logging = Logging::start(program, &config.log).map_err(|error| cannot_log(config, &error));
+        let logging = logging.or_exit(ExitCode::CantCreat)?;
         if let Some(warning) = mutant::warning() {
             log::error!("{warning}");
         }
@@ -114,9 +115,30 @@ pub(crate) fn report_checked(config: &Config) -> anyhow::Result<String> {
     config.check_files().or_exit(ExitCode::Config)?;
     super::confine::identity(config)?;
     super::aliases(config)?;
-    let source = config.path().map_or("built-in defaults".to_owned(), |path| path.display().to_string());
-    let warning = super::shortage(config).map(|text| format!("warning: {text}\n")).unwrap_or_default();
-    Ok(format!("{warning}{}{source}: in order\n", config.routes().iter().map(route_line).collect::<String>()))
+    let remarks = config.remarks(super::confine::uid(config)?);
+    let warnings: String =
+        super::shortage(config).iter().chain(&remarks).map(|text| format!("warning: {text}\n")).collect();
+    let routes: String = config.routes().iter().map(route_line).collect();
+    Ok(format!("{warnings}{routes}{}\n", conclusion(config)))
+}
+
+/// The last line: which configuration is in order, or that there is none.
+fn conclusion(config: &Config) -> String {
+    match config.path() {
+        Some(path) => format!("{}: in order", path.display()),
+        None if *config == Config::default() => {
+            format!("{NONE_FOUND}: built-in defaults, which listen nowhere and deliver to ./inbox")
+        }
+        None => format!("{NONE_FOUND}: built-in defaults and the command line, in order"),
+    }
+}
+
+/// Which file the log cannot be written to, and what is missing.
+fn cannot_log(config: &Config, error: &std::io::Error) -> anyhow::Error {
+    let Some(file) = &config.log.file else { return anyhow::anyhow!("starting the log: {error}") };
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+    let missing = folder.map(|folder| format!("; the folder {} is not there", folder.display())).unwrap_or_default();
+    anyhow::anyhow!("opening the log file {}: {error}{missing}", file.display())
 }
 
 /// A route and its next hops, in the order in which they are tried.

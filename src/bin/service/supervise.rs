@@ -62,7 +62,9 @@ fn keep_going(
         command: Box::new(move || command(&program, &arguments)),
         renew: Box::new(move |sockets| {
             reopen();
-            renew(options, sockets, unnamed).map_err(|error| format!("reading the configuration again: {error:#}"))
+            let renewed = renew(options, sockets, unnamed);
+            // One line of the log, however much is wrong.
+            renewed.map_err(|error| format!("reading the configuration again: {error:#}").replace('\n', "; "))
         }),
         ready: Box::new(move || {
             if let Some(starter) = starter.borrow_mut().take() {

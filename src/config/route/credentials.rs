@@ -4,16 +4,16 @@ use std::collections::HashMap;
 
 use super::plan::Hop;
 use crate::config::Config;
-use crate::config::check::Fault;
+use crate::config::error::Fault;
 use crate::transport::{AuthMethod, TokenSource};
 
-/// The first contradiction.
-pub(super) fn fault(config: &Config) -> Option<Fault> {
+/// What is wrong with each next hop.
+pub(super) fn faults(config: &Config) -> Vec<Fault> {
     let hops = config.hops();
     let of_hop = |hop: &Hop<'_>| {
         one_credential(hop, config).or_else(|| mechanism(hop, config)).or_else(|| oauth2(hop)).or_else(|| trust(hop))
     };
-    hops.iter().find_map(of_hop).or_else(|| shared_token_file(&hops, config))
+    hops.iter().filter_map(of_hop).chain(shared_token_file(&hops, config)).collect()
 }
 
 /// The keys of the tokens that are set.

@@ -4,11 +4,12 @@
 use super::plan::{Hop, RELAY};
 use super::{Preset, Route, RouteName};
 use crate::config::Config;
-use crate::config::check::Fault;
+use crate::config::error::Fault;
 
-/// The first contradiction.
-pub(super) fn fault(config: &Config) -> Option<Fault> {
-    misplaced(config).or_else(|| names(&config.route)).or_else(|| next_hops(config)).or_else(|| order(config))
+/// The contradictions of the first kind that there are any of: the later ones would follow from them.
+pub(super) fn faults(config: &Config) -> Vec<Fault> {
+    let kinds: [fn(&Config) -> Vec<Fault>; 4] = [misplaced, names, next_hops, order];
+    kinds.iter().map(|kind| kind(config)).find(|faults| !faults.is_empty()).unwrap_or_default()
 }
 
 /// The keys that say which messages a route takes.
@@ -21,40 +22,46 @@ fn criteria(table: &Route) -> [(&'static str, bool); 4] {
     ]
 }
 
-/// The first of these keys that is set.
-fn first_set(keys: impl IntoIterator<Item = (&'static str, bool)>) -> Option<&'static str> {
-    keys.into_iter().find_map(|(key, set)| set.then_some(key))
+/// Those of these keys that are set.
+fn set(keys: impl IntoIterator<Item = (&'static str, bool)>) -> impl Iterator<Item = &'static str> {
+    keys.into_iter().filter_map(|(key, set)| set.then_some(key))
 }
 
-fn misplaced(config: &Config) -> Option<Fault> {
+fn misplaced(config: &Config) -> Vec<Fault> {
     let relay = &config.relay;
-    if let Some(key) = first_set(criteria(relay).into_iter().chain([("name", relay.name.is_some())])) {
+    let in_relay = |key| {
         let reason = format!(
             "relay.{key} is set, but [relay] is the last route, which takes whatever no [[route]] does; move it to a [[route]]"
         );
-        return Some(Fault::new(format!("relay.{key}"), reason));
-    }
+        Fault::new(format!("relay.{key}"), reason)
+    };
+    let in_relay = set(criteria(relay).into_iter().chain([("name", relay.name.is_some())])).map(in_relay);
     let written = config.route.iter().enumerate().map(|(index, table)| (format!("route[{index}]"), table));
-    let mut routes = written.chain([(RELAY.to_owned(), relay)]);
-    routes.find_map(|(key, table)| {
-        table.fallback.iter().enumerate().find_map(|(index, fallback)| misplaced_in_fallback(&key, index, fallback))
-    })
+    let routes = written.chain([(RELAY.to_owned(), relay)]);
+    let in_fallbacks = routes.flat_map(|(key, table)| {
+        let fallbacks = table.fallback.iter().enumerate();
+        fallbacks.flat_map(|(index, fallback)| misplaced_in_fallback(&key, index, fallback)).collect::<Vec<_>>()
+    });
+    in_relay.chain(in_fallbacks).collect()
 }
 
-fn misplaced_in_fallback(route: &str, index: usize, fallback: &Route) -> Option<Fault> {
+fn misplaced_in_fallback(route: &str, index: usize, fallback: &Route) -> Vec<Fault> {
     let of_route = [
         ("name", fallback.name.is_some()),
         ("pace", fallback.pace.is_some()),
         ("fallback", !fallback.fallback.is_empty()),
     ];
-    let key = first_set(criteria(fallback).into_iter().chain(of_route))?;
-    let place = format!("{route}.fallback[{index}].{key}");
-    let reason = format!("{place} is set, but that is a matter of the whole route; set {route}.{key} instead");
-    Some(Fault::new(place, reason))
+    let fault = |key| {
+        let place = format!("{route}.fallback[{index}].{key}");
+        let reason = format!("{place} is set, but that is a matter of the whole route; set {route}.{key} instead");
+        Fault::new(place, reason)
+    };
+    set(criteria(fallback).into_iter().chain(of_route)).map(fault).collect()
 }
 
-fn names(routes: &[Route]) -> Option<Fault> {
-    routes.iter().enumerate().find_map(|(index, route)| {
+fn names(config: &Config) -> Vec<Fault> {
+    let routes = &config.route;
+    let fault = |(index, route): (usize, &Route)| {
         let Some(RouteName(name)) = &route.name else {
             return Some(Fault::new(format!("route[{index}]"), format!("route[{index}].name is missing")));
         };
@@ -67,22 +74,24 @@ fn names(routes: &[Route]) -> Option<Fault> {
             format!("route[{index}].name is \"{name}\", which is the name of route[{other}] already; choose another")
         };
         Some(Fault::new(format!("route[{index}].name"), reason))
-    })
+    };
+    routes.iter().enumerate().filter_map(fault).collect()
 }
 
-fn next_hops(config: &Config) -> Option<Fault> {
+fn next_hops(config: &Config) -> Vec<Fault> {
     if !config.route.is_empty() && !config.relay.leads_somewhere() && config.relay != Route::default() {
         let reason =
             "[relay] has neither url nor preset, so that no mail would go there; set one of them, or remove [relay]";
-        return Some(Fault::new(RELAY, reason));
+        return vec![Fault::new(RELAY, reason)];
     }
     // Without a word [relay] is the try-out; a fallback of the try-out would never be used.
     let try_out = config.route.is_empty() && !config.relay.leads_somewhere();
     if try_out && !config.relay.fallback.is_empty() {
         let reason = "[[relay.fallback]] is there, but relay.url and relay.preset are not; set one of them";
-        return Some(Fault::new("relay.fallback", reason));
+        return vec![Fault::new("relay.fallback", reason)];
     }
-    config.hops().iter().find_map(|hop| next_hop(&hop.key, hop.table, try_out).or_else(|| source_of_folder(hop)))
+    let fault = |hop: &Hop<'_>| next_hop(&hop.key, hop.table, try_out).or_else(|| source_of_folder(hop));
+    config.hops().iter().filter_map(fault).collect()
 }
 
 fn source_of_folder(hop: &Hop<'_>) -> Option<Fault> {
@@ -116,9 +125,9 @@ fn next_hop(place: &str, table: &Route, try_out: bool) -> Option<Fault> {
 }
 
 /// First match wins: a route that takes everything must be the last, and the last must take everything.
-fn order(config: &Config) -> Option<Fault> {
+fn order(config: &Config) -> Vec<Fault> {
     let entries = config.entries();
-    let (last, others) = entries.split_last()?;
+    let Some((last, others)) = entries.split_last() else { return Vec::new() };
     if let Some(index) = others.iter().position(|entry| entry.table.criteria().is_everything()) {
         let (greedy, next) = (&others[index], &entries[index + 1]);
         let reason = format!(
@@ -126,15 +135,15 @@ fn order(config: &Config) -> Option<Fault> {
              {}; say which mail it is for, or move it to the end",
             greedy.key, greedy.name, next.name
         );
-        return Some(Fault::new(&greedy.key, reason));
+        return vec![Fault::new(&greedy.key, reason)];
     }
     if last.table.criteria().is_everything() {
-        return None;
+        return Vec::new();
     }
     let reason = format!(
         "mail that no [[route]] takes would have nowhere to go; set relay.url, or let the last route, {} ({}), be for all \
          mail, without senders, recipients, clients and logins",
         last.key, last.name
     );
-    Some(Fault::new(&last.key, reason))
+    vec![Fault::new(&last.key, reason)]
 }

@@ -11,6 +11,7 @@ mod preset;
 mod values;
 
 pub use oauth2::{OAuth2, TokenUrl};
+pub(super) use plan::Hop;
 pub use plan::RoutePlan;
 pub use preset::{Preset, Region};
 pub use values::{RouteName, TimeoutKeys, UserName};
@@ -21,7 +22,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use super::check::Fault;
+use super::error::Fault;
 use super::{Config, values as general};
 use crate::address::{AddressPattern, Domain};
 use crate::queue::pace::Pace;
@@ -139,7 +140,7 @@ impl Route {
         (self.preset, self.region, self.user, self.max_size) = (None, None, None, None);
         self.fallback.clear();
         self.url = Some(next_hop);
-        let hop = plan::Hop::alone(self);
+        let hop = Hop::alone(self);
         let (has_user, verifies, is_folder) = (hop.user().is_some(), hop.verifies(), hop.is_folder());
         if !has_user {
             (self.password_file, self.password_env, self.password_command) = (None, None, None);
@@ -173,9 +174,10 @@ impl Route {
     }
 }
 
-/// The first contradiction between the keys of routes.
-pub(super) fn fault(config: &Config) -> Option<Fault> {
-    faults::fault(config).or_else(|| credentials::fault(config))
+/// The contradictions between the keys of routes. Credentials are looked at where it is clear whose they are.
+pub(super) fn faults(config: &Config) -> Vec<Fault> {
+    let found = faults::faults(config);
+    if found.is_empty() { credentials::faults(config) } else { found }
 }
 
 #[cfg(test)]

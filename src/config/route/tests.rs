@@ -228,7 +228,7 @@ fn each_route_has_a_name_of_its_own() {
         (route("a/b"), "leafmail.toml:2: expected a name of 1 to 40 letters, digits, - and _, but found \"a/b\""),
         (route("bücher"), "leafmail.toml:2: expected a name of 1 to 40 letters"),
         (route(&"x".repeat(41)), "leafmail.toml:2: expected a name of 1 to 40 letters"),
-        ("[route]\nname = \"x\"".to_owned(), "leafmail.toml:1: expected a heading in two brackets, such as [[route]]"),
+        ("[route]\nname = \"x\"".to_owned(), "leafmail.toml:1: expected a heading in two brackets, [[route]]"),
         ("[[route]]\nnmae = \"x\"".to_owned(), "leafmail.toml:2: unknown key \"nmae\"; did you mean \"name\"?"),
     ] {
         let reason = checked(&text).expect_err(&text);
@@ -283,7 +283,7 @@ fn each_next_hop_leads_somewhere_and_only_there() {
         ("[relay]\npace = \"1/31d\"", "leafmail.toml:2: expected 1 to 100000 messages"),
         ("[relay]\npace = \"100001/d\"", "leafmail.toml:2: expected 1 to 100000 messages"),
         ("[relay]\nmax_size = \"1kB\"", "leafmail.toml:2: expected a size from 64KiB to 2GB"),
-        ("[relay]\nconnections = 0", "leafmail.toml:2: expected a whole number from 1 to 100, but found integer 0"),
+        ("[relay]\nconnections = 0", "leafmail.toml:2: expected a whole number from 1 to 100, but found the number 0"),
         ("[[route]]\nlogins = []", "leafmail.toml:2: expected a list with at least one entry, but found an empty one"),
         ("[[route]]\nlogins = [\n\"a\", \"\"]", "leafmail.toml:3: expected a text that is not empty"),
         ("[[route]]\n[route.timeouts]\ndata = \"2h\"", "leafmail.toml:3: expected a duration from 1s to 1h"),

@@ -1,12 +1,9 @@
 //! `docs/leafmail.toml` names every key with its default, says something of each, and as it is shipped changes nothing.
 
-use std::fmt;
 use std::time::Duration;
 
-use serde::de::value::Error as FieldsError;
-use serde::de::{Deserializer, Error as _, Visitor};
-
 use super::{SAMPLE, values_of};
+use crate::config::reading::keys::{OF_ROUTES, sections};
 use crate::config::*;
 
 /// A key or a heading that is commented out stands right after its `#`; prose has a blank between.
@@ -154,76 +151,18 @@ fn the_sample_names_every_key_and_says_something_of_each() {
     assert_eq!(named, every_key());
 }
 
-/// The keys that a route has and `[relay]` has not.
-const OF_ROUTES: [&str; 5] = ["name", "senders", "recipients", "clients", "logins"];
-
-/// Every key of the file, from what serde knows of the structs; of other routes and next hops than `[relay]` those that it
-/// has not, and `url`.
+/// Every key of the file; of other routes and next hops than `[relay]` those that it has not, and `url`.
 pub(super) fn every_key() -> Vec<String> {
-    let (of_routes, of_relay): (Vec<_>, Vec<_>) =
-        fields_of::<Route>().into_iter().partition(|field| OF_ROUTES.contains(field));
-    assert_eq!(of_routes, OF_ROUTES);
-    let sections = [
-        ("process.", fields_of::<Process>()),
-        ("listen.", fields_of::<Listen>()),
-        ("submission.", fields_of::<Submission>()),
-        ("clients.", fields_of::<Clients>()),
-        ("tls.", fields_of::<Tls>()),
-        ("auth.", fields_of::<Auth>()),
-        ("senders.", fields_of::<Senders>()),
-        ("recipients.", fields_of::<Recipients>()),
-        ("verify.", fields_of::<Verify>()),
-        ("message.", fields_of::<Message>()),
-        ("protocol.", fields_of::<Protocol>()),
-        ("limits.", fields_of::<Limits>()),
-        ("reserve.", fields_of::<Reserve>()),
-        ("relay.", of_relay),
-        ("relay.timeouts.", fields_of::<TimeoutKeys>()),
-        ("relay.oauth2.", fields_of::<OAuth2>()),
-        ("relay.fallback.", vec!["url"]),
-        ("route.", [&OF_ROUTES[..], &["url"]].concat()),
-        ("rewrite.", fields_of::<Rewrite>()),
-        ("aliases.", fields_of::<Aliases>()),
-        ("queue.", fields_of::<Queue>()),
-        ("notices.", fields_of::<Notices>()),
-        ("log.", fields_of::<Log>()),
-        ("heartbeat.", fields_of::<Heartbeat>()),
-        ("alarm.", fields_of::<Alarm>()),
-    ];
-    let is_section = |key: &str| sections.iter().any(|(prefix, _)| prefix.strip_suffix('.') == Some(key));
-    let top = fields_of::<Config>();
-    let inner = sections.iter().flat_map(|(prefix, fields)| fields.iter().map(move |field| format!("{prefix}{field}")));
-    top.iter().map(|field| (*field).to_owned()).chain(inner).filter(|key| !is_section(key)).collect()
-}
-
-fn fields_of<T: for<'de> Deserialize<'de>>() -> Vec<&'static str> {
-    let mut fields = Vec::new();
-    let _ = T::deserialize(Fields(&mut fields));
-    fields
-}
-
-/// Notes the fields that a struct asks for, and gives none.
-struct Fields<'a>(&'a mut Vec<&'static str>);
-
-impl<'de> Deserializer<'de> for Fields<'_> {
-    type Error = FieldsError;
-
-    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, FieldsError> {
-        Err(FieldsError::custom("not a struct"))
+    let mut found = Vec::new();
+    for (section, keys) in sections() {
+        let prefix = if section.is_empty() { String::new() } else { format!("{section}.") };
+        let keys = if section == "route" { [&OF_ROUTES[..], &["url"]].concat() } else { keys };
+        if section == "route" {
+            found.push("relay.fallback.url".to_owned());
+        }
+        found.extend(keys.iter().map(|key| format!("{prefix}{key}")));
     }
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        fields: &'static [&'static str],
-        _: V,
-    ) -> Result<V::Value, FieldsError> {
-        self.0.extend_from_slice(fields);
-        Err(FieldsError::custom(fmt::Error))
-    }
-
-    serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit unit_struct
-        newtype_struct seq tuple tuple_struct map enum identifier ignored_any
-    }
+    let is_section = |key: &str| key == "relay.fallback" || sections().iter().any(|(section, _)| *section == key);
+    found.retain(|key| !is_section(key));
+    found
 }

@@ -66,6 +66,7 @@ pub(crate) fn installed_site() -> Site {
         None => Site { config: Config::default(), has_spool: false },
         Some(Ok(config)) => Site { config, has_spool: true },
         Some(Err(error)) => {
+            let error = error.to_string().replace('\n', "; ");
             warn(&format!("{error}; going on with the built-in defaults"));
             Site { config: Config::default(), has_spool: false }
         }

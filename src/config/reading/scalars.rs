@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use log::LevelFilter;
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Unexpected, Visitor};
 
-use super::error::unexpected;
+use super::error::{shown, unexpected};
 use super::network::{EXPECTED_NETWORK, parse_network};
 use super::units::{parse_duration, parse_pace, parse_size, spell_duration, spell_size};
 use crate::address::{AddressPattern, HeloPattern};
@@ -21,7 +21,7 @@ use crate::policy::{FieldName, Verify};
 use crate::queue::pace::Pace;
 
 /// A value that the file writes as a string.
-pub(super) trait FromText: Sized {
+pub(in crate::config) trait FromText: Sized {
     /// What the string should be, for "expected ..., but found ...".
     const EXPECTED: &'static str;
 
@@ -30,28 +30,61 @@ pub(super) trait FromText: Sized {
 }
 
 /// What `text` should have been, as an error.
-pub(super) fn expected<T: FromText>(text: &str) -> String {
+pub(in crate::config) fn expected<T: FromText>(text: &str) -> String {
     unexpected(T::EXPECTED, text)
 }
 
 /// One value.
-pub(super) fn text<'de, T: FromText, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+pub(in crate::config) fn text<'de, T: FromText, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     deserializer.deserialize_str(TextVisitor(PhantomData))
 }
 
 /// A value that has no default.
-pub(super) fn optional<'de, T: FromText, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+pub(in crate::config) fn optional<'de, T: FromText, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
     text(deserializer).map(Some)
 }
 
 /// A list of values; an error is at the element, not at the list.
-pub(super) fn list<'de, T: FromText, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    let elements = Vec::<Element<T>>::deserialize(deserializer)?;
-    Ok(elements.into_iter().map(|Element(value)| value).collect())
+pub(in crate::config) fn list<'de, T: FromText, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    deserializer.deserialize_seq(ListVisitor(PhantomData))
+}
+
+struct ListVisitor<T>(PhantomData<T>);
+
+impl<'de, T: FromText> Visitor<'de> for ListVisitor<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a list in brackets, each entry {}", T::EXPECTED)
+    }
+
+    /// One entry without its brackets is what people write first.
+    fn visit_str<E: Error>(self, text: &str) -> Result<Vec<T>, E> {
+        let is_plain = text.chars().all(|c| !c.is_control() && c != '"' && c != '\\');
+        if is_plain && T::from_text(text).is_ok() {
+            return Err(E::custom(format!(
+                "expected a list such as [\"{0}\"], but found the text \"{0}\"",
+                shown(text)
+            )));
+        }
+        Err(E::invalid_type(Unexpected::Str(text), &self))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<T>, A::Error> {
+        let mut values = Vec::new();
+        while let Some(Element(value)) = elements.next_element()? {
+            values.push(value);
+        }
+        Ok(values)
+    }
 }
 
 /// A list that must not be empty.
-pub(super) fn non_empty_list<'de, T: FromText, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+pub(in crate::config) fn non_empty_list<'de, T: FromText, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
     let values = list(deserializer)?;
     if values.is_empty() {
         return Err(D::Error::custom("expected a list with at least one entry, but found an empty one"));
@@ -60,7 +93,9 @@ pub(super) fn non_empty_list<'de, T: FromText, D: Deserializer<'de>>(deserialize
 }
 
 /// Tables, each under a heading of its own with two brackets.
-pub(super) fn tables<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+pub(in crate::config) fn tables<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
     deserializer.deserialize_seq(TablesVisitor(PhantomData))
 }
 
@@ -83,17 +118,27 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for TablesVisitor<T> {
 }
 
 /// Lists of addresses, by their own address; none of them empty.
-pub(super) fn lists<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(Mailbox, Vec<Mailbox>)>, D::Error> {
-    let lists = BTreeMap::<String, Vec<Element<Mailbox>>>::deserialize(deserializer)?;
-    let named = lists.into_iter().map(|(name, members)| {
+pub(in crate::config) fn lists<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<(Mailbox, Vec<Mailbox>)>, D::Error> {
+    let lists = BTreeMap::<String, Members>::deserialize(deserializer)?;
+    let named = lists.into_iter().map(|(name, Members(members))| {
         let name = Mailbox::from_text(&name).map_err(D::Error::custom)?;
         if members.is_empty() {
             let reason = format!("expected a list with at least one entry, but found an empty one for {name}");
             return Err(D::Error::custom(reason));
         }
-        Ok((name, members.into_iter().map(|Element(member)| member).collect()))
+        Ok((name, members))
     });
     named.collect()
+}
+
+struct Members(Vec<Mailbox>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        list(deserializer).map(Self)
+    }
 }
 
 struct Element<T>(T);
@@ -119,7 +164,7 @@ impl<T: FromText> Visitor<'_> for TextVisitor<T> {
 }
 
 /// A whole number within bounds, both included.
-pub(super) fn whole<'de, const MIN: u64, const MAX: u64, T, D>(deserializer: D) -> Result<T, D::Error>
+pub(in crate::config) fn whole<'de, const MIN: u64, const MAX: u64, T, D>(deserializer: D) -> Result<T, D::Error>
 where
     T: TryFrom<u64>,
     D: Deserializer<'de>,
@@ -130,7 +175,9 @@ where
 }
 
 /// As [`whole`], for what has no fixed default.
-pub(super) fn optional_whole<'de, const MIN: u64, const MAX: u64, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+pub(in crate::config) fn optional_whole<'de, const MIN: u64, const MAX: u64, T, D>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error>
 where
     T: TryFrom<u64>,
     D: Deserializer<'de>,
@@ -161,7 +208,7 @@ impl<const MIN: u64, const MAX: u64> Visitor<'_> for WholeVisitor<MIN, MAX> {
 }
 
 /// A duration within bounds in seconds, both included.
-pub(super) fn duration<'de, const MIN: u64, const MAX: u64, D>(deserializer: D) -> Result<Duration, D::Error>
+pub(in crate::config) fn duration<'de, const MIN: u64, const MAX: u64, D>(deserializer: D) -> Result<Duration, D::Error>
 where
     D: Deserializer<'de>,
 {
@@ -169,7 +216,7 @@ where
 }
 
 /// As [`duration`], for what has no fixed default.
-pub(super) fn optional_duration<'de, const MIN: u64, const MAX: u64, D>(
+pub(in crate::config) fn optional_duration<'de, const MIN: u64, const MAX: u64, D>(
     deserializer: D,
 ) -> Result<Option<Duration>, D::Error>
 where
@@ -179,7 +226,9 @@ where
 }
 
 /// A list of at least one duration within bounds in seconds, both included.
-pub(super) fn durations<'de, const MIN: u64, const MAX: u64, D>(deserializer: D) -> Result<Vec<Duration>, D::Error>
+pub(in crate::config) fn durations<'de, const MIN: u64, const MAX: u64, D>(
+    deserializer: D,
+) -> Result<Vec<Duration>, D::Error>
 where
     D: Deserializer<'de>,
 {
@@ -208,7 +257,7 @@ impl<const MIN: u64, const MAX: u64> FromText for Seconds<MIN, MAX> {
 }
 
 /// A size within bounds in octets, both included.
-pub(super) fn size<'de, const MIN: u64, const MAX: u64, D>(deserializer: D) -> Result<u64, D::Error>
+pub(in crate::config) fn size<'de, const MIN: u64, const MAX: u64, D>(deserializer: D) -> Result<u64, D::Error>
 where
     D: Deserializer<'de>,
 {
@@ -216,7 +265,9 @@ where
 }
 
 /// As [`size`], for what has no fixed default.
-pub(super) fn optional_size<'de, const MIN: u64, const MAX: u64, D>(deserializer: D) -> Result<Option<u64>, D::Error>
+pub(in crate::config) fn optional_size<'de, const MIN: u64, const MAX: u64, D>(
+    deserializer: D,
+) -> Result<Option<u64>, D::Error>
 where
     D: Deserializer<'de>,
 {
@@ -255,7 +306,9 @@ impl FromText for Mailbox {
 }
 
 /// An address that we put into messages and envelopes ourselves; not every next hop knows SMTPUTF8.
-pub(super) fn optional_ascii_mailbox<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Mailbox>, D::Error> {
+pub(in crate::config) fn optional_ascii_mailbox<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Mailbox>, D::Error> {
     text::<AsciiMailbox, D>(deserializer).map(|AsciiMailbox(mailbox)| Some(mailbox))
 }
 

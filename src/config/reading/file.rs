@@ -8,14 +8,20 @@ use std::iter;
 use std::path::{Path, PathBuf};
 
 use memchr::memchr_iter;
-use serde::Deserialize;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue, Deserializer};
+use toml::de::{DeTable, DeValue};
 
-use super::{Config, ConfigError};
+use super::error::{ConfigError, line_of};
+use super::gather::gather;
+use super::words;
+use crate::config::Config;
 
 /// Where a configuration is looked for if nobody names one.
 const STANDARD: [&str; 2] = ["./leafmail.toml", "/etc/leafmail/leafmail.toml"];
+
+/// What is said where none was found.
+pub const NONE_FOUND: &str =
+    "no configuration found (looked for $LEAFMAIL_CONFIG, ./leafmail.toml and /etc/leafmail/leafmail.toml)";
 
 /// Longer than any configuration that a person wrote; a device or a log by mistake is not read for ever.
 const MAX_OCTETS: u64 = 1 << 20;
@@ -67,59 +73,76 @@ impl Config {
     /// # Errors
     /// When it cannot be understood.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let fault = |error: &toml::de::Error| ConfigError::of_toml(Some(path), text, error);
-        let table = DeTable::parse(text).map_err(|error| fault(&error))?;
+        let syntax = |error: &toml::de::Error| {
+            let line = error.span().map(|span| line_of(text, &span));
+            ConfigError::new(Some(path), line, words::shown_whole(error.message()))
+        };
+        let table = DeTable::parse(text).map_err(|error| syntax(&error))?;
         let starts: Vec<usize> = iter::once(0).chain(memchr_iter(b'\n', text.as_bytes()).map(|end| end + 1)).collect();
+        let line = |offset: usize| starts.partition_point(|start| *start <= offset);
         let mut lines = HashMap::new();
-        note_lines(&starts, "", table.get_ref(), &mut lines);
-        let mut config = Self::deserialize(Deserializer::from(table)).map_err(|error| fault(&error))?;
+        note_lines(&line, "", table.get_ref(), &mut lines);
+        let (config, slips) = gather(table);
+        let mut config = config.unwrap_or_default();
         config.origin = Origin { path: Some(path.to_owned()), lines };
-        Ok(config)
+        if slips.is_empty() {
+            return Ok(config);
+        }
+        // Sections that are as they were meant may contradict each other, too.
+        let not_as_meant: Vec<String> = slips.iter().flat_map(|slip| slip.sections.iter().cloned()).collect();
+        let contradictions = config.contradictions(&not_as_meant).into_iter();
+        let contradictions = contradictions.map(|fault| (config.origin.line(&fault.key), fault.reason));
+        let slips = slips.into_iter().map(|slip| (slip.span.map(|span| line(span.start)), slip.reason));
+        Err(ConfigError::of_lines(Some(path), slips.chain(contradictions).collect()))
     }
 }
 
 /// Where the values came from, so that errors between keys can name a line too.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Origin {
-    pub(super) path: Option<PathBuf>,
+pub(in crate::config) struct Origin {
+    pub(in crate::config) path: Option<PathBuf>,
     lines: HashMap<String, usize>,
 }
 
 impl Origin {
     /// The line of a key such as `clients.networks` or `clients.networks[0]`.
-    pub(super) fn line(&self, key: &str) -> Option<usize> {
+    pub(in crate::config) fn line(&self, key: &str) -> Option<usize> {
         self.lines.get(key).copied()
     }
 
     /// Notes that a key, and what is below it, is no longer what the file says.
-    pub(super) fn forget(&mut self, key: &str) {
+    pub(in crate::config) fn forget(&mut self, key: &str) {
         let below =
             |line: &String| line.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
         self.lines.retain(|line, _| !below(line));
     }
 }
 
-/// Notes the line of every value in a table. `starts` are the offsets of the lines.
-fn note_lines(starts: &[usize], prefix: &str, table: &DeTable<'_>, lines: &mut HashMap<String, usize>) {
+/// Notes the line of every value in a table. `line` says that of an offset.
+fn note_lines(line: &impl Fn(usize) -> usize, prefix: &str, table: &DeTable<'_>, lines: &mut HashMap<String, usize>) {
     for (key, value) in table {
         let key = if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
-        note_value(starts, key, value, lines);
+        note_value(line, key, value, lines);
     }
 }
 
 /// Notes the line of a value and, if it is a table or an array, of all in it: `route[1].fallback[0].url`.
-fn note_value(starts: &[usize], key: String, value: &Spanned<DeValue<'_>>, lines: &mut HashMap<String, usize>) {
+fn note_value(
+    line: &impl Fn(usize) -> usize,
+    key: String,
+    value: &Spanned<DeValue<'_>>,
+    lines: &mut HashMap<String, usize>,
+) {
     match value.get_ref() {
-        DeValue::Table(inner) => note_lines(starts, &key, inner, lines),
+        DeValue::Table(inner) => note_lines(line, &key, inner, lines),
         DeValue::Array(elements) => {
             for (index, element) in elements.iter().enumerate() {
-                note_value(starts, format!("{key}[{index}]"), element, lines);
+                note_value(line, format!("{key}[{index}]"), element, lines);
             }
         }
         _ => {}
     }
-    let offset = value.span().start;
-    lines.insert(key, starts.partition_point(|start| *start <= offset));
+    lines.insert(key, line(value.span().start));
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
 }
 
 /// Reads a size in octets; the unit may be in any case.
-pub(super) fn parse_size(text: &str) -> Option<u64> {
+pub(in crate::config) fn parse_size(text: &str) -> Option<u64> {
     let (number, unit) = split_number(text)?;
     let unit = unit.strip_prefix(' ').unwrap_or(unit);
     let (_, octets) = SIZE_UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit))?;
@@ -43,7 +43,7 @@ pub(super) fn parse_size(text: &str) -> Option<u64> {
 }
 
 /// Reads a number of messages and the time that they are for: `25/m`, `5/2s`.
-pub(super) fn parse_pace(text: &str) -> Option<(u64, Duration)> {
+pub(in crate::config) fn parse_pace(text: &str) -> Option<(u64, Duration)> {
     let (number, per) = text.split_once('/')?;
     let (messages, "") = split_number(number)? else { return None };
     let unit = TIME_UNITS.iter().find(|(name, _)| *name == per);
@@ -58,7 +58,7 @@ fn split_number(text: &str) -> Option<(u64, &str)> {
 }
 
 /// A number of seconds as the configuration would write it.
-pub(super) fn spell_duration(mut seconds: u64) -> String {
+pub(in crate::config) fn spell_duration(mut seconds: u64) -> String {
     if seconds == 0 {
         return "0s".to_owned();
     }
@@ -73,7 +73,7 @@ pub(super) fn spell_duration(mut seconds: u64) -> String {
 }
 
 /// A number of octets as the configuration would write it, exactly.
-pub(super) fn spell_size(octets: u64) -> String {
+pub(in crate::config) fn spell_size(octets: u64) -> String {
     let fits = |(_, unit): &&(&str, u64)| octets >= *unit && octets.is_multiple_of(*unit);
     SIZE_UNITS.iter().find(fits).map_or_else(|| format!("{octets}B"), |(name, unit)| format!("{}{name}", octets / unit))
 }

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::error::unexpected;
 
 /// What a network looks like.
-pub(super) const EXPECTED_NETWORK: &str = "a network such as 192.168.1.0/24";
+pub(in crate::config) const EXPECTED_NETWORK: &str = "a network such as 192.168.1.0/24";
 
 /// Reads a network, or a single address, which is the network of itself alone. An IPv4-mapped one is the IPv4 network that
 /// it means, since clients are judged by that form.
@@ -53,7 +53,7 @@ const PRIVATE: [&str; 9] = [
 ];
 
 /// Whether all of a network is private.
-pub(super) fn is_private(network: &IpNet) -> bool {
+pub(in crate::config) fn is_private(network: &IpNet) -> bool {
     PRIVATE.iter().filter_map(|text| text.parse::<IpNet>().ok()).any(|private| private.contains(network))
 }
 

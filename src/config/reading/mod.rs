@@ -1,0 +1,14 @@
+//! From a file to a [`Config`](super::Config), or to all that is wrong with it.
+//!
+//! [`file`] finds and reads the file, [`gather`] makes the sections of it and goes on after a slip, so that one run says
+//! all of them, [`keys`] knows which key belongs where, [`scalars`], [`units`] and [`network`] read single values, and
+//! [`error`] says what is wrong. Nothing here looks at two keys at once; [`super::check`] does.
+
+pub(super) mod error;
+pub(super) mod file;
+mod gather;
+pub(super) mod keys;
+pub(super) mod network;
+pub(super) mod scalars;
+pub(super) mod units;
+mod words;
