@@ -20,7 +20,8 @@ use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::builder::ValueParser;
+use clap::{Command, CommandFactory, Parser, Subcommand};
 use ipnet::IpNet;
 use leafmail::config::{self, BareNewline, Config, ListenAddress, RoutePlan, Task};
 use leafmail::dns::{Resolver, SystemResolver};
@@ -36,66 +37,70 @@ use leafmail::sys::{self, HiddenStderr, StandardInput, SystemClock};
 use sysexits::ExitCode;
 use tokio::runtime::Builder;
 
+use cli::help::dressed;
 use cli::{Common, OrExit};
 use passwd::{PasswdOptions, passwd};
 use security::security;
 use sendmail::{Role, Site};
 
-/// Receives mail by SMTP and keeps it safe in the spool until it is forwarded
+/// Receives mail by SMTP and keeps it safe in the spool until it is delivered
 #[derive(Debug, Parser)]
-#[command(name = "smtpd", version, after_help = AFTER_HELP)]
+#[command(name = "smtpd", version)]
 struct Options {
-    #[command(flatten)]
-    common: Common,
-    /// Listen on an address such as 127.0.0.1:2525, [::1]:2525 or unix:/run/leafmail.sock; may be given several times
-    #[arg(long, value_name = "ADDRESS", conflicts_with = "one")]
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "one", help = LISTEN_FORMS, long_help = LISTEN)]
     listen: Vec<ListenAddress>,
-    /// Listen on this port of 127.0.0.1
+    /// Accept mail at this port of 127.0.0.1
     #[arg(short, long, value_name = "PORT", conflicts_with = "one")]
     port: Option<u16>,
-    /// Serve one session on standard input and output, whatever they are
-    #[arg(long)]
+    /// Serve one session on standard input and output, of any type
+    #[arg(long, hide_short_help = true)]
     one: bool,
-    /// Forward the mail too, as `spoolrun watch` does
+    /// Also deliver the mail, as `spoolrun watch` does
     #[arg(long, conflicts_with = "one")]
     deliver: bool,
-    /// Speak the minimum of RFC 821 only: no EHLO, no enhanced status codes
-    #[arg(long)]
+    /// Support only the minimum of RFC 821: no EHLO, no enhanced codes
+    #[arg(long, hide_short_help = true)]
     strict_821: bool,
-    /// Offer STARTTLS with a certificate made now, to try it out; its fingerprint is logged
+    /// Offer STARTTLS with a temporary certificate, for tests
+    ///
+    /// Its fingerprint is logged.
     #[arg(long)]
     self_signed: bool,
-    /// Log the dialogue with these clients line by line, without passwords and messages; may be given several times
-    #[arg(long, value_name = "NETWORK", value_parser = config::parse_network)]
+    /// Log the SMTP dialogue with clients in NETWORK; repeatable
+    ///
+    /// NETWORK is an address or a network such as 192.0.2.0/24. Passwords and messages are not logged.
+    #[arg(long, value_name = "NETWORK", value_parser = config::parse_network, hide_short_help = true)]
     trace: Vec<IpNet>,
     #[command(flatten)]
     service: service::ServiceOptions,
+    #[command(flatten)]
+    common: Common,
     #[command(subcommand)]
     verb: Option<Verb>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Store a user's password, read from standard input, in the file that auth.users names
+    /// Set or remove a user's password, in the file of auth.users
+    ///
+    /// The password is read from standard input. A terminal does not show it.
     Passwd(PasswdOptions),
     #[command(external_subcommand)]
     Other(Vec<OsString>),
 }
 
-const AFTER_HELP: &str = "\
-To try it: smtpd --listen 127.0.0.1:2525 --deliver
-takes mail for anybody from this host and puts it into the Maildir ./inbox.
-
-Without --listen, and with no addresses in the configuration, a socket or a pipe on standard input is served as one \
-session: for inetd, systemd (Accept=yes) and tcpserver.
-
-Called by the name sendmail, or as `smtpd sendmail ARGUMENTS`, it takes a message of a program of this host from its \
-standard input: `smtpd sendmail --help`. Called mailq, it lists the queue.
-
-Signals: TERM and INT finish the sessions under way and leave; HUP opens the log file
-anew and reads the certificate again, and with --supervise the whole configuration:
-a new worker takes over, and no connection is refused meanwhile.
-Exit codes are those of sysexits.h; 78 is an error of the configuration.";
+/// `--listen` in short.
+const LISTEN_FORMS: &str =
+    "Accept mail at 127.0.0.1:2525, tls:0.0.0.0:465, login:..., unix:/PATH or proxy:...; repeatable";
+/// And in full.
+const LISTEN: &str = "\
+Accept mail at ADDRESS. Repeatable. The forms are:
+  127.0.0.1:2525, [::1]:2525  SMTP, STARTTLS if configured
+  tls:0.0.0.0:465             TLS from the start
+  login:0.0.0.0:587           SMTP; clients must log in
+  proxy:127.0.0.1:2526        behind a proxy (PROXY protocol)
+  unix:/run/leafmail.sock     for programs of this host
+Prefixes combine in this order: proxy:tls:login:127.0.0.1:4650";
 
 fn main() -> std::process::ExitCode {
     let hidden = sys::keep_stderr_from_client(spawner_names_client());
@@ -106,10 +111,33 @@ fn main() -> std::process::ExitCode {
         let arguments: Vec<OsString> = arguments.collect();
         return cli::finish("sendmail", sendmail::run(&sendmail::installed_site(), role, &arguments));
     }
-    match cli::parse_from::<Options>(std::env::args_os()) {
+    match parse(&std::env::args_os().collect::<Vec<_>>()) {
         Ok(options) => cli::finish("smtpd", hidden.or_exit(ExitCode::OsErr).and_then(|hidden| run(&options, hidden))),
-        Err(code) => code,
+        Err(error) => cli::explain_usage(&error),
     }
+}
+
+/// The command line. The names of sendmail are verbs with a grammar of their own, so clap hands their arguments over as they
+/// are, and does not list them. For help, and to explain what is wrong, they are verbs like others.
+fn parse(arguments: &[OsString]) -> Result<Options, clap::Error> {
+    let is_known = |verb: &Verb| match verb {
+        Verb::Passwd(_) => true,
+        Verb::Other(words) => words.first().and_then(|name| Role::of(name)).is_some(),
+    };
+    let parsed = cli::parse_from::<Options>(command(), arguments);
+    if parsed.as_ref().is_ok_and(|options| options.verb.as_ref().is_none_or(is_known)) {
+        return parsed;
+    }
+    let all_verbs = command()
+        .allow_external_subcommands(false)
+        .external_subcommand_value_parser(None::<ValueParser>)
+        .subcommands(sendmail::help::commands());
+    cli::parse_from::<Options>(all_verbs, arguments).and(parsed)
+}
+
+/// The command line, with its help.
+fn command() -> Command {
+    dressed(Options::command(), service::pages::PAGES, service::pages::CODES)
 }
 
 /// The configuration with what the command line changes; not checked yet.
@@ -168,14 +196,10 @@ fn run(options: &Options, mut hidden: Option<HiddenStderr>) -> anyhow::Result<()
 /// The names that smtpd may be called by are verbs too.
 fn other_verb(config: Config, arguments: &[OsString]) -> anyhow::Result<()> {
     let (name, arguments) = arguments.split_first().map_or((OsStr::new(""), arguments), |(name, rest)| (name, rest));
-    match Role::of(name) {
-        Some(role) => {
-            config.check().or_exit(ExitCode::Config)?;
-            sendmail::run(&Site { config, has_spool: true }, role, arguments)
-        }
-        None => Err(anyhow::anyhow!("unknown verb {name:?}; those of smtpd are passwd and sendmail"))
-            .or_exit(ExitCode::Usage),
-    }
+    // The parser lets no other name pass.
+    let role = Role::of(name).ok_or_else(|| anyhow::anyhow!("unknown verb {name:?}")).or_exit(ExitCode::Usage)?;
+    config.check().or_exit(ExitCode::Config)?;
+    sendmail::run(&Site { config, has_spool: true }, role, arguments)
 }
 
 enum Mode {
@@ -293,4 +317,12 @@ fn next_hop_size(config: &Config) -> NextHopSize {
         let limits = routes.iter().map(|(file, configured)| file.limit().into_iter().chain(*configured).min());
         limits.collect::<Option<Vec<_>>>()?.into_iter().max()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_verb_has_examples_that_can_be_parsed() {
+        crate::cli::help::check_examples("smtpd", super::command, super::service::pages::PAGES);
+    }
 }

@@ -1,6 +1,6 @@
 //! spoolrun - the forwarder of leafmail: hands the mail in the spool to the smarthost, and shows and manages the queue.
 //!
-//! Without a verb it tries once what is due, for cron; `watch` works for good. Mail that stays deferred is no error: cron
+//! Without a verb it tries once what is due, for cron; `watch` runs continuously. Mail that stays deferred is no error: cron
 //! stays silent. Called as `mailq`, it lists the queue.
 #![warn(clippy::unwrap_used, clippy::panic)]
 
@@ -10,52 +10,68 @@ mod verbs;
 use std::ffi::OsString;
 use std::path::Path;
 
-use clap::Parser;
+use clap::{Command, CommandFactory, Parser};
 use leafmail::config::Task;
 use leafmail::sys;
 use log::LevelFilter;
 use sysexits::ExitCode;
 
+use cli::help::{COMMON, Page, dressed};
 use cli::{Common, OrExit};
 use verbs::Verb;
 
-/// Forwards the mail in the spool, and shows and manages the queue
+/// Delivers the mail in the spool, and shows and manages the queue
 #[derive(Debug, Parser)]
-#[command(name = "spoolrun", version, after_help = AFTER_HELP)]
+#[command(name = "spoolrun", version)]
 struct Options {
     #[command(flatten)]
     common: Common,
-    /// Log the dialogue of this route line by line, without passwords and messages; may be given several times
-    #[arg(long, value_name = "ROUTE", global = true)]
+    /// Log the SMTP dialogue of this route, without passwords and messages; repeatable
+    #[arg(long, value_name = "ROUTE", global = true, help_heading = COMMON)]
     trace: Vec<String>,
     #[command(subcommand)]
     verb: Option<Verb>,
 }
 
-const AFTER_HELP: &str = "\
-Without a verb: try once what is due, and exit; for cron. Mail that stays deferred is no error. Such a run is silent but \
-for trouble of its own; with -l FILE it keeps a log, with -v it says what it does. Called as mailq: list.
-Exit codes are those of sysexits.h; 64: usage, 65: damaged messages were found, or what was asked for cannot be done to a \
-message, 66: no such message, 69: doctor found a fault, 74: trouble with the disk, 75: it is being delivered now; of \
-several, the worst.";
-
 fn main() -> std::process::ExitCode {
     sys::set_umask();
     sys::outlive_file_size_limit();
-    match cli::parse_from::<Options>(arguments()) {
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    let name = Name::of(&arguments);
+    if name == Name::Mailq {
+        arguments.insert(1, "list".into());
+    }
+    match cli::parse_from::<Options>(command(name), &arguments) {
         Ok(options) => cli::finish("spoolrun", run(&options)),
-        Err(code) => code,
+        Err(error) => cli::explain_usage(&error),
     }
 }
 
-/// The command line. Under the name `mailq`, it is that of `list`.
-fn arguments() -> Vec<OsString> {
-    let mut arguments: Vec<OsString> = std::env::args_os().collect();
-    let called = arguments.first().and_then(|name| Path::new(name).file_name());
-    if called.is_some_and(|name| name == "mailq") {
-        arguments.insert(1, "list".into());
+/// What the program is called by. As `mailq`, its command line is that of `list`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Name {
+    Spoolrun,
+    Mailq,
+}
+
+impl Name {
+    fn of(arguments: &[OsString]) -> Self {
+        let called = arguments.first().and_then(|name| Path::new(name).file_name());
+        if called.is_some_and(|name| name == "mailq") { Self::Mailq } else { Self::Spoolrun }
     }
-    arguments
+}
+
+/// The command line, with its help.
+fn command(name: Name) -> Command {
+    let is_list = |page: &Page| page.verb == verbs::MAILQ.verb;
+    match name {
+        Name::Spoolrun => dressed(Options::command(), verbs::PAGES, verbs::CODES),
+        Name::Mailq => {
+            let pages = verbs::PAGES.iter().filter(|page| !is_list(page)).chain([&verbs::MAILQ]);
+            let usage = |list: Command| list.override_usage("mailq [OPTIONS] [ID]...");
+            dressed(Options::command(), pages, verbs::CODES).mut_subcommand(verbs::MAILQ.verb, usage)
+        }
+    }
 }
 
 fn run(options: &Options) -> anyhow::Result<()> {
@@ -81,5 +97,23 @@ fn run(options: &Options) -> anyhow::Result<()> {
     match &options.verb {
         None => verbs::pass(&config, &logging, &told),
         Some(verb) => verb.run(&config, &logging, &told),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Name, command, verbs};
+    use crate::cli::help::{check_examples, parses};
+
+    #[test]
+    fn every_verb_has_examples_that_can_be_parsed() {
+        check_examples("spoolrun", || command(Name::Spoolrun), verbs::PAGES);
+    }
+
+    #[test]
+    fn the_examples_of_mailq_are_command_lines_of_list() {
+        for (line, _) in verbs::MAILQ.examples {
+            parses(&command(Name::Mailq), &line.replacen("mailq", "mailq list", 1));
+        }
     }
 }

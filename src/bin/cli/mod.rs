@@ -2,6 +2,7 @@
 
 pub(crate) mod confine;
 pub(crate) mod exit;
+pub(crate) mod help;
 mod logging;
 mod observer;
 mod options;
@@ -15,7 +16,7 @@ pub(crate) use confine::{Stay, assume, lock_in, warn_of_root};
 pub(crate) use exit::{OrExit, finish};
 pub(crate) use logging::Logging;
 pub(crate) use observer::log_observer;
-pub(crate) use options::{Common, parse_from, report_checked};
+pub(crate) use options::{Common, explain_usage, parse_from, report_checked};
 pub(crate) use sentry::sentry;
 pub(crate) use signals::heed_signals;
 pub(crate) use wiring::{aliases, open_spool, runner, shortage, sound, watch};

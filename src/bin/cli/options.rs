@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser};
+use clap::{ArgAction, Args, Command, FromArgMatches};
 use leafmail::address::escaped;
 use leafmail::config::{Config, LogFormat, LogTo, NONE_FOUND, RoutePlan, Sandbox};
 use leafmail::mutant;
@@ -13,57 +13,93 @@ use log::LevelFilter;
 
 use sysexits::ExitCode;
 
+use super::help::COMMON;
 use super::{Logging, OrExit};
 
-/// The options of a command line, its first word being the program's name; otherwise how the program ends, what is to be said
-/// being said.
-pub(crate) fn parse_from<T: Parser>(
-    arguments: impl IntoIterator<Item = OsString>,
-) -> Result<T, std::process::ExitCode> {
-    T::try_parse_from(arguments).map_err(|error| {
-        // Help and version are no errors. Where nobody reads, there is nobody to tell.
-        if error.use_stderr() {
-            // It repeats what was given, which may be anything.
-            let _ = write!(std::io::stderr(), "{}", escaped(&error.render().to_string()));
-            return ExitCode::Usage.into();
-        }
-        let _ = error.print();
-        std::process::ExitCode::SUCCESS
-    })
+/// The options of a command line, whose first word is the program's name.
+pub(crate) fn parse_from<T: FromArgMatches>(mut command: Command, arguments: &[OsString]) -> Result<T, clap::Error> {
+    let mut matches = command.try_get_matches_from_mut(arguments)?;
+    T::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
+
+/// Prints why a command line was not accepted, or the help or version that it asked for. Returns how the program ends.
+pub(crate) fn explain_usage(error: &clap::Error) -> std::process::ExitCode {
+    // Where nobody reads, the exit code has to do.
+    if error.use_stderr() {
+        // It repeats what was given, which may be anything.
+        let _ = write!(std::io::stderr(), "{}", escaped(&error.render().to_string()));
+        return ExitCode::Usage.into();
+    }
+    let _ = error.print();
+    std::process::ExitCode::SUCCESS
+}
+
+/// The forms of `--relay` that each build knows.
+macro_rules! relay_in_full {
+    () => {
+        "\
+Deliver all mail to URL, instead of the configured routes. The forms are:
+  smtp://[USER@]HOST[:PORT]   SMTP with STARTTLS, port 587
+  smtps://[USER@]HOST[:PORT]  SMTP with TLS from the start, port 465
+  maildir:PATH                a Maildir on this host
+The configuration names the file with the password of USER. \
+[default: as configured, else maildir:./inbox]"
+    };
+}
+
+/// `--relay` in short, with the forms that this build knows.
+const RELAY_FORMS: &str = if cfg!(feature = "mx") {
+    "Deliver to smtp://HOST, smtps://HOST, mx: or maildir:PATH"
+} else {
+    "Deliver to smtp://HOST, smtps://HOST or maildir:PATH"
+};
+/// In full.
+const RELAY: &str = if cfg!(feature = "mx") {
+    concat!(relay_in_full!(), "\n  mx:[PORT]                   the mail exchangers of each domain, port 25")
+} else {
+    relay_in_full!()
+};
 
 /// Options of both binaries.
 #[derive(Debug, Args)]
+#[command(next_help_heading = COMMON)]
 pub(crate) struct Common {
-    /// The configuration; otherwise $LEAFMAIL_CONFIG, ./leafmail.toml, /etc/leafmail/leafmail.toml or built-in defaults
+    /// Read the configuration from FILE
+    ///
+    /// Without this option: from the file in $LEAFMAIL_CONFIG, else ./leafmail.toml, else /etc/leafmail/leafmail.toml. If there
+    /// is none of these, built-in defaults apply.
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) config: Option<PathBuf>,
-    /// The spool directory [default: ./spool]
+    /// Keep mail in this spool directory
+    ///
+    /// [default: as configured, else ./spool]
     #[arg(long, value_name = "DIR", global = true)]
     pub(crate) spool: Option<PathBuf>,
-    /// Where all mail goes, whatever routes there are: smtp://[USER@]HOST[:PORT], smtps://… or maildir:PATH [default: as the
-    /// configuration says, else maildir:./inbox]
-    #[arg(long, value_name = "URL", global = true)]
+    #[arg(long, value_name = "URL", global = true, help = RELAY_FORMS, long_help = RELAY)]
     pub(crate) relay: Option<NextHop>,
-    /// Say more: the dialogue with clients and smarthosts; twice: everything
+    /// Log more: the SMTP dialogues; twice: everything
     #[arg(short, long, action = ArgAction::Count, global = true)]
     pub(crate) verbose: u8,
-    /// Append the log to a file instead of writing it to standard error
+    /// Append the log to FILE, not to standard error
     #[arg(short = 'l', long = "log", value_name = "FILE", global = true)]
     pub(crate) log: Option<PathBuf>,
-    /// The form of the log: postfix or json
-    #[arg(long, value_name = "FORM", global = true)]
+    /// Format of the log: postfix or json
+    #[arg(long, value_name = "FORMAT", global = true)]
     pub(crate) log_format: Option<LogFormat>,
-    /// Become this user where root starts it, as process.user
+    /// If started by root, change to this user (process.user)
     #[arg(id = "run_as_user", long = "user", value_name = "USER", global = true)]
     pub(crate) user: Option<String>,
-    /// Become this group, as process.group [default: the user's own]
+    /// If started by root, change to this group (process.group)
+    ///
+    /// [default: the user's group]
     #[arg(id = "run_as_group", long = "group", value_name = "GROUP", global = true)]
     pub(crate) group: Option<String>,
-    /// Lock itself in: auto, off or require, as process.sandbox
+    /// Restrict own access to files and system calls: auto, off, require
+    ///
+    /// With require, the program exits if the kernel cannot do it. Overrides process.sandbox.
     #[arg(long, value_name = "MODE", global = true)]
     pub(crate) sandbox: Option<Sandbox>,
-    /// Check the configuration and the files that it names, say what is wrong, and exit
+    /// Check the configuration and its files, then exit
     #[arg(long, global = true)]
     pub(crate) check: bool,
 }

@@ -17,10 +17,10 @@ use crate::cli;
 /// Whose password, and how it is kept.
 #[derive(Debug, Args)]
 pub(crate) struct PasswdOptions {
-    /// The user
+    /// Name of the user, as it logs in
     user: String,
-    /// How the password is kept, which decides on the mechanisms that it can be used with
-    #[arg(long, value_enum, default_value = "argon2")]
+    /// Form in which the password is stored; it decides which mechanisms can be used
+    #[arg(long, value_enum, value_name = "FORM", default_value = "argon2")]
     form: FormName,
     /// Remove the user instead
     #[arg(long)]
@@ -29,11 +29,11 @@ pub(crate) struct PasswdOptions {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum FormName {
-    /// Hashed, safest: PLAIN and LOGIN
+    /// Hashed, the safest: PLAIN and LOGIN
     Argon2,
     /// Hashed: PLAIN, LOGIN and SCRAM-SHA-256
     Scram,
-    /// The password itself: all of these, and CRAM-MD5
+    /// The password itself: PLAIN, LOGIN, SCRAM-SHA-256 and CRAM-MD5
     Cram,
 }
 

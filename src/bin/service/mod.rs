@@ -1,6 +1,7 @@
 //! `smtpd` as a service: what listens for good, alone or as a worker, the supervisor above it, and what `--status` shows.
 
 mod listening;
+pub(crate) mod pages;
 mod sockets;
 mod status;
 mod supervise;
@@ -20,20 +21,27 @@ use crate::Options;
 /// Options of a service.
 #[derive(Debug, Args)]
 pub(crate) struct ServiceOptions {
-    /// Keep a worker going that takes the mail: one that dies is replaced, HUP changes it for one with the configuration as it is then
+    /// Keep a worker running; reload at HUP
+    ///
+    /// A worker process accepts the mail; the supervisor restarts it if it dies. At HUP the supervisor reads the configuration
+    /// again and starts a new worker; the old one finishes its sessions.
     #[arg(long, conflicts_with = "one")]
     pub(crate) supervise: bool,
-    /// Go into the background once connections are taken; the log then goes to syslog, unless it has a file
+    /// Go into the background once ready
+    ///
+    /// Without a log file, the log then goes to syslog.
     #[arg(long, conflicts_with = "one")]
     pub(crate) daemon: bool,
-    /// Write the process id to this file, and keep it locked
+    /// Write the process ID to FILE, and keep it locked
     #[arg(long, value_name = "FILE", conflicts_with = "one")]
     pub(crate) pid_file: Option<PathBuf>,
-    /// Show how the workers of a supervisor do, and exit: with 0 where one takes mail, else with 69
+    /// Show the workers of a running supervisor, then exit
+    ///
+    /// The exit code is 0 if a worker accepts mail, else 69.
     #[arg(long)]
     pub(crate) status: bool,
-    /// With --status: as a JSON object
-    #[arg(short = 'j', long, requires = "status")]
+    /// With --status: print a JSON object
+    #[arg(short = 'j', long, requires = "status", hide_short_help = true)]
     pub(crate) json: bool,
 }
 

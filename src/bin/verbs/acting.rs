@@ -29,13 +29,13 @@ use crate::cli::{self, OrExit};
 /// How the verbs that change something do it.
 #[derive(Debug, Args)]
 pub(crate) struct Manner {
-    /// Only say what would be done
+    /// Change nothing, only show what would be done
     #[arg(long)]
     dry_run: bool,
-    /// Say it as JSON, one object a line
+    /// Print JSON, one object per line
     #[arg(short = 'j', long)]
     json: bool,
-    /// Why, for whoever looks at it later
+    /// Reason, which is stored and shown
     #[arg(long, value_name = "TEXT")]
     why: Option<String>,
 }
@@ -47,7 +47,7 @@ pub(crate) struct Acting {
     filters: Filters,
     #[command(flatten)]
     manner: Manner,
-    /// How long messages that are being delivered are waited for, in all
+    /// Longest wait for messages that are being delivered
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5s")]
     wait: Duration,
 }
@@ -55,13 +55,14 @@ pub(crate) struct Acting {
 /// To or from where, and which messages.
 #[derive(Debug, Args)]
 pub(crate) struct Carrying {
-    /// The folder: a spool of its own, made where it is missing
+    /// Folder with the exported messages; export creates it if it is missing
+    #[arg(value_name = "DIR")]
     folder: PathBuf,
     #[command(flatten)]
     filters: Filters,
     #[command(flatten)]
     manner: Manner,
-    /// Keep the message where it was too; if both are delivered, there are two
+    /// Copy instead of move; if both copies are delivered, the mail arrives twice
     #[arg(long)]
     keep: bool,
 }
@@ -69,7 +70,7 @@ pub(crate) struct Carrying {
 /// Which route, and how.
 #[derive(Debug, Args)]
 pub(crate) struct Switching {
-    /// The route
+    /// Name of the route, as stats shows it
     route: String,
     #[command(flatten)]
     manner: Manner,

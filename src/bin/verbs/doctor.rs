@@ -18,15 +18,19 @@ use crate::cli::{self, OrExit};
 /// Options of the verb.
 #[derive(Debug, Args)]
 pub(crate) struct DoctorOptions {
-    /// Only the next hops of this route
+    /// Name of a route, to check only its next hops
     route: Option<String>,
-    /// Try this sender too; may be repeated [default: those that the configuration names]
+    /// Also try this envelope sender; repeatable
+    ///
+    /// [default: those in the configuration]
     #[arg(long, value_name = "ADDRESS")]
     sender: Vec<Mailbox>,
-    /// Try this recipient; may be repeated [default: the administrator of [notices], else each sender]
+    /// Try this recipient; repeatable
+    ///
+    /// [default: notices.admin, else each sender]
     #[arg(long, value_name = "ADDRESS")]
     recipient: Vec<Mailbox>,
-    /// One JSON object a line for each step
+    /// Print JSON, one object per line
     #[arg(short = 'j', long)]
     json: bool,
 }

@@ -20,13 +20,20 @@ use sysexits::ExitCode;
 
 use crate::cli::{self, OrExit};
 
+/// The usage line of the verb, which clap would make too long for a terminal.
+pub(super) const USAGE: &str = "\
+spoolrun explain [OPTIONS] ID
+       spoolrun explain [OPTIONS] --sender ADDRESS
+       spoolrun explain [OPTIONS] --recipient ADDRESS
+       spoolrun explain [OPTIONS] --message-id ID";
+
 /// Which messages.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct Which {
-    /// The message
+    /// ID of a message, as list or the log shows it
     id: Option<SpoolId>,
-    /// All messages of this envelope sender; "" for notices
+    /// All messages from this envelope sender; "" for notices to senders
     #[arg(long, value_name = "ADDRESS")]
     sender: Option<String>,
     /// All messages to this recipient
@@ -42,7 +49,7 @@ pub(crate) struct Which {
 pub(crate) struct ExplainOptions {
     #[command(flatten)]
     which: Which,
-    /// One JSON object a line for each message
+    /// Print JSON, one object per line
     #[arg(short = 'j', long)]
     json: bool,
 }

@@ -16,31 +16,36 @@ use crate::cli::OrExit;
 /// Which messages: all that is asked must hold. An option that is given twice asks for either.
 #[derive(Debug, Args)]
 pub(crate) struct Filters {
-    /// These messages
+    /// IDs of messages, as list shows them
     #[arg(value_name = "ID")]
     pub(crate) ids: Vec<SpoolId>,
-    /// From this sender: user@example.com, @example.com, @.example.com for all below, or <>
+    /// From this envelope sender, or @DOMAIN
+    ///
+    /// ADDRESS is user@example.com, @example.com for a domain, @.example.com for all domains below it, or <> for notices to
+    /// senders.
     #[arg(long, value_name = "ADDRESS", help_heading = FILTERS)]
     sender: Vec<SenderFilter>,
-    /// For this recipient, who does not have it yet; as --sender
+    /// Not yet delivered to this recipient, or @DOMAIN
+    ///
+    /// ADDRESS is user@example.com, @example.com for a domain, or @.example.com for all domains below it.
     #[arg(long, value_name = "ADDRESS", help_heading = FILTERS)]
     recipient: Vec<AddressPattern>,
-    /// Accepted at least so long ago, such as 2h or 1d12h
+    /// Accepted at least this long ago, such as 2h or 1d12h
     #[arg(long, value_name = "AGE", value_parser = duration, help_heading = FILTERS)]
     older: Option<Duration>,
-    /// Accepted less than so long ago
+    /// Accepted less than this long ago
     #[arg(long, value_name = "AGE", value_parser = duration, help_heading = FILTERS)]
     younger: Option<Duration>,
-    /// Waiting for this route
+    /// Waiting for this route, as stats names it
     #[arg(long, value_name = "ROUTE", help_heading = FILTERS)]
     route: Vec<String>,
-    /// With this text in the reason why it waits, in any case
+    /// Reason for the delay contains this text, in any case
     #[arg(long, value_name = "TEXT", help_heading = FILTERS)]
     reason: Option<String>,
-    /// Lying there
-    #[arg(long, value_enum, value_name = "SHELF", help_heading = FILTERS)]
+    /// In this folder
+    #[arg(long = "folder", alias = "shelf", value_enum, value_name = "FOLDER", help_heading = FILTERS)]
     shelf: Vec<ShelfName>,
-    /// All messages that the other filters leave
+    /// All messages that match the other filters, if any
     #[arg(long, help_heading = FILTERS)]
     all: bool,
 }
@@ -51,9 +56,9 @@ const FILTERS: &str = "Filters";
 enum ShelfName {
     /// Waiting for delivery
     Queue,
-    /// Held by a person
+    /// Held by the administrator
     Hold,
-    /// Failed, and nobody could be told
+    /// Failed, and no notice could be sent
     Failed,
 }
 

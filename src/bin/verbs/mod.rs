@@ -8,6 +8,7 @@ mod filters;
 mod listing;
 mod live;
 mod look;
+mod pages;
 
 use std::io;
 use std::sync::Arc;
@@ -27,96 +28,112 @@ use acting::{Acting, Carrying, Switching};
 use filters::Filters;
 use listing::routes;
 pub(crate) use listing::say;
+pub(crate) use pages::{CODES, MAILQ, PAGES};
 
 /// What is to be done.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Work for good: at once on new mail, and again when it is due. On a terminal, with a live view of the queue
+    /// Run continuously: deliver new mail at once, and retry deferred mail when it is due
+    ///
+    /// On a terminal, watch shows a live view of the queue.
     Watch {
-        /// Log lines on a terminal too, instead of the live view
+        /// On a terminal, print log lines instead of the live view
         #[arg(long)]
         plain: bool,
     },
-    /// Try now, whatever was due: the whole queue, or some of it
+    /// Retry at once, even if not due: the whole queue, or part of it
     Flush {
         #[command(flatten)]
         filters: Filters,
-        /// Only say what would be tried
+        /// Deliver nothing, only show what would be tried
         #[arg(long)]
         dry_run: bool,
-        /// Say what came of it as a JSON object
+        /// Print the totals as a JSON object
         #[arg(short = 'j', long)]
         json: bool,
     },
-    /// List what waits and what is held, in the form of Postfix's mailq
+    /// List queued and held messages, in the format of Postfix's mailq
+    ///
+    /// The mark after an ID is * for a message that is being delivered, ! for a held one, and # for one that was given up by
+    /// hand. Recipients already delivered to are left out. The text in parentheses is the reason for the delay.
     List {
         #[command(flatten)]
         filters: Filters,
-        /// One JSON object a line, with the names of postqueue -j
+        /// Print JSON, one object per line, like postqueue -j
         #[arg(short = 'j', long)]
         json: bool,
     },
-    /// Show messages in full: their envelope, and all that happened to them
+    /// Show messages in full: envelope, recipients and history
     Show {
-        /// The messages
+        /// IDs of messages, as list shows them
         #[arg(required = true, value_name = "ID")]
         ids: Vec<SpoolId>,
-        /// As JSON, one object a line
+        /// Print JSON, one object per line
         #[arg(short = 'j', long)]
         json: bool,
     },
-    /// Say in plain words where mail is, why it is not delivered, and which setting to change; also for mail that has left
+    /// Explain where mail is, why it is not delivered, and what to change
+    ///
+    /// Mail that is no longer in the spool is found in the history, if log.history keeps one.
+    #[command(override_usage = explain::USAGE)]
     Explain(explain::ExplainOptions),
-    /// Go through all steps of a delivery up to RCPT, and ask the receiver as strangers would: what is not in order?
+    /// Check every step of a delivery, and that this is no open relay
+    ///
+    /// The steps are: the spool; the files that the configuration names; for each next hop its name, connection, TLS,
+    /// certificate, login, sender and recipient; and the receiver.
     Doctor(doctor::DoctorOptions),
-    /// Write the octets of a message to standard output
+    /// Write a message to standard output, exactly as it is stored
     Cat {
-        /// The message
+        /// ID of a message, as list shows it
         id: SpoolId,
-        /// Within a JSON object
+        /// Print a JSON object that contains the message
         #[arg(short = 'j', long)]
         json: bool,
     },
-    /// Count recipients who wait by domain and age, as Postfix's qshape does
+    /// Count waiting recipients by domain and age, like Postfix's qshape
     Shape {
         #[command(flatten)]
         filters: Filters,
-        /// Count messages by their sender's domain instead
+        /// Count messages by domain of the sender instead
         #[arg(long)]
         senders: bool,
-        /// As JSON, one object a line
+        /// Print JSON, one object per line
         #[arg(short = 'j', long)]
         json: bool,
     },
-    /// Count messages, octets and attempts, and show how the routes are
+    /// Count messages, octets and attempts, and show the state of each route
     Stats {
         #[command(flatten)]
         filters: Filters,
-        /// As a JSON object
+        /// Print a JSON object
         #[arg(short = 'j', long)]
         json: bool,
     },
-    /// Keep messages from being delivered, until they are released
+    /// Hold messages: do not deliver them until they are released
     Hold(Acting),
-    /// Put held messages back into the queue
+    /// Return held messages to the queue
     Release(Acting),
-    /// Put messages into the queue as if they had just come: attempts before do not count
+    /// Queue messages again as new: earlier attempts do not count
+    ///
+    /// The time until they are given up starts again, too.
     Requeue(Acting),
-    /// Give up who does not have a message yet; the sender is told
+    /// Give up on recipients not yet delivered to, and notify the sender
     Expire(Acting),
-    /// Remove messages; nobody is told
+    /// Delete messages, without a notice to the sender
     Remove(Acting),
-    /// Pause a route until it is resumed; its messages keep their place
+    /// Pause a route until it is resumed; its messages stay queued
     Pause(Switching),
-    /// Resume a route, whoever paused it
+    /// Resume a route that was paused, by hand or after failures
     Resume(Switching),
-    /// Move messages into a folder, to be carried to another host
+    /// Move messages into a folder, to carry them to another host
+    ///
+    /// The folder is a spool of its own. On the other host, import reads it.
     Export(Carrying),
-    /// Take over the messages in such a folder
+    /// Move messages from a folder that export wrote into the spool
     Import(Carrying),
-    /// Read and check every message; nothing is changed
+    /// Read every message and report damage; change nothing
     Verify {
-        /// As JSON, one object a line
+        /// Print JSON, one object per line
         #[arg(short = 'j', long)]
         json: bool,
     },

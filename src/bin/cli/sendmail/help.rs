@@ -1,31 +1,110 @@
-//! What `sendmail --help` says.
+//! What `sendmail --help`, `mailq --help` and `newaliases --help` print, also as verbs of `smtpd`.
 
-pub(super) const TEXT: &str = "\
-Takes a message from standard input and hands it to the relay of this host
+use clap::Command;
+
+use super::Role;
+
+/// The help of a name.
+pub(super) fn text(role: Role) -> &'static str {
+    match role {
+        Role::Sendmail => SENDMAIL,
+        Role::Mailq => MAILQ,
+        Role::Newaliases => NEWALIASES,
+    }
+}
+
+/// The names as verbs of `smtpd`: for its help only, as clap cannot parse their options.
+pub(crate) fn commands() -> [Command; 3] {
+    let verb = |name, role, about| Command::new(name).about(about).override_help(text(role));
+    [
+        verb("sendmail", Role::Sendmail, "Submit a message from standard input, like Sendmail's program"),
+        verb("mailq", Role::Mailq, "List the queue, like `spoolrun list`"),
+        verb("newaliases", Role::Newaliases, "Do nothing: the aliases file is read as it is"),
+    ]
+}
+
+const SENDMAIL: &str = "\
+Submit a message from standard input to the relay of this host
 
 Usage: sendmail [OPTIONS] [RECIPIENT]...
        mailq [-j] | sendmail -bp
        newaliases | sendmail -bi
 
-  -t             Send to those in To:, Cc: and Bcc: too (or in Resent-To:, -Cc:, -Bcc: where
-                 there are such); Bcc: is always removed
-  -i, -oi        A line with a single dot does not end the message
-  -f, -r ADDRESS The sender, to whom failures come back; <> for none
-  -F NAME        The full name in a From: that is added
-  -N EVENTS      Of what the sender is told: never, or some of success,failure,delay
-  -R full|hdrs   How much of the message comes back
-  -V ID          The envelope id in notifications
-  -bs            Speak SMTP on standard input and output
-  -bp            List the queue; mailq -j: as JSON
-  -q...          Nothing: the queue is worked on anyway
-  --             What follows is a recipient, whatever it looks like
+Options:
+  -t              Also send to the recipients in To:, Cc: and Bcc:, or in Resent-To:,
+                  Resent-Cc: and Resent-Bcc: if there are such; Bcc: is removed
+  -i, -oi         Do not end the message at a line with a single dot
+  -f, -r ADDRESS  Envelope sender, who gets the bounces; <> for none
+  -F NAME         Full name, for a From: that has to be added
+  -N EVENTS       Notify the sender: never, or a list of success, failure and delay
+  -R full|hdrs    How much of the message a notice returns
+  -V ID           Envelope ID, which notices quote
+  -bs             Speak SMTP on standard input and output
+  -bp             List the queue; as JSON: mailq -j
+  -q...           Do nothing: the queue is always worked on
+  --              End of the options: only recipients follow
 
-Other options of sendmail are taken and change nothing; unknown ones cost a warning. Addresses
-without a domain get the configured one. The message goes to the relay's Unix socket (the first
-in listen.addresses, else submission.socket); where nobody listens, straight into the spool if
-that belongs to the caller.
+Other options of Sendmail are accepted and ignored; unknown ones cause a warning.
+The default domain is added to addresses without one. The message goes to the
+relay's Unix socket (the first in listen.addresses, else submission.socket). If no
+relay listens there, it goes into the spool, if the spool belongs to the caller.
 
-Configuration: $LEAFMAIL_CONFIG or /etc/leafmail/leafmail.toml.
-Exit codes: 0 the relay has it, 64 no recipients or a wrong mode, 65 recipients that cannot be read,
-67 a recipient was refused, 69 or 77 the message was refused, 75 try again.
+Examples:
+  echo Hello | sendmail bob@example.com       # From the calling user
+  sendmail -t -i < message.eml                # To the recipients in its header
+  sendmail -f \"<>\" bob@example.com < msg.eml  # Without bounces
+
+Configuration: $LEAFMAIL_CONFIG or /etc/leafmail/leafmail.toml
+
+Exit codes:
+   0  The relay has the message
+  64  No recipients, or an unsupported mode
+  65  A recipient cannot be parsed
+  67  A recipient was refused
+  69  The message was refused
+  75  Temporary failure: try again
+  77  Not permitted
+  78  The configuration is wrong
+";
+
+const MAILQ: &str = "\
+List the queued and held messages
+
+Usage: mailq [-j]
+
+Options:
+  -j, --json  Print JSON, one object per line
+      --help  Print this help
+
+The mark after an ID is * for a message that is being delivered, ! for a held one,
+and # for one that was given up by hand. The text in parentheses is the reason for
+the delay. `spoolrun list` has filters.
+
+Examples:
+  mailq                         # Which mail waits, and why
+  mailq -j | jq -r .queue_id    # Only the IDs
+
+Configuration: $LEAFMAIL_CONFIG or /etc/leafmail/leafmail.toml
+
+Exit codes:
+   0  Done
+  65  A message is damaged
+  66  No spool
+  77  The spool belongs to another user
+";
+
+const NEWALIASES: &str = "\
+Do nothing: the relay reads the aliases file as it is, without a database
+
+Usage: newaliases
+
+For programs and habits that expect the newaliases of other mail systems. A changed
+aliases file is noticed at the next message; `smtpd --check` finds mistakes in it.
+
+Examples:
+  newaliases       # Always succeeds
+  smtpd --check    # Is the aliases file right?
+
+Exit codes:
+   0  Always
 ";

@@ -5,7 +5,7 @@
 //! not, and standard error says why.
 
 mod arguments;
-mod help;
+pub(crate) mod help;
 mod way;
 
 use std::ffi::{OsStr, OsString};
@@ -81,13 +81,15 @@ pub(crate) fn run(site: &Site, role: Role, arguments: &[OsString]) -> anyhow::Re
     let json = arguments.iter().any(is_json);
     arguments.retain(|argument| !is_json(argument));
     let invocation = arguments::parse(&arguments);
-    let mode = match role {
-        Role::Sendmail => invocation.mode,
-        Role::Mailq => Mode::List,
-        Role::Newaliases => Mode::Aliases,
+    let mode = match (role, invocation.mode) {
+        (_, mode @ (Mode::Help | Mode::Version)) | (Role::Sendmail, mode) => mode,
+        // For sendmail, -h has a value: the hop count.
+        (Role::Mailq | Role::Newaliases, _) if arguments == ["-h"] => Mode::Help,
+        (Role::Mailq, _) => Mode::List,
+        (Role::Newaliases, _) => Mode::Aliases,
     };
-    for warning in &invocation.warnings {
-        warn(warning);
+    if mode != Mode::Help {
+        invocation.warnings.iter().for_each(|warning| warn(warning));
     }
     match mode {
         Mode::Submit => submit(site, &invocation),
@@ -95,7 +97,7 @@ pub(crate) fn run(site: &Site, role: Role, arguments: &[OsString]) -> anyhow::Re
         Mode::List => list(site, json),
         // Whoever forwards from the spool does so without being told; aliases need no database.
         Mode::Flush | Mode::Aliases => Ok(()),
-        Mode::Help => listing::say(help::TEXT),
+        Mode::Help => listing::say(help::text(role)),
         Mode::Version => listing::say(concat!("leafmail ", env!("CARGO_PKG_VERSION"), "\n")),
         Mode::Unsupported(letter) => {
             Err(anyhow!("the mode -b{letter} is not known here; smtpd and spoolrun receive and forward"))

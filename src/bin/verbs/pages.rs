@@ -1,0 +1,229 @@
+//! Examples, notes and exit codes in the help of `spoolrun` and of each of its verbs.
+
+use crate::cli::help::{ExitLine, Page};
+
+/// All exit codes of `spoolrun`.
+pub(crate) const CODES: &[ExitLine] = &[
+    (0, "Done, or nothing to do"),
+    (64, "The command line is wrong, or does not say which messages"),
+    (65, "A message is damaged, or its state does not allow this action"),
+    (66, "No such message, or no such spool"),
+    (69, "doctor found a fault"),
+    (71, "The system refused something, such as another user or the sandbox"),
+    (73, "A folder or the log cannot be created or opened"),
+    (74, "Reading or writing failed: the disk, or standard output"),
+    (75, "A message is being delivered at the moment: try again"),
+    (77, "The spool belongs to another user"),
+    (78, "The configuration is wrong"),
+];
+
+/// Common options without a meaning for verbs that only look.
+const LOOKING: &[&str] = &["relay", "log", "log_format", "sandbox", "check", "trace"];
+/// For those that also use the routes.
+const LOOKING_AT_ROUTES: &[&str] = &["log", "log_format", "sandbox", "check", "trace"];
+/// For those that change messages or routes.
+const ACTING: &[&str] = &["relay", "sandbox", "check", "trace"];
+/// For those that deliver.
+const DELIVERING: &[&str] = &["check"];
+
+const LOOK_CODES: &[u8] = &[0, 64, 65, 66, 74, 77, 78];
+const ACT_CODES: &[u8] = &[0, 64, 65, 66, 74, 75, 77, 78];
+const DELIVER_CODES: &[u8] = &[0, 64, 71, 73, 74, 77, 78];
+const WORST: &str = "If several messages fail, the exit code is that of the most serious failure.";
+
+const fn looking(verb: &'static str, examples: &'static [(&'static str, &'static str)]) -> Page {
+    Page { verb, examples, notes: "", codes: LOOK_CODES, brief: &[], hidden: LOOKING }
+}
+
+const fn acting(verb: &'static str, examples: &'static [(&'static str, &'static str)]) -> Page {
+    Page { verb, examples, notes: WORST, codes: ACT_CODES, brief: &[], hidden: ACTING }
+}
+
+/// The page of `list` under the name `mailq`.
+pub(crate) const MAILQ: Page = Page {
+    verb: "list",
+    examples: &[
+        ("mailq", "All queued and held messages"),
+        ("mailq --older 4h", "Waiting for 4 hours"),
+        ("mailq -j | jq -r .queue_id", "Only the IDs"),
+    ],
+    notes: "mailq is a link to spoolrun, and the same as `spoolrun list`.",
+    codes: LOOK_CODES,
+    brief: &[],
+    hidden: LOOKING,
+};
+
+/// The pages of `spoolrun`.
+pub(crate) const PAGES: &[Page] = &[
+    Page {
+        verb: "",
+        examples: &[
+            ("spoolrun list", "Which mail waits, and why"),
+            ("spoolrun doctor", "Can mail be delivered?"),
+            ("spoolrun -l /var/log/leafmail/log", "One run, for cron"),
+        ],
+        notes: "\
+Without a command, spoolrun tries once to deliver the mail that is due, and exits: for cron. Mail that stays deferred is no \
+error. It prints nothing unless something fails in spoolrun itself; -v reports each step, and -l FILE keeps a log.
+
+If spoolrun is called by the name mailq (a link), it runs list.",
+        codes: &[],
+        brief: &[],
+        hidden: &[],
+    },
+    Page {
+        verb: "watch",
+        examples: &[
+            ("spoolrun watch", "With a live view of the queue"),
+            ("spoolrun watch --plain -v", "Log lines, with the SMTP dialogue"),
+            ("spoolrun watch -l /var/log/leafmail/log", "As a service"),
+        ],
+        notes: "TERM and INT finish the deliveries in progress, then exit. HUP reopens the log file.",
+        codes: DELIVER_CODES,
+        brief: &[],
+        hidden: DELIVERING,
+    },
+    Page {
+        verb: "flush",
+        examples: &[
+            ("spoolrun flush", "The whole queue"),
+            ("spoolrun flush --recipient @example.com -v", "One domain, with the SMTP dialogue"),
+            ("spoolrun flush 01M7XXG7GK0000700000000001", "One message"),
+        ],
+        notes: "A route that was paused by hand stays paused.",
+        codes: &[0, 64, 65, 66, 71, 73, 74, 75, 77, 78],
+        brief: &[],
+        hidden: DELIVERING,
+    },
+    looking(
+        "list",
+        &[
+            ("spoolrun list", "All queued and held messages"),
+            ("spoolrun list --older 4h --route relay", "On one route, for 4 hours"),
+            ("spoolrun list --json | jq -r .queue_id", "Only the IDs"),
+        ],
+    ),
+    looking(
+        "show",
+        &[
+            ("spoolrun show 01M7XXG7GK0000700000000001", "One message"),
+            ("spoolrun show --json 01M7XXG7GK0000700000000001", "For a program"),
+        ],
+    ),
+    Page {
+        verb: "explain",
+        examples: &[
+            ("spoolrun explain 01M7XXG7GK0000700000000001", "One message"),
+            ("spoolrun explain --recipient bob@example.com", "All mail to bob"),
+            ("spoolrun explain --sender \"\"", "Notices to senders"),
+        ],
+        notes: "",
+        codes: LOOK_CODES,
+        brief: &[],
+        hidden: LOOKING_AT_ROUTES,
+    },
+    Page {
+        verb: "doctor",
+        examples: &[
+            ("spoolrun doctor", "Everything"),
+            ("spoolrun doctor relay", "Only the next hops of the route relay"),
+            ("spoolrun doctor --recipient bob@example.com", "Would bob be accepted?"),
+        ],
+        notes: "No message is sent: each dialogue with a next hop ends after RCPT.",
+        codes: &[0, 64, 69, 74, 77, 78],
+        brief: &[],
+        hidden: LOOKING_AT_ROUTES,
+    },
+    looking(
+        "cat",
+        &[
+            ("spoolrun cat 01M7XXG7GK0000700000000001", "On the terminal"),
+            ("spoolrun cat 01M7XXG7GK0000700000000001 | less", "Page by page"),
+        ],
+    ),
+    looking(
+        "shape",
+        &[
+            ("spoolrun shape", "Which domains hold up the queue?"),
+            ("spoolrun shape --senders", "Which senders fill the queue?"),
+            ("spoolrun shape --route relay --json", "One route, for a program"),
+        ],
+    ),
+    Page {
+        verb: "stats",
+        examples: &[
+            ("spoolrun stats", "The whole spool"),
+            ("spoolrun stats --older 1d", "Only mail of a day or older"),
+            ("spoolrun stats --json", "For a monitor"),
+        ],
+        notes: "",
+        codes: LOOK_CODES,
+        brief: &[],
+        hidden: LOOKING_AT_ROUTES,
+    },
+    acting(
+        "hold",
+        &[
+            ("spoolrun hold 01M7XXG7GK0000700000000001", "One message"),
+            ("spoolrun hold --sender printer@lan.example", "A printer that went mad"),
+            ("spoolrun hold --all --why \"audit\" --dry-run", "Show what would be held"),
+        ],
+    ),
+    acting(
+        "release",
+        &[
+            ("spoolrun release 01M7XXG7GK0000700000000001", "One message"),
+            ("spoolrun release --sender printer@lan.example", "Of one sender"),
+            ("spoolrun release --all", "All held messages"),
+        ],
+    ),
+    acting(
+        "requeue",
+        &[
+            ("spoolrun requeue 01M7XXG7GK0000700000000001", "One message"),
+            ("spoolrun requeue --reason \"mailbox full\"", "The mailbox was emptied"),
+            ("spoolrun requeue --folder failed --all", "All that failed"),
+        ],
+    ),
+    acting(
+        "expire",
+        &[
+            ("spoolrun expire --recipient @gone.example", "A domain that is gone"),
+            ("spoolrun expire --older 2d --dry-run", "Show what would be given up"),
+        ],
+    ),
+    acting(
+        "remove",
+        &[
+            ("spoolrun remove 01M7XXG7GK0000700000000001", "One message"),
+            ("spoolrun remove --sender printer@lan.example --folder hold", "Held mail"),
+            ("spoolrun remove --all --dry-run", "Show what would be removed"),
+        ],
+    ),
+    acting(
+        "pause",
+        &[
+            ("spoolrun pause relay", "Until it is resumed"),
+            ("spoolrun pause relay --why \"the provider moves\"", "With a reason, for explain"),
+        ],
+    ),
+    acting(
+        "resume",
+        &[("spoolrun resume relay", "Use the route again"), ("spoolrun resume relay --dry-run", "Is it paused?")],
+    ),
+    acting(
+        "export",
+        &[
+            ("spoolrun export /mnt/usb/mail --all", "Everything: this host is replaced"),
+            ("spoolrun export /tmp/mail 01M7XXG7GK0000700000000001", "One message"),
+        ],
+    ),
+    acting(
+        "import",
+        &[
+            ("spoolrun import /mnt/usb/mail --all", "Everything in that folder"),
+            ("spoolrun import /mnt/usb/mail --all --dry-run", "Show what would be imported"),
+        ],
+    ),
+    looking("verify", &[("spoolrun verify", "The whole spool"), ("spoolrun verify --json", "For a program")]),
+];
