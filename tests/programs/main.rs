@@ -8,6 +8,7 @@ mod crash;
 mod end_to_end;
 mod explain;
 mod forwarding;
+mod help;
 mod live_view;
 mod logs;
 mod many_forwarders;

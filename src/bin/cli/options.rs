@@ -38,7 +38,8 @@ pub(crate) fn explain_usage(error: &clap::Error) -> std::process::ExitCode {
 macro_rules! relay_in_full {
     () => {
         "\
-Deliver all mail to URL, instead of the configured routes. The forms are:
+Deliver all mail to URL instead of by the configured routes.
+The forms are:
   smtp://[USER@]HOST[:PORT]   SMTP with STARTTLS, port 587
   smtps://[USER@]HOST[:PORT]  SMTP with TLS from the start, port 465
   maildir:PATH                a Maildir on this host

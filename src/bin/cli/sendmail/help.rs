@@ -31,12 +31,12 @@ Usage: sendmail [OPTIONS] [RECIPIENT]...
        newaliases | sendmail -bi
 
 Options:
-  -t              Also send to the recipients in To:, Cc: and Bcc:, or in Resent-To:,
-                  Resent-Cc: and Resent-Bcc: if there are such; Bcc: is removed
+  -t              Also send to the recipients in To:, Cc: and Bcc: (or in
+                  Resent-To:, -Cc: and -Bcc:, if there are any). Bcc: is removed
   -i, -oi         Do not end the message at a line with a single dot
   -f, -r ADDRESS  Envelope sender, who gets the bounces; <> for none
   -F NAME         Full name, for a From: that has to be added
-  -N EVENTS       Notify the sender: never, or a list of success, failure and delay
+  -N EVENTS       Notify the sender of: never, or success,failure,delay
   -R full|hdrs    How much of the message a notice returns
   -V ID           Envelope ID, which notices quote
   -bs             Speak SMTP on standard input and output
@@ -44,10 +44,11 @@ Options:
   -q...           Do nothing: the queue is always worked on
   --              End of the options: only recipients follow
 
-Other options of Sendmail are accepted and ignored; unknown ones cause a warning.
+Other options of Sendmail are ignored; unknown ones cause a warning.
 The default domain is added to addresses without one. The message goes to the
-relay's Unix socket (the first in listen.addresses, else submission.socket). If no
-relay listens there, it goes into the spool, if the spool belongs to the caller.
+relay's Unix socket: the first in listen.addresses, else submission.socket. If
+no relay listens there, the message goes straight into the spool, if that
+belongs to the caller.
 
 Examples:
   echo Hello | sendmail bob@example.com       # From the calling user
@@ -76,9 +77,9 @@ Options:
   -j, --json  Print JSON, one object per line
       --help  Print this help
 
-The mark after an ID is * for a message that is being delivered, ! for a held one,
-and # for one that was given up by hand. The text in parentheses is the reason for
-the delay. `spoolrun list` has filters.
+The mark after an ID is * for a message that is being delivered, ! for a held
+one, and # for one that was given up by hand. The text in parentheses is the
+reason for the delay. `spoolrun list` has filters.
 
 Examples:
   mailq                         # Which mail waits, and why
@@ -98,8 +99,8 @@ Do nothing: the relay reads the aliases file as it is, without a database
 
 Usage: newaliases
 
-For programs and habits that expect the newaliases of other mail systems. A changed
-aliases file is noticed at the next message; `smtpd --check` finds mistakes in it.
+For programs that expect the newaliases of other mail systems. `smtpd --check`
+finds mistakes in the aliases file.
 
 Examples:
   newaliases       # Always succeeds
@@ -108,3 +109,22 @@ Examples:
 Exit codes:
    0  Always
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::super::arguments;
+    use super::SENDMAIL;
+    use crate::cli::help::words;
+
+    #[test]
+    fn the_examples_of_sendmail_cause_no_warnings() {
+        let examples = SENDMAIL.split("Examples:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+        for line in examples.lines() {
+            let own =
+                line.split(" # ").next().unwrap().split(['|', '<']).find(|part| part.contains("sendmail ")).unwrap();
+            let words = words(own);
+            assert_eq!(arguments::parse(&words[1..]).warnings, Vec::<String>::new(), "{line}");
+        }
+        assert!((2..=3).contains(&examples.lines().count()));
+    }
+}
