@@ -52,7 +52,7 @@ const MAY_USE: [(&str, &[&str]); 25] = [
 /// A word, and the only places that may name it.
 const ONLY_IN: [(&str, &[&str]); 19] = [
     ("bincode", &["src/spool/frozen/"]),
-    ("fs2", &["src/spool/lock.rs"]),
+    ("fs2", &["src/spool/disk/lock.rs"]),
     ("lettre", &["src/transport/smtp/client.rs"]),
     ("dns_lookup", &["src/dns.rs"]),
     ("hickory_resolver", &["src/dns/hickory.rs"]),
@@ -78,10 +78,10 @@ const PLANTED: [&str; 10] = [
     "src/queue/delivery/body.rs",
     "src/session/mod.rs",
     "src/smtp/body.rs",
-    "src/spool/claim.rs",
-    "src/spool/dir.rs",
+    "src/spool/dir/claim.rs",
+    "src/spool/dir/spool.rs",
     "src/spool/disk/host.rs",
-    "src/spool/lock.rs",
+    "src/spool/disk/lock.rs",
     "src/sys/streams.rs",
     "src/transport/smtp/judging.rs",
 ];

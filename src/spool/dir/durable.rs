@@ -7,23 +7,24 @@ use std::sync::atomic::Ordering;
 
 use rustix::io::Errno;
 
-use super::Inner;
+use super::finishing::Waiter;
+use super::inner::Inner;
 use crate::spool::disk::Disk;
-use crate::spool::finishing::Waiter;
-use crate::spool::{Shelf, SpoolError, Trouble};
+use crate::spool::error::{SpoolError, Trouble};
+use crate::spool::folder::Shelf;
 
 impl<D: Disk> Inner<D> {
-    pub(in crate::spool) fn is_poisoned(&self) -> bool {
+    pub(super) fn is_poisoned(&self) -> bool {
         self.poisoned.load(Ordering::SeqCst)
     }
 
-    pub(in crate::spool) fn refuse_if_poisoned(&self) -> Result<(), SpoolError> {
+    pub(super) fn refuse_if_poisoned(&self) -> Result<(), SpoolError> {
         if self.is_poisoned() { Err(SpoolError::new("writing to", "queue", Trouble::Poisoned)) } else { Ok(()) }
     }
 
     /// To be called with the result of every sync: after EIO the kernel has dropped what it could not write, and forgets
     /// that it did.
-    pub(in crate::spool) fn heed(&self, synced: io::Result<()>) -> io::Result<()> {
+    pub(super) fn heed(&self, synced: io::Result<()>) -> io::Result<()> {
         synced.inspect_err(|error| {
             if error.raw_os_error() == Some(Errno::IO.raw_os_error()) {
                 self.poisoned.store(true, Ordering::SeqCst);
@@ -32,12 +33,12 @@ impl<D: Disk> Inner<D> {
     }
 
     /// Makes the names on a shelf durable, together with others who wait for the same.
-    pub(in crate::spool) fn sync_shelf(&self, shelf: Shelf) -> io::Result<()> {
+    pub(super) fn sync_shelf(&self, shelf: Shelf) -> io::Result<()> {
         self.heed(self.syncs[shelf as usize].sync(|| self.disk.sync_folder(self.folder(shelf))))
     }
 
     /// Sees to it that a removal becomes durable soon, without waiting where somebody syncs just now.
-    pub(in crate::spool) fn sync_removal(self: &Arc<Self>, shelf: Shelf) {
+    pub(super) fn sync_removal(self: &Arc<Self>, shelf: Shelf) {
         // A failure poisons the spool, which is how it is known.
         let inner = Arc::clone(self);
         let sync = move || drop(inner.sync_shelf(shelf));
@@ -45,7 +46,7 @@ impl<D: Disk> Inner<D> {
     }
 
     /// Calls `waiter` once the names of the queue are durable, with others who wait for the same.
-    pub(in crate::spool) fn sync_queue_then(&self, waiter: Waiter) {
+    pub(super) fn sync_queue_then(&self, waiter: Waiter) {
         self.finishing.join(waiter, || self.sync_shelf(Shelf::Queue));
     }
 }

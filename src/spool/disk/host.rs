@@ -16,10 +16,11 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, retry_on_intr};
 
-use super::{Access, Disk, Extent, Kind, Lock, Room, Status};
+use super::lock;
+use super::lock::Lock;
+use super::traits::{Access, Disk, Extent, Kind, Room, Status};
 use crate::clock::Timestamp;
 use crate::mutant::{Mutant, planted};
-use crate::spool::lock;
 
 /// The disk of the host.
 #[derive(Debug, Clone, Copy, Default)]

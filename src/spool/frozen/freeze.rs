@@ -3,9 +3,12 @@
 //! The caller writes the head, the message, the end, and later any number of receipts, and keeps the running sum of the
 //! message. What is frozen here always thaws: limits are checked on this side too.
 
+use super::layout::{
+    COVERED, END_MAGIC, HEADER, MAGIC, MAX_ENVELOPE, MAX_SEAL, RECEIPT_HEADER, RECEIPT_VERSION, TRAILER, UNFINISHED,
+    VERSION,
+};
+use super::octets::sum_on;
 use super::wire::{EnvelopeV1, ReceiptV1, SealV1, encode};
-use super::{COVERED, END_MAGIC, HEADER, MAGIC, MAX_ENVELOPE, MAX_SEAL, RECEIPT_HEADER, RECEIPT_VERSION, TRAILER};
-use super::{UNFINISHED, VERSION, sum_on};
 use crate::envelope::{Envelope, Seal};
 use crate::receipt::Receipt;
 

@@ -5,11 +5,11 @@
 //! is corruption, never a shorter history: forgetting a receipt could deliver a message twice.
 
 use super::freeze::receipt_sum;
-use super::thaw::{fill, octets_of};
+use super::layout::{RECEIPT_HEADER, RECEIPT_VERSION};
+use super::octets::{Octets, fill, octets_of};
 use super::wire::{ReceiptV1, decode};
-use super::{Octets, RECEIPT_HEADER, RECEIPT_VERSION};
 use crate::receipt::Receipt;
-use crate::spool::Trouble;
+use crate::spool::error::Trouble;
 
 /// The receipts between `at` and `file_size`, and where the last good one ends.
 pub(super) fn read<O: Octets + ?Sized>(

@@ -3,12 +3,15 @@
 //! Lengths are checked against the file's size before anything is reserved for them, sums before anything is decoded,
 //! and addresses are parsed after that. The order tells torn (a cut file: never acknowledged) from corrupt (a changed one).
 
+use super::history;
+use super::layout::{
+    COVERED, END_MAGIC, HEADER, LENGTH_AT, MAGIC, MAX_ENVELOPE, MAX_SEAL, TRAILER, UNFINISHED, VERSION,
+};
+use super::octets::{Octets, fill, octets_of, sum_on};
 use super::wire::{EnvelopeV1, SealV1, decode};
-use super::{COVERED, END_MAGIC, HEADER, LENGTH_AT, MAGIC, MAX_ENVELOPE, MAX_SEAL, Octets, TRAILER};
-use super::{UNFINISHED, VERSION, history, sum_on};
 use crate::envelope::{Envelope, Seal};
 use crate::receipt::Receipt;
-use crate::spool::Trouble;
+use crate::spool::error::Trouble;
 
 /// Octets of a message that are read at once when it is verified.
 const PIECE: usize = 64 * 1024;
@@ -155,21 +158,4 @@ fn sum_of_message<O: Octets + ?Sized>(file: &O, head: &Head) -> Result<u32, Trou
         done += count as u64;
     }
     Ok(sum)
-}
-
-/// Reads all of `octets`; the caller has checked that the file is long enough, so an early end means that it was cut since.
-pub(super) fn fill<O: Octets + ?Sized>(file: &O, offset: u64, octets: &mut [u8]) -> Result<(), Trouble> {
-    let mut done = 0;
-    while done < octets.len() {
-        match file.read_at(offset + done as u64, &mut octets[done..])? {
-            0 => return Err(Trouble::Torn("it ends before its size")),
-            count => done += count,
-        }
-    }
-    Ok(())
-}
-
-/// `N` octets from `at`, which every caller knows to be inside.
-pub(super) fn octets_of<const N: usize>(from: &[u8], at: usize) -> [u8; N] {
-    std::array::from_fn(|index| from[at + index])
 }

@@ -15,9 +15,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::*;
-use crate::clock::Clock;
-use crate::envelope::{BodyType, NoticeOf, Notify, Origin, Peer, Protocol, Recipient, Recipients, Ret, Tls};
-use crate::receipt::{Happening, Reason};
+use crate::clock::{Clock, Timestamp};
+use crate::envelope::{
+    BodyType, Envelope, NoticeOf, Notify, Origin, Peer, Protocol, Recipient, Recipients, Ret, Seal, Tls,
+};
+use crate::id::SpoolId;
+use crate::receipt::{Happening, Reason, Receipt};
 use crate::smtp::EnhancedCode;
 
 /// A clock that stands where it was set: at first, at the time of the host, as files get that.

@@ -4,111 +4,33 @@
 //! share a spool. After the disk failed to sync, the spool is poisoned: it accepts nothing more, as what the disk says
 //! from then on proves nothing. What is still in the queue may be delivered.
 
-mod durable;
-
 use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
-
-use rustix::io::Errno;
 
 use super::chance::Chance;
-use super::claim::{self, DirClaim};
-use super::disk::{Disk, HostDisk, Kind, Room, room_at};
+use super::claim::DirClaim;
 use super::draft::DirDraft;
 use super::finishing::Finishing;
 use super::gauge::Gauge;
-use super::group_commit::GroupCommit;
+use super::inner::{Inner, SpoolSettings};
 use super::removals::Removals;
-use super::room::{Ledger, Reserve, too_small};
-use super::{Claimed, Entry, Glance, Shelf, Spool, SpoolError, Trouble, look};
+use super::{claim, look};
 use crate::clock::{Clock, Timestamp};
 use crate::envelope::Envelope;
 use crate::id::{IdSource, SpoolId};
 use crate::mutant::{Mutant, planted};
-
-/// What can be set of a spool.
-#[derive(Debug, Clone)]
-pub struct SpoolSettings {
-    /// Octets of the largest message that is accepted; the default reserve is at least twice that.
-    pub largest_message: u64,
-    /// Octets that must stay free on the disk; `None` for [`Reserve::of`].
-    pub reserve_octets: Option<u64>,
-    /// Inodes that must stay free on the disk; `None` for [`Reserve::of`].
-    pub reserve_inodes: Option<u64>,
-    /// A hint of being due that is further off than this is not believed: a clock jumped. 2 h and 20 %.
-    pub longest_interval: Duration,
-    /// How files are created.
-    pub creation: Creation,
-}
-
-impl Default for SpoolSettings {
-    fn default() -> Self {
-        Self {
-            largest_message: 35_000_000,
-            reserve_octets: None,
-            reserve_inodes: None,
-            longest_interval: Duration::from_secs(2 * 3600 * 12 / 10),
-            creation: Creation::Anonymous,
-        }
-    }
-}
-
-impl SpoolSettings {
-    fn reserve(&self, room: &Room) -> Reserve {
-        let usual = Reserve::of(room, self.largest_message);
-        Reserve {
-            octets: self.reserve_octets.unwrap_or(usual.octets),
-            inodes: self.reserve_inodes.unwrap_or(usual.inodes),
-        }
-    }
-
-    /// Why a spool at `path` would refuse every message at present: less than its reserve is free there. The spool need not
-    /// be there yet; `None` also where the disk does not say.
-    pub fn shortage_at(&self, path: &Path) -> Option<String> {
-        let is_there = |folder: &&Path| !folder.as_os_str().is_empty() && folder.exists();
-        let folder = path.ancestors().find(is_there).unwrap_or(Path::new("."));
-        let room = room_at(folder).ok()?;
-        too_small(&room, self.reserve(&room))
-    }
-}
-
-/// How a message's file comes to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Creation {
-    /// Without a name until it is complete (`O_TMPFILE`); as `Named` where the file system cannot.
-    Anonymous,
-    /// Under its final name, locked. For file systems that pretend, and for tests.
-    Named,
-}
+use crate::spool::disk::{Disk, HostDisk, Kind};
+use crate::spool::error::{SpoolError, Trouble};
+use crate::spool::folder::Shelf;
+use crate::spool::traits::{Claimed, Entry, Glance, Spool};
 
 /// A spool in a folder. Clones share it.
 pub struct DirSpool<D: Disk = HostDisk> {
-    pub(super) inner: Arc<Inner<D>>,
-}
-
-/// What drafts, claims and the spool share.
-pub(super) struct Inner<D: Disk> {
-    pub(super) disk: D,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) settings: SpoolSettings,
-    pub(super) ledger: Arc<Ledger>,
-    /// The user whose files are ours.
-    pub(super) owner: u32,
-    reserve: Reserve,
-    ids: IdSource,
-    chance: Chance,
-    gauge: Gauge,
-    folders: [D::Folder; Shelf::ALL.len()],
-    /// The syncs of each folder.
-    syncs: [GroupCommit; Shelf::ALL.len()],
-    removals: Removals,
-    finishing: Finishing,
-    poisoned: AtomicBool,
+    pub(in crate::spool) inner: Arc<Inner<D>>,
 }
 
 impl DirSpool {
@@ -314,71 +236,4 @@ impl<D: Disk> Spool for DirSpool<D> {
     fn peek(&self, id: SpoolId) -> Result<Option<Glance>, SpoolError> {
         look::peek_on(&self.inner, &[Shelf::Queue, Shelf::Hold, Shelf::Failed], id)
     }
-}
-
-impl<D: Disk> Inner<D> {
-    pub(super) fn folder(&self, shelf: Shelf) -> &D::Folder {
-        &self.folders[shelf as usize]
-    }
-
-    /// An error about a file of a shelf.
-    pub(super) fn error(
-        &self,
-        doing: &'static str,
-        shelf: Shelf,
-        name: &str,
-        trouble: impl Into<Trouble>,
-    ) -> SpoolError {
-        let trouble = match trouble.into() {
-            Trouble::Io(error) if is_full(&error) => Trouble::Full(format!("the disk says: {error}")),
-            other => other,
-        };
-        SpoolError::new(doing, Path::new(shelf.folder()).join(name), trouble)
-    }
-
-    /// Whether so many octets fit beside the reserve and what drafts have reserved.
-    pub(super) fn check_room(&self, octets: u64) -> Result<(), SpoolError> {
-        self.refuse_if_poisoned()?;
-        let recent = self.gauge.recent(self.ledger.asked(), Instant::now());
-        match recent.map(|room| self.ledger.shortage(&room, self.reserve, octets)) {
-            Some(None) => Ok(()),
-            _ => self.ask_for_room(octets),
-        }
-    }
-
-    /// The same by asking the disk, whatever was known.
-    pub(super) fn ask_for_room(&self, octets: u64) -> Result<(), SpoolError> {
-        self.refuse_if_poisoned()?;
-        let failed = |trouble| SpoolError::new("finding room in", "queue", trouble);
-        let asked = self.ledger.asked();
-        let room = self.disk.room(self.folder(Shelf::Queue)).map_err(|error| failed(error.into()))?;
-        self.gauge.note(room, asked, Instant::now());
-        self.ledger.shortage(&room, self.reserve, octets).map_or(Ok(()), |what| Err(failed(Trouble::Full(what))))
-    }
-
-    /// Moves a file between shelves and makes that durable, first where it is, then where it was. In `bad/`, whose names
-    /// are not looked up, a name that is taken gets a number.
-    pub(super) fn move_file(&self, name: &str, from: Shelf, to: Shelf) -> Result<(), SpoolError> {
-        let source = (self.folder(from), name);
-        let failed = |error| self.error("moving", from, name, error);
-        let mut moved = self.disk.rename(source, (self.folder(to), name));
-        let mut number = 0;
-        while to == Shelf::Bad && number < 1000 && is_taken(&moved) {
-            number += 1;
-            moved = self.disk.rename(source, (self.folder(to), &format!("{name}.{number}")));
-        }
-        if is_taken(&moved) {
-            return Err(self.error("moving to", to, name, Trouble::Exists));
-        }
-        moved.map_err(|error| failed(Trouble::from(error)))?;
-        self.sync_shelf(to).and_then(|()| self.sync_shelf(from)).map_err(|error| failed(Trouble::from(error)))
-    }
-}
-
-fn is_taken(result: &io::Result<()>) -> bool {
-    result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists)
-}
-
-fn is_full(error: &io::Error) -> bool {
-    [Errno::NOSPC, Errno::DQUOT].iter().any(|full| error.raw_os_error() == Some(full.raw_os_error()))
 }

@@ -19,7 +19,7 @@ pub enum Lock {
 }
 
 /// Takes the lock if it is free; never waits. `false` when somebody else has it.
-pub(super) fn try_lock(file: &File, lock: Lock) -> io::Result<bool> {
+pub(in crate::spool) fn try_lock(file: &File, lock: Lock) -> io::Result<bool> {
     if planted(Mutant::LockSkipped) {
         return Ok(true);
     }

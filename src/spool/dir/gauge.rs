@@ -7,7 +7,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::disk::Room;
+use crate::spool::disk::Room;
 
 /// How long a look is believed.
 const MOMENT: Duration = Duration::from_secs(1);
@@ -20,7 +20,7 @@ const COMFORT_INODES: u64 = 1024;
 
 /// The last look at the disk.
 #[derive(Debug, Default)]
-pub(super) struct Gauge(Mutex<Option<Look>>);
+pub(in crate::spool) struct Gauge(Mutex<Option<Look>>);
 
 #[derive(Debug, Clone, Copy)]
 struct Look {
@@ -32,12 +32,12 @@ struct Look {
 
 impl Gauge {
     /// Keeps a look; `asked` is what drafts had asked for before it.
-    pub(super) fn note(&self, room: Room, asked: u64, now: Instant) {
+    pub(in crate::spool) fn note(&self, room: Room, asked: u64, now: Instant) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Look { room, at: now, asked });
     }
 
     /// The room less a margin that makes up for its age; `None` when the disk should be asked.
-    pub(super) fn recent(&self, asked: u64, now: Instant) -> Option<Room> {
+    pub(in crate::spool) fn recent(&self, asked: u64, now: Instant) -> Option<Room> {
         let look = (*self.0.lock().unwrap_or_else(PoisonError::into_inner))?;
         let fresh = now.saturating_duration_since(look.at) < MOMENT && asked.wrapping_sub(look.asked) <= ALLOWANCE;
         fresh.then(|| Room {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Removals(Arc<Shared>);
+pub(in crate::spool) struct Removals(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -33,7 +33,7 @@ const GATHERING: Duration = Duration::from_millis(5);
 
 impl Removals {
     /// Sees to a sync that starts after this call: by this caller, or by whoever syncs just now.
-    pub(super) fn note(&self, sync: impl Fn() + Clone + Send + 'static) {
+    pub(in crate::spool) fn note(&self, sync: impl Fn() + Clone + Send + 'static) {
         self.0.lock().unsynced = true;
         while let Some(mut turn) = Turn::begin(&self.0) {
             if turn.ends_after(&sync) {
@@ -54,7 +54,7 @@ impl Removals {
     }
 
     /// Returns once nobody syncs any more.
-    pub(super) fn settle(&self) {
+    pub(in crate::spool) fn settle(&self) {
         let mut state = self.0.lock();
         while state.syncing {
             state.awaited = true;

@@ -10,11 +10,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::group_commit::Failure;
 
 /// What is to be done after the sync, with its outcome.
-pub(super) type Waiter = Box<dyn FnOnce(io::Result<()>) + Send>;
+pub(in crate::spool) type Waiter = Box<dyn FnOnce(io::Result<()>) + Send>;
 
 /// Those who wait for a sync of one folder.
 #[derive(Default)]
-pub(super) struct Finishing(Mutex<State>);
+pub(in crate::spool) struct Finishing(Mutex<State>);
 
 #[derive(Default)]
 struct State {
@@ -24,7 +24,7 @@ struct State {
 
 impl Finishing {
     /// Calls `waiter` after a sync that started after this call: before this returns, or by whoever syncs just now.
-    pub(super) fn join(&self, waiter: Waiter, sync: impl Fn() -> io::Result<()>) {
+    pub(in crate::spool) fn join(&self, waiter: Waiter, sync: impl Fn() -> io::Result<()>) {
         let mut state = self.lock();
         state.waiting.push(waiter);
         if std::mem::replace(&mut state.syncing, true) {

@@ -8,14 +8,14 @@ const DRAWN: usize = 32;
 
 /// Random numbers that were drawn and not yet handed out.
 #[derive(Default)]
-pub(super) struct Chance(Mutex<Vec<u64>>);
+pub(in crate::spool) struct Chance(Mutex<Vec<u64>>);
 
 impl Chance {
     /// 64 bits that nobody can guess.
     ///
     /// # Errors
     /// When the system gives none.
-    pub(super) fn draw(&self) -> io::Result<u64> {
+    pub(in crate::spool) fn draw(&self) -> io::Result<u64> {
         let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if left.is_empty() {
             let mut octets = [0; DRAWN * 8];

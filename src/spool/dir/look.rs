@@ -9,16 +9,19 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::dir::Inner;
-use super::disk::{Access, Disk, Kind, Lock, Status};
-use super::frozen::{self, Depth, Octets};
-use super::{Claimed, Glance, Shelf, SpoolError, Trouble};
+use super::inner::Inner;
 use crate::id::SpoolId;
+use crate::spool::disk::{Access, Disk, Kind, Lock, Status};
+use crate::spool::error::{SpoolError, Trouble};
+use crate::spool::folder::Shelf;
+use crate::spool::frozen;
+use crate::spool::frozen::{Depth, Octets};
+use crate::spool::traits::{Claimed, Glance};
 
 /// An open file as something to thaw from.
-pub(super) struct InFile<'a, D: Disk> {
-    pub(super) disk: &'a D,
-    pub(super) file: &'a D::File,
+pub(in crate::spool) struct InFile<'a, D: Disk> {
+    pub(in crate::spool) disk: &'a D,
+    pub(in crate::spool) file: &'a D::File,
 }
 
 impl<D: Disk> Octets for InFile<'_, D> {
@@ -65,7 +68,7 @@ impl<D: Disk> Octets for Windowed<'_, D> {
 const NEWBORN: Duration = Duration::from_secs(60);
 
 /// Opens a file if it is there and could be ours.
-pub(super) fn open<D: Disk>(
+pub(in crate::spool) fn open<D: Disk>(
     inner: &Inner<D>,
     shelf: Shelf,
     name: &str,
@@ -93,7 +96,7 @@ fn open_unchecked<D: Disk>(
 
 /// Opens and locks a file, and makes sure that its name still leads to it: it may have been removed or moved between
 /// the two, and the name may have been given to another.
-pub(super) fn open_locked<D: Disk>(
+pub(in crate::spool) fn open_locked<D: Disk>(
     inner: &Inner<D>,
     shelf: Shelf,
     name: &str,
@@ -147,7 +150,7 @@ fn is_newborn<D: Disk>(inner: &Inner<D>, status: &Status) -> bool {
 }
 
 /// Whether a name is on a shelf, whatever it leads to.
-pub(super) fn is_there<D: Disk>(inner: &Inner<D>, shelf: Shelf, name: &str) -> Result<bool, SpoolError> {
+pub(in crate::spool) fn is_there<D: Disk>(inner: &Inner<D>, shelf: Shelf, name: &str) -> Result<bool, SpoolError> {
     match inner.disk.status_at(inner.folder(shelf), name) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -156,14 +159,18 @@ pub(super) fn is_there<D: Disk>(inner: &Inner<D>, shelf: Shelf, name: &str) -> R
 }
 
 /// A message that was looked at, not claimed.
-pub(super) struct Found<D: Disk> {
-    pub(super) file: D::File,
-    pub(super) message_at: u64,
-    pub(super) glance: Glance,
+pub(in crate::spool) struct Found<D: Disk> {
+    pub(in crate::spool) file: D::File,
+    pub(in crate::spool) message_at: u64,
+    pub(in crate::spool) glance: Glance,
 }
 
 /// What a look at a message of a shelf tells, with few system calls; `None` where it is not there, or not yet.
-pub(super) fn peek<D: Disk>(inner: &Inner<D>, shelf: Shelf, id: SpoolId) -> Result<Option<Glance>, SpoolError> {
+pub(in crate::spool) fn peek<D: Disk>(
+    inner: &Inner<D>,
+    shelf: Shelf,
+    id: SpoolId,
+) -> Result<Option<Glance>, SpoolError> {
     let name = id.to_string();
     let Some((file, status)) = open(inner, shelf, &name, Access::Read)? else { return Ok(None) };
     let window = RefCell::new(Window { at: 0, octets: Vec::new() });
@@ -185,7 +192,11 @@ pub(super) fn peek<D: Disk>(inner: &Inner<D>, shelf: Shelf, id: SpoolId) -> Resu
 }
 
 /// The same, wherever it lies on these shelves.
-pub(super) fn peek_on<D: Disk>(inner: &Inner<D>, shelves: &[Shelf], id: SpoolId) -> Result<Option<Glance>, SpoolError> {
+pub(in crate::spool) fn peek_on<D: Disk>(
+    inner: &Inner<D>,
+    shelves: &[Shelf],
+    id: SpoolId,
+) -> Result<Option<Glance>, SpoolError> {
     // Twice, as it may move from a shelf not yet seen to one that was.
     for shelf in shelves.iter().chain(shelves) {
         if let Some(found) = peek(inner, *shelf, id)? {
@@ -196,7 +207,11 @@ pub(super) fn peek_on<D: Disk>(inner: &Inner<D>, shelves: &[Shelf], id: SpoolId)
 }
 
 /// A message wherever it lies on these shelves.
-pub(super) fn find<D: Disk>(inner: &Inner<D>, shelves: &[Shelf], id: SpoolId) -> Result<Option<Found<D>>, SpoolError> {
+pub(in crate::spool) fn find<D: Disk>(
+    inner: &Inner<D>,
+    shelves: &[Shelf],
+    id: SpoolId,
+) -> Result<Option<Found<D>>, SpoolError> {
     // Twice, as it may move from a shelf not yet seen to one that was.
     for shelf in shelves.iter().chain(shelves) {
         if let Some(found) = glance(inner, *shelf, id)? {
@@ -225,7 +240,7 @@ fn glance<D: Disk>(inner: &Inner<D>, shelf: Shelf, id: SpoolId) -> Result<Option
 
 /// Whether somebody has the lock. Asking takes it for a moment, shared, on a descriptor of its own: a claimer that comes in
 /// that moment is told `Busy` and tries again, as it does for any locked file; who creates a file tries again too.
-pub(super) fn is_busy<D: Disk>(inner: &Inner<D>, shelf: Shelf, name: &str) -> Result<bool, SpoolError> {
+pub(in crate::spool) fn is_busy<D: Disk>(inner: &Inner<D>, shelf: Shelf, name: &str) -> Result<bool, SpoolError> {
     match open(inner, shelf, name, Access::Read)? {
         None => Ok(false),
         Some((file, _)) => {
@@ -236,7 +251,7 @@ pub(super) fn is_busy<D: Disk>(inner: &Inner<D>, shelf: Shelf, name: &str) -> Re
 }
 
 /// What is wrong with a file, read wholly, if anything; `None` when it is gone or still arriving.
-pub(super) fn verify<D: Disk>(inner: &Inner<D>, shelf: Shelf, name: &str) -> Option<Result<u64, SpoolError>> {
+pub(in crate::spool) fn verify<D: Disk>(inner: &Inner<D>, shelf: Shelf, name: &str) -> Option<Result<u64, SpoolError>> {
     let checked = || {
         let busy = is_busy(inner, shelf, name)?;
         let Some((file, status)) = open(inner, shelf, name, Access::Read)? else {

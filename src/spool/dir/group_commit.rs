@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// The syncs of one directory.
 #[derive(Debug, Default)]
-pub(super) struct GroupCommit {
+pub(in crate::spool) struct GroupCommit {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -30,7 +30,7 @@ struct Round(OnceLock<Result<(), Failure>>);
 
 /// An error that can be told several times.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Failure {
+pub(in crate::spool) enum Failure {
     Os(i32),
     Other(io::ErrorKind),
 }
@@ -40,7 +40,7 @@ impl GroupCommit {
     ///
     /// # Errors
     /// When the sync failed, or one that was under way when this call came.
-    pub(super) fn sync(&self, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    pub(in crate::spool) fn sync(&self, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         let mut state = self.lock();
         let round = Arc::clone(&state.next);
         loop {

@@ -1,8 +1,6 @@
-//! A message that is arriving in the directory spool.
+//! The file of a message that is being written: locked from its beginning, named when it is complete.
 //!
-//! A small one is gathered in memory, and the disk hears of it only at commit, by one write. A larger one streams
-//! through a buffer of [`BUFFER`] octets into a locked file, without a name where the system has such files. Dropped at any
-//! moment, or failed at any step, a draft leaves no name in the queue.
+//! Invariant: dropped before it is durable, it takes its name with it; file goes before name to the disk.
 
 use std::io;
 use std::sync::Arc;
@@ -11,187 +9,20 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::dir::{Creation, Inner};
-use super::disk::{Disk, Extent, HostDisk, Lock};
-use super::frozen::{self, LENGTH_AT};
-use super::room::Reservation;
-use super::{Claimed, Committed, Draft, Shelf, SpoolError, Trouble, claim, look};
-use crate::envelope::{Envelope, Seal};
+use super::inner::{Creation, Inner};
+use super::{claim, look};
 use crate::id::SpoolId;
+use crate::spool::disk::{Disk, Extent, Lock};
+use crate::spool::error::{SpoolError, Trouble};
+use crate::spool::folder::Shelf;
+use crate::spool::traits::Claimed;
 
 /// Octets of envelope and message that are kept in memory before they go to the disk.
 pub(super) const BUFFER: usize = 64 * 1024;
 /// What a commit keeps free behind the message, so that a full disk does not stop receipts: some twenty of them.
-const SLACK: u64 = 4096;
-/// What a streaming draft reserves at a time.
-const STEP: u64 = 1 << 20;
+pub(super) const SLACK: u64 = 4096;
 /// How often a newly named file is tried to be locked, at 2 ms, while somebody looks at it.
 const LOCK_ATTEMPTS: usize = 250;
-
-/// A draft in the directory spool.
-pub struct DirDraft<D: Disk = HostDisk> {
-    inner: Arc<Inner<D>>,
-    id: SpoolId,
-    /// Octets of header and envelope.
-    head: usize,
-    /// What has not been written: at first the header, then what came since.
-    buffer: Vec<u8>,
-    /// The file, once the buffer did not suffice.
-    arriving: Option<Arriving<D>>,
-    reservation: Reservation,
-    /// Octets of the message so far, and their sum.
-    size: u64,
-    sum: u32,
-    /// Whether a write failed, so that octets are missing.
-    broken: bool,
-}
-
-impl<D: Disk> DirDraft<D> {
-    pub(super) fn open(inner: &Arc<Inner<D>>, id: SpoolId, envelope: &Envelope) -> Result<Self, SpoolError> {
-        let head = frozen::freeze_head(envelope).ok_or_else(|| {
-            inner.error("freezing", Shelf::Queue, &id.to_string(), too_large("the envelope is too large"))
-        })?;
-        let reservation = inner.ledger.reserve((head.len().max(BUFFER) as u64) + SLACK);
-        inner.check_room(0)?;
-        Ok(Self {
-            inner: Arc::clone(inner),
-            id,
-            head: head.len(),
-            buffer: head,
-            arriving: None,
-            reservation,
-            size: 0,
-            sum: 0,
-            broken: false,
-        })
-    }
-
-    /// Octets that the draft holds in memory.
-    #[cfg(test)]
-    pub(super) fn held(&self) -> usize {
-        self.buffer.capacity()
-    }
-
-    fn take(&mut self, octets: &[u8]) -> Result<(), SpoolError> {
-        if self.buffer.len() + octets.len() > BUFFER {
-            self.flush()?;
-        }
-        if octets.len() >= BUFFER {
-            return self.write(octets);
-        }
-        let needed = self.buffer.len() + octets.len();
-        if needed > self.buffer.capacity() {
-            let capacity = (2 * self.buffer.capacity()).clamp(needed, BUFFER);
-            self.buffer.reserve_exact(capacity - self.buffer.len());
-        }
-        self.buffer.extend_from_slice(octets);
-        Ok(())
-    }
-
-    /// Writes out the buffer, and frees it if a large envelope made it larger than it need be from now on.
-    fn flush(&mut self) -> Result<(), SpoolError> {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        self.write(&buffer)?;
-        buffer.clear();
-        if buffer.capacity() <= BUFFER {
-            self.buffer = buffer;
-        }
-        Ok(())
-    }
-
-    fn write(&mut self, octets: &[u8]) -> Result<(), SpoolError> {
-        let wanted = octets.len() as u64 + SLACK;
-        if self.reservation.octets() < wanted {
-            self.reservation.extend(wanted.max(STEP));
-            self.inner.ask_for_room(0)?;
-        }
-        let arriving = match &mut self.arriving {
-            Some(arriving) => arriving,
-            empty => empty.insert(Arriving::create(&self.inner, Shelf::Queue, self.id)?),
-        };
-        arriving.write(octets)?;
-        self.reservation.spend(octets.len() as u64);
-        Ok(())
-    }
-
-    /// Writes what is left and gives the file its name; nothing of it is synced. `None` never comes, as no file is empty.
-    fn complete(&mut self, seal: &Seal) -> Result<Option<Arriving<D>>, SpoolError> {
-        if self.broken {
-            let broken = io::Error::other("octets of it could not be written");
-            return Err(self.inner.error("committing", Shelf::Queue, &self.id.to_string(), broken));
-        }
-        self.inner.refuse_if_poisoned()?;
-        let end = frozen::freeze_end(self.size, self.sum, seal).ok_or_else(|| {
-            self.inner.error("freezing", Shelf::Queue, &self.id.to_string(), too_large("the seal is too large"))
-        })?;
-        let length = self.size.to_le_bytes();
-        let streamed = self.arriving.is_some();
-        if !streamed {
-            debug_assert!(self.buffer.len() >= self.head, "an unwritten draft begins with its header");
-            self.buffer[LENGTH_AT..LENGTH_AT + length.len()].copy_from_slice(&length);
-        }
-        let mut last = std::mem::take(&mut self.buffer);
-        last.extend_from_slice(&end);
-        self.write(&last)?;
-        let Some(mut arriving) = self.arriving.take() else { return Ok(None) };
-        if streamed {
-            arriving.write_at(LENGTH_AT as u64, &length)?;
-        }
-        arriving.preallocate()?;
-        arriving.publish()?;
-        Ok(Some(arriving))
-    }
-}
-
-impl<D: Disk> Draft for DirDraft<D> {
-    fn id(&self) -> SpoolId {
-        self.id
-    }
-
-    fn append(&mut self, octets: &[u8]) -> Result<(), SpoolError> {
-        self.size += octets.len() as u64;
-        self.sum = frozen::sum_on(self.sum, octets);
-        let taken = self.take(octets);
-        self.broken |= taken.is_err();
-        taken
-    }
-
-    fn commit(mut self, seal: &Seal) -> Result<Committed, SpoolError> {
-        if let Some(arriving) = self.complete(seal)? {
-            arriving.sync_file()?;
-            let synced = self.inner.sync_shelf(Shelf::Queue);
-            arriving.settle(synced)?;
-        }
-        Ok(Committed { id: self.id, size: self.size })
-    }
-
-    fn commit_then(mut self, seal: &Seal, then: impl FnOnce(Result<Committed, SpoolError>) + Send + 'static) {
-        let committed = Committed { id: self.id, size: self.size };
-        let inner = Arc::clone(&self.inner);
-        let synced = self.complete(seal).and_then(|arriving| match arriving {
-            Some(arriving) => arriving.sync_file().map(|()| Some(arriving)),
-            None => Ok(None),
-        });
-        drop(self);
-        match synced {
-            Err(error) => then(Err(error)),
-            Ok(None) => then(Ok(committed)),
-            Ok(Some(arriving)) => inner.sync_queue_then(Box::new(move |synced| {
-                then(arriving.settle(synced).map(|()| committed));
-            })),
-        }
-    }
-}
-
-impl<D: Disk> std::fmt::Debug for DirDraft<D> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DirDraft").field("id", &self.id).field("size", &self.size).finish_non_exhaustive()
-    }
-}
-
-fn too_large(what: &'static str) -> Trouble {
-    Trouble::Io(io::Error::new(io::ErrorKind::InvalidInput, what))
-}
 
 /// A locked file on its way to a shelf. Dropped before it is durable, it takes its name with it.
 pub(super) struct Arriving<D: Disk> {
@@ -266,7 +97,7 @@ impl<D: Disk> Arriving<D> {
         Ok(())
     }
 
-    fn write_at(&self, mut offset: u64, mut octets: &[u8]) -> Result<(), SpoolError> {
+    pub(super) fn write_at(&self, mut offset: u64, mut octets: &[u8]) -> Result<(), SpoolError> {
         while !octets.is_empty() {
             match self.inner.disk.write_at(&self.file, offset, octets) {
                 Ok(0) => return Err(self.failed("writing", io::ErrorKind::WriteZero.into())),
@@ -311,13 +142,13 @@ impl<D: Disk> Arriving<D> {
     }
 
     /// The file goes to the disk before its name.
-    fn sync_file(&self) -> Result<(), SpoolError> {
+    pub(super) fn sync_file(&self) -> Result<(), SpoolError> {
         let synced = self.inner.heed(self.inner.disk.sync(&self.file, Extent::All));
         synced.map_err(|error| self.failed("syncing", error))
     }
 
     /// The folder was synced after the file. When both are on the disk, the name stays, and the lock is given up.
-    fn settle(mut self, synced: io::Result<()>) -> Result<(), SpoolError> {
+    pub(super) fn settle(mut self, synced: io::Result<()>) -> Result<(), SpoolError> {
         synced.map_err(|error| self.failed("syncing", error))?;
         // Another's sync may have failed since ours was asked for, and with it the truth of ours.
         self.inner.refuse_if_poisoned()?;

@@ -6,17 +6,20 @@
 use std::io;
 use std::sync::Arc;
 
-use super::dir::Inner;
-use super::disk::{Disk, Extent, HostDisk, Status};
-use super::draft::{Arriving, BUFFER};
-use super::frozen::{self, Depth, Octets, Thawed};
-use super::look::{self, InFile};
-use super::{Claim, Claimed, Durability, Shelf, SpoolError, Trouble};
+use super::inner::Inner;
+use super::look;
+use super::look::InFile;
 use crate::clock::Timestamp;
 use crate::envelope::{Envelope, Seal};
 use crate::id::SpoolId;
 use crate::mutant::{Mutant, planted};
 use crate::receipt::Receipt;
+use crate::spool::disk::{Disk, Extent, HostDisk, Status};
+use crate::spool::error::{SpoolError, Trouble};
+use crate::spool::folder::Shelf;
+use crate::spool::frozen;
+use crate::spool::frozen::{Depth, Octets, Thawed};
+use crate::spool::traits::{Claim, Claimed, Durability};
 
 /// How much of a file's front is read at once and kept: a small message costs one system call.
 const FRONT: u64 = 64 * 1024;
@@ -27,19 +30,19 @@ const SHORT_TEXT: usize = 4096;
 
 /// A claim in the directory spool.
 pub struct DirClaim<D: Disk = HostDisk> {
-    inner: Arc<Inner<D>>,
-    shelf: Shelf,
-    id: SpoolId,
-    name: String,
-    file: D::File,
+    pub(super) inner: Arc<Inner<D>>,
+    pub(super) shelf: Shelf,
+    pub(super) id: SpoolId,
+    pub(super) name: String,
+    pub(super) file: D::File,
     front: Vec<u8>,
-    thawed: Thawed,
+    pub(super) thawed: Thawed,
     /// Whether octets of a failed receipt may lie behind the history, if only on the disk.
     remnant: bool,
 }
 
 /// Claims a message on a shelf. What is torn or corrupt is moved to `bad/`, unless it is there already.
-pub(super) fn claim_in<D: Disk>(
+pub(in crate::spool) fn claim_in<D: Disk>(
     inner: &Arc<Inner<D>>,
     shelf: Shelf,
     id: SpoolId,
@@ -108,39 +111,12 @@ impl<D: Disk> Octets for Fronted<'_, D> {
 
 impl<D: Disk> DirClaim<D> {
     /// Makes file and name durable, whoever wrote them.
-    pub(super) fn make_durable(&self) -> io::Result<()> {
+    pub(in crate::spool) fn make_durable(&self) -> io::Result<()> {
         self.inner.heed(self.inner.disk.sync(&self.file, Extent::All))?;
         self.inner.sync_shelf(self.shelf)
     }
 
-    /// Copies the file as it is to the same shelf of another spool.
-    pub(super) fn copy_to(&self, to: &Arc<Inner<D>>) -> Result<(), SpoolError> {
-        for shelf in Shelf::ALL {
-            if shelf != Shelf::Bad && look::is_there(to, shelf, &self.name)? {
-                return Err(to.error("copying to", shelf, &self.name, Trouble::Exists));
-            }
-        }
-        to.check_room(self.thawed.end)?;
-        let mut arriving = Arriving::create(to, self.shelf, self.id)?;
-        let mut piece = vec![0; BUFFER];
-        let mut done = 0;
-        while done < self.thawed.end {
-            let wanted = (self.thawed.end - done).min(BUFFER as u64) as usize;
-            let read = self.inner.disk.read_at(&self.file, done, &mut piece[..wanted]);
-            match read.map_err(|error| self.failed("copying", error))? {
-                0 => return Err(self.failed("copying", io::Error::from(io::ErrorKind::UnexpectedEof))),
-                count => {
-                    arriving.write(&piece[..count])?;
-                    done += count as u64;
-                }
-            }
-        }
-        arriving.preallocate()?;
-        arriving.publish()?;
-        arriving.make_durable()
-    }
-
-    fn failed(&self, doing: &'static str, trouble: impl Into<Trouble>) -> SpoolError {
+    pub(super) fn failed(&self, doing: &'static str, trouble: impl Into<Trouble>) -> SpoolError {
         self.inner.error(doing, self.shelf, &self.name, trouble)
     }
 
@@ -239,7 +215,7 @@ impl<D: Disk> Claim for DirClaim<D> {
 }
 
 /// Reads octets of a message that lies at `message_at` of a file, and nothing beyond it.
-pub(super) fn read_message(
+pub(in crate::spool) fn read_message(
     file: &impl Octets,
     message_at: u64,
     size: u64,

@@ -12,8 +12,8 @@ use std::time::UNIX_EPOCH;
 
 use sha2::{Digest, Sha256};
 
-use super::Shelf;
 use crate::address::Domain;
+use crate::spool::folder::Shelf;
 
 /// Hexadecimal digits of a mark.
 const DIGITS: usize = 16;

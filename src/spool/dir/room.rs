@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::disk::Room;
+use crate::spool::disk::Room;
 
 /// What must stay free beside the messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl Reserve {
 }
 
 /// Why every message would be refused, where not even the reserve is free.
-pub(super) fn too_small(room: &Room, reserve: Reserve) -> Option<String> {
+pub(in crate::spool) fn too_small(room: &Room, reserve: Reserve) -> Option<String> {
     if room.free_octets < reserve.octets {
         let (free, kept) = (room.free_octets / 1_000_000, reserve.octets.div_ceil(1_000_000));
         return Some(format!(
@@ -49,7 +49,7 @@ pub(super) fn too_small(room: &Room, reserve: Reserve) -> Option<String> {
 
 /// What all drafts of a spool together may still write.
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
+pub(in crate::spool) struct Ledger {
     octets: AtomicU64,
     inodes: AtomicU64,
     /// All that was ever reserved, also what was given back.
@@ -58,7 +58,7 @@ pub(super) struct Ledger {
 
 impl Ledger {
     /// Octets that were ever reserved: between two calls, at least as many as were written.
-    pub(super) fn asked(&self) -> u64 {
+    pub(in crate::spool) fn asked(&self) -> u64 {
         self.asked.load(Ordering::SeqCst)
     }
 
@@ -68,7 +68,7 @@ impl Ledger {
     }
 
     /// What is short when `octets` more are wanted, if anything.
-    pub(super) fn shortage(&self, room: &Room, reserve: Reserve, octets: u64) -> Option<String> {
+    pub(in crate::spool) fn shortage(&self, room: &Room, reserve: Reserve, octets: u64) -> Option<String> {
         let wanted = reserve.octets.saturating_add(self.octets.load(Ordering::SeqCst)).saturating_add(octets);
         if room.free_octets < wanted {
             return Some(format!("{} octets are free, and {wanted} are needed with the reserve", room.free_octets));
@@ -81,7 +81,7 @@ impl Ledger {
     }
 
     /// Sets octets and one inode aside.
-    pub(super) fn reserve(self: &Arc<Self>, octets: u64) -> Reservation {
+    pub(in crate::spool) fn reserve(self: &Arc<Self>, octets: u64) -> Reservation {
         self.take(octets);
         self.inodes.fetch_add(1, Ordering::SeqCst);
         Reservation { ledger: Arc::clone(self), octets }
@@ -90,23 +90,23 @@ impl Ledger {
 
 /// What one draft may still write; given back when dropped.
 #[derive(Debug)]
-pub(super) struct Reservation {
+pub(in crate::spool) struct Reservation {
     ledger: Arc<Ledger>,
     octets: u64,
 }
 
 impl Reservation {
-    pub(super) fn octets(&self) -> u64 {
+    pub(in crate::spool) fn octets(&self) -> u64 {
         self.octets
     }
 
-    pub(super) fn extend(&mut self, octets: u64) {
+    pub(in crate::spool) fn extend(&mut self, octets: u64) {
         self.ledger.take(octets);
         self.octets += octets;
     }
 
     /// So many octets are on the disk now, which counts them itself.
-    pub(super) fn spend(&mut self, octets: u64) {
+    pub(in crate::spool) fn spend(&mut self, octets: u64) {
         let spent = octets.min(self.octets);
         self.ledger.octets.fetch_sub(spent, Ordering::SeqCst);
         self.octets -= spent;

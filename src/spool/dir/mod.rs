@@ -1,0 +1,28 @@
+//! The directory spool: `queue/ hold/ failed/ bad/ routes/ log/` under one folder, one file per message.
+//!
+//! `spool.rs` opens it, `draft.rs` takes messages in, `claim.rs` works on one, `manage.rs` is for people. Invariant: a message is
+//! where its file is, a lock says who works on it, and nothing else is remembered, so any number of processes share a spool.
+
+mod chance;
+mod claim;
+mod draft;
+mod draft_file;
+mod durable;
+mod finishing;
+mod gauge;
+mod group_commit;
+mod inner;
+mod look;
+mod manage;
+mod mark;
+mod removals;
+mod room;
+mod spool;
+
+pub use claim::DirClaim;
+pub use draft::DirDraft;
+pub use inner::{Creation, SpoolSettings};
+pub use manage::DirReading;
+pub use mark::mark;
+pub use room::Reserve;
+pub use spool::DirSpool;

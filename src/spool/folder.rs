@@ -1,0 +1,29 @@
+//! The folders of a spool that messages lie in.
+
+/// A folder of the spool that messages lie in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Shelf {
+    /// Accepted and waiting for delivery.
+    Queue,
+    /// Held by a person.
+    Hold,
+    /// Cannot be delivered, and nobody can be told.
+    Failed,
+    /// Torn or corrupt.
+    Bad,
+}
+
+impl Shelf {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Queue, Self::Hold, Self::Failed, Self::Bad];
+
+    /// The folder's name.
+    pub const fn folder(self) -> &'static str {
+        match self {
+            Self::Queue => "queue",
+            Self::Hold => "hold",
+            Self::Failed => "failed",
+            Self::Bad => "bad",
+        }
+    }
+}

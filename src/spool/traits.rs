@@ -1,0 +1,195 @@
+//! What the receiver and the queue know of a spool.
+//!
+//! A message comes in as a [`Draft`], which leaves no trace unless it is committed; it is worked on through a [`Claim`], which at
+//! any moment one process at most holds. Calls block on the disk; none waits for another process.
+
+use std::io;
+
+use super::error::SpoolError;
+use super::folder::Shelf;
+use crate::clock::Timestamp;
+use crate::envelope::{Envelope, Seal};
+use crate::id::SpoolId;
+use crate::receipt::Receipt;
+
+/// A place where messages are safe.
+pub trait Spool: Send + Sync + 'static {
+    /// A message that is arriving.
+    type Draft: Draft;
+    /// A message that is being worked on.
+    type Claim: Claim;
+
+    /// Whether a message of `size` octets fits beside what is already arriving, with the reserve left over.
+    ///
+    /// # Errors
+    /// [`crate::spool::Trouble::Full`] when it does not.
+    fn has_room(&self, size: u64) -> Result<(), SpoolError>;
+
+    /// Whether the disk can be trusted. Once it cannot, it stays so, and whoever works on the spool should leave.
+    fn is_sound(&self) -> bool {
+        true
+    }
+
+    /// Begins a message under a new id.
+    ///
+    /// # Errors
+    /// When the spool is full or out of order.
+    fn open(&self, envelope: &Envelope) -> Result<Self::Draft, SpoolError>;
+
+    /// Begins a message under an id that was derived from another's.
+    ///
+    /// # Errors
+    /// As [`Spool::open`].
+    fn open_as(&self, id: SpoolId, envelope: &Envelope) -> Result<Self::Draft, SpoolError>;
+
+    /// The messages on a shelf, in the order of their ids. Files that are no messages are left out.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    fn entries(&self, shelf: Shelf) -> Result<Vec<Entry>, SpoolError>;
+
+    /// Hands out the same one by one, in no order, as they are found.
+    ///
+    /// # Errors
+    /// As [`Spool::entries`]; some may have been handed out before.
+    fn scan(&self, shelf: Shelf, each: &mut dyn FnMut(Entry)) -> Result<(), SpoolError> {
+        self.entries(shelf)?.into_iter().for_each(each);
+        Ok(())
+    }
+
+    /// Takes a message of the queue to work on it. What is torn or corrupt goes to `bad/` and is an error.
+    ///
+    /// # Errors
+    /// [`crate::spool::Trouble::Torn`] or [`crate::spool::Trouble::Corrupt`] after the file was set aside; [`crate::spool::Trouble::Io`] when it could not be read.
+    fn claim(&self, id: SpoolId) -> Result<Claimed<Self::Claim>, SpoolError>;
+
+    /// Reads a message without claiming it, wherever it lies. Its message octets are not verified.
+    ///
+    /// # Errors
+    /// As [`Spool::claim`], but nothing is set aside.
+    fn peek(&self, id: SpoolId) -> Result<Option<Glance>, SpoolError>;
+}
+
+/// A message's name, and a hint of when it is next due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// The id.
+    pub id: SpoolId,
+    /// When it is due, as far as the folder tells; the receipts decide.
+    pub due: Timestamp,
+}
+
+/// A message that is arriving. Dropped without [`Draft::commit`], it leaves nothing behind.
+pub trait Draft: Send + 'static {
+    /// The id under which it will lie in the queue.
+    fn id(&self) -> SpoolId;
+
+    /// Adds message octets.
+    ///
+    /// # Errors
+    /// When they cannot be written; the draft is then good for nothing but dropping.
+    fn append(&mut self, octets: &[u8]) -> Result<(), SpoolError>;
+
+    /// Makes the message durable under its id. When this answers `Ok`, it survives a power cut.
+    ///
+    /// # Errors
+    /// [`crate::spool::Trouble::Exists`] when a message of this id is there already; otherwise nothing was accepted, and no file is left.
+    fn commit(self, seal: &Seal) -> Result<Committed, SpoolError>;
+
+    /// The same for many at once: `then` gets the outcome, from this thread or from another that syncs for several, which
+    /// `then` must not hold up.
+    fn commit_then(self, seal: &Seal, then: impl FnOnce(Result<Committed, SpoolError>) + Send + 'static)
+    where
+        Self: Sized,
+    {
+        then(self.commit(seal));
+    }
+}
+
+/// What was made durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// The message's id.
+    pub id: SpoolId,
+    /// Octets of the message.
+    pub size: u64,
+}
+
+/// What came of an attempt to claim.
+#[derive(Debug)]
+pub enum Claimed<C> {
+    /// It is ours until dropped.
+    Ours(C),
+    /// Another process has it, or it is still arriving.
+    Busy,
+    /// It is not in the queue any more.
+    Gone,
+}
+
+/// Sole possession of a message, until dropped or removed.
+pub trait Claim: Send {
+    /// Its id.
+    fn id(&self) -> SpoolId;
+    /// Its envelope.
+    fn envelope(&self) -> &Envelope;
+    /// What was known at its end.
+    fn seal(&self) -> &Seal;
+    /// Octets of the message.
+    fn size(&self) -> u64;
+    /// Its history so far, including what this claim recorded.
+    fn receipts(&self) -> &[Receipt];
+
+    /// Reads message octets from `offset`; 0 octets at the end. The checksum was verified when the message was claimed.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    fn read_at(&self, offset: u64, octets: &mut [u8]) -> io::Result<usize>;
+
+    /// Appends a receipt.
+    ///
+    /// # Errors
+    /// When it cannot be written; the history is then as before.
+    fn record(&mut self, receipt: Receipt, durability: Durability) -> Result<(), SpoolError>;
+
+    /// Notes in the folder when the message is next due, so that a scan need not open it before.
+    fn note_due(&self, due: Timestamp);
+
+    /// Removes the message: everybody is settled. The first thing it does is the unlink. Afterwards the claim is good for
+    /// nothing but dropping.
+    ///
+    /// # Errors
+    /// When the name cannot be removed; the claim stays, so that what was delivered can still be recorded.
+    fn remove(&mut self) -> Result<(), SpoolError>;
+
+    /// Moves the message to another shelf.
+    ///
+    /// # Errors
+    /// When it cannot be moved.
+    fn set_aside(self, shelf: Shelf) -> Result<(), SpoolError>;
+}
+
+/// Whether a receipt must survive a power cut or only a kill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// On disk when the call returns.
+    Synced,
+    /// With the host.
+    Buffered,
+}
+
+/// A message as seen without claiming it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Glance {
+    /// Where it lies.
+    pub shelf: Shelf,
+    /// Its envelope.
+    pub envelope: Envelope,
+    /// What was known at its end.
+    pub seal: Seal,
+    /// Octets of the message.
+    pub size: u64,
+    /// Its history.
+    pub receipts: Vec<Receipt>,
+    /// Whether somebody works on it.
+    pub busy: bool,
+}
