@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::decide::Alarm;
-use crate::sys::shell::Errand;
+use crate::sys::shell::ShellCommand;
 
 /// Runs `line`, and waits for its end.
 ///
@@ -16,14 +16,14 @@ pub(super) fn run(line: &str, alarm: &Alarm, host: &str, patience: Duration) -> 
         ("LEAFMAIL_ALARM_STATE", alarm.stage.word()),
         ("LEAFMAIL_ALARM_HOST", host),
     ];
-    let errand = Errand {
+    let command = ShellCommand {
         line: line.to_owned(),
         environment: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
         input: format!("{}\n", alarm.text).into_bytes(),
         wants_output: false,
         patience,
     };
-    errand.run().map(drop).map_err(|error| format!("running the alarm command: {error}"))
+    command.run().map(drop).map_err(|error| format!("running the alarm command: {error}"))
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use rustix::net::{
 };
 
 use super::process::{self, Forked};
-use super::shell::Errand;
+use super::shell::ShellCommand;
 
 /// Of a request.
 const MAX_REQUEST: u64 = 1 << 20;
@@ -28,13 +28,21 @@ const GRACE: std::time::Duration = std::time::Duration::from_secs(5);
 static HELPER: OnceLock<Helper> = OnceLock::new();
 
 /// The way to the helper.
-pub(super) struct Helper {
+struct Helper {
     control: OwnedFd,
 }
 
-/// The helper, where there is one.
-pub(super) fn helper() -> Option<&'static Helper> {
-    HELPER.get()
+impl ShellCommand {
+    /// Runs it to its end, here or by the helper, and hands out what it printed.
+    ///
+    /// # Errors
+    /// In words: why it could not be started, how it failed, or that it took too long.
+    pub fn run(&self) -> Result<Vec<u8>, String> {
+        match HELPER.get() {
+            Some(helper) => helper.run(self),
+            None => self.run_here(),
+        }
+    }
 }
 
 /// Splits the helper off; from now on, these command lines are run by it. To be called while there is one thread only.
@@ -63,11 +71,11 @@ pub fn split_off_helper(lines: Vec<String>) -> io::Result<()> {
 
 impl Helper {
     /// Has it run.
-    pub(super) fn run(&self, errand: &Errand) -> Result<Vec<u8>, String> {
-        self.ask(errand).map_err(|error| format!("asking the helper process: {error}"))?
+    fn run(&self, command: &ShellCommand) -> Result<Vec<u8>, String> {
+        self.ask(command).map_err(|error| format!("asking the helper process: {error}"))?
     }
 
-    fn ask(&self, errand: &Errand) -> io::Result<Result<Vec<u8>, String>> {
+    fn ask(&self, command: &ShellCommand) -> io::Result<Result<Vec<u8>, String>> {
         let (mut ours, theirs) = UnixStream::pair()?;
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
@@ -75,8 +83,8 @@ impl Helper {
         ancillary.push(SendAncillaryMessage::ScmRights(&sent));
         sendmsg(&self.control, &[IoSlice::new(b"!")], &mut ancillary, SendFlags::NOSIGNAL)?;
         drop(theirs);
-        ours.set_read_timeout(Some(errand.patience + GRACE))?;
-        ours.write_all(&serde_json::to_vec(errand)?)?;
+        ours.set_read_timeout(Some(command.patience + GRACE))?;
+        ours.write_all(&serde_json::to_vec(command)?)?;
         ours.shutdown(Shutdown::Write)?;
         let mut verdict = [0];
         ours.read_exact(&mut verdict)?;
@@ -86,7 +94,7 @@ impl Helper {
     }
 }
 
-/// Until the other side is gone. Each errand has a thread, so that one that hangs holds up no other.
+/// Until the other side is gone. Each command has a thread, so that one that hangs holds up no other.
 fn serve(control: &OwnedFd, lines: &[String]) {
     while let Ok(Some(request)) = next_request(control) {
         let lines = lines.to_vec();
@@ -118,10 +126,10 @@ fn next_request(control: &OwnedFd) -> io::Result<Option<OwnedFd>> {
 fn answer(mut stream: UnixStream, lines: &[String]) {
     let mut octets = Vec::new();
     let read = (&stream).take(MAX_REQUEST).read_to_end(&mut octets);
-    let errand: Option<Errand> = read.ok().and_then(|_| serde_json::from_slice(&octets).ok());
-    let done = match errand {
+    let command: Option<ShellCommand> = read.ok().and_then(|_| serde_json::from_slice(&octets).ok());
+    let done = match command {
         // Whoever took the other process over shall not run what he likes.
-        Some(errand) if lines.contains(&errand.line) => errand.run_here(),
+        Some(command) if lines.contains(&command.line) => command.run_here(),
         _ => Err("it is no command of the configuration".to_owned()),
     };
     let (verdict, octets) = match done {

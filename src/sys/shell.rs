@@ -13,8 +13,6 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 
-use super::outside;
-
 /// What a command prints beyond this is not read.
 const MAX_OUTPUT: u64 = 64 * 1024;
 /// How long output may stay open after the command ended.
@@ -23,7 +21,7 @@ const LOOK: Duration = Duration::from_millis(5);
 
 /// A command to be run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Errand {
+pub struct ShellCommand {
     /// The line for the shell.
     pub line: String,
     /// Variables besides those of this process.
@@ -36,18 +34,8 @@ pub struct Errand {
     pub patience: Duration,
 }
 
-impl Errand {
-    /// Runs it to its end, here or outside, and hands out what it printed.
-    ///
-    /// # Errors
-    /// In words: why it could not be started, how it failed, or that it took too long.
-    pub fn run(&self) -> Result<Vec<u8>, String> {
-        match outside::helper() {
-            Some(helper) => helper.run(self),
-            None => self.run_here(),
-        }
-    }
-
+impl ShellCommand {
+    /// Runs it to its end as a child of this process, and hands out what it printed.
     pub(super) fn run_here(&self) -> Result<Vec<u8>, String> {
         let mut command = Command::new("sh");
         command.arg("-c").arg(&self.line).envs(self.environment.iter().map(|(name, value)| (name, value)));

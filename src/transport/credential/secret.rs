@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::sys::shell::Errand;
+use crate::sys::shell::ShellCommand;
 use crate::transport::settings::Secret;
 
 /// A password, or an access token, in memory.
@@ -82,9 +82,14 @@ fn read_file(path: &Path) -> Result<Vec<u8>, String> {
 }
 
 fn run(line: &str, patience: Duration) -> Result<Vec<u8>, String> {
-    let errand =
-        Errand { line: line.to_owned(), environment: Vec::new(), input: Vec::new(), wants_output: true, patience };
-    errand.run().map_err(|error| format!("running the password command: {error}"))
+    let command = ShellCommand {
+        line: line.to_owned(),
+        environment: Vec::new(),
+        input: Vec::new(),
+        wants_output: true,
+        patience,
+    };
+    command.run().map_err(|error| format!("running the password command: {error}"))
 }
 
 #[cfg(test)]

@@ -2,21 +2,25 @@
 
 use std::net::IpAddr;
 
-use super::hop::Hop;
-use super::step::Step;
+use super::step::{Inquiry, Step};
 use crate::address::Mailbox;
 use crate::receipt::Reason;
 use crate::smtp::{EnhancedCode, Reply};
+use crate::transport::classify::Place;
 use crate::transport::credential::{Credential, Freshness, Password};
-use crate::transport::settings::TlsPolicy;
+use crate::transport::settings::{RouteSettings, Smarthost, TlsPolicy};
 use crate::transport::smtp::wire::{Opened, Phase, Trouble};
 use crate::transport::smtp::{Client, Login, Manner, Refusal, wire};
 
 /// Providers that look at `From:` only once they have the whole message.
 const LATE_JUDGES: [&str; 4] = ["office365.com", "outlook.com", "gmail.com", "googlemail.com"];
 
+/// What the dialogue is about.
 pub(super) struct Dialogue<'a> {
-    pub(super) hop: &'a Hop<'a>,
+    pub(super) settings: &'a RouteSettings,
+    pub(super) place: &'a Place,
+    pub(super) inquiry: &'a Inquiry,
+    pub(super) smarthost: &'a Smarthost,
     pub(super) manner: &'a Manner,
 }
 
@@ -24,15 +28,15 @@ impl Dialogue<'_> {
     pub(super) async fn run(&self, opened: Opened, address: IpAddr, tell: &mut dyn FnMut(Step)) {
         let client = match Client::over(opened, self.manner).await {
             Ok(client) => client,
-            Err(fault) => return tell(Step::failed("EHLO", &fault.reason, self.hop.place)),
+            Err(fault) => return tell(Step::failed("EHLO", &fault.reason, self.place)),
         };
         let Some(mut client) = self.log_in(client, address, tell).await else { return };
-        for sender in &self.hop.inquiry.senders {
+        for sender in &self.inquiry.senders {
             if self.offer(&mut client, sender, tell).await.is_err() {
                 return;
             }
         }
-        if self.hop.inquiry.senders.is_empty() {
+        if self.inquiry.senders.is_empty() {
             let remedy = "Name one with --sender, or set [notices] admin.";
             tell(Step::warning("MAIL", "not tried, as no sender is known", remedy));
         } else if self.null_sender(&mut client, tell).await.is_err() {
@@ -42,8 +46,8 @@ impl Dialogue<'_> {
     }
 
     async fn log_in(&self, client: Client, address: IpAddr, tell: &mut dyn FnMut(Step)) -> Option<Client> {
-        let (smarthost, place) = (self.hop.smarthost, self.hop.place);
-        let credential = match Credential::of(smarthost, self.hop.settings) {
+        let (smarthost, place) = (self.smarthost, self.place);
+        let credential = match Credential::of(smarthost, self.settings) {
             Ok(credential) => credential,
             Err(what) => {
                 tell(Step::fault("login", what, format!("Correct {}.", place.heading)));
@@ -87,7 +91,7 @@ impl Dialogue<'_> {
     }
 
     async fn another(&self, address: IpAddr) -> Option<Client> {
-        let opened = wire::open(self.hop.smarthost, &[address], self.manner).await.ok()?;
+        let opened = wire::open(self.smarthost, &[address], self.manner).await.ok()?;
         Client::over(opened, self.manner).await.ok()
     }
 
@@ -98,8 +102,8 @@ impl Dialogue<'_> {
         secret: &Password,
         is_token: bool,
     ) -> Result<Client, Refusal> {
-        let policy: TlsPolicy = self.hop.smarthost.tls;
-        let login = Login { user, secret, is_token, method: self.hop.settings.auth, policy };
+        let policy: TlsPolicy = self.smarthost.tls;
+        let login = Login { user, secret, is_token, method: self.settings.auth, policy };
         match login.run(&mut client).await {
             Ok(()) => Ok(client),
             Err(refusal) => {
@@ -119,7 +123,7 @@ impl Dialogue<'_> {
             return self.reset(client, tell).await;
         }
         tell(self.accepted(sender, &reply));
-        let recipients = &self.hop.inquiry.recipients;
+        let recipients = &self.inquiry.recipients;
         let recipients = if recipients.is_empty() { std::slice::from_ref(sender) } else { recipients };
         for recipient in recipients {
             let reply = self.say(client, Phase::Rcpt, &format!("RCPT TO:<{recipient}>\r\n"), "RCPT", tell).await?;
@@ -133,9 +137,9 @@ impl Dialogue<'_> {
 
     fn accepted(&self, sender: &Mailbox, reply: &Reply) -> Step {
         let found = format!("<{sender}>: {reply}");
-        let host = &self.hop.smarthost.host;
+        let host = &self.smarthost.host;
         let judges_late = LATE_JUDGES.iter().any(|judge| host.ends_with(judge));
-        match &self.hop.smarthost.user {
+        match &self.smarthost.user {
             Some(user) if judges_late && !user.eq_ignore_ascii_case(&sender.to_string()) => {
                 let remedy = format!(
                     "This provider may still refuse or change it once it has the whole message, as the login is {user}. \
@@ -162,7 +166,7 @@ impl Dialogue<'_> {
     }
 
     fn refused(&self, what: &'static str, whom: &str, reply: &Reply) -> Step {
-        let step = Step::failed(what, &Reason::reply(reply), self.hop.place);
+        let step = Step::failed(what, &Reason::reply(reply), self.place);
         Step { found: format!("{whom}: {}", step.found), ..step }
     }
 
@@ -181,7 +185,7 @@ impl Dialogue<'_> {
         let answer: Result<Reply, Trouble> = client.exchange(phase, line).await;
         answer.map_err(|trouble| {
             let reason = trouble.reason(phase, client.relay());
-            tell(Step::failed(what, &reason, self.hop.place));
+            tell(Step::failed(what, &reason, self.place));
         })
     }
 }

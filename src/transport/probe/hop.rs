@@ -87,11 +87,11 @@ async fn exchangers(_: u16, _: TlsPolicy, place: &Place, _: &Inquiry, tell: &mut
 }
 
 /// One host, and what is to be found out about it.
-pub(super) struct Hop<'a> {
-    pub(super) settings: &'a RouteSettings,
-    pub(super) place: &'a Place,
-    pub(super) inquiry: &'a Inquiry,
-    pub(super) smarthost: &'a Smarthost,
+struct Hop<'a> {
+    settings: &'a RouteSettings,
+    place: &'a Place,
+    inquiry: &'a Inquiry,
+    smarthost: &'a Smarthost,
 }
 
 impl Hop<'_> {
@@ -125,7 +125,8 @@ impl Hop<'_> {
             None => tell(Step::ok("TLS", "none, as the settings or the host would have it")),
         }
         self.tell_offers(&opened, tell);
-        Dialogue { hop: self, manner: &manner }.run(opened, address, tell).await;
+        let Self { settings, place, inquiry, smarthost } = *self;
+        Dialogue { settings, place, inquiry, smarthost, manner: &manner }.run(opened, address, tell).await;
     }
 
     async fn addresses(&self, manner: &Manner, tell: &mut dyn FnMut(Step)) -> Option<Vec<SocketAddr>> {
