@@ -7,7 +7,7 @@ mod body;
 mod bytes;
 mod frozen;
 mod language;
-#[path = "../../src/driver/proxy.rs"]
+#[path = "../../src/driver/listening/proxy.rs"]
 mod proxy;
 mod relayed;
 mod session;

@@ -6,12 +6,13 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::arriving::Arriving;
 use super::dialogue::Dialogue;
+use super::draft_io::Arriving;
+use super::limits::Limits;
 use super::load::Load;
 use super::reading::{Deadline, read_once};
+use super::receiver::Receiver;
 use super::wire::Wire;
-use super::{Limits, Receiver};
 use crate::envelope::{LocalUser, Origin, Seal};
 use crate::event::{Client, Event};
 use crate::policy::Visitor;

@@ -1,35 +1,24 @@
 //! The driver: runs sessions over sockets and pipes, asks the policy, and fills drafts.
 //!
-//! It decides nothing about mail. The same code runs one session on an inherited socket and many on listeners; what is
-//! waited for is bounded by [`Limits`].
+//! It decides nothing about mail. `listening/` takes connections, `sessions.rs` begins a session on each, `connection.rs` does
+//! what the session says; `receiver.rs` is what all of them share. What is waited for is bounded by [`Limits`].
 
-mod arrival;
-mod arriving;
 mod connection;
-mod crew;
 mod dialogue;
-mod early;
-mod gate;
-mod inherited;
-mod listener;
+mod draft_io;
+mod limits;
+mod listening;
 mod load;
-mod local;
-mod lockout;
-mod proxy;
 mod reading;
 mod receiver;
 mod security;
+mod sessions;
 mod shutdown;
-mod socket;
-mod tls;
 mod wire;
 
-pub use arriving::DiskWait;
-pub use gate::Limits;
-pub use inherited::{serve_standard_input, spawner_names_client};
-pub use listener::{Front, Listener, listen};
+pub use draft_io::DiskWait;
+pub use limits::Limits;
+pub use listening::{Front, Listener, Removed, Socket, listen, serve_standard_input, spawner_names_client};
 pub use receiver::Receiver;
-pub use security::{Accounts, Door, Security};
+pub use security::{Accounts, CertificateFiles, Door, Security, ServerTls};
 pub use shutdown::Shutdown;
-pub use socket::{Removed, Socket};
-pub use tls::{CertificateFiles, ServerTls};

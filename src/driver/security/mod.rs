@@ -3,6 +3,11 @@
 //! A password is checked on a thread that may block, few at a time. No name of an unknown user reaches a log: people type
 //! passwords where names belong.
 
+mod lockout;
+mod tls;
+
+pub use tls::{CertificateFiles, ServerTls};
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,13 +15,12 @@ use ipnet::IpNet;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-use super::lockout::Lockout;
-use super::tls::ServerTls;
 use crate::auth::{UserFile, Users};
 use crate::envelope::{Peer, Tls};
 use crate::event::{Client, Event, Observer};
 use crate::session::{Answer, Query, Terms};
 use crate::smtp::{Mechanism, Mechanisms, catalogue};
+use lockout::Lockout;
 
 /// Checks of passwords at the same time: each may take 19 MiB (RFC 9106's second choice, as OWASP narrows it).
 const CHECKS: usize = 4;

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 const BLOCKING: usize = 32;
 
 /// The threads; when dropped, they end, and what blocks is waited for.
-pub(super) struct Crew(Vec<Hand>);
+pub(super) struct Runtimes(Vec<Hand>);
 
 /// One thread.
 struct Hand {
@@ -28,7 +28,7 @@ struct Hand {
     thread: Option<thread::JoinHandle<()>>,
 }
 
-impl Crew {
+impl Runtimes {
     /// As many as the machine has cores.
     ///
     /// # Errors
@@ -80,26 +80,26 @@ mod tests {
 
     #[tokio::test]
     async fn sessions_are_spread_over_the_threads_and_broken_off_with_their_set() {
-        let crew = Crew::start().unwrap();
+        let runtimes = Runtimes::start().unwrap();
         let mut sessions = JoinSet::new();
         let (told, threads) = channel();
         let held = Arc::new(());
-        for _ in 0..2 * crew.0.len() {
+        for _ in 0..2 * runtimes.0.len() {
             let (told, held) = (told.clone(), Arc::clone(&held));
-            crew.run(&mut sessions, async move {
+            runtimes.run(&mut sessions, async move {
                 told.send(thread::current().name().map(str::to_owned)).unwrap();
                 std::future::pending::<()>().await;
                 drop(held);
             });
         }
-        let mut names: Vec<_> = threads.iter().take(2 * crew.0.len()).map(Option::unwrap).collect();
+        let mut names: Vec<_> = threads.iter().take(2 * runtimes.0.len()).map(Option::unwrap).collect();
         names.sort();
         let expected: Vec<_> =
-            (0..crew.0.len()).flat_map(|number| [number; 2]).map(|n| format!("sessions-{n}")).collect();
+            (0..runtimes.0.len()).flat_map(|number| [number; 2]).map(|n| format!("sessions-{n}")).collect();
         assert_eq!(names.len(), expected.len());
         assert!(expected.iter().all(|name| names.contains(name)), "{names:?}");
         sessions.shutdown().await;
-        drop(crew);
+        drop(runtimes);
         assert_eq!(Arc::strong_count(&held), 1);
     }
 }

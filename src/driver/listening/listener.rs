@@ -14,12 +14,13 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{sleep, timeout};
 
-use super::arrival::announced;
-use super::crew::Crew;
 use super::gate::Gate;
-use super::local::user_of;
+use super::peer::{self, user_of};
+use super::proxy_header::announced;
+use super::runtimes::Runtimes;
 use super::socket::{Removed, Socket};
-use super::{Door, Receiver, early};
+use crate::driver::receiver::Receiver;
+use crate::driver::security::Door;
 use crate::envelope::Peer;
 use crate::event::{Client, Event};
 use crate::smtp::{Enhanced, Reply, catalogue};
@@ -102,19 +103,19 @@ impl fmt::Display for Listener {
 /// # Errors
 /// When the system gives no threads.
 pub async fn listen<S: Spool>(receiver: Arc<Receiver<S>>, listeners: Vec<Listener>) -> io::Result<()> {
-    let crew = Arc::new(Crew::start()?);
+    let runtimes = Arc::new(Runtimes::start()?);
     let gate = Gate::new(receiver.limits.clone(), Arc::clone(&receiver.observer));
     let mut accepting = JoinSet::new();
     for listener in listeners {
-        accepting.spawn(accept(Arc::clone(&receiver), listener, Arc::clone(&gate), Arc::clone(&crew)));
+        accepting.spawn(accept(Arc::clone(&receiver), listener, Arc::clone(&gate), Arc::clone(&runtimes)));
     }
     while accepting.join_next().await.is_some() {}
     // Commits under way are waited for.
-    let _ = spawn_blocking(move || drop(crew)).await;
+    let _ = spawn_blocking(move || drop(runtimes)).await;
     Ok(())
 }
 
-async fn accept<S: Spool>(receiver: Arc<Receiver<S>>, listener: Listener, gate: Arc<Gate>, crew: Arc<Crew>) {
+async fn accept<S: Spool>(receiver: Arc<Receiver<S>>, listener: Listener, gate: Arc<Gate>, runtimes: Arc<Runtimes>) {
     let shutdown = receiver.shutdown.clone();
     let retired = shutdown.retired();
     tokio::pin!(retired);
@@ -125,7 +126,7 @@ async fn accept<S: Spool>(receiver: Arc<Receiver<S>>, listener: Listener, gate: 
             Some(_ended) = sessions.join_next() => {}
             taken = listener.take() => match taken {
                 Ok(connection) => {
-                    crew.run(&mut sessions, admit(Arc::clone(&receiver), Arc::clone(&gate), connection));
+                    runtimes.run(&mut sessions, admit(Arc::clone(&receiver), Arc::clone(&gate), connection));
                 }
                 Err(error) => {
                     receiver.observer.observe(&Event::Trouble { text: format!("taking a connection: {error}") });
@@ -195,7 +196,7 @@ async fn admit<S: Spool>(receiver: Arc<Receiver<S>>, gate: Arc<Gate>, connection
             if front.tls {
                 return converse_in_tls(&receiver, &gate, stream, peer, front.door).await;
             }
-            let early = early::has_octets(stream.as_fd());
+            let early = peer::has_octets(stream.as_fd());
             converse(&receiver, &gate, stream, peer, early, front.door).await;
         }
         Connection::Unix(stream) => {
@@ -203,7 +204,7 @@ async fn admit<S: Spool>(receiver: Arc<Receiver<S>>, gate: Arc<Gate>, connection
                 Ok(stream) => stream,
                 Err(error) => return cannot_serve(&receiver, &error),
             };
-            let early = early::has_octets(stream.as_fd());
+            let early = peer::has_octets(stream.as_fd());
             let user = user_of(&stream);
             match gate.admit(Peer::Local, std::time::Instant::now()) {
                 Some(place) => match user {

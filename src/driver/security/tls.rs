@@ -116,7 +116,11 @@ impl ServerTls {
     ///
     /// # Errors
     /// In words, when the client does not, or not in time.
-    pub(super) async fn shake_hands<IO>(&self, io: IO, trouble: impl FnOnce(String)) -> Result<Secured<IO>, String>
+    pub(in crate::driver) async fn shake_hands<IO>(
+        &self,
+        io: IO,
+        trouble: impl FnOnce(String),
+    ) -> Result<Secured<IO>, String>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
@@ -136,11 +140,11 @@ impl ServerTls {
 }
 
 /// A connection after its handshake.
-pub(super) struct Secured<IO> {
-    pub(super) stream: Box<TlsStream<IO>>,
-    pub(super) tls: Tls,
+pub(in crate::driver) struct Secured<IO> {
+    pub(in crate::driver) stream: Box<TlsStream<IO>>,
+    pub(in crate::driver) tls: Tls,
     /// Whether octets of the client are there already.
-    pub(super) early: bool,
+    pub(in crate::driver) early: bool,
 }
 
 /// What was negotiated, with the names that RFC 8446 and the registry of ciphers give.

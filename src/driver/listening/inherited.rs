@@ -9,7 +9,8 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use rustix::net::{AddressFamily, getsockname};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::{Receiver, early, local};
+use super::peer;
+use crate::driver::receiver::Receiver;
 use crate::envelope::Peer;
 use crate::spool::Spool;
 use crate::sys::{StandardInput, standard_input};
@@ -37,15 +38,15 @@ async fn serve_socket<S: Spool>(receiver: &Receiver<S>, socket: OwnedFd) -> io::
             stream.set_nonblocking(true)?;
             let stream = TcpStream::from_std(stream)?;
             stream.set_nodelay(true)?;
-            let early = early::has_octets(stream.as_fd());
+            let early = peer::has_octets(stream.as_fd());
             receiver.converse(stream, peer, early).await;
         }
         AddressFamily::UNIX => {
             let stream = StdUnixStream::from(socket);
             stream.set_nonblocking(true)?;
             let stream = UnixStream::from_std(stream)?;
-            let early = early::has_octets(stream.as_fd());
-            match (client_behind_spawner()?, local::user_of(&stream)) {
+            let early = peer::has_octets(stream.as_fd());
+            match (client_behind_spawner()?, peer::user_of(&stream)) {
                 (Peer::Local, Some(user)) => receiver.converse_as(user, stream, early).await,
                 (peer, _) => receiver.converse(stream, peer, early).await,
             }

@@ -1,0 +1,99 @@
+//! How each session begins: who the client is, on which terms, in clear text or within TLS.
+
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::connection::Connection;
+use super::dialogue::Dialogue;
+use super::load::Load;
+use super::receiver::Receiver;
+use super::security::Door;
+use super::wire::Wire;
+use crate::dns::confirmed_name;
+use crate::envelope::{LocalUser, Peer};
+use crate::event::{Client, Event};
+use crate::session::{Session, Terms};
+use crate::spool::Spool;
+
+impl<S: Spool> Receiver<S> {
+    /// Runs a session to its end. `early` says that octets came before the greeting.
+    pub async fn converse(&self, io: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, early: bool) {
+        self.converse_at(Door::Ordinary, io, peer, early, Load::default()).await;
+    }
+
+    /// The same, with a user of this host whom the kernel names.
+    pub async fn converse_as(&self, user: LocalUser, io: impl AsyncRead + AsyncWrite + Unpin, early: bool) {
+        self.converse_with_user(user, io, early, Load::default()).await;
+    }
+
+    pub(super) async fn converse_with_user(
+        &self,
+        user: LocalUser,
+        io: impl AsyncRead + AsyncWrite + Unpin,
+        early: bool,
+        load: Load,
+    ) {
+        let client = Client { peer: Peer::Local, name: Some(user.in_logs()) };
+        self.observer.observe(&Event::Connected { client: client.clone() });
+        let terms = self.security.terms(Peer::Local, Door::Ordinary, None, self.observer.as_ref());
+        let terms = Terms { local_user: Some(user), ..terms };
+        self.converse_with(Wire::Clear(io), client, early, terms, load).await;
+    }
+
+    pub(super) async fn converse_at(
+        &self,
+        door: Door,
+        io: impl AsyncRead + AsyncWrite + Unpin,
+        peer: Peer,
+        early: bool,
+        load: Load,
+    ) {
+        let client = self.connected(peer).await;
+        let terms = self.security.terms(peer, door, None, self.observer.as_ref());
+        self.converse_with(Wire::Clear(io), client, early, terms, load).await;
+    }
+
+    /// Runs a session within TLS from its first octet on (RFC 8314 3.3).
+    pub(super) async fn converse_in_tls(
+        &self,
+        door: Door,
+        io: impl AsyncRead + AsyncWrite + Unpin,
+        peer: Peer,
+        load: Load,
+    ) {
+        let client = self.connected(peer).await;
+        let Some(tls) = &self.security.tls else { return };
+        match tls.shake_hands(io, |text| self.observer.observe(&Event::Trouble { text })).await {
+            Ok(secured) => {
+                let terms = self.security.terms(peer, door, Some(secured.tls), self.observer.as_ref());
+                self.converse_with(Wire::Tls(secured.stream), client, secured.early, terms, load).await
+            }
+            Err(cause) => self.observer.observe(&Event::Disconnected { client, cause: Some(cause) }),
+        }
+    }
+
+    async fn connected(&self, peer: Peer) -> Client {
+        let client = Client { peer, name: self.name_of(peer).await };
+        self.observer.observe(&Event::Connected { client: client.clone() });
+        client
+    }
+
+    async fn converse_with<IO>(&self, wire: Wire<IO>, client: Client, early: bool, terms: Terms, load: Load)
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        let peer = client.peer;
+        let reverse_name = peer.ip().and_then(|_| client.name.clone());
+        let session = Session::new(Arc::clone(&self.settings), peer, reverse_name, self.clock.now());
+        let session = session.on_terms(terms);
+        let dialogue = Dialogue::with(&self.settings, peer);
+        let session = if dialogue.is_told() { session.with_transcript() } else { session };
+        Connection::new(self, wire, client, dialogue, early, load).run(session).await;
+    }
+
+    async fn name_of(&self, peer: Peer) -> Option<String> {
+        let (resolver, ip) = (self.resolver.as_ref()?, peer.ip()?);
+        confirmed_name(resolver.as_ref(), ip).await.ok().flatten().map(|name| name.to_string())
+    }
+}
