@@ -35,9 +35,9 @@ impl RouteView {
         let (since, until) = (Timestamp::from_millis(*since).listing(), Timestamp::from_millis(*until).listing());
         let name = &self.name;
         Some(match by_hand {
-            true if text.is_empty() => format!("route {name} is paused by hand since {since}"),
-            true => format!("route {name} is paused by hand since {since}: {text}"),
-            false => format!("route {name} is paused since {since}: {text}; next try {until}"),
+            true if text.is_empty() => format!("route {name} was paused by hand on {since}"),
+            true => format!("route {name} was paused by hand on {since}: {text}"),
+            false => format!("route {name} has been paused since {since}: {text}; next try {until}"),
         })
     }
 }
@@ -142,7 +142,7 @@ mod tests {
         states.save("relay", &fault).unwrap();
         assert!(why().unwrap().contains(": refused; next try "), "{:?}", why());
         assert_eq!(pause(&states, "relay", "moving house", now).unwrap(), Switched::Done);
-        assert!(why().unwrap().starts_with("route relay is paused by hand since "), "{:?}", why());
+        assert!(why().unwrap().starts_with("route relay was paused by hand on "), "{:?}", why());
         assert!(why().unwrap().ends_with(": moving house"));
         assert_eq!(pause(&states, "relay", "again", now).unwrap(), Switched::AsItWas);
         assert_eq!((resume(&states, "relay").unwrap(), why()), (Switched::Done, None));

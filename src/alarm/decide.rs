@@ -221,7 +221,7 @@ fn findings(now: Timestamp, facts: &Facts, limits: &Limits) -> Vec<(String, Find
             RouteState::Paused(pause) if !pause.by_hand => {
                 let since = Timestamp::from_millis(pause.since);
                 (now.since(since) >= limits.route_paused)
-                    .then(|| format!("route {name} is paused since {since}: {}", pause.text))
+                    .then(|| format!("route {name} has been paused since {since}: {}", pause.text))
             }
             _ => None,
         });

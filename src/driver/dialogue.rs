@@ -3,6 +3,7 @@
 //! What logs a client in never comes here: the session hides it. Of messages only the number of octets is told.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::envelope::Peer;
 use crate::session::Settings;
@@ -12,12 +13,21 @@ use crate::smtp::DIALOGUE;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Dialogue {
     traced: bool,
+    /// Tells the sessions of one client apart.
+    session: u64,
 }
+
+/// Sessions of this process whose dialogues could be told.
+static SESSIONS: AtomicU64 = AtomicU64::new(0);
 
 impl Dialogue {
     /// With this client.
     pub(super) fn with(settings: &Settings, peer: Peer) -> Self {
-        Self { traced: peer.ip().is_some_and(|ip| settings.traced.iter().any(|network| network.contains(&ip))) }
+        let session = SESSIONS.fetch_add(1, Ordering::Relaxed) + 1;
+        Self {
+            session,
+            traced: peer.ip().is_some_and(|ip| settings.traced.iter().any(|network| network.contains(&ip))),
+        }
     }
 
     /// Whether somebody wants it.
@@ -27,21 +37,24 @@ impl Dialogue {
 
     /// A line of the client's.
     pub(super) fn heard(self, peer: Peer, line: &str) {
-        self.tell(format_args!("{peer} < {line}"));
+        let session = self.session;
+        self.tell(format_args!("{peer} (session {session}) < {line}"));
     }
 
     /// The octets of a message, all of them.
     pub(super) fn heard_message(self, peer: Peer, octets: u64) {
-        self.tell(format_args!("{peer} < (message of {octets} octets)"));
+        let session = self.session;
+        self.tell(format_args!("{peer} (session {session}) < (message of {octets} octets)"));
     }
 
     /// Our replies.
     pub(super) fn said(self, peer: Peer, replies: &[u8]) {
+        let session = self.session;
         if self.is_told() {
             for line in replies.split_inclusive(|octet| *octet == b'\n') {
                 // A challenge is part of what the response answers, which is not shown either.
                 let shown = if line.starts_with(b"334 ") { b"334 ***" } else { line.trim_ascii_end() };
-                self.tell(format_args!("{peer} > {}", shown.escape_ascii()));
+                self.tell(format_args!("{peer} (session {session}) > {}", shown.escape_ascii()));
             }
         }
     }

@@ -86,12 +86,18 @@ pub enum Dsn {
 
 /// No recipient was judged: the route does not work now. The sender is not to blame, and no message pays for it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{relay}: {}", reason.text)]
+#[error("{}", told(relay, &reason.text))]
 pub struct Fault {
     /// What was being done and what failed, or the next hop's own words.
     pub reason: Reason,
     /// The next hop, as far as it is known.
     pub relay: String,
+}
+
+/// The next hop and what it failed at; it is not named twice.
+fn told(relay: &str, text: &str) -> String {
+    let is_named = text.split([' ', ',', ';']).any(|word| word == relay);
+    if is_named { text.to_owned() } else { format!("{relay}: {text}") }
 }
 
 /// A way to the next hop, used by one delivering thread.

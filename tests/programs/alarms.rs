@@ -57,7 +57,7 @@ fn a_paused_route_is_told_once_and_once_when_it_works_again() {
     }
     let words = told(&site);
     assert_eq!(words.len(), 1, "{words:?}");
-    assert!(words[0].starts_with("begun route_paused:relay route relay is paused since "), "{words:?}");
+    assert!(words[0].starts_with("begun route_paused:relay route relay has been paused since "), "{words:?}");
     for _ in 0..3 {
         succeeded(site.run(&["flush"]));
     }

@@ -426,8 +426,8 @@ fn the_dialogue_is_in_the_log_at_debug_level_without_logins() {
     smtpd.wait_for_log("disconnect from");
     let log = smtpd.log();
     for line in [
-        "127.0.0.1 > 220 relay.example",
-        "127.0.0.1 < MAIL FROM:<alice@example.com>",
+        "127.0.0.1 (session 1) > 220 relay.example",
+        "127.0.0.1 (session 1) < MAIL FROM:<alice@example.com>",
         "< AUTH PLAIN ***",
         "> 354 ",
         "< QUIT",

@@ -97,11 +97,11 @@ fn a_wrong_password_is_explained_and_found_by_doctor() {
         &[
             "It waits in the queue.",
             "<bob@example.com>: not delivered yet",
-            "Route relay does not work since",
+            "Route relay has not worked since",
             "535 5.7.8 Error: authentication failed",
             "did not accept the user name or the password",
             "[relay] password_file",
-            "no attempt is counted",
+            "neither attempts nor time count towards giving it up",
         ],
     );
 }
@@ -177,7 +177,7 @@ fn an_expired_certificate_is_explained_and_found_by_doctor() {
     says(
         &explained(&site, &id),
         &[
-            "Route relay does not work since",
+            "Route relay has not worked since",
             "certificate expired",
             "The certificate of the next hop has expired.",
             "[relay] tls_pin",

@@ -95,7 +95,7 @@ fn while_the_smarthost_is_down_nothing_is_lost_bounced_or_counted() {
     let after: Vec<u64> = ids.iter().map(|id| site.spool().join("queue").join(id).metadata().unwrap().len()).collect();
     assert_eq!(after, before, "no receipt, so no attempt");
     let list = String::from_utf8(site.run(&["list"]).stdout).unwrap();
-    assert!(list.contains("route relay is paused since") && list.contains("127.0.0.1"), "{list}");
+    assert!(list.contains("route relay has been paused since") && list.contains("127.0.0.1"), "{list}");
 
     assert!(site.run(&["--relay", &relay, "flush"]).status.success());
     assert!(site.shelf("queue").is_empty());

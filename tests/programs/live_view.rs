@@ -123,7 +123,7 @@ fn a_terminal_of_80_by_24_shows_queue_routes_and_events_until_q() {
     let site = busy_site(&smarthost);
     let terminal = Terminal::start(&site, (80, 24), &around(&site, "watch"));
     let sent = "status=sent, to=<carol@example.com>";
-    let page = terminal.wait_for(&["1 message waits, for ", "moving house", sent, "q: leave"]);
+    let page = terminal.wait_for(&["1 message waits, for ", "moving house", sent, "q: quit"]);
     assert!(page.starts_with("leafmail relay.example  "), "{page}");
     // Name, state, waiting, oldest, per minute, per hour, sent, deferred, bounced.
     let (relay, alerts) = (row(&page, "relay "), row(&page, "alerts "));
@@ -140,12 +140,17 @@ fn a_terminal_of_80_by_24_shows_queue_routes_and_events_until_q() {
 
     // Another size is seen at once, and nothing scrolls.
     terminal.tell(&["resize-window", "-x", "50", "-y", "12"]);
-    terminal.wait_for(&["q: leave, once what was handed over is finished"]);
+    terminal.wait_for(&["q: quit after the deliveries under way   ?: help"]);
     wait_until("the page fits", || {
         let page = terminal.page();
-        page.starts_with("leafmail ") && page.lines().last().is_some_and(|line| line.starts_with("q: leave"))
+        page.starts_with("leafmail ") && page.lines().last().is_some_and(|line| line.starts_with("q: quit"))
     });
     terminal.tell(&["send-keys", "x"]);
+    terminal.tell(&["resize-window", "-x", "80", "-y", "24"]);
+    terminal.tell(&["send-keys", "?"]);
+    terminal.wait_for(&["What the columns mean", "younger than: each message counts once", "?: events"]);
+    terminal.tell(&["send-keys", "?"]);
+    terminal.wait_for(&["Last events", "?: help"]);
     terminal.tell(&["send-keys", "q"]);
     is_given_back(&site, &terminal);
     assert!(terminal.page().contains("stopped"), "{}", terminal.page());
@@ -254,9 +259,10 @@ fn a_flush_of_many_shows_how_far_it_is_on_a_terminal_only() {
     assert!(shown.contains("[--------------------] 0/33, ") && shown.contains("paused: alerts"), "{shown}");
     let last = shown.lines().rev().find(|line| line.contains("sent")).unwrap_or_default();
     assert!(
-        last.ends_with("spoolrun: 32 sent, 0 deferred, 0 kept by a route that failed, 0 notices, 1 remain"),
+        last.ends_with("32 sent, 0 deferred, 0 kept as a route failed, 0 notices written, 1 left in the queue"),
         "{shown}"
     );
+    assert!(shown.contains("1 message waits for route alerts, which was paused by hand on "), "{shown}");
     assert!(!shown.contains("status=sent"), "the log gives way");
     submit(&site, &many);
     let piped = site.run(&["flush"]);

@@ -240,8 +240,9 @@ for mechanism in ('PLAIN', 'LOGIN', 'CRAM-MD5'):
             "> 250 2.0.0 ",
             "> 235 ",
         ];
-        for line in shown.iter().map(|line| format!("127.0.0.1 {line}")) {
-            assert_eq!(log.contains(&line), is_traced, "{line}:\n{log}");
+        for line in shown {
+            let is_line = |told: &str| told.contains("127.0.0.1 (session ") && told.contains(&format!(") {line}"));
+            assert_eq!(log.lines().any(is_line), is_traced, "{line}:\n{log}");
         }
         for hidden in ENCODED.iter().chain(&[PASSWORD, "hidden", "of nobody else"]) {
             assert!(!log.contains(hidden), "{hidden}:\n{log}");
@@ -266,6 +267,28 @@ fn a_traced_route_is_shown_even_by_a_run_from_cron_and_an_unknown_one_is_an_erro
         assert!(words.contains(shown), "{shown} is missing:\n{words}");
     }
     assert!(!words.contains("hidden") && !words.contains("status=sent"), "{words}");
+}
+
+#[test]
+fn each_line_of_a_dialogue_names_its_connection() {
+    let smarthost = FakeSmarthost::start(Script::new());
+    let site = Site::new("");
+    let smtpd = site.listen(&["-v"]);
+    for number in 0..2 {
+        smtpd.client().submit("a@example.com", &["b@example.com"], format!("Subject: {number}\r\n").as_bytes());
+    }
+    for session in ["127.0.0.1 (session 1) < ", "127.0.0.1 (session 2) < "] {
+        assert_eq!(smtpd.log().matches(&format!("{session}(message of ")).count(), 1, "{}", smtpd.log());
+    }
+    let relay = format!("smtp://{}?tls=none", smarthost.address);
+    let run = site.run(&["-v", "--relay", &relay, "flush"]);
+    let words = String::from_utf8(run.stderr).unwrap();
+    let at = |text: &str| words.find(text).unwrap_or_else(|| panic!("{text} is missing:\n{words}"));
+    assert!(at("> (message of ") < at("status=sent"), "{words}");
+    let prefix = format!("127.0.0.1[127.0.0.1]:{} (from port ", smarthost.address.port());
+    let ports: Vec<&str> = words.split(&prefix).skip(1).filter_map(|rest| rest.split(')').next()).collect();
+    assert!(ports.len() > 10 && ports.iter().all(|port| port.parse::<u16>().is_ok_and(|port| port > 0)), "{words}");
+    assert!(!words.contains("Summary {"), "{words}");
 }
 
 #[test]

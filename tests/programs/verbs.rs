@@ -5,7 +5,7 @@ use std::process::{Output, Stdio};
 use std::time::Instant;
 
 use crate::fake_smarthost::{FakeSmarthost, Script};
-use crate::site::{PATIENCE, Site, wait_until};
+use crate::site::{PATIENCE, Site, free_port, wait_until};
 
 fn text(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
@@ -113,16 +113,23 @@ fn a_route_that_is_paused_by_hand_keeps_its_mail_and_the_list_says_why() {
     assert_eq!(site.run(&["pause", "elsewhere"]).status.code(), Some(64));
     assert!(site.run(&["pause", "relay", "--why", "moving house"]).status.success());
     assert!(text(&site.run(&["pause", "relay"])).contains("already"));
-    assert!(site.run(&["flush"]).status.success());
+    let flush = site.run(&["flush"]);
+    assert!(flush.status.success());
     assert_eq!(site.shelf("queue").len(), 3, "a flush does not reopen it");
+    let said = text(&flush);
+    assert!(
+        said.starts_with("0 sent, ") && said.contains(", 3 left in the queue\n3 messages wait for route relay, "),
+        "{said}"
+    );
+    assert!(said.contains("moving house") && said.contains("spoolrun resume relay"), "{said}");
     let list = text(&site.run(&["list"]));
-    assert!(list.contains("(route relay is paused by hand since ") && list.contains(": moving house)"), "{list}");
+    assert!(list.contains("(route relay was paused by hand on ") && list.contains(": moving house)"), "{list}");
     let stats = text(&site.run(&["stats", "--json"]));
     let stats: serde_json::Value = serde_json::from_str(&stats).unwrap();
     assert_eq!((&stats["routes"][0]["state"], &stats["routes"][0]["messages"]), (&"paused by hand".into(), &3.into()));
     assert_eq!(stats["shelves"]["queue"]["messages"], 3);
     assert!(stats["shelves"]["queue"]["oldest_age"].as_u64().unwrap() < 3600);
-    assert!(text(&site.run(&["stats"])).contains("route relay is paused by hand"));
+    assert!(text(&site.run(&["stats"])).contains("route relay was paused by hand"));
     let shape = text(&site.run(&["shape"]));
     let total: Vec<&str> = shape.lines().nth(1).unwrap().split_whitespace().collect();
     assert_eq!(total[..3], ["TOTAL", "3", "3"], "{shape}");
@@ -252,4 +259,68 @@ fn help_and_the_page_name_the_same_verbs_and_filters() {
             assert!(verbs.contains(&format!("  {verb} ")), "there is no verb {verb}");
         }
     }
+}
+
+#[test]
+fn a_flush_says_why_mail_was_kept_and_what_to_do_about_it() {
+    let site = Site::new("");
+    let ids = three(&site);
+    let down = format!("smtp://127.0.0.1:{}", free_port());
+    let run = |arguments: &[&str]| text(&site.run(&[&["--relay", &down], arguments].concat()));
+    let said = run(&["flush"]);
+    assert!(said.starts_with("0 sent, 0 deferred, 1 kept as a route failed, 0 notices written, 3 left"), "{said}");
+    let failed = format!("connecting to {} failed: Connection refused; next try ", &down[7..]);
+    assert!(
+        said.contains("3 messages wait for route relay, which has been paused since ") && said.contains(&failed),
+        "{said}"
+    );
+    assert!(said.contains("  What to do: The next hop does not answer") && !said.contains("os error"), "{said}");
+    let one = run(&["flush", &ids[0]]);
+    assert!(one.contains("\n1 message waits for route relay, "), "{one}");
+    let object: serde_json::Value = serde_json::from_str(&run(&["flush", "--json"])).unwrap();
+    let kept = &object["kept"][0];
+    assert_eq!((&kept["name"], &kept["messages"], &kept["state"]), (&"relay".into(), &3.into(), &"paused".into()));
+    assert!(kept["remedy"].as_str().unwrap().contains("[relay] url") && object["kept"][1].is_null(), "{object}");
+    // Mail that goes is no riddle.
+    assert_eq!(
+        text(&site.run(&["flush"])),
+        "3 sent, 0 deferred, 0 kept as a route failed, 0 notices written, 0 left in the queue\n"
+    );
+    let object: serde_json::Value = serde_json::from_str(&text(&site.run(&["flush", "--json"]))).unwrap();
+    assert_eq!(object["kept"], serde_json::json!([]));
+}
+
+#[test]
+fn ids_are_taken_as_lists_and_logs_show_them() {
+    let site = Site::new("");
+    let ids = three(&site);
+    let pasted =
+        [format!("{}*", ids[0]), format!(" {}:", ids[1]), format!("250 2.0.0 queued as {}", ids[2].to_lowercase())];
+    let pasted: Vec<&str> = pasted.iter().map(String::as_str).collect();
+    for verb in [
+        &["list"][..],
+        &["show"],
+        &["hold"],
+        &["release"],
+        &["requeue"],
+        &["flush", "--dry-run"],
+        &["expire", "--dry-run"],
+    ] {
+        let output = site.run(&[verb, &pasted].concat());
+        assert!(output.status.success(), "{verb:?}: {}", complaint(&output));
+        assert!(ids.iter().all(|id| text(&output).contains(id.as_str())), "{verb:?}: {}", text(&output));
+    }
+    for verb in ["cat", "explain"] {
+        let output = site.run(&[verb, &format!("<{}!>", ids[1])]);
+        assert!(output.status.success() && !text(&output).is_empty(), "{verb}: {}", complaint(&output));
+    }
+    for (wrong, found) in
+        [("01M7#", "but found \"01M7\""), (&ids[0][1..], "but found 25 characters: "), ("a b", "but found \"a b\"")]
+    {
+        let output = site.run(&["remove", wrong]);
+        assert_eq!(output.status.code(), Some(64));
+        assert!(complaint(&output).contains(found), "{}", complaint(&output));
+    }
+    assert_eq!(site.run(&["remove", &format!("{}# {}", ids[0], ids[1])]).status.code(), Some(64), "two are not one");
+    assert_eq!(site.shelf("queue").len(), 3);
 }

@@ -162,16 +162,17 @@ impl<S: Spool> Scene<'_, S> {
             story.remedy = Some(format!("spoolrun resume {route} lets it go on."));
             return;
         }
-        story.why.push(format!("Route {route} does not work since {since}: {}.", pause.text));
+        story.why.push(format!("Route {route} has not worked since {since}: {}.", pause.text));
         self.explain(story, &Reason::new(pause.status, pause.text.as_str()), route);
         let until = Timestamp::from_millis(pause.until);
         story.next.push(match until > self.now {
             true => format!("The route is tried again on {}; spoolrun flush tries it at once.", until.listing()),
             false => "The route is tried again with the next run; spoolrun flush tries it at once.".to_owned(),
         });
-        story
-            .next
-            .push("This is no fault of the message: no attempt is counted, and its time does not run.".to_owned());
+        story.next.push(
+            "This is no fault of the message: while the route is paused, neither attempts nor time count towards giving it up."
+                .to_owned(),
+        );
     }
 
     fn untried(&self, story: &mut RecipientStory) {

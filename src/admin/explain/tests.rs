@@ -84,12 +84,12 @@ Message {id}
   It waits in the queue.
 
   <bob@example.com>: not delivered yet
-    Why: Route main does not work since {5}: mx.example[192.0.2.1]:587 refused the login of me: 535 5.7.8 no. The provider \
+    Why: Route main has not worked since {5}: mx.example[192.0.2.1]:587 refused the login of me: 535 5.7.8 no. The provider \
 did not accept the user name or the password.
     What to do: Look at the user in [[route]] \"main\" url (or user), and put the right password where [[route]] \"main\" \
 password_file reads it. Many providers want an app password here, not the one of the web site.
-    Next: The route is tried again on {UNTIL}; spoolrun flush tries it at once. This is no fault of the message: no attempt \
-is counted, and its time does not run.
+    Next: The route is tried again on {UNTIL}; spoolrun flush tries it at once. This is no fault of the message: while the \
+route is paused, neither attempts nor time count towards giving it up.
 ";
     expect(&house, folder.path(), &by_id(), &expected.replace("UNTIL", &until.to_string()), &[0, 5, until]);
     house.routes.save("main", &RouteState::paused_by_hand("new line", at(1_795_000_005))).unwrap();

@@ -1,15 +1,15 @@
 //! The page: what waits, how the routes are and what happened last, as lines for a terminal of any size. Pure.
 //!
 //! There are never more lines than the height, and none is wider than the width. Where room is short, the events give way
-//! first, then routes, which are counted then.
+//! first, then all but the first line of why a route is paused, then routes, which are counted then. A low page has no ages.
 
 use std::fmt::Write;
 
 use super::observer::{Counts, Noted, RouteCounts};
 use super::survey::QueueView;
-use super::text::{columns, cut, fill, spell};
+use super::text::{columns, cut, fill, spell, wrap};
 use crate::admin::routes::{RouteView, Routes};
-use crate::admin::shape::column_names;
+use crate::admin::shape::COLUMNS;
 use crate::clock::Timestamp;
 use crate::queue::route::Pause;
 
@@ -24,6 +24,8 @@ pub struct View<'v> {
     pub started: Timestamp,
     /// Whether it was told to leave.
     pub leaving: bool,
+    /// Whether what the columns mean is shown in the place of the events.
+    pub help: bool,
     /// The routes with their states.
     pub routes: &'v Routes,
     /// What waits; `None` before the first survey.
@@ -59,38 +61,83 @@ const FIGURES: usize = 64;
 /// The lines below the routes that are kept for events where routes are many: a blank one, a heading, three events, the key.
 const BELOW: usize = 6;
 
+/// A page of fewer lines shows no ages: the routes need the room more.
+const LOW: usize = 16;
+/// Lines of why one route is paused, where there is room.
+const MOST_WHY: usize = 6;
+
+/// What the columns mean.
+const HELP: [&str; 7] = [
+    "younger than: each message counts once, in the first column that its age fits.",
+    "waiting, oldest: messages in the queue for this route, and how long the oldest has waited.",
+    "sent/m, sent/h: recipients who got their mail in the last minute and in the last hour.",
+    "sent, deferred, bounced: recipients since this program started; deferred ones are tried again, bounced ones were \
+     refused, and the sender is told.",
+    "held: a person keeps them from being delivered; failed: they could not be delivered, and nobody could be told.",
+    "not counted by route yet: a long queue is read piece by piece, so that the routes may have more than is shown.",
+    "paused: the next hop could not be used, or a person paused the route. No message is lost, and no attempt is counted.",
+];
+
 /// The page of a terminal of this size.
 pub fn frame(view: &View<'_>, width: usize, height: usize) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut say = |tone, text: String| lines.push(Line { tone, text: cut(&text, width) });
     say(Tone::Heading, title(view, width));
     say(Tone::Plain, sums(view));
-    let ages = view.queue.map_or([0; 10], |queue| queue.ages);
-    say(Tone::Plain, "minutes old  ".to_owned() + &column_names().map(|name| format!(" {name:>5}")).concat());
-    say(Tone::Plain, "messages     ".to_owned() + &ages.map(|count| format!(" {count:>5}")).concat());
-    say(Tone::Plain, String::new());
-    routes(view, width, height.saturating_sub(lines.len() + BELOW), &mut lines);
+    if height >= LOW {
+        let ages = view.queue.map_or([0; 10], |queue| queue.ages);
+        say(Tone::Plain, "younger than ".to_owned() + &column_heads().map(|head| format!(" {head:>5}")).concat());
+        say(Tone::Plain, "messages     ".to_owned() + &ages.map(|count| format!(" {count:>5}")).concat());
+        say(Tone::Plain, String::new());
+    }
+    let below = if height >= LOW { BELOW } else { BELOW - 1 };
+    routes(view, width, height.saturating_sub(lines.len() + below), &mut lines);
     let mut say = |tone, text: String| lines.push(Line { tone, text: cut(&text, width) });
     say(Tone::Plain, String::new());
-    say(Tone::Heading, "Last events".to_owned());
+    say(Tone::Heading, if view.help { "What the columns mean" } else { "Last events" }.to_owned());
     lines.truncate(height.saturating_sub(1));
     let room = height.saturating_sub(lines.len() + 1);
-    let shown = view.lines.iter().skip(view.lines.len().saturating_sub(room));
-    lines.extend(shown.map(|noted| {
-        let text = format!("{} {}", time_of_day(noted.at), noted.text);
-        let warns = noted.text.contains("warning: ") || noted.text.starts_with("error: ");
-        Line { tone: if warns { Tone::Warning } else { Tone::Plain }, text: cut(&text, width) }
-    }));
+    if view.help {
+        let told = HELP.iter().flat_map(|text| wrap(text, width, (0, 2)));
+        lines.extend(told.take(room).map(|text| Line { tone: Tone::Plain, text }));
+    } else {
+        events(view, width, room, &mut lines);
+    }
     lines.resize(height.saturating_sub(1), Line { tone: Tone::Plain, text: String::new() });
-    let last = match view.leaving {
-        false => Line { tone: Tone::Heading, text: "q: leave, once what was handed over is finished".to_owned() },
-        true => Line { tone: Tone::Warning, text: "leaving, once what was handed over is finished".to_owned() },
+    let last = match (view.leaving, view.help) {
+        (false, false) => (Tone::Heading, "q: quit after the deliveries under way   ?: help"),
+        (false, true) => (Tone::Heading, "q: quit after the deliveries under way   ?: events"),
+        (true, _) => (Tone::Warning, "quitting after the deliveries under way"),
     };
-    lines.extend((height > 1).then(|| Line { text: cut(&last.text, width), ..last }));
+    lines.extend((height > 1).then(|| Line { tone: last.0, text: cut(last.1, width) }));
     if height == 1 {
         lines.push(Line { tone: Tone::Heading, text: cut(&title(view, width), width) });
     }
     lines
+}
+
+/// The heads of the columns of ages: an age that a message is younger than, and the rest.
+fn column_heads() -> [String; COLUMNS.len()] {
+    COLUMNS.map(|end| if end == u64::MAX { "older".to_owned() } else { format!("{end}m") })
+}
+
+/// The last events in at most so many lines. Each has one line; what room that leaves, the latest ones that are longer get.
+fn events(view: &View<'_>, width: usize, room: usize, lines: &mut Vec<Line>) {
+    let shown = &view.lines[view.lines.len().saturating_sub(room)..];
+    let mut spare = room - shown.len();
+    let told = |noted: &Noted| {
+        let text = format!("{} {}", time_of_day(noted.at), noted.text);
+        let mut wrapped = wrap(&text, width, (0, 9));
+        if wrapped.len() - 1 > spare {
+            wrapped = vec![cut(&text, width)];
+        }
+        spare -= wrapped.len() - 1;
+        let warns = noted.text.contains("warning: ") || noted.text.starts_with("error: ");
+        let tone = if warns { Tone::Warning } else { Tone::Plain };
+        wrapped.into_iter().map(|text| Line { tone, text }).collect::<Vec<_>>()
+    };
+    let latest_first: Vec<Vec<Line>> = shown.iter().rev().map(told).collect();
+    lines.extend(latest_first.into_iter().rev().flatten());
 }
 
 /// The name at the left, the time at the right; the name gives way.
@@ -107,12 +154,17 @@ fn sums(view: &View<'_>) -> String {
     let Some(queue) = view.queue else { return "looking at the queue".to_owned() };
     let mut text = match (queue.all.waiting, queue.all.oldest) {
         (1, Some(oldest)) => format!("1 message waits, for {}", spell(view.now.since(oldest))),
-        (waiting, Some(oldest)) => format!("{waiting} messages wait, for {} at most", spell(view.now.since(oldest))),
-        _ => "nothing waits".to_owned(),
+        (waiting, Some(oldest)) => {
+            format!("{waiting} messages wait, the oldest for {}", spell(view.now.since(oldest)))
+        }
+        _ => "no message waits".to_owned(),
     };
-    for (count, what) in
-        [(queue.held, "held"), (queue.failed, "failed"), (view.counts.expired, "expired"), (queue.unsorted, "unsorted")]
-    {
+    for (count, what) in [
+        (queue.held, "held"),
+        (queue.failed, "failed"),
+        (view.counts.expired, "expired"),
+        (queue.unsorted, "not counted by route yet"),
+    ] {
         if count > 0 {
             let _ = write!(text, ", {count} {what}");
         }
@@ -129,8 +181,8 @@ fn routes(view: &View<'_>, width: usize, room: usize, lines: &mut Vec<Line>) {
         "state",
         "waiting",
         "oldest",
-        "/min",
-        "/hour",
+        "sent/m",
+        "sent/h",
         "sent",
         "deferred",
         "bounced"
@@ -138,9 +190,15 @@ fn routes(view: &View<'_>, width: usize, room: usize, lines: &mut Vec<Line>) {
     lines.push(Line { tone: Tone::Heading, text: cut(&head, width) });
     let all = view.routes.all();
     let mut left = room.saturating_sub(1);
+    let full = |route: &RouteView| route.pause().map(|pause| why(pause, width)).unwrap_or_default();
+    let in_full = all.iter().map(|route| 1 + full(route).len()).sum::<usize>() <= left;
     for (place, route) in all.iter().enumerate() {
         let mut own = vec![row(view, place, route, name)];
-        own.extend(route.pause().map(why));
+        match route.pause() {
+            Some(_) if in_full => own.extend(full(route)),
+            Some(pause) => own.push(format!("  {}", reason(pause))),
+            None => {}
+        }
         let rest = &all[place..];
         if own.len() > left.saturating_sub(usize::from(rest.len() > 1)) {
             let paused = rest.iter().filter(|route| route.pause().is_some()).count();
@@ -150,18 +208,29 @@ fn routes(view: &View<'_>, width: usize, room: usize, lines: &mut Vec<Line>) {
             return;
         }
         left -= own.len();
-        let tone = if own.len() > 1 { Tone::Warning } else { Tone::Plain };
+        let tone = if route.pause().is_some() { Tone::Warning } else { Tone::Plain };
         lines.extend(own.into_iter().map(|text| Line { tone, text: cut(&text, width) }));
     }
 }
 
-/// Why a route is not used: its name stands above, and the next try before the reason, which may be long.
-fn why(pause: &Pause) -> String {
-    let (since, next) = (Timestamp::from_millis(pause.since).listing(), Timestamp::from_millis(pause.until));
-    match pause.by_hand {
-        true => format!("  paused by hand since {since}: {}", pause.text),
-        false => format!("  paused since {since}, next try {}: {}", time_of_day(next), pause.text),
-    }
+/// Why a route is not used, whose name stands above: the times first, as the reason may be long.
+fn why(pause: &Pause, width: usize) -> Vec<String> {
+    let since = Timestamp::from_millis(pause.since).listing();
+    let text = match pause.by_hand {
+        true => format!("paused by hand since {since}: {}", pause.text),
+        false => {
+            let next = time_of_day(Timestamp::from_millis(pause.until));
+            format!("paused since {since}, next try {next}: {}", pause.text)
+        }
+    };
+    let mut lines = wrap(text.trim_end_matches([':', ' ']), width, (2, 4));
+    lines.truncate(MOST_WHY);
+    lines
+}
+
+/// The same in one line.
+fn reason(pause: &Pause) -> &str {
+    if pause.text.is_empty() { "paused by hand" } else { &pause.text }
 }
 
 fn time_of_day(time: Timestamp) -> String {

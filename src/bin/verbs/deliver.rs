@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::anyhow;
+use leafmail::admin::{self, Kept};
 use leafmail::config::Config;
 use leafmail::id::SpoolId;
 use leafmail::queue::{Runner, Selection, Summary, Urgency};
@@ -13,6 +14,7 @@ use serde_json::json;
 use sysexits::ExitCode;
 
 use super::existing_spool;
+use super::explain::places;
 use super::filters::Filters;
 use super::listing::{Stopped, for_each, routes, say, tell};
 use super::live::{Bar, LiveView};
@@ -34,9 +36,26 @@ pub(crate) fn pass(config: &Config, logging: &Logging, urgency: Urgency, json: b
         due
     });
     let flushed = runner.flush(Selection::All, urgency).or_exit(ExitCode::IoErr);
-    let summary = conclude(bar, flushed);
+    let somebody_watches = bar.is_some();
+    drop(bar);
+    let summary = flushed?;
     sentry.inspect(|sentry| sentry.look());
-    report(&summary?, json)
+    log::debug!("{}", words(&summary));
+    match urgency {
+        Urgency::Now => answer(config, &runner.spool, &summary, &waiting(&runner.spool, &summary), json)?,
+        Urgency::Due if somebody_watches => {
+            let kept = kept(config, &runner.spool, &summary, &waiting(&runner.spool, &summary));
+            let kept: String = kept.iter().map(Kept::text).collect();
+            tell(format!("{}\n{kept}", words(&summary)).trim_end()).or_exit(ExitCode::IoErr)?;
+        }
+        Urgency::Due => {}
+    }
+    report(&summary)
+}
+
+/// What is left in the queue, as far as it can be listed.
+fn waiting(spool: &DirSpool, summary: &Summary) -> Vec<SpoolId> {
+    if summary.remaining == 0 { Vec::new() } else { spool.ids(Shelf::Queue).unwrap_or_default() }
 }
 
 /// Tries messages now, whatever was due.
@@ -78,52 +97,71 @@ pub(crate) fn flush(
     let mut runner = cli::runner(config, spool)?;
     leave_at_signals(logging, &runner)?;
     let bar = Bar::begin(config, logging, &mut runner, |_| ids.len());
-    let summary = conclude(bar, Ok(runner.flush_these(&ids, Urgency::Now)))?;
+    let summary = runner.flush_these(&ids, Urgency::Now);
+    drop(bar);
+    log::debug!("{}", words(&summary));
     match (&ids[..], filters.is_ids_only()) {
         ([id], true) if summary.gone > 0 => no_such_message(*id),
         ([id], true) if summary.busy > 0 => {
             Err(anyhow!("{id}: it is being delivered now, or still arriving; try again")).or_exit(ExitCode::TempFail)
         }
         (_, true) if summary.gone + summary.busy > 0 => {
-            report(&summary, json)?;
+            answer(config, &runner.spool, &summary, &ids, json)?;
+            report(&summary)?;
             let (code, what) = match summary.busy {
                 0 => (ExitCode::NoInput, "are not in the queue"),
                 _ => (ExitCode::TempFail, "are not in the queue, or are being delivered now"),
             };
             Err(anyhow!("{} of them {what}", summary.gone + summary.busy)).or_exit(code)
         }
-        _ => report(&summary, json),
+        _ => {
+            answer(config, &runner.spool, &summary, &ids, json)?;
+            report(&summary)
+        }
     }
 }
 
-/// Takes the bar away, where there is one, and says in a line that stays what came of it.
-fn conclude(bar: Option<Bar<'_>>, flushed: anyhow::Result<Summary>) -> anyhow::Result<Summary> {
-    let summary = flushed?;
-    if let Some(bar) = bar {
-        drop(bar);
-        let Summary { sent, deferred, bounced, remaining, faults, .. } = &summary;
-        tell(&format!("{sent} sent, {deferred} deferred, {faults} kept by a route that failed, {bounced} notices, {remaining} remain"))
-            .or_exit(ExitCode::IoErr)?;
+/// What came of a run, in one line.
+fn words(summary: &Summary) -> String {
+    let Summary { sent, deferred, bounced, remaining, faults, .. } = summary;
+    format!(
+        "{sent} sent, {deferred} deferred, {faults} kept as a route failed, {bounced} notices written, {remaining} left in \
+         the queue"
+    )
+}
+
+/// Why mail was kept, if it was, of these messages.
+fn kept(config: &Config, spool: &DirSpool, summary: &Summary, ids: &[SpoolId]) -> Vec<Kept> {
+    if summary.remaining == 0 {
+        return Vec::new();
     }
-    Ok(summary)
+    admin::kept(spool, ids, &routes(config), &places(config))
+}
+
+/// Says on standard output what came of a run, and why mail was kept.
+fn answer(config: &Config, spool: &DirSpool, summary: &Summary, ids: &[SpoolId], as_json: bool) -> anyhow::Result<()> {
+    let kept = kept(config, spool, summary, ids);
+    if !as_json {
+        let kept: String = kept.iter().map(Kept::text).collect();
+        return say(&format!("{}\n{kept}", words(summary)));
+    }
+    let Summary { sent, deferred, bounced, set_aside, damaged, busy, gone, faults, troubles, remaining } = summary;
+    say(&format!(
+        "{}\n",
+        json!({
+            "sent": sent, "deferred": deferred, "bounced": bounced, "set_aside": set_aside, "damaged": damaged,
+            "busy": busy, "gone": gone, "faults": faults, "troubles": troubles, "remaining": remaining,
+            "kept": kept.iter().map(Kept::json).collect::<Vec<_>>(),
+        })
+    ))
 }
 
 fn not_in_queue(id: SpoolId, why: &str) -> anyhow::Result<()> {
     Err(anyhow!("{id}: {why}")).or_exit(ExitCode::DataErr)
 }
 
-fn report(summary: &Summary, as_json: bool) -> anyhow::Result<()> {
-    log::debug!("{summary:?}");
-    if as_json {
-        let Summary { sent, deferred, bounced, set_aside, damaged, busy, gone, faults, troubles, remaining } = summary;
-        say(&format!(
-            "{}\n",
-            json!({
-                "sent": sent, "deferred": deferred, "bounced": bounced, "set_aside": set_aside, "damaged": damaged,
-                "busy": busy, "gone": gone, "faults": faults, "troubles": troubles, "remaining": remaining,
-            })
-        ))?;
-    }
+/// What the run itself failed at, as an error.
+fn report(summary: &Summary) -> anyhow::Result<()> {
     if summary.troubles > 0 {
         return Err(anyhow!("{} messages could not be worked on", summary.troubles)).or_exit(ExitCode::IoErr);
     }

@@ -32,6 +32,7 @@ spoolrun explain [OPTIONS] ID
 #[group(required = true, multiple = false)]
 pub(crate) struct Which {
     /// ID of a message, as list or the log shows it
+    #[arg(value_parser = admin::pasted_id)]
     id: Option<SpoolId>,
     /// All messages from this envelope sender; "" for notices to senders
     #[arg(long, value_name = "ADDRESS")]
@@ -68,14 +69,19 @@ fn bare(address: &str) -> String {
     address.trim().trim_start_matches('<').trim_end_matches('>').to_owned()
 }
 
+/// Where the settings of each route stand.
+pub(super) fn places(config: &Config) -> Vec<(String, Place)> {
+    let place = |plan: leafmail::config::RoutePlan| Some((plan.name, Place::of(plan.hops.first()?, 0)));
+    config.routes().into_iter().filter_map(place).collect()
+}
+
 /// What is to be printed.
 pub(crate) fn explain(config: &Config, spool: Arc<DirSpool>, options: &ExplainOptions) -> anyhow::Result<String> {
     let wanted =
         options.which.search().ok_or_else(|| anyhow!("expected an id or an address")).or_exit(ExitCode::Usage)?;
     let runner = cli::runner(config, spool)?;
-    let place = |plan: leafmail::config::RoutePlan| Some((plan.name, Place::of(plan.hops.first()?, 0)));
-    let places: Vec<_> = config.routes().into_iter().filter_map(place).collect();
-    let answer = admin::explain(&runner, &places, &config.spool.join("log"), &wanted).or_exit(ExitCode::IoErr)?;
+    let answer =
+        admin::explain(&runner, &places(config), &config.spool.join("log"), &wanted).or_exit(ExitCode::IoErr)?;
     if answer.messages.is_empty() {
         return Err(anyhow!(
             "there is no such message, neither in the spool nor in its history of what left ([log] history)"

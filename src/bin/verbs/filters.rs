@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use leafmail::address::AddressPattern;
-use leafmail::admin::{Filter, Routes, Selected, SenderFilter};
+use leafmail::admin::{Filter, Routes, Selected, SenderFilter, pasted_id};
 use leafmail::config;
 use leafmail::id::SpoolId;
 use leafmail::spool::Shelf;
@@ -17,7 +17,7 @@ use crate::cli::OrExit;
 #[derive(Debug, Args)]
 pub(crate) struct Filters {
     /// IDs of messages, as list shows them
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = pasted_id)]
     pub(crate) ids: Vec<SpoolId>,
     /// From this envelope sender, or @DOMAIN
     ///

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use clap::Subcommand;
-use leafmail::admin::{Act, Of};
+use leafmail::admin::{Act, Of, pasted_id};
 use leafmail::config::Config;
 use leafmail::id::SpoolId;
 use leafmail::queue::Urgency;
@@ -66,7 +66,7 @@ pub(crate) enum Verb {
     /// Show messages in full: envelope, recipients and history
     Show {
         /// IDs of messages, as list shows them
-        #[arg(required = true, value_name = "ID")]
+        #[arg(required = true, value_name = "ID", value_parser = pasted_id)]
         ids: Vec<SpoolId>,
         /// Print JSON, one object per line
         #[arg(short = 'j', long)]
@@ -85,6 +85,7 @@ pub(crate) enum Verb {
     /// Write a message to standard output, exactly as it is stored
     Cat {
         /// ID of a message, as list shows it
+        #[arg(value_parser = pasted_id)]
         id: SpoolId,
         /// Print a JSON object that contains the message
         #[arg(short = 'j', long)]

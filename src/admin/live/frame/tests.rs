@@ -55,6 +55,7 @@ fn page(routes: &Routes, leaving: bool, width: usize, height: usize) -> Vec<Stri
         now,
         started,
         leaving,
+        help: false,
         routes,
         queue: Some(&queue),
         counts: &counts,
@@ -79,11 +80,11 @@ fn page(routes: &Routes, leaving: bool, width: usize, height: usize) -> Vec<Stri
 fn a_page_of_80_by_24() {
     let expected = "\
 leafmail relay.example  /var/spool/leafmail         up 1d1h  DAY
-1234 messages wait, for 3h3m at most, 2 held, 1 expired, 7 unsorted
-minutes old       5    10    20    40    80   160   320   640  1280 1280+
+1234 messages wait, the oldest for 3h3m, 2 held, 1 expired, 7 not counted by rou
+younger than     5m   10m   20m   40m   80m  160m  320m  640m 1280m older
 messages       1000   100    50    40    30    14     0     0     0     0
 
-route            state  waiting  oldest   /min   /hour     sent deferred bounced
+route            state  waiting  oldest sent/m  sent/h     sent deferred bounced
 relay            open      1200    3h3m    120    7000    56789       12       3
 alerts           paused      34   1m15s      0       0        0        0       0
   paused since DAY, next try TIME: Connection refused
@@ -101,7 +102,7 @@ TIME 17: to=<bob@example.com>, relay=mx.example.com[192.0.2.9]:25, delay=0.2
 TIME 18: to=<bob@example.com>, relay=mx.example.com[192.0.2.9]:25, delay=0.2
 TIME 19: to=<bob@example.com>, relay=mx.example.com[192.0.2.9]:25, delay=0.2
 TIME warning: route alerts is paused: 日本語 ??[2J; next try in 30 s
-q: leave, once what was handed over is finished";
+q: quit after the deliveries under way   ?: help";
     let lines = page(&three_routes(), false, 80, 24);
     assert_eq!(lines.join("\n"), expected);
 }
@@ -113,7 +114,81 @@ fn on_a_page_of_200_by_50_nothing_is_cut() {
     assert!(text.contains("TIME 0: to=<bob@example.com>"), "all events are there:\n{text}");
     assert!(text.contains("TIME 19: to=<bob@example.com>, relay=mx.example.com[192.0.2.9]:25, delay=0.2, dsn=2.0.0, status=sent (250 ok)\n"), "{text}");
     assert!(text.contains("TIME warning: route alerts is paused: 日本語 ??[2J; next try in 30 s"), "{text}");
-    assert!(text.ends_with("leaving, once what was handed over is finished"), "{text}");
+    assert!(text.ends_with("quitting after the deliveries under way"), "{text}");
+}
+
+/// Routes that failed at something that takes words.
+fn routes_with_long_reasons(count: usize) -> Routes {
+    let folder = tempfile::tempdir().unwrap();
+    let states = RouteFolder::new(folder.path());
+    let text = "connecting to smtp.provider.example[192.0.2.25]:587 failed: no answer within 30 s; the provider's 日本語 page \
+                has more";
+    let names: Vec<_> = (0..count).map(|number| (format!("route-{number}"), Criteria::default())).collect();
+    for (name, _) in &names {
+        let fault = RouteState::Open.after_fault(name, &Reason::new(EnhancedCode(4, 4, 1), text), ago(9));
+        states.save(name, &fault).unwrap();
+    }
+    Routes::load(&names, &states)
+}
+
+#[test]
+fn the_reason_of_a_pause_is_wrapped_where_there_is_room() {
+    let lines = page(&routes_with_long_reasons(1), false, 80, 24);
+    assert_eq!(
+        lines[7..10],
+        [
+            "  paused since DAY, next try TIME: connecting to",
+            "    smtp.provider.example[192.0.2.25]:587 failed: no answer within 30 s; the",
+            "    provider's 日本語 page has more",
+        ]
+    );
+    let lines = page(&routes_with_long_reasons(5), false, 80, 24);
+    let whys: Vec<_> = lines.iter().filter(|line| line.starts_with("  ")).collect();
+    assert_eq!(whys.len(), 5, "{lines:#?}");
+    assert!(
+        whys.iter()
+            .all(|line| line.starts_with("  connecting to smtp.provider.example[192.0.2.25]:587 failed: no ans")),
+        "{whys:#?}"
+    );
+    let low = page(&routes_with_long_reasons(2), false, 50, 12);
+    let whys: Vec<_> =
+        low.iter().filter(|line| **line == "  connecting to smtp.provider.example[192.0.2.25]:").collect();
+    assert_eq!(whys.len(), 2, "{low:#?}");
+}
+
+#[test]
+fn events_are_wrapped_where_that_costs_no_other() {
+    let routes = three_routes();
+    let text = "warning: route alerts is paused: connecting to smtp.provider.example[192.0.2.25]:587 failed: Connection refused";
+    let noted = [(2, "one"), (1, "first"), (0, text)].map(|(at, text)| Noted { at: ago(at), text: text.into() });
+    let counts = Counts::default();
+    let (now, started) = (ago(0), ago(1));
+    let view = View {
+        place: "here",
+        now,
+        started,
+        leaving: false,
+        help: false,
+        routes: &routes,
+        queue: None,
+        counts: &counts,
+        lines: &noted,
+    };
+    let texts = |view: &View<'_>, height| frame(view, 80, height).into_iter().map(|line| line.text).collect::<Vec<_>>();
+    let all = texts(&view, 24).join("\n");
+    assert!(
+        all.contains("connecting to\n         smtp.provider.example[192.0.2.25]:587 failed: Connection refused\n"),
+        "{all}"
+    );
+    let tight = texts(&view, 16);
+    let place = tight.iter().position(|line| line.ends_with(" first")).unwrap();
+    assert!(
+        tight[place + 1].contains("connecting to smtp.provider.example[") && tight[place + 2].starts_with("q: "),
+        "{tight:#?}"
+    );
+    let help = texts(&View { help: true, ..view }, 50).join("\n");
+    assert!(help.contains("What the columns mean\nyounger than: ") && help.ends_with("?: events"), "{help}");
+    assert!(help.contains("not counted by route yet: ") && !help.contains("first\n"), "{help}");
 }
 
 #[test]
@@ -132,9 +207,9 @@ fn any_size_will_do() {
         [
             "leafmail relay.examp",
             "1234 messages wait,",
-            "minutes old       5",
-            "messages       1000",
-            "q: leave, once what"
+            "route    state  wait",
+            "and 100 more, 0 of t",
+            "q: quit after the de"
         ]
     );
     assert_eq!(page(&many, false, 1, 1), ["l"]);
@@ -146,8 +221,17 @@ fn any_size_will_do() {
 fn before_the_first_look_nothing_is_claimed() {
     let (routes, counts) = (three_routes(), Counts::default());
     let (now, started) = (ago(0), ago(1));
-    let view =
-        View { place: "here", now, started, leaving: false, routes: &routes, queue: None, counts: &counts, lines: &[] };
+    let view = View {
+        place: "here",
+        now,
+        started,
+        leaving: false,
+        help: false,
+        routes: &routes,
+        queue: None,
+        counts: &counts,
+        lines: &[],
+    };
     let lines = frame(&view, 80, 24);
     assert_eq!(lines[1].text, "looking at the queue");
     assert_eq!(lines.iter().filter(|line| line.tone == Tone::Warning).count(), 4, "two paused routes and why");

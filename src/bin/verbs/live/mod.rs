@@ -53,6 +53,8 @@ struct Shared {
     live: Arc<LiveObserver>,
     stop: Arc<StopFlag>,
     over: AtomicBool,
+    /// Whether the view explains itself.
+    help: AtomicBool,
     /// What was found last: how the routes are, and what waits.
     found: Mutex<(Routes, Option<QueueView>)>,
     /// What panics had to say.
@@ -71,6 +73,7 @@ impl<'l> LiveView<'l> {
             live,
             stop: Arc::clone(&runner.stop),
             over: AtomicBool::new(false),
+            help: AtomicBool::new(false),
             found: Mutex::default(),
             panics: Mutex::default(),
             place: format!("{}  {}", config.hostname, config.spool.display()),
@@ -151,6 +154,10 @@ impl Shared {
                     self.stop.raise();
                     drawn = None;
                 }
+                Key::Help => {
+                    self.help.fetch_xor(true, Ordering::SeqCst);
+                    drawn = None;
+                }
                 // The terminal was closed: mail goes on, as it does without a view.
                 Key::Gone => return,
             }
@@ -166,6 +173,7 @@ impl Shared {
             now: SystemClock.now(),
             started: self.live.started(),
             leaving: self.stop.is_raised(),
+            help: self.help.load(Ordering::SeqCst),
             routes,
             queue: queue.as_ref(),
             counts: &counts,

@@ -37,6 +37,8 @@ pub(crate) enum Key {
     None,
     /// They want to leave.
     Quit,
+    /// They want to know what they see, or have seen it.
+    Help,
     /// There is no keyboard any more.
     Gone,
 }
@@ -113,6 +115,7 @@ impl Screen {
         match rustix::io::read(stdin(), &mut typed) {
             Ok(0) | Err(rustix::io::Errno::IO) => Key::Gone,
             Ok(count) if typed[..count].iter().any(|key| matches!(key, b'q' | b'Q')) => Key::Quit,
+            Ok(count) if typed[..count].iter().any(|key| matches!(key, b'?' | b'h')) => Key::Help,
             _ => Key::None,
         }
     }

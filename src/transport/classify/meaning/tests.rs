@@ -57,7 +57,7 @@ fn what_we_say_ourselves_is_explained_too() {
         ((4, 7, 5), "TLS with h failed: invalid peer certificate: UnknownIssuer", "[relay] tls_roots"),
         ((4, 7, 5), "TLS is required, but h does not offer STARTTLS on port 25", "[relay] url"),
         ((4, 4, 3), "looking the name h up failed: no such host", "could not be looked up"),
-        ((4, 4, 1), "connecting to h failed: 192.0.2.1:25: Connection refused", "firewall"),
+        ((4, 4, 1), "connecting to h[192.0.2.1]:25 failed: Connection refused", "firewall"),
         ((5, 3, 4), "the message has 9 octets, the next hop takes 5 at most", "[message] max_size"),
         ((5, 3, 4), "the message has 9 octets, the route takes 5 at most", "[relay] max_size"),
         ((4, 3, 5), "reading password file /etc/x: No such file", "[relay] password_env"),

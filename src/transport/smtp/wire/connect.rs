@@ -82,7 +82,9 @@ async fn open_with(smarthost: &Smarthost, addresses: &[IpAddr], manner: &Manner,
         Err(Fault { reason: Trouble::Leaving.reason(Phase::Greeting, &relay), relay })
     })?;
     let relay = format!("{}[{}]:{}", smarthost.host, peer.ip().to_canonical(), peer.port());
-    let control = Control::new(relay.clone(), *timeouts, leaving.clone(), *traced);
+    // The port tells the connections to one host apart, here and in what the network shows.
+    let port = stream.local_addr().map_or(0, |local| local.port());
+    let control = Control::new(format!("{relay} (from port {port})"), *timeouts, leaving.clone(), *traced);
     let wire = Wire::new(stream, peer, control.clone());
     let opening = Opening {
         smarthost,

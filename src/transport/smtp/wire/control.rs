@@ -142,7 +142,7 @@ pub(super) struct State {
     pub(super) message: usize,
     /// Log lines that had to wait, see [`Control::enter`].
     pub(super) untold: Vec<String>,
-    /// `host[address]:port`, the prefix of log lines.
+    /// `host[address]:port (from port N)`, the prefix of log lines: which connection a line is about.
     pub(super) relay: String,
     timeouts: Timeouts,
     leaving: Leaving,

@@ -58,16 +58,40 @@ pub(in crate::transport) async fn connect(
                 return Ok((stream, address));
             }
             Ok(Err(Failure::Bind(error))) => (MISCONFIGURED, format!("{error}")),
-            Ok(Err(Failure::Connect(error))) => (status_of(&error), error.to_string()),
+            Ok(Err(Failure::Connect(error))) => (status_of(&error), without_number(&error)),
             Err(_) => (NO_ANSWER, format!("no answer within {} s", manner.timeouts.connect.as_secs_f32())),
         };
         // One address that is there but does not answer speaks for the network.
         status = if status.is_none_or(|before| before == now) { Some(now) } else { Some(NO_ANSWER) };
-        failures.push(format!("{address}: {cause}"));
+        failures.push((address, cause));
     }
     let from = manner.source.map_or(String::new(), |source| format!(" from {source}"));
-    let text = format!("connecting to {host}{from} failed: {}", failures.join("; "));
-    Err(fault(status.unwrap_or(NO_ANSWER), text))
+    Err(fault(status.unwrap_or(NO_ANSWER), told(host, &from, &failures)))
+}
+
+/// What failed, with each address once.
+fn told(host: &str, from: &str, failures: &[(SocketAddr, String)]) -> String {
+    match failures {
+        [(address, cause)] if is_literal(host, *address) => format!("connecting to {address}{from} failed: {cause}"),
+        [(address, cause)] => {
+            format!("connecting to {host}[{}]:{}{from} failed: {cause}", address.ip(), address.port())
+        }
+        _ => {
+            let each: Vec<String> = failures.iter().map(|(address, cause)| format!("{address}: {cause}")).collect();
+            format!("connecting to {host}{from} failed: {}", each.join("; "))
+        }
+    }
+}
+
+/// Whether the configured host is this address itself.
+fn is_literal(host: &str, address: SocketAddr) -> bool {
+    host.trim_matches(['[', ']']).parse() == Ok(address.ip())
+}
+
+/// The words of the system without its error number.
+fn without_number(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" (os error ").map_or(text.as_str(), |(words, _)| words).to_owned()
 }
 
 /// At least one address, or why there is none.
@@ -113,5 +137,29 @@ fn status_of(error: &io::Error) -> EnhancedCode {
             Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => EXHAUSTED,
             _ => NO_ANSWER,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_named_once() {
+        let failure = |address: &str| (address.parse().unwrap(), "Connection refused".to_owned());
+        let one = [failure("192.0.2.1:25")];
+        assert_eq!(told("192.0.2.1", "", &one), "connecting to 192.0.2.1:25 failed: Connection refused");
+        assert_eq!(
+            told("mx.example.com", " from 192.0.2.9", &one),
+            "connecting to mx.example.com[192.0.2.1]:25 from 192.0.2.9 failed: Connection refused"
+        );
+        let two = [failure("192.0.2.1:25"), failure("[2001:db8::1]:25")];
+        assert_eq!(
+            told("mx.example.com", "", &two),
+            "connecting to mx.example.com failed: 192.0.2.1:25: Connection refused; [2001:db8::1]:25: Connection refused"
+        );
+        assert!(is_literal("2001:db8::1", two[1].0) && is_literal("[2001:db8::1]", two[1].0));
+        let refused = io::Error::from_raw_os_error(Errno::CONNREFUSED.raw_os_error());
+        assert_eq!(without_number(&refused), "Connection refused");
     }
 }

@@ -201,18 +201,23 @@ impl Wire {
         if state.phase == Phase::Message {
             state.deadline = Instant::now() + state.limit;
         }
-        if completes && !self.output.end_follows() {
+        let completed = completes && !self.output.end_follows();
+        if completed {
             state.ended = true;
             if state.phase == Phase::Message {
                 state.turn_to(Phase::EndOfData);
             }
         }
-        if !begins || !state.is_told() {
-            return;
+        if begins && state.is_told() {
+            let login = !state.secrets.is_empty();
+            for line in String::from_utf8_lossy(self.output.commands()).lines() {
+                state.log(&format!("> {}", if login { without_credentials(line) } else { escaped(line) }));
+            }
         }
-        let login = !state.secrets.is_empty();
-        for line in String::from_utf8_lossy(self.output.commands()).lines() {
-            state.log(&format!("> {}", if login { without_credentials(line) } else { escaped(line) }));
+        let message = if completed { std::mem::take(&mut state.message) } else { 0 };
+        if completed && state.is_told() {
+            // Not with the final reply, which is told only once the message is gone from the queue.
+            state.log(&format!("> (message of {message} octets)"));
         }
     }
 
@@ -227,11 +232,7 @@ impl Wire {
         let reply = hide_secrets(reply, &state.secrets);
         if state.is_told() {
             // After the answer to a message the caller's next system call is an unlink: the log waits.
-            if state.phase == Phase::EndOfData {
-                let octets = std::mem::take(&mut state.message);
-                state.untold.extend([format!("> (message of {octets} octets)"), format!("< {reply}")]);
-            } else if state.ended {
-                // The answer to the message may have come along.
+            if state.phase == Phase::EndOfData || state.ended {
                 state.untold.push(format!("< {reply}"));
             } else {
                 state.log(&format!("< {reply}"));
