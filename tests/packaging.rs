@@ -1,10 +1,14 @@
-//! What comes with the programs: the summary of skipped tests knows how to get what they lack.
+//! What comes with the programs: the files of `contrib/` are in order and the install guide names them, and the summary of skipped
+//! tests knows how to get what they lack.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-#[path = "support/skipped.rs"]
-mod skipped;
+#[path = "support/mod.rs"]
+mod support;
+use support::have::have;
+use support::skipped;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -25,6 +29,85 @@ fn sources() -> String {
         }
     }
     text
+}
+
+/// All files below `contrib/`, from the root of the project.
+fn contributed() -> Vec<String> {
+    let mut folders = vec![root().join("contrib")];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                files.push(path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned());
+            }
+        }
+    }
+    assert!(files.len() >= 10, "only {files:?}");
+    files
+}
+
+#[test]
+fn the_install_guide_names_every_file_of_contrib() {
+    let guide = fs::read_to_string(root().join("docs/install.md")).unwrap();
+    for file in contributed() {
+        assert!(guide.contains(&file), "docs/install.md does not name {file}");
+    }
+}
+
+#[test]
+fn the_sample_configuration_of_contrib_is_in_order() {
+    let path = root().join("contrib/leafmail.toml");
+    let config = leafmail::config::Config::parse(&fs::read_to_string(&path).unwrap(), &path).unwrap();
+    config.check().unwrap();
+    assert_eq!(config.spool, Path::new("/var/spool/leafmail"));
+}
+
+/// The units of `contrib/` in a folder of their own, with the programs of this build; with `leafmail-socket.conf` or without.
+fn units(with_socket: bool) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for file in contributed().iter().filter(|file| file.starts_with("contrib/systemd/")) {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        let programs = [("smtpd", env!("CARGO_BIN_EXE_smtpd")), ("spoolrun", env!("CARGO_BIN_EXE_spoolrun"))];
+        let text =
+            programs.iter().fold(text, |text, (name, path)| text.replace(&format!("/usr/local/sbin/{name}"), path));
+        let name = Path::new(file).file_name().unwrap();
+        let mut to = folder.path().join(name);
+        if name == "leafmail-socket.conf" {
+            to = folder.path().join("leafmail.service.d/socket.conf");
+            fs::create_dir(to.parent().unwrap()).unwrap();
+        }
+        if with_socket || name != "leafmail-socket.conf" {
+            fs::write(to, text).unwrap();
+        }
+    }
+    folder
+}
+
+/// What `systemd-analyze` says of a unit, which it must be content with.
+fn analyze(folder: &Path, arguments: &[&str], unit: &str) {
+    let output = Command::new("systemd-analyze").args(arguments).arg(format!("./{unit}")).current_dir(folder).output();
+    let output = output.unwrap();
+    let told = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    assert!(output.status.success() && told[1].is_empty(), "{unit}: {arguments:?}: {}\n{}", told[0], told[1]);
+}
+
+#[test]
+fn systemd_accepts_the_units_and_rates_their_exposure_at_2_or_less() {
+    if !have("systemd-analyze") {
+        return;
+    }
+    for with_socket in [false, true] {
+        let folder = units(with_socket);
+        for unit in ["leafmail.service", "leafmail.socket", "smtpd.socket", "smtpd@.service", "spoolrun.service"] {
+            analyze(folder.path(), &["verify"], unit);
+            if unit.ends_with(".service") {
+                analyze(folder.path(), &["security", "--offline=true", "--no-pager", "--threshold=20"], unit);
+            }
+        }
+    }
 }
 
 /// What stands in quotation marks in calls of these functions, anywhere in the sources.
