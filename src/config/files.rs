@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::error::Fault;
 use super::route::Hop;
 use super::{Config, ConfigError, ListenAddress, Route};
-use crate::transport::{NextHop, Roots, Secret};
+use crate::transport::{Roots, RouteSettings, Secret};
 
 impl Config {
     /// Tries to read the files of passwords, tokens, certificates, keys, users and aliases.
@@ -79,17 +79,15 @@ impl Config {
             Some(format!("{key}: the folder {} is not there, in which {} is to be", folder.display(), path.display()))
         };
         let files = spool.into_iter().chain(sockets).chain(tokens).filter_map(of_file);
-        let maildirs = self.routes().into_iter().flat_map(|plan| plan.hops).filter_map(|hop| match hop.next_hop {
-            NextHop::Maildir(path) => {
-                let folder = missing_folder(&path)?;
-                Some(format!(
-                    "the folder {} is not there; it is made when mail is delivered to maildir:{}, if that user may",
-                    folder.display(),
-                    path.display()
-                ))
-            }
-            NextHop::Smarthost(_) | NextHop::Mx(_) => None,
-        });
+        let of_folder = |hop: RouteSettings| {
+            let folder = missing_folder(hop.next_hop.folder()?)?;
+            let next_hop = hop.next_hop;
+            let folder = folder.display();
+            Some(format!(
+                "the folder {folder} is not there; it is made when mail is delivered to {next_hop}, if that user may"
+            ))
+        };
+        let maildirs = self.routes().into_iter().flat_map(|plan| plan.hops).filter_map(of_folder);
         files.chain(maildirs).collect()
     }
 

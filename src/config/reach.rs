@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Config, ListenAddress};
-use crate::transport::{NextHop, Roots, RouteSettings, Secret, TokenSource};
+use crate::transport::{Roots, RouteSettings, Secret, TokenSource};
 
 /// What is needed of the host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -73,11 +73,8 @@ impl Reach {
     }
 
     fn reaches(&mut self, hop: &RouteSettings) {
-        match &hop.next_hop {
-            NextHop::Smarthost(smarthost) => self.ports.push(smarthost.port),
-            NextHop::Mx(direct) => self.ports.push(direct.port),
-            NextHop::Maildir(path) => self.write.push(path.clone()),
-        }
+        self.ports.extend(hop.next_hop.port());
+        self.write.extend(hop.next_hop.folder().map(Path::to_owned));
         self.binds_source |= hop.source.is_some();
         if let Some(Roots::File(file)) = &hop.tls.roots {
             self.reads(file);

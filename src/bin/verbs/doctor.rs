@@ -9,7 +9,7 @@ use leafmail::admin::{self, Door, ReceiverPlan, SpoolPlan};
 use leafmail::clock::Clock;
 use leafmail::config::{Config, ListenAddress, RoutePlan};
 use leafmail::sys::SystemClock;
-use leafmail::transport::{Inquiry, NextHop, Place, Step, Verdict, own_certificate, probe};
+use leafmail::transport::{Inquiry, Place, Step, Verdict, own_certificate, probe};
 
 use sysexits::ExitCode;
 
@@ -139,11 +139,8 @@ fn inquiry(config: &Config, plan: &RoutePlan, options: &DoctorOptions) -> Inquir
         senders.extend(config.senders.allow.iter().filter_map(allowed));
     }
     if senders.is_empty() {
-        let user = |settings: &leafmail::transport::RouteSettings| match &settings.next_hop {
-            NextHop::Smarthost(smarthost) => smarthost.user.clone(),
-            _ => None,
-        };
-        let login = plan.hops.first().and_then(user).and_then(|user| ReversePath::parse(&user, None).ok());
+        let user = plan.hops.first().and_then(|settings| settings.next_hop.user());
+        let login = user.and_then(|user| ReversePath::parse(user, None).ok());
         senders.extend(login.and_then(|path| path.mailbox().cloned()).or_else(|| config.notices.admin.clone()));
     }
     let mut known: Vec<Mailbox> = Vec::new();

@@ -8,7 +8,7 @@ use super::{Route, RouteName};
 use crate::config::Config;
 use crate::queue::pace::Pace;
 use crate::routing::Criteria;
-use crate::transport::{ClientIdentity, Extensions, NextHop, RouteSettings, TlsPolicy, TlsSettings};
+use crate::transport::{ClientIdentity, Extensions, NextHop, RouteSettings, TlsSettings};
 
 /// The name of `[relay]` as a route.
 pub(super) const RELAY: &str = "relay";
@@ -129,10 +129,7 @@ impl<'a> Hop<'a> {
 
     /// The user to log in as.
     pub(super) fn user(&self) -> Option<&str> {
-        match &self.next_hop {
-            Some(NextHop::Smarthost(smarthost)) => smarthost.user.as_deref(),
-            Some(NextHop::Mx(_) | NextHop::Maildir(_)) | None => None,
-        }
+        self.next_hop.as_ref()?.user()
     }
 
     /// The key that names the user, or would.
@@ -142,16 +139,12 @@ impl<'a> Hop<'a> {
 
     /// Whether the next hop's certificate is looked at.
     pub(super) fn verifies(&self) -> bool {
-        match &self.next_hop {
-            Some(NextHop::Smarthost(smarthost)) => matches!(smarthost.tls, TlsPolicy::Required | TlsPolicy::Implicit),
-            Some(NextHop::Mx(direct)) => direct.tls == TlsPolicy::Required,
-            Some(NextHop::Maildir(_)) | None => false,
-        }
+        self.next_hop.as_ref().is_some_and(|next_hop| next_hop.tls().verifies())
     }
 
     /// Whether it is a folder of this host, to which nothing connects.
     pub(super) fn is_folder(&self) -> bool {
-        matches!(self.next_hop, Some(NextHop::Maildir(_)))
+        self.next_hop.as_ref().is_some_and(|next_hop| next_hop.folder().is_some())
     }
 
     /// Where a token that we fetch is kept, unless the configuration says where: a dot is in no route's name.

@@ -9,25 +9,35 @@ use crate::receipt::Reason;
 use crate::smtp::EnhancedCode;
 use crate::transport::classify::Place;
 use crate::transport::leaving::Leaving;
-use crate::transport::settings::{NextHop, RouteSettings, Smarthost, TlsPolicy};
+use crate::transport::settings::{DirectMx, RouteSettings, Smarthost, TlsPolicy};
 use crate::transport::smtp::wire::{Capabilities, Opened, TlsFacts};
 use crate::transport::smtp::{Manner, wire};
 
 /// RFC 3463 X.7.5: cryptographic failure.
 const INSECURE: EnhancedCode = EnhancedCode(4, 7, 5);
 
+/// What is probed.
+pub(super) enum Target {
+    /// This host.
+    Host(Smarthost),
+    /// The hosts that take the recipients' mail.
+    Exchangers(DirectMx),
+}
+
 /// Probes what the settings lead to.
-pub(super) async fn probe(settings: &RouteSettings, place: &Place, inquiry: &Inquiry, tell: &mut dyn FnMut(Step)) {
-    match &settings.next_hop {
-        NextHop::Smarthost(smarthost) => {
-            Hop { settings, place, inquiry, smarthost }.probe(tell).await;
-        }
-        NextHop::Mx(direct) => {
-            for smarthost in exchangers(direct.port, direct.tls, place, inquiry, tell).await {
-                Hop { settings, place, inquiry, smarthost: &smarthost }.probe(tell).await;
-            }
-        }
-        NextHop::Maildir(_) => {}
+pub(super) async fn probe(
+    target: Target,
+    settings: &RouteSettings,
+    place: &Place,
+    inquiry: &Inquiry,
+    tell: &mut dyn FnMut(Step),
+) {
+    let smarthosts = match target {
+        Target::Host(smarthost) => vec![smarthost],
+        Target::Exchangers(direct) => exchangers(direct.port, direct.tls, place, inquiry, tell).await,
+    };
+    for smarthost in &smarthosts {
+        Hop { settings, place, inquiry, smarthost }.probe(tell).await;
     }
 }
 
@@ -184,7 +194,7 @@ impl Hop<'_> {
             return tell(Step::ok("certificate", found));
         };
         let (days, pinned) = (certificate.days_left(self.inquiry.now), self.settings.tls.pin.is_some());
-        let looked_at = matches!(self.smarthost.tls, TlsPolicy::Required | TlsPolicy::Implicit);
+        let looked_at = self.smarthost.tls.verifies();
         tell(if days < FEW_DAYS && looked_at && !(pinned && self.settings.tls.roots.is_none()) {
             let remedy = format!(
                 "It must be renewed before {}, or the route stops then. That is for whoever runs the next hop.",

@@ -9,6 +9,7 @@ mod folder;
 mod hop;
 mod step;
 
+use hop::Target;
 pub use step::{Inquiry, Step, Verdict};
 
 use std::path::Path;
@@ -31,14 +32,16 @@ pub fn probe(settings: &RouteSettings, place: &Place, inquiry: &Inquiry, tell: &
     let mut settings = settings.clone();
     settings.timeouts.connect = settings.timeouts.connect.min(PATIENCE.0);
     settings.timeouts.command = settings.timeouts.command.min(PATIENCE.1);
-    if let NextHop::Maildir(path) = &settings.next_hop {
-        return tell(folder::step(path, place));
-    }
+    let target = match &settings.next_hop {
+        NextHop::Maildir(path) => return tell(folder::step(path, place)),
+        NextHop::Smarthost(smarthost) => Target::Host(smarthost.clone()),
+        NextHop::Mx(direct) => Target::Exchangers(*direct),
+    };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() {
         Ok(runtime) => runtime,
         Err(error) => return tell(Step::fault("runtime", error.to_string(), "Look at this host's limits.")),
     };
-    runtime.block_on(hop::probe(&settings, place, inquiry, tell));
+    runtime.block_on(hop::probe(target, &settings, place, inquiry, tell));
     // A name look-up may hang in the C library; nobody needs its answer any more.
     runtime.shutdown_background();
 }

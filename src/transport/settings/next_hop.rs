@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::pin::Pin;
@@ -17,6 +17,44 @@ pub enum NextHop {
     Mx(DirectMx),
     /// `maildir:PATH`.
     Maildir(PathBuf),
+}
+
+/// What differs between the kinds of next hop. A new kind is added here, in `url.rs` for its URL, in `dispatch.rs` for its
+/// transport, and in `probe/` for what `doctor` tries: the compiler leads to each of these.
+impl NextHop {
+    /// The user to log in as.
+    pub fn user(&self) -> Option<&str> {
+        match self {
+            Self::Smarthost(smarthost) => smarthost.user.as_deref(),
+            Self::Mx(_) | Self::Maildir(_) => None,
+        }
+    }
+
+    /// The TCP port that is connected to; `None` where nothing is.
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Self::Smarthost(smarthost) => Some(smarthost.port),
+            Self::Mx(direct) => Some(direct.port),
+            Self::Maildir(_) => None,
+        }
+    }
+
+    /// The folder of this host that is written to, where the next hop is one.
+    pub fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Maildir(path) => Some(path),
+            Self::Smarthost(_) | Self::Mx(_) => None,
+        }
+    }
+
+    /// How connections are protected.
+    pub fn tls(&self) -> TlsPolicy {
+        match self {
+            Self::Smarthost(smarthost) => smarthost.tls,
+            Self::Mx(direct) => direct.tls,
+            Self::Maildir(_) => TlsPolicy::None,
+        }
+    }
 }
 
 /// An SMTP server that takes our mail.
@@ -53,6 +91,13 @@ pub enum TlsPolicy {
     Required,
     /// TLS from the first octet with a certificate that is valid for the host: `smtps:`.
     Implicit,
+}
+
+impl TlsPolicy {
+    /// Whether the certificate of the other side is looked at.
+    pub fn verifies(self) -> bool {
+        matches!(self, Self::Required | Self::Implicit)
+    }
 }
 
 /// Where a password is read from, anew for each connection.

@@ -57,11 +57,10 @@ impl Manner {
 
 /// A pin or a client certificate that would never be used.
 fn unverifiable(policy: TlsPolicy, tls: &TlsSettings) -> Option<&'static str> {
-    let verified = matches!(policy, TlsPolicy::Required | TlsPolicy::Implicit);
-    if !verified && tls.pin.is_some() {
+    if !policy.verifies() && tls.pin.is_some() {
         return Some("expected tls=required or smtps: in the URL, as there is a pin: otherwise it is not looked at");
     }
-    if !verified && tls.identity.is_some() {
+    if !policy.verifies() && tls.identity.is_some() {
         return Some("expected tls=required or smtps: in the URL, as there is a client certificate");
     }
     None
