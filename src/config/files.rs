@@ -170,7 +170,7 @@ fn try_to_read(path: &Path) -> io::Result<()> {
 
 /// The folder that a path is in, if it is not there.
 fn missing_folder(path: &Path) -> Option<PathBuf> {
-    let folder = super::reach::folder_of(path);
+    let folder = super::sandbox_needs::folder_of(path);
     (!folder.is_dir()).then_some(folder)
 }
 

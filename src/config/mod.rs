@@ -12,10 +12,10 @@ mod heartbeat;
 mod listen;
 mod log;
 mod process;
-mod reach;
 mod reading;
 mod rewrite;
 mod route;
+mod sandbox_needs;
 mod sections;
 mod security;
 mod submission;
@@ -26,13 +26,13 @@ pub use heartbeat::Heartbeat;
 pub use listen::{Front, ListenAddress};
 pub use log::{Log, LogFormat, LogTo};
 pub use process::{Process, Sandbox};
-pub use reach::{Reach, Task};
 pub use reading::error::ConfigError;
 pub use reading::file::{NONE_FOUND, locate};
 pub use reading::network::parse_network;
 pub use reading::units::parse_duration;
 pub use rewrite::Rewrite;
 pub use route::{OAuth2, Preset, Region, Route, RouteName, RoutePlan, TimeoutKeys, TokenUrl, UserName};
+pub use sandbox_needs::{SandboxNeeds, Task};
 pub use sections::{
     BareNewline, Clients, Limits, Listen, Message, Notices, Protocol, Queue, Recipients, Reserve, Senders, Verify,
 };

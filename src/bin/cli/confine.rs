@@ -104,18 +104,18 @@ pub(crate) fn lock_in(config: &Config, task: Task) -> anyhow::Result<Told> {
         told.0.push((Level::Info, "sandbox: off".to_owned()));
         return Ok(told);
     }
-    let reach = config.reach(task);
-    if !reach.commands.is_empty() {
-        split_off_helper(reach.commands)
+    let needs = config.sandbox_needs(task);
+    if !needs.commands.is_empty() {
+        split_off_helper(needs.commands)
             .map_err(|error| anyhow::anyhow!("starting a process for commands: {error}"))
             .or_exit(ExitCode::OsErr)?;
     }
     let walls = sandbox::enter(&Needs {
-        read: reach.read,
-        write: reach.write,
-        remove: reach.remove,
-        connect: reach.ports,
-        binds_source: reach.binds_source,
+        read: needs.read,
+        write: needs.write,
+        remove: needs.remove,
+        connect: needs.ports,
+        binds_source: needs.binds_source,
     });
     match walls.gaps() {
         Some(gaps) if config.process.sandbox == Sandbox::Require => {

@@ -10,7 +10,7 @@ use crate::transport::{Roots, RouteSettings, Secret, TokenSource};
 
 /// What is needed of the host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reach {
+pub struct SandboxNeeds {
     /// Folders of the files that are read.
     pub read: Vec<PathBuf>,
     /// Folders that are written to.
@@ -42,37 +42,37 @@ const PROXIES: [&str; 6] = ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_prox
 
 impl Config {
     /// What is needed for a task.
-    pub fn reach(&self, task: Task) -> Reach {
-        let mut reach = Reach { write: vec![self.spool.clone()], ports: vec![DNS], ..Reach::default() };
+    pub fn sandbox_needs(&self, task: Task) -> SandboxNeeds {
+        let mut needs = SandboxNeeds { write: vec![self.spool.clone()], ports: vec![DNS], ..SandboxNeeds::default() };
         let tls = &self.tls;
         for file in [&tls.certificate, &tls.key, &tls.client_ca, &self.auth.users, &self.aliases.file] {
-            file.iter().for_each(|file| reach.reads(file));
+            file.iter().for_each(|file| needs.reads(file));
         }
-        reach.write.extend(self.log.file.iter().map(|file| folder_of(file)));
-        reach.remove = self.listen.addresses.iter().filter_map(socket_folder).collect();
+        needs.write.extend(self.log.file.iter().map(|file| folder_of(file)));
+        needs.remove = self.listen.addresses.iter().filter_map(socket_folder).collect();
         if task == Task::Forward {
             for hop in self.routes().iter().flat_map(|route| &route.hops) {
-                reach.reaches(hop);
+                needs.next_hop(hop);
             }
-            reach.commands.extend(self.alarm.command.clone());
-            reach.ports.extend(self.alarm.webhook.as_ref().and_then(|url| port_of(url.reveal())));
+            needs.commands.extend(self.alarm.command.clone());
+            needs.ports.extend(self.alarm.webhook.as_ref().and_then(|url| port_of(url.reveal())));
             let named = |name: &&str| std::env::var_os(name);
-            reach.read.extend(AUTHORITIES.iter().filter_map(named).map(PathBuf::from));
-            reach.ports.extend(PROXIES.iter().filter_map(|name| port_of(&std::env::var(name).ok()?)));
+            needs.read.extend(AUTHORITIES.iter().filter_map(named).map(PathBuf::from));
+            needs.ports.extend(PROXIES.iter().filter_map(|name| port_of(&std::env::var(name).ok()?)));
         }
-        reach.ports.sort_unstable();
-        reach.ports.dedup();
-        reach
+        needs.ports.sort_unstable();
+        needs.ports.dedup();
+        needs
     }
 }
 
-impl Reach {
+impl SandboxNeeds {
     fn reads(&mut self, file: &Path) {
         self.read.push(folder_of(file));
         self.read.extend(file.canonicalize().ok().map(|target| folder_of(&target)));
     }
 
-    fn reaches(&mut self, hop: &RouteSettings) {
+    fn next_hop(&mut self, hop: &RouteSettings) {
         self.ports.extend(hop.next_hop.port());
         self.write.extend(hop.next_hop.folder().map(Path::to_owned));
         self.binds_source |= hop.source.is_some();
@@ -131,15 +131,15 @@ fn port_of(url: &str) -> Option<u16> {
 mod tests {
     use super::*;
 
-    fn reach(text: &str, task: Task) -> Reach {
-        Config::parse(text, "leafmail.toml".as_ref()).unwrap().reach(task)
+    fn needs(text: &str, task: Task) -> SandboxNeeds {
+        Config::parse(text, "leafmail.toml".as_ref()).unwrap().sandbox_needs(task)
     }
 
     #[test]
     fn a_receiver_needs_its_spool_and_what_it_judges_by() {
         let text = "spool = \"/s\"\n[listen]\naddresses = [\"unix:/run/l/sock\", \"127.0.0.1:25\"]\n[tls]\ncertificate = \
                     \"/c/cert\"\nkey = \"/k/key\"\n[auth]\nusers = \"users\"\n[log]\nfile = \"/v/log\"\n[alarm]\ncommand = \"a\"\n";
-        let found = reach(text, Task::Receive);
+        let found = needs(text, Task::Receive);
         let paths = |paths: &[&str]| paths.iter().map(PathBuf::from).collect::<Vec<_>>();
         assert_eq!(found.read, paths(&["/c", "/k", "."]));
         assert_eq!((found.write, found.remove), (paths(&["/s", "/v"]), paths(&["/run/l"])));
@@ -151,7 +151,7 @@ mod tests {
         let text = "spool = \"/s\"\n[alarm]\ncommand = \"a\"\n[relay]\nurl = \"smtp://u@h:26\"\npassword_command = \"p\"\nsource = \
                     \"10.0.0.1\"\ntls_roots = \"/r/ca\"\n[[relay.fallback]]\nurl = \"smtps://u@h\"\npassword_file = \"/p/w\"\n\
                     [[route]]\nname = \"m\"\nrecipients = [\"@x.example\"]\nurl = \"maildir:/m\"\n";
-        let found = reach(text, Task::Forward);
+        let found = needs(text, Task::Forward);
         let paths = |paths: &[&str]| paths.iter().map(PathBuf::from).collect::<Vec<_>>();
         // What the environment says of authorities may follow.
         assert_eq!(found.read[..2], paths(&["/r", "/p"]));
@@ -169,7 +169,7 @@ mod tests {
         }
         std::fs::write(archive.join("key1.pem"), "").unwrap();
         std::os::unix::fs::symlink("../archive/key1.pem", live.join("key.pem")).unwrap();
-        let mut found = Reach::default();
+        let mut found = SandboxNeeds::default();
         found.reads(&live.join("key.pem"));
         assert_eq!(found.read, [live, archive]);
     }
