@@ -222,13 +222,11 @@ fn mode(options: &Options, config: &Config) -> anyhow::Result<Mode> {
     }
     match sys::standard_input() {
         StandardInput::Socket | StandardInput::Pipe => Ok(Mode::One),
-        StandardInput::Other => {
-            let usage = Options::command().render_help();
-            Err(anyhow::anyhow!(
-                "nothing to do: no address to listen on, and no socket or pipe on standard input\n\n{usage}"
-            ))
-            .or_exit(ExitCode::Usage)
-        }
+        StandardInput::Other => Err(anyhow::anyhow!(
+            "nothing to do: no address to listen on, and no socket or pipe on standard input\n\
+                 to try it: smtpd -p 2525 --deliver\nall options: smtpd -h"
+        ))
+        .or_exit(ExitCode::Usage),
     }
 }
 

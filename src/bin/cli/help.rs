@@ -105,6 +105,7 @@ pub(crate) fn check_examples(program: &str, command: impl Fn() -> Command, pages
     for verb in verbs.iter().map(String::as_str).chain([""]) {
         let page = pages.iter().find(|page| page.verb == verb).unwrap_or_else(|| panic!("no page for {verb:?}"));
         assert!((2..=3).contains(&page.examples.len()), "{verb}: {} examples", page.examples.len());
+        assert!(page.examples().lines().all(|line| line.len() <= WIDTH), "an example of {verb:?} is wrapped");
         for (line, _) in page.examples {
             let start = format!("{program} {verb}");
             assert!(line == &start.trim_end() || line.starts_with(&start), "{line} is no example of {verb:?}");

@@ -47,7 +47,9 @@ pub(crate) struct Acting {
     filters: Filters,
     #[command(flatten)]
     manner: Manner,
-    /// Longest wait for messages that are being delivered
+    /// Longest wait for busy messages, in total
+    ///
+    /// A message is busy while it is delivered.
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5s")]
     wait: Duration,
 }
@@ -62,7 +64,9 @@ pub(crate) struct Carrying {
     filters: Filters,
     #[command(flatten)]
     manner: Manner,
-    /// Copy instead of move; if both copies are delivered, the mail arrives twice
+    /// Copy instead of move
+    ///
+    /// If both copies are delivered, the mail arrives twice.
     #[arg(long)]
     keep: bool,
 }

@@ -30,19 +30,19 @@ pub(crate) struct Filters {
     /// ADDRESS is user@example.com, @example.com for a domain, or @.example.com for all domains below it.
     #[arg(long, value_name = "ADDRESS", help_heading = FILTERS)]
     recipient: Vec<AddressPattern>,
-    /// Accepted at least this long ago, such as 2h or 1d12h
+    /// At least this old, such as 2h or 1d12h
     #[arg(long, value_name = "AGE", value_parser = duration, help_heading = FILTERS)]
     older: Option<Duration>,
-    /// Accepted less than this long ago
+    /// Younger than this
     #[arg(long, value_name = "AGE", value_parser = duration, help_heading = FILTERS)]
     younger: Option<Duration>,
     /// Waiting for this route, as stats names it
     #[arg(long, value_name = "ROUTE", help_heading = FILTERS)]
     route: Vec<String>,
-    /// Reason for the delay contains this text, in any case
+    /// Text in the reason for the delay, in any case
     #[arg(long, value_name = "TEXT", help_heading = FILTERS)]
     reason: Option<String>,
-    /// In this folder
+    /// In FOLDER
     #[arg(long = "folder", alias = "shelf", value_enum, value_name = "FOLDER", help_heading = FILTERS)]
     shelf: Vec<ShelfName>,
     /// All messages that match the other filters, if any
