@@ -194,6 +194,7 @@ fn help_ends_with_exit_codes_and_has_examples() {
             continue;
         }
         let (_, codes) = text.split_once("\nExit codes:\n").unwrap_or_else(|| panic!("{name} has no exit codes"));
+        assert!(codes.starts_with("   0  "), "{name}: {codes}");
         for line in codes.lines() {
             let (code, meaning) = line.trim_start().split_once("  ").unwrap_or_else(|| panic!("{name}: {line}"));
             assert!(code.parse::<u8>().is_ok() && !meaning.is_empty(), "{name}: {line}");

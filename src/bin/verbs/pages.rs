@@ -214,7 +214,7 @@ If spoolrun is called by the name mailq (a link), it runs list.",
     acting(
         "export",
         &[
-            ("spoolrun export /mnt/usb/mail --all", "Everything: this host is replaced"),
+            ("spoolrun export /mnt/usb/mail --all", "This host is replaced"),
             ("spoolrun export /tmp/mail 01M7XXG7GK0000700000000001", "One message"),
         ],
     ),
