@@ -11,7 +11,7 @@ use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use leafmail::address::{Domain, Mailbox, ReversePath};
 use leafmail::clock::Timestamp;
-use leafmail::envelope::{BodyType, Envelope, Origin, Protocol, Recipient, Recipients, Seal};
+use leafmail::envelope::{Envelope, Origin, Protocol, Recipient, Recipients, Seal};
 use leafmail::id::SpoolId;
 use leafmail::receipt::{Happening, Reason, Receipt};
 use leafmail::smtp::body::{BareNewline, BodyDecoder};
@@ -139,17 +139,12 @@ fn envelope(recipients: usize) -> Envelope {
     let recipient = |number| {
         Recipient::from(format!("user{number}@domain{number}.example").parse::<Mailbox>().expect("an address"))
     };
-    Envelope {
-        received_at: Timestamp::from_millis(1_795_226_607_123),
-        reverse_path: ReversePath::parse("joe@example.com", None).expect("a path"),
-        recipients: Recipients::new((0..recipients).map(recipient).collect()).expect("some recipient"),
-        origin: Origin::local(Protocol::SMTP),
-        body: BodyType::SevenBit,
-        smtputf8: false,
-        ret: None,
-        envid: None,
-        annotations: Vec::new(),
-    }
+    Envelope::new(
+        ReversePath::parse("joe@example.com", None).expect("a path"),
+        Recipients::new((0..recipients).map(recipient).collect()).expect("some recipient"),
+        Origin::local(Protocol::SMTP),
+        Timestamp::from_millis(1_795_226_607_123),
+    )
 }
 
 fn seal() -> Seal {

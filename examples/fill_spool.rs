@@ -15,7 +15,7 @@ use std::thread;
 
 use leafmail::address::{Mailbox, ReversePath};
 use leafmail::clock::{Clock, Timestamp};
-use leafmail::envelope::{BodyType, Envelope, Origin, Protocol, Recipient, Recipients, Seal};
+use leafmail::envelope::{Envelope, Origin, Protocol, Recipients, Seal};
 use leafmail::id::SpoolId;
 use leafmail::receipt::{Happening, Reason, Receipt};
 use leafmail::smtp::EnhancedCode;
@@ -67,18 +67,11 @@ fn copy(queue: &Path, count: usize) -> Result<(), Box<dyn Error>> {
 fn put(spool: &DirSpool, number: usize) -> Result<(), Box<dyn Error>> {
     let now = SystemClock.now();
     let recipient: Mailbox = format!("user{number}@domain{}.example", number % 50).parse()?;
-    let envelope = Envelope {
-        // Accepted within the last two days.
-        received_at: Timestamp::from_millis(now.as_millis() - (number as u64 * 7919 % 172_800) * 1000),
-        reverse_path: ReversePath::parse(&format!("sender{}@lan.example", number % 20), None)?,
-        recipients: Recipients::new(vec![Recipient::from(recipient)]).ok_or("no recipient")?,
-        origin: Origin::local(Protocol::SMTP),
-        body: BodyType::SevenBit,
-        smtputf8: false,
-        ret: None,
-        envid: None,
-        annotations: Vec::new(),
-    };
+    // Accepted within the last two days.
+    let received_at = Timestamp::from_millis(now.as_millis() - (number as u64 * 7919 % 172_800) * 1000);
+    let sender = ReversePath::parse(&format!("sender{}@lan.example", number % 20), None)?;
+    let recipients = Recipients::one(recipient.into());
+    let envelope = Envelope::new(sender, recipients, Origin::local(Protocol::SMTP), received_at);
     let mut draft = spool.open(&envelope)?;
     draft.append(
         format!("Subject: {number}\r\n\r\n{}", "filling of the message, line after line\r\n".repeat(50)).as_bytes(),

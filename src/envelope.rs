@@ -7,6 +7,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::address::{Mailbox, ReversePath};
+use crate::annotation::LOCAL_USER;
 use crate::clock::Timestamp;
 use crate::id::SpoolId;
 pub use crate::smtp::{BodyType, Notify, Ret};
@@ -34,10 +35,22 @@ pub struct Envelope {
     pub annotations: Vec<(String, String)>,
 }
 
-/// The annotation of an envelope that names the local user.
-const LOCAL_USER: &str = "local-user";
-
 impl Envelope {
+    /// The envelope of a 7-bit message for which nothing special was asked.
+    pub fn new(reverse_path: ReversePath, recipients: Recipients, origin: Origin, received_at: Timestamp) -> Self {
+        Self {
+            received_at,
+            reverse_path,
+            recipients,
+            origin,
+            body: BodyType::SevenBit,
+            smtputf8: false,
+            ret: None,
+            envid: None,
+            annotations: Vec::new(),
+        }
+    }
+
     /// The user of this host who handed the message over, where the kernel said who it was.
     pub fn local_user(&self) -> Option<LocalUser> {
         let (_, value) = self.annotations.iter().find(|(name, _)| name == LOCAL_USER)?;
@@ -262,17 +275,12 @@ mod tests {
 
     #[test]
     fn a_local_user_is_kept_with_and_without_a_name() {
-        let mut envelope = Envelope {
-            received_at: Timestamp::from_millis(0),
-            reverse_path: ReversePath::Null,
-            recipients: Recipients::new(vec!["a@b".parse::<Mailbox>().unwrap().into()]).unwrap(),
-            origin: Origin::local(Protocol::SMTP),
-            body: BodyType::SevenBit,
-            smtputf8: false,
-            ret: None,
-            envid: None,
-            annotations: Vec::new(),
-        };
+        let mut envelope = Envelope::new(
+            ReversePath::Null,
+            Recipients::new(vec!["a@b".parse::<Mailbox>().unwrap().into()]).unwrap(),
+            Origin::local(Protocol::SMTP),
+            Timestamp::from_millis(0),
+        );
         assert_eq!(envelope.local_user(), None);
         for user in [LocalUser { uid: 1000, name: Some("joe".to_owned()) }, LocalUser { uid: 7, name: None }] {
             envelope.annotations = vec![("auth".to_owned(), "x".to_owned()), user.annotation()];

@@ -73,7 +73,7 @@
 //!
 //! use leafmail::address::{Mailbox, ReversePath};
 //! use leafmail::clock::Clock;
-//! use leafmail::envelope::{BodyType, Envelope, Origin, Protocol, Recipients, Seal};
+//! use leafmail::envelope::{Envelope, Origin, Protocol, Recipients, Seal};
 //! use leafmail::spool::{Claim, Claimed, DirSpool, Draft, Spool, SpoolSettings};
 //! use leafmail::sys::SystemClock;
 //!
@@ -82,17 +82,9 @@
 //! # let path = folder.path();
 //! let spool = DirSpool::open(path, SpoolSettings::default(), Arc::new(SystemClock))?;
 //! let now = SystemClock.now();
-//! let envelope = Envelope {
-//!     received_at: now,
-//!     reverse_path: ReversePath::Mailbox("me@example.com".parse()?),
-//!     recipients: Recipients::one("you@example.com".parse::<Mailbox>()?.into()),
-//!     origin: Origin::local(Protocol::SMTP),
-//!     body: BodyType::SevenBit,
-//!     smtputf8: false,
-//!     ret: None,
-//!     envid: None,
-//!     annotations: Vec::new(),
-//! };
+//! let sender = ReversePath::Mailbox("me@example.com".parse()?);
+//! let recipients = Recipients::one("you@example.com".parse::<Mailbox>()?.into());
+//! let envelope = Envelope::new(sender, recipients, Origin::local(Protocol::SMTP), now);
 //! let mut draft = spool.open(&envelope)?;
 //! draft.append(b"Subject: hello\r\n\r\nIt works.\r\n")?;
 //! let seal = Seal { completed_at: now, eight_bit: false, hops: 0, message_id: None, annotations: Vec::new() };
@@ -132,14 +124,11 @@
 //! # {
 //! #     use leafmail::address::{Mailbox, ReversePath};
 //! #     use leafmail::clock::Clock;
-//! #     use leafmail::envelope::{BodyType, Envelope, Origin, Protocol, Recipients, Seal};
+//! #     use leafmail::envelope::{Envelope, Origin, Protocol, Recipients, Seal};
 //! #     use leafmail::spool::{Draft, Spool};
 //! #     let now = SystemClock.now();
 //! #     let (origin, recipients) = (Origin::local(Protocol::SMTP), Recipients::one("you@example.com".parse::<Mailbox>()?.into()));
-//! #     let envelope = Envelope {
-//! #         received_at: now, reverse_path: ReversePath::Null, recipients, origin, body: BodyType::SevenBit,
-//! #         smtputf8: false, ret: None, envid: None, annotations: Vec::new(),
-//! #     };
+//! #     let envelope = Envelope::new(ReversePath::Null, recipients, origin, now);
 //! #     let mut draft = spool.open(&envelope)?;
 //! #     draft.append(b"Subject: hello\r\n\r\nIt works.\r\n")?;
 //! #     let seal = Seal { completed_at: now, eight_bit: false, hops: 0, message_id: None, annotations: Vec::new() };
@@ -172,6 +161,7 @@ pub mod clock;
 pub mod id;
 
 // The protocol, the envelope, and what happened to each recipient.
+pub mod annotation;
 pub mod envelope;
 pub mod receipt;
 pub mod smtp;

@@ -15,7 +15,7 @@ use std::time::Duration;
 use leafmail::address::{Mailbox, ReversePath};
 use leafmail::admin::{Act, Acted, Hand, act};
 use leafmail::clock::Clock;
-use leafmail::envelope::{BodyType, Envelope, Origin, Protocol, Recipient, Recipients, Seal};
+use leafmail::envelope::{Envelope, Origin, Protocol, Recipient, Recipients, Seal};
 use leafmail::event::{Event, Observer};
 use leafmail::id::SpoolId;
 use leafmail::queue::ledger::{Ledger, Standing};
@@ -151,17 +151,12 @@ impl House {
     fn put(&self, recipients: u16) {
         let mailbox = |number: u16| Recipient::from(format!("r{number}@example.com").parse::<Mailbox>().unwrap());
         let now = SystemClock.now();
-        let envelope = Envelope {
-            received_at: now,
-            reverse_path: ReversePath::parse("sender@example.com", None).unwrap(),
-            recipients: Recipients::new((0..recipients).map(mailbox).collect()).unwrap(),
-            origin: Origin::local(Protocol::SMTP),
-            body: BodyType::SevenBit,
-            smtputf8: false,
-            ret: None,
-            envid: None,
-            annotations: Vec::new(),
-        };
+        let envelope = Envelope::new(
+            ReversePath::parse("sender@example.com", None).unwrap(),
+            Recipients::new((0..recipients).map(mailbox).collect()).unwrap(),
+            Origin::local(Protocol::SMTP),
+            now,
+        );
         let mut draft = self.spool.open(&envelope).unwrap();
         draft.append(b"Subject: x\r\n\r\nx\r\n").unwrap();
         let seal = Seal { completed_at: now, eight_bit: false, hops: 0, message_id: None, annotations: Vec::new() };

@@ -1,8 +1,10 @@
 //! The documents name files and tests: each must exist.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use leafmail::annotation;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -130,6 +132,23 @@ fn every_place_and_every_test_of_the_conformance_page_exists() {
             assert!(root().join(place).exists(), "{place} is not there: {row:?}");
         }
     }
+}
+
+#[test]
+fn the_annotations_of_the_format_page_are_those_of_the_code() {
+    let page = fs::read_to_string(root().join("docs/spool-format.md")).unwrap();
+    let (_, section) = page.split_once("### Annotations").unwrap();
+    let rows = rows(section.split("\n#").next().unwrap());
+    let named = |whose: &str| {
+        let theirs = rows.iter().filter(|row| row[0].starts_with(whose));
+        theirs.map(|row| quoted(&row[1])[0].to_owned()).collect::<BTreeSet<_>>()
+    };
+    let known = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+    assert_eq!(named("envelope"), known(&annotation::OF_ENVELOPES));
+    assert_eq!(named("receipt"), known(&annotation::OF_RECEIPTS));
+    let notice = rows.iter().find(|row| quoted(&row[1])[0] == annotation::NOTICE).unwrap();
+    let kinds = quoted(&notice[2]).into_iter().map(str::to_owned).collect::<BTreeSet<_>>();
+    assert_eq!(kinds, known(&annotation::KINDS_OF_NOTICES));
 }
 
 #[test]

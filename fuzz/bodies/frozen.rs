@@ -87,16 +87,11 @@ fn made_up(bytes: &mut Bytes<'_>) -> (Envelope, Seal, Vec<u8>, Vec<Receipt>) {
         origin.notice_of = Some(NoticeOf { original: SpoolId::from_bits(7), recipients: vec![0] });
     }
     let count = recipients.len();
+    let received_at = Timestamp::from_millis(u64::from(bytes.octet()) << 32);
     let envelope = Envelope {
-        received_at: Timestamp::from_millis(u64::from(bytes.octet()) << 32),
-        reverse_path: ReversePath::Null,
-        recipients,
-        origin,
         body: BodyType::EightBitMime,
         smtputf8: bytes.octet() % 2 == 1,
-        ret: None,
-        envid: None,
-        annotations: Vec::new(),
+        ..Envelope::new(ReversePath::Null, recipients, origin, received_at)
     };
     let seal = Seal {
         completed_at: Timestamp::from_millis(5),

@@ -8,8 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::crowd::in_order;
-use super::listing::BY_HAND;
 use crate::address::ReversePath;
+use crate::annotation::BY_HAND;
 use crate::clock::{Clock, Timestamp};
 use crate::id::SpoolId;
 use crate::queue::bounce::{Report, notice_id};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::listing::BY_HAND;
+use crate::annotation::BY_HAND;
 use crate::envelope::{Envelope, Peer};
 use crate::id::SpoolId;
 use crate::queue::ledger::{Ledger, Standing};

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::routes::Routes;
 use crate::address::{Mailbox, ReversePath};
+use crate::annotation::BY_HAND;
 use crate::clock::Timestamp;
 use crate::id::SpoolId;
 use crate::queue::ledger::{Account, Ledger, Standing};
@@ -52,9 +53,6 @@ pub struct RecipientState {
     /// The route by which it would be reached now.
     pub route: Option<String>,
 }
-
-/// The annotation of what a person did: the user's number.
-pub(super) const BY_HAND: &str = "by-hand";
 
 pub(super) fn is_by_hand(receipt: &Receipt) -> bool {
     receipt.annotations.iter().any(|(name, _)| name == BY_HAND)

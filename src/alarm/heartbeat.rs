@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::decide::Pulse;
 use crate::address::{Domain, Mailbox, ReversePath};
+use crate::annotation;
 use crate::clock::Timestamp;
-use crate::envelope::{BodyType, Envelope, Origin, Protocol, Recipients, Seal};
+use crate::envelope::{Envelope, Origin, Protocol, Recipients, Seal};
 use crate::id::SpoolId;
 use crate::queue::bounce;
 use crate::spool::Shelf;
@@ -79,15 +80,13 @@ impl Last {
 impl Heartbeat {
     pub(super) fn envelope(&self, now: Timestamp) -> Envelope {
         Envelope {
-            received_at: now,
-            reverse_path: self.from.clone().map_or(ReversePath::Null, ReversePath::Mailbox),
-            recipients: Recipients::one(self.to.clone().into()),
-            origin: Origin::local(Protocol::SMTP),
-            body: BodyType::SevenBit,
-            smtputf8: false,
-            ret: None,
-            envid: None,
-            annotations: vec![bounce::ours("heartbeat")],
+            annotations: vec![bounce::ours(annotation::HEARTBEAT)],
+            ..Envelope::new(
+                self.from.clone().map_or(ReversePath::Null, ReversePath::Mailbox),
+                Recipients::one(self.to.clone().into()),
+                Origin::local(Protocol::SMTP),
+                now,
+            )
         }
     }
 

@@ -60,21 +60,16 @@ mod tests {
     use super::*;
     use crate::address::ReversePath;
     use crate::clock::Timestamp;
-    use crate::envelope::{BodyType, Origin, Peer, Protocol, Recipients};
+    use crate::envelope::{Origin, Peer, Protocol, Recipients};
 
     fn envelope(sender: &str, peer: Peer, login: Option<&str>) -> Envelope {
         let to: Mailbox = "a@x".parse().unwrap();
-        Envelope {
-            received_at: Timestamp::from_millis(0),
-            reverse_path: ReversePath::parse(sender, None).unwrap(),
-            recipients: Recipients::new(vec![to.into()]).unwrap(),
-            origin: Origin { peer, login: login.map(str::to_owned), ..Origin::local(Protocol::SMTP) },
-            body: BodyType::SevenBit,
-            smtputf8: false,
-            ret: None,
-            envid: None,
-            annotations: Vec::new(),
-        }
+        Envelope::new(
+            ReversePath::parse(sender, None).unwrap(),
+            Recipients::new(vec![to.into()]).unwrap(),
+            Origin { peer, login: login.map(str::to_owned), ..Origin::local(Protocol::SMTP) },
+            Timestamp::from_millis(0),
+        )
     }
 
     #[test]

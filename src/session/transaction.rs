@@ -2,6 +2,7 @@
 //! nothing can survive a refusal.
 
 use crate::address::{Mailbox, ReversePath};
+use crate::annotation::AUTH;
 use crate::clock::Timestamp;
 use crate::envelope::{Envelope, LocalUser, Origin, Recipient, Recipients};
 use crate::smtp::{MailParams, RcptParams};
@@ -52,7 +53,7 @@ impl Transaction {
             ret: self.params.ret,
             envid: self.params.envid.clone(),
             annotations: submitter
-                .map(|submitter| ("auth".to_owned(), submitter))
+                .map(|submitter| (AUTH.to_owned(), submitter))
                 .into_iter()
                 .chain(user.map(LocalUser::annotation))
                 .collect(),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use leafmail::address::ReversePath;
 use leafmail::clock::Clock;
-use leafmail::envelope::{BodyType, Envelope, Origin, Protocol, Recipients, Seal};
+use leafmail::envelope::{Envelope, Origin, Protocol, Recipients, Seal};
 use leafmail::spool::{DirSpool, Draft, Spool, SpoolSettings};
 use leafmail::sys::SystemClock;
 
@@ -92,18 +92,12 @@ fn fill(site: &Site, messages: usize) {
 }
 
 fn put(spool: &DirSpool, number: usize) {
-    let envelope = Envelope {
-        received_at: SystemClock.now(),
-        reverse_path: ReversePath::parse(&format!("sender{}@example.com", number % 7), None).unwrap(),
-        recipients: Recipients::new(vec!["bob@example.net".parse::<leafmail::address::Mailbox>().unwrap().into()])
-            .unwrap(),
-        origin: Origin::local(Protocol::SMTP),
-        body: BodyType::SevenBit,
-        smtputf8: false,
-        ret: None,
-        envid: None,
-        annotations: Vec::new(),
-    };
+    let envelope = Envelope::new(
+        ReversePath::parse(&format!("sender{}@example.com", number % 7), None).unwrap(),
+        Recipients::new(vec!["bob@example.net".parse::<leafmail::address::Mailbox>().unwrap().into()]).unwrap(),
+        Origin::local(Protocol::SMTP),
+        SystemClock.now(),
+    );
     let mut draft = spool.open(&envelope).unwrap();
     draft.append(format!("Subject: {number}\r\n\r\nhello\r\n").as_bytes()).unwrap();
     let seal =

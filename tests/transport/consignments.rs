@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use leafmail::address::{Mailbox, ReversePath};
 use leafmail::clock::Timestamp;
-use leafmail::envelope::{BodyType, Envelope, Origin, Protocol, Recipient, Recipients};
+use leafmail::envelope::{Envelope, Origin, Protocol, Recipient, Recipients};
 use leafmail::id::SpoolId;
 use leafmail::receipt::Outcome;
 use leafmail::transport::{
@@ -16,17 +16,12 @@ use leafmail::transport::{TlsSettings, Transport, dispatch};
 /// An envelope from `sender` (empty: null) to these recipients.
 pub(crate) fn envelope(sender: &str, recipients: &[&str]) -> Envelope {
     let recipients = recipients.iter().map(|mailbox| Recipient::from(mailbox.parse::<Mailbox>().unwrap()));
-    Envelope {
-        received_at: Timestamp::from_millis(1_795_228_407_000),
-        reverse_path: ReversePath::parse(sender, None).unwrap(),
-        recipients: Recipients::new(recipients.collect()).unwrap(),
-        origin: Origin::local(Protocol::SMTP),
-        body: BodyType::SevenBit,
-        smtputf8: false,
-        ret: None,
-        envid: None,
-        annotations: Vec::new(),
-    }
+    Envelope::new(
+        ReversePath::parse(sender, None).unwrap(),
+        Recipients::new(recipients.collect()).unwrap(),
+        Origin::local(Protocol::SMTP),
+        Timestamp::from_millis(1_795_228_407_000),
+    )
 }
 
 /// The message's octets in pieces of the given size.

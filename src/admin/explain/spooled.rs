@@ -2,9 +2,10 @@
 
 use super::words::{client, count, point, said, size, span};
 use super::{Context, Explanation, Point, RecipientStory};
+use crate::annotation::{HANDED_OVER, UNCOUNTED};
 use crate::clock::Timestamp;
 use crate::id::SpoolId;
-use crate::queue::ledger::{Account, MARK, Standing, UNCOUNTED};
+use crate::queue::ledger::{Account, Standing};
 use crate::queue::route::Pause;
 use crate::queue::{InDoubt, RouteState};
 use crate::receipt::{Happening, Reason, Receipt};
@@ -219,7 +220,7 @@ fn events(receipts: &[Receipt], index: usize) -> Vec<Point> {
     let mine: Vec<&Receipt> = receipts.iter().filter(concerns).collect();
     let noted = |receipt: &Receipt, name: &str| receipt.annotations.iter().any(|(known, _)| known == name);
     // A mark is written before each answer; it says something only where no answer came.
-    let is_answered = |place: usize| noted(mine[place], MARK) && place + 1 < mine.len();
+    let is_answered = |place: usize| noted(mine[place], HANDED_OVER) && place + 1 < mine.len();
     let places = (0..mine.len()).filter(|place| !is_answered(*place));
     places.map(|place| point(mine[place].at, happened(mine[place], noted(mine[place], UNCOUNTED)))).collect()
 }

@@ -6,10 +6,10 @@
 
 use std::io;
 
+use crate::annotation::HANDED_OVER;
 use crate::clock::Clock;
 use crate::event::{Event, Observer};
 use crate::mutant::{Mutant, planted};
-use crate::queue::plan::ledger::MARK;
 use crate::receipt::{Happening, Reason, Receipt};
 use crate::smtp::EnhancedCode;
 use crate::spool::{Claim, Durability};
@@ -125,7 +125,7 @@ impl<C: Claim> Body for Octets<'_, C> {
         let reason = Reason::new(EnhancedCode(4, 4, 0), "handed over, but the answer is not recorded");
         let mut mark = Receipt::new(self.clock.now(), Happening::InDoubt, self.recipients.to_vec(), reason);
         mark.route = self.route.to_owned();
-        mark.annotations.push((MARK.to_owned(), String::new()));
+        mark.annotations.push((HANDED_OVER.to_owned(), String::new()));
         match self.claim.record(mark, Durability::Buffered) {
             Ok(()) => self.marked = true,
             Err(error) => self.observer.observe(&Event::Trouble { text: error.to_string() }),

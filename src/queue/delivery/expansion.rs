@@ -7,11 +7,12 @@
 use std::ops::ControlFlow::Continue;
 
 use super::task::{Step, Task};
+use crate::annotation::{EXPANDED, NOTICE};
 use crate::clock::Timestamp;
 use crate::envelope::{Envelope, NoticeOf, Recipient, Recipients};
 use crate::event::Event;
 use crate::id::SpoolId;
-use crate::queue::dsn::provenance::{self, EXPANDED, NOTICE};
+use crate::queue::dsn::provenance;
 use crate::receipt::{Happening, Reason, Receipt};
 use crate::smtp::{EnhancedCode, Notify, xtext};
 use crate::spool::{Claim, Draft, Durability, Spool, SpoolError, Trouble};

@@ -7,12 +7,12 @@ use std::ops::ControlFlow::{Break, Continue};
 
 use super::digest::accepted;
 use super::task::{Step, Task};
+use crate::annotation::{REPORTED, WITHHELD};
 use crate::clock::Timestamp;
 use crate::envelope::Ret;
 use crate::event::Event;
 use crate::queue::dsn::notice::{self, MAX_HEADER, Notice, Original, Report, Reported};
 use crate::queue::dsn::tally::Untold;
-use crate::queue::plan::ledger::{REPORTED, WITHHELD};
 use crate::receipt::{Happening, Reason, Receipt};
 use crate::smtp::EnhancedCode;
 use crate::spool::{Claim, Durability, Spool, SpoolError};

@@ -3,8 +3,8 @@
 
 use super::destination::Destination;
 use crate::address::Mailbox;
+use crate::annotation::EXPANDED;
 use crate::envelope::{Envelope, Recipients};
-use crate::queue::dsn::provenance::EXPANDED;
 use crate::queue::runner::Runner;
 use crate::routing::{AliasFile, Rewriting, Target};
 use crate::smtp::xtext;

@@ -3,12 +3,12 @@
 //! The receipts are ordered by what must not get lost: all who were delivered in one receipt first.
 
 use super::destination::Destination;
+use crate::annotation::{UNCOUNTED, UNREPORTED};
 use crate::clock::Timestamp;
 use crate::envelope::{Envelope, Seal};
 use crate::event::{Delays, Event};
 use crate::id::SpoolId;
 use crate::queue::dsn::notice::Report;
-use crate::queue::plan::ledger::{UNCOUNTED, UNREPORTED};
 use crate::queue::runner::Runner;
 use crate::receipt::{Happening, Outcome, Reason, Receipt};
 use crate::smtp::EnhancedCode;

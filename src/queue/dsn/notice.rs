@@ -11,6 +11,7 @@ pub use super::provenance::{is_ours, ours};
 pub use super::report::Report;
 use super::{mime, returned};
 use crate::address::{Domain, Mailbox, ReversePath};
+use crate::annotation::DIGEST;
 use crate::envelope::{BodyType, Envelope, NoticeOf, Origin, Protocol, Recipients, Seal};
 use crate::id::SpoolId;
 
@@ -77,7 +78,7 @@ pub(in crate::queue) fn letter(id: SpoolId, subject: &str, text: &str, to: &Mail
     let mut octets = heading(id, subject, to, writer);
     octets.extend_from_slice(&mime::text("text/plain", text.as_bytes()));
     let mut letter = sealed(id, to, None, octets, writer);
-    letter.envelope.annotations.push(ours("digest"));
+    letter.envelope.annotations.push(ours(DIGEST));
     letter
 }
 
@@ -96,15 +97,14 @@ fn sealed(id: SpoolId, to: &Mailbox, about: Option<NoticeOf>, octets: Vec<u8>, w
     Notice {
         id,
         envelope: Envelope {
-            received_at: now,
-            reverse_path: ReversePath::Null,
-            recipients: Recipients::one(to.clone().into()),
-            origin: Origin { notice_of: about, ..Origin::local(Protocol::SMTP) },
             body: if eight_bit { BodyType::EightBitMime } else { BodyType::SevenBit },
             smtputf8: !to.is_ascii(),
-            ret: None,
-            envid: None,
-            annotations: Vec::new(),
+            ..Envelope::new(
+                ReversePath::Null,
+                Recipients::one(to.clone().into()),
+                Origin { notice_of: about, ..Origin::local(Protocol::SMTP) },
+                now,
+            )
         },
         octets,
         seal: Seal {

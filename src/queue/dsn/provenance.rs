@@ -1,12 +1,7 @@
 //! Which messages leafmail wrote itself: about those nobody receives a notice.
 
+use crate::annotation::{EXPANDED, NOTICE};
 use crate::envelope::Envelope;
-
-/// Annotation of a message that was made from another for the several addresses of an alias: they are looked up no more.
-pub(in crate::queue) const EXPANDED: &str = "expanded";
-
-/// Annotation of the envelope of what leafmail writes without an original.
-pub(in crate::queue) const NOTICE: &str = "notice";
 
 /// What marks the envelope of such a message; `kind` is of which kind it is.
 pub fn ours(kind: &str) -> (String, String) {

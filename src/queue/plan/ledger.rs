@@ -6,27 +6,11 @@
 
 use std::time::Duration;
 
+use crate::annotation::{HANDED_OVER, REPORTED, UNCOUNTED, UNREPORTED, WITHHELD};
 use crate::clock::Timestamp;
 use crate::envelope::{Envelope, Recipient};
 use crate::queue::dsn::notice::Report;
 use crate::receipt::{Happening, Receipt};
-
-/// Annotation of the in-doubt receipt that is written just before the end mark. It becomes an attempt of its own only when no
-/// later receipt tells how the attempt ended, that is after a crash.
-pub const MARK: &str = "handed-over";
-
-/// Annotation of the deferral that ends such a mark where the route, not the message, was at fault: it is no attempt.
-pub const UNCOUNTED: &str = "uncounted";
-
-/// Annotation of a delivery of which no next hop will tell: who wanted to hear of success must hear of it from here. Its value
-/// is the action to be reported, `relayed` where there is none.
-pub(in crate::queue) const UNREPORTED: &str = "dsn-not-passed-on";
-
-/// Annotation of the receipt that the sender was told of such a delivery; its recipients were delivered before.
-pub(in crate::queue) const REPORTED: &str = "relayed-dsn-sent";
-
-/// Annotation of the receipt that a sender is not told, as too many were told: of a failure it says that a person decides.
-pub(in crate::queue) const WITHHELD: &str = "notice-withheld";
 
 /// What the receipts say about all recipients, in the order of the envelope.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,7 +146,7 @@ impl<'a> Account<'a> {
                 self.settle(Standing::Failed, receipt);
                 self.last = Some(receipt);
             }
-            Happening::InDoubt if noted(receipt, MARK) => {
+            Happening::InDoubt if noted(receipt, HANDED_OVER) => {
                 // An earlier mark that nothing ended was a crash.
                 self.count_mark(longest_gap);
                 self.mark = Some(receipt);

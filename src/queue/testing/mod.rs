@@ -17,7 +17,7 @@ use super::tally::Tally;
 use super::{Notices, Route, RouteState, RouteStore, Runner, Schedule, Selection, StopFlag, Summary, Urgency};
 use crate::address::{Mailbox, ReversePath};
 use crate::clock::{Clock, Timestamp};
-use crate::envelope::{BodyType, Envelope, Origin, Protocol, Recipient, Recipients, Seal};
+use crate::envelope::{Envelope, Origin, Protocol, Recipient, Recipients, Seal};
 use crate::event::{Event, Observer};
 use crate::id::SpoolId;
 use crate::receipt::{Happening, Reason, Receipt};
@@ -35,17 +35,12 @@ pub(crate) fn id(number: u16) -> SpoolId {
 
 pub(crate) fn envelope(sender: &str, recipients: &[&str]) -> Envelope {
     let recipients = recipients.iter().map(|text| Recipient::from(text.parse::<Mailbox>().unwrap()));
-    Envelope {
-        received_at: at(1_795_000_000),
-        reverse_path: ReversePath::parse(sender, None).unwrap(),
-        recipients: Recipients::new(recipients.collect()).unwrap(),
-        origin: Origin::local(Protocol::SMTP),
-        body: BodyType::SevenBit,
-        smtputf8: false,
-        ret: None,
-        envid: None,
-        annotations: Vec::new(),
-    }
+    Envelope::new(
+        ReversePath::parse(sender, None).unwrap(),
+        Recipients::new(recipients.collect()).unwrap(),
+        Origin::local(Protocol::SMTP),
+        at(1_795_000_000),
+    )
 }
 
 pub(crate) fn reason(what: Happening) -> Reason {
@@ -63,7 +58,7 @@ pub(crate) fn receipt(at: Timestamp, what: Happening, recipients: &[u16]) -> Rec
 
 pub(crate) fn mark(at: Timestamp, recipients: &[u16]) -> Receipt {
     let mut mark = receipt(at, Happening::InDoubt, recipients);
-    mark.annotations.push((super::ledger::MARK.into(), String::new()));
+    mark.annotations.push((crate::annotation::HANDED_OVER.into(), String::new()));
     mark
 }
 

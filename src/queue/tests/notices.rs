@@ -4,11 +4,11 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use super::never_bob;
+use crate::annotation::UNREPORTED;
 use crate::clock::Clock;
 use crate::envelope::{Envelope, NoticeOf, Notify, Recipient, Recipients, Ret};
 use crate::event::Event;
 use crate::queue::dsn::notice::{Report, notice_id};
-use crate::queue::plan::ledger::UNREPORTED;
 use crate::queue::testing::{Answer, Crash, House, Moment, envelope, id, receipt};
 use crate::queue::{Notices, Selection, Urgency};
 use crate::receipt::Happening;

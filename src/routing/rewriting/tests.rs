@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::clock::Timestamp;
-use crate::envelope::{BodyType, Origin, Protocol, Recipients};
+use crate::envelope::{Origin, Protocol, Recipients};
 
 fn rewriting(from: &str, sender: &str, masquerade: &[&str]) -> Rewriting {
     let address = |text: &str| (!text.is_empty()).then(|| text.parse().unwrap());
@@ -187,17 +187,12 @@ fn the_envelope_sender_is_set_or_masqueraded_and_null_stays_null() {
 #[test]
 fn the_first_that_fits_sender_and_route_counts() {
     let to: Mailbox = "a@x".parse().unwrap();
-    let envelope = Envelope {
-        received_at: Timestamp::from_millis(0),
-        reverse_path: ReversePath::parse("s@lan", None).unwrap(),
-        recipients: Recipients::new(vec![to.clone().into()]).unwrap(),
-        origin: Origin::local(Protocol::SMTP),
-        body: BodyType::SevenBit,
-        smtputf8: false,
-        ret: None,
-        envid: None,
-        annotations: Vec::new(),
-    };
+    let envelope = Envelope::new(
+        ReversePath::parse("s@lan", None).unwrap(),
+        Recipients::new(vec![to.clone().into()]).unwrap(),
+        Origin::local(Protocol::SMTP),
+        Timestamp::from_millis(0),
+    );
     let one = |sender: &str, routes: &[&str]| Rewriting {
         criteria: Criteria { senders: vec![sender.parse().unwrap()], ..Criteria::default() },
         routes: routes.iter().map(|&route| route.to_owned()).collect(),

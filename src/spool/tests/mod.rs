@@ -114,18 +114,12 @@ pub(super) fn message_of<C: Claim>(claim: &C) -> Vec<u8> {
 }
 
 pub(super) fn plain_envelope() -> Envelope {
-    Envelope {
-        received_at: Timestamp::from_millis(1_795_226_607_123),
-        reverse_path: crate::address::ReversePath::Null,
-        recipients: Recipients::new(vec![Recipient::from("a@example.com".parse::<crate::address::Mailbox>().unwrap())])
-            .unwrap(),
-        origin: Origin::local(Protocol::SMTP),
-        body: BodyType::SevenBit,
-        smtputf8: false,
-        ret: None,
-        envid: None,
-        annotations: Vec::new(),
-    }
+    Envelope::new(
+        crate::address::ReversePath::Null,
+        Recipients::new(vec![Recipient::from("a@example.com".parse::<crate::address::Mailbox>().unwrap())]).unwrap(),
+        Origin::local(Protocol::SMTP),
+        Timestamp::from_millis(1_795_226_607_123),
+    )
 }
 
 pub(super) fn plain_seal() -> Seal {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::*;
 use crate::address::ReversePath;
 use crate::clock::Timestamp;
-use crate::envelope::{BodyType, Envelope, Origin, Protocol, Recipient, Recipients};
+use crate::envelope::{Envelope, Origin, Protocol, Recipient, Recipients};
 use crate::id::SpoolId;
 use crate::receipt::Outcome;
 use crate::transport::Dsn;
@@ -114,18 +114,12 @@ fn route(hops: &[&Scripted], leaving: Leaving) -> Route {
 }
 
 fn send(transport: &mut dyn Transport, rewinds: bool) -> Result<String, Fault> {
-    let envelope = Envelope {
-        received_at: Timestamp::from_millis(1),
-        reverse_path: ReversePath::parse("", None).unwrap(),
-        recipients: Recipients::new(vec![Recipient::from("a@x.example".parse::<crate::address::Mailbox>().unwrap())])
-            .unwrap(),
-        origin: Origin::local(Protocol::SMTP),
-        body: BodyType::SevenBit,
-        smtputf8: false,
-        ret: None,
-        envid: None,
-        annotations: Vec::new(),
-    };
+    let envelope = Envelope::new(
+        ReversePath::parse("", None).unwrap(),
+        Recipients::new(vec![Recipient::from("a@x.example".parse::<crate::address::Mailbox>().unwrap())]).unwrap(),
+        Origin::local(Protocol::SMTP),
+        Timestamp::from_millis(1),
+    );
     let id = SpoolId::new(envelope.received_at, 1, 2);
     let consignment = Consignment { id, envelope: &envelope, recipients: &[0], size: 9, eight_bit: false };
     transport.deliver(&consignment, &mut Octets { ended: false, rewinds }).map(|delivery| delivery.relay)

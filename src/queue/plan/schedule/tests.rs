@@ -1,8 +1,8 @@
 //! The schedule on its own.
 
 use super::*;
+use crate::annotation::{REPORTED, UNREPORTED};
 use crate::envelope::{Notify, Recipients};
-use crate::queue::plan::ledger::{REPORTED, UNREPORTED};
 use crate::queue::testing::{at, envelope, id, mark, receipt};
 use crate::receipt::Happening;
 use proptest::prelude::*;
