@@ -137,7 +137,7 @@ fn parse(arguments: &[OsString]) -> Result<Options, clap::Error> {
 
 /// The command line, with its help.
 fn command() -> Command {
-    dressed(Options::command(), service::pages::PAGES, service::pages::CODES)
+    dressed(Options::command(), service::pages::PAGES)
 }
 
 /// The configuration with what the command line changes; not checked yet.

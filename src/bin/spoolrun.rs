@@ -65,11 +65,11 @@ impl Name {
 fn command(name: Name) -> Command {
     let is_list = |page: &Page| page.verb == verbs::MAILQ.verb;
     match name {
-        Name::Spoolrun => dressed(Options::command(), verbs::PAGES, verbs::CODES),
+        Name::Spoolrun => dressed(Options::command(), verbs::PAGES),
         Name::Mailq => {
             let pages = verbs::PAGES.iter().filter(|page| !is_list(page)).chain([&verbs::MAILQ]);
             let usage = |list: Command| list.override_usage("mailq [OPTIONS] [ID]...");
-            dressed(Options::command(), pages, verbs::CODES).mut_subcommand(verbs::MAILQ.verb, usage)
+            dressed(Options::command(), pages).mut_subcommand(verbs::MAILQ.verb, usage)
         }
     }
 }

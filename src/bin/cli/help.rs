@@ -29,8 +29,8 @@ pub(crate) struct Page {
     pub(crate) examples: &'static [(&'static str, &'static str)],
     /// Paragraphs of `--help`, after the examples.
     pub(crate) notes: &'static str,
-    /// Which lines of the program's table of exit codes are shown; all where it is empty.
-    pub(crate) codes: &'static [u8],
+    /// The exit codes, smallest first.
+    pub(crate) codes: &'static [ExitLine],
     /// Common options that `-h` explains too, by id.
     pub(crate) brief: &'static [&'static str],
     /// Common options that have no meaning here, by id.
@@ -38,17 +38,17 @@ pub(crate) struct Page {
 }
 
 /// The command line of a program with all its help.
-pub(crate) fn dressed<'p>(command: Command, pages: impl IntoIterator<Item = &'p Page>, codes: &[ExitLine]) -> Command {
+pub(crate) fn dressed<'p>(command: Command, pages: impl IntoIterator<Item = &'p Page>) -> Command {
     let common: Vec<Arg> = command.get_arguments().filter(|option| option.is_global_set()).cloned().collect();
     let command = command.max_term_width(WIDTH).styles(STYLES);
     pages.into_iter().fold(command, |command, page| match page.verb {
         "" => {
             let command = command.mut_args(|option| if option.is_global_set() { page.fit(option) } else { option });
-            page.close(command, codes)
+            page.close(command)
         }
         // A copy for each verb: clap shows a global option the same way everywhere.
         verb => command.mut_subcommand(verb, |verb| {
-            page.close(common.iter().fold(verb, |verb, option| verb.arg(page.fit(option.clone()))), codes)
+            page.close(common.iter().fold(verb, |verb, option| verb.arg(page.fit(option.clone()))))
         }),
     })
 }
@@ -60,7 +60,7 @@ impl Page {
         option.hide_short_help(!is_brief).hide(is_hidden)
     }
 
-    fn close(&self, command: Command, codes: &[ExitLine]) -> Command {
+    fn close(&self, command: Command) -> Command {
         let examples = self.examples();
         let more: Vec<String> = command.get_arguments().filter(|option| is_only_in_long(option)).map(name).collect();
         let mut short = examples.clone();
@@ -72,8 +72,7 @@ impl Page {
             let _ = write!(long, "\n\n{}", self.notes);
         }
         let _ = write!(long, "\n\n{BOLD}Exit codes:{BOLD:#}");
-        let shown = |(code, _): &&ExitLine| self.codes.is_empty() || self.codes.contains(code);
-        for (code, meaning) in codes.iter().filter(shown) {
+        for (code, meaning) in self.codes {
             let _ = write!(long, "\n  {code:2}  {meaning}");
         }
         command.after_help(StyledStr::from(short)).after_long_help(StyledStr::from(long))

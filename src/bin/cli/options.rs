@@ -43,7 +43,7 @@ The forms are:
   smtp://[USER@]HOST[:PORT]   SMTP with STARTTLS, port 587
   smtps://[USER@]HOST[:PORT]  SMTP with TLS from the start, port 465
   maildir:PATH                a Maildir on this host
-The configuration names the file with the password of USER. \
+The configuration names the file with the password of USER.
 [default: as configured, else maildir:./inbox]"
     };
 }

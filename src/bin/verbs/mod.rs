@@ -28,7 +28,7 @@ use acting::{Acting, Carrying, Switching};
 use filters::Filters;
 use listing::routes;
 pub(crate) use listing::say;
-pub(crate) use pages::{CODES, MAILQ, PAGES};
+pub(crate) use pages::{MAILQ, PAGES};
 
 /// What is to be done.
 #[derive(Debug, Subcommand)]

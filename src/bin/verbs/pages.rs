@@ -2,20 +2,17 @@
 
 use crate::cli::help::{ExitLine, Page};
 
-/// All exit codes of `spoolrun`.
-pub(crate) const CODES: &[ExitLine] = &[
-    (0, "Done, or nothing to do"),
-    (64, "The command line is wrong, or does not say which messages"),
-    (65, "A message is damaged, or its state does not allow this action"),
-    (66, "No such message, or no such spool"),
-    (69, "doctor found a fault"),
-    (71, "The system refused something, such as another user or the sandbox"),
-    (73, "A folder or the log cannot be created or opened"),
-    (74, "Reading or writing failed: the disk, or standard output"),
-    (75, "A message is being delivered at the moment: try again"),
-    (77, "The spool belongs to another user"),
-    (78, "The configuration is wrong"),
-];
+const DONE: ExitLine = (0, "Done, or nothing to do");
+const USAGE: ExitLine = (64, "The command line is wrong, or does not say which messages");
+const BAD_MESSAGE: ExitLine = (65, "A message is damaged, or its state does not allow this action");
+const NO_MESSAGE: ExitLine = (66, "No such message, or no such spool");
+const FAULT: ExitLine = (69, "doctor found a fault");
+const REFUSED: ExitLine = (71, "The system refused something, such as another user or the sandbox");
+const CANNOT_CREATE: ExitLine = (73, "A folder or the log cannot be created or opened");
+const IO_FAILED: ExitLine = (74, "Reading or writing failed: the disk, or standard output");
+const BUSY: ExitLine = (75, "A message is being delivered at the moment: try again");
+const NOT_PERMITTED: ExitLine = (77, "The spool belongs to another user");
+const CONFIGURATION: ExitLine = (78, "The configuration is wrong");
 
 /// Common options without a meaning for verbs that only look.
 const LOOKING: &[&str] = &["relay", "log", "log_format", "sandbox", "check", "trace"];
@@ -26,9 +23,9 @@ const ACTING: &[&str] = &["relay", "sandbox", "check", "trace"];
 /// For those that deliver.
 const DELIVERING: &[&str] = &["check"];
 
-const LOOK_CODES: &[u8] = &[0, 64, 65, 66, 74, 77, 78];
-const ACT_CODES: &[u8] = &[0, 64, 65, 66, 74, 75, 77, 78];
-const DELIVER_CODES: &[u8] = &[0, 64, 71, 73, 74, 77, 78];
+const LOOK_CODES: &[ExitLine] = &[DONE, USAGE, BAD_MESSAGE, NO_MESSAGE, IO_FAILED, NOT_PERMITTED, CONFIGURATION];
+const ACT_CODES: &[ExitLine] = &[DONE, USAGE, BAD_MESSAGE, NO_MESSAGE, IO_FAILED, BUSY, NOT_PERMITTED, CONFIGURATION];
+const DELIVER_CODES: &[ExitLine] = &[DONE, USAGE, REFUSED, CANNOT_CREATE, IO_FAILED, NOT_PERMITTED, CONFIGURATION];
 const WORST: &str = "If several messages fail, the exit code is that of the most serious failure.";
 
 const fn looking(verb: &'static str, examples: &'static [(&'static str, &'static str)]) -> Page {
@@ -67,7 +64,7 @@ Without a command, spoolrun tries once to deliver the mail that is due, and exit
 error. It prints nothing unless something fails in spoolrun itself; -v reports each step, and -l FILE keeps a log.
 
 If spoolrun is called by the name mailq (a link), it runs list.",
-        codes: &[],
+        codes: &[DONE, USAGE, BAD_MESSAGE, NO_MESSAGE, FAULT, REFUSED, CANNOT_CREATE, IO_FAILED, BUSY, NOT_PERMITTED, CONFIGURATION],
         brief: &[],
         hidden: &[],
     },
@@ -91,7 +88,7 @@ If spoolrun is called by the name mailq (a link), it runs list.",
             ("spoolrun flush 01M7XXG7GK0000700000000001", "One message"),
         ],
         notes: "A route that was paused by hand stays paused.",
-        codes: &[0, 64, 65, 66, 71, 73, 74, 75, 77, 78],
+        codes: &[DONE, USAGE, BAD_MESSAGE, NO_MESSAGE, REFUSED, CANNOT_CREATE, IO_FAILED, BUSY, NOT_PERMITTED, CONFIGURATION],
         brief: &[],
         hidden: DELIVERING,
     },
@@ -130,7 +127,7 @@ If spoolrun is called by the name mailq (a link), it runs list.",
             ("spoolrun doctor --recipient bob@example.com", "Would bob be accepted?"),
         ],
         notes: "No message is sent: each dialogue with a next hop ends after RCPT.",
-        codes: &[0, 64, 69, 74, 77, 78],
+        codes: &[DONE, USAGE, FAULT, IO_FAILED, NOT_PERMITTED, CONFIGURATION],
         brief: &[],
         hidden: LOOKING_AT_ROUTES,
     },
