@@ -78,7 +78,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("lettre", &["src/transport/smtp/client.rs"]),
     ("dns_lookup", &["src/dns.rs"]),
     ("hickory_resolver", &["src/dns/hickory.rs"]),
-    ("x509_parser", &["src/transport/probe/certificate.rs"]),
+    ("x509_cert", &["src/transport/probe/certificate.rs"]),
     ("landlock::", &["src/sys/sandbox/"]),
     ("seccompiler", &["src/sys/sandbox/"]),
     ("nix::", &["src/sys/"]),

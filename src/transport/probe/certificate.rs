@@ -6,8 +6,10 @@ use std::path::Path;
 use chrono::DateTime;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use x509_parser::extensions::GeneralName;
-use x509_parser::parse_x509_certificate;
+use x509_cert::der::{Decode, Encode};
+use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::time::Time;
 
 use super::step::Step;
 use crate::transport::settings::Pin;
@@ -31,20 +33,20 @@ pub(super) struct Certificate {
 impl Certificate {
     /// Reads one; `None` where it is none.
     pub(super) fn read(der: &CertificateDer<'_>) -> Option<Self> {
-        let (_, certificate) = parse_x509_certificate(der).ok()?;
-        let alternatives = certificate.subject_alternative_name().ok().flatten();
-        let listed = alternatives.map(|found| found.value.general_names.iter().filter_map(name).collect::<Vec<_>>());
+        let certificate = x509_cert::Certificate::from_der(der).ok()?.tbs_certificate;
+        let alternatives = certificate.get::<SubjectAltName>().ok().flatten();
+        let listed = alternatives.map(|(_, found)| found.0.iter().filter_map(name).collect::<Vec<_>>());
         let mut names = listed.unwrap_or_default();
         if names.is_empty() {
-            names.push(certificate.subject().to_string());
+            names.push(certificate.subject.to_string());
         }
         names.truncate(MOST_NAMES);
         Some(Self {
             names,
-            issuer: certificate.issuer().to_string(),
-            not_before: certificate.validity().not_before.timestamp(),
-            not_after: certificate.validity().not_after.timestamp(),
-            pin: Pin::of(certificate.public_key().raw).to_string(),
+            issuer: certificate.issuer.to_string(),
+            not_before: seconds(certificate.validity.not_before),
+            not_after: seconds(certificate.validity.not_after),
+            pin: Pin::of(&certificate.subject_public_key_info.to_der().ok()?).to_string(),
         })
     }
 
@@ -93,14 +95,20 @@ pub(super) fn date(seconds: i64) -> String {
     DateTime::from_timestamp(seconds, 0).map(|time| time.format("%Y-%m-%d").to_string()).unwrap_or_default()
 }
 
-fn name(name: &GeneralName<'_>) -> Option<String> {
+/// Since the epoch.
+fn seconds(time: Time) -> i64 {
+    i64::try_from(time.to_unix_duration().as_secs()).unwrap_or(i64::MAX)
+}
+
+fn name(name: &GeneralName) -> Option<String> {
     match name {
-        GeneralName::DNSName(name) => Some((*name).to_owned()),
-        GeneralName::IPAddress(octets) => match octets.len() {
-            4 => Some(std::net::Ipv4Addr::from(<[u8; 4]>::try_from(*octets).ok()?).to_string()),
-            16 => Some(std::net::Ipv6Addr::from(<[u8; 16]>::try_from(*octets).ok()?).to_string()),
-            _ => None,
-        },
+        GeneralName::DnsName(name) => Some(name.as_str().to_owned()),
+        GeneralName::IpAddress(octets) => {
+            let octets = octets.as_bytes();
+            let v4 = <[u8; 4]>::try_from(octets).map(|octets| std::net::Ipv4Addr::from(octets).to_string());
+            let v6 = <[u8; 16]>::try_from(octets).map(|octets| std::net::Ipv6Addr::from(octets).to_string());
+            v4.or(v6).ok()
+        }
         _ => None,
     }
 }
@@ -127,6 +135,20 @@ mod tests {
         assert!(text.contains("valid until 2027-01-01, 40 days left, key sha256:"), "{text}");
         let text = Certificate::read(&made(2002)).unwrap().describe(now);
         assert!(text.contains("expired on 2002-01-01, 9091 days ago"), "{text}");
+    }
+
+    #[test]
+    fn the_key_is_told_as_tls_pin_has_it_and_the_subject_where_no_name_is_listed() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut parameters = rcgen::CertificateParams::default();
+        parameters.distinguished_name.push(rcgen::DnType::CommonName, "mx.example");
+        parameters.distinguished_name.push(rcgen::DnType::OrganizationName, "Example, Inc.");
+        let certificate = Certificate::read(parameters.self_signed(&key).unwrap().der()).unwrap();
+        assert_eq!(certificate.pin, Pin::of(&rcgen::PublicKeyData::subject_public_key_info(&key)).to_string());
+        assert!(certificate.names[0].contains("CN=mx.example"), "{certificate:?}");
+        assert!(certificate.issuer.contains("O=Example\\, Inc."), "{certificate:?}");
+        // As rcgen has it: until the year 4096.
+        assert_eq!(date(certificate.not_after), "4096-01-01");
     }
 
     #[test]
