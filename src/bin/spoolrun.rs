@@ -87,6 +87,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
         // hand is told on standard output already.
         config.log.level = LevelFilter::Error;
     }
+    let seen = options.verb.as_ref().map(|verb| verb.look_first(&config)).unwrap_or_default();
     cli::assume(&config)?;
     let told = if options.verb.as_ref().is_none_or(Verb::forwards) {
         cli::lock_in(&config, Task::Forward)?
@@ -96,7 +97,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
     let logging = options.common.logging("spoolrun", &config)?;
     match &options.verb {
         None => verbs::pass(&config, &logging, &told),
-        Some(verb) => verb.run(&config, &logging, &told),
+        Some(verb) => verb.run(&config, &logging, &told, seen),
     }
 }
 

@@ -17,14 +17,32 @@ impl Config {
     /// # Errors
     /// Those that cannot be read, or hold no password where one is expected.
     pub fn check_files(&self) -> Result<(), ConfigError> {
-        let faults = [
-            self.secret_files(),
-            self.files_of_hops(),
-            self.certificate_files(),
-            self.lists(),
-            self.log_folder().into_iter().collect(),
-        ];
+        self.check_with(self.certificate_files())
+    }
+
+    /// The same but for the files of `[tls]`, which are read at the start, when `smtpd` may be another user yet.
+    ///
+    /// # Errors
+    /// As those of [`Config::check_files`].
+    pub fn check_files_read_later(&self) -> Result<(), ConfigError> {
+        self.check_with(Vec::new())
+    }
+
+    fn check_with(&self, more: Vec<Fault>) -> Result<(), ConfigError> {
+        let log_folder = self.log_folder().into_iter().collect();
+        let faults = [self.secret_files(), self.files_of_hops(), more, self.lists(), log_folder];
         ConfigError::unless_none(&self.origin, faults.into_iter().flatten().collect())
+    }
+
+    /// The files of `[tls]` that this user cannot read: in words, and what kind of error it is.
+    pub fn unreadable_at_start(&self) -> Vec<(String, io::ErrorKind)> {
+        let tls = &self.tls;
+        let files = [("certificate", &tls.certificate), ("key", &tls.key), ("client_ca", &tls.client_ca)];
+        let fault = |(key, path): (String, &Path)| {
+            let error = try_to_read(path).err()?;
+            Some((format!("{key}: reading {}: {error}", path.display()), error.kind()))
+        };
+        named("tls", &files).filter_map(fault).collect()
     }
 
     /// Of the files that are read again and again while a program runs, the first that this user cannot read: all but the
@@ -37,11 +55,13 @@ impl Config {
     /// What is no error, but will perhaps not work, or not as it was meant, for a program that runs as the user `uid`: secrets
     /// that others can read, a spool of another user, folders that are not there. In words.
     pub fn remarks(&self, uid: u32) -> Vec<String> {
-        self.exposed().into_iter().chain(self.foreign_spool(uid)).chain(self.missing_folders()).collect()
+        let exposed = self.exposed().into_iter().map(|(found, remedy)| format!("{found}: {remedy}"));
+        exposed.chain(self.foreign_spool(uid)).chain(self.missing_folders()).collect()
     }
 
-    /// The files with secrets that other users of this host can read; that of the users is not taken then.
-    fn exposed(&self) -> Vec<String> {
+    /// The files with secrets that other users of this host can read, in words, and what to do; that of the users is not taken
+    /// then.
+    pub fn exposed(&self) -> Vec<(String, String)> {
         let mut found = Vec::new();
         for hop in self.hops() {
             found.extend(named(&hop.key, &secrets_of(hop.table)).filter_map(|(key, path)| open_to_others(&key, path)));
@@ -175,11 +195,11 @@ fn missing_folder(path: &Path) -> Option<PathBuf> {
 }
 
 /// That users of this host other than its owner and its group can read a file.
-fn open_to_others(key: &str, path: &Path) -> Option<String> {
+fn open_to_others(key: &str, path: &Path) -> Option<(String, String)> {
     let mode = path.metadata().ok().filter(Metadata::is_file)?.mode() & 0o777;
     let path = path.display();
-    (mode & 0o004 != 0)
-        .then(|| format!("{key}: every user of this host can read {path} (mode {mode:04o}): chmod 600 {path}"))
+    let found = || format!("{key}: every user of this host can read {path} (mode {mode:04o})");
+    (mode & 0o004 != 0).then(|| (found(), format!("chmod 600 {path}")))
 }
 
 #[cfg(test)]

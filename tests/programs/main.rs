@@ -5,6 +5,7 @@ mod alarms;
 mod bounded_waits;
 mod client_programs;
 mod crash;
+mod doctor;
 mod end_to_end;
 mod explain;
 mod forwarding;

@@ -5,6 +5,7 @@
 
 mod receiver;
 mod spool;
+mod writing;
 
 pub use receiver::{Door, ReceiverPlan, probe_receiver};
 pub use spool::{SpoolPlan, probe_spool};

@@ -1,4 +1,5 @@
-//! The spool: whose it is, what lies aside in it, whether there is room, and whether the clock can be believed.
+//! The spool: whose it is, whether it can be written, what lies aside in it, whether there is room, and whether the clock can be
+//! believed.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use rustix::process::geteuid;
 
+use super::writing::probe_writing;
 use crate::chronicle::search;
 use crate::clock::Timestamp;
 use crate::spool::{Shelf, Spool};
@@ -28,17 +30,22 @@ const LONG_AGO: Timestamp = Timestamp::from_millis(1_735_689_600_000);
 /// A message from so far ahead means that the clock went back.
 const AHEAD: Duration = Duration::from_secs(3_600);
 
-/// Looks at the directory before it is opened; whether it can be.
-pub fn probe_spool<S: Spool>(plan: &SpoolPlan<'_>, open: impl FnOnce() -> Option<S>, tell: &mut dyn FnMut(Step)) {
-    if !directory(plan, tell) {
+/// Looks at the directory before it is opened by `open`, whose error is in words.
+pub fn probe_spool<S: Spool>(
+    plan: &SpoolPlan<'_>,
+    open: impl FnOnce() -> Result<S, String>,
+    tell: &mut dyn FnMut(Step),
+) {
+    if !directory(plan, tell) || !probe_writing(plan.path, tell) {
         return;
     }
     tell(match &plan.shortage {
         Some(text) => Step::fault("room", text.clone(), "Make room on the disk, or lower [reserve] space or inodes."),
-        None => Step::ok("room", "the disk has more than the reserve free"),
+        None => Step::ok("room", "the disk has more free than the reserve ([reserve])"),
     });
-    let Some(spool) = open() else {
-        return tell(Step::fault("spool", "it cannot be opened", "Run this as the user of leafmail."));
+    let spool = match open() {
+        Ok(spool) => spool,
+        Err(error) => return tell(Step::fault("spool", error, "Run this as the user of leafmail.")),
     };
     let newest = shelves(&spool, tell);
     tell(clock(plan.now, newest));
@@ -67,7 +74,7 @@ fn directory(plan: &SpoolPlan<'_>, tell: &mut dyn FnMut(Step)) -> bool {
         return false;
     }
     tell(match mode & 0o077 {
-        0 => Step::ok("spool", format!("{shown} is ours, mode {mode:03o}")),
+        0 => Step::ok("spool", format!("{shown} belongs to this user, mode {mode:03o}")),
         _ => Step::warning(
             "spool",
             format!("{shown} has mode {mode:03o}, so that others may look into mail"),

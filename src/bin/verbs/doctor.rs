@@ -1,5 +1,6 @@
 //! `spoolrun doctor`: whether all is in order, step by step, before mail finds out.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use anyhow::anyhow;
@@ -9,6 +10,7 @@ use leafmail::admin::{self, Door, ReceiverPlan, SpoolPlan};
 use leafmail::clock::Clock;
 use leafmail::config::{Config, ListenAddress, RoutePlan};
 use leafmail::sys::SystemClock;
+use leafmail::sys::identity::is_root;
 use leafmail::transport::{Inquiry, Place, Step, Verdict, own_certificate, probe};
 
 use sysexits::ExitCode;
@@ -42,6 +44,7 @@ const MOST_SENDERS: usize = 20;
 pub(crate) fn doctor(
     config: &Config,
     options: &DoctorOptions,
+    seen: Vec<Step>,
     say: &mut dyn FnMut(&str) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let plans: Vec<_> = config.routes().into_iter().filter(|plan| is_meant(plan, options)).collect();
@@ -53,14 +56,14 @@ pub(crate) fn doctor(
     if options.route.is_none() {
         ward.visit("spool", |tell| {
             let plan = SpoolPlan { path: &config.spool, shortage: cli::shortage(config), now: SystemClock.now() };
-            let open = || cli::open_spool(config).ok().and_then(Arc::into_inner);
+            let gone = || "it is open elsewhere in this process".to_owned();
+            let open =
+                || Arc::into_inner(cli::open_spool(config).map_err(|error| format!("{error:#}"))?).ok_or_else(gone);
             admin::probe_spool(&plan, open, tell);
         });
         ward.visit("files", |tell| {
             tell(files(config));
-            if let Some(path) = &config.tls.certificate {
-                tell(own_certificate(path, SystemClock.now().as_millis() / 1000));
-            }
+            seen.into_iter().for_each(tell);
         });
     }
     for plan in &plans {
@@ -112,12 +115,45 @@ impl Ward<'_> {
     }
 }
 
+/// What is to be looked at before this becomes `process.user`, as `smtpd` reads it then too: the certificate and its key. Who can
+/// read the secrets is seen best then as well.
+pub(crate) fn look_first(config: &Config) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let unreadable = config.unreadable_at_start();
+    let (as_root, user) = (is_root(), config.process.user.as_deref());
+    if config.tls.key.is_some() && unreadable.is_empty() {
+        let when = user.filter(|_| as_root).map(|user| format!(" as root, before smtpd becomes {user}"));
+        steps.push(Step::ok("own key", format!("the files of [tls] can be read{}", when.unwrap_or_default())));
+    }
+    for (reason, kind) in &unreadable {
+        steps.push(match (kind, user) {
+            (ErrorKind::PermissionDenied, Some(user)) if !as_root => Step::warning(
+                "own key",
+                format!("{reason}; it was not checked, as smtpd reads it as root, before it becomes {user}"),
+                "Nothing, where root starts smtpd. spoolrun doctor as root checks it too.",
+            ),
+            (ErrorKind::PermissionDenied, None) if !as_root => Step::warning(
+                "own key",
+                format!("{reason}; smtpd can read it only where root starts it"),
+                "Start smtpd as root with process.user set, or give the file to the user that smtpd is started as.",
+            ),
+            _ => Step::fault("own key", reason.as_str(), "Correct the file, or the setting that names it."),
+        });
+    }
+    if let Some(path) = config.tls.certificate.as_ref().filter(|path| std::fs::File::open(path).is_ok()) {
+        steps.push(own_certificate(path, SystemClock.now().as_millis() / 1000));
+    }
+    steps.extend(config.exposed().into_iter().map(|(found, remedy)| Step::warning("secret", found, remedy)));
+    steps
+}
+
 /// Whether the files that the configuration names can be read.
 fn files(config: &Config) -> Step {
     const WHAT: &str = "files";
-    let checked = config.check_files().map_err(anyhow::Error::from).and_then(|()| cli::aliases(config).map(|_| ()));
+    let checked =
+        config.check_files_read_later().map_err(anyhow::Error::from).and_then(|()| cli::aliases(config).map(|_| ()));
     match checked {
-        Ok(()) => Step::ok(WHAT, "passwords, certificates, users and aliases can be read"),
+        Ok(()) => Step::ok(WHAT, "passwords, users and aliases can be read"),
         Err(error) => Step::fault(WHAT, format!("{error:#}"), "Correct that file, or the setting that names it."),
     }
 }

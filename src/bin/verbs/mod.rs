@@ -20,6 +20,7 @@ use leafmail::config::Config;
 use leafmail::id::SpoolId;
 use leafmail::queue::Urgency;
 use leafmail::spool::{DirSpool, Shelf};
+use leafmail::transport::Step;
 use sysexits::ExitCode;
 
 use crate::cli::confine::Told;
@@ -151,8 +152,13 @@ impl Verb {
         matches!(self, Self::Watch { .. } | Self::Flush { .. })
     }
 
-    /// Does it.
-    pub(crate) fn run(&self, config: &Config, logging: &Logging, told: &Told) -> anyhow::Result<()> {
+    /// What it has to look at before this program becomes `process.user`.
+    pub(crate) fn look_first(&self, config: &Config) -> Vec<Step> {
+        if matches!(self, Self::Doctor(_)) { doctor::look_first(config) } else { Vec::new() }
+    }
+
+    /// Does it; `seen` is what was looked at first.
+    pub(crate) fn run(&self, config: &Config, logging: &Logging, told: &Told, seen: Vec<Step>) -> anyhow::Result<()> {
         if !matches!(self, Self::Watch { .. }) {
             told.log(Stay::Short);
         }
@@ -167,7 +173,7 @@ impl Verb {
             Self::List { filters, json } => listing::list(config, &*spool()?, &selected(filters)?, *json),
             Self::Show { ids, json } => look::show(&*spool()?, ids, *json),
             Self::Explain(options) => say(&explain::explain(config, spool()?, options)?),
-            Self::Doctor(options) => doctor::doctor(config, options, &mut say),
+            Self::Doctor(options) => doctor::doctor(config, options, seen, &mut say),
             Self::Cat { id, json } => look::cat(&*spool()?, *id, *json),
             Self::Shape { filters, senders, json } => {
                 let of = if *senders { Of::Senders } else { Of::Recipients };
