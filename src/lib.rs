@@ -18,7 +18,7 @@
 //!
 //! use leafmail::config::Config;
 //! use leafmail::dns::SystemResolver;
-//! use leafmail::driver::{DiskWait, Front, Limits, Listener, Receiver, Security, Shutdown, Socket, listen};
+//! use leafmail::driver::{DiskWait, Front, Limits, Listener, MailList, Receiver, Security, Shutdown, Socket, listen};
 //! use leafmail::policy::Chain;
 //! use leafmail::session::Settings;
 //! use leafmail::spool::{DirSpool, Shelf, Spool, SpoolSettings};
@@ -37,6 +37,7 @@
 //!     resolver: None,
 //!     security: Security::default(),
 //!     spool: Arc::clone(&spool),
+//!     mail_list: MailList::default(),
 //!     disk_wait: DiskWait::Elsewhere,
 //!     observer: Arc::new(()),
 //!     clock: Arc::new(SystemClock),

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use leafmail::clock::Clock;
 use leafmail::config::Config;
 use leafmail::dns::{FixedNames, Resolver};
-use leafmail::driver::{DiskWait, Limits, Receiver, Security, Shutdown};
+use leafmail::driver::{DiskWait, Limits, MailList, Receiver, Security, Shutdown};
 use leafmail::envelope::Peer;
 use leafmail::policy::Chain;
 use leafmail::session::Settings;
@@ -63,6 +63,7 @@ fn receiver(folder: &std::path::Path) -> Receiver<DirSpool> {
         policy: Chain::new(config.rules(), resolver, Vec::new()),
         resolver: None,
         spool: Arc::new(DirSpool::open(&folder.join("spool"), spool_settings, Arc::clone(&clock)).unwrap()),
+        mail_list: MailList::default(),
         disk_wait: DiskWait::Elsewhere,
         observer: Arc::new(()),
         clock,

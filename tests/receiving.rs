@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use leafmail::clock::Clock;
 use leafmail::config::Config;
 use leafmail::dns::{FixedNames, Resolver};
-use leafmail::driver::{DiskWait, Limits, Receiver, Security, Shutdown};
+use leafmail::driver::{DiskWait, Limits, MailList, Receiver, Security, Shutdown};
 use leafmail::envelope::{Envelope, Peer};
 use leafmail::event::{Event, Observer, lines};
 use leafmail::id::SpoolId;
@@ -47,6 +47,7 @@ fn receiver<S: Spool>(spool: S, told: &Arc<Told>) -> Receiver<S> {
         policy: Chain::new(config.rules(), resolver, Vec::new()),
         resolver: None,
         spool: Arc::new(spool),
+        mail_list: MailList::default(),
         disk_wait: DiskWait::Elsewhere,
         observer: Arc::clone(told) as Arc<dyn Observer>,
         clock: Arc::new(SystemClock),

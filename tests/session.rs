@@ -4,7 +4,7 @@
 mod support;
 
 use leafmail::auth::Users;
-use leafmail::envelope::Peer;
+use leafmail::envelope::{LocalUser, Peer};
 use leafmail::id::SpoolId;
 use leafmail::session::{Action, Answer, Note, Query, Session, Settings, Terms, Verdict};
 use leafmail::smtp::Dialect;
@@ -81,7 +81,13 @@ impl Transcript {
                     world.users += &format!("{value}\n");
                     world.terms.mechanisms = Users::parse(&world.users).unwrap().mechanisms();
                 }
-                "spool-fails" => world.spool_fails = Some(if value == "open" { "open" } else { "commit" }),
+                "spool-fails" => {
+                    let known = ["open", "commit", "list"];
+                    world.spool_fails = known.into_iter().find(|known| *known == value);
+                }
+                "local-user" => {
+                    world.terms.local_user = Some(LocalUser { uid: value.parse().unwrap(), name: None });
+                }
                 "refuse" | "disconnect" => {
                     let (question, reply) = value.split_once(" with ").unwrap();
                     let reply = dialogue::reply(reply);

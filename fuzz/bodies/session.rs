@@ -113,6 +113,7 @@ pub(super) fn session(octets: &[u8]) {
             },
             Action::Write(octets) => replies_are_well_formed(&octets),
             Action::Ask(_) => session.verdict(world.verdict()),
+            Action::ListMail(_) => session.mail_listed(Ok("Mail queue is empty\n".to_owned())),
             Action::StartTls => {
                 let tls = Tls { version: "TLSv1.3".into(), cipher: "X".into(), client: None };
                 session.secured(if world.choice() < 200 { Ok(tls) } else { Err(()) });
@@ -183,6 +184,7 @@ fn told(choice: u8, pieces: &[&[u8]]) -> (Vec<u8>, Vec<String>) {
             },
             Action::Write(octets) => replies.extend(octets),
             Action::Ask(_) => session.verdict(Verdict::Accept),
+            Action::ListMail(_) => session.mail_listed(Ok("Mail queue is empty\n".to_owned())),
             Action::StartTls => session.secured(Err(())),
             Action::Authenticate(Query::Begin(_)) => session.authenticated(Answer::Begin("nonce".to_owned())),
             Action::Authenticate(Query::Find(..)) => {

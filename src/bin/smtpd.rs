@@ -25,7 +25,9 @@ use clap::{Command, CommandFactory, Parser, Subcommand};
 use ipnet::IpNet;
 use leafmail::config::{self, BareNewline, Config, ListenAddress, RoutePlan, Task};
 use leafmail::dns::{Resolver, SystemResolver};
-use leafmail::driver::{DiskWait, Limits, Receiver, Security, Shutdown, serve_standard_input, spawner_names_client};
+use leafmail::driver::{
+    DiskWait, Limits, MailList, Receiver, Security, Shutdown, serve_standard_input, spawner_names_client,
+};
 use leafmail::event::Observer;
 use leafmail::policy::{Chain, NextHopSize};
 use leafmail::queue::SizeFile;
@@ -278,6 +280,7 @@ fn receiver(
         ..Settings::new(config.hostname.clone())
     };
     let limits = &config.limits;
+    let mail_list = MailList::of(service::SpoolLister { config: config.clone(), spool: Arc::clone(&spool) });
     Receiver {
         settings: Arc::new(settings),
         limits: Limits {
@@ -295,6 +298,7 @@ fn receiver(
         resolver: config.clients.reverse_names.then_some(resolver),
         security,
         spool,
+        mail_list,
         disk_wait: DiskWait::Elsewhere,
         observer,
         clock: Arc::new(SystemClock),

@@ -104,6 +104,7 @@ impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
                     let observer = receiver.observer.as_ref();
                     session.authenticated(receiver.security.answer(query, &self.client, observer).await);
                 }
+                Action::ListMail(query) => session.mail_listed(self.receiver.list_mail(query).await),
                 Action::Open(envelope) => match self.receiver.spool.open(&envelope) {
                     Ok(draft) => {
                         session.opened(Ok(draft.id()));

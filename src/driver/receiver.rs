@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use super::draft_io::DiskWait;
 use super::limits::Limits;
+use super::mail_list::MailList;
 use super::security::Security;
 use super::shutdown::Shutdown;
 use crate::clock::Clock;
 use crate::dns::Resolver;
 use crate::event::{Event, Observer};
 use crate::policy::Chain;
-use crate::session::Settings;
-use crate::smtp::{Reply, catalogue};
+use crate::session::{MailQuery, Settings};
+use crate::smtp::{CommandError, Reply, catalogue};
 use crate::spool::{Spool, SpoolError, Trouble};
 
 /// All that sessions share.
@@ -28,6 +29,8 @@ pub struct Receiver<S> {
     pub security: Security,
     /// Where messages go.
     pub spool: Arc<S>,
+    /// Who tells users of this host of their mail.
+    pub mail_list: MailList,
     /// Where sessions wait for the disk.
     pub disk_wait: DiskWait,
     /// Who is told.
@@ -39,6 +42,18 @@ pub struct Receiver<S> {
 }
 
 impl<S: Spool> Receiver<S> {
+    /// What a user of this host may see of the queue.
+    pub(super) async fn list_mail(&self, query: MailQuery) -> Result<String, Reply> {
+        match self.mail_list.ask(query).await {
+            Some(Ok(list)) => Ok(list),
+            Some(Err(text)) => {
+                self.observer.observe(&Event::Trouble { text });
+                Err(catalogue::local_error())
+            }
+            None => Err(catalogue::bad_command(&CommandError::NotImplemented("XMAILQ"))),
+        }
+    }
+
     /// What to tell the client when the spool fails; what failed is told to whoever watches.
     pub(super) fn apology(&self, error: &SpoolError) -> Reply {
         self.observer.observe(&Event::Trouble { text: error.to_string() });

@@ -1,6 +1,6 @@
 //! What the session wants done, one action at a time.
 
-use super::{Query, Question};
+use super::{MailQuery, Query, Question};
 use crate::address::{Mailbox, ReversePath};
 use crate::envelope::{Envelope, Seal};
 use crate::smtp::{Mechanism, Reply};
@@ -20,6 +20,8 @@ pub enum Action {
     StartTls,
     /// Ask who keeps the users; answer with `authenticated`.
     Authenticate(Query),
+    /// Ask what a user of this host may see of the queue; answer with `mail_listed`.
+    ListMail(MailQuery),
     /// Begin a draft; answer with `opened`.
     Open(Box<Envelope>),
     /// Add message octets to the draft.

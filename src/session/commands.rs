@@ -64,6 +64,9 @@ impl Session {
     }
 
     fn carry_out(&mut self, command: Command) {
+        if let Command::Xmailq(argument) = &command {
+            return self.list_mail(argument);
+        }
         // BDAT is refused with its octets, or they would be read as commands.
         let in_clear =
             matches!(command, Command::Ehlo(_) | Command::Noop | Command::StartTls | Command::Quit | Command::Bdat(_));
@@ -105,6 +108,7 @@ impl Session {
             Command::Expn(name) => self.reply(&self.expand(&name)),
             Command::Xclient(argument) => self.speak_for(&argument),
             Command::Xforward(argument) => self.note_forwarded(&argument),
+            Command::Xmailq(argument) => self.list_mail(&argument),
             Command::StartTls => self.start_tls(),
             Command::Auth(mechanism, initial) => self.begin_auth(mechanism, initial),
             Command::Quit => {

@@ -1,10 +1,12 @@
-//! The addresses and lists that VRFY and EXPN may tell of (RFC 5321 3.5): those that were configured, and never a guess.
+//! The addresses and lists that VRFY and EXPN may tell of (RFC 5321 3.5): those that were configured, and never a guess; and
+//! the queue, of which XMAILQ tells a user of this host its own mail.
 //!
-//! Names are compared without regard to case, and answered as they were configured.
+//! Names are compared without regard to case, and answered as they were configured. XMAILQ is known only to clients whom the
+//! kernel names; to all others it is a verb like any that nobody knows.
 
-use super::Session;
+use super::{Action, OpenQuestion, Session};
 use crate::address::{Domain, Mailbox};
-use crate::smtp::{Reply, catalogue};
+use crate::smtp::{CommandError, Reply, catalogue};
 
 /// What is known of the names at this site.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,7 +17,42 @@ pub struct Directory {
     pub lists: Vec<(Mailbox, Vec<Mailbox>)>,
 }
 
+/// Who wants to see its mail in the queue, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MailQuery {
+    /// The user of this host, by the kernel's word.
+    pub uid: u32,
+    /// As JSON, one object a line, instead of a table.
+    pub json: bool,
+}
+
 impl Session {
+    /// XMAILQ.
+    pub(super) fn list_mail(&mut self, argument: &str) {
+        let Some(uid) = self.local_user().map(|user| user.uid) else {
+            return self.reply(&catalogue::bad_command(&CommandError::Unknown));
+        };
+        let json = match argument.to_ascii_uppercase().as_str() {
+            "" => false,
+            "JSON" => true,
+            _ => return self.reply(&catalogue::bad_command(&CommandError::Syntax("XMAILQ [JSON]"))),
+        };
+        self.actions.push_back(Action::ListMail(MailQuery { uid, json }));
+        self.open_question = Some(OpenQuestion::MailListed);
+    }
+
+    /// The answer to [`Action::ListMail`]: the list, or why there is none.
+    pub fn mail_listed(&mut self, list: Result<String, Reply>) {
+        let Some(OpenQuestion::MailListed) = self.open_question else { return };
+        self.open_question = None;
+        match list {
+            Ok(list) => self.reply(&catalogue::mail_list(&list)),
+            Err(reply) => self.reply(&reply),
+        }
+        // It brings no mail on its way.
+        self.count_junk_command();
+    }
+
     /// The answer to VRFY.
     pub(super) fn verify(&self, argument: &str) -> Reply {
         let (name, utf8) = split_argument(argument);

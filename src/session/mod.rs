@@ -21,7 +21,7 @@ mod transaction;
 mod transcript;
 
 pub use action::{Action, Note, Rejection};
-pub use directory::Directory;
+pub use directory::{Directory, MailQuery};
 pub use headers::HeaderBlock;
 pub use question::{Question, Verdict};
 pub use security::{Answer, Query, Terms};
@@ -132,6 +132,7 @@ enum OpenQuestion {
     Committed,
     Secured,
     Authenticated(Pending),
+    MailListed,
 }
 
 /// Which limit of time the driver sets for the next octets.

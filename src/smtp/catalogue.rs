@@ -134,6 +134,11 @@ fn lines(found: &[&Mailbox]) -> String {
     found.iter().map(|address| format!("<{address}>")).collect::<Vec<_>>().join("\n")
 }
 
+/// A list of mail, in pieces that a reply line has room for: [`super::mail_list::parse`] puts them together.
+pub fn mail_list(list: &str) -> Reply {
+    Reply::bare(250, super::mail_list::encode(list))
+}
+
 /// A line that is no usable command.
 pub fn bad_command(error: &CommandError) -> Reply {
     match error {

@@ -47,6 +47,8 @@ pub enum Command {
     Xclient(String),
     /// XFORWARD, likewise.
     Xforward(String),
+    /// XMAILQ, of this project: its argument is read only from users whom the kernel names.
+    Xmailq(String),
     /// STARTTLS (RFC 3207).
     StartTls,
     /// AUTH with its mechanism, where it is one that we know, and the initial response, still in base64 (RFC 4954 4).
@@ -134,6 +136,7 @@ impl Command {
             "EXPN" => Ok(Self::Expn(argument.to_owned())),
             "XCLIENT" if dialect == Dialect::Esmtp => Ok(Self::Xclient(argument.to_owned())),
             "XFORWARD" if dialect == Dialect::Esmtp => Ok(Self::Xforward(argument.to_owned())),
+            "XMAILQ" => Ok(Self::Xmailq(argument.to_owned())),
             other => Err(unusable_verb(other)),
         }
     }

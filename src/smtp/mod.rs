@@ -7,6 +7,7 @@ mod command;
 mod dsn;
 mod extension;
 mod line;
+pub mod mail_list;
 mod mechanism;
 mod params;
 mod reply;

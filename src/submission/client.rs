@@ -6,7 +6,7 @@
 use std::io::{self, BufRead, BufReader, Read, Write};
 
 use crate::address::{Mailbox, ReversePath};
-use crate::smtp::{EnhancedCode, Notify, Reply, Ret, xtext};
+use crate::smtp::{EnhancedCode, Notify, Reply, Ret, mail_list, xtext};
 
 /// What is to be sent, from whom, to whom.
 #[derive(Debug, Clone)]
@@ -73,6 +73,20 @@ pub fn submit(stream: impl Read + Write, order: &Order<'_>) -> Result<Vec<Reply>
     // What it says to this changes nothing any more.
     let _ = dialogue.command("QUIT");
     Ok(replies)
+}
+
+/// What the receiver lists of its caller's mail in the queue, as text; it knows the caller by the kernel's word.
+///
+/// # Errors
+/// When it does not list mail, or not to this caller.
+pub fn list_mail(stream: impl Read + Write, json: bool) -> Result<String, Failure> {
+    let mut dialogue = Dialogue { stream: BufReader::new(stream) };
+    accepted("greeting", dialogue.reply()?)?;
+    let reply = accepted("XMAILQ", dialogue.command(if json { "XMAILQ JSON" } else { "XMAILQ" })?)?;
+    // What it says to this changes nothing any more.
+    let _ = dialogue.command("QUIT");
+    let no_list = || io::Error::new(io::ErrorKind::InvalidData, format!("expected a list, but found \"{reply}\""));
+    Ok(mail_list::parse(reply.text()).ok_or_else(no_list)?)
 }
 
 fn accepted(place: &str, reply: Reply) -> Result<Reply, Failure> {

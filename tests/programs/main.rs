@@ -14,6 +14,7 @@ mod live_view;
 mod logs;
 mod many_forwarders;
 mod monitors;
+mod own_mail;
 mod privileges;
 mod proxy_protocol;
 mod real_into_smtpd;

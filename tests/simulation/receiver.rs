@@ -74,7 +74,7 @@ impl Receiver {
                     session.verdict(verdict);
                 }
                 Action::StartTls => session.secured(Err(())),
-                Action::Authenticate(_) | Action::Await => session.eof(),
+                Action::Authenticate(_) | Action::ListMail(_) | Action::Await => session.eof(),
                 Action::Open(envelope) => {
                     let id = self.new_id(&client)?;
                     match self.spool.open_as(id, &envelope) {

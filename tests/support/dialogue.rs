@@ -76,6 +76,15 @@ pub(crate) fn run(settings: &Settings, world: &World, pieces: &[&[u8]]) -> Log {
             Action::Note(Note::LoginFailed { user, mechanism }) => {
                 log.effects.push(format!("failed login {user} by {mechanism}"));
             }
+            Action::ListMail(query) => {
+                log.effects.push(format!("list mail of {}", query.uid));
+                let listed = "-Queue ID-\n".to_owned() + &"x".repeat(410) + "\n";
+                session.mail_listed(if world.spool_fails == Some("list") {
+                    Err(leafmail::smtp::catalogue::local_error())
+                } else {
+                    Ok(listed)
+                });
+            }
             Action::Ask(question) => {
                 let mut asked = words(&question);
                 if session.peer() != peer() {

@@ -1,6 +1,7 @@
 //! `smtpd` as a service: what listens for good, alone or as a worker, the supervisor above it, and what `--status` shows.
 
 mod listening;
+mod mail_list;
 pub(crate) mod pages;
 mod sockets;
 mod status;
@@ -13,6 +14,7 @@ use leafmail::config::{Config, LogTo};
 use leafmail::supervisor::Orders;
 use leafmail::syslog::SystemLog;
 
+pub(crate) use mail_list::SpoolLister;
 pub(crate) use sockets::sockets_are_handed_over;
 pub(crate) use status::status;
 

@@ -100,3 +100,19 @@ fn addresses_beyond_ascii_need_a_receiver_that_takes_them() {
     let (result, said) = run(&["220 hi\r\n", EHLO], &["j\u{fc}rgen@x"], b"\r\n");
     assert!(matches!(result, Err(Failure::NeedsUtf8)) && !said.contains("MAIL"), "{said}");
 }
+
+#[test]
+fn a_list_is_asked_for_and_put_together() {
+    let asked = |replies: &[&str], json| {
+        let mut script = Script { replies: io::Cursor::new(replies.concat().into_bytes()), said: Vec::new() };
+        let list = list_mail(&mut script, json);
+        (list, String::from_utf8_lossy(&script.said).into_owned())
+    };
+    let (list, said) = asked(&["220 hi\r\n", "250-=a\r\n250-+b\r\n250 .\r\n", "221 bye\r\n"], false);
+    assert_eq!((list.unwrap().as_str(), said.as_str()), ("ab\n", "XMAILQ\r\nQUIT\r\n"));
+    assert!(asked(&["220 hi\r\n", "250 .\r\n"], true).1.starts_with("XMAILQ JSON\r\n"));
+    let (list, _) = asked(&["220 hi\r\n", "500 5.5.1 what\r\n"], false);
+    assert_eq!(list.unwrap_err().to_string(), "XMAILQ: 500 5.5.1 what");
+    assert!(matches!(asked(&["220 hi\r\n", "250 2.0.0 ok\r\n"], false).0, Err(Failure::Broken(_))));
+    assert!(matches!(asked(&["220 hi\r\n"], false).0, Err(Failure::Broken(_))));
+}

@@ -20,6 +20,7 @@ use leafmail::config::Config;
 use leafmail::smtp::Reply;
 use leafmail::spool::Shelf;
 use leafmail::submission::{self, Failure, LoneDot, Order, Request, Unfit, compose};
+use leafmail::sys::identity::is_root;
 use leafmail::sys::{self, Account, SystemClock};
 use rustix::process::getuid;
 use sysexits::ExitCode;
@@ -219,12 +220,19 @@ fn code_of_refusal(reply: &Reply) -> ExitCode {
     }
 }
 
-/// The queue, as `spoolrun list` shows it.
+/// The queue, as `spoolrun list` shows it: the whole of it to the user of the spool, whom root becomes; to others what the
+/// receiver tells them of their own mail.
 fn list(site: &Site, json: bool) -> anyhow::Result<()> {
     let path = &site.config.spool;
-    if !site.has_spool || path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+    if site.has_spool && path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         return Err(anyhow!("there is no spool {}; the configuration says where", path.display()))
             .or_exit(ExitCode::NoInput);
+    }
+    if is_root() {
+        cli::assume(&site.config)?;
+    }
+    if !way::owns_spool(site) {
+        return listing::say(&way::ask_for_list(site, json)?);
     }
     let shelves = vec![Shelf::Queue, Shelf::Hold];
     let selected = Selected { ids: Vec::new(), shelves, filter: Filter::default() };

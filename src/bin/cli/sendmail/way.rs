@@ -70,17 +70,38 @@ fn is_from_network() -> bool {
 
 fn connect(site: &Site) -> anyhow::Result<UnixStream> {
     let path = site.config.submission_socket();
-    let connected = connect_within(path, CONNECTING).and_then(|stream| {
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
-        Ok(stream)
-    });
-    connected.map_err(|error| {
+    dial(path).map_err(|error| {
         anyhow!(
             "the message was not taken: nobody listens at {} ({error}), and there is no spool of this user's own; start smtpd \
              with \"unix:{0}\" in listen.addresses",
             path.display()
         )
+    })
+}
+
+fn dial(path: &Path) -> io::Result<UnixStream> {
+    let stream = connect_within(path, CONNECTING)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+/// What the receiver lists of this user's mail; it knows by the kernel's word who asks.
+pub(super) fn ask_for_list(site: &Site, json: bool) -> anyhow::Result<String> {
+    let path = site.config.submission_socket();
+    let shown = path.display();
+    let stream = dial(path).map_err(|error| {
+        anyhow!(
+            "the queue cannot be shown: nobody listens at {shown} ({error}); start smtpd with \"unix:{shown}\" in \
+             listen.addresses, or run this as the user of the spool"
+        )
+    });
+    submission::list_mail(stream.or_exit(ExitCode::Unavailable)?, json).or_else(|failure| {
+        let code = match &failure {
+            Failure::Refused { reply, .. } if reply.is_permanent() => ExitCode::Unavailable,
+            _ => ExitCode::TempFail,
+        };
+        Err(anyhow!("the relay at {shown} does not list mail: {failure}")).or_exit(code)
     })
 }
 
@@ -110,7 +131,7 @@ fn connect_within(path: &Path, patience: Duration) -> io::Result<UnixStream> {
 }
 
 /// Files in the spool must belong to its owner, so that nobody else, not even root, writes there.
-fn owns_spool(site: &Site) -> bool {
+pub(super) fn owns_spool(site: &Site) -> bool {
     let owner = std::fs::metadata(&site.config.spool).map(|status| status.uid());
     site.has_spool && owner.is_ok_and(|owner| owner == geteuid().as_raw())
 }
