@@ -81,6 +81,9 @@ The mark after an ID is * for a message that is being delivered, ! for a held
 one, and # for one that was given up by hand. The text in parentheses is the
 reason for the delay. `spoolrun list` has filters.
 
+Root and the user of the spool see the whole queue. Other users see the mail
+that they sent; the relay lists it over its Unix socket.
+
 Examples:
   mailq                         # Which mail waits, and why
   mailq -j | jq -r .queue_id    # Only the IDs
@@ -91,7 +94,8 @@ Exit codes:
    0  Done
   65  A message is damaged
   66  No spool
-  77  The spool belongs to another user
+  69  No relay listens, or it does not list mail
+  75  Temporary failure: try again
 ";
 
 const NEWALIASES: &str = "\
