@@ -1,4 +1,4 @@
-//! Wall-clock time as a value.
+//! Wall-clock time as a value, and intervals that vary.
 //!
 //! A [`Timestamp`] is handed in from outside: nothing here, and nothing in the pure stages, reads the current time. What
 //! does read it is a [`Clock`], which the binaries hand to the drivers, so that tests can simulate days in a second.
@@ -88,6 +88,25 @@ pub trait BootClock: Send + Sync {
     fn boot_id(&self) -> [u8; 16];
 }
 
+/// By how much an interval varies either way, in thousandths of it. Where many wait for the same interval, they do not all
+/// return at once.
+const JITTER: u32 = 200;
+
+/// `interval` changed by up to [`JITTER`] either way, always alike for the same `seed` and `step`.
+pub fn varied(interval: Duration, seed: u64, step: u32) -> Duration {
+    // The finalizer of SplitMix64 (Steele, Lea, Flood 2014): each bit of the input reaches every bit of the result.
+    let mut mixed = seed.wrapping_add(u64::from(step).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    let permille = 1000 - JITTER + u32::try_from((mixed ^ mixed >> 31) % u64::from(2 * JITTER + 1)).unwrap_or(JITTER);
+    interval.saturating_mul(permille) / 1000
+}
+
+/// The longest that [`varied`] makes of an interval.
+pub fn longest_varied(interval: Duration) -> Duration {
+    interval.saturating_mul(1000 + JITTER) / 1000
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,5 +126,14 @@ mod tests {
             assert!(!time.rfc5322().is_empty() && !time.rfc3339().is_empty() && !time.listing().is_empty());
         }
         assert_eq!(Timestamp::from_millis(5).since(Timestamp::from_millis(9)), Duration::ZERO);
+    }
+
+    #[test]
+    fn an_interval_varies_within_its_bounds_and_reaches_them() {
+        let minute = Duration::from_secs(60);
+        let varied: Vec<_> = (0..20_000).map(|seed| varied(minute, seed, 1)).collect();
+        assert_eq!(varied.iter().max(), Some(&longest_varied(minute)));
+        assert_eq!(varied.iter().min(), Some(&Duration::from_secs(48)));
+        assert_eq!(longest_varied(minute), Duration::from_secs(72));
     }
 }

@@ -11,7 +11,7 @@ use super::routes::limits::Turnstile;
 use super::routes::state::RouteStore;
 use super::stop::StopFlag;
 use crate::address::{Domain, Mailbox};
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, Timestamp, longest_varied};
 use crate::envelope::Envelope;
 use crate::event::{Event, Observer};
 use crate::id::SpoolId;
@@ -99,8 +99,9 @@ pub struct Summary {
 impl<S: Spool> Runner<S> {
     /// The queue, with hints that can be relied on. Of a long one `early` gets each piece when it is found, as the rest takes a while.
     pub(super) fn entries(&self, now: Timestamp, early: impl Fn(&[Entry])) -> Result<Vec<Entry>, SpoolError> {
-        // A hint that lies further off than any interval is from another clock, or from another schedule.
-        let furthest = now + self.schedule.longest().mul_f64(1.25);
+        // A hint that is further off than any interval, and a margin, is from another clock or from another schedule.
+        let longest = self.schedule.longest();
+        let furthest = now + longest_varied(longest) + longest / 20;
         let mut entries = Vec::new();
         self.spool.scan(Shelf::Queue, &mut |Entry { id, due }| {
             entries.push(Entry { id, due: if due > furthest { now } else { due } });

@@ -4,6 +4,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 
 use leafmail::chronicle::{Chronicle, ChronicleObserver};
+use leafmail::clock::longest_varied;
 use leafmail::config::{Config, RoutePlan};
 use leafmail::event::Observer;
 use leafmail::queue::{
@@ -31,8 +32,7 @@ pub(crate) fn shortage(config: &Config) -> Option<String> {
 fn spool_settings(config: &Config) -> SpoolSettings {
     let longest = config.queue.retry.iter().max().copied().unwrap_or_default();
     SpoolSettings {
-        // The variation of an interval is 20 %.
-        longest_interval: longest.mul_f64(1.2).max(SpoolSettings::default().longest_interval),
+        longest_interval: longest_varied(longest).max(SpoolSettings::default().longest_interval),
         reserve_octets: config.reserve.space,
         reserve_inodes: config.reserve.inodes,
         largest_message: config.message.max_size,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::ledger::{Account, Ledger, Standing};
 use crate::address::ReversePath;
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, varied};
 use crate::envelope::{Envelope, Recipient};
 use crate::id::SpoolId;
 use crate::queue::dsn::notice::Report;
@@ -212,7 +212,7 @@ impl Schedule {
     fn interval(&self, id: SpoolId, attempts: u32) -> Duration {
         let step = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
         let interval = self.retry.get(step).or(self.retry.last()).copied().unwrap_or(DEFAULT_INTERVAL);
-        vary(interval, id.to_bits() as u64 ^ (id.to_bits() >> 64) as u64, attempts)
+        varied(interval, id.to_bits() as u64 ^ (id.to_bits() >> 64) as u64, attempts)
     }
 
     /// Whether the sender is to be told that a recipient waits. Where NOTIFY is absent, that is up to us (RFC 3461 4.1).
@@ -229,16 +229,6 @@ impl Schedule {
         let attempts = usize::try_from(account.attempts).unwrap_or(usize::MAX);
         account.age >= self.give_up && attempts >= self.retry.len().max(1)
     }
-}
-
-/// `interval` changed by up to 20 % either way, always alike for the same `seed` and `step`.
-pub(in crate::queue) fn vary(interval: Duration, seed: u64, step: u32) -> Duration {
-    // The finalizer of SplitMix64 (Steele, Lea, Flood 2014): each bit of the input reaches every bit of the result.
-    let mut mixed = seed.wrapping_add(u64::from(step).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-    let permille = 800 + u32::try_from((mixed ^ mixed >> 31) % 401).unwrap_or(200);
-    interval.saturating_mul(permille) / 1000
 }
 
 #[cfg(test)]

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, longest_varied, varied};
 use crate::queue::dsn::tally::Tally;
-use crate::queue::plan::schedule::{Urgency, vary};
+use crate::queue::plan::schedule::Urgency;
 use crate::receipt::Reason;
 use crate::smtp::EnhancedCode;
 
@@ -68,7 +68,7 @@ impl RouteState {
         }
         let until = Timestamp::from_millis(pause.until);
         // No pause is longer than this: the clock went back, and how long is left is not known.
-        let jumped = until > now + LONGEST_REST.mul_f64(1.2);
+        let jumped = until > now + longest_varied(LONGEST_REST);
         if urgency == Urgency::Now || until <= now || jumped { Admission::Probe } else { Admission::Closed(until) }
     }
 
@@ -125,7 +125,7 @@ impl RouteState {
 fn rest(name: &str, failures: u32) -> Duration {
     let step = usize::try_from(failures.saturating_sub(1)).unwrap_or(usize::MAX);
     let rest = BACK_OFF.get(step).map_or(LONGEST_REST, |seconds| Duration::from_secs(*seconds));
-    vary(rest, name.bytes().fold(0, |seed, octet| seed << 7 ^ seed >> 57 ^ u64::from(octet)), failures)
+    varied(rest, name.bytes().fold(0, |seed, octet| seed << 7 ^ seed >> 57 ^ u64::from(octet)), failures)
 }
 
 /// Where the states of routes are kept between processes.

@@ -17,7 +17,7 @@ use super::gauge::Gauge;
 use super::group_commit::GroupCommit;
 use super::removals::Removals;
 use super::room::{Ledger, Reserve, too_small};
-use crate::clock::Clock;
+use crate::clock::{Clock, longest_varied};
 use crate::id::IdSource;
 use crate::spool::disk::{Disk, Room, room_at};
 use crate::spool::error::{SpoolError, Trouble};
@@ -32,7 +32,7 @@ pub struct SpoolSettings {
     pub reserve_octets: Option<u64>,
     /// Inodes that must stay free on the disk; `None` for [`Reserve::of`].
     pub reserve_inodes: Option<u64>,
-    /// A hint of being due that is further off than this is not believed: a clock jumped. 2 h and 20 %.
+    /// A hint of being due that is further off than this is not believed: a clock jumped. 2 h and its variation.
     pub longest_interval: Duration,
     /// How files are created.
     pub creation: Creation,
@@ -44,7 +44,7 @@ impl Default for SpoolSettings {
             largest_message: 35_000_000,
             reserve_octets: None,
             reserve_inodes: None,
-            longest_interval: Duration::from_secs(2 * 3600 * 12 / 10),
+            longest_interval: longest_varied(Duration::from_secs(2 * 3600)),
             creation: Creation::Anonymous,
         }
     }
