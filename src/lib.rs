@@ -106,7 +106,7 @@
 //! ```
 //! use std::sync::Arc;
 //!
-//! use leafmail::queue::{Notices, Readdressing, Route, Runner, Schedule, Selection, StopFlag, Urgency};
+//! use leafmail::queue::{NoticeSettings, Readdressing, Route, Runner, Schedule, Selection, StopFlag, Urgency};
 //! use leafmail::routing::Criteria;
 //! use leafmail::spool::{DirSpool, SpoolSettings};
 //! use leafmail::sys::SystemClock;
@@ -120,7 +120,7 @@
 //!     name: "relay".to_owned(),
 //!     criteria: Criteria::default(),
 //!     dispatch: Arc::new(MaildirDispatch::new(inbox, 1, None)),
-//!     turnstile: Arc::new(()),
+//!     limits: Arc::new(()),
 //! };
 //! # {
 //! #     use leafmail::address::{Mailbox, ReversePath};
@@ -145,7 +145,7 @@
 //!     clock: Arc::new(SystemClock),
 //!     hostname: "relay.example".parse()?,
 //!     return_full: 1_000_000,
-//!     notices: Notices::default(),
+//!     notices: NoticeSettings::default(),
 //!     stop: Arc::new(StopFlag::new()?),
 //! };
 //! let summary = runner.flush(Selection::All, Urgency::Due)?;

@@ -19,7 +19,7 @@ use leafmail::envelope::{Envelope, Origin, Protocol, Recipient, Recipients, Seal
 use leafmail::event::{Event, Observer};
 use leafmail::id::SpoolId;
 use leafmail::queue::ledger::{Ledger, Standing};
-use leafmail::queue::{Notices, Route, Runner, Schedule, Selection, StopFlag, Urgency};
+use leafmail::queue::{NoticeSettings, Route, Runner, Schedule, Selection, StopFlag, Urgency};
 use leafmail::receipt::{Outcome, Reason};
 use leafmail::routing::Criteria;
 use leafmail::smtp::EnhancedCode;
@@ -171,13 +171,13 @@ impl House {
             name: "relay".to_owned(),
             criteria: Criteria::default(),
             dispatch: Arc::new(Door(Arc::clone(&self.hop))),
-            turnstile: Arc::new(()),
+            limits: Arc::new(()),
         };
         Runner {
             spool: Arc::clone(&self.spool),
             routes: vec![route],
             readdressing: Arc::default(),
-            notices: Notices { per_hour: u32::MAX, ..Notices::default() },
+            notices: NoticeSettings { per_hour: u32::MAX, ..NoticeSettings::default() },
             schedule: Schedule { retry: vec![Duration::from_millis(1)], ..Schedule::default() },
             states: Arc::new(()),
             observer: Arc::new(NoTrouble),

@@ -12,7 +12,7 @@ use crate::address::ReversePath;
 use crate::annotation::BY_HAND;
 use crate::clock::{Clock, Timestamp};
 use crate::id::SpoolId;
-use crate::queue::bounce::{Report, notice_id};
+use crate::queue::bounce::{NoticeKind, notice_id};
 use crate::queue::ledger::{Ledger, Standing};
 use crate::receipt::{Happening, Reason, Receipt};
 use crate::smtp::EnhancedCode;
@@ -246,7 +246,7 @@ impl<S: Shelves> Work<'_, S> {
             account.standing == Standing::Failed
                 && envelope.recipients.get(index).is_some_and(|recipient| !account.is_settled(recipient))
         });
-        let notice = notice_id(Report::Failed, self.claim.id(), &failed);
+        let notice = notice_id(NoticeKind::Failed, self.claim.id(), &failed);
         if failed.is_empty() || self.spool.locate(notice)?.is_none() {
             return Ok(());
         }

@@ -27,12 +27,12 @@ mod tests;
 mod workers;
 
 pub use crate::routing::Readdressing;
-pub use dsn::{Notices, notice as bounce, tally};
+pub use dsn::{NoticeSettings, notice as bounce, tally};
 pub use plan::schedule::{InDoubt, Plan, Schedule, Situation, Urgency};
 pub use plan::{ledger, schedule};
 pub use routes::files::change_shared;
 pub use routes::files::{RouteFolder, SizeFile};
-pub use routes::limits::{RouteTurnstile, Slot, Turnstile};
+pub use routes::limits::{ConnectionPermit, RouteLimits, SharedRouteLimits};
 pub use routes::state::{RouteState, RouteStore};
 pub use routes::{pace, state as route};
 pub use runner::{Route, Runner, Selection, Summary};

@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use super::dsn::Notices;
+use super::dsn::NoticeSettings;
 use super::plan::schedule::Schedule;
-use super::routes::limits::Turnstile;
+use super::routes::limits::RouteLimits;
 use super::routes::state::RouteStore;
 use super::stop::StopFlag;
 use crate::address::{Domain, Mailbox};
@@ -41,7 +41,7 @@ pub struct Runner<S: Spool> {
     /// Octets of the largest message that a bounce returns whole, where its sender asked for that (RET=FULL).
     pub return_full: u64,
     /// How many notices are written, and what the administrator gets.
-    pub notices: Notices,
+    pub notices: NoticeSettings,
     /// Raised to return: what was handed over is finished, other deliveries are broken off where they have to wait.
     pub stop: Arc<StopFlag>,
 }
@@ -59,7 +59,7 @@ pub struct Route {
     /// What makes its transports.
     pub dispatch: Arc<dyn Dispatch>,
     /// How many connections, and how many messages in a certain time, over all processes.
-    pub turnstile: Arc<dyn Turnstile>,
+    pub limits: Arc<dyn RouteLimits>,
 }
 
 /// Which messages a pass works on.
@@ -117,7 +117,7 @@ impl<S: Spool> Runner<S> {
         routing::choose(self.routes.iter().map(|route| &route.criteria), envelope, recipient).unwrap_or(0)
     }
 
-    pub(super) fn tell(&self, event: &Event) {
+    pub(super) fn emit(&self, event: &Event) {
         self.observer.observe(event);
     }
 }

@@ -2,18 +2,18 @@
 
 mod ahead;
 mod lanes;
+mod limits;
 mod notices;
 mod readdressing;
 mod routes;
 mod success;
-mod turnstile;
 mod watch;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::bounce::{Report, notice_id};
+use super::bounce::{NoticeKind, notice_id};
 use super::testing::{Answer, Crash, House, Moment, at, envelope, id, receipt};
 use super::{Selection, Urgency};
 use crate::clock::Clock;
@@ -41,7 +41,7 @@ fn one_of_three_refused_leaves_two_delivered_once_and_one_notice() {
     }
     let taken = house.next_hop.taken.lock().unwrap();
     let notice = taken.iter().find(|taken| taken.to == "joe@x").unwrap();
-    assert_eq!(notice.id, notice_id(Report::Failed, original, &[1]));
+    assert_eq!(notice.id, notice_id(NoticeKind::Failed, original, &[1]));
     let text = str::from_utf8(&notice.octets).unwrap();
     assert!(text.contains("Final-Recipient: rfc822; bob@x\r\n") && text.contains("Remote-MTA: dns; mx.example\r\n"));
     assert!(!text.contains("amy@x") && !text.contains("eve@x"));
@@ -311,7 +311,7 @@ fn a_notice_waits_until_its_original_knows_of_it() {
     house.spool.add_receipt(original, receipt(at(1_795_000_005), Happening::Failed, &[0]));
     let mut notice = envelope("", &["joe@x"]);
     notice.origin.notice_of = Some(crate::envelope::NoticeOf { original, recipients: vec![0] });
-    house.spool.put(notice_id(Report::Failed, original, &[0]), notice, b"\r\n");
+    house.spool.put(notice_id(NoticeKind::Failed, original, &[0]), notice, b"\r\n");
     let Ok(Claimed::Ours(claim)) = house.spool.claim(original) else { panic!("it is free") };
     let summary = house.flush();
     assert_eq!((summary.busy, summary.deferred, summary.sent), (1, 1, 0));
@@ -329,7 +329,7 @@ fn a_notice_does_not_wait_for_an_original_that_turned_out_corrupt() {
     house.spool.corrupt(original);
     let mut notice = envelope("", &["joe@x"]);
     notice.origin.notice_of = Some(crate::envelope::NoticeOf { original, recipients: vec![0] });
-    house.spool.put(notice_id(Report::Failed, original, &[0]), notice, b"\r\n");
+    house.spool.put(notice_id(NoticeKind::Failed, original, &[0]), notice, b"\r\n");
     house.flush();
     house.flush();
     assert_eq!(house.next_hop.taken_by("joe@x"), 1);

@@ -10,7 +10,8 @@ use leafmail::clock::Clock;
 use leafmail::event::{Event, Observer};
 use leafmail::queue::tally::Tally;
 use leafmail::queue::{
-    InDoubt, Notices, Readdressing, Route, RouteState, RouteStore, Runner, Schedule, Selection, StopFlag, Urgency,
+    InDoubt, NoticeSettings, Readdressing, Route, RouteState, RouteStore, Runner, Schedule, Selection, StopFlag,
+    Urgency,
 };
 use leafmail::routing::Criteria;
 use leafmail::spool::{Creation, DirSpool, Spool as _, SpoolError, SpoolSettings};
@@ -90,7 +91,7 @@ pub(crate) fn forward(world: &Arc<World>, process: usize, routes: &Arc<Routes>, 
         name: "main".into(),
         criteria: Criteria::default(),
         dispatch: Arc::new(dispatch),
-        turnstile: Arc::new(()),
+        limits: Arc::new(()),
     };
     let runner = Runner {
         spool: Arc::new(spool),
@@ -102,7 +103,7 @@ pub(crate) fn forward(world: &Arc<World>, process: usize, routes: &Arc<Routes>, 
         clock: Arc::clone(world) as Arc<dyn Clock>,
         hostname: "relay.example".parse().unwrap(),
         return_full: 1_000,
-        notices: Notices::default(),
+        notices: NoticeSettings::default(),
         stop: Arc::new(StopFlag::new().unwrap()),
     };
     for _ in 0..passes {

@@ -10,8 +10,10 @@ use leafmail::clock::{Clock, Timestamp};
 use leafmail::dns::FixedNames;
 use leafmail::envelope::Seal;
 use leafmail::event::{Event, Observer};
-use leafmail::queue::{Notices, Readdressing, Route, RouteFolder, Runner, Schedule, Selection, StopFlag, Summary};
-use leafmail::queue::{Turnstile, Urgency};
+use leafmail::queue::{
+    NoticeSettings, Readdressing, Route, RouteFolder, Runner, Schedule, Selection, StopFlag, Summary,
+};
+use leafmail::queue::{RouteLimits, Urgency};
 use leafmail::routing::Criteria;
 use leafmail::spool::{DirSpool, Draft, Shelf, Spool, SpoolSettings};
 use leafmail::transport::{Dispatch, Leaving, MxDispatch, Roots, RouteSettings, Secret, dispatch};
@@ -89,14 +91,14 @@ impl House {
             name: "relay".into(),
             criteria: Criteria::default(),
             dispatch: Arc::clone(dispatch),
-            turnstile: Arc::new(()) as Arc<dyn Turnstile>,
+            limits: Arc::new(()) as Arc<dyn RouteLimits>,
         };
         let runner = Runner {
             spool: Arc::clone(&self.spool),
             routes: vec![route],
             readdressing: Arc::new(Readdressing::default()),
             schedule: Schedule::default(),
-            notices: Notices::default(),
+            notices: NoticeSettings::default(),
             states: Arc::new(RouteFolder::new(self.path("spool/routes"))),
             observer: Arc::clone(&self.events) as Arc<dyn Observer>,
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,

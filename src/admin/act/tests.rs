@@ -119,7 +119,7 @@ fn a_requeue_leaves_alone_whom_a_notification_in_the_spool_tells_of() {
     let house = House::new();
     let id = house.put("s@x", &["a@x", "b@x"]);
     house.record(id, Happening::Failed, &[1]);
-    let notice = notice_id(Report::Failed, id, &[1]);
+    let notice = notice_id(NoticeKind::Failed, id, &[1]);
     let mut draft = house.spool.open_as(notice, &envelope("", &["s@x"])).unwrap();
     draft.append(b"Subject: undelivered\r\n").unwrap();
     draft.commit(&seal()).unwrap();

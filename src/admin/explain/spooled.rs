@@ -30,9 +30,9 @@ pub(super) fn story<S: Spool>(context: &Context<'_, S>, id: SpoolId, glance: &Gl
     facts.push(place);
     let ledger = context.runner.schedule.ledger(envelope, &glance.receipts);
     let routes = context.runner.route_names(envelope);
-    let outlook = context.runner.schedule.outlook(id, envelope, &glance.receipts, now);
+    let due_times = context.runner.schedule.due_times(id, envelope, &glance.receipts, now);
     let recipients = envelope.recipients.iter().enumerate().map(|(index, recipient)| {
-        let due = outlook.iter().find(|(known, _)| usize::from(*known) == index).map(|(_, due)| *due);
+        let due = due_times.iter().find(|(known, _)| usize::from(*known) == index).map(|(_, due)| *due);
         let scene = Scene { context, glance, route: routes.get(index).copied().unwrap_or(""), due, now };
         let account = &ledger.accounts()[index];
         let mut story = scene.tell(account);

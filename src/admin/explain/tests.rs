@@ -41,7 +41,7 @@ fn a_deferral_is_told_with_its_meaning_and_the_next_try() {
     house.spool.add_receipt(id(1), mark(at(1_795_000_002), &[0]));
     house.spool.add_receipt(id(1), refusal(3, Happening::Deferred, "450 4.2.0 Greylisted, see http://x.example"));
     house.clock.set(at(1_795_000_010));
-    let due = house.runner().schedule.outlook(
+    let due = house.runner().schedule.due_times(
         id(1),
         &envelope("a@b", &["b@c"]),
         &house.spool.receipts(id(1)),

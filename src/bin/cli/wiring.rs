@@ -8,7 +8,7 @@ use leafmail::clock::longest_varied;
 use leafmail::config::{Config, RoutePlan};
 use leafmail::event::Observer;
 use leafmail::queue::{
-    Notices, Readdressing, Route, RouteFolder, RouteTurnstile, Runner, Schedule, StopFlag, watch_folder,
+    NoticeSettings, Readdressing, Route, RouteFolder, Runner, Schedule, SharedRouteLimits, StopFlag, watch_folder,
 };
 use leafmail::routing::{AliasFile, LocalDomains};
 use leafmail::spool::{DirSpool, Shelf, SpoolError, SpoolSettings, Trouble, mark};
@@ -68,8 +68,8 @@ pub(crate) fn runner(config: &Config, spool: Arc<DirSpool>) -> anyhow::Result<Ru
         let hops: Vec<_> = plan.hops.into_iter().map(|hop| knowing_ourselves(config, hop)).collect();
         let dispatch = transport::dispatch(&hops, stop.leaving()).or_exit(ExitCode::Config)?;
         let (connections, clock) = (dispatch.connections(), Arc::new(SystemClock));
-        let turnstile = Arc::new(RouteTurnstile::new(&states, &plan.name, connections, plan.pace, clock));
-        Ok(Route { name: plan.name, criteria: plan.criteria, dispatch, turnstile })
+        let limits = Arc::new(SharedRouteLimits::new(&states, &plan.name, connections, plan.pace, clock));
+        Ok(Route { name: plan.name, criteria: plan.criteria, dispatch, limits })
     };
     Ok(Runner {
         spool,
@@ -86,7 +86,7 @@ pub(crate) fn runner(config: &Config, spool: Arc<DirSpool>) -> anyhow::Result<Ru
         clock: Arc::new(SystemClock),
         hostname: config.hostname.clone(),
         return_full: config.queue.return_full,
-        notices: Notices {
+        notices: NoticeSettings {
             admin: config.notices.admin.clone(),
             per_hour: config.notices.per_hour,
             copy_failures: config.notices.copy_failures,

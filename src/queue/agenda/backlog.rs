@@ -10,13 +10,13 @@ use crate::clock::Timestamp;
 use crate::spool::Entry;
 
 #[derive(Debug, Default)]
-pub(super) struct Beyond {
+pub(super) struct Backlog {
     due: VecDeque<Due>,
     later: VecDeque<Due>,
     count: usize,
 }
 
-impl Beyond {
+impl Backlog {
     pub(in crate::queue) fn new(entries: Vec<Entry>, now: Timestamp) -> Self {
         let mut all: Vec<Due> = entries.into_iter().map(|entry| (entry.due, entry.id)).collect();
         all.sort_unstable();
@@ -44,9 +44,9 @@ mod tests {
     #[test]
     fn each_fourth_is_the_newest_and_the_future_comes_last() {
         let entries = (0..8).map(|number| Entry { id: id(number), due: at(u64::from(number)) }).collect();
-        let mut beyond = Beyond::new(entries, at(5));
-        assert_eq!(beyond.len(), 8);
-        let order: Vec<_> = std::iter::from_fn(|| beyond.next()).map(|(due, _)| due.as_millis() / 1000).collect();
+        let mut backlog = Backlog::new(entries, at(5));
+        assert_eq!(backlog.len(), 8);
+        let order: Vec<_> = std::iter::from_fn(|| backlog.next()).map(|(due, _)| due.as_millis() / 1000).collect();
         assert_eq!(order, [0, 1, 2, 5, 3, 4, 6, 7]);
     }
 }

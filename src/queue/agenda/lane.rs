@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::prospect::Kind;
+use super::next_due::MessageKind;
 use crate::clock::Timestamp;
 use crate::id::SpoolId;
 
@@ -36,7 +36,7 @@ struct Turns {
 }
 
 impl Lane {
-    pub(in crate::queue) fn insert(&mut self, kind: Kind, due: Due) {
+    pub(in crate::queue) fn insert(&mut self, kind: MessageKind, due: Due) {
         self.turns(kind).insert(kind.sender, due);
     }
 
@@ -44,7 +44,7 @@ impl Lane {
         self.last.insert(due);
     }
 
-    pub(in crate::queue) fn remove(&mut self, kind: Kind, due: Due) {
+    pub(in crate::queue) fn remove(&mut self, kind: MessageKind, due: Due) {
         self.turns(kind).remove(kind.sender, due);
         self.last.remove(&due);
     }
@@ -86,7 +86,7 @@ impl Lane {
         self.small.len + self.large.len + self.last.len()
     }
 
-    fn turns(&mut self, kind: Kind) -> &mut Turns {
+    fn turns(&mut self, kind: MessageKind) -> &mut Turns {
         if kind.large { &mut self.large } else { &mut self.small }
     }
 }
@@ -120,11 +120,11 @@ mod tests {
     use super::*;
     use crate::queue::testing::{at, id};
 
-    fn small(sender: u32) -> Kind {
-        Kind { sender, large: false }
+    fn small(sender: u32) -> MessageKind {
+        MessageKind { sender, large: false }
     }
 
-    const LARGE: Kind = Kind { sender: 7, large: true };
+    const LARGE: MessageKind = MessageKind { sender: 7, large: true };
 
     fn taken(lane: &mut Lane, count: usize) -> Vec<u16> {
         let number = |due: Due| (0..2_000).find(|number| id(*number) == due.1).unwrap();

@@ -6,7 +6,7 @@
 
 mod backlog;
 mod lane;
-pub(in crate::queue) mod prospect;
+pub(in crate::queue) mod next_due;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
@@ -14,15 +14,15 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::id::SpoolId;
 use crate::spool::Entry;
-use backlog::Beyond;
+use backlog::Backlog;
 use lane::{Due, Lane};
-use prospect::{Kind, Prospect};
+use next_due::{MessageKind, NextDue};
 
 /// Messages by the time at which they are due.
 #[derive(Debug)]
 pub(in crate::queue) struct Agenda {
     /// Those that are not due yet, and where they will go.
-    later: BTreeSet<(Timestamp, SpoolId, Berth)>,
+    later: BTreeSet<(Timestamp, SpoolId, WaitsFor)>,
     /// Those that are due, but of which nothing else is known.
     unsorted: BTreeSet<Due>,
     /// Those that are due on each route.
@@ -34,17 +34,17 @@ pub(in crate::queue) struct Agenda {
     /// The waiting ones that somebody else had.
     busy: HashSet<SpoolId>,
     /// What the last scan found beside.
-    beyond: Beyond,
+    backlog: Backlog,
 }
 
 /// Where a message waits: unsorted, or for a route.
-type Berth = Option<usize>;
+type WaitsFor = Option<usize>;
 
 /// What is known of a waiting message. It is due at the same time in each berth's order.
 #[derive(Debug)]
 struct Known {
-    kind: Option<Kind>,
-    due: Vec<(Berth, Timestamp)>,
+    kind: Option<MessageKind>,
+    due: Vec<(WaitsFor, Timestamp)>,
 }
 
 /// How many messages are within the horizon after a scan, beside those that wait for their route.
@@ -89,7 +89,7 @@ impl Agenda {
             in_flight: HashSet::new(),
             strikes: HashMap::new(),
             busy: HashSet::new(),
-            beyond: Beyond::default(),
+            backlog: Backlog::default(),
         }
     }
 
@@ -123,8 +123,9 @@ impl Agenda {
         }
         for entry in &entries {
             // What is due already, and has been sorted, stays where it is.
-            let hastened =
-                |(berth, due): &(Berth, Timestamp)| entry.due < *due && self.later.contains(&(*due, entry.id, *berth));
+            let hastened = |(waits_for, due): &(WaitsFor, Timestamp)| {
+                entry.due < *due && self.later.contains(&(*due, entry.id, *waits_for))
+            };
             // A pause is kept, unless it is longer than any: then the clock went back.
             let pauses = |known: &&Known| {
                 self.strikes.contains_key(&entry.id) && known.due.iter().all(|(_, due)| due.since(now) <= LONGEST_PAUSE)
@@ -137,7 +138,7 @@ impl Agenda {
         if entries.len() > HORIZON {
             self.make_room(now);
         }
-        self.beyond = Beyond::new(entries, now);
+        self.backlog = Backlog::new(entries, now);
         self.refill();
     }
 
@@ -155,7 +156,7 @@ impl Agenda {
     fn refill(&mut self) {
         while self.not_at_a_route() < HORIZON
             && self.waiting() < MOST
-            && let Some((due, id)) = self.beyond.next()
+            && let Some((due, id)) = self.backlog.next()
         {
             // Known since the scan, or in somebody's hands.
             if !self.known.contains_key(&id) {
@@ -229,11 +230,11 @@ impl Agenda {
     }
 
     /// Ends the flight of a message that has something ahead of it.
-    pub(in crate::queue) fn put_back(&mut self, id: SpoolId, prospect: &Prospect) {
+    pub(in crate::queue) fn put_back(&mut self, id: SpoolId, next_due: &NextDue) {
         self.strikes.remove(&id);
         self.in_flight.remove(&id);
-        let due = prospect.due.iter().map(|(route, due)| (Some(*route), *due)).collect();
-        self.place(id, Known { kind: Some(prospect.kind), due });
+        let due = next_due.due.iter().map(|(route, due)| (Some(*route), *due)).collect();
+        self.place(id, Known { kind: Some(next_due.kind), due });
     }
 
     /// Ends the flight of a message that could not be worked on; it is due again after a growing pause.
@@ -290,7 +291,7 @@ impl Agenda {
 
     /// How many messages wait, as far as the last scan told.
     pub(in crate::queue) fn in_all(&self) -> usize {
-        self.known.len() + self.beyond.len()
+        self.known.len() + self.backlog.len()
     }
 
     /// Whether no message is in flight.
@@ -303,9 +304,9 @@ impl Agenda {
         if self.not_at_a_route() < HORIZON / 4 {
             self.refill();
         }
-        while let Some((due, id, berth)) = self.later.first().copied().filter(|(due, ..)| *due <= now) {
+        while let Some((due, id, waits_for)) = self.later.first().copied().filter(|(due, ..)| *due <= now) {
             self.later.pop_first();
-            match (berth, self.known.get(&id).and_then(|known| known.kind)) {
+            match (waits_for, self.known.get(&id).and_then(|known| known.kind)) {
                 (Some(route), Some(kind)) => self.lanes[route].insert(kind, (due, id)),
                 _ => {
                     self.unsorted.insert((due, id));
@@ -319,17 +320,18 @@ impl Agenda {
             return;
         }
         self.withdraw(id);
-        for (berth, due) in &known.due {
-            debug_assert!(berth.is_none_or(|route| route < self.lanes.len()));
-            self.later.insert((*due, id, *berth));
+        for (waits_for, due) in &known.due {
+            debug_assert!(waits_for.is_none_or(|route| route < self.lanes.len()));
+            self.later.insert((*due, id, *waits_for));
         }
         self.known.insert(id, known);
     }
 
     fn put_last(&mut self, route: usize, due: Due) {
         let Some(known) = self.withdraw(due.1) else { return };
-        let others = known.due.into_iter().filter(|(berth, _)| berth.is_some_and(|berth| berth != route));
-        let kind = known.kind.unwrap_or(Kind::UNKNOWN);
+        let others =
+            known.due.into_iter().filter(|(waits_for, _)| waits_for.is_some_and(|waits_for| waits_for != route));
+        let kind = known.kind.unwrap_or(MessageKind::UNKNOWN);
         self.place(due.1, Known { kind: Some(kind), due: others.collect() });
         self.known.entry(due.1).and_modify(|known| known.due.push((Some(route), due.0)));
         self.lanes[route].put_last(due);
@@ -343,9 +345,9 @@ impl Agenda {
     fn withdraw(&mut self, id: SpoolId) -> Option<Known> {
         self.busy.remove(&id);
         let known = self.known.remove(&id)?;
-        for (berth, due) in known.due.iter().copied() {
-            let waited = self.later.remove(&(due, id, berth));
-            match (berth, known.kind) {
+        for (waits_for, due) in known.due.iter().copied() {
+            let waited = self.later.remove(&(due, id, waits_for));
+            match (waits_for, known.kind) {
                 _ if waited => {}
                 (Some(route), Some(kind)) => self.lanes[route].remove(kind, (due, id)),
                 _ => {

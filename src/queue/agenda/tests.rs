@@ -3,9 +3,9 @@
 use super::*;
 use crate::queue::testing::{at, id};
 
-fn ahead(due: &[(usize, u64)]) -> Prospect {
+fn ahead(due: &[(usize, u64)]) -> NextDue {
     let due = due.iter().map(|(route, seconds)| (*route, at(*seconds))).collect();
-    Prospect { kind: Kind { sender: 1, large: false }, due }
+    NextDue { kind: MessageKind { sender: 1, large: false }, due }
 }
 
 fn take(agenda: &mut Agenda, now: u64) -> Option<SpoolId> {

@@ -7,43 +7,43 @@ use std::ops::ControlFlow::{Break, Continue};
 
 use std::time::Instant;
 
-use super::body::Octets;
+use super::body::MessageBody;
 use super::follow::Follow;
-use super::outgoing::Parcel;
-use super::record::{self, Exchange};
-use super::task::{End, Step, Task};
+use super::outgoing::OutgoingMessage;
+use super::record::{self, Attempt};
+use super::task::{DeliveryTask, End, NextStep};
 use crate::annotation::UNCOUNTED;
 use crate::clock::Timestamp;
 use crate::event::Event;
-use crate::queue::dsn::notice::Report;
-use crate::queue::routes::connection::Line;
+use crate::queue::dsn::notice::NoticeKind;
+use crate::queue::routes::connection::RouteConnection;
 use crate::receipt::{Happening, Outcome, Receipt};
 use crate::spool::{Claim, Durability, Spool};
 use crate::transport::{Consignment, Delivery, Dsn, Fault};
 
-impl<S: Spool> Task<'_, S> {
+impl<S: Spool> DeliveryTask<'_, S> {
     /// Hands a parcel over, and makes the next one ready before, where there is one to follow it.
     pub(in crate::queue) fn deliver(
         &mut self,
-        parcel: Parcel,
-        line: &mut Line,
-        ahead: &mut dyn Follow,
-    ) -> Step<S::Claim> {
+        message: OutgoingMessage,
+        connection: &mut RouteConnection,
+        next: &mut dyn Follow,
+    ) -> NextStep<S::Claim> {
         let now = self.runner.clock.now();
-        self.tried.extend(&parcel.recipients);
-        let completes = self.completes(&parcel.recipients);
+        self.tried.extend(&message.recipients);
+        let completes = self.completes(&message.recipients);
         let (id, runner, job) = (self.claim.id(), self.runner, self.job);
-        let transport = line.transport(runner.routes[job.route].dispatch.as_ref());
+        let transport = connection.transport(runner.routes[job.route].dispatch.as_ref());
         if transport.looks_ahead() && !job.probe {
-            ahead.look();
+            next.look();
         }
         let (clock, observer, route) = (runner.clock.as_ref(), runner.observer.as_ref(), self.route().name.as_str());
-        let Parcel { recipients, outgoing, header, size, eight_bit } = parcel;
+        let OutgoingMessage { recipients, outgoing, header, size, eight_bit } = message;
         let recipients = recipients.as_slice();
         let envelope = outgoing.as_ref().unwrap_or(&self.envelope);
         let consignment = Consignment { id, envelope, recipients, size, eight_bit };
         let mut body =
-            Octets::new(&mut self.claim, clock, observer, recipients, route, header).before(ahead.consignment());
+            MessageBody::new(&mut self.claim, clock, observer, recipients, route, header).before(next.consignment());
         let began = Instant::now();
         let result = transport.deliver(&consignment, &mut body);
         self.took = result.as_ref().ok().map(|delivery| began.elapsed().saturating_sub(delivery.connecting));
@@ -51,7 +51,7 @@ impl<S: Spool> Task<'_, S> {
         match result {
             Err(fault) => {
                 self.undo_mark(marked, recipients, &fault);
-                Break(End::Faulted(fault, self.prospect()))
+                Break(End::Faulted(fault, self.next_due()))
             }
             // From the answer to the unlink there is no other system call: see the head of this file.
             Ok(delivery)
@@ -60,8 +60,8 @@ impl<S: Spool> Task<'_, S> {
                 match self.claim.remove() {
                     Ok(()) => {
                         self.answered = true;
-                        self.exchange(&delivery, recipients, now).tell(runner);
-                        runner.tell(&Event::Removed { id });
+                        self.attempted(&delivery, recipients, now).emit(runner);
+                        runner.emit(&Event::Removed { id });
                         Break(End::Removed)
                     }
                     Err(error) => {
@@ -93,8 +93,8 @@ impl<S: Spool> Task<'_, S> {
             && recipients.iter().any(wants_it)
     }
 
-    fn exchange<'x>(&'x self, delivery: &'x Delivery, recipients: &'x [u16], started: Timestamp) -> Exchange<'x> {
-        Exchange {
+    fn attempted<'x>(&'x self, delivery: &'x Delivery, recipients: &'x [u16], started: Timestamp) -> Attempt<'x> {
+        Attempt {
             id: self.claim.id(),
             envelope: &self.envelope,
             seal: self.claim.seal(),
@@ -108,12 +108,12 @@ impl<S: Spool> Task<'_, S> {
     }
 
     /// Writes down what came of an attempt: first and synced, in one receipt, who was delivered.
-    fn record(&mut self, delivery: &Delivery, recipients: &[u16], started: Timestamp) -> Step<S::Claim> {
+    fn record(&mut self, delivery: &Delivery, recipients: &[u16], started: Timestamp) -> NextStep<S::Claim> {
         self.answered = true;
         let mut receipts = record::receipts(delivery, recipients, &self.route().name, self.runner.clock.now());
         if self.owes_report(delivery, recipients) {
-            let report = if delivery.dsn == Dsn::Final { Report::Delivered } else { Report::Relayed };
-            record::mark_unreported(&mut receipts, report);
+            let kind = if delivery.dsn == Dsn::Final { NoticeKind::Delivered } else { NoticeKind::Relayed };
+            record::mark_unreported(&mut receipts, kind);
         }
         if delivery.route_trouble.is_some() {
             // Nobody is to blame for what was said of us.
@@ -131,7 +131,7 @@ impl<S: Spool> Task<'_, S> {
                 step = Break(End::Troubled);
             }
         }
-        self.exchange(delivery, recipients, started).tell(self.runner);
+        self.attempted(delivery, recipients, started).emit(self.runner);
         // Those of whom the sender is to be told are told first.
         self.route_trouble =
             delivery.route_trouble.clone().map(|reason| Fault { reason, relay: delivery.relay.clone() });

@@ -50,7 +50,7 @@ pub(super) fn header_of(claim: &impl Claim) -> io::Result<Vec<u8>> {
     }
 }
 
-pub(in crate::queue) struct Octets<'a, C> {
+pub(in crate::queue) struct MessageBody<'a, C> {
     claim: &'a mut C,
     clock: &'a dyn Clock,
     observer: &'a dyn Observer,
@@ -68,7 +68,7 @@ pub(in crate::queue) struct Octets<'a, C> {
     pub(super) marked: bool,
 }
 
-impl<'a, C: Claim> Octets<'a, C> {
+impl<'a, C: Claim> MessageBody<'a, C> {
     pub(in crate::queue) fn new(
         claim: &'a mut C,
         clock: &'a dyn Clock,
@@ -86,7 +86,7 @@ impl<'a, C: Claim> Octets<'a, C> {
     }
 }
 
-impl<C: Claim> Body for Octets<'_, C> {
+impl<C: Claim> Body for MessageBody<'_, C> {
     fn next_piece(&mut self, piece: &mut Vec<u8>) -> io::Result<bool> {
         let begun = self.offset.is_some();
         let offset = self.offset.get_or_insert(self.header.as_ref().map_or(0, |header| header.replaced));
@@ -159,7 +159,8 @@ mod tests {
             let Ok(Claimed::Ours(mut claim)) = house.spool.claim(id(1)) else { panic!("it is free") };
             let replaced = header_of(&claim).unwrap().len() as u64;
             let header = new.clone().map(|octets| NewHeader { replaced, octets });
-            let mut body = Octets::new(&mut claim, house.clock.as_ref(), house.events.as_ref(), &[0], "main", header);
+            let mut body =
+                MessageBody::new(&mut claim, house.clock.as_ref(), house.events.as_ref(), &[0], "main", header);
             let expected = [new.as_deref().unwrap_or(b"Subject: hi\r\n\r\n"), b"hello\r\n"].concat();
             for _ in 0..3 {
                 assert_eq!(String::from_utf8_lossy(&drained(&mut body)), String::from_utf8_lossy(&expected));

@@ -8,8 +8,8 @@ use crate::address::{Mailbox, printable};
 use crate::clock::Timestamp;
 use crate::event::Event;
 use crate::id::SpoolId;
-use crate::queue::dsn::notice::{self, Notice, Report, Writer};
-use crate::queue::dsn::tally::{Batch, Tally, Untold};
+use crate::queue::dsn::notice::{self, Notice, NoticeKind, Writer};
+use crate::queue::dsn::tally::{Batch, Tally, WithheldFailure};
 use crate::queue::runner::Runner;
 use crate::spool::{Draft, Spool, SpoolError, Trouble};
 
@@ -20,23 +20,23 @@ impl<S: Spool> Runner<S> {
 
     /// Whether a notice may be written. One that is in the spool, since a crash came before the receipt that says so, was
     /// counted then.
-    pub(super) fn may_tell(&self, report: Report, notice: SpoolId, now: Timestamp) -> bool {
+    pub(super) fn may_notify(&self, kind: NoticeKind, notice: SpoolId, now: Timestamp) -> bool {
         if matches!(self.spool.peek(notice), Ok(Some(_))) {
             return true;
         }
         // Where there is no tally, the sender's right to know comes first.
         let mut granted = true;
-        self.with_tally(&mut |tally| granted = tally.grant(report, self.notices.per_hour, now));
+        self.with_tally(&mut |tally| granted = tally.grant(kind, self.notices.per_hour, now));
         granted
     }
 
     /// Notes that a sender is not told, for the digest.
-    pub(in crate::queue) fn withhold(&self, untold: &Untold, now: Timestamp) {
+    pub(in crate::queue) fn withhold(&self, untold: &WithheldFailure, now: Timestamp) {
         self.with_tally(&mut |tally| tally.withhold(untold.clone(), now));
     }
 
     /// Tells the administrator what was withheld, once its hour is over. The digest is in the spool before that is forgotten.
-    pub(in crate::queue) fn tell_what_was_withheld(&self, now: Timestamp) {
+    pub(in crate::queue) fn send_digest(&self, now: Timestamp) {
         let mut told = Vec::new();
         self.with_tally(&mut |tally| {
             let Some(batch) = tally.due(now) else { return };
@@ -54,7 +54,7 @@ impl<S: Spool> Runner<S> {
             tally.withheld = None;
         });
         for event in told {
-            self.tell(&event);
+            self.emit(&event);
         }
     }
 
@@ -73,14 +73,14 @@ impl<S: Spool> Runner<S> {
             batch.began().rfc5322(),
             self.notices.per_hour
         );
-        for Untold { id, sender, reason } in &batch.named {
+        for WithheldFailure { id, sender, reason } in &batch.named {
             text.push_str(&format!("\r\n{id} from <{}>\r\n    {}\r\n", one_line(sender), one_line(reason)));
         }
         let unnamed = total.saturating_sub(batch.named.len() as u64);
         if unnamed > 0 {
             text.push_str(&format!("\r\n{unnamed} more are not named here.\r\n"));
         }
-        notice::letter(id, &format!("{total} failures of which nobody was told"), &text, admin, &writer)
+        notice::text_notice(id, &format!("{total} failures of which nobody was told"), &text, admin, &writer)
     }
 
     /// Puts a notice into the spool. Whether it was new: after a crash it may be there already, which is as good.
@@ -98,7 +98,7 @@ impl<S: Spool> Runner<S> {
 
     fn with_tally(&self, change: &mut dyn FnMut(&mut Tally)) {
         if let Err(error) = self.states.tally(change) {
-            self.tell(&Event::Trouble { text: format!("counting notices: {error}") });
+            self.emit(&Event::Trouble { text: format!("counting notices: {error}") });
         }
     }
 }

@@ -5,10 +5,10 @@ use std::ops::ControlFlow::{Break, Continue};
 use std::time::Duration;
 
 use super::record;
-use super::task::{End, Step, Task, Worked};
+use super::task::{DeliveryTask, End, NextStep, Worked};
 use crate::clock::Timestamp;
 use crate::event::Event;
-use crate::queue::dsn::notice::{Report, notice_id};
+use crate::queue::dsn::notice::{NoticeKind, notice_id};
 use crate::queue::plan::ledger::Standing;
 use crate::receipt::{Happening, Reason, Receipt};
 use crate::smtp::EnhancedCode;
@@ -17,12 +17,12 @@ use crate::spool::{Claim, Durability, Glance, Shelf, Spool, Trouble};
 /// How long a notice waits for its original to know of it.
 const GUARD_INTERVAL: Duration = Duration::from_secs(5);
 
-impl<S: Spool> Task<'_, S> {
+impl<S: Spool> DeliveryTask<'_, S> {
     /// Until when a notice waits, as its original does not know of it yet: if the original were claimed before, it could be
     /// reported once more.
     pub(super) fn guarded(&self, now: Timestamp) -> Option<Timestamp> {
         let notice = self.envelope.origin.notice_of.as_ref()?;
-        let delay = self.claim.id() == notice_id(Report::Delayed, notice.original, &notice.recipients);
+        let delay = self.claim.id() == notice_id(NoticeKind::Delayed, notice.original, &notice.recipients);
         let told = |glance: &Glance| {
             let ledger = self.runner.schedule.ledger(&glance.envelope, &glance.receipts);
             let accounts = notice.recipients.iter().filter_map(|index| ledger.accounts().get(usize::from(*index)));
@@ -47,7 +47,7 @@ impl<S: Spool> Task<'_, S> {
     }
 
     /// Gives recipients up: each gets a failure with the last reason, under the status of RFC 3463 X.4.7.
-    pub(super) fn expire(&mut self, recipients: &[u16], now: Timestamp) -> Step<S::Claim> {
+    pub(super) fn expire(&mut self, recipients: &[u16], now: Timestamp) -> NextStep<S::Claim> {
         let mut receipts: Vec<Receipt> = Vec::new();
         {
             let ledger = self.runner.schedule.ledger(&self.envelope, self.claim.receipts());
@@ -69,16 +69,16 @@ impl<S: Spool> Task<'_, S> {
             }
             for recipient in named.iter().filter_map(|index| self.envelope.recipients.get(usize::from(*index))) {
                 let (id, recipient) = (self.claim.id(), recipient.mailbox.clone());
-                self.runner.tell(&Event::Expired { id, recipient, text: text.clone() });
+                self.runner.emit(&Event::Expired { id, recipient, text: text.clone() });
             }
         }
         Continue(())
     }
 
-    pub(in crate::queue) fn finish(&mut self) -> Step<S::Claim> {
+    pub(in crate::queue) fn finish(&mut self) -> NextStep<S::Claim> {
         match self.claim.remove() {
             Ok(()) => {
-                self.runner.tell(&Event::Removed { id: self.claim.id() });
+                self.runner.emit(&Event::Removed { id: self.claim.id() });
                 Break(End::Removed)
             }
             Err(error) => self.give_way(&error),
@@ -101,7 +101,7 @@ impl<S: Spool> Task<'_, S> {
 
     /// The sender cannot be told (RFC 5321 6.1 forbids a notice about a notice), or is not, as too many were.
     pub(in crate::queue) fn abandon(mut self, failed: &[u16], now: Timestamp) -> Worked<S::Claim> {
-        match self.leave_untold(failed, now) {
+        match self.fail_without_notice(failed, now) {
             Ok(text) => self.set_aside(Shelf::Failed, text),
             Err(error) => {
                 self.runner.trouble(&error);
@@ -114,7 +114,7 @@ impl<S: Spool> Task<'_, S> {
         let id = self.claim.id();
         let end = match self.claim.set_aside(shelf) {
             Ok(()) => {
-                self.runner.tell(&Event::SetAside { name: id.to_string(), folder: shelf.folder(), text });
+                self.runner.emit(&Event::SetAside { name: id.to_string(), folder: shelf.folder(), text });
                 End::SetAside
             }
             Err(error) => {

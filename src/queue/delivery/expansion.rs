@@ -6,7 +6,7 @@
 
 use std::ops::ControlFlow::Continue;
 
-use super::task::{Step, Task};
+use super::task::{DeliveryTask, NextStep};
 use crate::annotation::{EXPANDED, NOTICE};
 use crate::clock::Timestamp;
 use crate::envelope::{Envelope, NoticeOf, Recipient, Recipients};
@@ -23,9 +23,9 @@ const MOST: usize = 1_000;
 /// Octets copied at a time.
 const PIECE: usize = 256 * 1024;
 
-impl<S: Spool> Task<'_, S> {
+impl<S: Spool> DeliveryTask<'_, S> {
     /// Makes the message for those that these recipients mean, or the first of them, where all are too many.
-    pub(super) fn expand(&mut self, recipients: &[u16], now: Timestamp) -> Step<S::Claim> {
+    pub(super) fn expand(&mut self, recipients: &[u16], now: Timestamp) -> NextStep<S::Claim> {
         let mut count = 0;
         let fits = |index: &&u16| {
             count += self.destination(**index).map_or(0, |to| to.several.len());
@@ -49,8 +49,8 @@ impl<S: Spool> Task<'_, S> {
         let message_id = self.claim.seal().message_id.clone();
         let accepted =
             Event::Accepted { id, client: None, sender, size, recipients: count, message_id, origin_client: None };
-        self.runner.tell(&accepted);
-        self.runner.tell(&Event::Expanded { id: self.claim.id(), into: id });
+        self.runner.emit(&accepted);
+        self.runner.emit(&Event::Expanded { id: self.claim.id(), into: id });
         self.notices.push(id);
         Continue(())
     }

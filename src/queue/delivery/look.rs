@@ -3,14 +3,14 @@
 use crate::clock::Timestamp;
 use crate::envelope::Envelope;
 use crate::id::SpoolId;
-use crate::queue::agenda::prospect::{Kind, Prospect};
+use crate::queue::agenda::next_due::{MessageKind, NextDue};
 use crate::queue::runner::Runner;
 use crate::receipt::Receipt;
 use crate::spool::{Shelf, Spool};
 
 /// What a look at a message told.
 pub(in crate::queue) enum Look {
-    Ahead(Prospect),
+    Due(NextDue),
     /// Somebody else has it.
     Busy,
     Gone,
@@ -25,12 +25,12 @@ impl<S: Spool> Runner<S> {
             Ok(Some(glance)) if glance.shelf != Shelf::Queue => Look::Gone,
             Ok(Some(glance)) if glance.busy => Look::Busy,
             Ok(Some(glance)) => {
-                let mut prospect = self.prospect(id, &glance.envelope, &glance.receipts, glance.size);
+                let mut next_due = self.next_due(id, &glance.envelope, &glance.receipts, glance.size);
                 if pressing {
                     let now = self.clock.now();
-                    prospect.due.iter_mut().for_each(|(_, due)| *due = now.min(*due));
+                    next_due.due.iter_mut().for_each(|(_, due)| *due = now.min(*due));
                 }
-                Look::Ahead(prospect)
+                Look::Due(next_due)
             }
             Ok(None) => Look::Gone,
             Err(_) => Look::Unknown,
@@ -38,17 +38,17 @@ impl<S: Spool> Runner<S> {
     }
 
     /// What is ahead of a message with these receipts.
-    pub(in crate::queue) fn prospect(
+    pub(in crate::queue) fn next_due(
         &self,
         id: SpoolId,
         envelope: &Envelope,
         receipts: &[Receipt],
         size: u64,
-    ) -> Prospect {
+    ) -> NextDue {
         let now = self.clock.now();
         let destinations = self.destinations(envelope);
         let mut due: Vec<(usize, Timestamp)> = Vec::new();
-        for (index, time) in self.schedule.outlook(id, envelope, receipts, now) {
+        for (index, time) in self.schedule.due_times(id, envelope, receipts, now) {
             let Some(route) = destinations.get(usize::from(index)).map(|to| to.route) else { continue };
             match due.iter_mut().find(|(known, _)| *known == route) {
                 Some((_, earliest)) => *earliest = time.min(*earliest),
@@ -59,6 +59,6 @@ impl<S: Spool> Runner<S> {
             // Nobody is left to reach: what is to be done needs no route.
             due.push((destinations.first().map_or(0, |to| to.route), now));
         }
-        Prospect { kind: Kind::of(&envelope.reverse_path, size), due }
+        NextDue { kind: MessageKind::of(&envelope.reverse_path, size), due }
     }
 }

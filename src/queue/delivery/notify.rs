@@ -6,35 +6,35 @@
 use std::ops::ControlFlow::{Break, Continue};
 
 use super::digest::accepted;
-use super::task::{Step, Task};
+use super::task::{DeliveryTask, NextStep};
 use crate::annotation::{REPORTED, WITHHELD};
 use crate::clock::Timestamp;
 use crate::envelope::Ret;
 use crate::event::Event;
-use crate::queue::dsn::notice::{self, MAX_HEADER, Notice, Original, Report, Reported};
-use crate::queue::dsn::tally::Untold;
+use crate::queue::dsn::notice::{self, MAX_HEADER, Notice, NoticeKind, OriginalMessage, Reported};
+use crate::queue::dsn::tally::WithheldFailure;
 use crate::receipt::{Happening, Reason, Receipt};
 use crate::smtp::EnhancedCode;
 use crate::spool::{Claim, Durability, Spool, SpoolError};
 
-impl<S: Spool> Task<'_, S> {
+impl<S: Spool> DeliveryTask<'_, S> {
     /// Tells the sender: the notice is made durable first, then the receipt that says so.
-    pub(in crate::queue) fn notify(&mut self, report: Report, about: &[u16], now: Timestamp) -> Step<S::Claim> {
-        let notice = match self.notice(report, about, now) {
+    pub(in crate::queue) fn notify(&mut self, kind: NoticeKind, about: &[u16], now: Timestamp) -> NextStep<S::Claim> {
+        let notice = match self.notice(kind, about, now) {
             Ok(Some(notice)) => notice,
             Ok(None) => return Break(self.later()),
             Err(error) => return self.give_way(&error),
         };
-        if !self.runner.may_tell(report, notice.id, now) {
-            return self.stay_silent(report, about, now);
+        if !self.runner.may_notify(kind, notice.id, now) {
+            return self.withhold_notice(kind, about, now);
         }
-        let told = receipt(report, about, &notice, now);
+        let told = receipt(kind, about, &notice, now);
         let admin = self.runner.notices.copies_to(self.envelope.reverse_path.mailbox());
-        let copied = report == Report::Failed && admin.is_some();
+        let copied = kind == NoticeKind::Failed && admin.is_some();
         // The notice first: once it is there, it is not counted again.
-        let mut written = self.publish(report, notice);
+        let mut written = self.publish(kind, notice);
         if copied {
-            written = written.and_then(|()| self.write(Report::FailureCopy, about, now));
+            written = written.and_then(|()| self.write(NoticeKind::FailureCopy, about, now));
         }
         if let Err(error) = written {
             return self.give_way(&error);
@@ -46,16 +46,16 @@ impl<S: Spool> Task<'_, S> {
     }
 
     /// Too many were told this hour. A failure is kept for the digest, once nobody is pending; a delay is passed over.
-    fn stay_silent(&mut self, report: Report, about: &[u16], now: Timestamp) -> Step<S::Claim> {
+    fn withhold_notice(&mut self, kind: NoticeKind, about: &[u16], now: Timestamp) -> NextStep<S::Claim> {
         let text = format!("more than {} notifications this hour", self.runner.notices.per_hour);
-        let what = if report == Report::Delayed { Happening::DelayNotified } else { Happening::Failed };
+        let what = if kind == NoticeKind::Delayed { Happening::DelayNotified } else { Happening::Failed };
         let reason = Reason::new(EnhancedCode(4, 3, 2), format!("the sender is not told: {text}"));
         let mut silent = Receipt::new(now, what, about.to_vec(), reason);
         silent.annotations.push((WITHHELD.to_owned(), String::new()));
         if let Err(error) = self.claim.record(silent, Durability::Synced) {
             return self.give_way(&error);
         }
-        self.runner.tell(&Event::NotNotified { id: self.claim.id(), text });
+        self.runner.emit(&Event::NotNotified { id: self.claim.id(), text });
         Continue(())
     }
 
@@ -64,7 +64,7 @@ impl<S: Spool> Task<'_, S> {
     ///
     /// # Errors
     /// When the notice cannot be written.
-    pub(super) fn leave_untold(&mut self, failed: &[u16], now: Timestamp) -> Result<String, SpoolError> {
+    pub(super) fn fail_without_notice(&mut self, failed: &[u16], now: Timestamp) -> Result<String, SpoolError> {
         let (last, withheld) = {
             let ledger = self.runner.schedule.ledger(&self.envelope, self.claim.receipts());
             let accounts = || failed.iter().filter_map(|index| ledger.accounts().get(usize::from(*index)));
@@ -72,15 +72,15 @@ impl<S: Spool> Task<'_, S> {
             (last.map_or(String::new(), |last| last.reason.text.clone()), accounts().any(|account| account.withheld))
         };
         let sender = self.envelope.reverse_path.mailbox().map(ToString::to_string).unwrap_or_default();
-        let untold = Untold { id: self.claim.id().to_string(), sender, reason: last.clone() };
+        let untold = WithheldFailure { id: self.claim.id().to_string(), sender, reason: last.clone() };
         if withheld {
             self.runner.withhold(&untold, now);
             return Ok(format!("too many notifications were due for its sender to be told that it failed: {last}"));
         }
         if self.runner.notices.copies_to(None).is_some() && !notice::is_ours(&self.envelope) {
-            let copy = notice::notice_id(Report::FailureCopy, self.claim.id(), failed);
-            if self.runner.may_tell(Report::FailureCopy, copy, now) {
-                self.write(Report::FailureCopy, failed, now)?;
+            let copy = notice::notice_id(NoticeKind::FailureCopy, self.claim.id(), failed);
+            if self.runner.may_notify(NoticeKind::FailureCopy, copy, now) {
+                self.write(NoticeKind::FailureCopy, failed, now)?;
             } else {
                 self.runner.withhold(&untold, now);
             }
@@ -89,29 +89,29 @@ impl<S: Spool> Task<'_, S> {
     }
 
     /// Writes a notice, and tells that.
-    fn write(&mut self, report: Report, about: &[u16], now: Timestamp) -> Result<(), SpoolError> {
-        self.notice(report, about, now)?.map_or(Ok(()), |notice| self.publish(report, notice))
+    fn write(&mut self, kind: NoticeKind, about: &[u16], now: Timestamp) -> Result<(), SpoolError> {
+        self.notice(kind, about, now)?.map_or(Ok(()), |notice| self.publish(kind, notice))
     }
 
-    fn publish(&mut self, report: Report, notice: Notice) -> Result<(), SpoolError> {
+    fn publish(&mut self, kind: NoticeKind, notice: Notice) -> Result<(), SpoolError> {
         if self.runner.put(&notice)? {
-            self.runner.tell(&accepted(&notice));
+            self.runner.emit(&accepted(&notice));
         }
         self.notices.push(notice.id);
         let (id, notice) = (self.claim.id(), notice.id);
-        self.runner.tell(&match report {
-            Report::Failed => Event::Notified { id, notice },
-            Report::FailureCopy => Event::CopiedToAdmin { id, notice },
-            Report::Delayed => Event::DelayNotified { id, notice },
-            Report::Relayed | Report::Delivered => Event::Reported { id, notice },
+        self.runner.emit(&match kind {
+            NoticeKind::Failed => Event::Notified { id, notice },
+            NoticeKind::FailureCopy => Event::CopiedToAdmin { id, notice },
+            NoticeKind::Delayed => Event::DelayNotified { id, notice },
+            NoticeKind::Relayed | NoticeKind::Delivered => Event::Reported { id, notice },
         });
         Ok(())
     }
 
-    fn notice(&self, report: Report, about: &[u16], now: Timestamp) -> Result<Option<Notice>, SpoolError> {
+    fn notice(&self, kind: NoticeKind, about: &[u16], now: Timestamp) -> Result<Option<Notice>, SpoolError> {
         let id = self.claim.id();
         // RFC 3461 4.3: RET is about failures, and the sender's; of other notices only the header is part.
-        let whole = report == Report::Failed
+        let whole = kind == NoticeKind::Failed
             && self.envelope.ret == Some(Ret::Full)
             && self.claim.size() <= self.runner.return_full;
         let beginning = self.beginning(if whole { usize::MAX } else { MAX_HEADER })?;
@@ -120,18 +120,19 @@ impl<S: Spool> Task<'_, S> {
         let reported = |index: &u16| {
             let account = ledger.accounts().get(usize::from(*index))?;
             let recipient = self.envelope.recipients.get(usize::from(*index))?;
-            let last = match report {
-                Report::Failed | Report::FailureCopy | Report::Delayed => account.last?,
-                Report::Relayed | Report::Delivered => account.unreported?,
+            let last = match kind {
+                NoticeKind::Failed | NoticeKind::FailureCopy | NoticeKind::Delayed => account.last?,
+                NoticeKind::Relayed | NoticeKind::Delivered => account.unreported?,
             };
             let (reason, relay) = (&last.reason, last.relay.as_str());
             let last_attempt = account.last_attempt.unwrap_or(last.at);
-            let retry_until = (report == Report::Delayed).then(|| now + schedule.give_up.saturating_sub(account.age));
+            let retry_until = (kind == NoticeKind::Delayed).then(|| now + schedule.give_up.saturating_sub(account.age));
             Some(Reported { index: *index, recipient, reason, relay, last_attempt, retry_until })
         };
         let reported: Vec<_> = about.iter().filter_map(reported).collect();
-        let original = Original { id, envelope: &self.envelope, seal: self.claim.seal(), beginning: &beginning, whole };
-        Ok(notice::notice(report, &original, &reported, &self.runner.writer(now)))
+        let original =
+            OriginalMessage { id, envelope: &self.envelope, seal: self.claim.seal(), beginning: &beginning, whole };
+        Ok(notice::notice(kind, &original, &reported, &self.runner.writer(now)))
     }
 
     /// The first octets of the message.
@@ -152,12 +153,12 @@ impl<S: Spool> Task<'_, S> {
 }
 
 /// That the sender is told.
-fn receipt(report: Report, about: &[u16], notice: &Notice, now: Timestamp) -> Receipt {
+fn receipt(kind: NoticeKind, about: &[u16], notice: &Notice, now: Timestamp) -> Receipt {
     let reason = Reason::new(EnhancedCode(2, 0, 0), format!("the sender is told by {}", notice.id));
-    let what = match report {
-        Report::Failed | Report::FailureCopy => Happening::Bounced,
-        Report::Delayed => Happening::DelayNotified,
-        Report::Relayed | Report::Delivered => Happening::Delivered,
+    let what = match kind {
+        NoticeKind::Failed | NoticeKind::FailureCopy => Happening::Bounced,
+        NoticeKind::Delayed => Happening::DelayNotified,
+        NoticeKind::Relayed | NoticeKind::Delivered => Happening::Delivered,
     };
     let mut told = Receipt::new(now, what, about.to_vec(), reason);
     if what == Happening::Delivered {

@@ -7,7 +7,7 @@ use crate::transport::Consignment;
 
 /// See the module.
 #[derive(Debug)]
-pub(in crate::queue) struct Parcel {
+pub(in crate::queue) struct OutgoingMessage {
     /// By index in the envelope, never empty.
     pub(super) recipients: Vec<u16>,
     /// The envelope where it is not the frozen one.
@@ -17,7 +17,7 @@ pub(in crate::queue) struct Parcel {
     pub(super) eight_bit: bool,
 }
 
-impl Parcel {
+impl OutgoingMessage {
     /// What the transport receives of it; `frozen` is the envelope of the message.
     pub(super) fn consignment<'a>(&'a self, id: SpoolId, frozen: &'a Envelope) -> Consignment<'a> {
         let envelope = self.outgoing.as_ref().unwrap_or(frozen);

@@ -3,17 +3,21 @@
 //! It is made from the claim alone, so that a message can be made ready while another is still on its way.
 
 use super::body::{NewHeader, header_of};
-use super::outgoing::Parcel;
+use super::outgoing::OutgoingMessage;
 use super::readdressing;
-use super::task::Task;
+use super::task::DeliveryTask;
 use crate::clock::Timestamp;
 use crate::routing::Rewriting;
 use crate::spool::{Claim, Spool, SpoolError};
 use crate::transport::Consignment;
 
-impl<S: Spool> Task<'_, S> {
+impl<S: Spool> DeliveryTask<'_, S> {
     /// The parcel for these recipients, who go together.
-    pub(super) fn pack(&self, recipients: Vec<u16>, rewriting: Option<&Rewriting>) -> Result<Parcel, SpoolError> {
+    pub(super) fn prepare(
+        &self,
+        recipients: Vec<u16>,
+        rewriting: Option<&Rewriting>,
+    ) -> Result<OutgoingMessage, SpoolError> {
         let readdressed = rewriting.is_some() || self.destinations.iter().any(|to| to.alias.is_some());
         let outgoing = readdressed.then(|| readdressing::outgoing(&self.envelope, &self.destinations, rewriting));
         let header = match rewriting.filter(|rewriting| rewriting.changes_header()) {
@@ -29,18 +33,18 @@ impl<S: Spool> Task<'_, S> {
             size = size - header.replaced + header.octets.len() as u64;
             eight_bit |= !header.octets.is_ascii();
         }
-        Ok(Parcel { recipients, outgoing, header, size, eight_bit })
+        Ok(OutgoingMessage { recipients, outgoing, header, size, eight_bit })
     }
 
     /// What goes out next, where that is the next step and nothing is in its way.
-    pub(in crate::queue) fn next_parcel(&self, now: Timestamp) -> Option<Parcel> {
+    pub(in crate::queue) fn next_outgoing(&self, now: Timestamp) -> Option<OutgoingMessage> {
         let due = self.plain_delivery(now)?;
         let (group, rewriting) = self.group(&due)?;
-        self.pack(group, rewriting).ok()
+        self.prepare(group, rewriting).ok()
     }
 
     /// What the transport receives of a parcel of this message.
-    pub(in crate::queue) fn consignment<'a>(&'a self, parcel: &'a Parcel) -> Consignment<'a> {
-        parcel.consignment(self.claim.id(), &self.envelope)
+    pub(in crate::queue) fn consignment<'a>(&'a self, message: &'a OutgoingMessage) -> Consignment<'a> {
+        message.consignment(self.claim.id(), &self.envelope)
     }
 }

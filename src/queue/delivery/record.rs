@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::envelope::{Envelope, Seal};
 use crate::event::{Delays, Event};
 use crate::id::SpoolId;
-use crate::queue::dsn::notice::Report;
+use crate::queue::dsn::notice::NoticeKind;
 use crate::queue::runner::Runner;
 use crate::receipt::{Happening, Outcome, Reason, Receipt};
 use crate::smtp::EnhancedCode;
@@ -39,9 +39,9 @@ pub(in crate::queue) fn receipts(delivery: &Delivery, recipients: &[u16], route:
 }
 
 /// Notes that nobody but this relay can tell the sender of these deliveries, and what it is to tell.
-pub(super) fn mark_unreported(receipts: &mut [Receipt], report: Report) {
+pub(super) fn mark_unreported(receipts: &mut [Receipt], kind: NoticeKind) {
     for receipt in receipts.iter_mut().filter(|receipt| receipt.what == Happening::Delivered) {
-        receipt.annotations.push((UNREPORTED.to_owned(), report.action().to_owned()));
+        receipt.annotations.push((UNREPORTED.to_owned(), kind.action().to_owned()));
     }
 }
 
@@ -72,7 +72,7 @@ fn outcomes(delivery: &Delivery, recipients: &[u16]) -> Vec<(u16, Outcome)> {
 }
 
 /// One exchange about one message.
-pub(super) struct Exchange<'a> {
+pub(super) struct Attempt<'a> {
     pub(in crate::queue) id: SpoolId,
     pub(in crate::queue) envelope: &'a Envelope,
     pub(in crate::queue) seal: &'a Seal,
@@ -84,9 +84,9 @@ pub(super) struct Exchange<'a> {
     pub(in crate::queue) finished: Timestamp,
 }
 
-impl Exchange<'_> {
+impl Attempt<'_> {
     /// Tells what became of each recipient.
-    pub(in crate::queue) fn tell<S: Spool>(&self, runner: &Runner<S>) {
+    pub(in crate::queue) fn emit<S: Spool>(&self, runner: &Runner<S>) {
         for (index, outcome) in outcomes(self.delivery, self.recipients) {
             let index = usize::from(index);
             let Some(written) = self.envelope.recipients.get(index).map(|recipient| &recipient.mailbox) else {
@@ -94,7 +94,7 @@ impl Exchange<'_> {
             };
             let meant = self.destinations.get(index).and_then(|destination| destination.alias.as_ref());
             let relay = if self.delivery.relay.is_empty() { "none" } else { &self.delivery.relay };
-            runner.tell(&Event::Attempted {
+            runner.emit(&Event::Attempted {
                 id: self.id,
                 sender: self.envelope.reverse_path.clone(),
                 message_id: self.seal.message_id.clone(),

@@ -9,16 +9,16 @@ use std::time::Duration;
 use super::destination::Destination;
 use super::follow::Follow;
 use super::job::Job;
-use super::outgoing::Parcel;
+use super::outgoing::OutgoingMessage;
 use crate::address::Mailbox;
 use crate::clock::Timestamp;
 use crate::envelope::Envelope;
 use crate::event::Event;
 use crate::id::SpoolId;
-use crate::queue::agenda::prospect::{LARGE, Prospect};
-use crate::queue::dsn::notice::Report;
+use crate::queue::agenda::next_due::{LARGE, NextDue};
+use crate::queue::dsn::notice::NoticeKind;
 use crate::queue::plan::schedule::{Plan, Situation, Urgency};
-use crate::queue::routes::connection::Line;
+use crate::queue::routes::connection::RouteConnection;
 use crate::queue::routes::pace::Obstacle;
 use crate::queue::runner::{Route, Runner};
 use crate::receipt::Receipt;
@@ -32,9 +32,9 @@ pub(in crate::queue) enum End<C> {
     /// Everybody is settled; it is gone.
     Removed,
     /// Something is still ahead of it.
-    Later(Prospect),
+    Later(NextDue),
     /// It was only looked at, since its turn has not come: it is large.
-    Sorted(Prospect),
+    Sorted(NextDue),
     /// A person decides.
     SetAside,
     /// It cannot be read as a message, and is in `bad/` now.
@@ -44,9 +44,9 @@ pub(in crate::queue) enum End<C> {
     /// It is not in the queue any more.
     Gone,
     /// The route does not work; nobody was judged, or nobody to blame.
-    Faulted(Fault, Prospect),
+    Faulted(Fault, NextDue),
     /// The route has to wait for others, or for its pace; nothing was done.
-    Slowed(Obstacle, Prospect),
+    Slowed(Obstacle, NextDue),
     /// Trouble of our own, told already.
     Troubled,
     /// It was delivered, but neither its removal nor this receipt reached the disk. As long as the claim is kept, nobody
@@ -75,15 +75,15 @@ impl<C> Worked<C> {
 
 impl<S: Spool> Runner<S> {
     /// The task of working on one message for one route, or how that ended already.
-    pub(in crate::queue) fn begin(&self, job: Job) -> Result<Task<'_, S>, Box<Worked<S::Claim>>> {
+    pub(in crate::queue) fn begin(&self, job: Job) -> Result<DeliveryTask<'_, S>, Box<Worked<S::Claim>>> {
         let id = job.id;
         let end = match self.spool.claim(id) {
-            Ok(Claimed::Ours(claim)) => return Ok(Task::new(self, claim, job)),
+            Ok(Claimed::Ours(claim)) => return Ok(DeliveryTask::new(self, claim, job)),
             Ok(Claimed::Busy) => End::Busy,
             Ok(Claimed::Gone) => End::Gone,
             Err(error) if matches!(error.trouble, Trouble::Torn(_) | Trouble::Corrupt(_)) => {
                 let text = error.to_string();
-                self.tell(&Event::SetAside { name: id.to_string(), folder: Shelf::Bad.folder(), text });
+                self.emit(&Event::SetAside { name: id.to_string(), folder: Shelf::Bad.folder(), text });
                 End::Damaged
             }
             Err(error) => {
@@ -95,12 +95,12 @@ impl<S: Spool> Runner<S> {
     }
 
     pub(in crate::queue) fn trouble(&self, error: &SpoolError) {
-        self.tell(&Event::Trouble { text: error.to_string() });
+        self.emit(&Event::Trouble { text: error.to_string() });
     }
 }
 
 /// Our work on one claimed message.
-pub(in crate::queue) struct Task<'r, S: Spool> {
+pub(in crate::queue) struct DeliveryTask<'r, S: Spool> {
     pub(in crate::queue) runner: &'r Runner<S>,
     pub(in crate::queue) claim: S::Claim,
     /// A copy, since the claim is written to while the transport reads this.
@@ -121,9 +121,9 @@ pub(in crate::queue) struct Task<'r, S: Spool> {
     pub(in crate::queue) unrecorded: Option<Receipt>,
 }
 
-pub(super) type Step<C> = ControlFlow<End<C>>;
+pub(super) type NextStep<C> = ControlFlow<End<C>>;
 
-impl<'r, S: Spool> Task<'r, S> {
+impl<'r, S: Spool> DeliveryTask<'r, S> {
     fn new(runner: &'r Runner<S>, claim: S::Claim, job: Job) -> Self {
         let envelope = claim.envelope().clone();
         let destinations = runner.destinations(&envelope);
@@ -147,20 +147,20 @@ impl<'r, S: Spool> Task<'r, S> {
     /// Works on the message, where there is one beginning with this parcel; each recipient is tried once at most.
     pub(in crate::queue) fn run(
         mut self,
-        mut first: Option<Parcel>,
-        line: &mut Line,
-        ahead: &mut dyn Follow,
+        mut first: Option<OutgoingMessage>,
+        connection: &mut RouteConnection,
+        next: &mut dyn Follow,
     ) -> Worked<S::Claim> {
         let end = loop {
             let now = self.runner.clock.now();
             let step = match first.take() {
-                Some(parcel) => self.send(parcel, line, ahead),
+                Some(message) => self.send(message, connection, next),
                 None => match self.plan(now) {
-                    Plan::Bounce(failed) => self.notify(Report::Failed, &failed, now),
-                    Plan::Report(report, told) => self.notify(report, &told, now),
-                    Plan::Delay(late) => self.notify(Report::Delayed, &late, now),
+                    Plan::NotifyFailure(failed) => self.notify(NoticeKind::Failed, &failed, now),
+                    Plan::NotifySuccess(kind, told) => self.notify(kind, &told, now),
+                    Plan::NotifyDelay(late) => self.notify(NoticeKind::Delayed, &late, now),
                     Plan::Expire(expired) => self.expire(&expired, now),
-                    Plan::Deliver(recipients) => self.attempt(recipients, line, ahead, now),
+                    Plan::Deliver(recipients) => self.attempt(recipients, connection, next, now),
                     Plan::Wait(until) => {
                         self.claim.note_due(until);
                         Break(self.later())
@@ -176,7 +176,7 @@ impl<'r, S: Spool> Task<'r, S> {
         };
         let end = match (self.unrecorded, self.route_trouble) {
             (Some(receipt), _) => End::Unrecorded(self.claim, receipt),
-            (None, Some(fault)) if let End::Later(prospect) = end => End::Faulted(fault, prospect),
+            (None, Some(fault)) if let End::Later(next_due) = end => End::Faulted(fault, next_due),
             _ => end,
         };
         Worked { end, notices: self.notices, answered: self.answered, took: self.took }
@@ -192,10 +192,10 @@ impl<'r, S: Spool> Task<'r, S> {
     fn attempt(
         &mut self,
         mut due: Vec<u16>,
-        line: &mut Line,
-        ahead: &mut dyn Follow,
+        connection: &mut RouteConnection,
+        next: &mut dyn Follow,
         now: Timestamp,
-    ) -> Step<S::Claim> {
+    ) -> NextStep<S::Claim> {
         // The route is not asked for anything else once it said that it will not do more.
         due.retain(|index| !self.tried.contains(index) && self.route_trouble.is_none());
         let (several, single): (Vec<u16>, Vec<u16>) = due.into_iter().partition(|index| self.means_several(*index));
@@ -208,29 +208,34 @@ impl<'r, S: Spool> Task<'r, S> {
         }
         if let Some(until) = self.guarded(now) {
             let due = vec![(self.job.route, until)];
-            return Break(End::Later(Prospect { due, ..self.prospect() }));
+            return Break(End::Later(NextDue { due, ..self.next_due() }));
         }
         if !several.is_empty() {
             return self.expand(&several, now);
         }
         if self.is_out_of_turn() {
-            return Break(End::Sorted(self.prospect()));
+            return Break(End::Sorted(self.next_due()));
         }
         let Some((group, rewriting)) = self.group(&single) else { return Break(self.later()) };
-        match self.pack(group, rewriting) {
-            Ok(parcel) => self.send(parcel, line, ahead),
+        match self.prepare(group, rewriting) {
+            Ok(message) => self.send(message, connection, next),
             Err(error) => self.give_way(&error),
         }
     }
 
     /// Delivers a parcel as soon as the route lets it through.
-    fn send(&mut self, parcel: Parcel, line: &mut Line, ahead: &mut dyn Follow) -> Step<S::Claim> {
+    fn send(
+        &mut self,
+        message: OutgoingMessage,
+        connection: &mut RouteConnection,
+        next: &mut dyn Follow,
+    ) -> NextStep<S::Claim> {
         if let Err(obstacle) =
-            line.pass(self.route().turnstile.as_ref(), &self.route().name, |event| self.runner.tell(&event))
+            connection.pass(self.route().limits.as_ref(), &self.route().name, |event| self.runner.emit(&event))
         {
-            return Break(End::Slowed(obstacle, self.prospect()));
+            return Break(End::Slowed(obstacle, self.next_due()));
         }
-        self.deliver(parcel, line, ahead)
+        self.deliver(message, connection, next)
     }
 
     /// Who is due, where nothing else is to be done before they are delivered.
@@ -281,19 +286,19 @@ impl<'r, S: Spool> Task<'r, S> {
         self.claim.size() > LARGE && !self.job.large && !self.job.probe
     }
 
-    pub(in crate::queue) fn prospect(&self) -> Prospect {
-        self.runner.prospect(self.claim.id(), &self.envelope, self.claim.receipts(), self.claim.size())
+    pub(in crate::queue) fn next_due(&self) -> NextDue {
+        self.runner.next_due(self.claim.id(), &self.envelope, self.claim.receipts(), self.claim.size())
     }
 
     pub(in crate::queue) fn later(&self) -> End<S::Claim> {
-        End::Later(self.prospect())
+        End::Later(self.next_due())
     }
 
     pub(in crate::queue) fn route(&self) -> &'r Route {
         &self.runner.routes[self.job.route]
     }
 
-    pub(super) fn give_way(&self, error: &SpoolError) -> Step<S::Claim> {
+    pub(super) fn give_way(&self, error: &SpoolError) -> NextStep<S::Claim> {
         self.runner.trouble(error);
         Break(End::Troubled)
     }

@@ -6,9 +6,9 @@
 //! peer can begin a header line of its own. Only a sender's address outside ASCII (RFC 6532) and a message that is returned
 //! whole stay as they are.
 
-pub use super::original::{MAX_HEADER, Original, Reported, Writer};
+pub use super::kind::NoticeKind;
+pub use super::original::{MAX_HEADER, OriginalMessage, Reported, Writer};
 pub use super::provenance::{is_ours, ours};
-pub use super::report::Report;
 use super::{mime, returned};
 use crate::address::{Domain, Mailbox, ReversePath};
 use crate::annotation::DIGEST;
@@ -29,30 +29,30 @@ pub struct Notice {
 }
 
 /// The id under which this is told of these recipients of `original`.
-pub fn notice_id(report: Report, original: SpoolId, recipients: &[u16]) -> SpoolId {
-    report.id(original, recipients)
+pub fn notice_id(kind: NoticeKind, original: SpoolId, recipients: &[u16]) -> SpoolId {
+    kind.id(original, recipients)
 }
 
 /// The notification that tells of the `reported`, or `None` where there is nobody to tell.
 pub fn notice(
-    report: Report,
-    original: &Original<'_>,
+    kind: NoticeKind,
+    original: &OriginalMessage<'_>,
     reported: &[Reported<'_>],
     writer: &Writer<'_>,
 ) -> Option<Notice> {
-    let to = match report {
-        Report::FailureCopy => writer.admin?,
+    let to = match kind {
+        NoticeKind::FailureCopy => writer.admin?,
         _ => original.envelope.reverse_path.mailbox()?,
     };
     let recipients: Vec<u16> = reported.iter().map(|one| one.index).collect();
-    let id = notice_id(report, original.id, &recipients);
+    let id = notice_id(kind, original.id, &recipients);
     let host = host(writer.hostname);
     // The id is not to be guessed, so nobody can have put this line into the original.
     let boundary = format!("=_{id}");
-    let explanation = mime::text("text/plain", report.explanation(original, reported, host).as_bytes());
-    let status = status(report, original, reported, host);
+    let explanation = mime::text("text/plain", kind.explanation(original, reported, host).as_bytes());
+    let status = status(kind, original, reported, host);
     let returned = returned::part(original, &boundary);
-    let mut octets = heading(id, report.subject(), to, writer);
+    let mut octets = heading(id, kind.subject(), to, writer);
     // RFC 3834 3.1.5: what the response is about.
     if let Some(about) = original.seal.message_id.as_deref().filter(|about| mime::is_message_id(about)) {
         mime::field(&mut octets, "In-Reply-To", about);
@@ -74,7 +74,13 @@ pub fn notice(
 }
 
 /// A text to the administrator, about no message in particular.
-pub(in crate::queue) fn letter(id: SpoolId, subject: &str, text: &str, to: &Mailbox, writer: &Writer<'_>) -> Notice {
+pub(in crate::queue) fn text_notice(
+    id: SpoolId,
+    subject: &str,
+    text: &str,
+    to: &Mailbox,
+    writer: &Writer<'_>,
+) -> Notice {
     let mut octets = heading(id, subject, to, writer);
     octets.extend_from_slice(&mime::text("text/plain", text.as_bytes()));
     let mut letter = sealed(id, to, None, octets, writer);
@@ -137,7 +143,7 @@ fn part(out: &mut Vec<u8>, boundary: &str, content: &[u8]) {
 }
 
 /// The second part, for machines (RFC 3464).
-fn status(report: Report, original: &Original<'_>, reported: &[Reported<'_>], host: &str) -> Vec<u8> {
+fn status(kind: NoticeKind, original: &OriginalMessage<'_>, reported: &[Reported<'_>], host: &str) -> Vec<u8> {
     let mut out = b"Content-Type: message/delivery-status\r\n\r\n".to_vec();
     mime::field(&mut out, "Reporting-MTA", &format!("dns; {host}"));
     if let Some(envid) = &original.envelope.envid {
@@ -152,8 +158,8 @@ fn status(report: Report, original: &Original<'_>, reported: &[Reported<'_>], ho
             mime::field(&mut out, "Original-Recipient", &value);
         }
         mime::field(&mut out, "Final-Recipient", &mime::typed_address(&one.recipient.mailbox));
-        mime::field(&mut out, "Action", report.action());
-        mime::field(&mut out, "Status", &report.status(one.reason.status).to_string());
+        mime::field(&mut out, "Action", kind.action());
+        mime::field(&mut out, "Status", &kind.status(one.reason.status).to_string());
         // `host[address]:port`; the name is what RFC 3464 2.3.5 asks for.
         let (remote, _) = one.relay.split_once('[').unwrap_or((one.relay, ""));
         if !remote.is_empty() {

@@ -4,7 +4,7 @@ use crate::address::Mailbox;
 
 /// What is told, and to whom beside the senders.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Notices {
+pub struct NoticeSettings {
     /// The administrator, who gets digests and copies.
     pub admin: Option<Mailbox>,
     /// How many notices of failure are written in an hour of the wall clock, and as many of delay.
@@ -13,14 +13,14 @@ pub struct Notices {
     pub copy_failures: bool,
 }
 
-impl Default for Notices {
+impl Default for NoticeSettings {
     /// 100 an hour, no administrator.
     fn default() -> Self {
         Self { admin: None, per_hour: 100, copy_failures: false }
     }
 }
 
-impl Notices {
+impl NoticeSettings {
     /// Who gets a copy of a failure, beside `sender`.
     pub(in crate::queue) fn copies_to(&self, sender: Option<&Mailbox>) -> Option<&Mailbox> {
         self.admin.as_ref().filter(|admin| self.copy_failures && Some(*admin) != sender)

@@ -11,7 +11,7 @@ pub const MAX_HEADER: usize = 64 * 1024;
 
 /// The message that could not be delivered.
 #[derive(Debug, Clone, Copy)]
-pub struct Original<'a> {
+pub struct OriginalMessage<'a> {
     /// Its id.
     pub id: SpoolId,
     /// Its envelope.

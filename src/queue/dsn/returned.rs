@@ -3,13 +3,13 @@
 //! The whole only in a form that cannot break the notice: in lines that mail may have, none of them our boundary.
 
 use super::mime;
-use super::original::Original;
+use super::original::OriginalMessage;
 
 /// RFC 5321 4.5.3.1.6, without the line end.
 const MAX_LINE: usize = 998;
 
 /// The third part of a notice (RFC 6522 3), with its own header.
-pub(in crate::queue) fn part(original: &Original<'_>, boundary: &str) -> Vec<u8> {
+pub(in crate::queue) fn part(original: &OriginalMessage<'_>, boundary: &str) -> Vec<u8> {
     let octets = original.beginning;
     if original.whole && original.envelope.smtputf8 {
         // RFC 6532 3.7: unlike message/rfc822 it may be encoded, and then passes where SMTPUTF8 is not known.

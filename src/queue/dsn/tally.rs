@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::report::Report;
+use super::kind::NoticeKind;
 use crate::clock::Timestamp;
 
 /// Counts by the hour of the wall clock.
@@ -30,12 +30,12 @@ pub struct Batch {
     /// How many messages.
     pub total: u64,
     /// The first of them, at most [`MOST_NAMED`] and at least one.
-    pub named: Vec<Untold>,
+    pub named: Vec<WithheldFailure>,
 }
 
 /// A message of whose failure the sender was not told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Untold {
+pub struct WithheldFailure {
     /// Its id.
     pub id: String,
     /// Its sender; empty where it has none.
@@ -57,14 +57,14 @@ fn hour(now: Timestamp) -> u64 {
 impl Tally {
     /// Whether one more notice may be written, of at most so many an hour of each kind; if so, it is counted. Who asked for
     /// news of success gets it.
-    pub(in crate::queue) fn grant(&mut self, report: Report, per_hour: u32, now: Timestamp) -> bool {
+    pub(in crate::queue) fn grant(&mut self, kind: NoticeKind, per_hour: u32, now: Timestamp) -> bool {
         if self.hour != hour(now) {
             (self.hour, self.failed, self.delayed) = (hour(now), 0, 0);
         }
-        let count = match report {
-            Report::Failed | Report::FailureCopy => &mut self.failed,
-            Report::Delayed => &mut self.delayed,
-            Report::Relayed | Report::Delivered => return true,
+        let count = match kind {
+            NoticeKind::Failed | NoticeKind::FailureCopy => &mut self.failed,
+            NoticeKind::Delayed => &mut self.delayed,
+            NoticeKind::Relayed | NoticeKind::Delivered => return true,
         };
         let granted = *count < per_hour;
         *count += u32::from(granted);
@@ -72,7 +72,7 @@ impl Tally {
     }
 
     /// Notes of whom the administrator is to be told, once for each message.
-    pub(in crate::queue) fn withhold(&mut self, mut untold: Untold, now: Timestamp) {
+    pub(in crate::queue) fn withhold(&mut self, mut untold: WithheldFailure, now: Timestamp) {
         let empty = || Batch { hour: hour(now), total: 0, named: Vec::new() };
         let batch = self.withheld.get_or_insert_with(empty);
         if batch.named.iter().any(|named| named.id == untold.id) {
@@ -103,19 +103,23 @@ mod tests {
     use super::*;
     use crate::queue::testing::at;
 
-    fn untold(id: u32) -> Untold {
-        Untold { id: id.to_string(), sender: "s@x".into(), reason: "\u{e9}".repeat(400) }
+    fn untold(id: u32) -> WithheldFailure {
+        WithheldFailure { id: id.to_string(), sender: "s@x".into(), reason: "\u{e9}".repeat(400) }
     }
 
     #[test]
     fn each_hour_has_its_number_of_each_kind() {
         let mut tally = Tally::default();
-        let mut grant = |report, seconds| tally.grant(report, 2, at(seconds));
-        assert!(grant(Report::Failed, 7_200) && grant(Report::FailureCopy, 7_300));
-        assert!(!grant(Report::Failed, 10_799) && grant(Report::Delayed, 10_799) && grant(Report::Relayed, 10_799));
-        assert!(grant(Report::Failed, 10_800), "the next hour");
-        assert!(grant(Report::Failed, 0), "the clock went back");
-        assert!(!Tally::default().grant(Report::Failed, 0, at(1)));
+        let mut grant = |kind, seconds| tally.grant(kind, 2, at(seconds));
+        assert!(grant(NoticeKind::Failed, 7_200) && grant(NoticeKind::FailureCopy, 7_300));
+        assert!(
+            !grant(NoticeKind::Failed, 10_799)
+                && grant(NoticeKind::Delayed, 10_799)
+                && grant(NoticeKind::Relayed, 10_799)
+        );
+        assert!(grant(NoticeKind::Failed, 10_800), "the next hour");
+        assert!(grant(NoticeKind::Failed, 0), "the clock went back");
+        assert!(!Tally::default().grant(NoticeKind::Failed, 0, at(1)));
     }
 
     #[test]

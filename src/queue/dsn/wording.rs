@@ -1,11 +1,11 @@
 //! The words of a notice that people read.
 
-use super::original::{Original, Reported};
-use super::report::Report;
+use super::kind::NoticeKind;
+use super::original::{OriginalMessage, Reported};
 
-impl Report {
+impl NoticeKind {
     /// The first part of a notice, for people.
-    pub(super) fn explanation(self, original: &Original<'_>, reported: &[Reported<'_>], host: &str) -> String {
+    pub(super) fn explanation(self, original: &OriginalMessage<'_>, reported: &[Reported<'_>], host: &str) -> String {
         let mut text = format!("This is the mail relay {host}.\r\n\r\n{}\r\n", self.opening(original));
         for one in reported {
             let by = if one.relay.is_empty() { "this relay" } else { one.relay };
@@ -29,7 +29,7 @@ impl Report {
         text
     }
 
-    fn opening(self, original: &Original<'_>) -> String {
+    fn opening(self, original: &OriginalMessage<'_>) -> String {
         let received = original.envelope.received_at.rfc5322();
         match self {
             Self::Failed => format!(

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::annotation::{HANDED_OVER, REPORTED, UNCOUNTED, UNREPORTED, WITHHELD};
 use crate::clock::Timestamp;
 use crate::envelope::{Envelope, Recipient};
-use crate::queue::dsn::notice::Report;
+use crate::queue::dsn::notice::NoticeKind;
 use crate::receipt::{Happening, Receipt};
 
 /// What the receipts say about all recipients, in the order of the envelope.
@@ -126,10 +126,10 @@ impl<'a> Account<'a> {
     }
 
     /// What is to be reported of that delivery.
-    pub fn success(&self) -> Option<Report> {
+    pub fn success(&self) -> Option<NoticeKind> {
         let annotations = &self.unreported?.annotations;
         let action = annotations.iter().find(|(name, _)| name == UNREPORTED).map_or("", |(_, action)| action);
-        Some(Report::of_success(action))
+        Some(NoticeKind::of_success(action))
     }
 
     fn enter(&mut self, receipt: &'a Receipt, longest_gap: Duration) {

@@ -10,7 +10,7 @@ use crate::address::ReversePath;
 use crate::clock::{Timestamp, varied};
 use crate::envelope::{Envelope, Recipient};
 use crate::id::SpoolId;
-use crate::queue::dsn::notice::Report;
+use crate::queue::dsn::notice::NoticeKind;
 use crate::queue::dsn::provenance;
 use crate::receipt::Receipt;
 
@@ -61,14 +61,14 @@ impl Default for Schedule {
 pub enum Plan {
     /// The sender is to be told of these failures. Comes before everything else, so that a bounce that was interrupted is
     /// resumed with the same recipients and thus under the same id.
-    Bounce(Vec<u16>),
+    NotifyFailure(Vec<u16>),
     /// The sender is to be told that these were relayed or delivered (RFC 3461 5.2.2, 5.2.3). Comes before any other delivery,
     /// for the same reason.
-    Report(Report, Vec<u16>),
+    NotifySuccess(NoticeKind, Vec<u16>),
     /// These have been tried for long enough: a failure is to be recorded for each.
     Expire(Vec<u16>),
     /// The sender is to be told that these are delayed (RFC 3461 5.2.5). Comes before any other delivery, as a report does.
-    Delay(Vec<u16>),
+    NotifyDelay(Vec<u16>),
     /// These are due.
     Deliver(Vec<u16>),
     /// Nothing is due before this time.
@@ -122,15 +122,15 @@ impl Schedule {
             account.standing == Standing::Failed && account.owes_notice(&envelope.recipients[index])
         });
         if has_sender && !untold.is_empty() {
-            return Plan::Bounce(untold);
+            return Plan::NotifyFailure(untold);
         }
-        for report in [Report::Relayed, Report::Delivered] {
+        for kind in [NoticeKind::Relayed, NoticeKind::Delivered] {
             let owing = |index: usize, account: &Account<'_>| {
-                account.success() == Some(report) && account.owes_report(&envelope.recipients[index])
+                account.success() == Some(kind) && account.owes_report(&envelope.recipients[index])
             };
             let unreported = ledger.indices(owing);
             if has_sender && !unreported.is_empty() {
-                return Plan::Report(report, unreported);
+                return Plan::NotifySuccess(kind, unreported);
             }
         }
         let usable = |index: usize| u16::try_from(index).is_ok_and(situation.usable);
@@ -141,7 +141,7 @@ impl Schedule {
         }
         let late = ledger.indices(|index, account| self.is_late(&envelope.recipients[index], account) && usable(index));
         if has_sender && !late.is_empty() {
-            return Plan::Delay(late);
+            return Plan::NotifyDelay(late);
         }
         match self.next(id, &ledger, situation) {
             Some(plan) => plan,
@@ -168,7 +168,7 @@ impl Schedule {
     }
 
     /// Who is to be tried, or of whom the sender is to be told, by index, and since or from when.
-    pub fn outlook(
+    pub fn due_times(
         &self,
         id: SpoolId,
         envelope: &Envelope,

@@ -3,51 +3,51 @@
 
 use std::time::{Duration, Instant};
 
-use super::limits::{Slot, Turnstile};
-use super::pace::{Admittance, Obstacle};
+use super::limits::{ConnectionPermit, RouteLimits};
+use super::pace::{Obstacle, RateDecision};
 use crate::event::Event;
 use crate::transport::{Dispatch, Transport};
 
 /// A transport that is made when it is first needed.
 #[derive(Default)]
-pub(in crate::queue) struct Line {
+pub(in crate::queue) struct RouteConnection {
     transport: Option<Box<dyn Transport>>,
     /// When it was last used; `None` while there is no connection to end.
     used: Option<Instant>,
     /// The size that was told last, over this connection.
     told: Option<u64>,
     /// The right to a connection, while there may be one.
-    slot: Option<Slot>,
+    permit: Option<ConnectionPermit>,
 }
 
-impl Line {
+impl RouteConnection {
     /// Lets one message through, if connections and pace allow it; what is wrong with the turnstile is told.
     pub(in crate::queue) fn pass(
         &mut self,
-        turnstile: &dyn Turnstile,
+        limits: &dyn RouteLimits,
         route: &str,
         tell: impl Fn(Event),
     ) -> Result<(), Obstacle> {
-        if self.slot.is_none() {
-            self.slot = turnstile.slot();
+        if self.permit.is_none() {
+            self.permit = limits.permit();
         }
-        if let Some(error) = turnstile.trouble() {
+        if let Some(error) = limits.trouble() {
             let text = format!("sharing the limits of route {route} with other processes: {error}");
             tell(Event::Trouble { text });
         }
-        if self.slot.is_none() {
+        if self.permit.is_none() {
             return Err(Obstacle::Crowded);
         }
         self.used = Some(Instant::now());
-        match turnstile.admit() {
-            Admittance::Now => Ok(()),
-            Admittance::Wait(wait) => Err(Obstacle::Pace(wait)),
+        match limits.admit() {
+            RateDecision::Now => Ok(()),
+            RateDecision::Wait(wait) => Err(Obstacle::Pace(wait)),
         }
     }
 
     /// Whether it holds the right to a connection.
     pub(in crate::queue) fn is_connected(&self) -> bool {
-        self.slot.is_some()
+        self.permit.is_some()
     }
 
     /// The transport, for use.
@@ -62,27 +62,27 @@ impl Line {
     }
 
     /// How large a message the next hop takes, when that was not told yet.
-    pub(in crate::queue) fn news_of_size(&mut self) -> Option<u64> {
+    pub(in crate::queue) fn newly_announced_size(&mut self) -> Option<u64> {
         let largest = self.transport.as_ref()?.largest_message().filter(|largest| self.told != Some(*largest));
         self.told = largest.or(self.told);
         largest
     }
 
     /// How long the connection may stay unused from now on; `None` where there is none.
-    pub(in crate::queue) fn patience(&self) -> Option<Duration> {
+    pub(in crate::queue) fn time_left(&self) -> Option<Duration> {
         // Who has a right, but never came to use it, gives it back soon.
         let limit = self.transport.as_ref().map_or(Duration::from_secs(1), |transport| transport.idle_limit());
         Some(limit.saturating_sub(self.used?.elapsed()))
     }
 
     /// Ends the connection, if there is one.
-    pub(in crate::queue) fn hang_up(&mut self) {
+    pub(in crate::queue) fn close(&mut self) {
         if let (Some(transport), Some(_)) = (&mut self.transport, self.used.take()) {
             transport.disconnect();
             // The next greeting is told even if it says the same: a limit that nobody confirms is forgotten.
             self.told = None;
         }
-        self.slot = None;
+        self.permit = None;
     }
 
     /// Gives the transport up without a word: it failed in the middle of something.

@@ -12,7 +12,7 @@ use crate::queue::plan::schedule::Urgency;
 use crate::receipt::Reason;
 
 #[derive(Debug, Default)]
-pub(in crate::queue) struct Gate {
+pub(in crate::queue) struct RouteGate {
     pub(in crate::queue) state: RouteState,
     /// The state could not be kept for the others, and for our own next look at what is kept.
     pub(in crate::queue) unsaved: bool,
@@ -63,7 +63,7 @@ pub(in crate::queue) enum Passage {
     Over,
 }
 
-impl Gate {
+impl RouteGate {
     /// `connected`: whether the worker that asks holds a connection, or the right to one.
     pub(in crate::queue) fn passage(&self, pass: bool, connected: bool, urgency: Urgency, now: Timestamp) -> Passage {
         let crowded = self.crowded.filter(|_| !connected);
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn a_probe_goes_alone_and_a_fault_counts_once() {
         let reason = Reason::new(EnhancedCode(4, 4, 1), "refused");
-        let mut gate = Gate::default();
+        let mut gate = RouteGate::default();
         assert_eq!(gate.passage(true, false, Urgency::Due, at(0)), Passage::Free);
         gate.state = gate.fault(false, "main", &reason, at(0)).unwrap();
         assert_eq!(gate.fault(false, "main", &reason, at(0)), None);
@@ -187,7 +187,7 @@ mod tests {
             (true, true, Obstacle::Crowded, Passage::Over),
             (false, false, Obstacle::Crowded, Passage::Shut(Some(CROWDED))),
         ] {
-            let mut gate = Gate { departed, ..Gate::default() };
+            let mut gate = RouteGate { departed, ..RouteGate::default() };
             gate.slow_down(pass, obstacle, at(0));
             assert_eq!(gate.passage(pass, false, Urgency::Now, at(0)), expected, "{pass} {departed} {obstacle:?}");
             let busy = if obstacle == Obstacle::Crowded { Passage::Free } else { expected };
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn a_clock_that_went_back_does_not_keep_it_shut() {
         for obstacle in [Obstacle::Pace(Duration::from_secs(5)), Obstacle::Crowded] {
-            let mut gate = Gate::default();
+            let mut gate = RouteGate::default();
             gate.slow_down(false, obstacle, at(864_000));
             assert_eq!(gate.passage(false, false, Urgency::Due, at(5)), Passage::Free, "{obstacle:?}");
         }
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn large_messages_leave_a_connection_to_small_ones() {
-        let mut gate = Gate::default();
+        let mut gate = RouteGate::default();
         for (connections, most) in [(1, 1), (2, 1), (4, 3)] {
             let mut began = 0;
             while gate.allows_large(connections) {

@@ -11,19 +11,19 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::pace::{Admittance, Departures, Pace};
+use super::pace::{Departures, Pace, RateDecision};
 use crate::clock::BootClock;
 use crate::queue::routes::files::own::{file_name, open_shared, try_lock};
 use crate::queue::routes::files::pace::{PaceFile, nanos};
 
 /// Lets connections and messages through.
-pub trait Turnstile: Send + Sync {
+pub trait RouteLimits: Send + Sync {
     /// The right to one connection, or `None` while all are taken. Nobody rings when one is given back: ask again.
-    fn slot(&self) -> Option<Slot>;
+    fn permit(&self) -> Option<ConnectionPermit>;
 
     /// Whether a message may leave. To be asked when nothing but the pace keeps it: a departure that is not used is not
     /// given back.
-    fn admit(&self) -> Admittance;
+    fn admit(&self) -> RateDecision;
 
     /// Whether there is a pace, so that a message may have to wait.
     fn is_paced(&self) -> bool {
@@ -37,36 +37,36 @@ pub trait Turnstile: Send + Sync {
 }
 
 /// No limits.
-impl Turnstile for () {
-    fn slot(&self) -> Option<Slot> {
-        Some(Slot { _file: None, _seat: None })
+impl RouteLimits for () {
+    fn permit(&self) -> Option<ConnectionPermit> {
+        Some(ConnectionPermit { _file: None, _counted: None })
     }
 
-    fn admit(&self) -> Admittance {
-        Admittance::Now
+    fn admit(&self) -> RateDecision {
+        RateDecision::Now
     }
 }
 
 /// The right to one connection, until dropped.
 #[derive(Debug)]
-pub struct Slot {
+pub struct ConnectionPermit {
     /// Locked.
     _file: Option<File>,
-    _seat: Option<Seat>,
+    _counted: Option<OpenConnection>,
 }
 
 /// One of the connections of this process.
 #[derive(Debug)]
-struct Seat(Arc<AtomicUsize>);
+struct OpenConnection(Arc<AtomicUsize>);
 
-impl Drop for Seat {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 /// The turnstile of one route, kept in the folder with the states of all routes.
-pub struct RouteTurnstile {
+pub struct SharedRouteLimits {
     folder: Box<Path>,
     name: String,
     connections: usize,
@@ -85,7 +85,7 @@ struct Trouble {
     lasting: bool,
 }
 
-impl RouteTurnstile {
+impl SharedRouteLimits {
     /// At most `connections` (at least 1) of `route` at once, at this pace if there is one. The folder need not exist.
     pub fn new(
         folder: impl AsRef<Path>,
@@ -109,9 +109,9 @@ impl RouteTurnstile {
     }
 
     /// One of the slots, or `None` where others have them all. They are asked for from the `first` on, which is free most likely.
-    fn shared_slot(&self, first: usize) -> io::Result<Option<File>> {
+    fn shared_permit(&self, first: usize) -> io::Result<Option<File>> {
         for number in (0..self.connections).map(|number| (first + number) % self.connections) {
-            let file = open_shared(&self.folder.join(format!("{}.slot.{number}", self.name)))?;
+            let file = open_shared(&self.folder.join(format!("{}.permit.{number}", self.name)))?;
             if try_lock(&file)? {
                 return Ok(Some(file));
             }
@@ -137,20 +137,20 @@ impl RouteTurnstile {
     }
 }
 
-impl Turnstile for RouteTurnstile {
-    fn slot(&self) -> Option<Slot> {
+impl RouteLimits for SharedRouteLimits {
+    fn permit(&self) -> Option<ConnectionPermit> {
         let free = |taken: usize| (taken < self.connections).then_some(taken + 1);
         let taken = self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, free).ok()?;
-        let seat = Some(Seat(Arc::clone(&self.taken)));
-        match self.note(self.shared_slot(taken)) {
+        let counted = Some(OpenConnection(Arc::clone(&self.taken)));
+        match self.note(self.shared_permit(taken)) {
             Some(None) => None,
-            Some(file) => Some(Slot { _file: file, _seat: seat }),
-            None => Some(Slot { _file: None, _seat: seat }),
+            Some(file) => Some(ConnectionPermit { _file: file, _counted: counted }),
+            None => Some(ConnectionPermit { _file: None, _counted: counted }),
         }
     }
 
-    fn admit(&self) -> Admittance {
-        let Some((pace, file)) = &self.pace else { return Admittance::Now };
+    fn admit(&self) -> RateDecision {
+        let Some((pace, file)) = &self.pace else { return RateDecision::Now };
         self.note(file.admit(*pace, self.clock.as_ref())).unwrap_or_else(|| {
             let mut departures = self.departures.lock().unwrap_or_else(PoisonError::into_inner);
             departures.admit(*pace, nanos(self.clock.as_ref()))

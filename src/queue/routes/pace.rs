@@ -17,7 +17,7 @@ pub struct Pace {
 
 /// Whether a message may leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Admittance {
+pub enum RateDecision {
     /// Now; it counts as left from here on.
     Now,
     /// Not before this time is over, and then only if nobody else was faster.
@@ -51,11 +51,11 @@ impl Pace {
 
     /// Whether a message may leave at `now`, when the one that left as many before it as this pace allows left at
     /// `departed`, both in nanoseconds of one clock; 0: there was none.
-    pub(super) fn admittance(self, departed: u64, now: u64) -> Admittance {
+    pub(super) fn decision(self, departed: u64, now: u64) -> RateDecision {
         match self.nanos().saturating_sub(now.saturating_sub(departed)) {
-            0 => Admittance::Now,
-            _ if departed == 0 => Admittance::Now,
-            left => Admittance::Wait(Duration::from_nanos(left)),
+            0 => RateDecision::Now,
+            _ if departed == 0 => RateDecision::Now,
+            left => RateDecision::Wait(Duration::from_nanos(left)),
         }
     }
 }
@@ -66,17 +66,17 @@ pub(super) struct Departures(VecDeque<u64>);
 
 impl Departures {
     /// Whether a message may leave at `now`, in nanoseconds; if so, it has left.
-    pub(in crate::queue) fn admit(&mut self, pace: Pace, now: u64) -> Admittance {
+    pub(in crate::queue) fn admit(&mut self, pace: Pace, now: u64) -> RateDecision {
         let capacity = usize::try_from(pace.messages).unwrap_or(usize::MAX);
         while self.0.len() > capacity {
             self.0.pop_front();
         }
         let oldest = if self.0.len() == capacity { self.0.front().copied() } else { None };
-        let admittance = pace.admittance(oldest.unwrap_or(0), now);
-        if admittance == Admittance::Now {
+        let decision = pace.decision(oldest.unwrap_or(0), now);
+        if decision == RateDecision::Now {
             self.0.push_back(now);
         }
-        admittance
+        decision
     }
 }
 
@@ -101,8 +101,8 @@ mod tests {
         let pace = Pace { messages: 2, per: Duration::from_nanos(10) };
         let mut departures = Departures::default();
         let mut admit = |now| departures.admit(pace, now);
-        let wait = |nanos| Admittance::Wait(Duration::from_nanos(nanos));
-        assert_eq!((admit(5), admit(6), admit(7)), (Admittance::Now, Admittance::Now, wait(8)));
-        assert_eq!((admit(15), admit(15), admit(16)), (Admittance::Now, wait(1), Admittance::Now));
+        let wait = |nanos| RateDecision::Wait(Duration::from_nanos(nanos));
+        assert_eq!((admit(5), admit(6), admit(7)), (RateDecision::Now, RateDecision::Now, wait(8)));
+        assert_eq!((admit(15), admit(15), admit(16)), (RateDecision::Now, wait(1), RateDecision::Now));
     }
 }

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::tally::Tally;
-use super::{Notices, Route, RouteState, RouteStore, Runner, Schedule, Selection, StopFlag, Summary, Urgency};
+use super::{NoticeSettings, Route, RouteState, RouteStore, Runner, Schedule, Selection, StopFlag, Summary, Urgency};
 use crate::address::{Mailbox, ReversePath};
 use crate::clock::{Clock, Timestamp};
 use crate::envelope::{Envelope, Origin, Protocol, Recipient, Recipients, Seal};
@@ -135,7 +135,7 @@ pub(crate) struct House {
     pub(crate) events: Arc<EventLog>,
     pub(crate) routes: Arc<RouteMemory>,
     pub(crate) stop: Arc<StopFlag>,
-    pub(crate) notices: Notices,
+    pub(crate) notices: NoticeSettings,
 }
 
 impl House {
@@ -162,7 +162,7 @@ impl House {
             events: Arc::default(),
             routes: Arc::default(),
             stop: Arc::new(StopFlag::new().unwrap()),
-            notices: Notices::default(),
+            notices: NoticeSettings::default(),
         }
     }
 
@@ -172,7 +172,7 @@ impl House {
             name: name.into(),
             criteria,
             dispatch: Arc::new(Door(Arc::clone(&self.next_hop))),
-            turnstile: Arc::new(()),
+            limits: Arc::new(()),
         }
     }
 

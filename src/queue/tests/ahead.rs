@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::id::SpoolId;
-use crate::queue::routes::pace::Admittance;
+use crate::queue::routes::pace::RateDecision;
 use crate::queue::testing::{Answer, House, id};
-use crate::queue::{Route, RouteState, Slot, Turnstile};
+use crate::queue::{ConnectionPermit, Route, RouteLimits, RouteState};
 use crate::routing::Criteria;
 use crate::spool::{Claimed, Spool};
 
@@ -83,13 +83,13 @@ fn a_defect_over_one_message_does_not_take_the_next_along() {
 /// Lets everything through, at a pace.
 struct Paced;
 
-impl Turnstile for Paced {
-    fn slot(&self) -> Option<Slot> {
-        ().slot()
+impl RouteLimits for Paced {
+    fn permit(&self) -> Option<ConnectionPermit> {
+        ().permit()
     }
 
-    fn admit(&self) -> Admittance {
-        Admittance::Now
+    fn admit(&self) -> RateDecision {
+        RateDecision::Now
     }
 
     fn is_paced(&self) -> bool {
@@ -101,7 +101,7 @@ impl Turnstile for Paced {
 fn nothing_is_announced_where_it_may_not_go_or_goes_elsewhere() {
     let paced = house(20, 1);
     let mut runner = paced.runner();
-    runner.routes = vec![Route { turnstile: Arc::new(Paced), ..paced.route("main", Criteria::default()) }];
+    runner.routes = vec![Route { limits: Arc::new(Paced), ..paced.route("main", Criteria::default()) }];
     runner.flush(crate::queue::Selection::All, crate::queue::Urgency::Due).unwrap();
     assert!(announced(&paced).is_empty() && paced.queue_is_empty());
     let direct = house(20, 1);

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::queue::routes::pace::Admittance;
+use crate::queue::routes::pace::RateDecision;
 use crate::queue::testing::{Answer, House, at, envelope, id};
-use crate::queue::{Route, RouteTurnstile, Runner, Selection, Slot, Turnstile, Urgency};
+use crate::queue::{ConnectionPermit, Route, RouteLimits, Runner, Selection, SharedRouteLimits, Urgency};
 use crate::routing::Criteria;
 use crate::spool::Shelf;
 use crate::sys::SystemClock;
@@ -70,9 +70,9 @@ fn who_has_a_connection_goes_on_while_others_of_the_pass_find_none() {
     let (house, folder) = (House::new(), tempfile::tempdir().unwrap());
     house.next_hop.connections.store(3, Ordering::SeqCst);
     // As if another process had the other two.
-    let turnstile = Arc::new(RouteTurnstile::new(folder.path(), "main", 1, None, Arc::new(SystemClock)));
+    let limits = Arc::new(SharedRouteLimits::new(folder.path(), "main", 1, None, Arc::new(SystemClock)));
     let runner =
-        Runner { routes: vec![Route { turnstile, ..house.route("main", Criteria::default()) }], ..house.runner() };
+        Runner { routes: vec![Route { limits, ..house.route("main", Criteria::default()) }], ..house.runner() };
     house.next_hop.answers_beside(|| std::thread::sleep(Duration::from_millis(3)));
     for number in 0..20 {
         house.put(number, "joe@x", &["amy@a"]);
@@ -88,14 +88,14 @@ struct Narrow {
     crowded: bool,
 }
 
-impl Turnstile for Narrow {
-    fn slot(&self) -> Option<Slot> {
-        if self.crowded { None } else { Turnstile::slot(&()) }
+impl RouteLimits for Narrow {
+    fn permit(&self) -> Option<ConnectionPermit> {
+        if self.crowded { None } else { RouteLimits::permit(&()) }
     }
 
-    fn admit(&self) -> Admittance {
+    fn admit(&self) -> RateDecision {
         let passed = self.passed.fetch_add(1, Ordering::SeqCst);
-        if passed % 4 < 3 { Admittance::Now } else { Admittance::Wait(Duration::from_secs(60)) }
+        if passed % 4 < 3 { RateDecision::Now } else { RateDecision::Wait(Duration::from_secs(60)) }
     }
 }
 
@@ -104,8 +104,8 @@ fn a_pass_keeps_the_pace_and_leaves_where_others_have_the_connections() {
     let house = House::new();
     house.next_hop.connections.store(1, Ordering::SeqCst);
     let narrow = |crowded| {
-        let turnstile = Arc::new(Narrow { passed: AtomicUsize::new(0), crowded });
-        Runner { routes: vec![Route { turnstile, ..house.route("main", Criteria::default()) }], ..house.runner() }
+        let limits = Arc::new(Narrow { passed: AtomicUsize::new(0), crowded });
+        Runner { routes: vec![Route { limits, ..house.route("main", Criteria::default()) }], ..house.runner() }
     };
     for number in 0..10 {
         house.put(number, "joe@x", &["amy@a"]);
@@ -133,10 +133,8 @@ fn a_pass_that_waits_for_the_pace_leaves_when_it_is_told_to() {
     let house = House::new();
     house.next_hop.connections.store(1, Ordering::SeqCst);
     let narrow = Arc::new(Narrow { passed: AtomicUsize::new(0), crowded: false });
-    let runner = Runner {
-        routes: vec![Route { turnstile: narrow, ..house.route("main", Criteria::default()) }],
-        ..house.runner()
-    };
+    let runner =
+        Runner { routes: vec![Route { limits: narrow, ..house.route("main", Criteria::default()) }], ..house.runner() };
     for number in 0..10 {
         house.put(number, "joe@x", &["amy@a"]);
     }

@@ -8,9 +8,9 @@ use crate::annotation::UNREPORTED;
 use crate::clock::Clock;
 use crate::envelope::{Envelope, NoticeOf, Notify, Recipient, Recipients, Ret};
 use crate::event::Event;
-use crate::queue::dsn::notice::{Report, notice_id};
+use crate::queue::dsn::notice::{NoticeKind, notice_id};
 use crate::queue::testing::{Answer, Crash, House, Moment, envelope, id, receipt};
-use crate::queue::{Notices, Selection, Urgency};
+use crate::queue::{NoticeSettings, Selection, Urgency};
 use crate::receipt::Happening;
 use crate::spool::{Shelf, Spool};
 
@@ -121,7 +121,7 @@ fn crash_at(operation: u32, moment: Moment, crash: Crash) -> bool {
     let taken = house.next_hop.taken.lock().unwrap();
     let mut notices: Vec<_> = taken.iter().filter(|taken| taken.to == "joe@x").map(|taken| taken.id).collect();
     notices.dedup();
-    assert_eq!(notices, [notice_id(Report::Delayed, original, &[0])], "{crash:?} {moment:?} operation {operation}");
+    assert_eq!(notices, [notice_id(NoticeKind::Delayed, original, &[0])], "{crash:?} {moment:?} operation {operation}");
     stopped
 }
 
@@ -131,7 +131,7 @@ fn a_notice_of_delay_waits_for_its_original_to_know_of_it() {
     let original = house.put(1, "joe@x", &["amy@x"]);
     let mut notice = envelope("", &["joe@x"]);
     notice.origin.notice_of = Some(NoticeOf { original, recipients: vec![0] });
-    house.spool.put(notice_id(Report::Delayed, original, &[0]), notice, OCTETS);
+    house.spool.put(notice_id(NoticeKind::Delayed, original, &[0]), notice, OCTETS);
     let claim = house.spool.claim(original).unwrap();
     house.flush();
     assert_eq!(house.next_hop.taken_by("joe@x"), 0, "the original may be about to be reported again");
@@ -218,7 +218,7 @@ fn ret_and_notify_decide_what_is_told() {
 
 fn with(admin: Option<&str>, per_hour: u32, copy_failures: bool) -> House {
     let admin = admin.map(|admin| admin.parse().unwrap());
-    House { notices: Notices { admin, per_hour, copy_failures }, ..House::new() }
+    House { notices: NoticeSettings { admin, per_hour, copy_failures }, ..House::new() }
 }
 
 #[test]
@@ -347,7 +347,7 @@ fn the_administrator_gets_copies_but_never_of_what_we_wrote() {
     let taken = house.next_hop.taken.lock().unwrap();
     let mut theirs: Vec<_> = taken.iter().filter(|taken| taken.to == "admin@x").map(|taken| taken.id).collect();
     theirs.sort_unstable();
-    let mut expected = [(Report::FailureCopy, 1), (Report::FailureCopy, 2), (Report::Failed, 3)]
+    let mut expected = [(NoticeKind::FailureCopy, 1), (NoticeKind::FailureCopy, 2), (NoticeKind::Failed, 3)]
         .map(|(report, number)| notice_id(report, id(number), &[0]));
     expected.sort_unstable();
     assert_eq!(theirs, expected);

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use crate::clock::Clock;
 use crate::envelope::{Notify, Recipient, Recipients, Ret};
 use crate::event::Event;
-use crate::queue::dsn::notice::{Report, notice_id};
+use crate::queue::dsn::notice::{NoticeKind, notice_id};
 use crate::queue::testing::{Answer, Crash, House, Moment, envelope, id};
 
 /// Amy's success is wanted, Bob's is not.
@@ -40,7 +40,7 @@ fn a_next_hop_without_dsn_makes_the_relay_tell_of_success() {
     assert_eq!(house.events.count(|event| matches!(event, Event::Reported { .. })), 1);
     assert_eq!(house.next_hop.taken_by("amy@x"), 1);
     let taken = house.next_hop.taken.lock().unwrap();
-    assert!(taken.iter().any(|taken| taken.id == notice_id(Report::Relayed, id(1), &[0])));
+    assert!(taken.iter().any(|taken| taken.id == notice_id(NoticeKind::Relayed, id(1), &[0])));
 }
 
 #[test]
@@ -102,6 +102,6 @@ fn crash_at(operation: u32, moment: Moment, crash: Crash) -> bool {
     let taken = house.next_hop.taken.lock().unwrap();
     let mut notices: Vec<_> = taken.iter().filter(|taken| taken.to == "joe@x").map(|taken| taken.id).collect();
     notices.dedup();
-    assert_eq!(notices, [notice_id(Report::Relayed, id(1), &[0])], "{context}");
+    assert_eq!(notices, [notice_id(NoticeKind::Relayed, id(1), &[0])], "{context}");
     stopped
 }

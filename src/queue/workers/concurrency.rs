@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Crew {
+pub(super) struct Concurrency {
     /// Their bells, in the order in which they lay down.
-    asleep: Vec<Arc<Condvar>>,
+    parked: Vec<Arc<Condvar>>,
     /// How many are at work.
     busy: usize,
     /// One of those who are held back sees to it that work goes on.
@@ -28,38 +28,38 @@ const SHARE: Duration = Duration::from_micros(200);
 /// How long nothing may be finished, at least, before one more is let to work.
 const STANDSTILL: Duration = Duration::from_millis(10);
 
-impl Default for Crew {
+impl Default for Concurrency {
     fn default() -> Self {
-        Self { asleep: Vec::new(), busy: 0, watched: false, moved: Instant::now(), pace: Pace::default() }
+        Self { parked: Vec::new(), busy: 0, watched: false, moved: Instant::now(), pace: Pace::default() }
     }
 }
 
-impl Crew {
-    pub(super) fn lie_down(&mut self, bell: &Arc<Condvar>) {
-        self.asleep.push(Arc::clone(bell));
+impl Concurrency {
+    pub(super) fn park(&mut self, signal: &Arc<Condvar>) {
+        self.parked.push(Arc::clone(signal));
     }
 
     /// Whoever called or not.
-    pub(super) fn get_up(&mut self, bell: &Arc<Condvar>) {
-        if let Some(at) = self.asleep.iter().rposition(|asleep| Arc::ptr_eq(asleep, bell)) {
-            self.asleep.remove(at);
+    pub(super) fn unpark(&mut self, signal: &Arc<Condvar>) {
+        if let Some(at) = self.parked.iter().rposition(|parked| Arc::ptr_eq(parked, signal)) {
+            self.parked.remove(at);
         }
     }
 
-    pub(super) fn call_one(&mut self) {
-        if let Some(bell) = self.asleep.pop() {
-            bell.notify_one();
+    pub(super) fn wake_one(&mut self) {
+        if let Some(signal) = self.parked.pop() {
+            signal.notify_one();
         }
     }
 
-    pub(super) fn call_all(&mut self) {
-        self.asleep.drain(..).for_each(|bell| bell.notify_one());
+    pub(super) fn wake_all(&mut self) {
+        self.parked.drain(..).for_each(|signal| signal.notify_one());
     }
 
     /// Calls another worker where it is of use, or somebody has to see whether it is.
-    pub(super) fn call_more(&mut self) {
+    pub(super) fn wake_more(&mut self) {
         if !self.watched || self.held_back(Instant::now()).is_none() {
-            self.call_one();
+            self.wake_one();
         }
     }
 
@@ -154,35 +154,35 @@ mod tests {
 
     #[test]
     fn who_lay_down_last_is_called_first_and_each_once() {
-        let bells = [(); 3].map(|()| Arc::new(Condvar::new()));
-        let mut crew = Crew::default();
-        bells.iter().for_each(|bell| crew.lie_down(bell));
-        crew.call_one();
-        assert!(crew.asleep.len() == 2 && Arc::ptr_eq(&crew.asleep[1], &bells[1]));
+        let signals = [(); 3].map(|()| Arc::new(Condvar::new()));
+        let mut concurrency = Concurrency::default();
+        signals.iter().for_each(|signal| concurrency.park(signal));
+        concurrency.wake_one();
+        assert!(concurrency.parked.len() == 2 && Arc::ptr_eq(&concurrency.parked[1], &signals[1]));
         // Its time was over before anybody called.
-        crew.get_up(&bells[0]);
-        crew.get_up(&bells[2]);
-        assert!(crew.asleep.len() == 1 && Arc::ptr_eq(&crew.asleep[0], &bells[1]));
-        crew.call_all();
-        crew.call_one();
-        assert!(crew.asleep.is_empty());
+        concurrency.unpark(&signals[0]);
+        concurrency.unpark(&signals[2]);
+        assert!(concurrency.parked.len() == 1 && Arc::ptr_eq(&concurrency.parked[0], &signals[1]));
+        concurrency.wake_all();
+        concurrency.wake_one();
+        assert!(concurrency.parked.is_empty());
     }
 
     #[test]
     fn the_longer_deliveries_take_the_more_are_of_use() {
         for (millis, useful) in [(0, FEW), (1, 5), (20, 100), (1_000, 5_000)] {
-            let mut crew = Crew::default();
-            (0..useful).for_each(|_| crew.begin());
-            crew.end(Some(Duration::from_millis(millis)));
-            assert_eq!(crew.rest(), None, "{millis}");
-            crew.begin();
-            assert!(!crew.is_crowded());
-            assert!(matches!(crew.rest(), Some(Rest::Watch(_))), "{millis}");
-            assert_eq!(crew.rest(), Some(Rest::UntilCalled), "one watches for all");
-            crew.moved = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
-            assert_eq!(crew.rest(), None, "they are stuck");
-            crew.begin();
-            assert!(crew.is_crowded(), "{millis}");
+            let mut concurrency = Concurrency::default();
+            (0..useful).for_each(|_| concurrency.begin());
+            concurrency.end(Some(Duration::from_millis(millis)));
+            assert_eq!(concurrency.rest(), None, "{millis}");
+            concurrency.begin();
+            assert!(!concurrency.is_crowded());
+            assert!(matches!(concurrency.rest(), Some(Rest::Watch(_))), "{millis}");
+            assert_eq!(concurrency.rest(), Some(Rest::UntilCalled), "one watches for all");
+            concurrency.moved = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
+            assert_eq!(concurrency.rest(), None, "they are stuck");
+            concurrency.begin();
+            assert!(concurrency.is_crowded(), "{millis}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use super::pool::{Mode, Shift};
+use super::pool::{Mode, WorkerPool};
 use super::wakeup::Wakeups;
 use crate::event::Event;
 use crate::id::SpoolId;
@@ -18,7 +18,7 @@ impl<S: Spool> Runner<S> {
     /// When the queue cannot be listed.
     pub fn flush(&self, which: Selection, urgency: Urgency) -> Result<Summary, SpoolError> {
         let started = self.clock.now();
-        self.tell_what_was_withheld(started);
+        self.send_digest(started);
         let entries = match which {
             Selection::All => self.entries(started, |_| {})?,
             Selection::One(id) => vec![Entry { id, due: started }],
@@ -35,25 +35,26 @@ impl<S: Spool> Runner<S> {
     fn work_through(&self, entries: Vec<Entry>, urgency: Urgency) -> Summary {
         // What has an incredible hint is due since it was listed.
         let now = self.clock.now();
-        let shift = Shift::new(self, Mode::Pass, urgency);
-        let later = shift.enlist(entries, now);
-        let waiting = shift.waiting();
+        let pool = WorkerPool::new(self, Mode::Pass, urgency);
+        let later = pool.enlist(entries, now);
+        let waiting = pool.waiting();
         thread::scope(|scope| {
             // Where the system gives no thread, this one does the work.
-            let mut unstaffed = vec![0];
+            let mut without_threads = vec![0];
             for (route, Route { dispatch, .. }) in self.routes.iter().enumerate() {
                 let wanted = dispatch.connections().min(waiting);
-                let shift = &shift;
-                let hire =
-                    || thread::Builder::new().name("delivery".into()).spawn_scoped(scope, move || shift.labour(route));
-                let hired = (usize::from(route == 0)..wanted).filter(|_| hire().is_ok()).count();
-                if route > 0 && hired == 0 && wanted > 0 {
-                    unstaffed.push(route);
+                let pool = &pool;
+                let spawn = || {
+                    thread::Builder::new().name("delivery".into()).spawn_scoped(scope, move || pool.run_worker(route))
+                };
+                let spawned = (usize::from(route == 0)..wanted).filter(|_| spawn().is_ok()).count();
+                if route > 0 && spawned == 0 && wanted > 0 {
+                    without_threads.push(route);
                 }
             }
-            unstaffed.into_iter().for_each(|route| shift.labour(route));
+            without_threads.into_iter().for_each(|route| pool.run_worker(route));
         });
-        let mut summary = shift.close();
+        let mut summary = pool.close();
         summary.remaining += later;
         summary
     }
@@ -61,23 +62,24 @@ impl<S: Spool> Runner<S> {
     /// Works until it is told to stop. The deliveries under way are ended, recorded and their connections closed before it
     /// returns.
     pub fn watch(&self, mut wakeups: impl Wakeups) {
-        let shift = Shift::new(self, Mode::Watch, Urgency::Due);
+        let pool = WorkerPool::new(self, Mode::Watch, Urgency::Due);
         thread::scope(|scope| {
             let mut workers = 0;
             for (route, Route { dispatch, .. }) in self.routes.iter().enumerate() {
                 for _ in 0..dispatch.connections().max(1) {
-                    let shift = &shift;
-                    let worker =
-                        thread::Builder::new().name("delivery".into()).spawn_scoped(scope, move || shift.labour(route));
+                    let pool = &pool;
+                    let worker = thread::Builder::new()
+                        .name("delivery".into())
+                        .spawn_scoped(scope, move || pool.run_worker(route));
                     workers += usize::from(worker.is_ok());
                 }
             }
             if workers == 0 {
-                self.tell(&Event::Trouble { text: "starting to deliver: the system gives no thread".into() });
+                self.emit(&Event::Trouble { text: "starting to deliver: the system gives no thread".into() });
                 return;
             }
-            shift.attend(&mut wakeups);
+            pool.attend(&mut wakeups);
         });
-        shift.close();
+        pool.close();
     }
 }

@@ -1,6 +1,6 @@
 //! What a shift does about the whole queue: the scan of a watch, and beginning before the first one is done.
 
-use super::pool::Shift;
+use super::pool::WorkerPool;
 use crate::clock::Timestamp;
 use crate::event::Event;
 use crate::spool::{Entry, Spool};
@@ -8,33 +8,33 @@ use crate::spool::{Entry, Spool};
 /// Messages that keep all workers busy until the next piece is found.
 const ENOUGH: usize = 4_000;
 
-impl<S: Spool> Shift<'_, S> {
+impl<S: Spool> WorkerPool<'_, S> {
     pub(super) fn scan(&self, now: Timestamp) {
-        self.runner.tell_what_was_withheld(now);
+        self.runner.send_digest(now);
         let begins = self.waiting() == 0;
         let entries = self.runner.entries(now, |found| {
             if begins {
                 self.begin_with(found, now);
             }
         });
-        let mut board = self.board();
-        self.reload_routes(&mut board);
-        self.retry_records(&mut board);
+        let mut shared = self.shared();
+        self.reload_routes(&mut shared);
+        self.retry_records(&mut shared);
         match entries {
-            Ok(entries) => board.agenda.align(entries, now),
-            Err(error) => self.runner.tell(&Event::Trouble { text: error.to_string() }),
+            Ok(entries) => shared.agenda.align(entries, now),
+            Err(error) => self.runner.emit(&Event::Trouble { text: error.to_string() }),
         }
-        board.call_all();
+        shared.wake_all();
     }
 
     /// Lets the workers begin with these, unless they have enough: a scan of a million takes seconds. Who is first among them is
     /// put right by its end.
     fn begin_with(&self, found: &[Entry], now: Timestamp) {
-        let mut board = self.board();
-        if board.agenda.waiting() > ENOUGH {
+        let mut shared = self.shared();
+        if shared.agenda.waiting() > ENOUGH {
             return;
         }
-        found.iter().filter(|entry| entry.due <= now).for_each(|entry| board.agenda.appear(entry.id, now));
-        board.call_all();
+        found.iter().filter(|entry| entry.due <= now).for_each(|entry| shared.agenda.appear(entry.id, now));
+        shared.wake_all();
     }
 }

@@ -5,18 +5,18 @@ use std::sync::{Arc, Condvar, PoisonError};
 use std::time::Duration;
 
 use super::concurrency::Rest;
-use super::lookahead::Ahead;
-use super::pool::{Board, Mode, Shift};
+use super::lookahead::Lookahead;
+use super::pool::{Mode, PoolState, WorkerPool};
 use crate::clock::Timestamp;
 use crate::event::Event;
 use crate::id::SpoolId;
 use crate::queue::agenda::Hindrance;
-use crate::queue::agenda::prospect::Prospect;
+use crate::queue::agenda::next_due::NextDue;
 use crate::queue::delivery::job::Job;
 use crate::queue::delivery::look::Look;
 use crate::queue::delivery::task::{End, Worked};
 use crate::queue::plan::schedule::Urgency;
-use crate::queue::routes::connection::Line;
+use crate::queue::routes::connection::RouteConnection;
 use crate::queue::routes::gate::Passage;
 use crate::spool::Spool;
 
@@ -38,58 +38,58 @@ enum Turn {
     Leave,
 }
 
-impl<S: Spool> Shift<'_, S> {
+impl<S: Spool> WorkerPool<'_, S> {
     /// What a worker of a route does until it leaves.
-    pub(super) fn labour(&self, route: usize) {
-        let mut line = Line::default();
-        let bell = Arc::new(Condvar::new());
-        let mut ahead = Ahead::new(self, route);
+    pub(super) fn run_worker(&self, route: usize) {
+        let mut connection = RouteConnection::default();
+        let signal = Arc::new(Condvar::new());
+        let mut lookahead = Lookahead::new(self, route);
         loop {
-            let (job, begun) = match ahead.take() {
+            let (job, begun) = match lookahead.take() {
                 Some((job, ready)) => (job, Some(ready)),
-                None => match self.next(route, &mut line, &bell) {
+                None => match self.next(route, &mut connection, &signal) {
                     Some(job) => (job, None),
                     None => break,
                 },
             };
             // Nothing that a panic may have left half done is used again: the claim is gone, and the line is given up.
             let work = AssertUnwindSafe(|| match begun {
-                Some((task, parcel)) => task.run(parcel, &mut line, &mut ahead),
+                Some((task, message)) => task.run(message, &mut connection, &mut lookahead),
                 None => match self.runner.begin(job) {
-                    Ok(task) => task.run(None, &mut line, &mut ahead),
+                    Ok(task) => task.run(None, &mut connection, &mut lookahead),
                     Err(worked) => *worked,
                 },
             });
             let worked = catch_unwind(work).unwrap_or_else(|_| {
-                line.abandon();
+                connection.abandon();
                 self.defect(job)
             });
-            line.release();
-            if let Some(octets) = line.news_of_size() {
+            connection.release();
+            if let Some(octets) = connection.newly_announced_size() {
                 self.note_largest_message(route, octets);
             }
             self.done(&job, worked);
         }
-        line.hang_up();
+        connection.close();
     }
 
     pub(super) fn defect(&self, job: Job) -> Worked<S::Claim> {
-        self.runner.tell(&Event::Trouble { text: format!("working on {}: a defect stopped it", job.id) });
+        self.runner.emit(&Event::Trouble { text: format!("working on {}: a defect stopped it", job.id) });
         Worked::unasked(End::Troubled)
     }
 
     /// The next message, as soon as one is due; `None` when it is time to leave.
-    fn next(&self, route: usize, line: &mut Line, bell: &Arc<Condvar>) -> Option<Job> {
+    fn next(&self, route: usize, connection: &mut RouteConnection, signal: &Arc<Condvar>) -> Option<Job> {
         let longest = if self.mode == Mode::Pass { LONGEST_PASS_WAIT } else { LONGEST_WAIT };
-        let mut board = self.board();
+        let mut shared = self.shared();
         loop {
             let mut watches = false;
-            let limit = match self.turn(&mut board, route, line.is_connected(), self.runner.clock.now()) {
+            let limit = match self.turn(&mut shared, route, connection.is_connected(), self.runner.clock.now()) {
                 Turn::Work(job) => {
-                    board.crews[route].begin();
+                    shared.concurrency[route].begin();
                     // Who takes one calls another, as long as there are more.
-                    if board.agenda.due(route, self.runner.clock.now()) > 0 {
-                        board.crews[route].call_more();
+                    if shared.agenda.due(route, self.runner.clock.now()) > 0 {
+                        shared.concurrency[route].wake_more();
                     }
                     return Some(job);
                 }
@@ -100,42 +100,42 @@ impl<S: Spool> Shift<'_, S> {
                     limit
                 }
                 Turn::Sort(ids) => {
-                    drop(board);
+                    drop(shared);
                     self.sort(ids);
-                    board = self.board();
+                    shared = self.shared();
                     continue;
                 }
             };
-            match line.patience() {
-                Some(patience) if patience.is_zero() => {
-                    drop(board);
-                    line.hang_up();
-                    board = self.board();
+            match connection.time_left() {
+                Some(time_left) if time_left.is_zero() => {
+                    drop(shared);
+                    connection.close();
+                    shared = self.shared();
                     if watches {
-                        board.crews[route].unwatch();
+                        shared.concurrency[route].unwatch();
                     }
                 }
-                patience => {
-                    let limit = patience.map_or(limit, |patience| patience.min(limit));
-                    board.crews[route].lie_down(bell);
-                    board = bell.wait_timeout(board, limit).unwrap_or_else(PoisonError::into_inner).0;
-                    board.crews[route].get_up(bell);
+                time_left => {
+                    let limit = time_left.map_or(limit, |time_left| time_left.min(limit));
+                    shared.concurrency[route].park(signal);
+                    shared = signal.wait_timeout(shared, limit).unwrap_or_else(PoisonError::into_inner).0;
+                    shared.concurrency[route].unpark(signal);
                     if watches {
-                        board.crews[route].unwatch();
+                        shared.concurrency[route].unwatch();
                     }
                 }
             }
         }
     }
 
-    fn turn(&self, board: &mut Board<S::Claim>, route: usize, connected: bool, now: Timestamp) -> Turn {
+    fn turn(&self, shared: &mut PoolState<S::Claim>, route: usize, connected: bool, now: Timestamp) -> Turn {
         let pass = self.mode == Mode::Pass;
-        let Board { agenda, gates, crews, .. } = board;
+        let PoolState { agenda, gates, concurrency, .. } = shared;
         let Some(gate) = gates.get_mut(route).filter(|_| !self.runner.stop.is_raised()) else { return Turn::Leave };
         let passage = gate.passage(pass, connected, self.urgency, now);
         // Who could go, but would only be in the way of others.
         if passage == Passage::Free && agenda.due(route, now) > 0 {
-            match crews[route].rest() {
+            match concurrency[route].rest() {
                 Some(Rest::Watch(limit)) => return Turn::Watch(limit),
                 Some(Rest::UntilCalled) => return Turn::Wait(None),
                 None => {}
@@ -162,7 +162,7 @@ impl<S: Spool> Shift<'_, S> {
                 let probe = passage == Passage::Probe;
                 if probe {
                     let state = gate.begin_probe(&self.runner.routes[route].name, now);
-                    self.set_state(board, route, state);
+                    self.set_state(shared, route, state);
                 } else if large {
                     gate.begin_large();
                 }
@@ -184,34 +184,34 @@ impl<S: Spool> Shift<'_, S> {
         let look = |id| catch_unwind(AssertUnwindSafe(|| self.runner.look(id, pressing))).unwrap_or(Look::Unknown);
         let looks: Vec<_> = ids.into_iter().map(|id| (id, look(id))).collect();
         let now = self.runner.clock.now();
-        let mut board = self.board();
+        let mut shared = self.shared();
         for (id, look) in looks {
             match look {
-                Look::Ahead(prospect) => board.agenda.put_back(id, &prospect),
-                Look::Unknown => board.agenda.put_back(id, &Prospect::unknown(now)),
-                Look::Busy if self.asks_again(&board, id) => board.agenda.postpone(id, Hindrance::Busy, now),
+                Look::Due(next_due) => shared.agenda.put_back(id, &next_due),
+                Look::Unknown => shared.agenda.put_back(id, &NextDue::unknown(now)),
+                Look::Busy if self.asks_again(&shared, id) => shared.agenda.postpone(id, Hindrance::Busy, now),
                 Look::Busy => {
-                    board.summary.busy += 1;
-                    board.summary.remaining += 1;
-                    board.agenda.forget(id);
+                    shared.summary.busy += 1;
+                    shared.summary.remaining += 1;
+                    shared.agenda.forget(id);
                 }
                 Look::Gone => {
-                    board.summary.gone += 1;
-                    board.agenda.forget(id);
+                    shared.summary.gone += 1;
+                    shared.agenda.forget(id);
                 }
             }
         }
         // With nothing on its way any more, those who sleep in a pass have to leave.
-        if self.mode == Mode::Pass && board.agenda.is_grounded() {
-            board.call_all();
+        if self.mode == Mode::Pass && shared.agenda.is_grounded() {
+            shared.wake_all();
         } else {
-            board.call_one_each();
+            shared.wake_one_each();
         }
     }
 
     /// Whether a message that somebody else has is asked for again. In a pass for a moment only: who looks at a message has it
     /// for some microseconds, who delivers it for longer.
-    pub(super) fn asks_again(&self, board: &Board<S::Claim>, id: SpoolId) -> bool {
-        self.mode == Mode::Watch || board.agenda.strikes(id) < PASS_STRIKES
+    pub(super) fn asks_again(&self, shared: &PoolState<S::Claim>, id: SpoolId) -> bool {
+        self.mode == Mode::Watch || shared.agenda.strikes(id) < PASS_STRIKES
     }
 }

@@ -7,22 +7,24 @@ use crate::receipt::{Happening, Reason};
 use crate::smtp::EnhancedCode;
 use proptest::prelude::*;
 
-const REPORTS: [Report; 5] = [Report::Failed, Report::FailureCopy, Report::Delayed, Report::Relayed, Report::Delivered];
+const REPORTS: [NoticeKind; 5] =
+    [NoticeKind::Failed, NoticeKind::FailureCopy, NoticeKind::Delayed, NoticeKind::Relayed, NoticeKind::Delivered];
 
 fn bounce(envelope: &Envelope, beginning: &[u8], reason: &Reason, relay: &str) -> Notice {
-    report(Report::Failed, envelope, beginning, reason, relay)
+    report(NoticeKind::Failed, envelope, beginning, reason, relay)
 }
 
-fn report(report: Report, envelope: &Envelope, beginning: &[u8], reason: &Reason, relay: &str) -> Notice {
+fn report(report: NoticeKind, envelope: &Envelope, beginning: &[u8], reason: &Reason, relay: &str) -> Notice {
     let seal = seal();
-    let original = Original { id: id(1), envelope, seal: &seal, beginning, whole: envelope.ret == Some(Ret::Full) };
+    let original =
+        OriginalMessage { id: id(1), envelope, seal: &seal, beginning, whole: envelope.ret == Some(Ret::Full) };
     let one = |(index, recipient)| Reported {
         index,
         recipient,
         reason,
         relay,
         last_attempt: at(1_795_000_060),
-        retry_until: (report == Report::Delayed).then(|| at(1_795_300_000)),
+        retry_until: (report == NoticeKind::Delayed).then(|| at(1_795_300_000)),
     };
     let reported: Vec<_> = (0..).zip(envelope.recipients.iter()).map(one).collect();
     let hostname = "relay.example".parse().unwrap();
@@ -70,14 +72,14 @@ fn it_says_what_programs_and_people_need() {
     assert_eq!(notice.envelope.reverse_path, ReversePath::Null);
     assert_eq!(notice.envelope.recipients[0].mailbox.to_string(), "joe@example.com");
     assert_eq!(notice.envelope.origin.notice_of, Some(NoticeOf { original: id(1), recipients: vec![0] }));
-    assert_eq!(notice.id, notice_id(Report::Failed, id(1), &[0]));
-    assert_ne!(notice.id, notice_id(Report::Failed, id(1), &[1]));
+    assert_eq!(notice.id, notice_id(NoticeKind::Failed, id(1), &[0]));
+    assert_ne!(notice.id, notice_id(NoticeKind::Failed, id(1), &[1]));
 }
 
 #[test]
 fn nobody_is_told_where_there_is_no_sender() {
     let (envelope, seal) = (envelope("", &["a@x"]), seal());
-    let original = Original { id: id(1), envelope: &envelope, seal: &seal, beginning: b"", whole: false };
+    let original = OriginalMessage { id: id(1), envelope: &envelope, seal: &seal, beginning: b"", whole: false };
     let hostname = "x".parse().unwrap();
     let writer = Writer { hostname: &hostname, now: at(0), admin: None };
     for report in REPORTS {
@@ -109,7 +111,7 @@ fn the_whole_message_goes_back_where_it_was_asked_for_and_can() {
     assert!(header.ends_with("\r\nContent-Transfer-Encoding: 8bit"), "{header}");
     assert!(parts.contains("message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n"));
     assert!(!text(&whole).contains("Content-Transfer-Encoding"));
-    let boundary = format!("X: y\r\n\r\n--=_{}--\r\nthe body\r\n", notice_id(Report::Failed, id(1), &[0]));
+    let boundary = format!("X: y\r\n\r\n--=_{}--\r\nthe body\r\n", notice_id(NoticeKind::Failed, id(1), &[0]));
     let long = format!("X: y\r\n\r\nthe body {}\r\n", "x".repeat(998));
     for harmful in [boundary, long] {
         let header = text(&back(&wanted, harmful.as_bytes()));

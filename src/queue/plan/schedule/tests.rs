@@ -58,7 +58,7 @@ fn nothing_expires_by_age_alone() {
 #[test]
 fn a_failure_is_bounced_before_anything_else_and_never_without_a_sender() {
     let receipts = [receipt(at(0), Happening::Failed, &[1])];
-    assert_eq!(plan(&envelope("s@x", &["a@x", "b@x"]), &receipts, at(1)), Plan::Bounce(vec![1]));
+    assert_eq!(plan(&envelope("s@x", &["a@x", "b@x"]), &receipts, at(1)), Plan::NotifyFailure(vec![1]));
     assert_eq!(plan(&envelope("", &["a@x", "b@x"]), &receipts, at(1)), Plan::Deliver(vec![0]));
     let all = [receipt(at(0), Happening::Failed, &[0, 1])];
     assert_eq!(plan(&envelope("", &["a@x", "b@x"]), &all, at(1)), Plan::Abandon(vec![0, 1]));
@@ -98,7 +98,7 @@ fn only_who_can_be_reached_now_is_tried_or_given_up() {
     let old: Vec<_> = (0..80).map(|hour| receipt(at(7200 * hour), Happening::Deferred, &[0, 1])).collect();
     assert_eq!(plan(&old, at(7200 * 80)), Plan::Expire(vec![1]));
     assert_eq!(
-        Schedule::default().outlook(id(1), &envelope, &old[..1], at(900)).len(),
+        Schedule::default().due_times(id(1), &envelope, &old[..1], at(900)).len(),
         2,
         "both are still to be tried"
     );
@@ -157,13 +157,13 @@ proptest! {
                     prop_assert!(until > now && until <= now + schedule.longest().mul_f64(1.2));
                     now = until;
                 }
-                Plan::Bounce(list) => {
+                Plan::NotifyFailure(list) => {
                     for index in &list {
                         prop_assert!(has_sender && !std::mem::replace(&mut bounced[usize::from(*index)], true));
                     }
                     receipts.push(record(Happening::Bounced, &list));
                 }
-                Plan::Delay(list) => {
+                Plan::NotifyDelay(list) => {
                     for index in &list {
                         // The first one did not ask for it.
                         prop_assert!(has_sender && *index > 0 && !settled[usize::from(*index)]);
@@ -171,8 +171,8 @@ proptest! {
                     }
                     receipts.push(record(Happening::DelayNotified, &list));
                 }
-                Plan::Report(report, list) => {
-                    prop_assert_eq!(report, Report::Relayed);
+                Plan::NotifySuccess(report, list) => {
+                    prop_assert_eq!(report, NoticeKind::Relayed);
                     prop_assert!(has_sender && list == [0] && !std::mem::replace(&mut reported, true));
                     let mut told = record(Happening::Delivered, &list);
                     told.annotations.push((REPORTED.into(), String::new()));
@@ -204,6 +204,6 @@ proptest! {
         let receipts: Vec<_> =
             times.iter().map(|time| receipt(at(*time), Happening::Deferred, &[0])).collect();
         let plan = plan(&envelope, &receipts, at(now));
-        prop_assert!(matches!(plan, Plan::Deliver(_) | Plan::Wait(_) | Plan::Delay(_)), "{plan:?}");
+        prop_assert!(matches!(plan, Plan::Deliver(_) | Plan::Wait(_) | Plan::NotifyDelay(_)), "{plan:?}");
     }
 }

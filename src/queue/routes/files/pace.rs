@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use super::own::{lock, open_shared};
 use crate::clock::BootClock;
-use crate::queue::routes::pace::{Admittance, MOST, Pace};
+use crate::queue::routes::pace::{MOST, Pace, RateDecision};
 
 const MAGIC: [u8; 8] = *b"LEAFPACE";
 /// Magic, the host's start, capacity, place.
@@ -45,7 +45,7 @@ impl PaceFile {
     ///
     /// # Errors
     /// When the file cannot be opened, locked, read or written.
-    pub(in crate::queue) fn admit(&self, pace: Pace, clock: &dyn BootClock) -> io::Result<Admittance> {
+    pub(in crate::queue) fn admit(&self, pace: Pace, clock: &dyn BootClock) -> io::Result<RateDecision> {
         let file = open_shared(&self.path)?;
         lock(&file)?;
         // Only now: the times of those who had the lock before are earlier.
@@ -60,13 +60,13 @@ impl PaceFile {
             Some(departed) if departed <= now => (place, departed),
             _ => (self.begin(&file, capacity, &[])?, 0),
         };
-        let admittance = pace.admittance(departed, now);
-        if admittance == Admittance::Now {
+        let decision = pace.decision(departed, now);
+        if decision == RateDecision::Now {
             // In this order: a kill in between leaves a late departure where the earliest is looked for.
             file.write_all_at(&now.to_le_bytes(), at(place))?;
             file.write_all_at(&((place + 1) % capacity).to_le_bytes(), PLACE_AT)?;
         }
-        Ok(admittance)
+        Ok(decision)
     }
 
     /// Capacity and place, where the header is ours and of this start of the host.

@@ -53,7 +53,7 @@ fn load<T: Default + DeserializeOwned>(path: &Path) -> T {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::queue::dsn::notice::Report;
+    use crate::queue::dsn::notice::NoticeKind;
     use crate::queue::dsn::tally::Tally;
     use crate::queue::testing::at;
 
@@ -62,7 +62,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let grant = || {
             let mut granted = false;
-            let mut change = |tally: &mut Tally| granted = tally.grant(Report::Failed, 20, at(9));
+            let mut change = |tally: &mut Tally| granted = tally.grant(NoticeKind::Failed, 20, at(9));
             change_shared(folder.path(), "notices", &mut change).unwrap();
             granted
         };

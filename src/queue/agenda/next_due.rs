@@ -10,16 +10,16 @@ pub(in crate::queue) const LARGE: u64 = 1 << 20;
 
 /// What is ahead of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::queue) struct Prospect {
-    pub(in crate::queue) kind: Kind,
+pub(in crate::queue) struct NextDue {
+    pub(in crate::queue) kind: MessageKind,
     /// When it is next due on each route that recipients are still to be reached by.
     pub(in crate::queue) due: Vec<(usize, Timestamp)>,
 }
 
-impl Prospect {
+impl NextDue {
     /// That of a message that cannot be looked at.
     pub(in crate::queue) fn unknown(now: Timestamp) -> Self {
-        Self { kind: Kind::UNKNOWN, due: vec![(0, now)] }
+        Self { kind: MessageKind::UNKNOWN, due: vec![(0, now)] }
     }
 
     /// What of it is due now on other routes than those; a pressing message is.
@@ -32,13 +32,13 @@ impl Prospect {
 
 /// What decides who goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::queue) struct Kind {
+pub(in crate::queue) struct MessageKind {
     /// Stands for the sender; that two share one does no harm.
     pub(in crate::queue) sender: u32,
     pub(in crate::queue) large: bool,
 }
 
-impl Kind {
+impl MessageKind {
     /// That of a message that nobody has looked at.
     pub(super) const UNKNOWN: Self = Self { sender: 0, large: false };
 

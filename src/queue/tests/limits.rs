@@ -12,8 +12,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use crate::clock::BootClock;
-use crate::queue::routes::pace::{Admittance, Pace};
-use crate::queue::{RouteTurnstile, Turnstile};
+use crate::queue::routes::pace::{Pace, RateDecision};
+use crate::queue::{RouteLimits, SharedRouteLimits};
 use crate::sys::SystemClock;
 
 const SECOND: u64 = 1_000_000_000;
@@ -40,9 +40,9 @@ impl BootClock for Boot {
     }
 }
 
-fn at(folder: &Path, pace: Pace, seconds: u64) -> Admittance {
+fn at(folder: &Path, pace: Pace, seconds: u64) -> RateDecision {
     let clock = Boot { now: Arc::new((seconds * SECOND).into()), ..Boot::default() };
-    RouteTurnstile::new(folder, "main", 1, Some(pace), Arc::new(clock)).admit()
+    SharedRouteLimits::new(folder, "main", 1, Some(pace), Arc::new(clock)).admit()
 }
 
 fn kept(pace: Pace, departures: impl IntoIterator<Item = u64>) {
@@ -61,19 +61,19 @@ fn three_at_once_keep_the_pace_together_and_use_all_of_it() {
     let now = Arc::new(AtomicU64::new(77 * SECOND));
     let clock = || Arc::new(Boot { now: Arc::clone(&now), ..Boot::default() });
     let three: Vec<_> =
-        (0..3).map(|_| RouteTurnstile::new(folder.path(), "main", 4, Some(A_MINUTE), clock())).collect();
+        (0..3).map(|_| SharedRouteLimits::new(folder.path(), "main", 4, Some(A_MINUTE), clock())).collect();
     let mut departures = Vec::new();
     let mut shares = [0; 3];
     let end = (77 + 3600) * SECOND;
     'hour: loop {
         let mut wait = None;
-        for (number, turnstile) in three.iter().enumerate() {
-            match turnstile.admit() {
-                Admittance::Now => {
+        for (number, limits) in three.iter().enumerate() {
+            match limits.admit() {
+                RateDecision::Now => {
                     departures.push(now.fetch_add(1, Ordering::SeqCst));
                     shares[number] += 1;
                 }
-                Admittance::Wait(left) => wait = Some(left),
+                RateDecision::Wait(left) => wait = Some(left),
             }
         }
         if let Some(left) = wait {
@@ -100,10 +100,10 @@ fn threads_that_contend_keep_it_too() {
             let (sender, now, folder) = (sender.clone(), Arc::clone(&now), folder.path());
             scope.spawn(move || {
                 let clock = Arc::new(Boot { now, step: 7, ..Boot::default() });
-                let turnstile =
-                    RouteTurnstile::new(folder, "main", 4, Some(pace), Arc::clone(&clock) as Arc<dyn BootClock>);
+                let limits =
+                    SharedRouteLimits::new(folder, "main", 4, Some(pace), Arc::clone(&clock) as Arc<dyn BootClock>);
                 for _ in 0..2_000 {
-                    if turnstile.admit() == Admittance::Now {
+                    if limits.admit() == RateDecision::Now {
                         sender.send(clock.said.load(Ordering::SeqCst)).unwrap();
                     }
                 }
@@ -124,20 +124,20 @@ fn threads_that_contend_keep_it_too() {
 fn a_restart_of_the_host_or_another_pace_begins_no_wait_that_is_too_long() {
     let folder = tempfile::tempdir().unwrap();
     let pace = |messages| Pace { messages, per: Duration::from_secs(60) };
-    assert_eq!(at(folder.path(), pace(2), 100), Admittance::Now);
-    assert_eq!(at(folder.path(), pace(2), 110), Admittance::Now);
-    let wait = |seconds| Admittance::Wait(Duration::from_secs(seconds));
+    assert_eq!(at(folder.path(), pace(2), 100), RateDecision::Now);
+    assert_eq!(at(folder.path(), pace(2), 110), RateDecision::Now);
+    let wait = |seconds| RateDecision::Wait(Duration::from_secs(seconds));
     assert_eq!(at(folder.path(), pace(2), 120), wait(40));
     // What left is remembered by a slower and by a faster pace.
     assert_eq!(at(folder.path(), pace(1), 120), wait(50));
-    assert_eq!(at(folder.path(), pace(3), 120), Admittance::Now);
-    assert_eq!(at(folder.path(), pace(3), 121), Admittance::Now);
+    assert_eq!(at(folder.path(), pace(3), 120), RateDecision::Now);
+    assert_eq!(at(folder.path(), pace(3), 121), RateDecision::Now);
     assert_eq!(at(folder.path(), pace(3), 122), wait(48), "110, 120 and 121; 100 was forgotten by the slow one");
     // The clock of another start.
-    assert_eq!(at(folder.path(), pace(3), 5), Admittance::Now);
+    assert_eq!(at(folder.path(), pace(3), 5), RateDecision::Now);
     let clock = Boot { now: Arc::new((6 * SECOND).into()), id: [7; 16], ..Boot::default() };
-    let after = RouteTurnstile::new(folder.path(), "main", 1, Some(pace(1)), Arc::new(clock));
-    assert_eq!((after.admit(), after.admit()), (Admittance::Now, wait(60)));
+    let after = SharedRouteLimits::new(folder.path(), "main", 1, Some(pace(1)), Arc::new(clock));
+    assert_eq!((after.admit(), after.admit()), (RateDecision::Now, wait(60)));
 }
 
 #[test]
@@ -145,19 +145,19 @@ fn without_its_folder_the_limits_hold_within_the_process() {
     let folder = tempfile::tempdir().unwrap();
     let clock = Arc::new(Boot { now: Arc::new(SECOND.into()), ..Boot::default() });
     let pace = Pace { messages: 2, per: Duration::from_secs(60) };
-    let turnstile = RouteTurnstile::new(folder.path().join("missing"), "main", 2, Some(pace), clock);
-    let slots = (turnstile.slot(), turnstile.slot(), turnstile.slot());
+    let limits = SharedRouteLimits::new(folder.path().join("missing"), "main", 2, Some(pace), clock);
+    let slots = (limits.permit(), limits.permit(), limits.permit());
     assert!(slots.0.is_some() && slots.1.is_some() && slots.2.is_none());
     drop(slots);
-    assert!(turnstile.slot().is_some());
-    assert_eq!((turnstile.admit(), turnstile.admit()), (Admittance::Now, Admittance::Now));
-    assert_eq!(turnstile.admit(), Admittance::Wait(pace.per));
-    assert!(turnstile.trouble().is_some() && turnstile.trouble().is_none(), "it is told once");
+    assert!(limits.permit().is_some());
+    assert_eq!((limits.admit(), limits.admit()), (RateDecision::Now, RateDecision::Now));
+    assert_eq!(limits.admit(), RateDecision::Wait(pace.per));
+    assert!(limits.trouble().is_some() && limits.trouble().is_none(), "it is told once");
     // Neither a folder nor a link nor a pipe under the name does harm.
-    fs::create_dir(folder.path().join("main.slot.0")).unwrap();
+    fs::create_dir(folder.path().join("main.permit.0")).unwrap();
     std::os::unix::fs::symlink("/nowhere", folder.path().join("main.pace")).unwrap();
-    let odd = RouteTurnstile::new(folder.path(), "main", 1, Some(pace), Arc::new(Boot::default()));
-    assert!(odd.slot().is_some() && odd.admit() == Admittance::Now && odd.trouble().is_some());
+    let odd = SharedRouteLimits::new(folder.path(), "main", 1, Some(pace), Arc::new(Boot::default()));
+    assert!(odd.permit().is_some() && odd.admit() == RateDecision::Now && odd.trouble().is_some());
 }
 
 proptest! {
@@ -182,10 +182,10 @@ proptest! {
         }
         fs::write(&path, &octets).unwrap();
         match at(folder.path(), A_MINUTE, seconds) {
-            Admittance::Now => {}
-            Admittance::Wait(left) => {
+            RateDecision::Now => {}
+            RateDecision::Wait(left) => {
                 prop_assert!(left <= A_MINUTE.per);
-                prop_assert_eq!(at(folder.path(), A_MINUTE, seconds + 60), Admittance::Now);
+                prop_assert_eq!(at(folder.path(), A_MINUTE, seconds + 60), RateDecision::Now);
             }
         }
         prop_assert!(fs::metadata(&path).unwrap().len() <= 400);
@@ -197,7 +197,7 @@ const ROLE: &str = "LEAFMAIL_TEST_TURNSTILE";
 /// Another process: this program with this one test.
 fn process(role: &str, folder: &Path) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "queue::tests::turnstile::as_another_process", "--nocapture"]);
+    command.args(["--exact", "queue::tests::limits::as_another_process", "--nocapture"]);
     command.env(ROLE, format!("{role}:{}", folder.display())).stdin(Stdio::piped()).stdout(Stdio::piped());
     command.spawn().unwrap()
 }
@@ -218,9 +218,9 @@ fn as_another_process() {
     let (role, folder) = role.split_once(':').unwrap();
     let mut out = std::io::stdout();
     if role == "hold" {
-        let turnstile = RouteTurnstile::new(folder, "main", 2, None, Arc::new(SystemClock));
-        let slot = turnstile.slot();
-        writeln!(out, "holds {}", slot.is_some()).unwrap();
+        let limits = SharedRouteLimits::new(folder, "main", 2, None, Arc::new(SystemClock));
+        let permit = limits.permit();
+        writeln!(out, "holds {}", permit.is_some()).unwrap();
         let _until_killed = std::io::stdin().read_line(&mut String::new());
         return;
     }
@@ -236,14 +236,14 @@ fn as_another_process() {
         }
     }
     let clock = Arc::new(Noting(AtomicU64::new(0)));
-    let turnstile = RouteTurnstile::new(folder, "main", 2, Some(QUICK), Arc::clone(&clock) as Arc<dyn BootClock>);
+    let limits = SharedRouteLimits::new(folder, "main", 2, Some(QUICK), Arc::clone(&clock) as Arc<dyn BootClock>);
     for _ in 0..20 {
-        while let Admittance::Wait(left) = turnstile.admit() {
+        while let RateDecision::Wait(left) = limits.admit() {
             std::thread::sleep(left);
         }
         writeln!(out, "left {}", clock.0.load(Ordering::SeqCst)).unwrap();
     }
-    assert!(turnstile.trouble().is_none());
+    assert!(limits.trouble().is_none());
 }
 
 #[test]
@@ -262,23 +262,23 @@ fn three_processes_keep_the_pace_together() {
 #[test]
 fn the_slot_of_a_killed_process_is_free_again() {
     let folder = tempfile::tempdir().unwrap();
-    let ours = RouteTurnstile::new(folder.path(), "main", 2, None, Arc::new(SystemClock));
+    let ours = SharedRouteLimits::new(folder.path(), "main", 2, None, Arc::new(SystemClock));
     let mut other = process("hold", folder.path());
     assert_eq!(lines(&mut other, "holds ").next().as_deref(), Some("true"));
-    let slot = ours.slot();
-    assert!(slot.is_some() && ours.slot().is_none(), "one is theirs");
+    let permit = ours.permit();
+    assert!(permit.is_some() && ours.permit().is_none(), "one is theirs");
     other.kill().unwrap();
     other.wait().unwrap();
-    let second = ours.slot();
-    assert!(second.is_some() && ours.slot().is_none());
-    drop(slot);
-    assert!(ours.slot().is_some());
+    let second = ours.permit();
+    assert!(second.is_some() && ours.permit().is_none());
+    drop(permit);
+    assert!(ours.permit().is_some());
 }
 
 #[test]
 fn no_more_connections_than_slots_over_many_handles() {
     let folder = tempfile::tempdir().unwrap();
-    let handle = || RouteTurnstile::new(folder.path(), "main", 3, None, Arc::new(SystemClock));
+    let handle = || SharedRouteLimits::new(folder.path(), "main", 3, None, Arc::new(SystemClock));
     let together = Barrier::new(8);
     let held = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..8)
@@ -286,7 +286,7 @@ fn no_more_connections_than_slots_over_many_handles() {
                 scope.spawn(|| {
                     let handle = handle();
                     together.wait();
-                    handle.slot()
+                    handle.permit()
                 })
             })
             .collect();

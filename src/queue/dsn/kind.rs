@@ -5,7 +5,7 @@ use crate::smtp::EnhancedCode;
 
 /// What a notice is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Report {
+pub enum NoticeKind {
     /// The message did not reach somebody.
     Failed,
     /// The same, for the administrator: a copy of what the sender is told, or instead of it where there is no sender.
@@ -18,7 +18,7 @@ pub enum Report {
     Delivered,
 }
 
-impl Report {
+impl NoticeKind {
     /// RFC 3464 2.3.3.
     pub fn action(self) -> &'static str {
         match self {
