@@ -1,7 +1,7 @@
-//! The runner: works on a spool's messages over its routes, either in one pass or for good.
+//! What forwarding needs: the spool, the routes, the schedule, and the rest of a runner's settings.
 //!
-//! Any number of runners, in any number of processes, may work on one spool: what keeps them apart is the claim, never what a
-//! runner remembers.
+//! Any number of runners, in any number of processes, may work on one spool: the claim keeps them apart, never the memory of a
+//! runner.
 
 use std::sync::Arc;
 
@@ -24,32 +24,32 @@ use crate::transport::Dispatch;
 pub struct Runner<S: Spool> {
     /// Where the messages are.
     pub spool: Arc<S>,
-    /// The ways out, never none. A message takes the first whose criteria fit, and the last where none does.
+    /// The routes, at least one. A message takes the first whose criteria fit, and the last where none does.
     pub routes: Vec<Route>,
-    /// Under which addresses messages go on.
+    /// The addresses with which messages go on.
     pub readdressing: Arc<Readdressing>,
     /// When to try again.
     pub schedule: Schedule,
     /// Where the states of the routes are shared with other processes.
     pub states: Arc<dyn RouteStore>,
-    /// Who is told what happens.
+    /// Receives the events.
     pub observer: Arc<dyn Observer>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// This host, as bounces name it.
+    /// This host, as notices name it.
     pub hostname: Domain,
-    /// Octets of the largest message that a bounce returns whole, where its sender asked for that (RET=FULL).
+    /// Octets of the largest message that a notice returns whole, if its sender asked for that (RET=FULL).
     pub return_full: u64,
-    /// How many notices are written, and what the administrator gets.
+    /// How many notices are written, and what the administrator receives.
     pub notices: NoticeSettings,
-    /// Raised to return: what was handed over is finished, other deliveries are broken off where they have to wait.
+    /// Raised to end: what was handed over is finished; other deliveries are broken off where they have to wait.
     pub stop: Arc<StopFlag>,
 }
 
-/// Of a long queue so many are handed on at a time, in messages.
+/// A long queue is handed on in pieces of this number of messages.
 const PIECE: usize = 1_000;
 
-/// A way out.
+/// A route: a next hop, and the messages that it is for.
 #[derive(Clone)]
 pub struct Route {
     /// Its name, in receipts and events.
@@ -74,7 +74,7 @@ pub enum Selection {
 /// What a pass did, in messages.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Removed, everybody being settled.
+    /// Removed, as every recipient is settled.
     pub sent: usize,
     /// Looked at, and due again later.
     pub deferred: usize,
@@ -84,7 +84,7 @@ pub struct Summary {
     pub set_aside: usize,
     /// Set aside in `bad/`, as they are torn or corrupt.
     pub damaged: usize,
-    /// In the hands of another process.
+    /// Another process has them.
     pub busy: usize,
     /// Not in the queue any more, though asked for or listed.
     pub gone: usize,
@@ -97,7 +97,7 @@ pub struct Summary {
 }
 
 impl<S: Spool> Runner<S> {
-    /// The queue, with hints that can be relied on. Of a long one `early` gets each piece when it is found, as the rest takes a while.
+    /// The queue, with hints that are plausible. Of a long one, `early` gets each piece when it is found, as the rest takes a while.
     pub(super) fn entries(&self, now: Timestamp, early: impl Fn(&[Entry])) -> Result<Vec<Entry>, SpoolError> {
         // A hint that is further off than any interval, and a margin, is from another clock or from another schedule.
         let longest = self.schedule.longest();
@@ -112,7 +112,7 @@ impl<S: Spool> Runner<S> {
         Ok(entries)
     }
 
-    /// The route that a recipient is to be reached by.
+    /// The route to a recipient.
     pub(super) fn route_to(&self, envelope: &Envelope, recipient: &Mailbox) -> usize {
         routing::choose(self.routes.iter().map(|route| &route.criteria), envelope, recipient).unwrap_or(0)
     }

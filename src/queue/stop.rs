@@ -1,4 +1,4 @@
-//! The stop flag: asks everything that waits to finish what is under way and return.
+//! The stop flag: everything that waits finishes what is under way, and returns.
 //!
 //! Raised once and never lowered. It has a descriptor that becomes readable, so that a wait for files ends at once.
 
@@ -10,7 +10,7 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use crate::transport::Leaving;
 
-/// Says that it is time to leave.
+/// Raised when it is time to stop.
 #[derive(Debug)]
 pub struct StopFlag {
     raised: AtomicBool,

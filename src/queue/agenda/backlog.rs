@@ -1,7 +1,7 @@
-//! What a scan found beyond the agenda's horizon: ids and times, in the order in which they come. Pure.
+//! The backlog: what a scan found beyond the agenda's horizon, as ids and times. Pure.
 //!
-//! The oldest come first, but each fourth is the newest that is due, so that what has just arrived is soon looked at. What is
-//! due later comes after all that is due.
+//! The oldest come first, but each fourth is the newest that is due, so that new arrivals are looked at soon. What is due later
+//! comes after all that is due.
 
 use std::collections::VecDeque;
 

@@ -1,7 +1,7 @@
 //! A lane: the messages of one route that are due, in the order in which they are taken. Pure.
 //!
-//! Senders take turns, so that nobody's flood keeps the others waiting, and each sender's messages go by age. Small messages
-//! overtake large ones, within limits: after so many of them a large one that waits gets its turn.
+//! Senders take turns, so that a flood from one does not keep the others waiting, and each sender's messages go by age. Small
+//! messages overtake large ones, within limits: after [`OVERTAKING`] of them a waiting large one gets its turn.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,7 +30,7 @@ pub(super) struct Lane {
 #[derive(Debug, Default)]
 struct Turns {
     senders: BTreeMap<u32, BTreeSet<Due>>,
-    /// Who had the last turn.
+    /// Which sender had the last turn.
     last: u32,
     len: usize,
 }
@@ -63,7 +63,7 @@ impl Lane {
         if self.large.len == 0 { self.last.pop_first() } else { None }
     }
 
-    /// Takes the next message where one is to go before another that is small, as far as anybody knows; else that one.
+    /// Takes the next message where one has to go before `other`, which is small as far as is known; otherwise that one.
     pub(super) fn take_before(&mut self, other: Due, allow_large: bool) -> Option<Due> {
         let large_is_next = allow_large && self.large.len > 0 && self.overtaken >= OVERTAKING;
         if self.small.len > 0 || large_is_next {

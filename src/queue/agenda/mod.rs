@@ -1,8 +1,8 @@
 //! The agenda: which messages a runner knows of, and when each is due on which route. Pure.
 //!
-//! An id is either waiting or in flight, never both, so that one process never offers a message to two workers. A message that
-//! was just found is *unsorted*: only its id and its time are known, until somebody has looked at it. Of a very long queue only
-//! a part at a time is within the agenda's horizon; of what lies beyond, ids and times are kept in a row.
+//! An id is either waiting or in flight, never both, so one process never offers a message to two workers. A message that was
+//! just found is *unsorted*: only its id and its time are known, until a worker has looked at it. Of a very long queue, the
+//! agenda sorts only a part at a time (its horizon); of the rest, the backlog, it keeps ids and times in a row.
 
 mod backlog;
 mod lane;
@@ -21,7 +21,7 @@ use next_due::{MessageKind, NextDue};
 /// Messages by the time at which they are due.
 #[derive(Debug)]
 pub(in crate::queue) struct Agenda {
-    /// Those that are not due yet, and where they will go.
+    /// Those that are not due yet, and what they will wait for.
     later: BTreeSet<(Timestamp, SpoolId, WaitsFor)>,
     /// Those that are due, but of which nothing else is known.
     unsorted: BTreeSet<Due>,
@@ -31,27 +31,27 @@ pub(in crate::queue) struct Agenda {
     in_flight: HashSet<SpoolId>,
     /// How often in a row a message could not be worked on, for the few for which that is so.
     strikes: HashMap<SpoolId, u32>,
-    /// The waiting ones that somebody else had.
+    /// The waiting ones that another process had.
     busy: HashSet<SpoolId>,
-    /// What the last scan found beside.
+    /// What the last scan found besides.
     backlog: Backlog,
 }
 
-/// Where a message waits: unsorted, or for a route.
+/// What a message waits for: a route, or a look at it (`None`).
 type WaitsFor = Option<usize>;
 
-/// What is known of a waiting message. It is due at the same time in each berth's order.
+/// What is known of a waiting message, and when it is due for each that it waits for.
 #[derive(Debug)]
 struct Known {
     kind: Option<MessageKind>,
     due: Vec<(WaitsFor, Timestamp)>,
 }
 
-/// How many messages are within the horizon after a scan, beside those that wait for their route.
+/// How many messages are within the horizon after a scan, besides those that wait for their route.
 const HORIZON: usize = 20_000;
-/// How many with those, which a paused route may make many: they must not hide what others could take.
+/// How many including those. A paused route may have many, which must not hide what other routes could take.
 const MOST: usize = 10 * HORIZON;
-/// With so many unsorted messages, it is worth a look at them before one is taken.
+/// From this number of unsorted messages on, they are looked at before one is taken.
 const CROWD: usize = 16;
 /// How many are looked at together.
 const SAMPLE: usize = 32;
@@ -59,7 +59,7 @@ const SAMPLE: usize = 32;
 /// Why a message could not be worked on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::queue) enum Hindrance {
-    /// Somebody else has it: asked again after 5 ms, then less often, at last once a second.
+    /// Another process has it: asked again after 5 ms, then less often, at last once a second.
     Busy,
     /// Trouble of our own: tried again after a second, then less often, at last every five minutes.
     Trouble,
@@ -79,7 +79,7 @@ impl Hindrance {
 }
 
 impl Agenda {
-    /// An empty agenda for so many routes.
+    /// An empty agenda for this number of routes.
     pub(in crate::queue) fn new(routes: usize) -> Self {
         Self {
             later: BTreeSet::new(),
@@ -98,15 +98,15 @@ impl Agenda {
         self.place(id, Known { kind: None, due: vec![(None, due)] });
     }
 
-    /// Notes that a message is new. What is known is not disturbed, not even what somebody else had: our own letting go, also
-    /// after a look in vain, is told like that of others, so each look would lead to the next at once.
+    /// Notes that a message is new. A known message is left alone, also one that another process had: our own release raises a
+    /// wake-up too, even after a look, so reacting to it would loop.
     pub(in crate::queue) fn appear(&mut self, id: SpoolId, now: Timestamp) {
         if !self.known.contains_key(&id) {
             self.offer(id, now);
         }
     }
 
-    /// Makes those due that somebody else had.
+    /// Makes those due that another process had.
     pub(in crate::queue) fn retry_busy(&mut self, now: Timestamp) {
         for id in std::mem::take(&mut self.busy) {
             self.offer(id, now);
@@ -142,7 +142,7 @@ impl Agenda {
         self.refill();
     }
 
-    /// Takes what is due later out of the horizon, which is for those that are due first, whoever was there before.
+    /// Takes what is due later out of the horizon, which is for those that are due first.
     fn make_room(&mut self, now: Timestamp) {
         let is_due_later =
             |id: &SpoolId, known: &Known| !self.strikes.contains_key(id) && known.due.iter().all(|(_, due)| *due > now);
@@ -152,21 +152,21 @@ impl Agenda {
         }
     }
 
-    /// Fills the horizon from what lies beyond.
+    /// Fills the horizon from the backlog.
     fn refill(&mut self) {
         while self.not_at_a_route() < HORIZON
             && self.waiting() < MOST
             && let Some((due, id)) = self.backlog.next()
         {
-            // Known since the scan, or in somebody's hands.
+            // It may have become known since the scan, or be in flight.
             if !self.known.contains_key(&id) {
                 self.offer(id, due);
             }
         }
     }
 
-    /// Takes a message that is due on a route, or one that may turn out to be; it is then in flight. Whether it is large is
-    /// told too, as far as it is known.
+    /// Takes a message that is due on a route, or one that may turn out to be; it is then in flight. Also returns whether it
+    /// is large, as far as is known.
     pub(in crate::queue) fn take(
         &mut self,
         route: usize,
@@ -175,7 +175,7 @@ impl Agenda {
     ) -> Option<(SpoolId, bool)> {
         self.ripen(now);
         let lane = self.lanes.get_mut(route)?;
-        // What nobody has looked at is small, most likely.
+        // A message that was not looked at is most likely small.
         let taken = match self.unsorted.first() {
             None => lane.take(allow_large),
             Some(unsorted) => lane.take_before(*unsorted, allow_large),
@@ -254,7 +254,7 @@ impl Agenda {
         self.strikes.get(&id).copied().unwrap_or(0)
     }
 
-    /// Makes those due that somebody else had, for whoever waits first: how long, by the clock on the wall or not.
+    /// Makes those due that another process had, once the caller has waited for the returned time.
     pub(in crate::queue) fn retry_soon(&mut self, now: Timestamp) -> Option<Duration> {
         let pauses = self.busy.iter().map(|id| Hindrance::Busy.pause(self.strikes(*id).saturating_sub(1)));
         let longest = pauses.max()?;
@@ -274,7 +274,7 @@ impl Agenda {
         self.withdraw(id);
     }
 
-    /// When the first message is due that is not yet.
+    /// When the first message is due that is not due yet.
     pub(in crate::queue) fn next_due(&self) -> Option<Timestamp> {
         self.later.first().map(|(due, ..)| *due)
     }
@@ -289,7 +289,7 @@ impl Agenda {
         self.later.len() + self.unsorted.len()
     }
 
-    /// How many messages wait, as far as the last scan told.
+    /// How many messages wait, as far as the last scan found.
     pub(in crate::queue) fn in_all(&self) -> usize {
         self.known.len() + self.backlog.len()
     }

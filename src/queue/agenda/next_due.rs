@@ -1,5 +1,4 @@
-//! A prospect: what is ahead of a message, as the agenda needs to know it: when it is due on which route, whose it is, and
-//! whether it is large.
+//! When a message is next due, on which routes, and what decides who goes first: its sender, and whether it is large.
 
 use crate::address::ReversePath;
 use crate::clock::Timestamp;
@@ -8,7 +7,7 @@ use crate::queue::plan::schedule::Urgency;
 /// A message of more octets is large: others overtake it, and it may not take all connections of a route.
 pub(in crate::queue) const LARGE: u64 = 1 << 20;
 
-/// What is ahead of a message.
+/// When a message is next due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::queue) struct NextDue {
     pub(in crate::queue) kind: MessageKind,
@@ -17,12 +16,12 @@ pub(in crate::queue) struct NextDue {
 }
 
 impl NextDue {
-    /// That of a message that cannot be looked at.
+    /// The one of a message that cannot be looked at.
     pub(in crate::queue) fn unknown(now: Timestamp) -> Self {
         Self { kind: MessageKind::UNKNOWN, due: vec![(0, now)] }
     }
 
-    /// What of it is due now on other routes than those; a pressing message is.
+    /// What of it is due now on routes other than `tried`; an urgent message is due on all of them.
     pub(in crate::queue) fn without(&self, tried: &[usize], urgency: Urgency, now: Timestamp) -> Self {
         let open = self.due.iter().filter(|(route, _)| !tried.contains(route));
         let open = open.map(|(route, due)| (*route, if urgency == Urgency::Now { now.min(*due) } else { *due }));
@@ -33,13 +32,13 @@ impl NextDue {
 /// What decides who goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::queue) struct MessageKind {
-    /// Stands for the sender; that two share one does no harm.
+    /// A hash of the sender. Two senders with one hash do no harm.
     pub(in crate::queue) sender: u32,
     pub(in crate::queue) large: bool,
 }
 
 impl MessageKind {
-    /// That of a message that nobody has looked at.
+    /// The one of a message that was not looked at.
     pub(super) const UNKNOWN: Self = Self { sender: 0, large: false };
 
     pub(in crate::queue) fn of(sender: &ReversePath, size: u64) -> Self {

@@ -1,7 +1,7 @@
-//! One delivery: what goes out, and what is written down of it.
+//! One attempt at delivery: what goes out, and what is recorded of it.
 //!
-//! The order is what keeps the promises. When the answer to the end mark makes everybody settled, the next system call is the
-//! unlink; otherwise it is the one receipt of all who were delivered. Events are told once all that is done.
+//! The order keeps the promises. When the reply to the end mark settles every recipient, the next system call is the unlink;
+//! otherwise it is the one receipt of all who were delivered to. Events are emitted after that.
 
 use std::ops::ControlFlow::{Break, Continue};
 
@@ -22,7 +22,7 @@ use crate::spool::{Claim, Durability, Spool};
 use crate::transport::{Consignment, Delivery, Dsn, Fault};
 
 impl<S: Spool> DeliveryTask<'_, S> {
-    /// Hands a parcel over, and makes the next one ready before, where there is one to follow it.
+    /// Hands a message over. Before that, the one that follows it is prepared, if there is one.
     pub(in crate::queue) fn deliver(
         &mut self,
         message: OutgoingMessage,
@@ -75,14 +75,14 @@ impl<S: Spool> DeliveryTask<'_, S> {
         }
     }
 
-    /// Whether everybody is settled once these are.
+    /// Whether every recipient is settled once these are.
     fn completes(&self, recipients: &[u16]) -> bool {
         let ledger = self.runner.schedule.ledger(&self.envelope, self.claim.receipts());
         let open = ledger.indices(|index, account| !account.is_settled(&self.envelope.recipients[index]));
         open.iter().all(|index| recipients.contains(index))
     }
 
-    /// Whether the sender wants to hear of success, and the next hop will not tell (RFC 3461 5.2.2).
+    /// Whether the sender asked for reports of success, and the next hop will not send them (RFC 3461 5.2.2).
     fn owes_report(&self, delivery: &Delivery, recipients: &[u16]) -> bool {
         let wants_it = |index: &u16| {
             let recipient = self.envelope.recipients.get(usize::from(*index));
@@ -107,7 +107,7 @@ impl<S: Spool> DeliveryTask<'_, S> {
         }
     }
 
-    /// Writes down what came of an attempt: first and synced, in one receipt, who was delivered.
+    /// Records the outcome of an attempt. The first receipt, which is synced, has all recipients who were delivered to.
     fn record(&mut self, delivery: &Delivery, recipients: &[u16], started: Timestamp) -> NextStep<S::Claim> {
         self.answered = true;
         let mut receipts = record::receipts(delivery, recipients, &self.route().name, self.runner.clock.now());
@@ -116,12 +116,12 @@ impl<S: Spool> DeliveryTask<'_, S> {
             record::mark_unreported(&mut receipts, kind);
         }
         if delivery.route_trouble.is_some() {
-            // Nobody is to blame for what was said of us.
+            // A reply about this relay counts against no recipient.
             record::mark_uncounted(&mut receipts);
         }
         let mut step = Continue(());
         for receipt in receipts {
-            // An attempt that a power cut makes forgotten does no harm.
+            // If a power cut loses an attempt, no harm is done.
             let buffered = matches!(receipt.what, Happening::Deferred | Happening::InDoubt);
             let durability = if buffered { Durability::Buffered } else { Durability::Synced };
             let precious = (receipt.what == Happening::Delivered).then(|| receipt.clone());
@@ -132,13 +132,13 @@ impl<S: Spool> DeliveryTask<'_, S> {
             }
         }
         self.attempted(delivery, recipients, started).emit(self.runner);
-        // Those of whom the sender is to be told are told first.
+        // Recipients to be reported to the sender are reported first.
         self.route_trouble =
             delivery.route_trouble.clone().map(|reason| Fault { reason, relay: delivery.relay.clone() });
         step
     }
 
-    /// A fault after the hand-over is no attempt either, so its mark must not become one.
+    /// A fault of the route after the hand-over is no attempt either, so its in-doubt receipt must not become one.
     fn undo_mark(&mut self, marked: bool, recipients: &[u16], fault: &Fault) {
         if !marked {
             return;

@@ -18,7 +18,7 @@ use crate::transport::{Body, Consignment};
 /// Octets read at a time.
 const PIECE: usize = 64 * 1024;
 
-/// The most that is read of a header: what is received has 256 KiB at most, and our own fields.
+/// The most that is read of a header: at most 256 KiB are received, and our own fields are added.
 const MAX_HEADER: usize = 320 * 1024;
 
 /// A header that takes the place of the stored one.
@@ -54,11 +54,11 @@ pub(in crate::queue) struct MessageBody<'a, C> {
     claim: &'a mut C,
     clock: &'a dyn Clock,
     observer: &'a dyn Observer,
-    /// For whom the message is handed over.
+    /// The recipients for whom the message is handed over.
     recipients: &'a [u16],
     /// Over which route.
     route: &'a str,
-    /// What goes before the rest, also when all begins again.
+    /// The new header, which goes out first, also after a rewind.
     header: Option<NewHeader>,
     /// The message that follows over the same transport.
     next: Option<Consignment<'a>>,
@@ -113,8 +113,8 @@ impl<C: Claim> Body for MessageBody<'_, C> {
         true
     }
 
-    /// The receipt need not survive a power cut, and where it cannot be written the delivery goes on: it is a witness, not a
-    /// safeguard.
+    /// The receipt need not survive a power cut. If it cannot be written, the delivery goes on: the receipt shows what
+    /// happened, and prevents nothing.
     fn hand_over(&mut self) {
         if self.marked {
             return;

@@ -5,10 +5,10 @@ use crate::address::Mailbox;
 /// Where a recipient's copy goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Destination {
-    /// Whom the address means, where that is another.
+    /// The address that an alias stands for.
     pub(in crate::queue) alias: Option<Mailbox>,
-    /// Whom it means, where that is several.
+    /// The addresses, where the alias stands for several.
     pub(in crate::queue) several: Vec<Mailbox>,
-    /// By which route.
+    /// The route, by index.
     pub(in crate::queue) route: usize,
 }

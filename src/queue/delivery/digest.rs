@@ -1,8 +1,8 @@
-//! How many notices are written, and what the administrator is told of them.
+//! The rate limit of notices, and the digest of those that were withheld.
 //!
-//! A storm of failures is not to become a storm of notices: above so many an hour, over all processes, a failed message is set
-//! aside in `failed/` instead, and the administrator gets one digest once the hour is over. Nothing is told about what leafmail
-//! wrote itself.
+//! A storm of failures must not become a storm of notices. Above a number per hour, over all processes, a failed message is
+//! set aside in `failed/` instead, and the administrator gets one digest once the hour is over. Nothing is reported about
+//! messages that leafmail wrote itself.
 
 use crate::address::{Mailbox, printable};
 use crate::clock::Timestamp;
@@ -18,24 +18,25 @@ impl<S: Spool> Runner<S> {
         Writer { hostname: &self.hostname, now, admin: self.notices.admin.as_ref() }
     }
 
-    /// Whether a notice may be written. One that is in the spool, since a crash came before the receipt that says so, was
-    /// counted then.
+    /// Whether a notice may be written. One that is in the spool already was counted before: a crash came before its
+    /// receipt.
     pub(super) fn may_notify(&self, kind: NoticeKind, notice: SpoolId, now: Timestamp) -> bool {
         if matches!(self.spool.peek(notice), Ok(Some(_))) {
             return true;
         }
-        // Where there is no tally, the sender's right to know comes first.
+        // Without a tally, the notice is written: the sender has to know.
         let mut granted = true;
         self.with_tally(&mut |tally| granted = tally.grant(kind, self.notices.per_hour, now));
         granted
     }
 
-    /// Notes that a sender is not told, for the digest.
+    /// Notes for the digest that a sender gets no notice.
     pub(in crate::queue) fn withhold(&self, untold: &WithheldFailure, now: Timestamp) {
         self.with_tally(&mut |tally| tally.withhold(untold.clone(), now));
     }
 
-    /// Tells the administrator what was withheld, once its hour is over. The digest is in the spool before that is forgotten.
+    /// Writes the digest of withheld notices to the administrator, once their hour is over. The digest is in the spool before
+    /// the tally forgets them.
     pub(in crate::queue) fn send_digest(&self, now: Timestamp) {
         let mut told = Vec::new();
         self.with_tally(&mut |tally| {
@@ -61,7 +62,7 @@ impl<S: Spool> Runner<S> {
     fn digest(&self, batch: &Batch, admin: &Mailbox, now: Timestamp) -> Notice {
         let writer = self.writer(now);
         let first = batch.named.first().map_or("", |untold| untold.id.as_str());
-        // The same for the same batch, should we be killed before it is forgotten.
+        // The same id for the same batch, in case of a kill before the tally forgets it.
         let id = SpoolId::new(batch.began(), 0, 0).derived(format!("digest {first}").as_bytes());
         let (host, total) = (notice::host(&self.hostname), batch.total);
         let mut text = format!(
@@ -83,7 +84,7 @@ impl<S: Spool> Runner<S> {
         notice::text_notice(id, &format!("{total} failures of which nobody was told"), &text, admin, &writer)
     }
 
-    /// Puts a notice into the spool. Whether it was new: after a crash it may be there already, which is as good.
+    /// Puts a notice into the spool. Returns whether it was new: after a crash it may be there already.
     pub(in crate::queue) fn put(&self, notice: &Notice) -> Result<bool, SpoolError> {
         let written = self.spool.open_as(notice.id, &notice.envelope).and_then(|mut draft| {
             draft.append(&notice.octets)?;
@@ -103,7 +104,7 @@ impl<S: Spool> Runner<S> {
     }
 }
 
-/// That a notice is in the spool.
+/// The event that a notice is in the spool.
 pub(in crate::queue) fn accepted(notice: &Notice) -> Event {
     Event::Accepted {
         id: notice.id,
@@ -116,7 +117,7 @@ pub(in crate::queue) fn accepted(notice: &Notice) -> Event {
     }
 }
 
-/// What came out of a file is not trusted to be one line.
+/// Text from a file may be more than one line.
 fn one_line(text: &str) -> String {
     printable(text).into_owned()
 }

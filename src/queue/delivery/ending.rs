@@ -1,5 +1,5 @@
-//! How a message leaves the queue other than by delivery: given up, finished, held, or set aside; and the wait of a notice for
-//! its original.
+//! How a message leaves the queue other than by delivery: expired, finished, held, or set aside. And how long a notice waits
+//! for the receipt in its original.
 
 use std::ops::ControlFlow::{Break, Continue};
 use std::time::Duration;
@@ -14,12 +14,12 @@ use crate::receipt::{Happening, Reason, Receipt};
 use crate::smtp::EnhancedCode;
 use crate::spool::{Claim, Durability, Glance, Shelf, Spool, Trouble};
 
-/// How long a notice waits for its original to know of it.
+/// How often a notice looks whether its original has the receipt.
 const GUARD_INTERVAL: Duration = Duration::from_secs(5);
 
 impl<S: Spool> DeliveryTask<'_, S> {
-    /// Until when a notice waits, as its original does not know of it yet: if the original were claimed before, it could be
-    /// reported once more.
+    /// Until when a notice waits because its original has no receipt of it yet. If the notice left before that, the same could
+    /// be reported twice.
     pub(super) fn guarded(&self, now: Timestamp) -> Option<Timestamp> {
         let notice = self.envelope.origin.notice_of.as_ref()?;
         let delay = self.claim.id() == notice_id(NoticeKind::Delayed, notice.original, &notice.recipients);
@@ -35,7 +35,7 @@ impl<S: Spool> DeliveryTask<'_, S> {
         };
         let free = match self.runner.spool.peek(notice.original) {
             Ok(None) => true,
-            // What is corrupt or failed will not be worked on again, so it cannot be reported again.
+            // A corrupt or failed message is not worked on again, so it cannot be reported again.
             Ok(Some(glance)) => matches!(glance.shelf, Shelf::Bad | Shelf::Failed) || told(&glance),
             Err(error) if matches!(error.trouble, Trouble::Torn(_) | Trouble::Corrupt(_)) => true,
             Err(error) => {
@@ -46,7 +46,7 @@ impl<S: Spool> DeliveryTask<'_, S> {
         (!free).then(|| now + GUARD_INTERVAL)
     }
 
-    /// Gives recipients up: each gets a failure with the last reason, under the status of RFC 3463 X.4.7.
+    /// Expires recipients: each gets a failure with the last reason, and the status X.4.7 of RFC 3463.
     pub(super) fn expire(&mut self, recipients: &[u16], now: Timestamp) -> NextStep<S::Claim> {
         let mut receipts: Vec<Receipt> = Vec::new();
         {
@@ -85,7 +85,7 @@ impl<S: Spool> DeliveryTask<'_, S> {
         }
     }
 
-    /// Nobody knows whether these have it, and the configuration wants a person to decide.
+    /// These recipients may have the message already, and by the configuration a person decides.
     pub(in crate::queue) fn hold(mut self, doubtful: Vec<u16>, now: Timestamp) -> Worked<S::Claim> {
         let reason = "it may have been delivered already: release it to send it again, or remove it";
         let held = Receipt::new(now, Happening::Held, doubtful, Reason::new(EnhancedCode(4, 0, 0), reason));
@@ -99,7 +99,7 @@ impl<S: Spool> DeliveryTask<'_, S> {
         Worked { end, notices: self.notices, answered: self.answered, took: self.took }
     }
 
-    /// The sender cannot be told (RFC 5321 6.1 forbids a notice about a notice), or is not, as too many were.
+    /// The sender gets no notice: there is none (RFC 5321 6.1 forbids a notice about a notice), or there were too many.
     pub(in crate::queue) fn abandon(mut self, failed: &[u16], now: Timestamp) -> Worked<S::Claim> {
         match self.fail_without_notice(failed, now) {
             Ok(text) => self.set_aside(Shelf::Failed, text),

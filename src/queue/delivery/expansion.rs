@@ -1,8 +1,8 @@
-//! Aliases that mean several: their recipients get a message of their own, made from the original.
+//! Aliases that stand for several addresses: these get a message of their own, made from the original.
 //!
-//! It is in the spool before the receipt that settles them in the original, under an id that is derived from what it is made
-//! from, and leaves only after: it is tied to its original as a notice is. So a crash in between leads to no second one, and
-//! each of the several is judged alone from then on.
+//! That message is in the spool before the receipt that settles the alias in the original, and leaves only after it, as a
+//! notice does. Its id is derived from the original and the recipients, so a crash in between does not lead to a second one.
+//! From then on each of the several recipients is settled alone.
 
 use std::ops::ControlFlow::Continue;
 
@@ -17,14 +17,14 @@ use crate::receipt::{Happening, Reason, Receipt};
 use crate::smtp::{EnhancedCode, Notify, xtext};
 use crate::spool::{Claim, Draft, Durability, Spool, SpoolError, Trouble};
 
-/// No more recipients, as long as several aliases lead to more: the most of any one alias. Indices and receipts have limits.
+/// The most recipients of one such message, unless a single alias has more: indices and receipts have limits.
 const MOST: usize = 1_000;
 
 /// Octets copied at a time.
 const PIECE: usize = 256 * 1024;
 
 impl<S: Spool> DeliveryTask<'_, S> {
-    /// Makes the message for those that these recipients mean, or the first of them, where all are too many.
+    /// Makes the message for the addresses that these recipients stand for; for the first of them, where all are too many.
     pub(super) fn expand(&mut self, recipients: &[u16], now: Timestamp) -> NextStep<S::Claim> {
         let mut count = 0;
         let fits = |index: &&u16| {
@@ -62,7 +62,7 @@ impl<S: Spool> DeliveryTask<'_, S> {
             let written = || format!("rfc822;{}", xtext::encode(&original.mailbox.to_string()));
             for mailbox in &self.destinations.get(usize::from(*index))?.several {
                 if several.iter().all(|known| known.mailbox != *mailbox) {
-                    // RFC 3461 5.2.7.3: success was ours to tell; of failures the sender still wants to hear.
+                    // RFC 3461 5.2.7.3: this relay reports success; failures are still reported to the sender.
                     let notify = original.notify.map(|notify| Notify { success: false, ..notify });
                     let orcpt = original.orcpt.clone().or_else(|| Some(written()));
                     several.push(Recipient { mailbox: mailbox.clone(), notify, orcpt });

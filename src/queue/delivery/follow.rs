@@ -2,11 +2,11 @@
 
 use crate::transport::Consignment;
 
-/// The message that follows. The delivery knows neither who chose it nor why.
+/// The message that follows. A delivery does not know how it was chosen.
 pub(in crate::queue) trait Follow {
-    /// Makes the next message ready, where that is of use.
+    /// Prepares the next message, where that is of use.
     fn look(&mut self);
 
-    /// What is ready to go out.
+    /// The prepared message.
     fn consignment(&self) -> Option<Consignment<'_>>;
 }

@@ -11,6 +11,6 @@ pub(in crate::queue) struct Job {
     pub(in crate::queue) urgency: Urgency,
     /// Whether the message may be large.
     pub(in crate::queue) large: bool,
-    /// Whether it is to show if a paused route works.
+    /// Whether it is the probe of a paused route.
     pub(in crate::queue) probe: bool,
 }

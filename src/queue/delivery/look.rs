@@ -8,10 +8,10 @@ use crate::queue::runner::Runner;
 use crate::receipt::Receipt;
 use crate::spool::{Shelf, Spool};
 
-/// What a look at a message told.
+/// The result of a look at a message.
 pub(in crate::queue) enum Look {
     Due(NextDue),
-    /// Somebody else has it.
+    /// Another process has it.
     Busy,
     Gone,
     /// It cannot be read; whoever claims it will find out why.
@@ -19,7 +19,7 @@ pub(in crate::queue) enum Look {
 }
 
 impl<S: Spool> Runner<S> {
-    /// Looks at a message without claiming it; a pressing one is due now.
+    /// Looks at a message without claiming it; an urgent one is due now.
     pub(in crate::queue) fn look(&self, id: SpoolId, pressing: bool) -> Look {
         match self.spool.peek(id) {
             Ok(Some(glance)) if glance.shelf != Shelf::Queue => Look::Gone,
@@ -37,7 +37,7 @@ impl<S: Spool> Runner<S> {
         }
     }
 
-    /// What is ahead of a message with these receipts.
+    /// When a message with these receipts is next due.
     pub(in crate::queue) fn next_due(
         &self,
         id: SpoolId,
@@ -56,7 +56,7 @@ impl<S: Spool> Runner<S> {
             }
         }
         if due.is_empty() {
-            // Nobody is left to reach: what is to be done needs no route.
+            // No recipient is left to reach: what remains to do needs no route.
             due.push((destinations.first().map_or(0, |to| to.route), now));
         }
         NextDue { kind: MessageKind::of(&envelope.reverse_path, size), due }

@@ -1,7 +1,7 @@
 //! Notices about a claimed message: that somebody was not reached, or not yet, or that it was relayed or delivered.
 //!
-//! A notice is in the spool before the receipt that says so, and its id is derived from what it reports, so that a crash in
-//! between leads to no second one. Whether it may be written at all is asked before: `notices` counts them.
+//! A notice is in the spool before the receipt that says so. Its id is derived from what it reports, so a crash in between does
+//! not lead to a second one. `digest` decides before whether it may be written.
 
 use std::ops::ControlFlow::{Break, Continue};
 
@@ -18,7 +18,7 @@ use crate::smtp::EnhancedCode;
 use crate::spool::{Claim, Durability, Spool, SpoolError};
 
 impl<S: Spool> DeliveryTask<'_, S> {
-    /// Tells the sender: the notice is made durable first, then the receipt that says so.
+    /// Writes a notice to the sender: the notice is made durable first, then the receipt of it.
     pub(in crate::queue) fn notify(&mut self, kind: NoticeKind, about: &[u16], now: Timestamp) -> NextStep<S::Claim> {
         let notice = match self.notice(kind, about, now) {
             Ok(Some(notice)) => notice,
@@ -45,7 +45,8 @@ impl<S: Spool> DeliveryTask<'_, S> {
         }
     }
 
-    /// Too many were told this hour. A failure is kept for the digest, once nobody is pending; a delay is passed over.
+    /// There were too many notices in this hour. A failure goes to the digest once no recipient is pending; a delay is not
+    /// reported.
     fn withhold_notice(&mut self, kind: NoticeKind, about: &[u16], now: Timestamp) -> NextStep<S::Claim> {
         let text = format!("more than {} notifications this hour", self.runner.notices.per_hour);
         let what = if kind == NoticeKind::Delayed { Happening::DelayNotified } else { Happening::Failed };
@@ -59,8 +60,8 @@ impl<S: Spool> DeliveryTask<'_, S> {
         Continue(())
     }
 
-    /// Why a message is set aside whose failures the sender is not told of; before that, the administrator is, where that is
-    /// wanted.
+    /// Why a message is set aside whose failures are not reported to its sender. Before that they are reported to the
+    /// administrator, if the configuration says so.
     ///
     /// # Errors
     /// When the notice cannot be written.
@@ -88,7 +89,7 @@ impl<S: Spool> DeliveryTask<'_, S> {
         Ok(format!("it has no sender to tell that it failed: {last}"))
     }
 
-    /// Writes a notice, and tells that.
+    /// Writes a notice, and emits the event.
     fn write(&mut self, kind: NoticeKind, about: &[u16], now: Timestamp) -> Result<(), SpoolError> {
         self.notice(kind, about, now)?.map_or(Ok(()), |notice| self.publish(kind, notice))
     }
@@ -152,7 +153,7 @@ impl<S: Spool> DeliveryTask<'_, S> {
     }
 }
 
-/// That the sender is told.
+/// The receipt that a notice was written.
 fn receipt(kind: NoticeKind, about: &[u16], notice: &Notice, now: Timestamp) -> Receipt {
     let reason = Reason::new(EnhancedCode(2, 0, 0), format!("the sender is told by {}", notice.id));
     let what = match kind {

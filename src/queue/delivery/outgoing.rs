@@ -5,12 +5,12 @@ use crate::envelope::Envelope;
 use crate::id::SpoolId;
 use crate::transport::Consignment;
 
-/// See the module.
+/// A message as it goes out, for recipients who share one transaction.
 #[derive(Debug)]
 pub(in crate::queue) struct OutgoingMessage {
-    /// By index in the envelope, never empty.
+    /// By index in the envelope; never empty.
     pub(super) recipients: Vec<u16>,
-    /// The envelope where it is not the frozen one.
+    /// The envelope, unless it is the frozen one.
     pub(super) outgoing: Option<Envelope>,
     pub(super) header: Option<NewHeader>,
     pub(super) size: u64,

@@ -1,6 +1,6 @@
-//! Makes an outgoing message ready: the addresses and the header under which the next hop receives it.
+//! Prepares an outgoing message: the addresses and the header with which the next hop receives it.
 //!
-//! It is made from the claim alone, so that a message can be made ready while another is still on its way.
+//! Only the claim is needed for that, so a message can be prepared while another is being delivered.
 
 use super::body::{NewHeader, header_of};
 use super::outgoing::OutgoingMessage;
@@ -12,7 +12,7 @@ use crate::spool::{Claim, Spool, SpoolError};
 use crate::transport::Consignment;
 
 impl<S: Spool> DeliveryTask<'_, S> {
-    /// The parcel for these recipients, who go together.
+    /// The message for these recipients, who share one transaction.
     pub(super) fn prepare(
         &self,
         recipients: Vec<u16>,
@@ -36,14 +36,14 @@ impl<S: Spool> DeliveryTask<'_, S> {
         Ok(OutgoingMessage { recipients, outgoing, header, size, eight_bit })
     }
 
-    /// What goes out next, where that is the next step and nothing is in its way.
+    /// The message that goes out next, if delivery is the next step and nothing prevents it.
     pub(in crate::queue) fn next_outgoing(&self, now: Timestamp) -> Option<OutgoingMessage> {
         let due = self.plain_delivery(now)?;
         let (group, rewriting) = self.group(&due)?;
         self.prepare(group, rewriting).ok()
     }
 
-    /// What the transport receives of a parcel of this message.
+    /// What the transport receives of it.
     pub(in crate::queue) fn consignment<'a>(&'a self, message: &'a OutgoingMessage) -> Consignment<'a> {
         message.consignment(self.claim.id(), &self.envelope)
     }

@@ -1,5 +1,5 @@
-//! Under which addresses a message goes on: aliases for its recipients, rewriting for its sender. Nothing of it is kept: the
-//! next run asks the configuration anew.
+//! The addresses with which a message goes on: aliases of its recipients, rewriting of its sender. They are not stored: the next
+//! run finds them again from the configuration.
 
 use super::destination::Destination;
 use crate::address::Mailbox;
@@ -42,7 +42,7 @@ impl<S: Spool> Runner<S> {
     }
 }
 
-/// The envelope as the next hop gets it; the recipients keep their places.
+/// The envelope as the next hop receives it; the recipients keep their places.
 pub(in crate::queue) fn outgoing(
     envelope: &Envelope,
     destinations: &[Destination],
@@ -56,7 +56,7 @@ pub(in crate::queue) fn outgoing(
     let mut recipients = envelope.recipients.to_vec();
     for (recipient, destination) in recipients.iter_mut().zip(destinations) {
         if let Some(alias) = &destination.alias {
-            // RFC 3461 5.2.7.2: who is notified knows the address that was written, not what it stands for.
+            // RFC 3461 5.2.7.2: the sender knows the address that was written, not what it stands for.
             let original = || format!("rfc822;{}", xtext::encode(&recipient.mailbox.to_string()));
             recipient.orcpt = recipient.orcpt.take().or_else(|| Some(original()));
             recipient.mailbox = alias.clone();

@@ -1,6 +1,6 @@
-//! What one exchange with the next hop becomes: receipts for the spool, events for the observers.
+//! What one attempt becomes: receipts for the spool, events for the observers.
 //!
-//! The receipts are ordered by what must not get lost: all who were delivered in one receipt first.
+//! The receipts are ordered by what must not get lost: the first one has all recipients who were delivered to.
 
 use super::destination::Destination;
 use crate::annotation::{UNCOUNTED, UNREPORTED};
@@ -15,7 +15,7 @@ use crate::smtp::EnhancedCode;
 use crate::spool::Spool;
 use crate::transport::Delivery;
 
-/// The receipts of an exchange: one for the delivered, then one for each reason of the deferred and of the failed.
+/// The receipts of an attempt: one for all deliveries, then one for each reason of deferrals and of failures.
 pub(in crate::queue) fn receipts(delivery: &Delivery, recipients: &[u16], route: &str, at: Timestamp) -> Vec<Receipt> {
     let mut receipts = Vec::new();
     for (index, outcome) in outcomes(delivery, recipients) {
@@ -38,21 +38,21 @@ pub(in crate::queue) fn receipts(delivery: &Delivery, recipients: &[u16], route:
     receipts
 }
 
-/// Notes that nobody but this relay can tell the sender of these deliveries, and what it is to tell.
+/// Notes that this relay has to report these deliveries to the sender, and as what.
 pub(super) fn mark_unreported(receipts: &mut [Receipt], kind: NoticeKind) {
     for receipt in receipts.iter_mut().filter(|receipt| receipt.what == Happening::Delivered) {
         receipt.annotations.push((UNREPORTED.to_owned(), kind.action().to_owned()));
     }
 }
 
-/// Notes that these deferrals are no attempts: the next hop spoke of us.
+/// Notes that these deferrals are no attempts: the reply was about this relay.
 pub(super) fn mark_uncounted(receipts: &mut [Receipt]) {
     for receipt in receipts.iter_mut().filter(|receipt| receipt.what == Happening::Deferred) {
         receipt.annotations.push((UNCOUNTED.to_owned(), String::new()));
     }
 }
 
-/// Adds a receipt, to an equal one where there is one. Who was delivered is in one receipt, whatever the replies said.
+/// Adds a receipt, or its recipients to an equal one. All deliveries are in one receipt, whatever the replies said.
 pub(in crate::queue) fn join(receipts: &mut Vec<Receipt>, fresh: Receipt) {
     let alike = |receipt: &&mut Receipt| {
         let told_alike = receipt.reason == fresh.reason && receipt.relay == fresh.relay && receipt.route == fresh.route;
@@ -64,14 +64,14 @@ pub(in crate::queue) fn join(receipts: &mut Vec<Receipt>, fresh: Receipt) {
     }
 }
 
-/// The outcome of each recipient. A transport owes one for each; where it stays silent, nobody knows what happened.
+/// The outcome of each recipient. A recipient for whom the transport returned none is in doubt.
 fn outcomes(delivery: &Delivery, recipients: &[u16]) -> Vec<(u16, Outcome)> {
     let silent = || Outcome::InDoubt(Reason::new(EnhancedCode(4, 3, 0), "the transport told no outcome"));
     let outcome = |place: usize| delivery.outcomes.get(place).cloned().unwrap_or_else(silent);
     recipients.iter().enumerate().map(|(place, index)| (*index, outcome(place))).collect()
 }
 
-/// One exchange about one message.
+/// One attempt at one message.
 pub(super) struct Attempt<'a> {
     pub(in crate::queue) id: SpoolId,
     pub(in crate::queue) envelope: &'a Envelope,
@@ -85,7 +85,7 @@ pub(super) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// Tells what became of each recipient.
+    /// Emits an event for each recipient.
     pub(in crate::queue) fn emit<S: Spool>(&self, runner: &Runner<S>) {
         for (index, outcome) in outcomes(self.delivery, self.recipients) {
             let index = usize::from(index);

@@ -1,7 +1,7 @@
-//! One message, worked on: claimed, planned, carried out and planned again, until there is nothing left to do for now.
+//! The work on one message: it is claimed, then planned and worked on until nothing is left to do for now.
 //!
-//! The claim is the only lock, and the receipts read under it the only state, so any number of runners may work side by side.
-//! How a delivery is carried out stands in `delivery.rs`, how a message leaves the queue in `ending.rs`.
+//! The claim is the only lock, and the receipts that are read under it are the only state, so any number of runners may work
+//! side by side. `attempt.rs` carries out a delivery; `ending.rs` has the other ways out of the queue.
 
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::Duration;
@@ -29,52 +29,52 @@ use crate::transport::Fault;
 /// How working on a message ended.
 #[derive(Debug)]
 pub(in crate::queue) enum End<C> {
-    /// Everybody is settled; it is gone.
+    /// Every recipient is settled; the message is removed.
     Removed,
-    /// Something is still ahead of it.
+    /// It is due again later.
     Later(NextDue),
-    /// It was only looked at, since its turn has not come: it is large.
+    /// It was only looked at: it is large, and its turn has not come.
     Sorted(NextDue),
     /// A person decides.
     SetAside,
     /// It cannot be read as a message, and is in `bad/` now.
     Damaged,
-    /// Somebody else has it.
+    /// Another process has it.
     Busy,
     /// It is not in the queue any more.
     Gone,
-    /// The route does not work; nobody was judged, or nobody to blame.
+    /// The route does not work. No recipient got an outcome, or the reply was about this relay.
     Faulted(Fault, NextDue),
     /// The route has to wait for others, or for its pace; nothing was done.
     Slowed(Obstacle, NextDue),
-    /// Trouble of our own, told already.
+    /// Trouble of our own, reported already.
     Troubled,
-    /// It was delivered, but neither its removal nor this receipt reached the disk. As long as the claim is kept, nobody
+    /// It was delivered, but neither its removal nor this receipt reached the disk. As long as the claim is kept, no process
     /// delivers it again.
     Unrecorded(C, Receipt),
 }
 
-/// What came of working on a message.
+/// The result of working on a message.
 #[derive(Debug)]
 pub(in crate::queue) struct Worked<C> {
     pub(in crate::queue) end: End<C>,
     /// Notices that may now be delivered.
     pub(in crate::queue) notices: Vec<SpoolId>,
-    /// Whether the next hop judged a recipient: the route works.
+    /// Whether the next hop answered for a recipient, so that the route works.
     pub(in crate::queue) answered: bool,
-    /// How long the last transaction took, without the connecting.
+    /// How long the last transaction took, without connecting.
     pub(in crate::queue) took: Option<Duration>,
 }
 
 impl<C> Worked<C> {
-    /// Nobody was asked.
+    /// The next hop was not asked.
     pub(in crate::queue) fn unasked(end: End<C>) -> Self {
         Self { end, notices: Vec::new(), answered: false, took: None }
     }
 }
 
 impl<S: Spool> Runner<S> {
-    /// The task of working on one message for one route, or how that ended already.
+    /// Claims a message for one route; otherwise how that ended.
     pub(in crate::queue) fn begin(&self, job: Job) -> Result<DeliveryTask<'_, S>, Box<Worked<S::Claim>>> {
         let id = job.id;
         let end = match self.spool.claim(id) {
@@ -99,7 +99,7 @@ impl<S: Spool> Runner<S> {
     }
 }
 
-/// Our work on one claimed message.
+/// The work on one claimed message.
 pub(in crate::queue) struct DeliveryTask<'r, S: Spool> {
     pub(in crate::queue) runner: &'r Runner<S>,
     pub(in crate::queue) claim: S::Claim,
@@ -113,9 +113,9 @@ pub(in crate::queue) struct DeliveryTask<'r, S: Spool> {
     pub(in crate::queue) tried: Vec<u16>,
     pub(in crate::queue) answered: bool,
     pub(in crate::queue) took: Option<Duration>,
-    /// Whether waiting times are kept; once all were tried they are.
+    /// Whether waiting times count; once all recipients were tried they do.
     urgency: Urgency,
-    /// What the next hop said of us after it had the message.
+    /// What the next hop said about this relay after it had the message.
     pub(in crate::queue) route_trouble: Option<Fault>,
     /// A receipt that must not get lost, but could not be written.
     pub(in crate::queue) unrecorded: Option<Receipt>,
@@ -144,7 +144,7 @@ impl<'r, S: Spool> DeliveryTask<'r, S> {
         }
     }
 
-    /// Works on the message, where there is one beginning with this parcel; each recipient is tried once at most.
+    /// Works on the message, first by sending `first` if it is prepared. Each recipient is tried at most once.
     pub(in crate::queue) fn run(
         mut self,
         mut first: Option<OutgoingMessage>,
@@ -188,7 +188,7 @@ impl<'r, S: Spool> DeliveryTask<'r, S> {
         self.runner.schedule.plan(self.claim.id(), &self.envelope, self.claim.receipts(), situation)
     }
 
-    /// Makes the next step for those who are due.
+    /// Takes the next step for the recipients that are due.
     fn attempt(
         &mut self,
         mut due: Vec<u16>,
@@ -196,11 +196,11 @@ impl<'r, S: Spool> DeliveryTask<'r, S> {
         next: &mut dyn Follow,
         now: Timestamp,
     ) -> NextStep<S::Claim> {
-        // The route is not asked for anything else once it said that it will not do more.
+        // Once the route said that it takes no more, it is not asked again.
         due.retain(|index| !self.tried.contains(index) && self.route_trouble.is_none());
         let (several, single): (Vec<u16>, Vec<u16>) = due.into_iter().partition(|index| self.means_several(*index));
         if several.is_empty() && single.is_empty() {
-            // What is left to find out is when they are due again.
+            // It remains to find out when they are due again.
             return match std::mem::replace(&mut self.urgency, Urgency::Due) {
                 Urgency::Now => Continue(()),
                 Urgency::Due => Break(self.later()),
@@ -223,7 +223,7 @@ impl<'r, S: Spool> DeliveryTask<'r, S> {
         }
     }
 
-    /// Delivers a parcel as soon as the route lets it through.
+    /// Delivers a message if the route lets it through.
     fn send(
         &mut self,
         message: OutgoingMessage,
@@ -238,14 +238,14 @@ impl<'r, S: Spool> DeliveryTask<'r, S> {
         self.deliver(message, connection, next)
     }
 
-    /// Who is due, where nothing else is to be done before they are delivered.
+    /// The recipients that are due, if nothing else has to be done before they are delivered to.
     pub(super) fn plain_delivery(&self, now: Timestamp) -> Option<Vec<u16>> {
         let Plan::Deliver(due) = self.plan(now) else { return None };
         let is_plain = due.iter().all(|index| !self.means_several(*index));
         (is_plain && self.guarded(now).is_none() && !self.is_out_of_turn()).then_some(due)
     }
 
-    /// Those of them who go in one transaction with the first, and their rewriting.
+    /// Those that share one transaction with the first, and their rewriting.
     pub(super) fn group(&self, due: &[u16]) -> Option<(Vec<u16>, Option<&'r Rewriting>)> {
         let first = *due.first()?;
         let group = due.iter().copied().filter(|index| self.go_together(*index, first)).collect();
@@ -256,7 +256,7 @@ impl<'r, S: Spool> DeliveryTask<'r, S> {
         self.destination(index).is_some_and(|to| !to.several.is_empty())
     }
 
-    /// Whether two recipients can be served by one transaction.
+    /// Whether two recipients can share one transaction.
     fn go_together(&self, one: u16, other: u16) -> bool {
         let rewritten_alike = match (self.rewriting(one), self.rewriting(other)) {
             (Some(one), Some(other)) => std::ptr::eq(one, other),
@@ -266,7 +266,7 @@ impl<'r, S: Spool> DeliveryTask<'r, S> {
         rewritten_alike && (!self.route().dispatch.per_domain() || domain(one) == domain(other))
     }
 
-    /// Whom a recipient's address means.
+    /// The address that a recipient's address stands for.
     pub(in crate::queue) fn meant(&self, index: u16) -> Option<&Mailbox> {
         let written = &self.envelope.recipients.get(usize::from(index))?.mailbox;
         Some(self.destination(index)?.alias.as_ref().unwrap_or(written))
@@ -281,7 +281,7 @@ impl<'r, S: Spool> DeliveryTask<'r, S> {
         self.runner.rewriting(&self.envelope, self.meant(index)?, self.job.route)
     }
 
-    /// A large message that was taken before anybody knew that it is one makes way for others.
+    /// A large message that was taken before its size was known makes way for others.
     fn is_out_of_turn(&self) -> bool {
         self.claim.size() > LARGE && !self.job.large && !self.job.probe
     }

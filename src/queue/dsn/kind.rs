@@ -6,15 +6,15 @@ use crate::smtp::EnhancedCode;
 /// What a notice is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoticeKind {
-    /// The message did not reach somebody.
+    /// The message could not be delivered.
     Failed,
-    /// The same, for the administrator: a copy of what the sender is told, or instead of it where there is no sender.
+    /// The same, for the administrator: a copy of what the sender receives, or instead of it where there is no sender.
     FailureCopy,
-    /// The message did not reach somebody yet, and is still tried.
+    /// The message could not be delivered yet, and is retried.
     Delayed,
-    /// It was handed to a next hop that does no DSN, and the sender wanted to know (RFC 3461 5.2.2).
+    /// It was relayed to a next hop without DSN, and the sender asked for reports of success (RFC 3461 5.2.2).
     Relayed,
-    /// It is where it was to go, and the sender wanted to know (RFC 3461 5.2.3).
+    /// It was delivered, and the sender asked for reports of success (RFC 3461 5.2.3).
     Delivered,
 }
 
@@ -35,12 +35,12 @@ impl NoticeKind {
         if self == Self::Delayed { EnhancedCode(4, subject, detail) } else { status }
     }
 
-    /// What is to be reported of a success, as a receipt notes it.
+    /// What has to be reported of a success, as a receipt notes it.
     pub(in crate::queue) fn of_success(action: &str) -> Self {
         if action == Self::Delivered.action() { Self::Delivered } else { Self::Relayed }
     }
 
-    /// The id under which this is told of these recipients of `original`.
+    /// The id of the notice about these recipients of `original`.
     pub(in crate::queue) fn id(self, original: SpoolId, recipients: &[u16]) -> SpoolId {
         let what: &[u8] = match self {
             Self::Failed => b"failure",

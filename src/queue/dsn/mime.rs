@@ -1,7 +1,7 @@
-//! The writing of header fields and MIME parts that may contain what a peer said. Pure.
+//! Writes header fields and MIME parts that may contain text from a peer. Pure.
 //!
-//! Whatever goes in, out come CRLF lines of at most 998 octets without control octets, of which none begins a field that was
-//! not asked for, and, but for an address in a field, nothing outside ASCII.
+//! Whatever goes in, the result is CRLF lines of at most 998 octets without control octets. No line begins a field that was not
+//! asked for, and except for an address in a field, everything is ASCII.
 
 use std::fmt::Write;
 

@@ -1,10 +1,9 @@
-//! The notice that tells a sender what could not be delivered, or not yet, or what was relayed or delivered (RFC 3461 6,
-//! RFC 3464, RFC 6522: `multipart/report`). Pure.
+//! The notice to a sender about failures, delays, or deliveries: a delivery status notification (RFC 3461 6, RFC 3464,
+//! RFC 6522: `multipart/report`). Pure.
 //!
-//! Its id is derived from the original's and from the recipients that it reports, so writing it twice writes it once. All that
-//! a peer said passes through `mime`: the result is 7-bit text in lines of at most 998 octets, and no octet of a
-//! peer can begin a header line of its own. Only a sender's address outside ASCII (RFC 6532) and a message that is returned
-//! whole stay as they are.
+//! Its id is derived from the id of the original and the recipients that it reports, so writing it twice writes it once. All text
+//! from a peer passes through `mime`: the result is 7-bit text in lines of at most 998 octets, and no octet of a peer can begin
+//! a header line. Only a sender's address outside ASCII (RFC 6532) and a message that is returned whole stay as they are.
 
 pub use super::kind::NoticeKind;
 pub use super::original::{MAX_HEADER, OriginalMessage, Reported, Writer};
@@ -15,7 +14,7 @@ use crate::annotation::DIGEST;
 use crate::envelope::{BodyType, Envelope, NoticeOf, Origin, Protocol, Recipients, Seal};
 use crate::id::SpoolId;
 
-/// A notification, ready for the spool.
+/// A notice, ready for the spool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
     /// Its id.
@@ -28,12 +27,12 @@ pub struct Notice {
     pub seal: Seal,
 }
 
-/// The id under which this is told of these recipients of `original`.
+/// The id of the notice about these recipients of `original`.
 pub fn notice_id(kind: NoticeKind, original: SpoolId, recipients: &[u16]) -> SpoolId {
     kind.id(original, recipients)
 }
 
-/// The notification that tells of the `reported`, or `None` where there is nobody to tell.
+/// The notice about the `reported`; `None` where there is nobody to receive it.
 pub fn notice(
     kind: NoticeKind,
     original: &OriginalMessage<'_>,
@@ -47,7 +46,7 @@ pub fn notice(
     let recipients: Vec<u16> = reported.iter().map(|one| one.index).collect();
     let id = notice_id(kind, original.id, &recipients);
     let host = host(writer.hostname);
-    // The id is not to be guessed, so nobody can have put this line into the original.
+    // The id cannot be guessed, so the original cannot contain this line.
     let boundary = format!("=_{id}");
     let explanation = mime::text("text/plain", kind.explanation(original, reported, host).as_bytes());
     let status = status(kind, original, reported, host);

@@ -2,10 +2,10 @@
 
 use crate::address::Mailbox;
 
-/// What is told, and to whom beside the senders.
+/// The settings of notices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoticeSettings {
-    /// The administrator, who gets digests and copies.
+    /// The administrator, who receives digests and copies.
     pub admin: Option<Mailbox>,
     /// How many notices of failure are written in an hour of the wall clock, and as many of delay.
     pub per_hour: u32,
@@ -21,7 +21,7 @@ impl Default for NoticeSettings {
 }
 
 impl NoticeSettings {
-    /// Who gets a copy of a failure, beside `sender`.
+    /// Who receives a copy of a notice of failure, besides `sender`.
     pub(in crate::queue) fn copies_to(&self, sender: Option<&Mailbox>) -> Option<&Mailbox> {
         self.admin.as_ref().filter(|admin| self.copy_failures && Some(*admin) != sender)
     }

@@ -9,7 +9,7 @@ use crate::receipt::Reason;
 /// No more octets of the original's header are read than this.
 pub const MAX_HEADER: usize = 64 * 1024;
 
-/// The message that could not be delivered.
+/// The message that a notice is about.
 #[derive(Debug, Clone, Copy)]
 pub struct OriginalMessage<'a> {
     /// Its id.
@@ -24,7 +24,7 @@ pub struct OriginalMessage<'a> {
     pub whole: bool,
 }
 
-/// One recipient of whom a notice tells.
+/// One recipient that a notice reports.
 #[derive(Debug, Clone, Copy)]
 pub struct Reported<'a> {
     /// The index in the envelope.

@@ -1,6 +1,6 @@
-//! What of the original goes back with a notice: its header, or all of it where the sender asked for that. Pure.
+//! What of the original is returned with a notice: its header, or all of it if the sender asked for that. Pure.
 //!
-//! The whole only in a form that cannot break the notice: in lines that mail may have, none of them our boundary.
+//! The whole message is returned only if it cannot break the notice: its lines are short enough, and none is our boundary.
 
 use super::mime;
 use super::original::OriginalMessage;

@@ -1,7 +1,7 @@
-//! The tally of notices: how many were written this hour, and which were withheld since that were too many. Pure.
+//! The tally of notices: how many were written in this hour, and which were withheld because there were too many. Pure.
 //!
-//! All processes share one, through [`super::RouteStore::tally`]. What was withheld is kept until the administrator was told in
-//! one digest, once its hour is over; the messages themselves are in `failed/`, so that nothing is lost with the tally.
+//! All processes share one. What was withheld is kept until the administrator receives one digest of it, once its hour is over.
+//! The messages themselves are in `failed/`, so nothing is lost with the tally.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ pub struct Tally {
     pub failed: u32,
     /// Notices of delay.
     pub delayed: u32,
-    /// Of which the administrator was not told yet.
+    /// What was withheld and is in no digest yet.
     pub withheld: Option<Batch>,
 }
 
@@ -33,7 +33,7 @@ pub struct Batch {
     pub named: Vec<WithheldFailure>,
 }
 
-/// A message of whose failure the sender was not told.
+/// A message whose failure was not reported to its sender.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WithheldFailure {
     /// Its id.
@@ -55,8 +55,8 @@ fn hour(now: Timestamp) -> u64 {
 }
 
 impl Tally {
-    /// Whether one more notice may be written, of at most so many an hour of each kind; if so, it is counted. Who asked for
-    /// news of success gets it.
+    /// Whether one more notice may be written, of at most `per_hour` of each kind; if so, it is counted. Reports of success are
+    /// always granted.
     pub(in crate::queue) fn grant(&mut self, kind: NoticeKind, per_hour: u32, now: Timestamp) -> bool {
         if self.hour != hour(now) {
             (self.hour, self.failed, self.delayed) = (hour(now), 0, 0);
@@ -71,7 +71,7 @@ impl Tally {
         granted
     }
 
-    /// Notes of whom the administrator is to be told, once for each message.
+    /// Notes a failure for the digest, once for each message.
     pub(in crate::queue) fn withhold(&mut self, mut untold: WithheldFailure, now: Timestamp) {
         let empty = || Batch { hour: hour(now), total: 0, named: Vec::new() };
         let batch = self.withheld.get_or_insert_with(empty);
@@ -85,7 +85,7 @@ impl Tally {
         }
     }
 
-    /// What the administrator is to be told now, as its hour is over.
+    /// What the digest has to report now, as its hour is over.
     pub(in crate::queue) fn due(&self, now: Timestamp) -> Option<&Batch> {
         self.withheld.as_ref().filter(|batch| batch.hour != hour(now) && !batch.named.is_empty())
     }

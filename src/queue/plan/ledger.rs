@@ -1,8 +1,7 @@
-//! The ledger: where each recipient stands, folded from a message's receipts. Pure.
+//! The ledger: the standing of each recipient, folded from a message's receipts. Pure.
 //!
-//! Receipts are facts in the order in which they happened; nothing else is remembered anywhere. The fold never fails: an
-//! index that the envelope does not have is passed over. What is settled once stays settled, but for a person's requeue
-//! of a failure that nobody was told of.
+//! Receipts are facts in the order in which they happened, and the only state. The fold never fails: it ignores an index that
+//! the envelope does not have. A settled recipient stays settled; only a failure that was not reported can be requeued.
 
 use std::time::Duration;
 
@@ -33,25 +32,25 @@ pub struct Account<'a> {
     pub last: Option<&'a Receipt>,
     /// Whether a copy may have arrived although nothing confirmed it.
     pub in_doubt: bool,
-    /// Whether the sender was told of the delay.
+    /// Whether the delay was reported to the sender.
     pub delay_notified: bool,
-    /// The receipt of a delivery of which nobody but this relay can tell the sender, who was not told yet.
+    /// The receipt of a delivery that this relay has to report to the sender, and has not yet.
     pub unreported: Option<&'a Receipt>,
-    /// Whether the sender is not told of the failure, as too many were told: a person decides.
+    /// Whether the failure is not reported because there were too many notices: a person decides.
     pub withheld: bool,
     mark: Option<&'a Receipt>,
 }
 
-/// Where a recipient stands.
+/// The state of a recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// Neither delivered nor given up.
     Pending,
     /// The next hop took responsibility: settled.
     Delivered,
-    /// Failed for good, and the sender does not know.
+    /// Failed permanently; not reported to the sender yet.
     Failed,
-    /// Failed for good, and the notification is in the spool: settled.
+    /// Failed permanently, and the notice is in the spool: settled.
     Bounced,
 }
 
@@ -60,7 +59,7 @@ impl<'a> Ledger<'a> {
     pub fn fold(envelope: &Envelope, receipts: &'a [Receipt], longest_gap: Duration) -> Self {
         let mut ledger = Self { accounts: vec![Account::NEW; envelope.recipients.len()] };
         for receipt in receipts {
-            // What a person does without naming recipients is meant for all.
+            // An act of a person that names no recipients is about all of them.
             let by_hand = matches!(receipt.what, Happening::Requeued | Happening::Held | Happening::Released);
             if by_hand && receipt.recipients.is_empty() {
                 ledger.accounts.iter_mut().for_each(|account| account.enter(receipt, longest_gap));
@@ -103,8 +102,8 @@ impl<'a> Account<'a> {
         mark: None,
     };
 
-    /// Whether nothing is left to do for `recipient`, whose account this is: a failure of which the sender does not want to
-    /// hear (RFC 3461 4.1) needs no notification.
+    /// Whether nothing is left to do for `recipient`, whose account this is. A failure that the sender does not want reported
+    /// (RFC 3461 4.1) needs no notice.
     pub fn is_settled(&self, recipient: &Recipient) -> bool {
         match self.standing {
             Standing::Pending => false,
@@ -114,12 +113,12 @@ impl<'a> Account<'a> {
         }
     }
 
-    /// Whether the sender of `recipient` must still be told that the message was relayed (RFC 3461 5.2.2).
+    /// Whether it must still be reported that the message was relayed to `recipient` (RFC 3461 5.2.2).
     pub fn owes_report(&self, recipient: &Recipient) -> bool {
         self.unreported.is_some() && recipient.notify.is_some_and(|notify| notify.success)
     }
 
-    /// Whether the sender of `recipient`, if there is one, must still be told of its failure or delivery.
+    /// Whether the failure of `recipient`, or the delivery to it, must still be reported, if there is a sender.
     pub fn owes_notice(&self, recipient: &Recipient) -> bool {
         self.owes_report(recipient)
             || self.standing == Standing::Failed && !self.withheld && !self.is_settled(recipient)
@@ -147,7 +146,7 @@ impl<'a> Account<'a> {
                 self.last = Some(receipt);
             }
             Happening::InDoubt if noted(receipt, HANDED_OVER) => {
-                // An earlier mark that nothing ended was a crash.
+                // An earlier mark that no receipt ended was a crash.
                 self.count_mark(longest_gap);
                 self.mark = Some(receipt);
                 self.in_doubt = true;
@@ -162,7 +161,7 @@ impl<'a> Account<'a> {
                 self.count(receipt, longest_gap);
             }
             Happening::DelayNotified => self.delay_notified = true,
-            // A person knows of the doubt, and wants it sent.
+            // A person knows of the doubt, and wants the message sent.
             Happening::Released => {
                 self.count_mark(longest_gap);
                 self.in_doubt = false;

@@ -1,4 +1,4 @@
-//! The schedule: what is to be done with a message now, decided from its envelope and its receipts alone. Pure.
+//! The schedule: what has to be done with a message now, decided from its envelope and its receipts alone. Pure.
 //!
 //! A recipient is judged alone. Settled ones are never planned again; expiry needs both age and attempts, and age grows only
 //! by the capped gaps between counted attempts, so neither an outage of the route nor a clock that jumps can bounce a queue.
@@ -17,11 +17,11 @@ use crate::receipt::Receipt;
 /// When to try again, and when to give up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
-    /// The waiting times after the first, second, ... attempt; the last one repeats. Each varies by 20 % either way.
+    /// The waiting times after the first, second, ... attempt; the last one repeats. Each [varies](varied).
     pub retry: Vec<Duration>,
-    /// The age at which a recipient is given up, provided that each interval was used at least once.
+    /// The age at which a recipient expires, provided that each interval was used at least once.
     pub give_up: Duration,
-    /// The age at which the sender is told of the delay, once; never where it is not below `give_up`.
+    /// The age at which the delay is reported to the sender, once; never unless it is below `give_up`.
     pub delay_notice: Duration,
     /// What becomes of a message that may have been delivered already.
     pub in_doubt: InDoubt,
@@ -56,32 +56,33 @@ impl Default for Schedule {
     }
 }
 
-/// What is to be done with a message. Every step but `Wait` and `Finish` leads to a receipt, after which it is planned anew.
+/// What has to be done with a message. Every step but `Wait` and `Finish` leads to a receipt, after which it is planned again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Plan {
-    /// The sender is to be told of these failures. Comes before everything else, so that a bounce that was interrupted is
-    /// resumed with the same recipients and thus under the same id.
+    /// Report these failures to the sender. This comes before everything else, so that an interrupted notice is resumed with
+    /// the same recipients, and thus with the same id.
     NotifyFailure(Vec<u16>),
-    /// The sender is to be told that these were relayed or delivered (RFC 3461 5.2.2, 5.2.3). Comes before any other delivery,
+    /// Report to the sender that these were relayed or delivered (RFC 3461 5.2.2, 5.2.3). This comes before any other delivery,
     /// for the same reason.
     NotifySuccess(NoticeKind, Vec<u16>),
-    /// These have been tried for long enough: a failure is to be recorded for each.
+    /// These have been tried for long enough: record a failure for each.
     Expire(Vec<u16>),
-    /// The sender is to be told that these are delayed (RFC 3461 5.2.5). Comes before any other delivery, as a report does.
+    /// Report to the sender that these are delayed (RFC 3461 5.2.5). This too comes before any other delivery.
     NotifyDelay(Vec<u16>),
     /// These are due.
     Deliver(Vec<u16>),
     /// Nothing is due before this time.
     Wait(Timestamp),
-    /// These may have it already, and nobody else is left to try: a person decides.
+    /// These may have the message already, and no other recipient is left to try: a person decides.
     Hold(Vec<u16>),
-    /// These failed, nobody is left to try, and there is no sender to tell, or too many were told: a person decides.
+    /// These failed, no recipient is left to try, and the sender gets no notice: there is none, or there were too many. A person
+    /// decides.
     Abandon(Vec<u16>),
-    /// Everybody is settled.
+    /// Every recipient is settled.
     Finish,
 }
 
-/// Whether waiting times are kept.
+/// Whether waiting times count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Urgency {
     /// Only what is due.
@@ -90,19 +91,19 @@ pub enum Urgency {
     Now,
 }
 
-/// Under which circumstances a plan is made.
+/// The circumstances in which a plan is made.
 #[derive(Clone, Copy)]
 pub struct Situation<'a> {
-    /// Whether the route to a recipient, by its index, may be used now; nobody expires while it may not.
+    /// Whether the route to a recipient, by its index, may be used now. No recipient expires while it may not.
     pub usable: &'a dyn Fn(u16) -> bool,
-    /// Whether waiting times are kept.
+    /// Whether waiting times count.
     pub urgency: Urgency,
     /// The time.
     pub now: Timestamp,
 }
 
 impl Schedule {
-    /// The longest interval, without its variation: more than this no gap between two attempts counts as.
+    /// The longest interval, without its variation. A gap between two attempts counts as this at most.
     pub fn longest(&self) -> Duration {
         self.retry.iter().max().copied().unwrap_or(DEFAULT_INTERVAL)
     }
@@ -112,7 +113,7 @@ impl Schedule {
         Ledger::fold(envelope, receipts, self.longest())
     }
 
-    /// What is to be done with a message.
+    /// What has to be done with a message.
     pub fn plan(&self, id: SpoolId, envelope: &Envelope, receipts: &[Receipt], situation: Situation<'_>) -> Plan {
         let ledger = self.ledger(envelope, receipts);
         let unsettled = |index: usize, account: &Account<'_>| !account.is_settled(&envelope.recipients[index]);
@@ -167,7 +168,7 @@ impl Schedule {
         open.map(due).min().map(Plan::Wait).or_else(hold)
     }
 
-    /// Who is to be tried, or of whom the sender is to be told, by index, and since or from when.
+    /// When each recipient that has to be tried, or reported to the sender, is due; by index.
     pub fn due_times(
         &self,
         id: SpoolId,
@@ -192,7 +193,7 @@ impl Schedule {
         ledger.indices(is_ahead).iter().filter_map(due).collect()
     }
 
-    /// Whether a recipient is to be tried: neither settled nor left to a person.
+    /// Whether a recipient has to be tried: it is neither settled nor left to a person.
     fn is_open(&self, account: &Account<'_>) -> bool {
         account.standing == Standing::Pending && !(account.in_doubt && self.in_doubt == InDoubt::Hold)
     }
@@ -207,15 +208,15 @@ impl Schedule {
         }
     }
 
-    /// The waiting time after so many attempts. Its variation depends on the message, so that what failed together does not
-    /// return together, but is the same whenever it is asked for.
+    /// The waiting time after this number of attempts. Its variation depends on the message, so that messages that failed
+    /// together do not return together; it is the same at each call.
     fn interval(&self, id: SpoolId, attempts: u32) -> Duration {
         let step = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
         let interval = self.retry.get(step).or(self.retry.last()).copied().unwrap_or(DEFAULT_INTERVAL);
         varied(interval, id.to_bits() as u64 ^ (id.to_bits() >> 64) as u64, attempts)
     }
 
-    /// Whether the sender is to be told that a recipient waits. Where NOTIFY is absent, that is up to us (RFC 3461 4.1).
+    /// Whether the delay of a recipient has to be reported. Without NOTIFY that is up to the relay (RFC 3461 4.1).
     fn is_late(&self, recipient: &Recipient, account: &Account<'_>) -> bool {
         account.standing == Standing::Pending
             && !account.delay_notified

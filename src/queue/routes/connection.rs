@@ -1,5 +1,5 @@
-//! A worker's line to the next hop: its transport, kept for many messages and hung up after it was idle for long enough; and
-//! the right to it, which all processes share.
+//! A worker's connection to the next hop: its transport, which is kept for many messages and closed after an idle time, and the
+//! connection permit, which all processes share.
 
 use std::time::{Duration, Instant};
 
@@ -14,14 +14,14 @@ pub(in crate::queue) struct RouteConnection {
     transport: Option<Box<dyn Transport>>,
     /// When it was last used; `None` while there is no connection to end.
     used: Option<Instant>,
-    /// The size that was told last, over this connection.
+    /// The size limit that was passed on last, over this connection.
     told: Option<u64>,
-    /// The right to a connection, while there may be one.
+    /// The permit, while there may be a connection.
     permit: Option<ConnectionPermit>,
 }
 
 impl RouteConnection {
-    /// Lets one message through, if connections and pace allow it; what is wrong with the turnstile is told.
+    /// Lets one message through, if the limits of connections and pace allow it. Trouble with sharing them is emitted.
     pub(in crate::queue) fn pass(
         &mut self,
         limits: &dyn RouteLimits,
@@ -45,7 +45,7 @@ impl RouteConnection {
         }
     }
 
-    /// Whether it holds the right to a connection.
+    /// Whether it holds a connection permit.
     pub(in crate::queue) fn is_connected(&self) -> bool {
         self.permit.is_some()
     }
@@ -61,7 +61,7 @@ impl RouteConnection {
         self.used = self.used.map(|_| Instant::now());
     }
 
-    /// How large a message the next hop takes, when that was not told yet.
+    /// The size limit of the next hop, if it was not passed on yet.
     pub(in crate::queue) fn newly_announced_size(&mut self) -> Option<u64> {
         let largest = self.transport.as_ref()?.largest_message().filter(|largest| self.told != Some(*largest));
         self.told = largest.or(self.told);
@@ -70,7 +70,7 @@ impl RouteConnection {
 
     /// How long the connection may stay unused from now on; `None` where there is none.
     pub(in crate::queue) fn time_left(&self) -> Option<Duration> {
-        // Who has a right, but never came to use it, gives it back soon.
+        // A permit that was never used is given back soon.
         let limit = self.transport.as_ref().map_or(Duration::from_secs(1), |transport| transport.idle_limit());
         Some(limit.saturating_sub(self.used?.elapsed()))
     }
@@ -79,13 +79,13 @@ impl RouteConnection {
     pub(in crate::queue) fn close(&mut self) {
         if let (Some(transport), Some(_)) = (&mut self.transport, self.used.take()) {
             transport.disconnect();
-            // The next greeting is told even if it says the same: a limit that nobody confirms is forgotten.
+            // The next greeting is passed on even if it says the same: a limit without confirmation is forgotten.
             self.told = None;
         }
         self.permit = None;
     }
 
-    /// Gives the transport up without a word: it failed in the middle of something.
+    /// Drops the transport without closing the dialogue: it failed in the middle of something.
     pub(in crate::queue) fn abandon(&mut self) {
         *self = Self::default();
     }

@@ -1,7 +1,7 @@
-//! The gate of one route in this process: whether a worker may go through with a message now. Pure.
+//! The gate of one route in this process: whether a worker may deliver a message now. Pure.
 //!
-//! It combines what all processes share, the route's state, with what only this one knows: that a probe is under way, that the
-//! route asked for a slower pace, how many large messages are on their way.
+//! It combines the state of the route, which all processes share, with what only this one knows: that a probe is under way, that
+//! a limit was reached, and how many large messages are being delivered.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use crate::receipt::Reason;
 #[derive(Debug, Default)]
 pub(in crate::queue) struct RouteGate {
     pub(in crate::queue) state: RouteState,
-    /// The state could not be kept for the others, and for our own next look at what is kept.
+    /// The state could not be saved for the other processes.
     pub(in crate::queue) unsaved: bool,
-    /// One worker tries a paused route; the others wait for what comes of it.
+    /// One worker probes a paused route; the others wait for the result.
     probing: bool,
-    /// A pass over this route ends, as with the first fault.
+    /// A pass over this route has ended, as after the first fault.
     over: bool,
-    /// Whether a message of this process went.
+    /// Whether a message of this process was let through.
     departed: bool,
     /// The pace keeps it shut.
     slowed: Option<Rest>,
@@ -30,7 +30,7 @@ pub(in crate::queue) struct RouteGate {
     large: usize,
 }
 
-/// Since when nobody goes through, and for how long.
+/// Since when the gate is shut, and for how long.
 #[derive(Debug, Clone, Copy)]
 struct Rest {
     since: Timestamp,
@@ -45,26 +45,26 @@ impl Rest {
     }
 }
 
-/// How soon a connection is asked for again where other processes have them all: nobody rings.
+/// How soon a connection permit is asked for again when other processes have them all: there is no wake-up for that.
 const CROWDED: Duration = Duration::from_secs(1);
 /// How long a pass waits for the pace.
 const LONGEST_PASS_WAIT: Duration = Duration::from_secs(120);
 
-/// Who may go through.
+/// Which workers may deliver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::queue) enum Passage {
-    /// Anybody.
+    /// All.
     Free,
     /// One, to see whether the route works.
     Probe,
-    /// Nobody for as long; `None`: until something changes.
+    /// None for this long; without a time, until something changes.
     Shut(Option<Duration>),
-    /// Nobody any more in this pass.
+    /// None any more in this pass.
     Over,
 }
 
 impl RouteGate {
-    /// `connected`: whether the worker that asks holds a connection, or the right to one.
+    /// `connected`: whether the worker that asks holds a connection permit.
     pub(in crate::queue) fn passage(&self, pass: bool, connected: bool, urgency: Urgency, now: Timestamp) -> Passage {
         let crowded = self.crowded.filter(|_| !connected);
         if pass && (self.over || crowded.is_some()) {
@@ -96,8 +96,8 @@ impl RouteGate {
         usize::try_from(self.state.failures().saturating_sub(1)).unwrap_or(usize::MAX) % 8
     }
 
-    /// Something kept a message from going. A worker that only passes by leaves the work to those who have the connections, and
-    /// a pass waits for the pace only where it has had part in it: or each run from cron would leave another process waiting.
+    /// A limit was reached. A pass leaves the work to the processes that have the connections. It waits for the pace only if one
+    /// of its own messages was let through: otherwise each run from cron would leave one more waiting process.
     pub(in crate::queue) fn slow_down(&mut self, pass: bool, obstacle: Obstacle, now: Timestamp) {
         match obstacle {
             Obstacle::Pace(wait) if !pass || self.departed && wait <= LONGEST_PASS_WAIT => {
@@ -108,12 +108,12 @@ impl RouteGate {
         }
     }
 
-    /// A message went.
+    /// A message was let through.
     pub(in crate::queue) fn depart(&mut self) {
         self.departed = true;
     }
 
-    /// A probe begins; the state to keep for the others.
+    /// A probe begins; returns the state to save for the other processes.
     pub(in crate::queue) fn begin_probe(&mut self, name: &str, now: Timestamp) -> RouteState {
         self.probing = true;
         self.state.while_probing(name, now)
@@ -131,14 +131,14 @@ impl RouteGate {
         self.large = self.large.saturating_sub(1);
     }
 
-    /// What another process found out, unless we are about to find out more, or know what could not be told to the others.
+    /// Takes over what another process found out, unless our own probe is under way or our own state could not be saved.
     pub(in crate::queue) fn learn(&mut self, state: RouteState) {
         if !self.probing && (!self.unsaved || state.is_by_hand()) {
             self.state = state;
         }
     }
 
-    /// The new state after a fault, which counts once, although several deliveries under way may meet it.
+    /// The new state after a fault. It counts once, even if several deliveries meet it.
     pub(in crate::queue) fn fault(
         &mut self,
         probe: bool,

@@ -1,9 +1,9 @@
-//! The turnstile of a route: how many connections are open at once, and how many messages leave in a certain time, over all
+//! The limits of a route: how many connections are open at once, and how many messages leave in a certain time, over all
 //! processes that forward.
 //!
-//! A connection holds one of the locked files `spool/routes/NAME.slot.N` for as long as it is open; the kernel lets the
-//! lock go when the process ends, however it ends. Where the folder cannot be used, the limits hold within this process: our own
-//! trouble does not stop mail.
+//! A connection permit is the lock of one of the files `spool/routes/NAME.slot.N`. The kernel releases the lock when the process
+//! ends, however it ends. If the folder cannot be used, the limits hold within this process: our own trouble does not stop
+//! mail.
 
 use std::fs::File;
 use std::io;
@@ -16,13 +16,13 @@ use crate::clock::BootClock;
 use crate::queue::routes::files::own::{file_name, open_shared, try_lock};
 use crate::queue::routes::files::pace::{PaceFile, nanos};
 
-/// Lets connections and messages through.
+/// Limits connections and messages.
 pub trait RouteLimits: Send + Sync {
-    /// The right to one connection, or `None` while all are taken. Nobody rings when one is given back: ask again.
+    /// A permit for one connection; `None` while all are taken. There is no wake-up when one is given back: ask again.
     fn permit(&self) -> Option<ConnectionPermit>;
 
-    /// Whether a message may leave. To be asked when nothing but the pace keeps it: a departure that is not used is not
-    /// given back.
+    /// Whether a message may leave. Ask only when nothing else keeps it back: a departure that is not used is not given
+    /// back.
     fn admit(&self) -> RateDecision;
 
     /// Whether there is a pace, so that a message may have to wait.
@@ -47,7 +47,7 @@ impl RouteLimits for () {
     }
 }
 
-/// The right to one connection, until dropped.
+/// A permit for one connection, until dropped.
 #[derive(Debug)]
 pub struct ConnectionPermit {
     /// Locked.
@@ -65,7 +65,7 @@ impl Drop for OpenConnection {
     }
 }
 
-/// The turnstile of one route, kept in the folder with the states of all routes.
+/// The limits of one route, shared through the folder with the states of all routes.
 pub struct SharedRouteLimits {
     folder: Box<Path>,
     name: String,
@@ -73,14 +73,14 @@ pub struct SharedRouteLimits {
     pace: Option<(Pace, PaceFile)>,
     clock: Arc<dyn BootClock>,
     taken: Arc<AtomicUsize>,
-    /// For when the file cannot be used.
+    /// Used when the file cannot be.
     departures: Mutex<Departures>,
     trouble: Mutex<Trouble>,
 }
 
 #[derive(Default)]
 struct Trouble {
-    /// Not told yet.
+    /// Not reported yet.
     news: Option<io::Error>,
     lasting: bool,
 }
@@ -108,7 +108,7 @@ impl SharedRouteLimits {
         }
     }
 
-    /// One of the slots, or `None` where others have them all. They are asked for from the `first` on, which is free most likely.
+    /// The lock of one of the files; `None` if others have them all. The `first` is tried first: it is most likely free.
     fn shared_permit(&self, first: usize) -> io::Result<Option<File>> {
         for number in (0..self.connections).map(|number| (first + number) % self.connections) {
             let file = open_shared(&self.folder.join(format!("{}.permit.{number}", self.name)))?;
@@ -119,7 +119,7 @@ impl SharedRouteLimits {
         Ok(None)
     }
 
-    /// Notes whether it could be shared.
+    /// Notes whether the limits could be shared.
     fn note<T>(&self, shared: io::Result<T>) -> Option<T> {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         match shared {

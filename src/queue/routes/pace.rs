@@ -1,12 +1,12 @@
-//! Pace: how many messages a route's next hop takes in a certain time, and the ring of departures by which that is kept. Pure.
+//! Pace: how many messages a next hop takes in a certain time, and the ring of departures that keeps that limit. Pure.
 //!
-//! Of so many messages in any stretch of time, the next may leave once the one that left so many before it is that long ago.
-//! So only that many times are remembered, and each message costs one look and one note.
+//! At a pace of n messages in a time t, the next message may leave once the n-th message before it left at least t ago. So only
+//! n times are stored, and each message costs one look and one note.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// At most so many messages in any stretch of time of this length.
+/// At most this number of messages in any stretch of time of this length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
     /// Messages, at least 1.
@@ -20,7 +20,7 @@ pub struct Pace {
 pub enum RateDecision {
     /// Now; it counts as left from here on.
     Now,
-    /// Not before this time is over, and then only if nobody else was faster.
+    /// Not before this time is over, and then only if no other message was faster.
     Wait(Duration),
 }
 
@@ -29,15 +29,15 @@ pub enum RateDecision {
 pub(in crate::queue) enum Obstacle {
     /// Other processes have all the connections.
     Crowded,
-    /// As many messages left as the pace allows; the next may after so long.
+    /// The pace is reached; the next message may leave after this time.
     Pace(Duration),
 }
 
-/// More departures than this are not remembered.
+/// No more departures than this are stored.
 pub(in crate::queue) const MOST: u32 = 1 << 16;
 
 impl Pace {
-    /// A pace that is never faster, and can be kept by remembering not too many departures.
+    /// A pace that is never faster, and needs no more than [`MOST`] stored departures.
     pub(super) fn bounded(self) -> Self {
         let messages = self.messages.max(1);
         let parts = messages.div_ceil(MOST);

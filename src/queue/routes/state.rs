@@ -1,8 +1,8 @@
-//! The state of a route: open, or paused since the next hop could not be used. Pure.
+//! The state of a route: open, or paused because the next hop could not be used. Pure.
 //!
-//! A pause costs no message anything: no attempt, no receipt, no age. It ends with one probe, whose success reopens the route
-//! for all. The state is shared between processes through a [`RouteStore`], so that runs from cron keep one pause between
-//! them, and a listing can say why mail waits.
+//! A pause costs a message nothing: no attempt, no receipt, no age. It ends with one probe, whose success reopens the route for
+//! all. Processes share the state through a [`RouteStore`], so that runs from cron keep one pause between them, and a listing
+//! can say why mail waits.
 
 use std::io;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::smtp::EnhancedCode;
 /// Whether a route can be used.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum RouteState {
-    /// As far as is known, it works.
+    /// It works, as far as is known.
     #[default]
     Open,
     /// It failed.
@@ -60,7 +60,7 @@ const BACK_OFF: [u64; 6] = [30, 60, 120, 300, 600, 900];
 const LONGEST_REST: Duration = Duration::from_secs(BACK_OFF[BACK_OFF.len() - 1]);
 
 impl RouteState {
-    /// Whether a delivery may begin; a pressing one does not wait for the end of the pause.
+    /// Whether a delivery may begin; an urgent one does not wait for the end of the pause.
     pub fn admission(&self, urgency: Urgency, now: Timestamp) -> Admission {
         let Self::Paused(pause) = self else { return Admission::Open };
         if pause.by_hand {
@@ -102,7 +102,7 @@ impl RouteState {
         }
     }
 
-    /// The state after a probe that never came to the next hop, as its message could not be worked on: another is due.
+    /// The state after a probe that did not reach the next hop, because its message could not be worked on: another is due.
     #[must_use]
     pub fn after_no_answer(&self, now: Timestamp) -> Self {
         match self {
@@ -130,7 +130,7 @@ fn rest(name: &str, failures: u32) -> Duration {
 
 /// Where the states of routes are kept between processes.
 pub trait RouteStore: Send + Sync {
-    /// The state of a route; `None` where none are kept, so that what a process found out itself counts.
+    /// The state of a route; `None` where none are kept, so that only what this process found out counts.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -150,8 +150,8 @@ pub trait RouteStore: Send + Sync {
         Ok(())
     }
 
-    /// Changes the tally of notices, which all routes share, while nobody else does. Called with an empty one where none is
-    /// kept.
+    /// Changes the tally of notices, which all routes share, while no other process does. `change` gets an empty one where none
+    /// is kept.
     ///
     /// # Errors
     /// When it cannot be read or written; it may have been changed all the same.

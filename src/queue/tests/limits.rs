@@ -1,4 +1,4 @@
-//! The turnstile: a pace and a number of connections, over all processes.
+//! The limits of a route: a pace and a number of connections, over all processes.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Who is told of what: delays, RET and NOTIFY, the number of notices in an hour, the administrator.
+//! Who receives which notices: delays, RET and NOTIFY, the number of notices in an hour, the administrator.
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! NOTIFY=SUCCESS: who tells the sender, that it is told once, and what of the message goes back.
+//! NOTIFY=SUCCESS: who reports it to the sender, that it happens once, and what of the message is returned.
 
 use std::sync::atomic::Ordering;
 

@@ -1,4 +1,4 @@
-//! A runner that works for good: workers are threads, time is simulated.
+//! A runner that watches: workers are threads, time is simulated.
 
 use std::io;
 use std::sync::Arc;

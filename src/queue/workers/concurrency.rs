@@ -1,31 +1,31 @@
-//! The workers of one route: who sleeps, who is called, and how many of them are of use.
+//! How many workers of a route work at once: which are parked, which is woken, and how many are of use.
 //!
-//! Whoever lay down last is called first, as its connection is the one most likely to be open still. A few workers keep a next hop
-//! busy that answers at once; the longer its answers take, the more are called, up to all. Changed under the board's lock only, so
-//! that no call gets lost: a worker that is not asleep looks at the board before it sleeps.
+//! The worker that was parked last is woken first, because its connection is most likely still open. A next hop that answers
+//! at once is kept busy by a few workers. The longer its answers take, the more workers are woken, up to all of them. All of
+//! this changes only under the lock of the pool, so no wake-up is lost: a worker looks at the pool before it parks.
 
 use std::sync::{Arc, Condvar};
 use std::time::{Duration, Instant};
 
-/// See the module.
+/// The workers of one route, as the pool counts them.
 #[derive(Debug)]
 pub(super) struct Concurrency {
-    /// Their bells, in the order in which they lay down.
+    /// The signals of the parked workers, the last parked at the end.
     parked: Vec<Arc<Condvar>>,
-    /// How many are at work.
+    /// How many workers are working.
     busy: usize,
-    /// One of those who are held back sees to it that work goes on.
+    /// One of the workers that are held back watches whether the others make progress.
     watched: bool,
-    /// When somebody last began or finished something.
+    /// When a worker last began or finished a message.
     moved: Instant,
     pace: Pace,
 }
 
-/// So many are never held back.
+/// This number of workers is never held back.
 const FEW: usize = 4;
-/// About what a message costs this host: more workers than such shares of a delivery's time would only wait for each other.
+/// About what one message costs this host. More workers than a delivery has such shares would only wait for each other.
 const SHARE: Duration = Duration::from_micros(200);
-/// How long nothing may be finished, at least, before one more is let to work.
+/// At least this long must pass without a finished message before one more worker may work.
 const STANDSTILL: Duration = Duration::from_millis(10);
 
 impl Default for Concurrency {
@@ -39,7 +39,7 @@ impl Concurrency {
         self.parked.push(Arc::clone(signal));
     }
 
-    /// Whoever called or not.
+    /// Whether or not it was woken by another.
     pub(super) fn unpark(&mut self, signal: &Arc<Condvar>) {
         if let Some(at) = self.parked.iter().rposition(|parked| Arc::ptr_eq(parked, signal)) {
             self.parked.remove(at);
@@ -56,7 +56,7 @@ impl Concurrency {
         self.parked.drain(..).for_each(|signal| signal.notify_one());
     }
 
-    /// Calls another worker where it is of use, or somebody has to see whether it is.
+    /// Wakes another worker where it is of use, or where one has to watch whether it will be.
     pub(super) fn wake_more(&mut self) {
         if !self.watched || self.held_back(Instant::now()).is_none() {
             self.wake_one();
@@ -70,7 +70,7 @@ impl Concurrency {
         self.busy += 1;
     }
 
-    /// One has finished, after a delivery that took so long, if it was one.
+    /// A worker has finished; `took` is how long its delivery took, if it was one.
     pub(super) fn end(&mut self, took: Option<Duration>) {
         self.busy = self.busy.saturating_sub(1);
         self.moved = Instant::now();
@@ -83,7 +83,7 @@ impl Concurrency {
         self.busy > 0
     }
 
-    /// Whether another worker would be of no use, and until when: should nothing move, the others are stuck.
+    /// How long another worker would be of no use; after that without progress, the others are stuck.
     fn held_back(&self, now: Instant) -> Option<Duration> {
         let standstill = STANDSTILL.max(self.usual() * 4);
         let left = standstill.saturating_sub(now.saturating_duration_since(self.moved));
@@ -99,43 +99,43 @@ impl Concurrency {
         usize::try_from(self.usual().as_micros() / SHARE.as_micros()).unwrap_or(usize::MAX).max(FEW)
     }
 
-    /// Whether one of those at work had better rest once it is done.
+    /// Whether one of the working ones should rest once it has finished.
     pub(super) fn is_crowded(&self) -> bool {
         self.pace.shortest.is_some() && self.busy > self.useful()
     }
 
-    /// How long a worker that would go to work is to sleep first: until it is called, or as one for all until it is clear whether
-    /// the others get on.
+    /// Whether a worker that could work has to rest first: until it is woken, or, as the one that watches, until it is clear
+    /// whether the others make progress.
     pub(super) fn rest(&mut self) -> Option<Rest> {
         let left = self.held_back(Instant::now())?;
         Some(if std::mem::replace(&mut self.watched, true) { Rest::UntilCalled } else { Rest::Watch(left) })
     }
 
-    /// The one that watched is awake.
+    /// The worker that watched is awake.
     pub(super) fn unwatch(&mut self) {
         self.watched = false;
     }
 }
 
-/// How a worker rests that is of no use just now.
+/// How a worker rests that is of no use at present.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rest {
-    /// For so long.
+    /// For this long, watching whether the others make progress.
     Watch(Duration),
     UntilCalled,
 }
 
-/// How long the shortest of the last deliveries took: what is above that may be our own doing.
+/// How long the shortest of the last deliveries took. The rest of a longer one may be caused by this host.
 #[derive(Debug, Default)]
 struct Pace {
     shortest: Option<Duration>,
-    /// The shortest of those under way, and how many they are.
+    /// The shortest of the group that is being measured, and how many are in it.
     current: Option<Duration>,
     count: u32,
 }
 
 impl Pace {
-    /// Deliveries that are looked at together.
+    /// Deliveries that are measured as one group.
     const TOGETHER: u32 = 16;
 
     fn note(&mut self, took: Duration) {
@@ -159,7 +159,7 @@ mod tests {
         signals.iter().for_each(|signal| concurrency.park(signal));
         concurrency.wake_one();
         assert!(concurrency.parked.len() == 2 && Arc::ptr_eq(&concurrency.parked[1], &signals[1]));
-        // Its time was over before anybody called.
+        // Its time was over before another woke it.
         concurrency.unpark(&signals[0]);
         concurrency.unpark(&signals[2]);
         assert!(concurrency.parked.len() == 1 && Arc::ptr_eq(&concurrency.parked[0], &signals[1]));

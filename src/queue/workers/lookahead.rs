@@ -1,8 +1,8 @@
-//! A worker's look ahead: the message that it will deliver next is claimed and made ready before the one before leaves, so that
-//! the transport can announce it in the same flight (RFC 2920 3.1).
+//! The lookahead of a worker: while it delivers one message, the next one is claimed and prepared, so that the transport can
+//! announce it in the same command group (RFC 2920 3.1).
 //!
-//! Only where there is a crowd: a message that another worker could take at once must not wait behind this one. What was made
-//! ready goes back to the agenda where the route is not open any more.
+//! It happens only when more messages are due than there are workers: a message that another worker could take at once must
+//! not wait behind this one. A prepared message goes back to the agenda when the route is no longer open.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -15,10 +15,10 @@ use crate::queue::routes::gate::Passage;
 use crate::spool::Spool;
 use crate::transport::Consignment;
 
-/// A message that was begun, with what goes out of it where that is the next step.
+/// A claimed message, and what goes out of it if delivery is its next step.
 type Ready<'s, S> = (DeliveryTask<'s, S>, Option<OutgoingMessage>);
 
-/// See the module.
+/// The next message of one worker.
 pub(super) struct Lookahead<'s, 'r, S: Spool> {
     pool: &'s WorkerPool<'r, S>,
     route: usize,
@@ -30,7 +30,7 @@ impl<'s, 'r, S: Spool> Lookahead<'s, 'r, S> {
         Self { pool, route, ready: None }
     }
 
-    /// Takes what is ready, if it may go.
+    /// Takes the prepared message, if the route still lets it through.
     pub(super) fn take(&mut self) -> Option<(Job, Ready<'s, S>)> {
         let (job, ready) = self.ready.take()?;
         if self.pool.is_open(self.route) {
@@ -38,7 +38,7 @@ impl<'s, 'r, S: Spool> Lookahead<'s, 'r, S> {
             return Some((job, ready));
         }
         let next_due = ready.0.next_due();
-        // Whoever takes it from the agenda must find it free.
+        // The claim ends first: the worker that takes it from the agenda must find it free.
         drop(ready);
         self.pool.give_back(job, Worked::unasked(End::Sorted(next_due)));
         None
@@ -72,10 +72,10 @@ impl<S: Spool> Follow for Lookahead<'_, '_, S> {
 }
 
 impl<S: Spool> WorkerPool<'_, S> {
-    /// The next message for a worker that is about to deliver another, where more are due than there are workers.
+    /// The next message for a worker that is about to deliver another; none unless more are due than there are workers.
     fn next_ahead(&self, route: usize) -> Option<Job> {
         let way = &self.runner.routes[route];
-        // What the pace lets through has to leave; and each domain has a next hop of its own.
+        // A message that the pace let through has to leave; and each domain has a next hop of its own.
         if way.limits.is_paced() || way.dispatch.per_domain() {
             return None;
         }
@@ -87,7 +87,7 @@ impl<S: Spool> WorkerPool<'_, S> {
                 && shared.agenda.due(route, now) >= way.dispatch.connections().min(shared.concurrency[route].useful());
             let sample = if open { shared.agenda.sample(route, now) } else { return None };
             if sample.is_empty() {
-                // A large one would keep the one that waits behind it for too long.
+                // A large one would delay the message that is announced after it for too long.
                 let (id, large) = shared.agenda.take(route, false, now)?;
                 shared.concurrency[route].wake_more();
                 return Some(Job { id, route, urgency: self.urgency, large, probe: false });
@@ -97,7 +97,7 @@ impl<S: Spool> WorkerPool<'_, S> {
         }
     }
 
-    /// Ends the flight of what was not worked on after all.
+    /// Gives back a message that was not worked on after all.
     fn give_back(&self, job: Job, worked: Worked<S::Claim>) {
         self.shared().concurrency[job.route].begin();
         self.done(&job, worked);

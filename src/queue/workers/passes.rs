@@ -11,8 +11,8 @@ use crate::queue::runner::{Route, Runner, Selection, Summary};
 use crate::spool::{Entry, Spool, SpoolError};
 
 impl<S: Spool> Runner<S> {
-    /// Works once on what is due, or with [`Urgency::Now`] on all that is pending, and returns. A fault of the route ends the
-    /// pass over it: what was not tried keeps its place, and nothing is recorded of it.
+    /// Works once on what is due, or with [`Urgency::Now`] on all that is pending, and returns. A fault of a route ends the pass
+    /// over it: messages that were not tried keep their place, and nothing is recorded about them.
     ///
     /// # Errors
     /// When the queue cannot be listed.
@@ -33,7 +33,7 @@ impl<S: Spool> Runner<S> {
     }
 
     fn work_through(&self, entries: Vec<Entry>, urgency: Urgency) -> Summary {
-        // What has an incredible hint is due since it was listed.
+        // A message with an implausible hint is due since it was listed.
         let now = self.clock.now();
         let pool = WorkerPool::new(self, Mode::Pass, urgency);
         let later = pool.enlist(entries, now);
@@ -59,8 +59,8 @@ impl<S: Spool> Runner<S> {
         summary
     }
 
-    /// Works until it is told to stop. The deliveries under way are ended, recorded and their connections closed before it
-    /// returns.
+    /// Works until the stop flag is raised. Before it returns, the deliveries under way have ended and are recorded, and their
+    /// connections are closed.
     pub fn watch(&self, mut wakeups: impl Wakeups) {
         let pool = WorkerPool::new(self, Mode::Watch, Urgency::Due);
         thread::scope(|scope| {

@@ -1,7 +1,7 @@
-//! A shift: the workers of one pass or one watch, and the board where they take their work from.
+//! The worker pool of one pass or one watch, and the state that its workers share.
 //!
-//! Under the board's lock there is bookkeeping only, but for the small file of the route's state when that changes; messages are
-//! worked on outside. A worker that panics over a message is a trouble with that message, and takes the next.
+//! The lock of that state covers bookkeeping only, and the small file of a route's state when that changes. Messages are
+//! delivered outside of it. A worker whose delivery panics counts it as trouble with that message, and takes the next.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,18 +21,18 @@ use crate::queue::runner::{Runner, Summary};
 use crate::receipt::Receipt;
 use crate::spool::{Claim, Durability, Entry, Spool};
 
-/// When the workers go home.
+/// When the workers end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
     /// When nothing is due, or the route fails.
     Pass,
-    /// When they are told to.
+    /// When the stop flag is raised.
     Watch,
 }
 
 /// How often a watching runner scans the whole queue.
 const SCAN_INTERVAL: Duration = Duration::from_secs(60);
-/// How long what is told of the queue gathers while the workers are busy.
+/// How long changes of the queue are gathered while workers are busy.
 const GATHERING: Duration = Duration::from_millis(5);
 
 pub(super) struct WorkerPool<'r, S: Spool> {
@@ -46,19 +46,19 @@ pub(super) struct PoolState<C> {
     pub(super) agenda: Agenda,
     /// One for each route.
     pub(super) gates: Vec<RouteGate>,
-    /// Likewise; called when there may be something to do, or nothing any more.
+    /// Likewise; woken when there may be something to do, or nothing any more.
     pub(super) concurrency: Vec<Concurrency>,
-    /// The routes that a message was tried on in this pass.
+    /// The routes over which a message was tried in this pass.
     pub(super) tried: HashMap<SpoolId, Vec<usize>>,
     pub(super) summary: Summary,
     /// Claims that are kept until their receipts can be written.
     pub(super) unrecorded: Vec<(C, Receipt)>,
 }
 
-/// Who is woken once a message was worked on.
+/// Which workers are woken once one has finished with a message.
 enum Wake {
     None,
-    /// There may be something new for a worker of any route; whoever takes it calls the next.
+    /// One of each route, as there may be something new for it; a worker that takes a message wakes the next.
     OneEach,
     All,
 }
@@ -78,7 +78,7 @@ impl<'r, S: Spool> WorkerPool<'r, S> {
         pool
     }
 
-    /// Puts those on the agenda that are due; how many are not.
+    /// Puts the entries that are due on the agenda; returns how many are not due.
     pub(super) fn enlist(&self, mut entries: Vec<Entry>, now: Timestamp) -> usize {
         let listed = entries.len();
         entries.retain(|entry| entry.due <= now || self.urgency == Urgency::Now);
@@ -107,7 +107,7 @@ impl<'r, S: Spool> WorkerPool<'r, S> {
                 continue;
             };
             let woken = wakeups.wait(rest);
-            // The workers have something to do, so that more may gather before each of them is called.
+            // The workers are busy, so more changes may be gathered before each of them is woken.
             if self.shared().concurrency.iter().any(Concurrency::is_busy) {
                 thread::sleep(GATHERING);
             }
@@ -126,16 +126,16 @@ impl<'r, S: Spool> WorkerPool<'r, S> {
             }
             shared.wake_one_each();
         }
-        // Under the lock no worker is between its look at the flag and its wait.
+        // While the lock is held, no worker is between its look at the flag and its wait.
         self.shared().wake_all();
     }
 
-    /// What was done, after the workers left.
+    /// What was done, once the workers have ended.
     pub(super) fn close(&self) -> Summary {
         let mut shared = self.shared();
         self.retry_records(&mut shared);
-        // With the claim goes the knowledge that somebody has it already. On a full disk a time can still be written, and
-        // keeps the next runs from sending a copy each.
+        // Without the claim, nothing shows that the message is delivered already. A full disk still takes a time of
+        // modification, which keeps the next runs from sending one more copy each.
         let later = self.runner.clock.now() + self.runner.schedule.longest();
         shared.unrecorded.iter().for_each(|(claim, _)| claim.note_due(later));
         shared.summary.remaining += shared.agenda.in_all();
@@ -144,7 +144,7 @@ impl<'r, S: Spool> WorkerPool<'r, S> {
 
     pub(super) fn done(&self, job: &Job, worked: Worked<S::Claim>) {
         if !self.runner.spool.is_sound() {
-            // What is recorded from now on proves nothing: whoever supervises us is to know.
+            // Nothing that is recorded from now on can be relied on: the supervisor has to know.
             self.runner.stop.raise();
         }
         let now = self.runner.clock.now();
@@ -160,7 +160,7 @@ impl<'r, S: Spool> WorkerPool<'r, S> {
             }
         }
         let event = match &worked.end {
-            // We broke it off ourselves, most likely: the route is as good as it was before.
+            // Most likely we broke it off ourselves: that says nothing about the route.
             End::Faulted(..) if self.runner.stop.is_raised() => self.leave_route(&mut shared, job, now),
             End::Faulted(fault, _) => self.pause(&mut shared, job, fault, now),
             _ if worked.answered => self.resume(&mut shared, job),
@@ -174,7 +174,7 @@ impl<'r, S: Spool> WorkerPool<'r, S> {
         let wake = match &worked.end {
             _ if event.is_some() || job.probe => Wake::All,
             End::Faulted(..) | End::Slowed(..) => Wake::All,
-            // Whoever worked on it looks for more itself, and for this one when it is time.
+            // The worker that finished it looks for the next one itself, and for this one when it is due.
             End::Removed | End::Busy if !job.large && !is_told => Wake::None,
             _ => Wake::OneEach,
         };
@@ -182,7 +182,7 @@ impl<'r, S: Spool> WorkerPool<'r, S> {
         shared.concurrency[job.route].end(took);
         match wake {
             Wake::All => shared.wake_all(),
-            // In a pass those who sleep leave once none is on its way any more.
+            // In a pass, parked workers end once no message is in flight.
             _ if self.mode == Mode::Pass && shared.agenda.is_grounded() => shared.wake_all(),
             Wake::OneEach => shared.wake_one_each(),
             Wake::None => {}
@@ -245,7 +245,7 @@ impl<'r, S: Spool> WorkerPool<'r, S> {
         }
     }
 
-    /// Tries again to write what must not get lost.
+    /// Tries again to write the receipts that must not get lost.
     pub(super) fn retry_records(&self, shared: &mut PoolState<S::Claim>) {
         shared.unrecorded.retain_mut(|(claim, receipt)| claim.record(receipt.clone(), Durability::Synced).is_err());
     }
@@ -256,7 +256,7 @@ impl<'r, S: Spool> WorkerPool<'r, S> {
 }
 
 impl<C> PoolState<C> {
-    /// Calls a worker of each route: something may be due. Whoever takes something calls the next.
+    /// Wakes a worker of each route, as something may be due. A worker that takes a message wakes the next.
     pub(super) fn wake_one_each(&mut self) {
         self.concurrency.iter_mut().for_each(Concurrency::wake_one);
     }

@@ -1,4 +1,4 @@
-//! What a shift does to its routes: pauses them, reopens them, and shares their states with other processes.
+//! What the pool does to its routes: pauses them, reopens them, and shares their states with other processes.
 
 use super::pool::{PoolState, WorkerPool};
 use crate::clock::Timestamp;
@@ -30,7 +30,7 @@ impl<S: Spool> WorkerPool<'_, S> {
         })
     }
 
-    /// The next hop was not asked, or its answer not heard: after a probe, the next message is the probe.
+    /// The next hop was not asked, or did not answer: after a probe, the next message is the probe.
     pub(super) fn leave_route(&self, shared: &mut PoolState<S::Claim>, job: &Job, now: Timestamp) -> Option<Event> {
         if job.probe {
             let state = shared.gates.get(job.route)?.state.after_no_answer(now);
@@ -39,7 +39,7 @@ impl<S: Spool> WorkerPool<'_, S> {
         None
     }
 
-    /// Only the probe reopens: what was under way when the route failed says nothing about it.
+    /// Only the probe reopens a route: deliveries that were under way when it failed say nothing about it.
     pub(super) fn resume(&self, shared: &mut PoolState<S::Claim>, job: &Job) -> Option<Event> {
         (job.probe && shared.gates.get(job.route)?.state != RouteState::Open).then(|| {
             self.set_state(shared, job.route, RouteState::Open);
@@ -64,7 +64,7 @@ impl<S: Spool> WorkerPool<'_, S> {
         shared.gates[route].state = state;
     }
 
-    /// So that what is too large is refused where it is received.
+    /// Shares the size limit, so that the receiver refuses messages that are too large.
     pub(super) fn note_largest_message(&self, route: usize, octets: u64) {
         let name = &self.runner.routes[route].name;
         if let Err(error) = self.runner.states.note_largest_message(name, octets) {
@@ -72,7 +72,7 @@ impl<S: Spool> WorkerPool<'_, S> {
         }
     }
 
-    /// Another process may have found out more.
+    /// Loads the states again, as another process may have found out more.
     pub(super) fn reload_routes(&self, shared: &mut PoolState<S::Claim>) {
         for (route, gate) in self.runner.routes.iter().zip(&mut shared.gates) {
             // A disk that was full may have room again.

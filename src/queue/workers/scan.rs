@@ -1,4 +1,4 @@
-//! What a shift does about the whole queue: the scan of a watch, and beginning before the first one is done.
+//! The scan of the whole queue by a watch, and the work that begins before a long scan has ended.
 
 use super::pool::WorkerPool;
 use crate::clock::Timestamp;
@@ -27,8 +27,8 @@ impl<S: Spool> WorkerPool<'_, S> {
         shared.wake_all();
     }
 
-    /// Lets the workers begin with these, unless they have enough: a scan of a million takes seconds. Who is first among them is
-    /// put right by its end.
+    /// Lets the workers begin with these, unless they have enough: a scan of a million messages takes seconds. Its end puts
+    /// their order right.
     fn begin_with(&self, found: &[Entry], now: Timestamp) {
         let mut shared = self.shared();
         if shared.agenda.waiting() > ENOUGH {

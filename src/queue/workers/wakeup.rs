@@ -1,7 +1,7 @@
-//! Wake-ups: what tells a waiting runner that the queue has changed.
+//! Wake-ups: how a waiting runner learns that the queue has changed.
 //!
-//! They are hints. A wake-up that is missed costs time, never mail, as the whole queue is scanned every minute; one that
-//! comes for nothing costs one look.
+//! They are hints. A wake-up that is missed costs time, never mail, because the whole queue is scanned every minute. A
+//! wake-up without a reason costs one look.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -51,18 +51,18 @@ pub struct FolderWatch {
     stop: Arc<StopFlag>,
 }
 
-/// A file that is removed from the folder of the routes' states to say that messages are due earlier than they were: the time
-/// of a file that is changed in place wakes nobody.
+/// A file that is created in and removed from the folder of the routes' states to say that messages are due earlier than
+/// before: a changed time of modification wakes no process.
 const NUDGE: &str = "nudge";
 
-/// Tells those who watch the queue that messages are due which were not, by the folder of the routes' states.
+/// Wakes the processes that watch the queue, as messages are due that were not. `routes` is the folder of the routes' states.
 ///
 /// # Errors
 /// When the folder cannot be written to; the queue is scanned every minute all the same.
 pub fn nudge(routes: &Path) -> io::Result<()> {
     let file = routes.join(NUDGE);
     match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file) {
-        // Another's, which nobody has removed yet; or one that a crash left.
+        // Another process made it and has not removed it yet, or a crash left it.
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
@@ -100,7 +100,7 @@ impl FolderWatch {
             let lost = ReadFlags::QUEUE_OVERFLOW | ReadFlags::IGNORED | ReadFlags::UNMOUNT;
             // A message is written without a name, as `#inode`, and gets one by a link: what is closed then has no id.
             let id = event.file_name().and_then(|name| name.to_str().ok()).and_then(|name| name.parse().ok());
-            // Beside the states of routes, their folder has sizes, paces and locks.
+            // Besides the states of routes, their folder has sizes, paces and locks.
             let is_state = event.file_name().is_some_and(|name| name.to_bytes().ends_with(b".json"));
             let wakeup = match id {
                 _ if event.events().intersects(lost) => Wakeup::Overflow,
@@ -108,7 +108,7 @@ impl FolderWatch {
                 _ if event.wd() != self.queue && !is_state => continue,
                 _ if event.wd() != self.queue => Wakeup::Routes,
                 None => Wakeup::Something,
-                // Known since it was created. Each look at a message closes it, so this would lead from look to look.
+                // It is known since it was created. Each look at a message closes it, so reacting to that would loop.
                 Some(_) if event.events().contains(ReadFlags::CLOSE_WRITE) => continue,
                 Some(id) => Wakeup::Id(id),
             };
@@ -126,7 +126,7 @@ impl Wakeups for FolderWatch {
     }
 }
 
-/// A scan each second, where the kernel does not tell of changes.
+/// A scan each second, where the kernel does not report changes.
 #[derive(Debug)]
 pub struct Polling {
     stop: Arc<StopFlag>,
@@ -241,7 +241,7 @@ mod tests {
         let mut watch = FolderWatch::new(queue.path(), routes.path(), Arc::new(StopFlag::new().unwrap())).unwrap();
         nudge(routes.path()).unwrap();
         assert_eq!(watch.wait(LONG), [Wakeup::Overflow]);
-        // One that a crash left is in nobody's way.
+        // One that a crash left does no harm.
         fs::write(routes.path().join(NUDGE), b"").unwrap();
         nudge(routes.path()).unwrap();
         assert_eq!(watch.wait(LONG), [Wakeup::Overflow]);

@@ -1,4 +1,4 @@
-//! What the workers of a shift do: they take messages from the board, sort those that nobody knows, work, and wait.
+//! What a worker does: it takes a message from the agenda, delivers it, looks at new messages, and parks.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, PoisonError};
@@ -20,11 +20,11 @@ use crate::queue::routes::connection::RouteConnection;
 use crate::queue::routes::gate::Passage;
 use crate::spool::Spool;
 
-/// How often a pass asks for a message that somebody else has: over 315 ms in all.
+/// How often a pass asks for a message that another process has: during 315 ms in all.
 const PASS_STRIKES: u32 = 6;
-/// A wait for nothing in particular ends after this, only to begin again.
+/// A wait without an end of its own ends after this, and begins again.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
-/// The same in a pass, as nobody rings there when it is time to stop.
+/// The same in a pass, where nothing wakes the workers when the stop flag is raised.
 const LONGEST_PASS_WAIT: Duration = Duration::from_secs(1);
 
 /// What a worker does next.
@@ -33,13 +33,13 @@ enum Turn {
     /// These are to be looked at.
     Sort(Vec<SpoolId>),
     Wait(Option<Duration>),
-    /// There are enough others, as long as they get on.
+    /// Enough others work, as long as they make progress.
     Watch(Duration),
     Leave,
 }
 
 impl<S: Spool> WorkerPool<'_, S> {
-    /// What a worker of a route does until it leaves.
+    /// Runs a worker of a route until it ends.
     pub(super) fn run_worker(&self, route: usize) {
         let mut connection = RouteConnection::default();
         let signal = Arc::new(Condvar::new());
@@ -52,7 +52,7 @@ impl<S: Spool> WorkerPool<'_, S> {
                     None => break,
                 },
             };
-            // Nothing that a panic may have left half done is used again: the claim is gone, and the line is given up.
+            // Nothing that a panic may have left half done is used again: the claim is gone, and the connection is given up.
             let work = AssertUnwindSafe(|| match begun {
                 Some((task, message)) => task.run(message, &mut connection, &mut lookahead),
                 None => match self.runner.begin(job) {
@@ -78,7 +78,7 @@ impl<S: Spool> WorkerPool<'_, S> {
         Worked::unasked(End::Troubled)
     }
 
-    /// The next message, as soon as one is due; `None` when it is time to leave.
+    /// The next message, as soon as one is due; `None` when the worker has to end.
     fn next(&self, route: usize, connection: &mut RouteConnection, signal: &Arc<Condvar>) -> Option<Job> {
         let longest = if self.mode == Mode::Pass { LONGEST_PASS_WAIT } else { LONGEST_WAIT };
         let mut shared = self.shared();
@@ -87,7 +87,7 @@ impl<S: Spool> WorkerPool<'_, S> {
             let limit = match self.turn(&mut shared, route, connection.is_connected(), self.runner.clock.now()) {
                 Turn::Work(job) => {
                     shared.concurrency[route].begin();
-                    // Who takes one calls another, as long as there are more.
+                    // A worker that takes one wakes another, as long as there are more.
                     if shared.agenda.due(route, self.runner.clock.now()) > 0 {
                         shared.concurrency[route].wake_more();
                     }
@@ -133,7 +133,7 @@ impl<S: Spool> WorkerPool<'_, S> {
         let PoolState { agenda, gates, concurrency, .. } = shared;
         let Some(gate) = gates.get_mut(route).filter(|_| !self.runner.stop.is_raised()) else { return Turn::Leave };
         let passage = gate.passage(pass, connected, self.urgency, now);
-        // Who could go, but would only be in the way of others.
+        // A worker that could work, but would only be in the way of others.
         if passage == Passage::Free && agenda.due(route, now) > 0 {
             match concurrency[route].rest() {
                 Some(Rest::Watch(limit)) => return Turn::Watch(limit),
@@ -168,7 +168,7 @@ impl<S: Spool> WorkerPool<'_, S> {
                 }
                 Turn::Work(Job { id, route, urgency: self.urgency, large, probe })
             }
-            // What is in flight may still bring notices, or turn out to be for this route.
+            // A message in flight may still lead to notices, or turn out to be for this route.
             None if pass && agenda.is_grounded() => {
                 agenda.retry_soon(now).map_or(Turn::Leave, |pause| Turn::Wait(Some(pause)))
             }
@@ -177,10 +177,10 @@ impl<S: Spool> WorkerPool<'_, S> {
         }
     }
 
-    /// Looks at messages of which nothing is known but that they are there.
+    /// Looks at messages of which only the id is known.
     pub(super) fn sort(&self, ids: Vec<SpoolId>) {
         let pressing = self.urgency == Urgency::Now;
-        // What a defect in looking at one makes of it, whoever claims it will find out.
+        // If the look panics, treat the message as unknown: the claim will find the cause.
         let look = |id| catch_unwind(AssertUnwindSafe(|| self.runner.look(id, pressing))).unwrap_or(Look::Unknown);
         let looks: Vec<_> = ids.into_iter().map(|id| (id, look(id))).collect();
         let now = self.runner.clock.now();
@@ -201,7 +201,7 @@ impl<S: Spool> WorkerPool<'_, S> {
                 }
             }
         }
-        // With nothing on its way any more, those who sleep in a pass have to leave.
+        // In a pass, parked workers have to end once no message is in flight.
         if self.mode == Mode::Pass && shared.agenda.is_grounded() {
             shared.wake_all();
         } else {
@@ -209,8 +209,8 @@ impl<S: Spool> WorkerPool<'_, S> {
         }
     }
 
-    /// Whether a message that somebody else has is asked for again. In a pass for a moment only: who looks at a message has it
-    /// for some microseconds, who delivers it for longer.
+    /// Whether to ask again for a message that another process has. A pass asks for a moment only: a look holds a message for
+    /// some microseconds, a delivery for longer.
     pub(super) fn asks_again(&self, shared: &PoolState<S::Claim>, id: SpoolId) -> bool {
         self.mode == Mode::Watch || shared.agenda.strikes(id) < PASS_STRIKES
     }

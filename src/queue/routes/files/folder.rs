@@ -19,7 +19,7 @@ pub struct RouteFolder {
     folder: PathBuf,
 }
 
-/// Longer ones are not ours.
+/// Longer files are not ours.
 const MAX_FILE: u64 = 64 * 1024;
 
 impl RouteFolder {
@@ -50,7 +50,7 @@ impl RouteStore for RouteFolder {
                 result => result,
             };
         };
-        // Unique among all writers, also of containers that share the folder: two must not write into one file.
+        // Unique among all writers, also in containers that share the folder: two must not write into one file.
         let fresh = path.with_extension(format!("{:016x}.new", getrandom::u64()?));
         let written = write_new(&fresh, &serde_json::to_vec(pause)?).and_then(|()| fs::rename(&fresh, &path));
         if written.is_err() {

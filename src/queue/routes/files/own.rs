@@ -1,6 +1,6 @@
 //! How our programs open, lock and write the small files that they share.
 //!
-//! No link is followed and no pipe is waited for, whatever lies in the folder; and no lock is waited for without an end.
+//! No link is followed and no pipe is waited for, whatever is in the folder, and no wait for a lock is endless.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -23,8 +23,8 @@ pub(super) fn write_new(path: &Path, octets: &[u8]) -> io::Result<()> {
     file.write_all(octets)
 }
 
-/// The octets of a file that our programs write here; `None` where there is none, where it is longer than `most`, or where it is
-/// nothing that they would write: links are not followed, and no pipe is waited for.
+/// The octets of a file that our programs write here; `None` if there is none, if it is longer than `most`, or if it is not a
+/// regular file.
 pub(super) fn read_own(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
     let Some(file) = open_own(path)? else { return Ok(None) };
     let mut octets = Vec::new();
@@ -44,8 +44,8 @@ pub(super) fn open_own(path: &Path) -> io::Result<Option<fs::File>> {
     Ok(file.metadata()?.is_file().then_some(file))
 }
 
-/// A file that several processes use under its lock, made where it is not there. It is never removed or replaced, or two
-/// would lock two files.
+/// A file that several processes use under its lock; it is created if missing. It is never removed or replaced, because two
+/// processes would then lock two files.
 pub(in crate::queue) fn open_shared(path: &Path) -> io::Result<fs::File> {
     // Neither a link nor a pipe may lead astray or block.
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -53,14 +53,14 @@ pub(in crate::queue) fn open_shared(path: &Path) -> io::Result<fs::File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
 }
 
-/// How long a lock is waited for that others keep for the time of a few system calls. Whoever has it longer was stopped, or
-/// its container was.
+/// How long to wait for a lock that others hold for a few system calls. A process that holds it longer was stopped, or its
+/// container was.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Waits for the lock. It ends with the file.
 ///
 /// # Errors
-/// When another process keeps it, as one that was stopped must not hold up everybody's mail.
+/// When another process keeps it: a stopped process must not delay all mail.
 pub(in crate::queue) fn lock(file: &fs::File) -> io::Result<()> {
     let start = Instant::now();
     let mut pause = Duration::from_micros(100);

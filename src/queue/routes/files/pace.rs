@@ -1,9 +1,9 @@
 //! The departures of a route over all processes: `spool/routes/NAME.pace`, a ring of times.
 //!
-//! Changed under its lock only, and read there: times are of the clock that counts from the host's start, so that those of
-//! all processes are in order, and a jump of the wall clock is not seen. What a kill leaves between two writes makes the next
-//! message wait, for one stretch at most, never leave early. What is not understood, from another start of the host or from the
-//! future is begun anew: no file, whatever is in it, stops mail. `docs/spool-format.md` has the form.
+//! It is read and changed under its lock only. Times are of the clock that counts from the host's start, so those of all processes
+//! are in order, and a jump of the wall clock has no effect. A kill between two writes makes the next message wait for one
+//! stretch at most; it never makes one leave early. A file that is not understood, is from another start of the host, or has
+//! times in the future is begun again: no file, whatever is in it, stops mail. `docs/spool-format.md` has the form.
 
 use std::fs::File;
 use std::io;
@@ -17,7 +17,7 @@ use crate::queue::routes::pace::{MOST, Pace, RateDecision};
 const MAGIC: [u8; 8] = *b"LEAFPACE";
 /// Magic, the host's start, capacity, place.
 const HEADER: usize = 40;
-/// Where the place of the next departure stands.
+/// Where in the file the place of the next departure is.
 const PLACE_AT: u64 = 32;
 
 /// The file of one route.
@@ -48,7 +48,7 @@ impl PaceFile {
     pub(in crate::queue) fn admit(&self, pace: Pace, clock: &dyn BootClock) -> io::Result<RateDecision> {
         let file = open_shared(&self.path)?;
         lock(&file)?;
-        // Only now: the times of those who had the lock before are earlier.
+        // Read under the lock, so that the times of earlier holders are earlier.
         let now = nanos(clock);
         let capacity = u64::from(pace.messages);
         let place = match self.header(&file)? {
@@ -83,7 +83,7 @@ impl PaceFile {
     fn begin(&self, file: &File, capacity: u64, departures: &[u64]) -> io::Result<u64> {
         let capacity_here = usize::try_from(capacity).map_err(io::Error::other)?;
         let kept = &departures[departures.len().saturating_sub(capacity_here)..];
-        // Without a header there is nothing to understand, should we be killed meanwhile.
+        // Without a header the file is not understood, in case of a kill meanwhile.
         file.write_all_at(&[0; HEADER], 0)?;
         let mut ring: Vec<u8> = kept.iter().flat_map(|departed| departed.to_le_bytes()).collect();
         ring.resize(capacity_here * 8, 0);
@@ -120,7 +120,7 @@ fn number_at(file: &File, offset: u64) -> io::Result<Option<u64>> {
     Ok(fill(file, &mut octets, offset)?.then(|| u64::from_le_bytes(octets)))
 }
 
-/// Whether there were octets enough.
+/// Whether the file had enough octets.
 fn fill(file: &File, octets: &mut [u8], offset: u64) -> io::Result<bool> {
     match file.read_exact_at(octets, offset) {
         Ok(()) => Ok(true),

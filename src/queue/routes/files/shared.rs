@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::own::{lock, open_shared, read_own, write_new};
 
-/// Longer ones are not ours.
+/// Longer files are not ours.
 const MAX_FILE: u64 = 1 << 20;
 
 /// Changes the state `name` in `folder`, while no other process does. Where there is no such folder, nothing is kept.

@@ -1,7 +1,7 @@
 //! How large a message a route's next hop takes: `spool/routes/NAME.size`, a number in decimal and a line end.
 //!
-//! Written by who forwards, whenever a next hop has greeted, and read by who receives, so that a message that is too large is
-//! refused at once instead of coming back. A hint: a file that is missing, old or not understood limits nothing.
+//! The forwarder writes it whenever a next hop has greeted, and the receiver reads it, so that a message that is too large is
+//! refused at once instead of bouncing. A hint: a file that is missing, old or not understood limits nothing.
 
 use std::fs;
 use std::io::{self, ErrorKind, Read};
@@ -16,9 +16,9 @@ pub struct SizeFile {
     path: PathBuf,
 }
 
-/// A next hop may have changed its mind; what was not heard for so long is not believed.
+/// A next hop may change its limit: one that was not confirmed for this long is not believed.
 const BELIEVED: Duration = Duration::from_secs(24 * 3600);
-/// How old a file with the right number may grow before it is written anew.
+/// How old a file with the right number may become before it is written again.
 const CONFIRMED: Duration = Duration::from_secs(3600);
 
 impl SizeFile {
@@ -45,7 +45,7 @@ impl SizeFile {
         match written {
             Err(error) => {
                 let _already_failing = fs::remove_file(&fresh);
-                // A store that is not there keeps nothing, as for the states of routes.
+                // Without the folder nothing is kept, as for the states of routes.
                 if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) }
             }
             Ok(()) => Ok(()),
