@@ -51,10 +51,10 @@ impl Act {
             (Self::Remove, _) => None,
             (_, Shelf::Bad) => Some(Acted::Refused("it is damaged: it can only be removed")),
             (Self::Hold, Shelf::Hold) => Some(Acted::AsItWas("it is held already")),
-            (Self::Hold, Shelf::Failed) => Some(Acted::AsItWas("it lies in failed/, from where nobody delivers it")),
+            (Self::Hold, Shelf::Failed) => Some(Acted::AsItWas("it is in failed/, from which nothing is delivered")),
             (Self::Release, Shelf::Queue) => Some(Acted::AsItWas("it is not held")),
             (Self::Release, Shelf::Failed) => Some(Acted::Refused("it failed, and is not held: requeue it")),
-            (Self::Expire, Shelf::Failed) => Some(Acted::Refused("it failed: nobody waits for it any more")),
+            (Self::Expire, Shelf::Failed) => Some(Acted::Refused("it failed: no recipient waits for it any more")),
             _ => None,
         }
     }
@@ -175,7 +175,7 @@ pub fn act_on_all<S: Shelves>(
     }
 }
 
-const NOBODY: &str = "nobody waits for it any more";
+const NOBODY: &str = "no recipient waits for it any more";
 
 fn pending(glance: &Glance) -> Vec<u16> {
     let ledger = Ledger::fold(&glance.envelope, &glance.receipts, Duration::MAX);

@@ -82,7 +82,8 @@ impl Stats {
         for route in routes.all() {
             let waiting = self.routes.get(&route.name).copied().unwrap_or(0);
             let state = route.why().unwrap_or_else(|| format!("route {} is open", route.name));
-            let _ = writeln!(text, "{state}: {waiting} messages");
+            let noun = if waiting == 1 { "message waits" } else { "messages wait" };
+            let _ = writeln!(text, "{state}: {waiting} {noun}");
         }
         text
     }

@@ -125,7 +125,7 @@ fn a_sender_that_the_provider_refuses_is_explained_and_found_by_doctor() {
             "has left this relay",
             "its sender was told of the failure, by message",
             "<bob@example.com>: failed",
-            "refused for good by route relay",
+            "refused permanently by route relay",
             "550 5.7.60",
             "does not let this login send under that sender address",
             "set from and envelope_sender in a [[rewrite]]",

@@ -7,3 +7,4 @@ mod passwd;
 mod start;
 #[path = "../support/mod.rs"]
 mod support;
+mod verbs;

@@ -107,7 +107,7 @@ fn shelves<S: Spool>(spool: &S, tell: &mut dyn FnMut(Step)) -> Option<Timestamp>
                 Step::warning("folder", found, "These are damaged: look at the disk; spoolrun verify tells more.")
             }
             Shelf::Hold if !entries.is_empty() => {
-                Step::warning("folder", found, "These wait for a person: spoolrun release ID, or spoolrun remove ID.")
+                Step::warning("folder", found, "A person has to decide: spoolrun release ID, or spoolrun remove ID.")
             }
             _ => Step::ok("folder", found),
         });
@@ -131,7 +131,7 @@ fn history(path: &Path) -> Step {
     match search(&path.join("log"), |_| true, 1) {
         Ok(entries) => Step::ok(
             "history",
-            entries.first().map_or("nothing has left yet".to_owned(), |last| {
+            entries.first().map_or("no message has left yet".to_owned(), |last| {
                 format!("the last message left on {}: {}", last.at().listing(), last.id)
             }),
         ),

@@ -49,7 +49,9 @@ fn of_whole(entry: &Entry) -> Option<String> {
         }
         Departure::SenderNotTold => format!("On {when} its sender was not told of the failure: {text}."),
         Departure::Expanded => {
-            format!("On {when} an alias of several made message {text} of it: spoolrun explain {text}.")
+            format!(
+                "On {when} message {text} was made of it, as an alias means several recipients: spoolrun explain {text}."
+            )
         }
         Departure::Removed => format!("On {when} it was removed by a person."),
         _ => return None,
@@ -62,8 +64,10 @@ fn of_recipient<S: Spool>(context: &Context<'_, S>, entry: &Entry, address: Stri
     let after = entry.delay.map(|seconds| format!(" after {}", span(Duration::from_secs(seconds)))).unwrap_or_default();
     let (standing, what, failed) = match entry.what {
         Departure::Delivered => ("delivered", format!("delivered{route}{after}: {by}"), false),
-        Departure::Failed => ("failed", format!("refused for good{route}{after}: {by}"), true),
-        Departure::Expired => ("given up", format!("given up after its time was over; the last was: {by}"), true),
+        Departure::Failed => ("failed", format!("refused permanently{route}{after}: {by}"), true),
+        Departure::Expired => {
+            ("given up", format!("given up, as the time for trying was over; the last attempt: {by}"), true)
+        }
         Departure::Removed if entry.text.is_empty() => ("removed", format!("removed by a person{after}"), false),
         Departure::Removed => ("removed", format!("removed by a person{after}: {}", entry.text), false),
         Departure::Exported => {

@@ -51,7 +51,7 @@ pub(super) fn damaged(id: SpoolId, error: Option<&SpoolError>) -> Explanation {
         shelf: Shelf::Bad.folder(),
         facts: vec![format!("Its file is damaged, and is not delivered{what}.")],
         remedy: Some(
-            "Look at the disk and at its log. The file lies in bad/ of the spool, or will; its text may still be read by \
+            "Look at the disk and at its log. The file is in bad/ of the spool, or will be moved there; its text may still be read by \
              hand. spoolrun verify tells of others."
                 .to_owned(),
         ),
@@ -61,7 +61,7 @@ pub(super) fn damaged(id: SpoolId, error: Option<&SpoolError>) -> Explanation {
 
 fn lies(id: SpoolId, glance: &Glance) -> (String, Option<String>) {
     match glance.shelf {
-        Shelf::Queue if glance.busy => ("It is being worked on at this moment.".to_owned(), None),
+        Shelf::Queue if glance.busy => ("It is being delivered right now.".to_owned(), None),
         Shelf::Queue => ("It waits in the queue.".to_owned(), None),
         Shelf::Hold => (
             "It is held: nothing happens to it until a person releases it.".to_owned(),
@@ -71,7 +71,7 @@ fn lies(id: SpoolId, glance: &Glance) -> (String, Option<String>) {
             "It could not be delivered, and its sender could not be told. It is kept until a person decides."
                 .to_owned(),
             Some(format!(
-                "Once the reason is mended, spoolrun requeue {id} tries again; spoolrun cat {id} shows it, spoolrun remove \
+                "Once the cause is repaired, spoolrun requeue {id} tries again; spoolrun cat {id} shows it, spoolrun remove \
                  {id} removes it."
             )),
         ),
@@ -92,7 +92,7 @@ impl<S: Spool> Scene<'_, S> {
     fn tell(&self, account: &Account<'_>) -> RecipientStory {
         let standing = match account.standing {
             Standing::Delivered => "delivered",
-            Standing::Failed => "failed; the sender does not know yet",
+            Standing::Failed => "failed; the sender has not been told yet",
             Standing::Bounced => "failed; the sender was told",
             Standing::Pending => "not delivered yet",
         };
@@ -146,8 +146,8 @@ impl<S: Spool> Scene<'_, S> {
         );
         story.next.push(match self.context.runner.schedule.in_doubt {
             InDoubt::Resend => {
-                "It is sent again, so that a second copy may come; [queue] in_doubt = \"hold\" would have \
-                                a person decide."
+                "It is sent again, so a second copy may arrive; with [queue] in_doubt = \"hold\" it would wait until \
+                                a person decides."
                     .to_owned()
             }
             InDoubt::Hold => "It is held until a person decides, as [queue] in_doubt says.".to_owned(),
@@ -181,7 +181,7 @@ impl<S: Spool> Scene<'_, S> {
         story.why.push(format!("It was not tried yet. It has waited for {}, for route {}.", span(waited), self.route));
         if waited.as_secs() > 120 {
             story.remedy = Some(
-                "See that something forwards mail: spoolrun watch, smtpd --deliver, or spoolrun from cron. spoolrun flush \
+                "Check that something forwards mail: spoolrun watch, smtpd --deliver, or spoolrun from cron. spoolrun flush \
                  does it once."
                     .to_owned(),
             );
@@ -232,12 +232,12 @@ fn happened(receipt: &Receipt, uncounted: bool) -> String {
         Happening::Delivered => format!("delivered: {said}"),
         Happening::Deferred if uncounted => format!("tried, not counted as an attempt: {said}"),
         Happening::Deferred => format!("tried: {said}"),
-        Happening::Failed => format!("refused for good: {said}"),
+        Happening::Failed => format!("refused permanently: {said}"),
         Happening::InDoubt => format!("handed over, without an answer: {said}"),
         Happening::DelayNotified => "the sender was told of the delay".to_owned(),
         Happening::Bounced => "the sender was told of the failure".to_owned(),
         Happening::Held => format!("held: {}", reason.text),
         Happening::Released => format!("released: {}", reason.text),
-        Happening::Requeued => format!("put back, as if it had just come: {}", reason.text),
+        Happening::Requeued => format!("put back into the queue, as if it had just come: {}", reason.text),
     }
 }

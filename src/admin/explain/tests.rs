@@ -55,7 +55,7 @@ Message {id}
 
   <bob@example.com>: not delivered yet
     {3}  tried: mx.example[192.0.2.1]:587 said: 450 4.2.0 Greylisted, see http://x.example
-    Why: The other side does not know us yet, and wants us to come again. That is usual.
+    Why: The other side delays mail from hosts that it does not know yet (greylisting). That is usual.
     What to do: Nothing: it is tried again as [queue] retry says.
     Next: It is tried again on {DUE}, by route main. 1 attempt so far; it is given up after another 4 days of trying \
 ([queue] give_up), and then the sender is told.
@@ -124,7 +124,7 @@ fn doubt_holding_and_failure_are_told() {
     house.spool.add_receipt(id(2), refusal(3, Happening::Failed, "550 5.1.1 <bob@example.com> unknown"));
     house.spool.move_to(id(2), Shelf::Failed);
     let text = explain(&house.runner(), &[], folder.path(), &Search::Sender(String::new())).unwrap().text();
-    assert!(text.contains("its sender could not be told") && text.contains("There is no such recipient"), "{text}");
+    assert!(text.contains("its sender could not be told") && text.contains("there is no such recipient"), "{text}");
     assert!(text.contains(&format!("spoolrun requeue {}", id(2))), "{text}");
 }
 
@@ -159,7 +159,7 @@ Message {id}
     Next: The next hop has it now; whatever happens after that is in its log, under the id that it named.
 
   <carol@example.com>: failed
-    {200}  refused for good by route relay after 3 minutes: mx.example[192.0.2.1]:587 said: 552 5.3.4 Message size exceeds \
+    {200}  refused permanently by route relay after 3 minutes: mx.example[192.0.2.1]:587 said: 552 5.3.4 Message size exceeds \
 fixed limit
     Why: The message is larger than the provider takes.
     What to do: Send a smaller attachment. To have such mail refused at once, set [message] max_size to what the provider \

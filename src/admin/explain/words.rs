@@ -56,6 +56,8 @@ pub(super) fn count(number: usize, what: &str) -> String {
 pub(super) fn said(relay: &str, is_reply: bool, text: &str) -> String {
     match (relay, is_reply) {
         ("" | "none", _) => text.to_owned(),
+        // It is named already.
+        (relay, false) if text.contains(relay) => text.to_owned(),
         (relay, true) => format!("{relay} said: {text}"),
         (relay, false) => format!("at {relay}: {text}"),
     }

@@ -25,7 +25,7 @@ pub(super) fn of(why: Why) -> Meaning {
             "This host could not read its own password or token.",
             "Look at what {place} {credential} names: it must be there, readable by the user of leafmail, and not empty."),
         Why::TooManyLogins => (
-            "The provider wants fewer logins in so short a time. It is tried again later.",
+            "There were too many logins within a short time, says the provider. The mail is tried again later.",
             "If it goes on, lower {place} connections and {place} pace, and see that no other program uses the same user."),
         Why::TooManyConnections => (
             "The provider allows fewer connections at the same time.",
@@ -34,8 +34,8 @@ pub(super) fn of(why: Why) -> Meaning {
             "The account has sent as much as the provider allows for now. The mail waits, and is not lost.",
             "Lower {place} pace so that it fits the provider's limit, or ask the provider for a higher one."),
         Why::AccountBlocked => (
-            "The provider has blocked this account or this address of the site from sending.",
-            "Ask the provider why, and have it lifted. Until then another {place} url, or a {place} fallback, can take the mail."),
+            "The provider has blocked this account, or the address of this site, from sending.",
+            "Ask the provider why, and have the block lifted. Until then another {place} url, or a {place} fallback, can take the mail."),
         Why::SenderRefused => (
             "The provider does not let this login send under that sender address.",
             "Send under an address that the login may use: set from and envelope_sender in a [[rewrite]]. Or allow the address \
@@ -48,8 +48,8 @@ pub(super) fn of(why: Why) -> Meaning {
             "The provider's account is for tests, and the recipient is not on its list.",
             "Add the recipient to the list at the provider, or use a full account in {place} url."),
         Why::NoSuchRecipient => (
-            "There is no such recipient, says the other side.",
-            "Correct the address where the mail is made. For an address of the site, see [aliases]."),
+            "The other side says that there is no such recipient.",
+            "Correct the address in the program or the address book that it came from. For an address of the site, see [aliases]."),
         Why::MailboxShut => (
             "The recipient's mailbox is disabled.",
             "Ask the recipient, or correct the address where the mail is made. For an address of the site, see [aliases]."),
@@ -60,7 +60,7 @@ pub(super) fn of(why: Why) -> Meaning {
             "The recipient's mailbox gets too much mail at the same time. It is tried again later.",
             "If it goes on, lower {place} connections."),
         Why::Greylisted => (
-            "The other side does not know us yet, and wants us to come again. That is usual.",
+            "The other side delays mail from hosts that it does not know yet (greylisting). That is usual.",
             "Nothing: it is tried again as [queue] retry says."),
         Why::TooLarge => (
             "The message is larger than the provider takes.",
@@ -72,18 +72,18 @@ pub(super) fn of(why: Why) -> Meaning {
              once, set [message] max_size to the same."),
         Why::Content => (
             "The provider did not like what is in the message.",
-            "Read its words above. What is in a message no setting here changes."),
+            "Read its reply above. No setting here changes what is in a message."),
         Why::Spam => (
-            "The other side takes the message, or the address that it comes from, for spam.",
-            "Send through a provider with a good name: {place} url. If its words name a block list, ask there."),
+            "The other side considers the message, or the address that it comes from, to be spam.",
+            "Send through a provider with a good reputation: {place} url. If its reply names a block list, ask who runs that list."),
         Why::RelayDenied => (
             "The next hop does not relay for this host.",
             "Log in there ({place} url with a user, and {place} password_file), or have this host's address allowed there. If it \
              knows another address of this host, set {place} source."),
         Why::Policy => (
             "The other side refuses it by its own rules.",
-            "Read its words above. If they are about the sender, set from and envelope_sender in a [[rewrite]]; if they are \
-             about this host, look at {place} helo and {place} source."),
+            "Read its reply above. If it is about the sender, set from and envelope_sender in a [[rewrite]]; if it is about \
+             this host, look at {place} helo and {place} source."),
         Why::NeedsUtf8 => (
             "The message needs SMTPUTF8, as an address or a header field is not plain ASCII, and the next hop has no SMTPUTF8.",
             "Use ASCII addresses, set them in a [[rewrite]], or use another {place} url."),
@@ -107,20 +107,20 @@ pub(super) fn of(why: Why) -> Meaning {
             "Look at the name in {place} url, and at this host's name service (/etc/resolv.conf)."),
         Why::NoSuchDomain => (
             "The recipient's domain is unknown, or takes no mail.",
-            "Correct the address where the mail is made. For an address of the site, see [aliases]."),
+            "Correct the address in the program or the address book that it came from. For an address of the site, see [aliases]."),
         Why::NotReachable => (
             "The next hop does not answer at this address and port.",
-            "Look at host and port in {place} url: 587 for smtp:, 465 for smtps:. A firewall, or a provider that closes port \
-             25, may stand between."),
+            "Check the host and the port in {place} url: 587 for smtp:, 465 for smtps:. A firewall may block the \
+             connection; many providers block port 25."),
         Why::NoWay => (
             "This host has no way to the next hop.",
             "Look at the network of this host, at its firewall, and at {place} source if it is set."),
         Why::ConnectionLost => (
             "The connection broke, or the other side was silent for too long. It is tried again.",
-            "If it goes on, look for a firewall between, at the port in {place} url (465 is smtps:, 587 is smtp:), and at \
+            "If it goes on, look for a firewall on the way, at the port in {place} url (465 is smtps:, 587 is smtp:), and at \
              {place} timeouts."),
         Why::NotSmtp => (
-            "What answers there does not speak SMTP as it should.",
+            "The server that answers there does not speak SMTP correctly.",
             "Look at host and port in {place} url: a port with TLS from the start (465) needs smtps:."),
         Why::NoStartTls => (
             "TLS is required, and the next hop does not offer it.",
@@ -136,10 +136,11 @@ pub(super) fn of(why: Why) -> Meaning {
             "The certificate of the next hop is for another name.",
             "Write the name of the certificate into {place} url. For a host without a fitting certificate, set {place} tls_pin."),
         Why::CertificateIssuer => (
-            "Nobody whom this host trusts vouches for the certificate of the next hop.",
-            "If it has an authority of its own, name that one's file in {place} tls_roots; or set {place} tls_pin to its key."),
+            "The certificate of the next hop was not issued by an authority that this host trusts.",
+            "If the next hop has an authority of its own, name the file of its certificate in {place} tls_roots; or set {place} \
+             tls_pin to the key of the next hop."),
         Why::CertificatePin => (
-            "The key of the next hop is not the one that was pinned. Somebody may stand between, or the key was changed.",
+            "The key of the next hop is not the one that was pinned. Somebody may be intercepting the connection, or the key was changed.",
             "Ask whoever runs the next hop for its key, by another way than this one; then set {place} tls_pin."),
         Why::TlsFailed => (
             "The two sides could not agree on an encrypted connection.",
@@ -155,10 +156,10 @@ pub(super) fn of(why: Why) -> Meaning {
             "Make the folder in {place} url (maildir:PATH) writable for the user of leafmail, and make room on its disk."),
         Why::Later => (
             "The other side does not take it now. It is tried again.",
-            "Nothing, unless it lasts: then read its words above."),
+            "Nothing, unless it lasts: then read its reply above."),
         Why::Never => (
-            "The other side refuses it for good.",
-            "Read its words above."),
+            "The other side refuses it permanently.",
+            "Read its reply above."),
     };
     Meaning::new(what, remedy)
 }
