@@ -266,7 +266,7 @@ fn doctor_goes_through_spool_routes_and_receiver() {
             "ok        room: ",
             "ok        folder: queue/: 0 messages",
             "ok        clock: ",
-            "ok        history: nothing has left yet",
+            "ok        history: no message has left yet",
             "route relay to maildir:",
             "ok        relaying: 127.0.0.1:",
             "as [clients] networks has it: ",
