@@ -12,7 +12,7 @@ use chrono::Timelike;
 use leafmail::address::{Mailbox, ReversePath};
 use leafmail::config::Config;
 use leafmail::dns::SystemResolver;
-use leafmail::driver::{DiskWait, Front, Limits, Listener, Receiver, Security, Shutdown, listen};
+use leafmail::driver::{DiskWait, Front, Limits, Listener, MailList, Receiver, Security, Shutdown, listen};
 use leafmail::policy::{Chain, Policy, Visitor};
 use leafmail::session::{Settings, Verdict};
 use leafmail::smtp::{EnhancedCode, Reply};
@@ -45,6 +45,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         disk_wait: DiskWait::Elsewhere,
         observer: Arc::new(()),
         clock: Arc::new(SystemClock),
+        mail_list: MailList::default(),
         shutdown: Shutdown::default(),
     };
     listen(Arc::new(receiver), vec![Listener::tcp("127.0.0.1:2526".parse()?, Front::default())?]).await?;
