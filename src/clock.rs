@@ -1,8 +1,8 @@
 //! Wall-clock time as a value, and intervals that vary.
 //!
-//! A [`Timestamp`] is handed in from outside: nothing here, and nothing in the pure stages, reads the current time. What
-//! does read it is a [`Clock`], which the binaries hand to the drivers, so that tests can simulate days in a second.
-//! Wall-clock time is what is written down; waiting is always monotonic.
+//! The caller supplies each [`Timestamp`]: nothing here, and none of the pure stages, reads the current time. A
+//! [`Clock`] reads it; the binaries give one to the drivers, so tests can simulate days in a second. Wall-clock time
+//! is what is recorded; waiting is always monotonic.
 
 use std::fmt;
 use std::ops::Add;

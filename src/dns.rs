@@ -1,9 +1,9 @@
-//! Names and addresses: the [`Resolver`] trait, its one implementation, and a double with a fixed table; mail exchangers in
-//! `dns/`.
+//! Names and addresses: the [`Resolver`] trait, its one implementation, and a test double with a fixed table; mail
+//! exchangers are in `dns/`.
 //!
-//! An empty answer is a fact ("there is none"), an error is trouble of ours ("it cannot be known now"): callers refuse on
-//! the first and defer on the second, never the other way round. The crate `dns-lookup` is named in this file only; it
-//! asks the system's resolver, so that `/etc/hosts`, on which many a LAN relies, counts.
+//! An empty answer is a fact ("there is none"), an error is our own failure ("unknown for now"): callers refuse on
+//! the first and defer on the second, never the other way round. Only this file names the crate `dns-lookup`; it asks
+//! the system's resolver, so that `/etc/hosts`, on which many LANs rely, applies.
 
 mod exchangers;
 #[cfg(feature = "mx")]

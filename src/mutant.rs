@@ -1,8 +1,8 @@
-//! Faults that are planted on purpose, so that the tests can show that they would find them.
+//! Faults that are planted on purpose, to show that the tests find them.
 //!
-//! Without the feature `mutants`, and in any build without debug assertions, there are none: what asks for one gets a
-//! constant, and nothing of it remains. With the feature, `LEAFMAIL_MUTANT` in the environment names one for the life of the
-//! process. `.ci/mutants` runs the tests against each.
+//! Without the feature `mutants`, and in any build without debug assertions, there are none: the query is a constant,
+//! and the compiler removes it. With the feature, `LEAFMAIL_MUTANT` in the environment selects one for the life of
+//! the process. `.ci/mutants` runs the tests against each.
 
 /// A fault. Each breaks one promise, by a few words at the place where that promise is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

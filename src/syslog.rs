@@ -1,7 +1,9 @@
-//! The system's logs: syslog's socket, in the form of RFC 3164, and the journal's, in the form of its native protocol.
+//! The logs of the system: the socket of syslog, in the form of RFC 3164, and that of the journal, in its native
+//! protocol.
 //!
-//! Each line is one datagram. Nothing here waits: a log that takes nothing, or is not there, is an error for the caller to
-//! count, and the next line tries it anew, so that a log daemon may be restarted. The crates for this wait in `send`.
+//! Each line is one datagram. Nothing here waits: if a log is missing or does not accept the line, that is an error,
+//! which the caller counts. The next line tries again, so a log daemon may be restarted. The crates for this wait in
+//! `send`.
 
 use std::io;
 use std::os::unix::net::UnixDatagram;

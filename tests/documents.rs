@@ -277,3 +277,58 @@ fn every_command_of_the_reliability_page_runs_a_test() {
     }
     assert!(commands > 30, "only {commands} commands were found");
 }
+
+/// Phrases that make a reader stop: each has a plain word, which `CONTRIBUTING.md` names.
+const FORBIDDEN: [&str; 14] = [
+    "for good",
+    "is told",
+    "are told",
+    "was told",
+    "who comes",
+    "so many",
+    "another road",
+    "mannerly",
+    "stands",
+    "it lies",
+    "that lies",
+    "mended",
+    "anew",
+    "wholly",
+];
+
+#[test]
+fn no_document_and_no_help_has_a_phrase_that_makes_a_reader_stop() {
+    let is_prose = |page: &PathBuf| {
+        let path = page.strip_prefix(root()).unwrap();
+        ![Path::new("CONTRIBUTING.md"), Path::new("CHANGELOG.md")].contains(&path)
+            && !path.starts_with("docs/decisions")
+            && path != Path::new("docs/performance/notebook.md")
+    };
+    let mut texts: Vec<(String, String)> = Vec::new();
+    for page in pages().into_iter().filter(is_prose).chain([root().join("docs/leafmail.toml")]) {
+        texts.push((page.display().to_string(), fs::read_to_string(&page).unwrap()));
+    }
+    for program in [env!("CARGO_BIN_EXE_smtpd"), env!("CARGO_BIN_EXE_spoolrun")] {
+        let help = |arguments: &[&str]| {
+            let output = std::process::Command::new(program).args(arguments).arg("--help").output().unwrap();
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let general = help(&[]);
+        let verbs = general.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+        let verbs = verbs.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+        for verb in verbs.filter_map(|line| line.split_whitespace().next()).filter(|verb| *verb != "help") {
+            texts.push((format!("{program} {verb} --help"), help(&[verb])));
+        }
+        texts.push((format!("{program} --help"), general));
+    }
+    assert!(texts.len() > 35, "only {} texts were found", texts.len());
+    let mut found = Vec::new();
+    for (name, text) in texts {
+        // Lines are wrapped anywhere.
+        let text = text.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
+        let words = format!(" {text} ").replace(['.', ',', ';', ':', '(', ')', '*'], " ");
+        let said = FORBIDDEN.iter().filter(|phrase| words.contains(&format!(" {phrase} ")));
+        found.extend(said.map(|phrase| format!("{name}: say \"{phrase}\" in plain words")));
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}

@@ -1,9 +1,9 @@
-//! Mail addresses: parsed once, valid for ever.
+//! Mail addresses: parsed once, then always valid.
 //!
-//! A [`Domain`], a [`Mailbox`] or a [`ReversePath`] can only be made by parsing, so whoever holds one knows that no
-//! control octet, no line end and no unbalanced quote is inside, and may print it on the wire as it is. The grammar is
-//! RFC 5321 4.1.2 and 4.1.3, with UTF-8 as RFC 6531 3.3 extends it; whether UTF-8 is *allowed* in a transaction is the
-//! session's business, see [`Mailbox::is_ascii`]. Nothing here looks a name up.
+//! A [`Domain`], a [`Mailbox`] or a [`ReversePath`] can only be made by parsing. It contains no control octet, no
+//! line end and no unbalanced quote, so it may be printed on the wire unchanged. The grammar is RFC 5321 4.1.2 and
+//! 4.1.3, with UTF-8 as in RFC 6531 3.3. Whether UTF-8 is *allowed* in a transaction is decided by the session, see
+//! [`Mailbox::is_ascii`]. Nothing here looks up a name.
 
 mod domain;
 mod mailbox;

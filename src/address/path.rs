@@ -1,4 +1,4 @@
-//! Reverse-path and forward-path (RFC 5321 4.1.2): what stands between the angle brackets of MAIL and RCPT.
+//! Reverse-path and forward-path (RFC 5321 4.1.2): the text between the angle brackets of MAIL and RCPT.
 
 use std::fmt;
 

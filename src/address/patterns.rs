@@ -1,7 +1,7 @@
 //! Patterns of the configuration for HELO names and for mail addresses.
 //!
-//! A pattern comes from the configuration only and is compared, never compiled: no text of a peer becomes a pattern, and a
-//! dot is a dot. Letters of ASCII match in either case.
+//! A pattern comes from the configuration only and is compared, never compiled: no text of a peer becomes a pattern,
+//! and a dot is a dot. ASCII letters match in upper and lower case.
 
 use std::str::FromStr;
 

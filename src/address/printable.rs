@@ -1,8 +1,8 @@
-//! What of a peer's text may be shown to people. Pure.
+//! Which characters of a peer's text may be shown to people. Pure.
 //!
-//! Control characters move a terminal's cursor; Unicode's format characters turn round, hide or glue what is beside them, so
-//! that a line reads as something else. Neither is ever shown as it is, in logs, listings or notifications. What is sent on
-//! by SMTP or stored is not the business of this file.
+//! Control characters move the cursor of a terminal. Format characters of Unicode reverse, hide or join the text
+//! beside them, so that a line reads as something else. Neither is shown unchanged in logs, listings or
+//! notifications. Text that is stored or sent by SMTP does not pass through here.
 
 use std::borrow::Cow;
 use std::fmt::Write;

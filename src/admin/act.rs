@@ -1,7 +1,7 @@
-//! What a person does to messages: hold, release, requeue, expire, remove.
+//! Acts of a person on messages: hold, release, requeue, expire, remove.
 //!
-//! All of it happens under the lock of the file. The receipt that says what was done is on the disk before the message moves,
-//! so a crash in between leaves it where it was, with one receipt more, and the act can be repeated.
+//! All of it happens under the lock of the file. The receipt of the act is on the disk before the message moves.
+//! After a crash in between, the message is where it was, with one receipt more, and the act can be repeated.
 
 use std::convert::Infallible;
 use std::thread;

@@ -1,7 +1,8 @@
 //! The same work on many messages, by several threads, with the results in the order of the messages.
 //!
-//! Who waits for the disk at the same time shares its syncs; who reads at the same time uses all cores. A worker is never more
-//! than `ahead` results before the one who takes them, so what is in memory, and what was done but not told, is bounded.
+//! Threads that wait for the disk at the same time share its syncs; threads that read at the same time use all cores.
+//! A worker is at most `ahead` results before the consumer, so memory, and acts that are done but not yet reported,
+//! are bounded.
 
 use std::num::NonZeroUsize;
 use std::sync::mpsc::{Receiver, sync_channel};

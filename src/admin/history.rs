@@ -1,4 +1,4 @@
-//! One message in full: its envelope, where it came from, and all that happened to it.
+//! One message in full: its envelope, its origin, and everything that happened to it.
 
 use std::fmt::Write;
 use std::time::Duration;

@@ -1,7 +1,7 @@
-//! The queue as a list: what lies there, for whom, since when and why.
+//! The queue as a list: which messages wait, for which recipients, since when and why.
 //!
-//! The table is that of Postfix's `mailq`, and the JSON a superset of `postqueue -j`, as both are read by programs of others.
-//! Either is written message by message: only sums are kept.
+//! The table is that of Postfix's `mailq`, and the JSON a superset of `postqueue -j`, because other programs read
+//! both. Both are written message by message; only sums are kept.
 
 use std::fmt::Write;
 use std::time::Duration;

@@ -1,6 +1,6 @@
-//! What the verbs of `spoolrun` do: they look at a spool, or change it under the lock of the file, and answer with data.
+//! The verbs of `spoolrun`: they read a spool, or change it under the lock of the file, and return data.
 //!
-//! How that data looks on paper or as JSON is here too, in functions that neither read nor write anything.
+//! How that data looks as text or as JSON is here too, in functions that neither read nor write anything.
 
 mod act;
 mod crowd;

@@ -1,6 +1,6 @@
-//! The routes as the verbs see them: which one a recipient is to be reached by, and whether it can be used.
+//! The routes as the verbs see them: which one a recipient takes, and whether it can be used.
 //!
-//! Which route a message takes is found anew at each look, by the rule that the runner goes by.
+//! The route of a message is chosen again at each look, by the rule of the runner.
 
 use std::io;
 use std::sync::Arc;

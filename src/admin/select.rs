@@ -1,7 +1,7 @@
-//! Which messages a verb is about: by id, by what is said of them, or all; and going through them one at a time.
+//! The messages that a verb applies to: by id, by a filter, or all; one at a time.
 //!
-//! No more than some hundred messages are in memory at a time, beside the ids. What cannot be read is handed out as an error, and the
-//! rest is gone through all the same.
+//! At most some hundred messages are in memory at a time, besides the ids. A message that cannot be read is returned
+//! as an error, and the rest follows.
 
 use std::time::Duration;
 

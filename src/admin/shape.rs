@@ -1,6 +1,6 @@
-//! The shape of the queue: how old the mail for each domain is, as Postfix's `qshape` shows it.
+//! The shape of the queue: the age of the mail for each domain, like Postfix's `qshape`.
 //!
-//! A domain whose mail is all old has a problem; when all domains have old mail, the problem is here.
+//! If all mail of one domain is old, that domain has a problem. If all domains have old mail, the problem is here.
 
 use std::collections::HashMap;
 use std::fmt::Write;

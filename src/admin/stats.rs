@@ -1,4 +1,4 @@
-//! The queue in figures: how much lies on each shelf, how old it is, how often it was tried, and how the routes are.
+//! The queue in figures: messages, octets, ages and attempts in each folder, and the state of the routes.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

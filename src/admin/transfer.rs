@@ -1,7 +1,7 @@
-//! Messages that go to another host: from this spool into one in another folder, which is carried there, and back.
+//! Moving messages to another host: from this spool into one in another folder, which is carried there, and back.
 //!
-//! The folder is a spool itself, so whatever looks at a spool can look at it. A message is durable there before it is removed
-//! here: a crash in between leaves it in both, never in none.
+//! The folder is itself a spool, so every verb can read it. A message is durable there before it is removed here:
+//! after a crash in between it is in both, never in none.
 
 use super::act::{Act, Acted, would_act};
 use crate::id::SpoolId;

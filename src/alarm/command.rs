@@ -1,4 +1,4 @@
-//! A command that carries an alarm: run by the shell, with the text on its standard input and in its environment.
+//! The command of an alarm: run by the shell, with the text on its standard input and in its environment.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
-//! Which alarms begin, go on and end. Pure.
+//! Which alarms begin, persist and end. Pure.
 //!
-//! A condition is told once when it begins, again after [`Limits::repeat`] while it goes on, and once when it is over. What
-//! is not known at present neither begins nor ends anything.
+//! An alarm is sent once when its condition begins, again after [`Limits::repeat`] while it persists, and once when
+//! it ends. An unknown condition neither begins nor ends anything.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

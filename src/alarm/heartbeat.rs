@@ -1,6 +1,7 @@
-//! Heartbeats: small messages through the whole path. While one waits, no other is sent, so that an outage ends without a flood.
+//! Heartbeats: small messages that go the whole way. While one waits, no other is sent, so an outage does not end
+//! with a flood.
 //!
-//! When the last was sent is shared by all processes of a spool. Nobody is told by mail that a heartbeat failed: it goes to
+//! All processes of a spool share the time of the last one. A failed heartbeat is not reported by mail: it goes to
 //! `failed/`, where the next look finds and removes it.
 
 use std::time::Duration;

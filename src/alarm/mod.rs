@@ -1,8 +1,8 @@
-//! Alarms: that mail is broken, told by another road than mail; and heartbeats, which show that it works.
+//! Alarms: reports, by a channel other than mail, that mail does not work; and heartbeats, which show that it works.
 //!
-//! [`alarms`] is pure: from what is known now and what was told before to what is to be told. A [`Sentry`] looks, asks it, and
-//! tells. Which alarms go on is shared by all processes of a spool, so that runs from cron and restarts repeat none. It works
-//! in a thread of its own, or after a pass: it never holds up mail.
+//! [`alarms`] is pure: from what is known now and what was sent before, it computes what to send. A [`Sentry`] looks,
+//! calls it, and sends. All processes of a spool share the alarms, so runs from cron and restarts repeat none. It
+//! works in a thread of its own, or after a pass, and never delays mail.
 
 mod command;
 mod decide;

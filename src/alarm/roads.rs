@@ -1,4 +1,5 @@
-//! The roads that an alarm takes: all that are configured, one after the other. It is told if one of them took it.
+//! The channels of an alarm: all that are configured, one after the other. The alarm is sent if one of them accepted
+//! it.
 
 use std::time::Duration;
 

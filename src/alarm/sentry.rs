@@ -1,6 +1,7 @@
-//! The sentry: sends heartbeats, looks how things are, and tells what is to be told.
+//! The monitor: sends heartbeats, checks the conditions, and sends alarms.
 //!
-//! Its states are shared by all processes of the spool. What cannot be kept there, as the disk is full, is kept in memory.
+//! All processes of the spool share its states. If they cannot be stored, because the disk is full, they are kept in
+//! memory.
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};

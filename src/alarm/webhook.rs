@@ -1,4 +1,4 @@
-//! An alarm as JSON by POST. The URL may hold a token, so errors name its host only.
+//! An alarm as JSON by POST. The URL may contain a token, so errors name only its host.
 
 use std::time::Duration;
 

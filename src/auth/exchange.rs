@@ -1,7 +1,8 @@
-//! One SASL exchange as the server holds it: a response in, a step out. Pure; the nonce is handed in.
+//! One SASL exchange on the server's side: a response in, a step out. Pure; the caller supplies the nonce.
 //!
-//! PLAIN and LOGIN end in a question about a password, CRAM-MD5 and SCRAM-SHA-256 ask for what is stored and judge the
-//! client's proof themselves. A user who does not exist takes the same steps: who answers the question makes one up.
+//! PLAIN and LOGIN end in a question about a password. CRAM-MD5 and SCRAM-SHA-256 ask for the stored value and check
+//! the client's proof themselves. A user who does not exist takes the same steps: the caller answers with a made-up
+//! value.
 
 use std::fmt;
 

@@ -1,6 +1,6 @@
-//! The file of users on disk: read anew when it changed, and changed by replacing it as a whole.
+//! The users' file on disk: read again when it changes, and changed by replacing it as a whole.
 //!
-//! It is read only if nobody but its owner can: whoever can read it can try passwords at leisure, or has them.
+//! It is used only if nobody except its owner can read it: a reader could try passwords offline, or would have them.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};

@@ -1,8 +1,8 @@
-//! Who a client is: stored users, and the SASL exchanges of AUTH as a server holds them.
+//! Users and logins: the stored users, and the SASL exchanges of AUTH on the server's side.
 //!
-//! The exchanges and the forms of stored passwords are pure: nonces and salts are handed in, and nothing here knows of
-//! sessions or sockets. Only [`UserFile`] touches the disk. Nothing here shows a password, nor tells by the steps or the
-//! time that it takes whether a user exists.
+//! The exchanges and the forms of stored passwords are pure: the caller supplies nonces and salts, and nothing here
+//! knows sessions or sockets. Only [`UserFile`] reads and writes files. Nothing here shows a password. Neither the
+//! steps nor their time reveal whether a user exists.
 
 mod exchange;
 mod file;

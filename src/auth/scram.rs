@@ -1,6 +1,7 @@
-//! SCRAM-SHA-256 (RFC 5802, RFC 7677) as the server holds it, without channel binding.
+//! SCRAM-SHA-256 (RFC 5802, RFC 7677) on the server's side, without channel binding.
 //!
-//! What is stored proves a client's password without being it: [`ScramKeys`] can neither log in nor be turned back.
+//! The stored [`ScramKeys`] verify a client's password. They cannot be used to log in, and the password cannot be
+//! computed from them.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
-//! The users, as the file names them: `name:stored password` lines, `#` before a comment.
+//! The users, as in the file: lines `name:stored password`; `#` begins a comment.
 //!
-//! Whether a user exists shows neither in the steps nor in the time that they take: for an unknown one the same work is
-//! done on a verifier that is made up. What is made up hangs on the file's content alone, so that it is the same each time.
+//! Neither the steps nor their time reveal whether a user exists: for an unknown user the same work is done on a
+//! made-up verifier. It depends on the content of the file only, so it is the same each time.
 
 use std::collections::HashMap;
 

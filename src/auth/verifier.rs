@@ -1,6 +1,6 @@
-//! What is stored to know a password again, in one of three forms.
+//! The stored form of a password, one of three.
 //!
-//! No form is shown by `Debug`; `Display` writes it for the file of users alone.
+//! `Debug` shows none of them; `Display` is for the users' file only.
 
 use std::fmt;
 use std::str::FromStr;

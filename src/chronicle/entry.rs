@@ -1,6 +1,6 @@
-//! One line of the history: what became of one recipient, as JSON. Pure.
+//! One line of the history: the outcome for one recipient, as JSON. Pure.
 //!
-//! A line is bounded, whatever peers said: long texts are cut. What a later version adds is passed over by this one.
+//! A line is bounded, whatever peers sent: long texts are cut. This version ignores names of later ones.
 
 use serde::{Deserialize, Serialize};
 

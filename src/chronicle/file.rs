@@ -1,7 +1,7 @@
 //! Writing the history: lines are appended, each batch by one write, by any number of processes at once.
 //!
-//! A reader may find the last line torn, by a kill or a full disk; the next writer begins on a line of its own. Links are
-//! not followed, and the file is readable by its owner alone.
+//! A kill or a full disk may tear the last line; the next writer begins a new one. Links are not followed, and only
+//! the owner can read the file.
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};

@@ -1,8 +1,9 @@
-//! The chronicle: one line for each recipient that left the spool, in `spool/log/`, so that "where is my mail?" has an
+//! The history: one line for each recipient that left the spool, in `spool/log/`, so that "where is my mail?" has an
 //! answer for mail that is gone.
 //!
-//! An observer: it is told when all is done, it is never synced, and that it cannot write stops no mail. Its size is
-//! bounded: `history` grows to half of it, then becomes `history.1`, and the `history.1` before that goes.
+//! It is an observer: it receives an event when the work is done, it is never synced, and an error while writing
+//! stops no mail. Its size is bounded: `history` grows to half of it, is then renamed to `history.1`, and replaces
+//! the previous `history.1`.
 
 mod entry;
 mod file;

@@ -1,6 +1,6 @@
 //! Reading the history from its end, newest first, in bounded memory.
 //!
-//! A line that cannot be understood is passed over: it may be torn, or of a later version.
+//! A line that cannot be parsed is ignored: it may be torn, or from a later version.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};

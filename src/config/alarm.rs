@@ -1,4 +1,4 @@
-//! `[alarm]`: when somebody is told, by another road than mail, that mail does not work.
+//! `[alarm]`: when an alarm is sent, and by which channels other than mail.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,6 +1,6 @@
-//! `[aliases]`: who is meant by the addresses of this site that are no mailbox of their own.
+//! `[aliases]`: the people behind addresses of this site that have no mailbox.
 //!
-//! What a name stands for is found when mail is forwarded; here it is only seen to that each can be a name or an address.
+//! Aliases are resolved at delivery; here each name and target is only checked for its form.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,7 +1,8 @@
-//! What must hold between the keys, after the command line has had its say: above all, that this is no open relay.
+//! Rules between the keys, checked after the command line was applied: above all, that this is no open relay.
 //!
-//! An open relay is a server that takes mail from strangers for anywhere; `docs/decisions/0003-what-an-open-relay-is.md`
-//! says why the line is drawn here. The rule looks at the configuration alone, so that it holds in every mode.
+//! An open relay is a server that takes mail from strangers for anywhere;
+//! `docs/decisions/0003-what-an-open-relay-is.md` gives the exact rule and its reasons. The rule depends on the
+//! configuration alone, so it holds in every mode.
 
 use ipnet::IpNet;
 

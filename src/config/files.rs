@@ -1,5 +1,5 @@
-//! Whether the files that the configuration names can be read. Only `--check` asks: a program that runs reads them when it
-//! needs them, and what they hold is shown nowhere. Commands are not run.
+//! Whether the files that the configuration names can be read. Only `--check` asks: a running program reads them when
+//! it needs them. Their content is never shown. Commands are not run.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};

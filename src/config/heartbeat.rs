@@ -1,4 +1,4 @@
-//! `[heartbeat]`: a message through the whole path, again and again, that shows that mail works.
+//! `[heartbeat]`: a message at an interval that shows that mail works.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `[log]`: what is told, in which form, and to whom.
+//! `[log]`: what is logged, in which form, and where.
 
 use std::path::PathBuf;
 

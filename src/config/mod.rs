@@ -1,8 +1,9 @@
 //! The one configuration of both binaries.
 //!
-//! A [`Config`] is read from a TOML file, or is the built-in defaults, which serve the loopback only. The command line's
-//! own settings are put into its public fields, then [`Config::check`] looks at the whole; nothing runs on a configuration
-//! that was not checked. No input makes this panic, an unknown key is an error, and errors name file, line and reason.
+//! A [`Config`] is read from a TOML file, or is the built-in defaults, which serve only the loopback. The command
+//! line writes its settings into the public fields; then [`Config::check`] checks the whole. Nothing runs on a
+//! configuration that was not checked. No input causes a panic, an unknown key is an error, and errors name file,
+//! line and reason.
 
 mod alarm;
 mod aliases;

@@ -1,4 +1,4 @@
-//! `[process]`: who the programs run as, what they can do to the host, and how `smtpd --supervise` keeps them going.
+//! `[process]`: the user of the programs, their sandbox, and how `smtpd --supervise` restarts workers.
 
 use std::str::FromStr;
 use std::time::Duration;

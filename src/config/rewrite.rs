@@ -1,4 +1,4 @@
-//! `[[rewrite]]`: under which sender mail goes on, where the next hop takes but certain ones.
+//! `[[rewrite]]`: other senders at delivery, for next hops that accept only certain ones.
 
 use ipnet::IpNet;
 use serde::Deserialize;

@@ -1,7 +1,7 @@
-//! What a program that goes by this configuration has to reach on its host: files, folders, ports and commands.
+//! What a program with this configuration must reach on its host: files, folders, ports and commands.
 //!
-//! It is derived for the sandbox, and errs on the side of mail: folders rather than files, as renewal puts a new file in
-//! the place of the old one, and where a link leads as well as where it stands.
+//! It is computed for the sandbox, and prefers working mail to a tight sandbox: folders instead of files, because a
+//! renewal replaces the file; and for a link its target as well as its place.
 
 use std::path::{Path, PathBuf};
 

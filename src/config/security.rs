@@ -1,5 +1,5 @@
-//! `[tls]` and `[auth]`: what protects a client's connection, and how it proves who it is; with what must hold between
-//! these keys and the others.
+//! `[tls]` and `[auth]`: what protects a client's connection, and how clients log in; with the rules between these
+//! keys and the others.
 
 use std::path::PathBuf;
 

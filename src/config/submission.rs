@@ -1,4 +1,4 @@
-//! `[submission]`: how the programs of this host hand over mail through the name `sendmail`.
+//! `[submission]`: how programs of this host hand over mail through the name `sendmail`.
 
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,6 @@
-//! Who takes mail for a domain: the [`MailExchangers`] trait, and the double with a fixed table.
+//! The mail exchangers of a domain: the [`MailExchangers`] trait, and a test double with a fixed table.
 //!
-//! As in the rest of this module, an empty answer is a fact and an error is trouble of ours.
+//! As in the rest of this module, an empty answer is a fact and an error is our own failure.
 
 use std::net::IpAddr;
 

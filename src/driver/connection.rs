@@ -1,4 +1,4 @@
-//! One connection: does what the session says, over anything that reads and writes.
+//! One connection: does what the session says, over any stream.
 
 use std::pin::Pin;
 use std::time::Duration;

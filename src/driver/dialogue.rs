@@ -1,6 +1,6 @@
-//! The dialogue of a session as the log shows it: at the level `debug`, or whatever the level where its client is traced.
+//! The dialogue of a session in the log: at the level `debug`, or at any level if its client is traced.
 //!
-//! What logs a client in never comes here: the session hides it. Of messages only the number of octets is told.
+//! Credentials never come here: the session hides them. Of messages only the number of octets is shown.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};

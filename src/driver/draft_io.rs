@@ -1,8 +1,8 @@
-//! A message on its way into the spool: what of it may wait for the disk hops to a thread that may block.
+//! A message on its way into the spool: the parts that may wait for the disk run on a thread that may block.
 //!
-//! A small message hops once, at its commit, and the thread does not wait for the sync of the folder: whoever syncs for
-//! all wakes the session. Of a large one, each piece hops. A session that is alone in its process hops nowhere, as nobody
-//! else waits for its thread.
+//! A small message changes threads once, at its commit, and the thread does not wait for the sync of the folder: the
+//! thread that syncs for all wakes the session. Of a large message, each piece changes threads. A session that is
+//! alone in its process changes none, because nobody else waits for its thread.
 
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;

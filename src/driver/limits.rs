@@ -1,4 +1,4 @@
-//! How much the receiver takes on, and how long it waits.
+//! The limits of the receiver: how much it accepts, and how long it waits.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;

@@ -1,7 +1,7 @@
-//! Whether the receiver is overloaded: one word of the gate's, which all sessions hear at once.
+//! Whether the receiver is overloaded: one flag, set by the gate and read by all sessions.
 //!
-//! Above the limit clients get less time and no errors, so that those who do nothing make room for those who send mail. It
-//! ends further down than it began, so that it does not change with every client.
+//! Above the limit clients get less time and may make no errors, so idle clients make room for those that send mail.
+//! Overload ends at a lower number of sessions than it begins, so it does not change with every client.
 
 use std::pin::Pin;
 

@@ -1,4 +1,4 @@
-//! What all sessions share: the rules, the policy, the spool, and who is told.
+//! What all sessions share: the rules, the policy, the spool, and the observer.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! How each session begins: who the client is, on which terms, in clear text or within TLS.
+//! How each session begins: which client it is, on which terms, in clear text or within TLS.
 
 use std::sync::Arc;
 

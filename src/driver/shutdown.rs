@@ -1,4 +1,4 @@
-//! The call to leave: raised once, seen by all sessions and listeners.
+//! The shutdown signal: raised once, seen by all sessions and listeners.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
-//! Events as JSON objects, one each, for programs that read logs by field. The values are those of the event, not of a text.
+//! Events as JSON objects, for programs that read logs by field. The values are those of the event, not of a text.
 //!
-//! The names are Postfix's where it has one (`delay`, `dsn`, `status`, `relay`). Added names are no change of the form; none
-//! is ever renamed. Nothing is escaped here but by JSON itself, so that control characters never stand in a line.
+//! The names are Postfix's where it has one (`delay`, `dsn`, `status`, `relay`). Names may be added; none is ever
+//! renamed. Only JSON escapes anything here, so no line contains a control character.
 
 use std::time::Duration;
 

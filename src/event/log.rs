@@ -1,7 +1,7 @@
-//! Events as log lines, one each, in the form of Postfix, which existing programs read (pflogsumm, fail2ban, exporters).
+//! Events as log lines in the form of Postfix, which other programs read (pflogsumm, fail2ban, exporters).
 //!
-//! Every line about a message begins with its id. What is not printable is never written: what peers said comes here
-//! through types that have no such character, or is escaped.
+//! Every line about a message begins with its id. Unprintable characters are never written: text from peers has a
+//! type without them, or is escaped.
 
 use std::fmt::Write;
 use std::time::Duration;

@@ -1,6 +1,6 @@
-//! Events: what happened, told to whoever watches.
+//! Events: what happened, reported to observers.
 //!
-//! An [`Observer`] sees every event, returns nothing, and can neither change a reply nor slow one down: it must not block.
+//! An [`Observer`] sees every event and returns nothing. It cannot change a reply, and it must not block.
 
 mod json;
 mod log;

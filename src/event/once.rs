@@ -1,9 +1,9 @@
-//! The same trouble again and again, told once a minute with how often it was: what fails ten times a second, such as taking
-//! connections when all descriptors are in use, must not fill the disk with that; nor must a client that is turned away at
-//! the door thousands of times a second.
+//! Limits repeated events to one a minute, with a count. An error that occurs ten times a second, such as a failing
+//! accept when all descriptors are in use, must not fill the disk; neither must a client that is refused thousands of
+//! times a second.
 //!
-//! Only [`Event::Trouble`] is held back, by its text, and clients that are turned away because of a limit, by their address. No
-//! count is lost: what is held back is told with the next event of any kind once its minute is over.
+//! Only [`Event::Trouble`] with the same text, and refusals of clients because of a limit, by address, are withheld.
+//! No count is lost: it is reported with the next event of any kind after the minute.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! Lists of senders and recipients: who is denied, and who alone is allowed.
+//! Lists of senders and recipients: which are denied, and which alone are allowed.
 
 use super::refusals;
 use crate::address::AddressPattern;

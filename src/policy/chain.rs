@@ -1,7 +1,7 @@
 //! The chain: the built-in rules, then the policies of users.
 //!
-//! The built-in rules are an enum, so that asking them costs neither a box nor a dynamic call. Client networks stand
-//! first, whatever else is configured: who may not speak learns nothing of the other rules.
+//! The built-in rules are an enum, so asking them needs no allocation and no dynamic call. Client networks come
+//! first, whatever else is configured: a client that may not connect learns nothing about the other rules.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Which header fields a message must have.
+//! The header fields that a message must have.
 
 use std::fmt;
 use std::str::FromStr;

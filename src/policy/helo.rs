@@ -1,8 +1,8 @@
-//! What clients may call themselves in HELO and EHLO.
+//! The names that clients may give in HELO and EHLO.
 //!
-//! The client's text is parsed as a domain and compared with the patterns; it is never a pattern itself. RFC 5321 4.1.4
-//! forbids to refuse mail because the name does not fit the address, so that `*` accepts any text unless the site asks
-//! for more.
+//! The client's text is parsed as a domain and compared with the patterns; it is never a pattern itself. RFC 5321
+//! 4.1.4 forbids refusing mail because the name does not match the address, so `*` accepts any text unless the site
+//! demands more.
 
 use std::net::IpAddr;
 use std::sync::Arc;

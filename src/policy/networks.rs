@@ -1,4 +1,5 @@
-//! Which networks clients may come from. A pipe or a Unix socket is guarded by its own permissions, not by this rule.
+//! The networks that clients may connect from. This rule does not apply to a pipe or a Unix socket; permissions guard
+//! them.
 
 use std::net::IpAddr;
 

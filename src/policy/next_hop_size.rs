@@ -1,7 +1,7 @@
-//! A message that is larger than what the next hop takes is refused where it comes in, instead of coming back as a bounce.
+//! Refuses a message that is larger than the next hop accepts, instead of returning it later as a bounce.
 //!
-//! The limit is asked for at MAIL, from whoever knows it: this policy knows no next hop. At the end of a message, what was
-//! known a moment ago will do.
+//! The limit is read at MAIL, through a trait: this policy knows no next hop. At the end of the message the same
+//! value is used again.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};

@@ -1,8 +1,8 @@
-//! Every sentence that a built-in rule says to a client, with its codes.
+//! Every sentence that a built-in rule sends to a client, with its codes.
 //!
-//! Each says in plain words what is wrong and which setting of the relay is responsible, because the reader is often the
-//! display of a printer and the person before it. What the client sent is repeated shortened, in printable ASCII only, so
-//! that no reply can be broken or overgrown by it. None tells of the network's inside: no other names, no lists.
+//! Each says in plain words what is wrong and which setting of the relay is responsible, because the reader often
+//! stands at the display of a printer. The client's own text is repeated in printable ASCII and shortened, so it
+//! cannot break or inflate a reply. No sentence reveals the inside of the network: no other names, no lists.
 
 use std::fmt::Display;
 use std::net::IpAddr;

@@ -1,7 +1,8 @@
-//! The addresses of a header field such as `From:`, and where in it they stand (RFC 5322 3.4, with the obsolete forms of 4.4).
+//! The addresses of a header field such as `From:`, and their positions in it (RFC 5322 3.4, with the obsolete forms
+//! of 4.4).
 //!
-//! It finds spans and decodes nothing, so that whoever changes an address leaves all other octets as they are. What breaks the
-//! grammar is read as far as it makes sense; [`AddressField::sound`] tells.
+//! It finds spans and decodes nothing, so a change of one address leaves all other octets as they are. A field that
+//! breaks the grammar is read as far as possible; [`AddressField::sound`] reports it.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! One alias: its name and its targets, parsed but not yet resolved; and why it is none.
+//! One alias: its name and its targets, parsed but not yet resolved; or why it is invalid.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
-//! The file of aliases on disk: read anew when it changed, so that nobody restarts anything.
+//! The aliases file on disk: read again when it changes, without a restart.
 //!
-//! There is no [`AliasFile`] that was never read: who has one has aliases that were good once. A version that cannot be read or
-//! is wrong is told once in the log, and the last good one stays.
+//! Every [`AliasFile`] was read successfully once. A version that cannot be read or is wrong is logged once, and the
+//! last good one stays in use.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};

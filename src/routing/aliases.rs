@@ -1,7 +1,7 @@
-//! Aliases: addresses of the LAN that mean somebody else, such as `root: admin@example.com`.
+//! Aliases: local addresses that mean other people, such as `root: admin@example.com`.
 //!
-//! All names are resolved when the table is made, so that a loop or a fan-out is found at `--check` and not by a message, and a
-//! look-up is a few steps. It neither reads files nor delivers to programs.
+//! All names are resolved when the table is made, so a loop or a fan-out is found by `--check` and not by a message,
+//! and a look-up takes a few steps. It neither reads files nor delivers to programs.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

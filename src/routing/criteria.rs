@@ -1,4 +1,4 @@
-//! Criteria: which messages a route or a rewriting is for.
+//! Criteria: which messages a route or a rewriting applies to.
 
 use ipnet::IpNet;
 

@@ -1,7 +1,7 @@
-//! The header of a message in the spool, taken apart into its fields and put together again; and the writing of fields.
+//! The header of a message in the spool, split into its fields and joined again; and the writing of fields.
 //!
-//! What is not replaced comes out octet for octet. What is written has lines of at most 998 octets (RFC 5322 2.1.1), none of
-//! them blank, without bare CR, LF or NUL: whatever goes in, it is one field.
+//! A field that is not replaced is written octet for octet. A new field has lines of at most 998 octets (RFC 5322
+//! 2.1.1), none of them blank, without bare CR, LF or NUL: whatever goes in, it is one field.
 
 use std::borrow::Cow;
 

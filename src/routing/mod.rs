@@ -1,7 +1,7 @@
-//! Routing: by which route, and under which addresses, a message goes on. Pure, but for the file of aliases.
+//! Routing: the route and the addresses of a message at delivery. Pure, except for the aliases file.
 //!
-//! What was frozen at acceptance is never changed: routes, rewriting and aliases are found anew at each run of the queue, so
-//! that a configuration that was mended frees what waits.
+//! The frozen message never changes: routes, rewriting and aliases are determined again at each run of the queue, so
+//! a corrected configuration also applies to mail that waits.
 
 mod address_field;
 mod alias_entry;

@@ -1,7 +1,7 @@
-//! Rewriting: under which sender a message goes on, where the next hop takes but certain ones.
+//! Rewriting: other senders at delivery, for next hops that accept only certain ones.
 //!
-//! Pure, and done on the way out: what lies in the spool is never changed. Fields that are not named here come out octet for
-//! octet, and rewriting what was rewritten changes nothing more.
+//! Pure, and done at delivery: the message in the spool never changes. Fields that are not named here are written
+//! octet for octet, and rewriting twice changes nothing more.
 
 use super::Criteria;
 use super::address_field::AddressField;

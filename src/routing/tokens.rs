@@ -1,7 +1,7 @@
-//! Tokens of a structured header field (RFC 5322 3.2), with where they stand.
+//! Tokens of a structured header field (RFC 5322 3.2), with their positions.
 //!
-//! It takes any octets, in linear time and without recursion, and never fails: what the grammar has no place for becomes
-//! [`Kind::Stray`]. White space and folds lie between tokens and are none.
+//! It accepts any octets, in linear time and without recursion, and never fails: an octet outside the grammar becomes
+//! [`Kind::Stray`]. White space and folds are not tokens.
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! What the session wants done, one action at a time.
+//! What the driver must do for the session, one action at a time.
 
 use super::{MailQuery, Query, Question};
 use crate::address::{Mailbox, ReversePath};

@@ -1,7 +1,8 @@
 //! BDAT (RFC 3030 2): a message in counted chunks, each with a reply of its own.
 //!
-//! Whatever is wrong, the octets that a chunk declared are taken and dropped to the last, so that none of them is ever read
-//! as a command; then the transaction is over, and further chunks of it are swallowed and refused. Never mixed with DATA.
+//! Whatever is wrong, the octets that a chunk announced are read and dropped to the last, so none of them is ever
+//! read as a command. Then the transaction is over, and its further chunks are dropped and refused. BDAT and DATA
+//! never mix.
 
 use super::{Action, OpenQuestion, Session, Stage, Swallow};
 use crate::smtp::{Chunk, Reply, catalogue};

@@ -1,8 +1,8 @@
 //! The octets of one message: between the 354 and the final dot, or in the chunks of BDAT.
 //!
-//! The header block is held back until it is whole, at most [`MAX_HEADERS`], so that it can be judged and our own lines can
-//! go before it; everything after it is handed on in the pieces in which it came. Once something is wrong, the rest is
-//! swallowed to the true end, and the gravest complaint is the answer there.
+//! The header block is held back until it is complete, at most [`MAX_HEADERS`], so that the policy can judge it and
+//! our own lines can go before it. Everything after it is passed on in the pieces in which it came. After an error,
+//! the rest is dropped up to the true end, and the reply there reports the most serious error.
 
 use memchr::memmem;
 

@@ -1,8 +1,8 @@
-//! The session: one client's dialogue, without sockets, files or clocks.
+//! The session: the dialogue with one client, without sockets, files or clocks.
 //!
-//! Whoever drives it calls [`Session::poll`] and does what the [`Action`] says; those that ask are answered by one of the
-//! methods named there. While a question is open the session takes no input. It never blocks, never reads a clock, never
-//! fails, and what it answers does not depend on how the client's octets were cut into pieces.
+//! The driver calls [`Session::poll`] and does what the [`Action`] says. It answers an action that asks with the
+//! method named there; while a question is open, the session reads no input. The session never blocks, never reads a
+//! clock and never fails. Its replies do not depend on how the client's octets were cut into pieces.
 
 mod action;
 mod chunks;

@@ -1,8 +1,8 @@
-//! XCLIENT and XFORWARD: a trusted host speaks for another client, or tells of one.
+//! XCLIENT and XFORWARD: a trusted host speaks for another client, or names the origin of a message.
 //!
-//! Whether a host is trusted depends on the connection alone, never on what XCLIENT made of it. To all others the two verbs
-//! do not exist. After XCLIENT the session stands where it stood before the greeting: the policy is asked anew, about the
-//! client that it is about now.
+//! Whether a host is trusted depends on the connection only, never on an earlier XCLIENT. For all others the two
+//! verbs do not exist. After XCLIENT the session is in its state before the greeting: the policy is asked again,
+//! about the new client.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 

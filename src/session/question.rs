@@ -1,4 +1,4 @@
-//! What the session asks, and what it may be answered.
+//! The questions of the session, and the possible answers.
 
 use std::sync::Arc;
 

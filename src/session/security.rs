@@ -1,7 +1,7 @@
 //! STARTTLS (RFC 3207) and AUTH (RFC 4954): what a client has proved, and what it must prove first.
 //!
-//! Whatever was said in clear text is forgotten at the handshake: unread octets, HELO, login and transaction. The session
-//! draws no randomness and knows no passwords: it asks by [`Action::Authenticate`] and is answered by `authenticated`.
+//! The handshake discards everything from before: unread octets, HELO, login and transaction. The session uses no
+//! randomness and knows no passwords: it asks with [`Action::Authenticate`] and is answered by `authenticated`.
 
 use base64::engine::{Engine, general_purpose::STANDARD};
 

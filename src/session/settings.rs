@@ -1,4 +1,4 @@
-//! What a session is told of its server.
+//! The settings of a session.
 
 use ipnet::IpNet;
 

@@ -1,7 +1,8 @@
-//! The header lines that we put before a message: `Received:` (RFC 5321 4.4), and `Date:` and `Message-ID:` where they miss.
+//! The header lines that we put before a message: `Received:` (RFC 5321 4.4), and `Date:` and `Message-ID:` if they
+//! are missing.
 //!
-//! What the peer said of itself enters only through a strict set of characters, so that nothing it says can end a line,
-//! a comment or a quoted string.
+//! Text from the peer enters only through a strict set of characters, so it cannot end a line, a comment or a quoted
+//! string.
 
 use std::fmt::Write;
 

@@ -1,5 +1,5 @@
-//! One mail transaction (RFC 5321 3.3): all that MAIL, RCPT and DATA gather, dropped as a whole on every way out, so that
-//! nothing can survive a refusal.
+//! One mail transaction (RFC 5321 3.3): everything from MAIL, RCPT and DATA. It is dropped as a whole on every way
+//! out, so nothing survives a refusal.
 
 use crate::address::{Mailbox, ReversePath};
 use crate::annotation::AUTH;

@@ -1,6 +1,6 @@
-//! The transcript: what a client said, told line by line where somebody wants to know, without what logs it in.
+//! The dialogue for the log, line by line, if somebody asked for it. It never contains credentials.
 //!
-//! A line that is no command at all is not shown either: a client that was refused AUTH may go on to send its password.
+//! A line that is not a command is not shown either: a client whose AUTH was refused may still send its password.
 
 use super::{Action, Note, Session};
 use crate::smtp::{Command, CommandError};

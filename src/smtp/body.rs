@@ -1,8 +1,8 @@
 //! The framing of message octets after DATA (RFC 5321 4.5.2): the end is CR LF . CR LF and nothing else.
 //!
-//! The decoder undoes dot-stuffing and copies everything else as it came. A CR or LF alone and NUL are no part of a message
-//! (RFC 5321 2.3.8, 4.1.1.4): they are noted as a [`Blemish`], and the decoder goes on to the true end, so that no peer
-//! can make what follows look like commands.
+//! The decoder removes dot-stuffing and copies everything else unchanged. A bare CR, a bare LF and NUL are not
+//! allowed in a message (RFC 5321 2.3.8, 4.1.1.4): they are recorded as a [`Blemish`], and the decoder continues to
+//! the true end, so no peer can make the rest look like commands.
 
 use memchr::memchr3;
 

@@ -1,6 +1,6 @@
-//! The catalogue: every sentence that the session and the driver say to a client, with its code and enhanced code.
+//! The catalogue: every sentence that the session and the driver send to a client, with its code and enhanced code.
 //!
-//! Refusals by policy are 5xx, trouble of ours is 4xx; what is wrong inside is never told.
+//! Refusals by policy are 5xx, our own errors are 4xx. No internal error is ever shown.
 
 use std::borrow::Cow;
 use std::fmt::{Arguments, Display};

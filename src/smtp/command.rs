@@ -1,6 +1,6 @@
 //! Commands: one line becomes one value, or an error that becomes a reply (RFC 5321 4.1.1).
 //!
-//! Parsing knows nothing of the order of commands, nor whether one is welcome; that is the session's.
+//! Parsing does not know the order of commands, nor whether one is allowed; the session decides that.
 
 use super::params::{MailParams, ParamError, RcptParams};
 use super::{Mechanism, Secret};

@@ -1,6 +1,6 @@
-//! The parameters by which a sender says what it wants to be told of a delivery (RFC 3461 4).
+//! The parameters by which a sender requests notifications (RFC 3461 4).
 //!
-//! Values are checked here and kept as they came: they are repeated to the next hop and, decoded, in notifications.
+//! Values are checked here and kept unchanged: they are repeated to the next hop and, decoded, in notifications.
 
 use super::xtext;
 

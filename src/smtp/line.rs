@@ -1,8 +1,8 @@
 //! Input octets, and the command lines in them.
 //!
-//! A command line ends at LF, with or without CR before it, as people type into `nc`; message octets never do, see
-//! [`super::body`]. A line of more than [`MAX_LINE`] octets is swallowed to its end and reported once, and one of more than
-//! [`MAX_SWALLOWED`] reported as endless, so that what is found never depends on how the octets were cut into pieces.
+//! A command line ends at LF, with or without CR before it, as people type into `nc`. Message octets never do, see
+//! [`super::body`]. A line of more than [`MAX_LINE`] octets is dropped to its end and reported once; one of more than
+//! [`MAX_SWALLOWED`] is reported as endless. So the result never depends on how the octets were cut into pieces.
 
 use memchr::memchr;
 

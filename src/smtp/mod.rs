@@ -1,4 +1,4 @@
-//! The language: commands, parameters, replies, lines and the framing of message octets. Pure; no sockets, files, clocks.
+//! SMTP: commands, parameters, replies, lines and the framing of message octets. Pure; no sockets, files, clocks.
 
 pub mod body;
 pub mod catalogue;

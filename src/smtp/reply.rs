@@ -1,7 +1,7 @@
 //! Replies: a three-digit code, an enhanced status code and text (RFC 5321 4.2, RFC 2034, RFC 3463).
 //!
-//! One type for both directions: what we say to a client, see the catalogue, and what a smarthost says to us. The text
-//! never contains a control octet but the line feed that separates its lines.
+//! One type for both directions: our replies to a client, see the catalogue, and those of a smarthost to us. The text
+//! never contains a control octet except the line feed between its lines.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,6 +1,7 @@
-//! What a client must be able to say without anybody reading it in a log: passwords and what they are wrapped in.
+//! Passwords, and the responses that contain them: no log may show them.
 //!
-//! A [`Secret`] has no `Display`, its `Debug` hides it, it compares in constant time, and its octets are wiped when it goes.
+//! A [`Secret`] has no `Display`, its `Debug` hides it, it compares in constant time, and its octets are wiped when
+//! it is dropped.
 
 use std::fmt;
 

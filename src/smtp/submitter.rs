@@ -1,4 +1,4 @@
-//! AUTH= of MAIL (RFC 4954 5): who submitted a message first, as a relay tells it. An xtext of a mailbox, or `<>`.
+//! AUTH= of MAIL (RFC 4954 5): the original submitter, as a relay names it. An xtext of a mailbox, or `<>`.
 
 use super::xtext;
 use crate::address::Mailbox;

@@ -1,7 +1,7 @@
-//! XCLIENT and XFORWARD (Postfix's XCLIENT_README and XFORWARD_README): what a trusted host tells of another client.
+//! XCLIENT and XFORWARD (Postfix's XCLIENT_README and XFORWARD_README): a trusted host describes another client.
 //!
-//! Values are xtext of at most 255 octets; `[UNAVAILABLE]` and `[TEMPUNAVAIL]` stand for what it does not know. What comes out
-//! has no control character in it.
+//! Values are xtext of at most 255 octets; `[UNAVAILABLE]` and `[TEMPUNAVAIL]` mean an unknown value. The result
+//! contains no control character.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

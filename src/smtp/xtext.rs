@@ -1,6 +1,6 @@
 //! xtext (RFC 3461 4): how a parameter carries octets that its grammar does not allow. Pure.
 //!
-//! Strict: what decodes is what the grammar describes, so that a value may be repeated on the wire as it came.
+//! Strict: only what the grammar describes is decoded, so a value may be repeated on the wire unchanged.
 
 /// Decodes xtext; `None` where it is malformed: a character outside `!` to `~`, a `=`, or a `+` that two capital
 /// hexadecimal digits do not follow.

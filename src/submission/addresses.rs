@@ -1,7 +1,7 @@
-//! Lists of addresses as header fields and command lines have them (RFC 5322 3.4): groups, comments, quoted strings, folds.
+//! Lists of addresses in header fields and command lines (RFC 5322 3.4): groups, comments, quoted strings, folds.
 //!
-//! Only where each address stands is found out here, not what it is good for. Nothing is guessed: of a list that cannot be
-//! read no address is taken, as a recipient that was lost in silence would be worse.
+//! It only finds where each address is. It guesses nothing: if a list cannot be read, no address is used, because a
+//! recipient that is lost silently would be worse.
 
 /// One address of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The `From:` that a message gets where its program wrote none: who handed it over, with a person's name.
+//! The `From:` of a message whose program wrote none: the user who handed it over, with a person's name.
 
 use base64::engine::{Engine, general_purpose::STANDARD};
 

@@ -1,7 +1,7 @@
 //! The client of a local submission: speaks SMTP with our own receiver over a stream that its caller opened.
 //!
-//! All recipients or none: where one of them is refused nothing is sent, so that whoever tries again sends no copy twice.
-//! Only a message with more recipients than one transaction may have goes in several.
+//! All recipients or none: if one of them is refused, nothing is sent, so a second try makes no second copy. Only a
+//! message with more recipients than one transaction allows is sent in several.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 

@@ -1,9 +1,9 @@
-//! Submission by the programs of this host: what they write to `sendmail` becomes a message that can be relayed, and its
-//! recipients; and a client that hands it to the receiver.
+//! Submission by programs of this host: their input to `sendmail` becomes a message with its recipients; and a client
+//! that hands it to the receiver.
 //!
-//! Pure but for the client, which reads and writes a stream of its caller's. No text is refused for its form: only for
-//! recipients that cannot be read, as none of them may be lost. What makes a message relayable at all is added: `From:`,
-//! `Date:`, `Message-ID:`, a domain to addresses without one; what must not leave is removed: `Bcc:`.
+//! Pure, except for the client, which reads and writes a stream of its caller. A text is never refused for its form,
+//! only for recipients that cannot be read, because none of them may be lost. What a relayed message needs is added:
+//! `From:`, `Date:`, `Message-ID:`, a domain to addresses without one. `Bcc:` is removed.
 
 mod addresses;
 mod author;

@@ -1,7 +1,7 @@
-//! What a program of this host hands over as a message: lines that end as Unix has them, with or without a header.
+//! The message text from a program of this host: lines end as on Unix, with or without a header.
 //!
-//! Nothing that it may contain is a reason to refuse it: what cannot stand in a message is made into what can. The output
-//! has CRLF line ends, no bare CR or LF, and no NUL.
+//! No content is refused: what a message may not contain is converted. The output has CRLF line ends, no bare CR or
+//! LF, and no NUL.
 
 use memchr::memchr;
 

@@ -1,4 +1,4 @@
-//! How long to wait before a worker that died is replaced: a tenth of a second, then twice as long each time.
+//! How long to wait before a dead worker is replaced: a tenth of a second, then twice as long each time.
 
 use std::time::Duration;
 

@@ -1,7 +1,8 @@
-//! The scoreboard: how the workers do, in small files of the spool's `log/` that `smtpd --status` reads.
+//! The scoreboard: the state of the workers, in small files of the spool's `log/` that `smtpd --status` reads.
 //!
-//! Each worker writes its own, `smtpd-PID.status`, as a whole and by rename, once a second at most; nobody else writes it,
-//! so that none needs a lock. A worker that begins adds up what those before it did, and removes the files of the dead.
+//! Each worker writes its own file, `smtpd-PID.status`, as a whole and by rename, at most once a second. Nobody else
+//! writes it, so no lock is needed. A new worker adds up the counts of the earlier ones, and removes the files of
+//! dead ones.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};

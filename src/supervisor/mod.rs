@@ -1,8 +1,8 @@
-//! A parent that keeps a worker going: it owns the listening sockets, replaces a worker that dies, and changes the old one for
-//! a new one at HUP, while connections wait in the sockets and none is refused.
+//! The supervisor: a parent process that owns the listening sockets, replaces a worker that dies, and changes workers
+//! at HUP. Connections wait in the sockets meanwhile, and none is refused.
 //!
-//! It talks to nobody but its workers and systemd, touches no mail, and takes nothing from a worker but one octet and an
-//! exit code. What it tells a worker stands in [`Orders`].
+//! It talks only to its workers and to systemd, touches no mail, and takes nothing from a worker except one octet and
+//! an exit code. [`Orders`] is what a worker receives.
 
 mod back_off;
 mod board;

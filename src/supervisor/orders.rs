@@ -1,4 +1,5 @@
-//! What a supervisor tells the worker that it starts: the numbers of the descriptors that it inherits, and who the boss is.
+//! What a worker receives from its supervisor: the numbers of the inherited descriptors, and the supervisor's process
+//! id.
 
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};

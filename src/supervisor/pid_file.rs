@@ -1,5 +1,5 @@
-//! The file with the process id of a program that runs for good. Its lock says whether the program lives, so that a file
-//! left behind by a crash keeps nobody from starting, whoever has the process id now.
+//! The pid file of a program that runs continuously. Its lock shows whether the program lives, so a file left by a
+//! crash blocks nobody, even if another process has the id now.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};

@@ -1,7 +1,7 @@
-//! Whether all is in order, before mail finds out: the spool, and the receiver as clients see it. The next hops are
-//! `transport::probe`'s.
+//! Checks the spool, and the receiver as clients see it, before mail meets a problem. `transport::probe` checks the
+//! next hops.
 //!
-//! Nothing is changed, and no mail is sent. Each step says what it found and what to do about it.
+//! Nothing changes, and no mail is sent. Each step reports what it found and what to do about it.
 
 mod receiver;
 mod spool;

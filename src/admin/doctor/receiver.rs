@@ -1,7 +1,7 @@
-//! The receiver as its clients see it: who answers, and whether it would relay for strangers.
+//! The receiver as its clients see it: which server answers, and whether it would relay for strangers.
 //!
-//! From this host the receiver is asked under each address that the host has, as the client's address decides. No probe comes
-//! to DATA. Replies are hostile: bounded, and escaped where they are shown.
+//! The probes come from this host under each of its addresses, because the answer depends on the client's address. No
+//! probe reaches DATA. Replies are hostile: bounded, and escaped where they are shown.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};

@@ -1,4 +1,4 @@
-//! The story of a message that has left the spool: from its lines in the history.
+//! What happened to a message that has left the spool, from its lines in the history.
 
 use std::time::Duration;
 

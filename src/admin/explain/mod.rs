@@ -1,7 +1,7 @@
 //! "Where is my mail?": what happened to a message, in plain words, and what to do about it.
 //!
-//! Looks only: at the spool without claiming, at the states of the routes, and at the history of what left. What replies
-//! mean is the transport's to say (`src/transport/classify/`).
+//! It only reads: the spool without claiming, the states of the routes, and the history of what left.
+//! `src/transport/classify/` says what replies mean.
 
 mod departed;
 mod render;

@@ -1,4 +1,4 @@
-//! How explanations look, for people and for programs. Pure. Nothing of a damaged history changes how a terminal shows the rest.
+//! How explanations look, for people and for programs. Pure. Nothing from a damaged history can disturb the terminal.
 
 use std::fmt::Arguments;
 

@@ -1,4 +1,5 @@
-//! The story of a message that is still in the spool: from its receipts, the state of its routes, and the schedule.
+//! What happened to a message that is still in the spool, from its receipts, the state of its routes, and the
+//! schedule.
 
 use super::words::{client, count, point, said, size, span};
 use super::{Context, Explanation, Point, RecipientStory};

@@ -1,4 +1,4 @@
-//! Numbers and times as people say them. Pure.
+//! Numbers and times in words. Pure.
 
 use std::time::Duration;
 

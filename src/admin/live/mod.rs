@@ -1,7 +1,8 @@
 //! The live view of a runner: what it counts, what it knows of the queue, and how that looks on a page of text.
 //!
-//! Nothing here reads the clock, knows a terminal or prints: a [`LiveObserver`] is told of events, a [`Survey`] looks at the
-//! spool when it is asked to, and [`frame()`] makes lines of both. No line holds a control character, or is wider than asked.
+//! Nothing here reads the clock, knows a terminal or prints. A [`LiveObserver`] receives events, a [`Survey`] reads
+//! the spool when it is asked to, and [`frame()`] turns both into lines. No line contains a control character, or is
+//! wider than requested.
 
 mod frame;
 mod observer;

@@ -1,6 +1,7 @@
 //! What a runner did since it started: counts and rates by route, and the last events as lines.
 //!
-//! It only counts and keeps a bounded number of lines, so that it holds up no delivery. What other processes deliver is not told here.
+//! It only counts and keeps a bounded number of lines, so it delays no delivery. It does not know what other
+//! processes deliver.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

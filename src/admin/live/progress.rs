@@ -1,6 +1,6 @@
-//! How far a flush of many messages is, as one line. Pure but for the count, which only grows.
+//! The progress of a flush of many messages, as one line. Pure, except for the count, which only grows.
 //!
-//! A message counts once it was tried, whatever came of it; it is remembered by its id, so that a second attempt does not
+//! A message counts once it was tried, whatever the outcome. It is remembered by its id, so a second attempt does not
 //! count again.
 
 use std::collections::HashSet;

@@ -1,6 +1,6 @@
-//! How often something happened of late: counts of ten seconds each, for an hour. Pure.
+//! How often something happened recently: counts for ten seconds each, for an hour. Pure.
 //!
-//! A wall clock that goes back is held at the latest time that it told.
+//! If the wall clock goes back, the latest known time is used.
 
 use std::time::Duration;
 

@@ -1,8 +1,9 @@
-//! What waits, by route and age, found anew each second or two at a small cost.
+//! What waits, by route and age, read again each second or two at a small cost.
 //!
-//! A survey lists the folder, and reads a bounded number of messages: those that it does not know yet, then some that it
-//! knows, in turn, as recipients of theirs may have been reached. How old a message is, its id tells. On a queue of 100,000
-//! the routes are thus known after some minutes, and ages and sums at once; what is not known yet is said.
+//! A survey lists the folder, and reads a bounded number of messages: first those that it does not know yet, then
+//! known ones in turn, because some of their recipients may have been delivered to. The id gives the age of a
+//! message. On a queue of 100,000 messages the routes are known after some minutes, ages and sums at once; the page
+//! says what is not known yet.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! Text for a page of fixed width: what it takes on a terminal, and cutting it to that. Pure.
+//! Text for a page of fixed width: measuring it, and cutting it to a width. Pure.
 
 use std::time::Duration;
 

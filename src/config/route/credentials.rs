@@ -1,4 +1,4 @@
-//! What must hold between the keys of each next hop: one credential for one user, and none that would go to strangers.
+//! Rules between the keys of each next hop: one credential for one user, and none that would be sent to strangers.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,5 @@
-//! What must hold between the keys of routes: which key has its place where, that each route can be told from the others
-//! and leads somewhere, and that no mail is left without one.
+//! Rules between the keys of routes: which key belongs where, that each route has a name of its own and a next hop,
+//! and that no mail is left without a route.
 
 use super::plan::{Hop, RELAY};
 use super::{Preset, Route, RouteName};

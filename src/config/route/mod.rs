@@ -1,7 +1,8 @@
-//! Where mail goes: the keys of a route and of its next hops, and what follows from them.
+//! Where mail goes: the keys of a route and of its next hops, and their meaning.
 //!
-//! `[relay]`, each `[[route]]` and each fallback of theirs are one struct, since serde's `flatten` would lose the lines of
-//! errors; [`faults`] says which keys have no place where. [`plan`] makes of them what the queue and the transport go by.
+//! `[relay]`, each `[[route]]` and each of their fallbacks are one struct, because serde's `flatten` would lose the
+//! lines of errors; [`faults`] says which keys are not allowed where. [`plan`] makes the settings of the queue and
+//! the transport from them.
 
 mod credentials;
 mod faults;

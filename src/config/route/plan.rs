@@ -1,6 +1,6 @@
-//! What the queue and the transport go by: the routes in their order, each with its next hops.
+//! The settings of the queue and the transport: the routes in their order, each with its next hops.
 //!
-//! No route leads to the Maildir of the try-out unless it is the only one and nobody named another next hop.
+//! No route leads to the default Maildir unless it is the only one and nobody named another next hop.
 
 use std::path::PathBuf;
 

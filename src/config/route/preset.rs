@@ -1,6 +1,6 @@
-//! Presets: providers whose address and limits are known, so that nobody has to look them up.
+//! Presets: providers with their addresses and limits, so that nobody has to look them up.
 //!
-//! Limits of providers change; where one is not sure, the careful number stands here. A key of the route goes before it.
+//! Providers change their limits; if one is uncertain, the careful value is here. A key of the route overrides it.
 
 use std::time::Duration;
 

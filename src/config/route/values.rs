@@ -1,4 +1,4 @@
-//! How the values of a next hop are read: its URL, how to log in, whom to trust, how long to wait.
+//! How the values of a next hop are read: its URL, the login, the trusted certificates, the timeouts.
 
 use std::net::IpAddr;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! The gate before the sessions: how many there may be, in all and of one client address.
+//! The gate before the sessions: how many may exist, in total and from one client address.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

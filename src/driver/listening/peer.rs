@@ -1,7 +1,7 @@
-//! What the system tells of the other end of a fresh connection, before a session begins.
+//! What the system knows about the other end of a new connection, before a session begins.
 //!
-//! Who is at the other end of a Unix socket the kernel knows, and the client has no say in it. A socket without a name is one half
-//! of a pair that a spawner made: the kernel would name the spawner, not the client.
+//! The kernel names the process at the other end of a Unix socket, and the client cannot change that. A socket
+//! without a name is one half of a pair that a spawner made: the kernel would name the spawner, not the client.
 
 use std::os::fd::BorrowedFd;
 

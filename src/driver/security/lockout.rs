@@ -1,4 +1,4 @@
-//! Addresses from which too many logins failed: AUTH is closed to them for a while, in all sessions.
+//! Addresses with too many failed logins: AUTH is refused to them for a while, in all sessions.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};

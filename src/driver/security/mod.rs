@@ -1,7 +1,7 @@
-//! What clients may prove, and must: TLS, logins, and who may say so for others. Answers what a session asks of a login.
+//! TLS, logins, and trusted proxies. Answers the session's questions about a login.
 //!
-//! A password is checked on a thread that may block, few at a time. No name of an unknown user reaches a log: people type
-//! passwords where names belong.
+//! A password is checked on a thread that may block, few at a time. The name of an unknown user never reaches a log,
+//! because people type passwords into that field.
 
 mod lockout;
 mod tls;

@@ -1,7 +1,7 @@
 //! TLS towards clients: our certificate, its renewal without a restart, and the handshake.
 //!
-//! The files are looked at again at a handshake, at most every few seconds, and at HUP. What cannot be used leaves the
-//! certificate in use as it is, and is told as trouble: a renewal that went wrong must not stop mail.
+//! The files are checked for changes at a handshake, at most every few seconds, and at HUP. If the new ones cannot be
+//! used, the current certificate stays and an error is reported: a failed renewal must not stop mail.
 
 use std::fs;
 use std::io::{BufRead, ErrorKind};

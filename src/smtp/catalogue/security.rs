@@ -1,4 +1,4 @@
-//! What is said of STARTTLS (RFC 3207) and AUTH (RFC 4954 4 to 6). None of these sentences repeats what the client sent.
+//! The sentences about STARTTLS (RFC 3207) and AUTH (RFC 4954 4 to 6). None of them repeats text from the client.
 
 use crate::address::Domain;
 use crate::smtp::{EnhancedCode, Reply};
