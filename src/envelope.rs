@@ -75,7 +75,7 @@ impl LocalUser {
         (LOCAL_USER.to_owned(), format!("{}{name}", self.uid))
     }
 
-    /// As logs name it in the place of a client's name: `joe`, or `uid=1000` for who has none.
+    /// As logs name it in the place of a client's name: `joe`, or `uid=1000` for a user without one.
     pub fn in_logs(&self) -> String {
         self.name.clone().unwrap_or_else(|| format!("uid={}", self.uid))
     }
@@ -137,7 +137,7 @@ pub struct Origin {
     pub login: Option<String>,
     /// What protected the connection.
     pub tls: Option<Tls>,
-    /// What a trusted relay told of the original client (XFORWARD), by attribute.
+    /// The original client, as a trusted relay named it (XFORWARD), by attribute.
     pub forwarded: Vec<(String, String)>,
     /// For a notification written by leafmail: about what.
     pub notice_of: Option<NoticeOf>,

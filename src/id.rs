@@ -18,7 +18,7 @@ pub struct SpoolId(u128);
 
 const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const LENGTH: usize = 26;
-/// What each octet stands for as a digit; [`NO_DIGIT`] for most. A scan of a long queue reads millions of them.
+/// The value of each octet as a digit; [`NO_DIGIT`] for most. A scan of a long queue reads millions of them.
 const VALUES: [u8; 256] = values();
 const NO_DIGIT: u8 = 0xFF;
 

@@ -13,7 +13,7 @@ pub enum Outcome {
     Delivered(Reason),
     /// Not now; counts as an attempt.
     Deferred(Reason),
-    /// Never; the sender is told.
+    /// Never; the sender is notified.
     Failed(Reason),
     /// The message was handed over, but the answer was lost: it may or may not have arrived. Counts as an attempt.
     InDoubt(Reason),
@@ -86,11 +86,11 @@ pub enum Happening {
     Delivered,
     /// An attempt that failed for now.
     Deferred,
-    /// An attempt that failed for good: settled once the sender is told.
+    /// An attempt that failed permanently: settled once the sender is notified.
     Failed,
     /// Everything but the end mark was handed out. Where no later receipt speaks of the recipient, a copy may have arrived.
     InDoubt,
-    /// The sender was told of the delay.
+    /// The sender was notified of the delay.
     DelayNotified,
     /// The notification of failure is in the spool: settled.
     Bounced,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{AddressError, Domain, Mailbox};
 
-/// Where a message came from: the mailbox that is told of failures, or the null path `<>` that no bounce goes to.
+/// Where a message came from: the mailbox that is notified of failures, or the null path `<>`, to which no bounce goes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ReversePath {
     /// `<>`: a bounce or another automatic message.

@@ -27,9 +27,9 @@ pub enum Act {
     Release,
     /// It goes back to the queue as if it had just come: attempts before do not count.
     Requeue,
-    /// Who does not have it yet is given up, and the sender is told.
+    /// Recipients that do not have it yet are given up, and the sender is notified.
     Expire,
-    /// It is removed, and nobody is told.
+    /// It is removed, and nobody is notified.
     Remove,
 }
 
@@ -45,7 +45,7 @@ impl Act {
         }
     }
 
-    /// What comes of it without more ado where the message lies on this shelf.
+    /// The result, if nothing needs to be done to a message in this folder.
     fn at_once(self, shelf: Shelf) -> Option<Acted> {
         match (self, shelf) {
             (Self::Remove, _) => None,
@@ -97,7 +97,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(20);
 /// How many messages are worked on at a time: nearly all of it is waiting for the disk.
 const HANDS: usize = 32;
 
-/// Does something to a message, wherever it lies.
+/// Does something to a message, in whichever folder it is.
 ///
 /// # Errors
 /// When it cannot be read, written to or moved. What is torn or corrupt is in `bad/` then.

@@ -19,7 +19,7 @@ pub struct History {
     glance: Glance,
 }
 
-/// Reads a message wherever it lies; `None` where there is none of this id.
+/// Reads a message from any folder; `None` if there is none with this id.
 ///
 /// # Errors
 /// When it cannot be read.

@@ -23,7 +23,7 @@ use crate::spool::{Glance, Shelf};
 pub struct Listing {
     /// Its id.
     pub id: SpoolId,
-    /// Where it lies.
+    /// Its folder.
     pub shelf: Shelf,
     /// Whether somebody works on it.
     pub busy: bool,
@@ -48,7 +48,7 @@ pub struct RecipientState {
     pub mailbox: Mailbox,
     /// The status of the last attempt, or of what the route failed at.
     pub status: Option<EnhancedCode>,
-    /// Why it was not delivered; `None` while nothing was tried, and nothing stands in the way.
+    /// Why it was not delivered; `None` while nothing was tried, and nothing prevents it.
     pub reason: Option<String>,
     /// The route by which it would be reached now.
     pub route: Option<String>,
@@ -172,7 +172,7 @@ impl Listing {
     }
 }
 
-/// The table around the messages: what stands before the first and after the last.
+/// The table around the messages: what is before the first and after the last.
 #[derive(Debug, Default)]
 pub struct Table {
     messages: u64,
@@ -190,7 +190,7 @@ impl Table {
         if self.messages == 1 { HEAD.to_owned() + &listing.text() } else { listing.text() }
     }
 
-    /// What stands after the last message.
+    /// What is after the last message.
     pub fn end(&self) -> String {
         let plural = if self.messages == 1 { "" } else { "s" };
         match self.messages {

@@ -101,7 +101,7 @@ pub enum Found<'l> {
     Message(&'l Listing),
     /// There is none of this id, which was asked for.
     NotThere(SpoolId),
-    /// The one of this id, which was asked for, lies in `bad/`.
+    /// The requested message is in `bad/`.
     SetAside(SpoolId),
     /// Something that cannot be read; what follows is not affected.
     Unreadable(SpoolError),

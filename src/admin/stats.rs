@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 use crate::queue::route::Pause;
 use crate::spool::Shelf;
 
-/// What lies on a shelf.
+/// What is in a folder.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ShelfCount {
     /// Messages.

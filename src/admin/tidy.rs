@@ -12,7 +12,7 @@ pub struct Checked {
     pub sound: usize,
     /// What is not in order, with its folder.
     pub unsound: Vec<(Shelf, Finding)>,
-    /// What lies in `bad/` already.
+    /// What is in `bad/` already.
     pub set_aside: usize,
 }
 

@@ -20,7 +20,7 @@ pub struct Limits {
     pub route_paused: Duration,
     /// How old the oldest message in the queue may be.
     pub oldest: Duration,
-    /// After how long what goes on is told again.
+    /// After how long an alarm that persists is repeated.
     pub repeat: Duration,
 }
 
@@ -91,7 +91,7 @@ pub struct Alarm {
     pub text: String,
 }
 
-/// Where an alarm stands.
+/// The state of an alarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// It begins.

@@ -56,7 +56,7 @@ impl Last {
         Self { sent: Some(now.as_millis()), id: id.to_string(), after_failure }
     }
 
-    /// What became of it, where it lies there; `None` is: nowhere any more.
+    /// What became of it, if it is there; `None` means that it is gone.
     pub(super) fn pulse(&self, lies: Option<Shelf>, interval: Duration, now: Timestamp) -> Pulse {
         let (Some(id), Some(sent)) = (self.id(), self.sent) else { return Pulse::Steady };
         match lies {

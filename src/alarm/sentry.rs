@@ -30,11 +30,11 @@ pub struct Sentry<S: Shelves> {
     pub heartbeat: Option<Heartbeat>,
     /// From when on something is an alarm.
     pub limits: Limits,
-    /// How somebody is told.
+    /// How alarms are sent.
     pub roads: Roads,
     /// This host, as alarms name it.
     pub host: String,
-    /// Who is told what happens.
+    /// The observer of events.
     pub observer: Arc<dyn Observer>,
     /// The time.
     pub clock: Arc<dyn Clock>,

@@ -23,7 +23,7 @@ pub struct UserFile {
     read: Mutex<Option<(Stamp, Arc<Users>)>>,
 }
 
-/// By which a file that changed is told: modified when, and which file it is.
+/// By which a change of the file is noticed: its modification time, and its identity.
 type Stamp = (i64, i64, u64, u64, u32);
 
 fn stamp(metadata: &fs::Metadata) -> Stamp {
@@ -36,10 +36,10 @@ impl UserFile {
         Self { path, read: Mutex::default() }
     }
 
-    /// The users, read anew if the file is not the one that was read.
+    /// The users, read again if the file has changed.
     ///
     /// # Errors
-    /// In words, when it cannot be read, others than its owner can, or a line is wrong. It never tells what stands there.
+    /// In words, when it cannot be read, others than its owner can read it, or a line is wrong. Never with its content.
     pub fn users(&self) -> Result<Arc<Users>, String> {
         let failed = |error: &dyn std::fmt::Display| format!("reading users from {}: {error}", self.path.display());
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);

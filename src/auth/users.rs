@@ -26,7 +26,7 @@ impl Users {
     /// Reads the text of a file.
     ///
     /// # Errors
-    /// In words, with the line; never with what stands there.
+    /// In words, with the number of the line; never with its content.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut users = HashMap::new();
         for (index, line) in text.lines().enumerate() {

@@ -47,7 +47,7 @@ pub enum Verifier {
 pub struct VerifierError;
 
 impl Verifier {
-    /// Stores a password; the salt must be drawn anew for each.
+    /// Stores a password; each needs a new salt.
     ///
     /// # Errors
     /// When the password is empty or has a control character, which no line of the file could hold.

@@ -61,7 +61,7 @@ pub struct Entry {
 pub enum Departure {
     /// The next hop took responsibility.
     Delivered,
-    /// Refused for good.
+    /// Refused permanently.
     Failed,
     /// Given up after a long time.
     Expired,
@@ -71,9 +71,9 @@ pub enum Departure {
     Exported,
     /// An alias means several: they got a message of their own, whose id is the text.
     Expanded,
-    /// The sender was told of a failure, by the message whose id is the text.
+    /// The sender was notified of a failure, by the message whose id is the text.
     SenderTold,
-    /// The sender was not told of a failure; the text says why.
+    /// The sender was not notified of a failure; the text says why.
     SenderNotTold,
     /// Written by a later version.
     #[serde(other)]

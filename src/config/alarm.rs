@@ -19,7 +19,7 @@ pub struct Alarm {
     /// A URL that gets the text as JSON by POST.
     #[serde(deserialize_with = "values::optional")]
     pub webhook: Option<Webhook>,
-    /// Whether syslog is told, with the severity `alert`.
+    /// Whether alarms go to syslog, with the severity `alert`.
     pub syslog: bool,
     /// How long a route may be paused: 1 s to 30 d.
     #[serde(deserialize_with = "values::duration::<1, 2_592_000, _>")]

@@ -11,7 +11,7 @@ use super::error::{Fault, unexpected};
 use super::values::{self, FromText};
 use crate::syslog::SystemLog;
 
-/// `[log]`: what is told to whom.
+/// `[log]`: what is logged, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
@@ -27,10 +27,10 @@ pub struct Log {
     /// The file to append to.
     #[serde(deserialize_with = "values::optional")]
     pub file: Option<PathBuf>,
-    /// Clients whose dialogue is told line by line, whatever the level.
+    /// Clients whose dialogue is logged line by line, at any level.
     #[serde(deserialize_with = "values::list")]
     pub trace_clients: Vec<IpNet>,
-    /// Routes, by name, whose dialogue is told line by line, whatever the level.
+    /// Routes, by name, whose dialogue is logged line by line, at any level.
     #[serde(deserialize_with = "values::list")]
     pub trace_routes: Vec<String>,
     /// Octets of the history of what left the spool: 0, which is none, to 10 GB.
@@ -53,7 +53,7 @@ impl Default for Log {
 }
 
 impl Log {
-    /// Whether what is told on standard error would become mail where cron starts the program.
+    /// Whether lines on standard error would become mail because cron started the program.
     pub fn is_for_cron(&self) -> bool {
         self.file.is_none() && self.to == LogTo::Stderr
     }

@@ -101,13 +101,13 @@ pub struct Config {
     pub aliases: Aliases,
     /// When to try again, and when to give up.
     pub queue: Queue,
-    /// Who is told of failures.
+    /// The administrator, and how many notifications are sent.
     pub notices: Notices,
-    /// What is told to whom.
+    /// What is logged, and where.
     pub log: Log,
     /// What shows that mail works.
     pub heartbeat: Heartbeat,
-    /// Who is told, by another road, that it does not.
+    /// Which channels report that it does not.
     pub alarm: Alarm,
     #[serde(skip)]
     origin: Origin,

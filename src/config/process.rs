@@ -25,7 +25,7 @@ pub struct Process {
     /// The longest pause before a worker that died is replaced: 1 s to 10 m. The first is 0.1 s, and each twice the last.
     #[serde(deserialize_with = "values::duration::<1, 600, _>")]
     pub restart_at_most: Duration,
-    /// How long a worker must live for the pauses to begin anew: 1 s to 1 h.
+    /// How long a worker must live before the pauses begin again: 1 s to 1 h.
     #[serde(deserialize_with = "values::duration::<1, 3_600, _>")]
     pub healthy_after: Duration,
 }
@@ -45,7 +45,7 @@ impl Default for Process {
 /// Whether the programs lock themselves in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Sandbox {
-    /// As far as the kernel can; what it cannot is told.
+    /// As far as the kernel can; the log names what it cannot.
     #[default]
     Auto,
     /// Not at all.

@@ -278,7 +278,7 @@ pub struct Queue {
     /// The age at which a message is given up: 1 m to 60 d.
     #[serde(deserialize_with = "values::duration::<60, 5_184_000, _>")]
     pub give_up: Duration,
-    /// The age at which the sender is told of the delay: 1 m to 60 d; never if not before `give_up`.
+    /// The age at which the sender is notified of the delay: 1 m to 60 d; never if not before `give_up`.
     #[serde(deserialize_with = "values::duration::<60, 5_184_000, _>")]
     pub delay_notice: Duration,
     /// Octets of the largest message that a bounce returns whole where its sender asked for that: 1 kB to 100 MB.
@@ -314,7 +314,7 @@ impl FromText for InDoubt {
     }
 }
 
-/// `[notices]`: who is told of failures, besides the senders.
+/// `[notices]`: who is notified of failures, besides the senders.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Notices {

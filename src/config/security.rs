@@ -98,7 +98,7 @@ impl Config {
         Some(Fault::new("listen.addresses", format!("{address} is to be listened on, but {missing}")))
     }
 
-    /// Who has to log in must be able to.
+    /// A client that must log in must be able to.
     pub(super) fn logins(&self) -> Option<Fault> {
         let auth = &self.auth;
         let nobody = auth.users.is_none() && auth.any_password_from.is_empty();
@@ -121,7 +121,7 @@ impl Config {
         None
     }
 
-    /// What stands before an address to listen on must have a meaning.
+    /// The prefix of an address to listen on must be known.
     pub(super) fn fronts(&self) -> Option<Fault> {
         let is_login = |address: &&ListenAddress| matches!(address, ListenAddress::Tcp(_, front) if front.login);
         if let Some(address) = self.listen.addresses.iter().find(is_login)

@@ -298,7 +298,7 @@ fn client_of(session: &Session) -> Client {
     Client { peer: session.peer(), name: session.reverse_name().map(str::to_owned).or_else(user) }
 }
 
-/// The client of a message's earlier hop, as XFORWARD told of it, in Postfix's words.
+/// The client of a message's earlier hop, as named by XFORWARD, in Postfix's words.
 fn forwarded_client(origin: &Origin) -> Option<String> {
     let ident = origin.forwarded("IDENT").map(|ident| format!("orig_queue_id={ident}"));
     let name = origin.forwarded("NAME").unwrap_or("unknown");

@@ -9,7 +9,7 @@ use crate::envelope::Peer;
 use crate::session::Settings;
 use crate::smtp::DIALOGUE;
 
-/// Whether, and how, a dialogue is told.
+/// Whether, and how, a dialogue is logged.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Dialogue {
     traced: bool,

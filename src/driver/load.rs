@@ -12,7 +12,7 @@ use tokio::sync::watch;
 pub(super) struct Gauge {
     /// Overloaded with more sessions than this.
     above: usize,
-    /// Not any more with so many or fewer.
+    /// Overload ends with this many or fewer.
     until: usize,
     high: watch::Sender<bool>,
 }

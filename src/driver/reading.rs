@@ -39,7 +39,7 @@ pub(super) async fn read_once(io: &mut (impl AsyncRead + Unpin), mut take: impl 
 pub(super) struct Deadline {
     end: Instant,
     until: Instant,
-    /// Never set to later than `until`, but often to earlier: then it is set anew when it fires.
+    /// Never set to later than `until`, but often to earlier: then it is set again when it fires.
     timer: Pin<Box<Sleep>>,
 }
 

@@ -33,7 +33,7 @@ pub struct Receiver<S> {
     pub mail_list: MailList,
     /// Where sessions wait for the disk.
     pub disk_wait: DiskWait,
-    /// Who is told.
+    /// The observer of events.
     pub observer: Arc<dyn Observer>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
@@ -54,7 +54,7 @@ impl<S: Spool> Receiver<S> {
         }
     }
 
-    /// What to tell the client when the spool fails; what failed is told to whoever watches.
+    /// The reply to the client when the spool fails; the observer gets the error.
     pub(super) fn apology(&self, error: &SpoolError) -> Reply {
         self.observer.observe(&Event::Trouble { text: error.to_string() });
         match error.trouble {

@@ -105,7 +105,7 @@ pub enum Event {
         recipients: usize,
         /// Its Message-ID.
         message_id: Option<String>,
-        /// What a trusted host told of its earlier hop (XFORWARD), such as `orig_client=name[address]`.
+        /// The earlier hop, as a trusted host named it (XFORWARD), such as `orig_client=name[address]`.
         origin_client: Option<String>,
     },
     /// One recipient was tried.

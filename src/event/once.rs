@@ -13,7 +13,7 @@ use super::{Client, Event, Observer};
 
 /// How long the same text is held back.
 const REST: Duration = Duration::from_secs(60);
-/// Texts that are remembered; a flood of different ones is told whole.
+/// Texts that are remembered; a flood of different ones is not limited.
 const MAX_TEXTS: usize = 100;
 
 /// Passes events on, but the same trouble only once a minute.

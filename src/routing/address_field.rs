@@ -79,7 +79,7 @@ impl AddressField {
         self.sound && self.entries.len() == 1 && self.entries[0].mailbox.as_ref() == Some(mailbox)
     }
 
-    /// What stands between two commas; where in it angle brackets are.
+    /// The text between two commas, and the place of its angle brackets.
     fn element(&mut self, body: &[u8], tokens: &[Token], angle: Option<(usize, usize)>) {
         // RFC 5322 4.4: an empty element is obsolete, but read.
         let (Some(first), Some(last)) = (tokens.first(), tokens.last()) else { return };

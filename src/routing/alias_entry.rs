@@ -22,7 +22,7 @@ impl AliasError {
     }
 }
 
-/// Where an alias stands.
+/// The place of an alias.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
     /// In this line of a text, from 1.

@@ -42,7 +42,7 @@ struct State {
     good: Arc<Aliases>,
 }
 
-/// By which a change is told: modified and changed when, how long, which file; or why it could not be looked at.
+/// By which a change is noticed: both times, the length and the identity of the file; or why it could not be read.
 type Seen = Result<(i64, i64, i64, i64, u64, u64), io::ErrorKind>;
 
 fn seen(metadata: &fs::Metadata) -> Seen {

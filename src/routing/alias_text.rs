@@ -46,7 +46,7 @@ fn without_comment(line: &str) -> &str {
     outside(line, '#').find(begins).map_or(line, |at| &line[..at])
 }
 
-/// Where a character stands outside quotes and outside the brackets of an address literal.
+/// The place of a character outside quotes and outside the brackets of an address literal.
 fn outside(text: &str, wanted: char) -> impl Iterator<Item = usize> {
     let (mut quoted, mut in_literal, mut escaped) = (false, false, false);
     text.char_indices().filter_map(move |(at, c)| {

@@ -14,7 +14,7 @@ pub(super) struct Field<'a> {
     pub(super) octets: Cow<'a, [u8]>,
 }
 
-/// What is told apart of fields.
+/// The kinds of fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     From,
@@ -50,7 +50,7 @@ impl<'a> Header<'a> {
         Self { fields, rest }
     }
 
-    /// Where the first field of a kind stands.
+    /// Where the first field of a kind is.
     pub(super) fn position(&self, kind: Kind) -> Option<usize> {
         self.fields.iter().position(|field| field.kind == kind)
     }

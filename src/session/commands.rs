@@ -200,7 +200,7 @@ impl Session {
         self.ask(Question::Helo(hello.name.clone()), OpenQuestion::Helo(hello));
     }
 
-    /// A second HELO or EHLO begins anew (RFC 5321 4.1.4).
+    /// A second HELO or EHLO starts over (RFC 5321 4.1.4).
     fn proceed_helo(&mut self, hello: Hello) {
         let settings = &self.settings;
         let reply = if hello.extended {

@@ -1,8 +1,8 @@
-//! The addresses and lists that VRFY and EXPN may tell of (RFC 5321 3.5): those that were configured, and never a guess; and
-//! the queue, of which XMAILQ tells a user of this host its own mail.
+//! The addresses and lists that VRFY and EXPN may reveal (RFC 5321 3.5): the configured ones, never a guess; and the
+//! queue, of which XMAILQ shows a user of this host its own mail.
 //!
-//! Names are compared without regard to case, and answered as they were configured. XMAILQ is known only to clients whom the
-//! kernel names; to all others it is a verb like any that nobody knows.
+//! Names are compared without regard to case, and answered as configured. XMAILQ exists only for clients that the kernel
+//! names; for all others it is an unknown verb.
 
 use super::{Action, OpenQuestion, Session};
 use crate::address::{Domain, Mailbox};

@@ -103,7 +103,7 @@ struct Message {
     draft: bool,
 }
 
-/// A chunk that is refused: so many octets are still to come, then this is said.
+/// A refused chunk: this many octets are still to be dropped, then this is the reply.
 #[derive(Debug)]
 struct Swallow {
     left: u64,

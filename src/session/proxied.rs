@@ -41,7 +41,7 @@ impl Session {
         }
     }
 
-    /// XFORWARD: attributes are told one by one, and hold for the next transaction.
+    /// XFORWARD: attributes are given one by one, and apply to the next transaction.
     pub(super) fn note_forwarded(&mut self, argument: &str) {
         match self.check_trusted(self.trust.xforward, "XFORWARD").and_then(|()| parsed(Xforward::parse(argument))) {
             Err(reply) => self.reply(&reply),

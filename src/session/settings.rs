@@ -41,7 +41,7 @@ pub struct Settings {
     pub xclient: Vec<IpNet>,
     /// Networks whose hosts may tell of another client (XFORWARD).
     pub xforward: Vec<IpNet>,
-    /// Networks whose dialogues are told in the log, line by line.
+    /// Networks whose dialogues are logged line by line.
     pub traced: Vec<IpNet>,
     /// What VRFY and EXPN may tell.
     pub directory: Directory,

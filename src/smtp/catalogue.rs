@@ -120,7 +120,7 @@ pub fn verified_in_utf8() -> Reply {
     reply!(252, (2, 6, 8), "it is known, but its address is not ASCII; ask with SMTPUTF8")
 }
 
-/// VRFY or EXPN of a name that stands for several (RFC 5321 3.5.1).
+/// VRFY or EXPN of an ambiguous name (RFC 5321 3.5.1).
 pub fn ambiguous(found: &[&Mailbox]) -> Reply {
     reply!(553, (5, 1, 4), "the name is ambiguous; possibilities are\n{}", lines(found))
 }

@@ -31,7 +31,7 @@ pub fn decode_printable(text: &str) -> Option<String> {
     if printable { String::from_utf8(octets).ok() } else { None }
 }
 
-/// Encodes any octets: printable ASCII but for `+` and `=` stands for itself.
+/// Encodes any octets: printable ASCII except `+` and `=` is unchanged.
 pub fn encode(text: &str) -> String {
     let encoded = |octet: u8| match octet {
         b'!'..=b'~' if !matches!(octet, b'+' | b'=') => char::from(octet).to_string(),

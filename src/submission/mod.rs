@@ -61,7 +61,7 @@ pub enum Unfit {
     Recipients {
         /// Where they stand.
         place: String,
-        /// What stands there, shortened.
+        /// The text, shortened.
         list: String,
         /// What is wrong with it.
         reason: String,
@@ -106,7 +106,7 @@ pub fn single_mailbox(text: &str, default_domain: &Domain) -> Result<Mailbox, St
     }
 }
 
-/// RFC 5322 3.6.6: where a message is sent anew, only those count to whom it is.
+/// RFC 5322 3.6.6: if a message is resent, only the recipients of the resending count.
 fn recipient_fields(fields: &[Field]) -> impl Iterator<Item = &Field> {
     const ORDINARY: [&str; 3] = ["To", "Cc", "Bcc"];
     const RESENT: [&str; 3] = ["Resent-To", "Resent-Cc", "Resent-Bcc"];

@@ -19,7 +19,7 @@ pub enum LoneDot {
 pub(super) struct Field {
     /// As it was written.
     pub(super) name: String,
-    /// What stands behind the colon, folds and the last CRLF included.
+    /// The text after the colon, including folds and the last CRLF.
     pub(super) body: Vec<u8>,
 }
 

@@ -13,7 +13,7 @@ pub struct BackOff {
 }
 
 impl BackOff {
-    /// Pauses of `at_most` this long, which begin anew once a worker lived for `healthy_after`.
+    /// Pauses of `at_most` this long, which begin again once a worker lived for `healthy_after`.
     pub fn new(at_most: Duration, healthy_after: Duration) -> Self {
         Self { at_most, healthy_after, next: FIRST.min(at_most) }
     }

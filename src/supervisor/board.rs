@@ -30,7 +30,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 pub struct Record {
     /// Its process id.
     pub pid: u32,
-    /// By which it is told from another process with the same id: clock ticks from boot to its start.
+    /// Distinguishes it from another process with the same id: clock ticks from boot to its start.
     pub birth: u64,
     /// Since when, in milliseconds since 1970.
     pub since: u64,

@@ -20,7 +20,7 @@ pub struct Orders {
     pub sockets: Vec<RawFd>,
     /// Whether sockets that the configuration does not name are served too: systemd's.
     pub serves_unnamed: bool,
-    /// A pipe that is told once connections are taken.
+    /// A pipe that gets an octet once connections are taken.
     pub ready: RawFd,
 }
 
@@ -33,7 +33,7 @@ pub struct Boss {
     pub since: u64,
     /// How many workers died and were replaced.
     pub restarts: u64,
-    /// How many times all was read anew.
+    /// The number of reloads.
     pub reloads: u64,
     /// How the last that died did.
     pub last_end: Option<String>,
@@ -49,7 +49,7 @@ impl Orders {
         (u32::try_from(parent) == Ok(orders.boss.pid)).then_some(orders)
     }
 
-    /// The sockets, and the pipe that is told; to be called once, before anything is opened.
+    /// The sockets, and the pipe; to be called once, before anything is opened.
     ///
     /// # Errors
     /// When they were not handed over.

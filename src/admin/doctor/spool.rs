@@ -1,5 +1,5 @@
-//! The spool: whose it is, whether it can be written, what lies aside in it, whether there is room, and whether the clock can be
-//! believed.
+//! The spool: its owner, whether it can be written, messages set aside in it, free space, and whether the clock is
+//! plausible.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
@@ -84,7 +84,7 @@ fn directory(plan: &SpoolPlan<'_>, tell: &mut dyn FnMut(Step)) -> bool {
     true
 }
 
-/// What lies where; the time of the newest message, by its id.
+/// The number of messages in each folder; the time of the newest one, by its id.
 fn shelves<S: Spool>(spool: &S, tell: &mut dyn FnMut(Step)) -> Option<Timestamp> {
     let mut newest = None;
     for shelf in Shelf::ALL {

@@ -54,7 +54,7 @@ pub struct RouteCounts {
     pub sent: u64,
     /// Attempts that are to be repeated.
     pub deferred: u64,
-    /// Refused for good.
+    /// Refused permanently.
     pub bounced: u64,
     /// Delivered in the last minute.
     pub last_minute: u64,

@@ -23,7 +23,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// None of so many was tried yet.
+    /// None of this many was tried yet.
     pub fn new(total: usize) -> Self {
         Self { total, tried: Mutex::default() }
     }

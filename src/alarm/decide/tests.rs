@@ -28,7 +28,7 @@ fn paused(since: u64, by_hand: bool) -> Facts {
     Facts { routes: vec![("relay".to_owned(), Some(RouteState::Paused(pause)))], ..fine() }
 }
 
-/// The stages that are told at these times, where each telling succeeds.
+/// The stages that are sent at these times, if each sending succeeds.
 fn told(looks: &[(u64, Facts)]) -> Vec<(u64, Stage)> {
     let (mut standings, mut stages) = (Standings::new(), Vec::new());
     for (seconds, facts) in looks {

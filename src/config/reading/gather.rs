@@ -59,7 +59,7 @@ fn names(place: &[Step]) -> Vec<&str> {
     names
 }
 
-/// What stands where a section must, and is none, is noted and taken out: serde would take a list for one.
+/// A value in the place of a section is recorded and taken out: serde would take a list for one.
 fn shapes(table: &mut DeTable<'_>, names: &mut Vec<String>, slips: &mut Vec<Slip>) {
     let mut wrong = Vec::new();
     for (key, value) in table.iter_mut() {

@@ -66,7 +66,7 @@ pub(super) enum Shape {
     Value,
 }
 
-/// The shape of what stands at this place: names only, without the numbers of repeated sections.
+/// The form of this place: names only, without the numbers of repeated sections.
 pub(super) fn shape(place: &[&str]) -> Shape {
     match place {
         ["aliases", "table"] | ["verify", "lists"] => Shape::Table,
@@ -147,7 +147,7 @@ fn first_name(section: &&str) -> String {
     section.split('.').next().unwrap_or_default().to_owned()
 }
 
-/// Where a key belongs that stands in the wrong section.
+/// Where a key in the wrong section belongs.
 fn moved(place: &[&str], key: &str, homes: &[&str]) -> String {
     let here = if place.is_empty() { String::new() } else { format!(", not in {}", heading(place)) };
     let home = |home: &&str| match *home {

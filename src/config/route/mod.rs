@@ -93,9 +93,9 @@ pub struct Route {
     /// What becomes of octets above 127 where the next hop does not offer 8BITMIME.
     #[serde(deserialize_with = "general::text")]
     pub eight_bit: EightBit,
-    /// Whether the next hop is told, for its log, where a message came from.
+    /// Whether the origin of a message is sent to the next hop, for its log.
     pub xforward: bool,
-    /// Whether the next hop is told, for its rules, where a message came from.
+    /// Whether the origin of a message is sent to the next hop, for its rules.
     pub xclient: bool,
     /// Whether messages go by BDAT where that is offered.
     pub chunking: bool,

@@ -70,7 +70,7 @@ impl Gate {
 }
 
 impl Gate {
-    /// Sessions are in use; called under the lock, so that no change is told before an earlier one.
+    /// Sessions are in use; called under the lock, so that changes are reported in order.
     fn tell(&self, sessions: usize) {
         let limit = self.limits.sessions;
         match self.gauge.read(sessions) {

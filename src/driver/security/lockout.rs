@@ -25,7 +25,7 @@ struct Strikes {
 }
 
 impl Lockout {
-    /// After so many failures, each less than `duration` after the one before, for `duration`.
+    /// After this many failures, each less than `duration` after the one before, for `duration`.
     pub(super) fn new(failures: u32, duration: Duration) -> Self {
         Self { failures, duration, strikes: Mutex::default() }
     }

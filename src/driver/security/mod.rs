@@ -129,7 +129,7 @@ impl Security {
         accounts.look_up(query, observer).await
     }
 
-    /// A login failed; whoever watches is told, and the address may be locked out.
+    /// A login failed; the observer gets an event, and the address may be locked out.
     pub(super) fn note_failure(&self, client: &Client, user: &str, mechanism: Mechanism, observer: &dyn Observer) {
         let Some(accounts) = &self.accounts else { return };
         let known = matches!(accounts.users(), Ok(Some(users)) if users.contains(user));

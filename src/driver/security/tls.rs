@@ -47,12 +47,12 @@ pub struct ServerTls {
 
 struct Loaded {
     config: Arc<ServerConfig>,
-    /// Of the files as they were last tried, also in vain: an error is told once.
+    /// Of the files at the last attempt, also a failed one: an error is reported once.
     stamps: Vec<Stamp>,
     looked: Instant,
 }
 
-/// By which a file that changed is told.
+/// By which a change of a file is noticed.
 type Stamp = Option<(i64, i64, u64, u64)>;
 
 impl ServerTls {
@@ -112,7 +112,7 @@ impl ServerTls {
         (TlsAcceptor::from(Arc::clone(&loaded.config)), renewed)
     }
 
-    /// Shakes hands; `trouble` is told what is wrong with changed files.
+    /// Shakes hands; `trouble` gets what is wrong with changed files.
     ///
     /// # Errors
     /// In words, when the client does not, or not in time.
