@@ -48,6 +48,11 @@ impl Timestamp {
         Local.from_utc_datetime(&self.utc().naive_utc()).format("%a %b %e %H:%M:%S").to_string()
     }
 
+    /// As a person reads it on a clock, in local time: `02:03:27`.
+    pub fn time_of_day(self) -> String {
+        Local.from_utc_datetime(&self.utc().naive_utc()).format("%H:%M:%S").to_string()
+    }
+
     /// As a line for syslog has it (RFC 3164 4.1.2), in local time: `Nov 21 02:03:27`.
     pub fn rfc3164(self) -> String {
         Local.from_utc_datetime(&self.utc().naive_utc()).format("%b %e %H:%M:%S").to_string()

@@ -12,6 +12,7 @@ use super::decide::{Alarm, Facts, Limits, Pulse, Stage, Standings, Waiting, alar
 use super::heartbeat::{Heartbeat, Last};
 use super::roads::Roads;
 use crate::clock::{Clock, Timestamp};
+use crate::envelope::Envelope;
 use crate::event::{Event, Observer};
 use crate::queue::{RouteStore, change_shared};
 use crate::spool::{Committed, Draft, Handled, Shelf, Shelves, SpoolError, Trouble};
@@ -162,12 +163,13 @@ impl<S: Shelves> Sentry<S> {
         let (text, seal) = heartbeat.message(draft.id(), now);
         draft.append(text.as_bytes())?;
         let Committed { id, size } = draft.commit(&seal)?;
+        let Envelope { reverse_path: sender, recipients, .. } = heartbeat.envelope(now);
         self.observer.observe(&Event::Accepted {
             id,
             client: None,
-            sender: heartbeat.envelope(now).reverse_path,
+            sender,
             size,
-            recipients: 1,
+            recipients,
             message_id: seal.message_id,
             origin_client: None,
         });

@@ -15,8 +15,9 @@ mod security;
 mod sendmail;
 mod service;
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -40,7 +41,8 @@ use sysexits::ExitCode;
 use tokio::runtime::Builder;
 
 use cli::help::dressed;
-use cli::{Common, OrExit};
+use cli::screen::Screen;
+use cli::{Common, OrExit, Reader};
 use passwd::{PasswdOptions, passwd};
 use security::security;
 use sendmail::{Role, Site};
@@ -237,15 +239,20 @@ fn serve_one(options: &Options, config: &Config) -> anyhow::Result<()> {
     cli::assume(config)?;
     let spool = cli::open_spool(config)?;
     let told = cli::lock_in(config, Task::Receive)?;
-    let _logging = options.common.logging("smtpd", config)?;
+    let reader = options.service.reader(config);
+    let logging = options.common.logging("smtpd", config, reader)?;
     told.log(cli::Stay::Short);
-    let observer = cli::log_observer(config);
+    let is_person = reader == Reader::Person;
+    let screen = is_person.then(|| Screen::begin(false, 0, BTreeMap::new())).flatten();
+    screen.iter().filter(|_| std::io::stdin().is_terminal()).for_each(Screen::invite);
+    let observer = screen.as_ref().map_or_else(|| cli::log_observer(config), Screen::observer);
     let receiver = receiver(config, Arc::clone(&spool), Shutdown::default(), security(config, certificate)?, observer);
     let receiver = Receiver { disk_wait: DiskWait::Here, ..receiver };
     let runtime = Builder::new_current_thread().enable_all().build().or_exit(ExitCode::OsErr)?;
     let served = runtime.block_on(serve_standard_input(&receiver)).or_exit(ExitCode::OsErr);
     // A thread may still wait for a pipe that nobody writes to.
     runtime.shutdown_background();
+    screen.into_iter().for_each(|screen| screen.end(&logging));
     served.and_then(|()| cli::sound(&spool))
 }
 

@@ -17,7 +17,7 @@ use log::LevelFilter;
 use sysexits::ExitCode;
 
 use cli::help::{COMMON, Page, dressed};
-use cli::{Common, OrExit};
+use cli::{Common, OrExit, Reader};
 use verbs::Verb;
 
 /// Delivers the mail in the spool, and shows and manages the queue
@@ -94,7 +94,8 @@ fn run(options: &Options) -> anyhow::Result<()> {
     } else {
         cli::confine::Told::default()
     };
-    let logging = options.common.logging("spoolrun", &config)?;
+    let reader = options.verb.as_ref().map_or(Reader::Log, |verb| verb.reader(&config));
+    let logging = options.common.logging("spoolrun", &config, reader)?;
     match &options.verb {
         None => verbs::pass(&config, &logging, &told),
         Some(verb) => verb.run(&config, &logging, &told, seen),

@@ -258,7 +258,7 @@ impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
                     client: Some(self.client.clone()),
                     sender: envelope.reverse_path,
                     size: committed.size,
-                    recipients: envelope.recipients.len(),
+                    recipients: envelope.recipients,
                     message_id,
                     origin_client: forwarded_client(&envelope.origin),
                 });

@@ -64,7 +64,9 @@ pub fn json(event: &Event) -> Value {
         }
         Event::Accepted { id, client: by, sender, size, recipients, message_id, origin_client } => {
             put(by.as_ref().map_or(Value::Null, client));
-            put(json!({ "id": id.to_string(), "sender": sender.to_string(), "size": size, "recipients": recipients }));
+            put(
+                json!({ "id": id.to_string(), "sender": sender.to_string(), "size": size, "recipients": recipients.len() }),
+            );
             put(json!({ "message_id": message_id, "origin_client": origin_client }));
         }
         Event::Attempted { id, sender, message_id, recipient, written, route, relay, delays, outcome } => {

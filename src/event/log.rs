@@ -134,7 +134,7 @@ fn accepted(event: &Event) -> Vec<String> {
     if let Some(message_id) = message_id {
         lines.push(format!("{id}: message-id={message_id}"));
     }
-    lines.push(format!("{id}: from=<{sender}>, size={size}, nrcpt={recipients} (queue active)"));
+    lines.push(format!("{id}: from=<{sender}>, size={size}, nrcpt={} (queue active)", recipients.len()));
     lines
 }
 
@@ -230,12 +230,15 @@ mod tests {
 
     #[test]
     fn acceptance_tells_client_sender_and_size() {
+        let to = |name| {
+            crate::envelope::Recipient::from(format!("{name}@example.com").parse::<crate::address::Mailbox>().unwrap())
+        };
         let event = Event::Accepted {
             id: id(),
             client: Some(Client { peer: Peer::Local, name: None }),
             sender: crate::address::ReversePath::Null,
             size: 10,
-            recipients: 2,
+            recipients: crate::envelope::Recipients::new(vec![to("bob"), to("amy")]).unwrap(),
             message_id: Some("<a@b>".to_owned()),
             origin_client: Some("orig_client=a.lan[10.0.0.1]".to_owned()),
         };

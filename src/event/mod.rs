@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::address::{Mailbox, ReversePath};
-use crate::envelope::Peer;
+use crate::envelope::{Peer, Recipients};
 use crate::id::SpoolId;
 use crate::receipt::Outcome;
 use crate::smtp::{Mechanism, Reply};
@@ -101,8 +101,8 @@ pub enum Event {
         sender: ReversePath,
         /// Octets of the message as it is stored.
         size: u64,
-        /// How many recipients.
-        recipients: usize,
+        /// The recipients.
+        recipients: Recipients,
         /// Its Message-ID.
         message_id: Option<String>,
         /// The earlier hop, as a trusted host named it (XFORWARD), such as `orig_client=name[address]`.

@@ -4,6 +4,8 @@
 mod help_on_screen;
 mod mistakes;
 mod passwd;
+mod receiving;
+mod serving_one;
 mod start;
 #[path = "../support/mod.rs"]
 mod support;

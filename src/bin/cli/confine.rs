@@ -32,6 +32,14 @@ impl Told {
     }
 }
 
+impl Told {
+    /// What wants a look.
+    #[allow(dead_code, reason = "spoolrun has no block at its start")]
+    pub(crate) fn warnings(&self) -> impl Iterator<Item = String> {
+        self.0.iter().filter(|(level, _)| *level <= Level::Warn).map(|(_, text)| text.clone())
+    }
+}
+
 /// For how long a program runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stay {
@@ -129,9 +137,8 @@ pub(crate) fn lock_in(config: &Config, task: Task) -> anyhow::Result<Told> {
     Ok(told)
 }
 
-/// What a program that runs for good says of being root.
-pub(crate) fn warn_of_root() {
-    if identity::is_root() {
-        log::warn!("running as root; set process.user to an ordinary user, to whom the spool belongs");
-    }
+/// What a program that keeps running says of being root.
+pub(crate) fn root_remark() -> Option<String> {
+    let remark = "running as root; set process.user to an ordinary user, to whom the spool belongs";
+    identity::is_root().then(|| remark.to_owned())
 }

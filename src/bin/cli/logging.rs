@@ -15,6 +15,7 @@ use leafmail::smtp::DIALOGUE;
 use leafmail::sys::SystemClock;
 use log::{Level, LevelFilter};
 
+use super::screen::{Reader, SCREEN};
 use super::sink::{Elsewhere, Sink};
 use super::style::Style;
 
@@ -30,6 +31,8 @@ enum Job {
     Reopen,
     /// Lines for standard error go elsewhere, or there again.
     Divert(Option<Elsewhere>),
+    /// Says when the lines before it are written.
+    CatchUp(SyncSender<()>),
     Finish(SyncSender<()>),
 }
 
@@ -59,12 +62,13 @@ pub(crate) struct Logging {
 }
 
 impl Logging {
-    /// Starts the log of `program`, such as `smtpd`.
+    /// Starts the log of `program`, such as `smtpd`. To a person who reads it, a program says by other ways what is in order.
     ///
     /// # Errors
     /// When the file cannot be opened.
-    pub(crate) fn start(program: &'static str, settings: &Log) -> io::Result<Self> {
-        let style = Arc::new(Style::new(program, settings));
+    pub(crate) fn start(program: &'static str, settings: &Log, reader: Reader) -> io::Result<Self> {
+        let style = Arc::new(Style::new(program, settings, reader));
+        let in_order = if reader == Reader::Person { settings.level.min(LevelFilter::Warn) } else { settings.level };
         let sink = Sink::open(settings, Arc::clone(&style))?;
         let (way, queue) = channel();
         let jobs = Jobs { way, waiting: Arc::default() };
@@ -76,7 +80,9 @@ impl Logging {
         Builder::new()
             .filter_level(LevelFilter::Off)
             .filter_module("leafmail", settings.level)
-            .filter_module(program, settings.level)
+            .filter_module("leafmail::supervisor", in_order)
+            .filter_module(program, in_order)
+            .filter_module(SCREEN, LevelFilter::Info)
             // Only what somebody asked for comes here.
             .filter_module(DIALOGUE, settings.level.max(LevelFilter::Info))
             .format(move |out, record| out.write_all(&style.record(record, SystemClock.now())))
@@ -91,6 +97,15 @@ impl Logging {
         move || {
             // A queue that is full of lines is no place for it; the next HUP may find one.
             jobs.offer(Job::Reopen);
+        }
+    }
+
+    /// Returns once the lines so far are written, unless whoever takes them hangs.
+    pub(crate) fn catch_up(&self) {
+        let (done, caught_up) = sync_channel(1);
+        if self.jobs.offer(Job::CatchUp(done)) {
+            self.writer.unpark();
+            let _ = caught_up.recv_timeout(LAST_LINES);
         }
     }
 
@@ -169,6 +184,12 @@ fn write_lines(queue: Receiver<Job>, waiting: &AtomicUsize, mut sink: Sink) {
                 batch.clear();
                 octets = 0;
                 sink.divert(elsewhere);
+            }
+            Job::CatchUp(done) => {
+                sink.write(&batch);
+                batch.clear();
+                octets = 0;
+                let _ = done.send(());
             }
             Job::Finish(done) => finished = Some(done),
         }

@@ -14,7 +14,7 @@ use log::LevelFilter;
 use sysexits::ExitCode;
 
 use super::help::COMMON;
-use super::{Logging, OrExit};
+use super::{Logging, OrExit, Reader};
 
 /// The options of a command line, whose first word is the program's name.
 pub(crate) fn parse_from<T: FromArgMatches>(mut command: Command, arguments: &[OsString]) -> Result<T, clap::Error> {
@@ -136,9 +136,9 @@ impl Common {
         Ok(config)
     }
 
-    /// Starts the log.
-    pub(crate) fn logging(&self, program: &'static str, config: &Config) -> anyhow::Result<Logging> {
-        let logging = Logging::start(program, &config.log).map_err(|error| cannot_log(config, &error));
+    /// Starts the log, for whoever reads it.
+    pub(crate) fn logging(&self, program: &'static str, config: &Config, reader: Reader) -> anyhow::Result<Logging> {
+        let logging = Logging::start(program, &config.log, reader).map_err(|error| cannot_log(config, &error));
         let logging = logging.or_exit(ExitCode::CantCreat)?;
         if let Some(warning) = mutant::warning() {
             log::error!("{warning}");

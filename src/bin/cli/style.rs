@@ -7,23 +7,26 @@ use leafmail::event::{self, JSON_TARGET};
 use leafmail::syslog::{Severity, SystemLog};
 use log::{Level, Record};
 
+use super::screen::{self, Reader};
+
 /// See the module.
 pub(super) struct Style {
     program: &'static str,
     host: String,
     pid: u32,
     format: LogFormat,
+    reader: Reader,
     system: Option<SystemLog>,
 }
 
 impl Style {
-    pub(super) fn new(program: &'static str, settings: &Log) -> Self {
+    pub(super) fn new(program: &'static str, settings: &Log, reader: Reader) -> Self {
         let system = match &settings.to {
             LogTo::System(log) if settings.file.is_none() => Some(log.clone()),
             _ => None,
         };
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        Self { program, host, pid: std::process::id(), format: settings.format, system }
+        Self { program, host, pid: std::process::id(), format: settings.format, reader, system }
     }
 
     /// What the library or a binary logged.
@@ -36,6 +39,8 @@ impl Style {
                 self.finish(self.program, record.level(), &self.object(record.level(), fields, now), now)
             }
             // Programs that read such logs take what comes from smtpd for talk with clients.
+            // What came from outside is escaped in it.
+            LogFormat::Postfix if record.target() == screen::SCREEN => text.into_bytes(),
             LogFormat::Postfix if record.target() == event::QUEUE => {
                 self.finish("spoolrun", record.level(), &text, now)
             }
@@ -67,6 +72,9 @@ impl Style {
         // Whatever came here, and by whichever way: nothing turns round or hides a part of a line.
         let text = &*escaped(text);
         match (&self.system, self.format) {
+            (None, LogFormat::Postfix) if self.reader == Reader::Person => {
+                screen::record(level, text, now).into_bytes()
+            }
             (Some(log), _) => log.datagram(severity(level), now, program, self.pid, text),
             (None, LogFormat::Json) => format!("{text}\n").into_bytes(),
             (None, LogFormat::Postfix) => {

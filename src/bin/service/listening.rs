@@ -5,6 +5,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use leafmail::clock::Clock;
@@ -19,6 +20,7 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::sockets::{self, Fronted, Unnamed};
+use super::telling::Telling;
 use crate::cli::{self, Logging, OrExit};
 use crate::security::{certificate, later_remark, security};
 use crate::{Options, receiver};
@@ -69,6 +71,7 @@ pub(super) fn written(mut file: Option<PidFile>) -> anyhow::Result<Option<PidFil
 }
 
 fn serve(options: &Options, config: &Config, sockets: Vec<Fronted>, waiting: &mut Waiting) -> anyhow::Result<()> {
+    let mut telling = Telling::of(options, config, &sockets);
     let certificate = certificate(config)?;
     cli::assume(config)?;
     if let Waiting::Supervisor(..) = waiting {
@@ -78,12 +81,10 @@ fn serve(options: &Options, config: &Config, sockets: Vec<Fronted>, waiting: &mu
     let spool = cli::open_spool(config)?;
     let task = if options.deliver { Task::Forward } else { Task::Receive };
     let told = cli::lock_in(config, task)?;
-    let logging = options.common.logging("smtpd", config)?;
-    told.log(cli::Stay::Long);
-    cli::warn_of_root();
-    certificate.remark.iter().cloned().chain(later_remark(config)).for_each(|remark| log::warn!("{remark}"));
-    cli::shortage(config).iter().for_each(|text| log::warn!("{text}"));
-    let runner = if options.deliver { Some(cli::runner(config, Arc::clone(&spool))?) } else { None };
+    let logging = options.common.logging("smtpd", config, telling.reader())?;
+    let remarks = certificate.remark.iter().cloned().chain(later_remark(config)).chain(cli::shortage(config));
+    telling.confined(&told, remarks);
+    let mut runner = if options.deliver { Some(cli::runner(config, Arc::clone(&spool))?) } else { None };
     // It takes connections only; sessions have threads of their own.
     let runtime = Builder::new_current_thread().enable_all().build().or_exit(ExitCode::OsErr)?;
     let listeners = {
@@ -101,26 +102,27 @@ fn serve(options: &Options, config: &Config, sockets: Vec<Fronted>, waiting: &mu
         }
     };
     let board = board(config, waiting);
-    let mut observers = vec![cli::log_observer(config)];
+    let mut observers = vec![telling.observer(runner.as_mut())];
     observers.extend(board.clone().map(|board| board as Arc<dyn Observer>));
     let receiver = Arc::new(receiver(config, Arc::clone(&spool), shutdown.clone(), security, Arc::new(observers)));
+    let replaced = Arc::new(AtomicBool::new(false));
     if let Waiting::Supervisor(..) = waiting {
+        let replaced = Arc::clone(&replaced);
         let stop = runner.as_ref().map(|runner| Arc::clone(&runner.stop));
         let (retiring, board) = (shutdown.clone(), board.clone());
         runtime.block_on(async {
             heed_retirement(move || {
                 log::info!("finishing the sessions under way, as another worker takes the connections");
+                replaced.store(true, Ordering::SeqCst);
                 retiring.retire();
                 stop.iter().for_each(|stop| stop.raise());
                 board.iter().for_each(|board| board.drain());
             })
         })?;
     }
-    heed_signals(&logging, renew, shutdown)?;
+    heed_signals(&logging, renew, telling.stopping(), shutdown)?;
     // Whoever reads this may send signals from now on.
-    for listener in &listeners {
-        log::info!("listening on {listener}");
-    }
+    telling.listening(&listeners, waiting.is_for_the_first());
     waiting.is_over(options.service.daemon);
     let listened = thread::scope(|scope| {
         let delivering = runner.as_ref().map(|runner| {
@@ -142,13 +144,18 @@ fn serve(options: &Options, config: &Config, sockets: Vec<Fronted>, waiting: &mu
     });
     board.iter().for_each(|board| board.end());
     listened.or_exit(ExitCode::OsErr)?;
-    log::info!("stopped");
+    telling.stopped(&spool, &logging, replaced.load(Ordering::SeqCst));
     cli::sound(&spool)
 }
 
-fn heed_signals(logging: &Logging, renew: impl Fn() + Send + 'static, shutdown: Shutdown) -> anyhow::Result<()> {
+fn heed_signals(
+    logging: &Logging,
+    renew: impl Fn() + Send + 'static,
+    stopping: impl Fn() + Send + 'static,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
     cli::heed_signals(logging, renew, move || {
-        log::info!("finishing the sessions under way");
+        stopping();
         supervisor::tell_stopping();
         shutdown.raise();
     })
@@ -184,6 +191,14 @@ fn board(config: &Config, waiting: &Waiting) -> Option<Arc<Board>> {
 }
 
 impl Waiting {
+    /// Whether no worker of the same supervisor took connections before.
+    fn is_for_the_first(&self) -> bool {
+        match self {
+            Self::Supervisor(_, boss) => boss.restarts == 0 && boss.reloads == 0,
+            Self::Starter(_) => true,
+        }
+    }
+
     /// Tells whoever waits that connections are taken.
     fn is_over(&mut self, is_daemon: bool) {
         match self {

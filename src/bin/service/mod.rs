@@ -6,6 +6,7 @@ pub(crate) mod pages;
 mod sockets;
 mod status;
 mod supervise;
+mod telling;
 
 use std::path::PathBuf;
 
@@ -19,6 +20,7 @@ pub(crate) use sockets::sockets_are_handed_over;
 pub(crate) use status::status;
 
 use crate::Options;
+use crate::cli::Reader;
 
 /// Options of a service.
 #[derive(Debug, Args)]
@@ -51,6 +53,11 @@ impl ServiceOptions {
     /// Whether it is to be a service.
     pub(crate) fn is_set(&self) -> bool {
         self.supervise || self.daemon || self.pid_file.is_some()
+    }
+
+    /// Who reads what is said.
+    pub(crate) fn reader(&self, config: &Config) -> Reader {
+        if self.daemon { Reader::Log } else { Reader::of(&config.log) }
     }
 
     /// What the options change in the configuration.

@@ -103,12 +103,13 @@ fn renew(options: &Options, sockets: &mut Vec<Socket>, unnamed: Unnamed) -> anyh
 /// The log's file is opened with the rights of the workers' user, again and again, in a folder that may be his: by root's, a
 /// link there would lead anywhere. So the log has a thread with these rights.
 fn logging(options: &Options, config: &Config) -> anyhow::Result<Logging> {
-    let Some(identity) = logs_for(config)? else { return options.common.logging("smtpd", config) };
+    let reader = options.service.reader(config);
+    let Some(identity) = logs_for(config)? else { return options.common.logging("smtpd", config, reader) };
     cli::confine::prepare(config, &identity);
     let begun = thread::scope(|scope| {
         let begin = || {
             identity.open_files_as().map_err(anyhow::Error::msg).or_exit(ExitCode::OsErr)?;
-            options.common.logging("smtpd", config)
+            options.common.logging("smtpd", config, reader)
         };
         scope.spawn(begin).join()
     });

@@ -1,5 +1,6 @@
 //! The verbs that deliver: a pass over what is due, a flush of all or some of it, and watching for good.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::anyhow;
@@ -20,7 +21,8 @@ use super::listing::{Stopped, for_each, routes, say, tell};
 use super::live::{Bar, LiveView};
 use super::look::no_such_message;
 use crate::cli::confine::Told;
-use crate::cli::{self, Logging, OrExit, Stay};
+use crate::cli::screen::Screen;
+use crate::cli::{self, Logging, OrExit, Reader, Stay};
 
 /// One pass. Only trouble of our own is an error.
 pub(crate) fn pass(config: &Config, logging: &Logging, urgency: Urgency, json: bool) -> anyhow::Result<()> {
@@ -29,6 +31,7 @@ pub(crate) fn pass(config: &Config, logging: &Logging, urgency: Urgency, json: b
     let sentry = cli::sentry(&runner, config);
     sentry.as_ref().inspect(|sentry| sentry.beat());
     let now = runner.clock.now();
+    let screen = screen(config, &mut runner, urgency);
     let bar = Bar::begin(config, logging, &mut runner, |spool| {
         let mut due = 0;
         // What cannot be listed is told by the pass itself.
@@ -37,6 +40,7 @@ pub(crate) fn pass(config: &Config, logging: &Logging, urgency: Urgency, json: b
     });
     let flushed = runner.flush(Selection::All, urgency).or_exit(ExitCode::IoErr);
     let somebody_watches = bar.is_some();
+    screen.into_iter().for_each(|screen| screen.end(logging));
     drop(bar);
     let summary = flushed?;
     sentry.inspect(|sentry| sentry.look());
@@ -96,8 +100,10 @@ pub(crate) fn flush(
     }
     let mut runner = cli::runner(config, spool)?;
     leave_at_signals(logging, &runner)?;
+    let screen = screen(config, &mut runner, Urgency::Now);
     let bar = Bar::begin(config, logging, &mut runner, |_| ids.len());
     let summary = runner.flush_these(&ids, Urgency::Now);
+    screen.into_iter().for_each(|screen| screen.end(logging));
     drop(bar);
     log::debug!("{}", words(&summary));
     match (&ids[..], filters.is_ids_only()) {
@@ -119,6 +125,16 @@ pub(crate) fn flush(
             report(&summary)
         }
     }
+}
+
+/// Tells a person at a terminal what becomes of each message, where somebody flushes by hand.
+fn screen(config: &Config, runner: &mut Runner<DirSpool>, urgency: Urgency) -> Option<Screen> {
+    if urgency != Urgency::Now || Reader::of(&config.log) == Reader::Log {
+        return None;
+    }
+    let screen = Screen::begin(true, runner.routes.len(), BTreeMap::new())?;
+    runner.observer = Arc::new(vec![screen.observer(), cli::wiring::history(config)]);
+    Some(screen)
 }
 
 /// What came of a run, in one line.
@@ -183,7 +199,7 @@ pub(crate) fn watch(config: &Config, logging: &Logging, plain: bool, told: &Told
         view.iter().filter(|_| config.log.file.is_some()).for_each(|view| view.note(&format!("warning: {text}")));
         log::warn!("{text}");
     }
-    cli::warn_of_root();
+    cli::root_remark().iter().for_each(|remark| log::warn!("{remark}"));
     log::info!("watching {}", config.spool.display());
     supervisor::tell_ready();
     cli::watch(&runner, config);

@@ -24,7 +24,7 @@ use leafmail::transport::Step;
 use sysexits::ExitCode;
 
 use crate::cli::confine::Told;
-use crate::cli::{self, Logging, OrExit, Stay};
+use crate::cli::{self, Logging, OrExit, Reader, Stay};
 use acting::{Acting, Carrying, Switching};
 use filters::Filters;
 use listing::routes;
@@ -150,6 +150,11 @@ impl Verb {
     /// Whether it talks to next hops for long: then it locks itself in.
     pub(crate) fn forwards(&self) -> bool {
         matches!(self, Self::Watch { .. } | Self::Flush { .. })
+    }
+
+    /// Who reads what is said beside what it says on standard output.
+    pub(crate) fn reader(&self, config: &Config) -> Reader {
+        if matches!(self, Self::Flush { .. }) { Reader::of(&config.log) } else { Reader::Log }
     }
 
     /// What it has to look at before this program becomes `process.user`.

@@ -1,7 +1,7 @@
 //! One session on standard input: a socket that a super-server hands over, or a pipe.
 
 use std::env;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::net::{IpAddr, SocketAddr, TcpStream as StdTcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
@@ -10,6 +10,7 @@ use rustix::net::{AddressFamily, getsockname};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::peer;
+use super::typed::Typed;
 use crate::driver::receiver::Receiver;
 use crate::envelope::Peer;
 use crate::spool::Spool;
@@ -22,6 +23,11 @@ use crate::sys::{StandardInput, standard_input};
 pub async fn serve_standard_input<S: Spool>(receiver: &Receiver<S>) -> io::Result<()> {
     match standard_input() {
         StandardInput::Socket => serve_socket(receiver, io::stdin().as_fd().try_clone_to_owned()?).await,
+        StandardInput::Other if io::stdin().is_terminal() => {
+            let typed = tokio::io::join(Typed::new(tokio::io::stdin()), tokio::io::stdout());
+            receiver.converse(typed, client_behind_spawner()?, false).await;
+            Ok(())
+        }
         StandardInput::Pipe | StandardInput::Other => {
             let pipe = tokio::io::join(tokio::io::stdin(), tokio::io::stdout());
             receiver.converse(pipe, client_behind_spawner()?, false).await;

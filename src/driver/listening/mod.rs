@@ -11,6 +11,7 @@ mod proxy;
 mod proxy_header;
 mod runtimes;
 mod socket;
+mod typed;
 
 pub use inherited::{serve_standard_input, spawner_names_client};
 pub use listener::{Front, Listener, listen};

@@ -111,7 +111,7 @@ pub(in crate::queue) fn accepted(notice: &Notice) -> Event {
         client: None,
         sender: notice.envelope.reverse_path.clone(),
         size: notice.octets.len() as u64,
-        recipients: notice.envelope.recipients.len(),
+        recipients: notice.envelope.recipients.clone(),
         message_id: notice.seal.message_id.clone(),
         origin_client: None,
     }

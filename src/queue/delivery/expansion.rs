@@ -40,15 +40,15 @@ impl<S: Spool> DeliveryTask<'_, S> {
         if let Err(error) = self.copy(id, &envelope) {
             return self.give_way(&error);
         }
-        let (count, sender, size) = (envelope.recipients.len(), envelope.reverse_path, self.claim.size());
-        let reason = Reason::new(EnhancedCode(2, 0, 0), format!("goes on as {id} to {count} recipients"));
+        let Envelope { recipients: into, reverse_path: sender, .. } = envelope;
+        let reason = Reason::new(EnhancedCode(2, 0, 0), format!("goes on as {id} to {} recipients", into.len()));
         let settled = Receipt::new(now, Happening::Delivered, recipients.to_vec(), reason);
         if let Err(error) = self.claim.record(settled, Durability::Synced) {
             return self.give_way(&error);
         }
         let message_id = self.claim.seal().message_id.clone();
-        let accepted =
-            Event::Accepted { id, client: None, sender, size, recipients: count, message_id, origin_client: None };
+        let (size, recipients) = (self.claim.size(), into);
+        let accepted = Event::Accepted { id, client: None, sender, size, recipients, message_id, origin_client: None };
         self.runner.emit(&accepted);
         self.runner.emit(&Event::Expanded { id: self.claim.id(), into: id });
         self.notices.push(id);

@@ -25,7 +25,7 @@ use sysexits::ExitCode;
 use tokio::runtime::{Builder, Runtime};
 
 use super::Site;
-use crate::cli::{self, Logging, OrExit};
+use crate::cli::{self, Logging, OrExit, Reader};
 
 /// RFC 5321 4.5.3.2.6: the longest that any reply may take.
 const PATIENCE: Duration = Duration::from_secs(10 * 60);
@@ -145,7 +145,7 @@ fn receiver(site: &Site, security: Security) -> anyhow::Result<(Option<Logging>,
         log.level = log.level.min(LevelFilter::Error);
     }
     // A log that cannot be written is no reason to refuse mail.
-    let logging = Logging::start("smtpd", &log).ok();
+    let logging = Logging::start("smtpd", &log, Reader::Log).ok();
     let spool = cli::open_spool(config)?;
     let receiver =
         crate::receiver(config, Arc::clone(&spool), Shutdown::default(), security, cli::log_observer(config));

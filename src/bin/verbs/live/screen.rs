@@ -8,21 +8,18 @@ use std::io::{self, IsTerminal, Write};
 use leafmail::admin::live::{Line, Tone};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::getpgrp;
-use rustix::stdio::{stderr, stdin, stdout};
+use rustix::stdio::{stdin, stdout};
 use rustix::termios::{
     InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr,
 };
+
+use crate::cli::screen::{columns, is_smart, wants_colour};
 
 /// The alternate screen, without a cursor, and lines that are cut at the edge instead of wrapped.
 const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J";
 const LEAVE: &[u8] = b"\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l";
 /// A special character that nothing stands for (`_POSIX_VDISABLE` of Linux).
 const NONE: u8 = 0;
-
-/// Whether `TERM` names a terminal that knows how to move its cursor.
-pub(crate) fn is_smart() -> bool {
-    std::env::var("TERM").is_ok_and(|term| !term.is_empty() && term != "dumb")
-}
 
 /// A terminal in the hands of the view, until it is dropped.
 pub(crate) struct Screen {
@@ -64,7 +61,7 @@ impl Screen {
             raw.special_codes[SpecialCodeIndex::VTIME] = 0;
             tcsetattr(stdin(), OptionalActions::Now, &raw).ok()?;
         }
-        let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let colour = wants_colour();
         let screen = Self { before, colour };
         screen.write(ENTER);
         Some(screen)
@@ -154,5 +151,5 @@ pub(crate) fn error_columns() -> Option<usize> {
     if !io::stderr().is_terminal() || !is_smart() {
         return None;
     }
-    Some(tcgetwinsize(stderr()).map_or(80, |size| if size.ws_col == 0 { 80 } else { size.ws_col.into() }))
+    Some(columns())
 }

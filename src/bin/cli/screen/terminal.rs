@@ -1,0 +1,29 @@
+//! What the terminal at standard error can do: its width, and whether it takes colours.
+
+use std::io::{self, IsTerminal};
+
+use rustix::stdio::stderr;
+use rustix::termios::tcgetwinsize;
+
+/// Of a terminal that does not know its size.
+const USUAL: usize = 80;
+
+/// Whether `TERM` names a terminal that knows how to move its cursor.
+pub(crate) fn is_smart() -> bool {
+    std::env::var("TERM").is_ok_and(|term| !term.is_empty() && term != "dumb")
+}
+
+/// Whether nobody wants to do without colours (<https://no-color.org>).
+pub(crate) fn wants_colour() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Whether standard error is a terminal.
+pub(super) fn is_there() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// The columns of the terminal that errors are written to, as they are now.
+pub(crate) fn columns() -> usize {
+    tcgetwinsize(stderr()).map_or(USUAL, |size| if size.ws_col == 0 { USUAL } else { size.ws_col.into() })
+}
