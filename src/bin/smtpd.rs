@@ -240,7 +240,7 @@ fn serve_one(options: &Options, config: &Config) -> anyhow::Result<()> {
     let spool = cli::open_spool(config)?;
     let told = cli::lock_in(config, Task::Receive)?;
     let reader = options.service.reader(config);
-    let logging = options.common.logging("smtpd", config, reader)?;
+    let _logging = options.common.logging("smtpd", config, reader)?;
     told.log(cli::Stay::Short);
     let is_person = reader == Reader::Person;
     let screen = is_person.then(|| Screen::begin(false, 0, BTreeMap::new())).flatten();
@@ -252,7 +252,7 @@ fn serve_one(options: &Options, config: &Config) -> anyhow::Result<()> {
     let served = runtime.block_on(serve_standard_input(&receiver)).or_exit(ExitCode::OsErr);
     // A thread may still wait for a pipe that nobody writes to.
     runtime.shutdown_background();
-    screen.into_iter().for_each(|screen| screen.end(&logging));
+    screen.into_iter().for_each(Screen::end);
     served.and_then(|()| cli::sound(&spool))
 }
 

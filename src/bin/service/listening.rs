@@ -71,7 +71,7 @@ pub(super) fn written(mut file: Option<PidFile>) -> anyhow::Result<Option<PidFil
 }
 
 fn serve(options: &Options, config: &Config, sockets: Vec<Fronted>, waiting: &mut Waiting) -> anyhow::Result<()> {
-    let mut telling = Telling::of(options, config, &sockets);
+    let mut telling = Telling::to(options.service.reader(config), config, options.deliver, &sockets);
     let certificate = certificate(config)?;
     cli::assume(config)?;
     if let Waiting::Supervisor(..) = waiting {

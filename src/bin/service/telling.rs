@@ -11,16 +11,15 @@ use leafmail::queue::{RouteState, Runner};
 use leafmail::spool::{DirSpool, Shelf, Spool};
 
 use super::sockets::Fronted;
-use crate::Options;
 use crate::cli::confine::Told;
 use crate::cli::screen::{Screen, Start};
 use crate::cli::{self, Logging, Reader};
 
 /// See the module.
 pub(super) struct Telling<'a> {
-    options: &'a Options,
     config: &'a Config,
     reader: Reader,
+    delivers: bool,
     addresses: Vec<ListenAddress>,
     screen: Option<Screen>,
     /// What a person reads below the block at the start.
@@ -28,11 +27,10 @@ pub(super) struct Telling<'a> {
 }
 
 impl<'a> Telling<'a> {
-    /// What is to be said of these sockets.
-    pub(super) fn of(options: &'a Options, config: &'a Config, sockets: &[Fronted]) -> Self {
-        let reader = options.service.reader(config);
+    /// What is to be said to this reader of a receiver at these sockets.
+    pub(super) fn to(reader: Reader, config: &'a Config, delivers: bool, sockets: &[Fronted]) -> Self {
         let addresses = sockets.iter().filter_map(address).collect();
-        Self { options, config, reader, addresses, screen: None, remarks: Vec::new() }
+        Self { config, reader, delivers, addresses, screen: None, remarks: Vec::new() }
     }
 
     pub(super) fn reader(&self) -> Reader {
@@ -76,7 +74,7 @@ impl<'a> Telling<'a> {
             Some(screen) if is_first => screen.start(&Start {
                 config: self.config,
                 addresses: &self.addresses,
-                delivers: self.options.deliver,
+                delivers: self.delivers,
                 remarks: &self.remarks,
             }),
             Some(screen) => screen.note("another worker takes the connections"),
@@ -102,7 +100,8 @@ impl<'a> Telling<'a> {
             // A queue that cannot be read is told of by whoever reads it next.
             let _ = spool.scan(Shelf::Queue, &mut |_| remaining += 1);
             screen.remaining(remaining, &self.config.spool.display().to_string());
-            screen.end(logging);
+            screen.end();
+            logging.catch_up();
         }
     }
 }

@@ -40,7 +40,8 @@ pub(crate) fn pass(config: &Config, logging: &Logging, urgency: Urgency, json: b
     });
     let flushed = runner.flush(Selection::All, urgency).or_exit(ExitCode::IoErr);
     let somebody_watches = bar.is_some();
-    screen.into_iter().for_each(|screen| screen.end(logging));
+    screen.into_iter().for_each(Screen::end);
+    logging.catch_up();
     drop(bar);
     let summary = flushed?;
     sentry.inspect(|sentry| sentry.look());
@@ -103,7 +104,8 @@ pub(crate) fn flush(
     let screen = screen(config, &mut runner, Urgency::Now);
     let bar = Bar::begin(config, logging, &mut runner, |_| ids.len());
     let summary = runner.flush_these(&ids, Urgency::Now);
-    screen.into_iter().for_each(|screen| screen.end(logging));
+    screen.into_iter().for_each(Screen::end);
+    logging.catch_up();
     drop(bar);
     log::debug!("{}", words(&summary));
     match (&ids[..], filters.is_ids_only()) {

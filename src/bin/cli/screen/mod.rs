@@ -22,8 +22,6 @@ use leafmail::config::{Log, LogFormat};
 use leafmail::event::{Event, Observer, OncePerMinute};
 use leafmail::sys::SystemClock;
 use log::{Level, LevelFilter};
-
-use super::Logging;
 use paper::{Line, Paper, Tone};
 #[allow(unused_imports, reason = "spoolrun has no block at its start")]
 pub(crate) use start::Start;
@@ -144,12 +142,11 @@ impl Screen {
         self.say(format!("\rstopped; {}\n", paper::one_line(&what)));
     }
 
-    /// Returns once all lines are said, unless the terminal hangs.
-    pub(crate) fn end(self, logging: &Logging) {
+    /// Returns once all lines are on their way to the log's thread.
+    pub(crate) fn end(self) {
         let (done, finished) = sync_channel(1);
         if self.way.try_send(Job::Finish(done)).is_ok() {
             let _ = finished.recv_timeout(LAST_LINES);
-            logging.catch_up();
         }
     }
 
