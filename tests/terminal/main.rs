@@ -2,9 +2,9 @@
 //! success and after each typical mistake. How to write a case is in the head of `tests/support/terminal.rs`.
 
 mod help_on_screen;
+mod mail_lines;
 mod mistakes;
 mod passwd;
-mod receiving;
 mod serving_one;
 mod start;
 #[path = "../support/mod.rs"]
