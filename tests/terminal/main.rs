@@ -2,9 +2,11 @@
 //! success and after each typical mistake. How to write a case is in the head of `tests/support/terminal.rs`.
 
 mod help_on_screen;
+mod local_mail;
 mod mail_lines;
 mod mistakes;
 mod passwd;
+mod queue_verbs;
 mod serving_one;
 mod start;
 #[path = "../support/mod.rs"]

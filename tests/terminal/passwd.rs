@@ -26,9 +26,9 @@ fn it_asks_twice_and_shows_nothing() {
     for columns in [80, 120] {
         let site = site();
         let mut shown = passwd(&site, columns);
-        shown.wait_for("Password:");
+        shown.wait_for("New password for joe:");
         shown.type_line("tr0ub4dor");
-        shown.wait_for("Again:");
+        shown.wait_for("The same again:");
         shown.type_line("tr0ub4dor");
         assert_eq!(shown.wait(), 0, "{}", shown.page());
         assert!(!shown.page().contains("tr0ub4dor"), "{}", shown.page());
@@ -40,12 +40,25 @@ fn it_asks_twice_and_shows_nothing() {
 fn two_that_differ_are_refused_and_nothing_is_stored() {
     let site = site();
     let mut shown = passwd(&site, 80);
-    shown.wait_for("Password:");
+    shown.wait_for("New password for joe:");
     shown.type_line("one");
-    shown.wait_for("Again:");
+    shown.wait_for("The same again:");
     shown.type_line("two");
     assert_eq!(shown.wait(), 65, "{}", shown.page());
     shown.wait_for("smtpd: the two are not the same");
+    assert!(!site.path("users").exists());
+}
+
+#[test]
+fn ctrl_c_at_the_prompt_leaves_a_terminal_that_echoes() {
+    let site = site();
+    let script = "trap : INT; \"$1\" --config \"$2\" passwd joe; echo \"ended with $?\"; stty -a | grep -o ' echo '";
+    let config = site.config().display().to_string();
+    let mut shown = Terminal::open(80, 24).run_script(script, &[env!("CARGO_BIN_EXE_smtpd"), &config]);
+    shown.wait_for("New password for joe:");
+    shown.ctrl_c();
+    assert_eq!(shown.wait(), 0, "{}", shown.page());
+    shown.wait_for("ended with 130 echo");
     assert!(!site.path("users").exists());
 }
 

@@ -2,14 +2,18 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::Path;
+use std::thread;
 
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
+use leafmail::address::escaped;
 use leafmail::auth::{Form, SALT, UserFile, Verifier};
 use leafmail::config::Config;
 use leafmail::sys::identity::is_root;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use sysexits::ExitCode;
+use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::OrExit;
 use crate::cli;
@@ -47,7 +51,7 @@ pub(crate) fn passwd(config: &Config, options: &PasswdOptions) -> anyhow::Result
         hand_over(config, &path)?;
         return if was_there { Ok(()) } else { Err(anyhow!("there is no such user")).or_exit(ExitCode::NoUser) };
     }
-    let password = ask()?;
+    let password = ask(&options.user)?;
     let mut salt = [0; SALT];
     getrandom::fill(&mut salt).or_exit(ExitCode::OsErr)?;
     let form = match options.form {
@@ -73,13 +77,13 @@ fn hand_over(config: &Config, path: &Path) -> anyhow::Result<()> {
     }
 }
 
-fn ask() -> anyhow::Result<String> {
+fn ask(user: &str) -> anyhow::Result<String> {
     if !io::stdin().is_terminal() {
         return read_line();
     }
     let _silence = Silence::begin().or_exit(ExitCode::OsErr)?;
-    let password = prompt("Password: ")?;
-    if password != prompt("Again: ")? {
+    let password = prompt(&format!("New password for {}: ", escaped(user)))?;
+    if password != prompt("The same again: ")? {
         return Err(anyhow!("the two are not the same")).or_exit(ExitCode::DataErr);
     }
     Ok(password)
@@ -99,6 +103,29 @@ fn read_line() -> anyhow::Result<String> {
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
+/// Whoever gives up by Ctrl-C gets a terminal that echoes, too.
+fn restore_at_signals(before: Termios) -> io::Result<()> {
+    let runtime = Builder::new_current_thread().enable_io().build()?;
+    let inside = runtime.enter();
+    let mut int = signal(SignalKind::interrupt())?;
+    let mut term = signal(SignalKind::terminate())?;
+    drop(inside);
+    let restore = move || {
+        let number = runtime.block_on(async {
+            tokio::select! {
+                _ = int.recv() => 2,
+                _ = term.recv() => 15,
+            }
+        });
+        drop(Silence(before));
+        let _ = writeln!(io::stderr());
+        // As a shell counts those that a signal ended.
+        std::process::exit(128 + number);
+    };
+    thread::Builder::new().name("signals".to_owned()).spawn(restore)?;
+    Ok(())
+}
+
 /// A terminal that does not echo; when dropped, it does again.
 struct Silence(Termios);
 
@@ -107,6 +134,7 @@ impl Silence {
         let before = tcgetattr(io::stdin())?;
         let mut silent = before.clone();
         silent.local_modes.remove(LocalModes::ECHO);
+        restore_at_signals(before.clone())?;
         tcsetattr(io::stdin(), OptionalActions::Flush, &silent)?;
         Ok(Self(before))
     }
