@@ -11,4 +11,4 @@ mod serving_one;
 mod start;
 #[path = "../support/mod.rs"]
 mod support;
-mod verbs;
+mod verbs_on_screen;
