@@ -179,7 +179,7 @@ fn run(options: &Options, mut hidden: Option<HiddenStderr>) -> anyhow::Result<()
         let report = cli::report_checked(&config)?;
         // Files that can be read, but not used.
         security(&config, security::certificate(&config)?)?;
-        return std::io::stdout().write_all(report.as_bytes()).or_exit(ExitCode::IoErr);
+        return std::io::stdout().write_all(cli::screen::for_output(&report).as_bytes()).or_exit(ExitCode::IoErr);
     }
     if options.service.status {
         return service::status(&config, options.service.json);

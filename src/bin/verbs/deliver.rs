@@ -17,7 +17,7 @@ use sysexits::ExitCode;
 use super::existing_spool;
 use super::explain::places;
 use super::filters::Filters;
-use super::listing::{Stopped, for_each, routes, say, tell};
+use super::listing::{Stopped, for_each, routes, say, say_folded, tell};
 use super::live::{Bar, LiveView};
 use super::look::no_such_message;
 use crate::cli::confine::Told;
@@ -161,7 +161,7 @@ fn answer(config: &Config, spool: &DirSpool, summary: &Summary, ids: &[SpoolId],
     let kept = kept(config, spool, summary, ids);
     if !as_json {
         let kept: String = kept.iter().map(Kept::text).collect();
-        return say(&format!("{}\n{kept}", words(summary)));
+        return say_folded(&format!("{}\n{kept}", words(summary)));
     }
     let Summary { sent, deferred, bounced, set_aside, damaged, busy, gone, faults, troubles, remaining } = summary;
     say(&format!(

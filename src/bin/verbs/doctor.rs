@@ -34,7 +34,7 @@ pub(crate) struct DoctorOptions {
     recipient: Vec<Mailbox>,
     /// Print JSON, one object per line
     #[arg(short = 'j', long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// Senders of a route that are tried.

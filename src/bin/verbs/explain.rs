@@ -52,7 +52,7 @@ pub(crate) struct ExplainOptions {
     which: Which,
     /// Print JSON, one object per line
     #[arg(short = 'j', long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 impl Which {

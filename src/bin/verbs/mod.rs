@@ -28,7 +28,7 @@ use crate::cli::{self, Logging, OrExit, Reader, Stay};
 use acting::{Acting, Carrying, Switching};
 use filters::Filters;
 use listing::routes;
-pub(crate) use listing::say;
+pub(crate) use listing::{say, say_folded};
 pub(crate) use pages::{MAILQ, PAGES};
 
 /// What is to be done.
@@ -177,8 +177,10 @@ impl Verb {
             Self::Flush { filters, dry_run, json } => deliver::flush(config, logging, filters, *dry_run, *json),
             Self::List { filters, json } => listing::list(config, &*spool()?, &selected(filters)?, *json),
             Self::Show { ids, json } => look::show(&*spool()?, ids, *json),
-            Self::Explain(options) => say(&explain::explain(config, spool()?, options)?),
-            Self::Doctor(options) => doctor::doctor(config, options, seen, &mut say),
+            Self::Explain(options) if options.json => say(&explain::explain(config, spool()?, options)?),
+            Self::Explain(options) => say_folded(&explain::explain(config, spool()?, options)?),
+            Self::Doctor(options) if options.json => doctor::doctor(config, options, seen, &mut say),
+            Self::Doctor(options) => doctor::doctor(config, options, seen, &mut say_folded),
             Self::Cat { id, json } => look::cat(&*spool()?, *id, *json),
             Self::Shape { filters, senders, json } => {
                 let of = if *senders { Of::Senders } else { Of::Recipients };

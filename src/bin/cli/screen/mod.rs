@@ -27,7 +27,7 @@ use paper::{Line, Paper, Tone};
 pub(crate) use start::Start;
 use story::Story;
 #[allow(unused_imports, reason = "smtpd has no view")]
-pub(crate) use terminal::{columns, is_smart, wants_colour};
+pub(crate) use terminal::{columns, for_errors, for_output, is_smart, wants_colour};
 
 /// The target of log records that are lines for the screen already.
 pub(super) const SCREEN: &str = "screen";

@@ -109,6 +109,18 @@ pub(super) fn wrapped(text: &str, columns: usize, margin: usize) -> String {
     out
 }
 
+/// A text of one or more lines, each broken at words where it is wider than the page. What follows is indented by two columns
+/// more than its first line.
+pub(super) fn folded(text: &str, columns: usize) -> String {
+    let fold = |line: &str| {
+        let words = line.trim_start_matches(' ');
+        let indent = line.len() - words.len();
+        let is_wide = width(line) > columns && columns > indent + NARROW;
+        if is_wide { format!("{}{}", &line[..indent], wrapped(words, columns, indent + 2)) } else { line.to_owned() }
+    };
+    text.split('\n').map(fold).collect::<Vec<_>>().join("\n")
+}
+
 /// The columns that it takes.
 fn width(text: &str) -> usize {
     text.chars().map(|c| c.width().unwrap_or(1)).sum()
@@ -179,6 +191,15 @@ mod tests {
         assert!(PAPER.compose(&Line::new(Tone::Plain, "note", word.clone()), "14:03:22").contains(&word));
         let narrow = Paper { columns: 10, colour: false };
         assert_eq!(narrow.compose(&Line::new(Tone::Plain, "note", "a b c"), "14:03:22"), "14:03:22 note     a b c\n");
+    }
+
+    #[test]
+    fn a_text_is_folded_at_words_below_its_own_indent() {
+        let text = "Message 1\n    Why: one two three four five six seven eight nine ten\n";
+        let expected = "Message 1\n    Why: one two three four five six seven eight\n      nine ten\n";
+        assert_eq!(folded(text, 51), expected);
+        assert_eq!(folded(text, 200), text);
+        assert_eq!(folded("a b c", 2), "a b c", "no room for anything");
     }
 
     #[test]
