@@ -97,7 +97,7 @@ pub trait BootClock: Send + Sync {
 /// return at once.
 const JITTER: u32 = 200;
 
-/// `interval` changed by up to [`JITTER`] either way, always alike for the same `seed` and `step`.
+/// `interval` changed by up to 20 % either way, always alike for the same `seed` and `step`.
 pub fn varied(interval: Duration, seed: u64, step: u32) -> Duration {
     // The finalizer of SplitMix64 (Steele, Lea, Flood 2014): each bit of the input reaches every bit of the result.
     let mut mixed = seed.wrapping_add(u64::from(step).wrapping_mul(0x9E37_79B9_7F4A_7C15));

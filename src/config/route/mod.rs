@@ -1,7 +1,7 @@
 //! Where mail goes: the keys of a route and of its next hops, and their meaning.
 //!
 //! `[relay]`, each `[[route]]` and each of their fallbacks are one struct, because serde's `flatten` would lose the
-//! lines of errors; [`faults`] says which keys are not allowed where. [`plan`] makes the settings of the queue and
+//! lines of errors; [`mod@faults`] says which keys are not allowed where. [`plan`] makes the settings of the queue and
 //! the transport from them.
 
 mod credentials;
