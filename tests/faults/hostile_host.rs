@@ -113,7 +113,6 @@ fn plant(site: &Site, outside: &Path, folder: &str) -> Vec<PathBuf> {
         b"--all",
         b"$(touch hurt)",
         b"...",
-        b"01arz3ndektsv4rrffq69g5f00",
         b"01ARZ3NDEKTSV4RRFFQ69G5F00.1",
         &[b'x'; 255],
     ] {
@@ -284,7 +283,6 @@ fn hostile_ids_and_folders_on_the_command_line_are_refused() {
         "/etc/passwd",
         "queue/x",
         "01ARZ3NDEKTSV4RRFFQ69G5F0/",
-        "01arz3ndektsv4rrffq69g5f00",
         "a\u{202e}b",
         "\u{1b}[2J",
         "",
