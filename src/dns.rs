@@ -115,7 +115,9 @@ impl SystemResolver {
         };
         match tokio::time::timeout(self.timeout, answer).await {
             Ok(answer) => answer.map_err(|cause| DnsError { what, cause }),
-            Err(_elapsed) => Err(DnsError { what, cause: format!("no answer within {:?}", self.timeout) }),
+            Err(_elapsed) => {
+                Err(DnsError { what, cause: format!("no answer within {} s", self.timeout.as_secs_f32()) })
+            }
         }
     }
 }

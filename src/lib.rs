@@ -192,3 +192,4 @@ pub mod mutant;
 pub mod supervisor;
 pub mod sys;
 pub mod syslog;
+pub mod tls_words;

@@ -15,20 +15,17 @@ mod security;
 mod sendmail;
 mod service;
 
-use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use clap::builder::ValueParser;
 use clap::{Command, CommandFactory, Parser, Subcommand};
 use ipnet::IpNet;
-use leafmail::config::{self, BareNewline, Config, ListenAddress, RoutePlan, Task};
+use leafmail::config::{self, BareNewline, Config, ListenAddress, RoutePlan};
 use leafmail::dns::{Resolver, SystemResolver};
-use leafmail::driver::{
-    DiskWait, Limits, MailList, Receiver, Security, Shutdown, serve_standard_input, spawner_names_client,
-};
+use leafmail::driver::{DiskWait, Limits, MailList, Receiver, Security, Shutdown, spawner_names_client};
 use leafmail::event::Observer;
 use leafmail::policy::{Chain, NextHopSize};
 use leafmail::queue::SizeFile;
@@ -38,11 +35,9 @@ use leafmail::smtp::body;
 use leafmail::spool::DirSpool;
 use leafmail::sys::{self, HiddenStderr, StandardInput, SystemClock};
 use sysexits::ExitCode;
-use tokio::runtime::Builder;
 
 use cli::help::dressed;
-use cli::screen::Screen;
-use cli::{Common, OrExit, Reader};
+use cli::{Common, OrExit};
 use passwd::{PasswdOptions, passwd};
 use security::security;
 use sendmail::{Role, Site};
@@ -168,13 +163,14 @@ fn run(options: &Options, mut hidden: Option<HiddenStderr>) -> anyhow::Result<()
     if matches!(options.verb, Some(Verb::Passwd(_))) || options.common.check || options.service.status {
         give_back()?;
     }
-    let config = configured(options)?;
+    let config = configured(options).inspect_err(|error| turn_away(options, None, error))?;
     match &options.verb {
         Some(Verb::Passwd(verb)) => return passwd(&config, verb),
         Some(Verb::Other(arguments)) => return other_verb(config, arguments),
         None => {}
     }
-    config.check().or_exit(ExitCode::Config)?;
+    let checked = config.check().or_exit(ExitCode::Config);
+    checked.inspect_err(|error| turn_away(options, Some(&config), error))?;
     if options.common.check {
         let report = cli::report_checked(&config)?;
         // Files that can be read, but not used.
@@ -192,8 +188,17 @@ fn run(options: &Options, mut hidden: Option<HiddenStderr>) -> anyhow::Result<()
         Mode::One => {
             // Only the session keeps the client's connection.
             drop(hidden);
-            serve_one(options, &config)
+            service::serve_one(&options.common, &config, options.service.reader(&config), receiver)
         }
+    }
+}
+
+/// If a client waits on standard input, as far as the command line says, for a configuration that cannot be used.
+fn turn_away(options: &Options, config: Option<&Config>, error: &anyhow::Error) {
+    let listens = !options.listen.is_empty() || options.port.is_some() || options.deliver || options.service.is_set();
+    let asks = options.verb.is_some() || options.common.check || options.service.status;
+    if options.one || (!listens && !asks && service::has_client()) {
+        service::turn_away(config, error);
     }
 }
 
@@ -226,34 +231,18 @@ fn mode(options: &Options, config: &Config) -> anyhow::Result<Mode> {
     }
     match sys::standard_input() {
         StandardInput::Socket | StandardInput::Pipe => Ok(Mode::One),
-        StandardInput::Other => Err(anyhow::anyhow!(
-            "nothing to do: no address to listen on, and no socket or pipe on standard input\n\
+        StandardInput::Other => {
+            let named = match config.path() {
+                Some(path) => format!("{} names no listen.addresses", path.display()),
+                None => config::NONE_FOUND.to_owned(),
+            };
+            Err(anyhow::anyhow!(
+                "nothing to do: {named}, and no socket or pipe is on standard input\n\
                  to try it: smtpd -p 2525 --deliver\nall options: smtpd -h"
-        ))
-        .or_exit(ExitCode::Usage),
+            ))
+            .or_exit(ExitCode::Usage)
+        }
     }
-}
-
-fn serve_one(options: &Options, config: &Config) -> anyhow::Result<()> {
-    let certificate = security::certificate(config)?;
-    cli::assume(config)?;
-    let spool = cli::open_spool(config)?;
-    let told = cli::lock_in(config, Task::Receive)?;
-    let reader = options.service.reader(config);
-    let _logging = options.common.logging("smtpd", config, reader)?;
-    told.log(cli::Stay::Short);
-    let is_person = reader == Reader::Person;
-    let screen = is_person.then(|| Screen::begin(false, 0, BTreeMap::new())).flatten();
-    screen.iter().filter(|_| std::io::stdin().is_terminal()).for_each(Screen::invite);
-    let observer = screen.as_ref().map_or_else(|| cli::log_observer(config), Screen::observer);
-    let receiver = receiver(config, Arc::clone(&spool), Shutdown::default(), security(config, certificate)?, observer);
-    let receiver = Receiver { disk_wait: DiskWait::Here, ..receiver };
-    let runtime = Builder::new_current_thread().enable_all().build().or_exit(ExitCode::OsErr)?;
-    let served = runtime.block_on(serve_standard_input(&receiver)).or_exit(ExitCode::OsErr);
-    // A thread may still wait for a pipe that nobody writes to.
-    runtime.shutdown_background();
-    screen.into_iter().for_each(Screen::end);
-    served.and_then(|()| cli::sound(&spool))
 }
 
 fn receiver(

@@ -87,13 +87,14 @@ fn run(options: &Options) -> anyhow::Result<()> {
         // hand is told on standard output already.
         config.log.level = LevelFilter::Error;
     }
+    let delivers = options.verb.as_ref().is_none_or(Verb::forwards);
+    if delivers && config.path().is_none() && options.common.spool.is_none() {
+        // The built-in defaults are a folder of wherever this is started: by mistake it would look healthy.
+        verbs::spool_is_there(&config)?;
+    }
     let seen = options.verb.as_ref().map(|verb| verb.look_first(&config)).unwrap_or_default();
     cli::assume(&config)?;
-    let told = if options.verb.as_ref().is_none_or(Verb::forwards) {
-        cli::lock_in(&config, Task::Forward)?
-    } else {
-        cli::confine::Told::default()
-    };
+    let told = if delivers { cli::lock_in(&config, Task::Forward)? } else { cli::confine::Told::default() };
     let reader = options.verb.as_ref().map_or(Reader::Log, |verb| verb.reader(&config));
     let logging = options.common.logging("spoolrun", &config, reader)?;
     match &options.verb {

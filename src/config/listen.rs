@@ -1,12 +1,13 @@
 //! Where `smtpd` listens.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::error::unexpected;
 use super::values::FromText;
+use crate::address::Domain;
 
 /// An address to listen at: TCP with its port, or a Unix socket.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -43,8 +44,36 @@ impl FromStr for ListenAddress {
         let (proxied, rest) = text.strip_prefix("proxy:").map_or((false, text), |rest| (true, rest));
         let (tls, rest) = rest.strip_prefix("tls:").map_or((false, rest), |rest| (true, rest));
         let (login, rest) = rest.strip_prefix("login:").map_or((false, rest), |rest| (true, rest));
-        let address = rest.parse().map_err(|_| unexpected(EXPECTED, text))?;
+        let address = tcp_address(rest).ok_or_else(|| format!("{}{}", unexpected(EXPECTED, text), hint(rest)))?;
         Ok(Self::Tcp(address, Front { proxied, tls, login }))
+    }
+}
+
+/// `localhost` is 127.0.0.1, whatever a name server says.
+fn tcp_address(text: &str) -> Option<SocketAddr> {
+    if let Some(port) = text.strip_prefix("localhost:") {
+        return Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port.parse().ok()?));
+    }
+    text.parse().ok()
+}
+
+/// What is missing of what was nearly an address.
+fn hint(text: &str) -> String {
+    let is_port = |text: &str| text.parse::<u16>().is_ok();
+    if is_port(text) {
+        return format!("; the address is missing: 127.0.0.1:{text} takes mail from this host alone");
+    }
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return format!("; the port is missing: {}", SocketAddr::new(address, 25));
+    }
+    match text.rsplit_once(':') {
+        Some(("" | "*", port)) if is_port(port) => {
+            format!("; all addresses of this host are 0.0.0.0:{port} and [::]:{port}")
+        }
+        Some((name, port)) if is_port(port) && name.parse::<Domain>().is_ok_and(|name| !name.is_literal()) => {
+            "; names are not looked up, but for localhost: write the address".to_owned()
+        }
+        _ => String::new(),
     }
 }
 
@@ -76,6 +105,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn localhost_is_the_loopback_and_what_is_missing_is_said() {
+        let read = |text: &str| text.parse::<ListenAddress>().map(|address| address.to_string());
+        assert_eq!(read("localhost:2525").unwrap(), "127.0.0.1:2525");
+        assert_eq!(read("tls:login:localhost:465").unwrap(), "tls:login:127.0.0.1:465");
+        for (text, expected) in [
+            ("2525", "but found \"2525\"; the address is missing: 127.0.0.1:2525 takes mail from this host alone"),
+            ("192.0.2.1", "; the port is missing: 192.0.2.1:25"),
+            ("::1", "; the port is missing: [::1]:25"),
+            ("*:25", "; all addresses of this host are 0.0.0.0:25 and [::]:25"),
+            ("mail.example.lan:25", "; names are not looked up, but for localhost: write the address"),
+            ("localhost:smtp", "but found \"localhost:smtp\""),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.ends_with(expected), "{error}");
+        }
+    }
+
+    #[test]
     fn an_address_is_printed_as_it_was_read() {
         for good in [
             "127.0.0.1:2525",
@@ -91,18 +138,9 @@ mod tests {
         ] {
             assert_eq!(good.parse::<ListenAddress>().unwrap().to_string(), good);
         }
-        for bad in [
-            "",
-            "2525",
-            "localhost:25",
-            "127.0.0.1",
-            "::1:25",
-            "unix:",
-            "127.0.0.1:65536",
-            "tls:",
-            "tls:unix:a",
-            "login:tls:[::]:1",
-        ] {
+        for bad in
+            ["", "2525", "127.0.0.1", "::1:25", "unix:", "127.0.0.1:65536", "tls:", "tls:unix:a", "login:tls:[::]:1"]
+        {
             assert!(bad.parse::<ListenAddress>().is_err(), "{bad:?} was accepted");
         }
     }

@@ -47,8 +47,8 @@ use serde::Deserialize;
 use crate::address::Domain;
 use crate::policy::{AddressList, Rules};
 use crate::transport::NextHop;
-use reading::file::Origin;
-use reading::{error, network, scalars as values};
+use reading::origin::Origin;
+use reading::{error, network, values};
 
 /// All that a user can set. Relative paths are relative to the working directory.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -64,7 +64,7 @@ fn every_slip_names_its_line_and_what_was_expected() {
         ("spool = 3", "leafmail.toml:1: expected a path, but found the number 3"),
         (
             "[listen]\naddresses = [\"2525\"]",
-            "leafmail.toml:2: expected an address such as 127.0.0.1:2525, [::1]:2525, tls:0.0.0.0:465 or unix:/run/leafmail/smtp.sock, but found \"2525\"",
+            "leafmail.toml:2: expected an address such as 127.0.0.1:2525, [::1]:2525, tls:0.0.0.0:465 or unix:/run/leafmail/smtp.sock, but found \"2525\"; the address is missing: 127.0.0.1:2525 takes mail from this host alone",
         ),
         (
             "[clients]\nhelo = [\"*.lan\", \".*\"]",

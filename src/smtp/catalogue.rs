@@ -205,12 +205,20 @@ pub fn needs_smtputf8() -> Reply {
 
 /// More recipients than one transaction takes (RFC 5321 4.5.3.1.10).
 pub fn too_many_recipients() -> Reply {
-    reply!(452, (4, 5, 3), "too many recipients; send the rest in another transaction")
+    reply!(
+        452,
+        (4, 5, 3),
+        "too many recipients for the relay's setting recipients.max; send the rest in another transaction"
+    )
 }
 
 /// The message, or what SIZE= declares, is over the limit (RFC 1870 6.1).
 pub fn too_large(limit: u64) -> Reply {
-    reply!(552, (5, 3, 4), "the message is larger than {limit} octets")
+    reply!(
+        552,
+        (5, 3, 4),
+        "the message is larger than {limit} octets; the relay's setting message.max_size allows no more"
+    )
 }
 
 /// The header block is over its limit.
@@ -220,17 +228,20 @@ pub fn headers_too_large() -> Reply {
 
 /// Octets that RFC 5321 2.3.8 forbids.
 pub fn blemished(blemish: Blemish) -> Reply {
-    let what = match blemish {
-        Blemish::BareCr => "a CR without LF",
-        Blemish::BareLf => "an LF without CR",
-        Blemish::Nul => "a NUL octet",
-    };
-    reply!(550, (5, 5, 2), "the message holds {what}")
+    match blemish {
+        Blemish::BareCr => reply!(550, (5, 5, 2), "the message holds a CR without LF"),
+        Blemish::BareLf => reply!(
+            550,
+            (5, 5, 2),
+            "the message holds an LF without CR; the relay repairs that with its setting message.bare_newline = \"normalize\""
+        ),
+        Blemish::Nul => reply!(550, (5, 5, 2), "the message holds a NUL octet"),
+    }
 }
 
 /// The message went around too often (RFC 5321 6.3).
 pub fn too_many_hops(hops: usize) -> Reply {
-    reply!(554, (5, 4, 6), "mail loop: {hops} Received fields")
+    reply!(554, (5, 4, 6), "mail loop: {hops} Received fields; the relay's setting message.max_hops allows fewer")
 }
 
 /// The disk has no room.
@@ -250,12 +261,16 @@ pub fn shutting_down(hostname: &Domain) -> Reply {
 
 /// The client took too long.
 pub fn timed_out(hostname: &Domain) -> Reply {
-    reply!(421, (4, 4, 2), "{hostname} waited too long")
+    reply!(
+        421,
+        (4, 4, 2),
+        "{hostname} waited too long; its settings limits.idle, limits.session and limits.slowest_body say how long that is"
+    )
 }
 
 /// The client made too many errors.
 pub fn too_many_errors(hostname: &Domain) -> Reply {
-    reply!(421, (4, 7, 0), "{hostname} counts too many errors")
+    reply!(421, (4, 7, 0), "{hostname} counts too many errors; its setting limits.close_after_errors says how many are")
 }
 
 /// The client talked before the greeting.
@@ -263,7 +278,56 @@ pub fn early_talker() -> Reply {
     reply!(554, (5, 5, 0), "talking before the greeting")
 }
 
+/// One session was to be served, but the server cannot work: what is wrong is told to its administrator alone.
+pub fn out_of_order(hostname: &Domain) -> Reply {
+    reply!(421, (4, 3, 5), "{hostname} is not in working order; try again later")
+}
+
 /// All sessions are in use, or too many by this client.
 pub fn too_busy(hostname: &Domain) -> Reply {
-    reply!(421, (4, 7, 0), "{hostname} has too many connections")
+    reply!(
+        421,
+        (4, 7, 0),
+        "{hostname} has too many connections; its settings limits.sessions, limits.sessions_per_address and \
+         limits.connections_per_second say how many are"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_setting_decides_it_is_named_and_it_exists() {
+        let host: Domain = "relay.example".parse().unwrap();
+        let sample = include_str!("../../docs/leafmail.toml");
+        for (reply, settings) in [
+            (blemished(Blemish::BareLf), &["message.bare_newline"][..]),
+            (too_many_recipients(), &["recipients.max"]),
+            (too_large(1), &["message.max_size"]),
+            (too_many_hops(101), &["message.max_hops"]),
+            (timed_out(&host), &["limits.idle", "limits.session", "limits.slowest_body"]),
+            (too_many_errors(&host), &["limits.close_after_errors"]),
+            (too_busy(&host), &["limits.sessions", "limits.sessions_per_address", "limits.connections_per_second"]),
+            (needs_starttls(), &["tls.require"]),
+            (auth_needs_tls(), &["auth.clear_networks"]),
+            (login_required(), &["auth.require", "clients.auth_networks"]),
+            (locked_out(), &["limits.lockout"]),
+            (too_many_logins(&host), &["limits.auth_failures"]),
+        ] {
+            let text = reply.to_string();
+            for setting in settings {
+                assert!(text.contains(setting), "{text}");
+                let key = setting.split('.').next_back().unwrap();
+                assert!(sample.contains(&format!("\n#{key} = ")), "{setting} is no key");
+            }
+            assert!(text.len() < 400, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_server_out_of_order_tells_nothing_of_its_inside() {
+        let host: Domain = "relay.example".parse().unwrap();
+        assert_eq!(out_of_order(&host).to_string(), "421 4.3.5 relay.example is not in working order; try again later");
+    }
 }

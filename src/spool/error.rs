@@ -43,7 +43,7 @@ pub enum Trouble {
     #[error("format version {0} is not known to this version")]
     Newer(u16),
     /// Not a file that the spool would have made: a link, another owner, not regular.
-    #[error("foreign: {0}")]
+    #[error("{0}")]
     Foreign(&'static str),
     /// The spool belongs to the user with this uid, and not to who runs this.
     #[error("it belongs to the user with uid {0}: run this as that user")]

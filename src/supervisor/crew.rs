@@ -187,12 +187,14 @@ impl Crew<'_> {
             return;
         }
         tell_reloading();
+        // The worker that is started is told of it; whether it takes over is seen later.
         self.supervisor.boss.reloads += 1;
         let renewed = (self.supervisor.renew)(&mut self.supervisor.sockets);
         let started = renewed.and_then(|()| self.start().map_err(|error| format!("starting a worker: {error}")));
         match started {
             Ok(()) => self.due = None,
             Err(reason) => {
+                self.supervisor.boss.note_failed_reload();
                 log::error!("{reason}; everything stays as it was");
                 tell_ready();
             }
@@ -259,6 +261,7 @@ impl Crew<'_> {
             if self.serving.is_none() {
                 self.died(status, worker.started.elapsed());
             } else {
+                self.supervisor.boss.note_failed_reload();
                 tell_ready();
             }
         }

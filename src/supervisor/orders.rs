@@ -33,10 +33,21 @@ pub struct Boss {
     pub since: u64,
     /// How many workers died and were replaced.
     pub restarts: u64,
-    /// The number of reloads.
+    /// The number of reloads after which a new worker took over.
     pub reloads: u64,
+    /// The number of reloads that failed and changed nothing.
+    #[serde(default)]
+    pub failed_reloads: u64,
     /// How the last that died did.
     pub last_end: Option<String>,
+}
+
+impl Boss {
+    /// The last reload came to nothing.
+    pub(super) fn note_failed_reload(&mut self) {
+        self.reloads = self.reloads.saturating_sub(1);
+        self.failed_reloads += 1;
+    }
 }
 
 impl Orders {

@@ -13,6 +13,7 @@ mod help;
 mod live_view;
 mod logs;
 mod many_forwarders;
+mod misconfigured;
 mod monitors;
 mod own_mail;
 mod privileges;

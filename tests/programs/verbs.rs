@@ -196,7 +196,7 @@ fn the_name_of_a_foreign_file_reaches_the_terminal_without_its_control_character
     fs::write(site.spool().join("queue").join("evil\u{1b}[2J\nqueue"), "").unwrap();
     let output = site.run(&["verify"]);
     assert_eq!(output.status.code(), Some(65));
-    assert!(text(&output).contains("queue/evil?[2J?queue: foreign"), "{:?}", text(&output));
+    assert!(text(&output).contains("queue/evil?[2J?queue: its name is no message id"), "{:?}", text(&output));
 }
 
 #[test]

@@ -45,5 +45,26 @@ fn a_wrong_key_is_named_with_file_and_line_by_check_and_at_the_start() {
 
 #[test]
 fn nothing_to_do_is_said() {
-    fails(&Site::new(""), &[], 64, &["nothing to do: no address to listen on"]);
+    fails(&Site::new(""), &[], 64, &["nothing to do: ", "to try it: smtpd -p 2525 --deliver", "all options: smtpd -h"]);
+}
+
+#[test]
+fn all_slips_of_a_file_are_on_the_screen_each_on_a_line_of_its_own() {
+    let site = Site::new("");
+    fs::write(site.config(), "[queue]\nretry = \"5m\"\n[relay]\nhostname = \"x\"\npassword = \"hunter2\"\n").unwrap();
+    let said = [":2: expected a list", ":4: \"hostname\" belongs above", ":5: unknown key \"password\""];
+    fails(&site, &["--check"], 78, &said);
+}
+
+#[test]
+fn what_is_not_there_is_named() {
+    let site = Site::new("");
+    fails(
+        &site,
+        &["-p", "0", "-l", "/nowhere/log"],
+        73,
+        &["opening the log file /nowhere/log:", "/nowhere is not there"],
+    );
+    fails(&site, &["-p", "0", "--spool", "/nowhere/spool"], 73, &["opening /nowhere/spool"]);
+    fails(&site, &["--listen", "2525"], 64, &["the address is missing: 127.0.0.1:2525"]);
 }

@@ -89,7 +89,7 @@ fn no_credential_goes_to_a_host_that_is_not_the_smarthost() {
     let wrong_name = Identity::valid_for(&["mx.example"]);
     let expired = Identity::expired(&["localhost"]);
     for (identity, trusted, expected) in [
-        (&good, &other, "UnknownIssuer"),
+        (&good, &other, "unknown issuer"),
         (&wrong_name, &wrong_name, "not valid for name"),
         (&expired, &expired, "expired"),
     ] {

@@ -78,16 +78,16 @@ fn an_expired_certificate_is_a_fault() {
 #[test]
 fn a_self_signed_certificate_is_a_fault() {
     let (identity, ours) = (Identity::self_signed(&["localhost"]), Identity::valid_for(&["localhost"]));
-    Route::to(Script::new().starttls(&identity)).trusting(&ours).is_at_fault("UnknownIssuer");
+    Route::to(Script::new().starttls(&identity)).trusting(&ours).is_at_fault("unknown issuer");
 }
 
 #[test]
 fn a_certificate_of_an_unknown_authority_is_a_fault() {
     let (identity, ours) = (Identity::valid_for(&["localhost"]), Identity::valid_for(&["localhost"]));
-    Route::to(Script::new().starttls(&identity)).trusting(&ours).is_at_fault("UnknownIssuer");
+    Route::to(Script::new().starttls(&identity)).trusting(&ours).is_at_fault("unknown issuer");
     let mut route = Route::to(Script::new().starttls(&identity));
     route.settings.tls.roots = Some(Roots::WebPki);
-    route.is_at_fault("UnknownIssuer");
+    route.is_at_fault("unknown issuer");
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn a_pin_besides_authorities_comes_on_top() {
     let to = |identity| Route::to(Script::new().starttls(identity));
     to(&identity).trusting(&identity).pinning(&identity).delivers();
     to(&identity).trusting(&identity).pinning(&other).is_at_fault("pinned key");
-    to(&identity).trusting(&other).pinning(&identity).is_at_fault("UnknownIssuer");
+    to(&identity).trusting(&other).pinning(&identity).is_at_fault("unknown issuer");
     to(&wrong_name).trusting(&wrong_name).pinning(&wrong_name).is_at_fault("not valid for name");
 }
 

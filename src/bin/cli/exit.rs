@@ -1,7 +1,7 @@
 //! How the binaries end: errors that carry an exit code of sysexits.h.
 
 use std::fmt;
-use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use leafmail::address::escaped;
@@ -54,16 +54,20 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// What a pipe that says it can be written takes without blocking (POSIX: PIPE_BUF is 512 at least; Linux: 4096).
 const WRITABLE: usize = 512;
 
-/// Writes to standard error, but does not wait long for somebody to read. The descriptor may be shared with other programs,
-/// so that it must not be made non-blocking.
+/// Writes to standard error, but does not wait long for somebody to read.
 fn say_last(octets: &[u8]) {
-    let mut stderr = std::io::stderr();
+    write_soon(std::io::stderr().as_fd(), octets);
+}
+
+/// Writes, but does not wait long for somebody to read. The descriptor may be shared with other programs, so that it must not
+/// be made non-blocking.
+pub(crate) fn write_soon(to: BorrowedFd<'_>, octets: &[u8]) {
     let deadline = Instant::now() + LAST_WORDS;
     for piece in octets.chunks(WRITABLE) {
         let Ok(rest) = Timespec::try_from(deadline.saturating_duration_since(Instant::now())) else { return };
-        let mut waiting = [PollFd::new(&stderr, PollFlags::OUT)];
+        let mut waiting = [PollFd::new(&to, PollFlags::OUT)];
         let writable = matches!(poll(&mut waiting, Some(&rest)), Ok(1..)) && !waiting[0].revents().is_empty();
-        if !writable || stderr.write_all(piece).is_err() {
+        if !writable || rustix::io::write(to, piece).is_err() {
             return;
         }
     }

@@ -20,7 +20,9 @@ pub(crate) struct Certificate {
 pub(crate) fn security(config: &Config, certificate: Certificate) -> anyhow::Result<Security> {
     let users = config.auth.users.clone().map(UserFile::new);
     if let Some(users) = &users {
-        users.users().map_err(anyhow::Error::msg).or_exit(ExitCode::Config)?;
+        let missing = config.auth.users.as_ref().is_some_and(|path| !path.exists());
+        let remedy = if missing { "; \"smtpd passwd USER\" makes it" } else { "" };
+        users.users().map_err(|error| anyhow::anyhow!("{error}{remedy}")).or_exit(ExitCode::Config)?;
     }
     let may_log_in = users.is_some() || !config.auth.any_password_from.is_empty();
     let accounts = || Accounts::new(users, config.limits.auth_failures, config.limits.lockout);

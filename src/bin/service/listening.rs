@@ -43,8 +43,10 @@ pub(super) fn as_worker(options: &Options, config: &Config, orders: &Orders) -> 
 
 /// Serves by itself.
 pub(super) fn alone(options: &Options, config: &Config) -> anyhow::Result<()> {
-    let sockets = sockets::gather(config, sockets::of_systemd()?, Unnamed::Served)?;
+    let handed = sockets::of_systemd()?;
+    // Before the ports: of two daemons, the second is to hear who the first is.
     let pid_file = pid_file(options)?;
+    let sockets = sockets::gather(config, handed, Unnamed::Served)?;
     let mut waiting =
         Waiting::Starter(options.service.daemon.then(process::detach).transpose().or_exit(ExitCode::OsErr)?);
     let _pid_file = written(pid_file)?;

@@ -3,6 +3,7 @@
 mod listening;
 mod mail_list;
 pub(crate) mod pages;
+mod single;
 mod sockets;
 mod status;
 mod supervise;
@@ -16,6 +17,7 @@ use leafmail::supervisor::Orders;
 use leafmail::syslog::SystemLog;
 
 pub(crate) use mail_list::SpoolLister;
+pub(crate) use single::{has_client, serve_one, turn_away};
 pub(crate) use sockets::sockets_are_handed_over;
 pub(crate) use status::status;
 

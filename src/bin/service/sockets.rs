@@ -1,5 +1,7 @@
 //! The listening sockets of a configuration: those that systemd or a supervisor hands over, and those that are bound now.
 
+use std::io::ErrorKind;
+
 use leafmail::config::{Config, ListenAddress};
 use leafmail::driver::{Door, Front, Socket};
 use leafmail::supervisor::Orders;
@@ -7,6 +9,9 @@ use leafmail::sys::process;
 use sysexits::ExitCode;
 
 use crate::cli::OrExit;
+
+/// Ports below need a privilege, unless the host says otherwise.
+const PRIVILEGED: u16 = 1024;
 
 /// What becomes of sockets that the configuration does not name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +83,29 @@ fn bind(address: &ListenAddress) -> anyhow::Result<Socket> {
         ListenAddress::Tcp(address, _) => Socket::tcp(*address),
         ListenAddress::Unix(path) => Socket::unix(path),
     };
-    bound.map_err(|error| anyhow::anyhow!("listening on {address}: {error}")).or_exit(ExitCode::OsErr)
+    let said = |error| anyhow::anyhow!("listening on {address}: {error}{}", remedy(address, &error));
+    bound.map_err(said).or_exit(ExitCode::OsErr)
+}
+
+/// What can be done, where it is known.
+fn remedy(address: &ListenAddress, error: &std::io::Error) -> String {
+    match (address, error.kind()) {
+        (ListenAddress::Tcp(address, _), ErrorKind::PermissionDenied) if address.port() < PRIVILEGED => format!(
+            "; ports below {PRIVILEGED} need root or CAP_NET_BIND_SERVICE (systemd: \
+             AmbientCapabilities=CAP_NET_BIND_SERVICE), or choose another port, such as 2525"
+        ),
+        (ListenAddress::Tcp(..), ErrorKind::AddrInUse) => {
+            "; another program listens there already: \"ss -ltnp\" says which".to_owned()
+        }
+        (ListenAddress::Tcp(..), ErrorKind::AddrNotAvailable) => {
+            "; this host has no such address: \"ip address\" shows those that it has".to_owned()
+        }
+        (ListenAddress::Unix(path), ErrorKind::NotFound) => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            folder.map(|folder| format!("; the folder {} is not there", folder.display())).unwrap_or_default()
+        }
+        _ => String::new(),
+    }
 }
 
 fn front(address: &ListenAddress) -> Front {
@@ -88,5 +115,30 @@ fn front(address: &ListenAddress) -> Front {
             Front { proxied: front.proxied, tls: front.tls, door }
         }
         ListenAddress::Unix(_) => Front::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_keeps_a_port_from_being_taken_is_said_with_what_to_do() {
+        let missing = "/nowhere/s".to_owned();
+        for (address, kind, expected) in [
+            (
+                "127.0.0.1:25",
+                ErrorKind::PermissionDenied,
+                "; ports below 1024 need root or CAP_NET_BIND_SERVICE (systemd: ",
+            ),
+            ("127.0.0.1:2525", ErrorKind::PermissionDenied, ""),
+            ("127.0.0.1:25", ErrorKind::AddrInUse, "; another program listens there already"),
+            ("192.0.2.1:25", ErrorKind::AddrNotAvailable, "; this host has no such address"),
+            (&format!("unix:{missing}"), ErrorKind::NotFound, "; the folder /nowhere is not there"),
+            (&format!("unix:{missing}"), ErrorKind::PermissionDenied, ""),
+        ] {
+            let said = remedy(&address.parse().expect("an address"), &kind.into());
+            assert!(said.starts_with(expected) && said.is_empty() == expected.is_empty(), "{address}: {said}");
+        }
     }
 }

@@ -52,8 +52,8 @@ fn table(records: &[Record]) -> String {
         let last = boss.last_end.as_ref().map(|end| format!(" (the last: {end})")).unwrap_or_default();
         let _ = writeln!(
             text,
-            "supervisor {}{lives}, since {since}: {} restarts{last}, {} reloads",
-            boss.pid, boss.restarts, boss.reloads
+            "supervisor {}{lives}, since {since}: {} restarts{last}, {} reloads, {} failed",
+            boss.pid, boss.restarts, boss.reloads, boss.failed_reloads
         );
     }
     for record in records {
@@ -86,7 +86,7 @@ fn object(records: &[Record]) -> serde_json::Value {
         let boss = &record.supervisor;
         json!({
             "pid": boss.pid, "alive": process::is_alive(boss.pid), "since": Timestamp::from_millis(boss.since).to_string(),
-            "restarts": boss.restarts, "reloads": boss.reloads, "last_end": boss.last_end,
+            "restarts": boss.restarts, "reloads": boss.reloads, "failed_reloads": boss.failed_reloads, "last_end": boss.last_end,
         })
     });
     json!({

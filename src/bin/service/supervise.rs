@@ -25,8 +25,8 @@ use crate::{Options, configured};
 pub(super) fn supervise(options: &Options, config: &Config) -> anyhow::Result<()> {
     let handed = sockets::of_systemd()?;
     let unnamed = Unnamed::of(!handed.is_empty());
-    let sockets = sockets::gather(config, handed, unnamed)?;
     let pid_file = pid_file(options)?;
+    let sockets = sockets::gather(config, handed, unnamed)?;
     let starter = options.service.daemon.then(process::detach).transpose().or_exit(ExitCode::OsErr)?;
     let _pid_file = written(pid_file)?;
     let starter = Rc::new(RefCell::new(starter));

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::file::Origin;
+use super::origin::Origin;
 use crate::address::is_unprintable;
 
 /// How many faults are said at once.

@@ -13,6 +13,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, line_of};
 use super::gather::gather;
+use super::origin::Origin;
 use super::words;
 use crate::config::Config;
 
@@ -84,7 +85,7 @@ impl Config {
         note_lines(&line, "", table.get_ref(), &mut lines);
         let (config, slips) = gather(table);
         let mut config = config.unwrap_or_default();
-        config.origin = Origin { path: Some(path.to_owned()), lines };
+        config.origin = Origin::new(path, lines);
         if slips.is_empty() {
             return Ok(config);
         }
@@ -94,27 +95,6 @@ impl Config {
         let contradictions = contradictions.map(|fault| (config.origin.line(&fault.key), fault.reason));
         let slips = slips.into_iter().map(|slip| (slip.span.map(|span| line(span.start)), slip.reason));
         Err(ConfigError::of_lines(Some(path), slips.chain(contradictions).collect()))
-    }
-}
-
-/// Where the values came from, so that errors between keys can name a line too.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in crate::config) struct Origin {
-    pub(in crate::config) path: Option<PathBuf>,
-    lines: HashMap<String, usize>,
-}
-
-impl Origin {
-    /// The line of a key such as `clients.networks` or `clients.networks[0]`.
-    pub(in crate::config) fn line(&self, key: &str) -> Option<usize> {
-        self.lines.get(key).copied()
-    }
-
-    /// Notes that a key, and what is below it, is no longer what the file says.
-    pub(in crate::config) fn forget(&mut self, key: &str) {
-        let below =
-            |line: &String| line.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
-        self.lines.retain(|line, _| !below(line));
     }
 }
 

@@ -22,6 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::envelope::Tls;
+use crate::tls_words;
 
 /// A handshake takes two or three round trips; who needs longer holds a place for nothing.
 const HANDSHAKE: Duration = Duration::from_secs(30);
@@ -128,7 +129,7 @@ impl ServerTls {
         renewed.unwrap_or_else(trouble);
         match timeout(HANDSHAKE, acceptor.accept(io)).await {
             Err(_elapsed) => Err(format!("no TLS handshake within {} s", HANDSHAKE.as_secs())),
-            Ok(Err(error)) => Err(format!("TLS handshake failed: {error}")),
+            Ok(Err(error)) => Err(format!("TLS handshake failed: {}", tls_words::of_handshake(&error))),
             Ok(Ok(mut stream)) => {
                 let tls = protection(&stream);
                 // Who talks before the greeting may do so in the last flight of the handshake.
@@ -150,9 +151,9 @@ pub(in crate::driver) struct Secured<IO> {
 /// What was negotiated, with the names that RFC 8446 and the registry of ciphers give.
 fn protection<IO>(stream: &TlsStream<IO>) -> Tls {
     let connection = stream.get_ref().1;
-    let version = connection.protocol_version().map_or_else(String::new, |version| {
-        version.as_str().map_or_else(|| format!("{version:?}"), |name| name.replace('_', "."))
-    });
+    let version = connection
+        .protocol_version()
+        .map_or_else(String::new, |version| version.as_str().unwrap_or("unknown").replace('_', "."));
     let suite = connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("unknown");
     let client = connection.peer_certificates().and_then(|chain| chain.first()).map(fingerprint);
     Tls { version, cipher: suite.replace("TLS13_", "TLS_"), client }
@@ -204,7 +205,9 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 fn roots(path: &Path) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path)? {
-        roots.add(certificate).map_err(|error| format!("using authorities of {}: {error}", path.display()))?;
+        roots
+            .add(certificate)
+            .map_err(|error| format!("using authorities of {}: {}", path.display(), tls_words::of(&error)))?;
     }
     Ok(roots)
 }
@@ -230,7 +233,7 @@ fn server_config(
             builder.with_client_cert_verifier(verifier)
         }
     };
-    builder.with_single_cert(chain, key).map(Arc::new).map_err(|error| error.to_string())
+    builder.with_single_cert(chain, key).map(Arc::new).map_err(|error| tls_words::of(&error))
 }
 
 #[cfg(test)]

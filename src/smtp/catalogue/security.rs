@@ -15,17 +15,25 @@ pub fn tls_is_active() -> Reply {
 
 /// A command that is not taken in clear text (RFC 3207 4).
 pub fn needs_starttls() -> Reply {
-    reply!(530, (5, 7, 0), "must issue a STARTTLS command first")
+    reply!(530, (5, 7, 0), "must issue a STARTTLS command first; the relay's setting tls.require wants it")
 }
 
 /// AUTH in clear text.
 pub fn auth_needs_tls() -> Reply {
-    reply!(538, (5, 7, 11), "encryption is required to log in; use STARTTLS first")
+    reply!(
+        538,
+        (5, 7, 11),
+        "encryption is required to log in; use STARTTLS first, or the relay allows it with auth.clear_networks"
+    )
 }
 
 /// MAIL of a client that has to log in.
 pub fn login_required() -> Reply {
-    reply!(530, (5, 7, 0), "authentication required")
+    reply!(
+        530,
+        (5, 7, 0),
+        "authentication required by the relay's setting auth.require, clients.auth_networks or \"login:\""
+    )
 }
 
 /// AUTH succeeded.
@@ -45,12 +53,20 @@ pub fn auth_unavailable() -> Reply {
 
 /// Too many failures of this address, in whichever session.
 pub fn locked_out() -> Reply {
-    reply!(454, (4, 7, 0), "too many failed logins from this address; try again later")
+    reply!(
+        454,
+        (4, 7, 0),
+        "too many failed logins from this address; try again later (the relay's setting limits.lockout)"
+    )
 }
 
 /// Too many failures in this session.
 pub fn too_many_logins(hostname: &Domain) -> Reply {
-    reply!(421, (4, 7, 0), "{hostname} counts too many failed logins")
+    reply!(
+        421,
+        (4, 7, 0),
+        "{hostname} counts too many failed logins; its setting limits.auth_failures says how many are"
+    )
 }
 
 /// AUTH after AUTH.

@@ -124,22 +124,22 @@ pub(in crate::spool) fn open_locked<D: Disk>(
 fn check<D: Disk>(inner: &Inner<D>, status: &Status) -> Result<(), Trouble> {
     match status {
         Status { kind: Kind::Regular, .. } if status.owner != inner.owner => {
-            Err(Trouble::Foreign("another user's file"))
+            Err(Trouble::Foreign("it is another user's file"))
         }
         Status { kind: Kind::Regular, .. } if status.links > 1 => Err(Trouble::Foreign("it has a second name")),
         Status { kind: Kind::Regular, .. } => Ok(()),
-        Status { kind: Kind::Folder, .. } => Err(Trouble::Foreign("a folder")),
-        Status { kind: Kind::Link, .. } => Err(Trouble::Foreign("a symbolic link")),
-        Status { kind: Kind::Other, .. } => Err(Trouble::Foreign("no regular file")),
+        Status { kind: Kind::Folder, .. } => Err(Trouble::Foreign("it is a folder")),
+        Status { kind: Kind::Link, .. } => Err(Trouble::Foreign("it is a symbolic link")),
+        Status { kind: Kind::Other, .. } => Err(Trouble::Foreign("it is no regular file")),
     }
 }
 
 /// What an error of `openat` says about the kind of a file.
 fn foreign(error: &io::Error) -> Option<Trouble> {
     match Errno::from_io_error(error)? {
-        Errno::LOOP => Some(Trouble::Foreign("a symbolic link")),
-        Errno::ISDIR => Some(Trouble::Foreign("a folder")),
-        Errno::NXIO => Some(Trouble::Foreign("no regular file")),
+        Errno::LOOP => Some(Trouble::Foreign("it is a symbolic link")),
+        Errno::ISDIR => Some(Trouble::Foreign("it is a folder")),
+        Errno::NXIO => Some(Trouble::Foreign("it is no regular file")),
         _ => None,
     }
 }

@@ -114,7 +114,11 @@ fn check_purpose(path: &Path) -> Result<(), SpoolError> {
     }
     let is_other = |name: &str| !name.starts_with('.') && !["README.md", "lost+found", "log", "routes"].contains(&name);
     if names.any(|entry| entry.is_ok_and(|entry| is_other(&entry.file_name().to_string_lossy()))) {
-        return Err(SpoolError::new("opening", path, Trouble::Foreign("it holds other things, and is no spool")));
+        return Err(SpoolError::new(
+            "opening",
+            path,
+            Trouble::Foreign("the folder holds other things and is no spool; name an empty or a new folder"),
+        ));
     }
     Ok(())
 }

@@ -108,7 +108,9 @@ fn of_ours(reason: &Reason) -> Option<Why> {
         EnhancedCode(_, 7, 5) if any(&["certificate expired", "CertExpired"]) => Why::CertificateExpired,
         EnhancedCode(_, 7, 5) if any(&["not valid yet", "NotValidYet"]) => Why::CertificateNotYet,
         EnhancedCode(_, 7, 5) if any(&["not valid for name", "NotValidForName"]) => Why::CertificateName,
-        EnhancedCode(_, 7, 5) if any(&["UnknownIssuer", "unknown issuer", "CaUsedAsEndEntity"]) => {
+        EnhancedCode(_, 7, 5)
+            if any(&["UnknownIssuer", "unknown issuer", "CaUsedAsEndEntity", "one of an authority"]) =>
+        {
             Why::CertificateIssuer
         }
         EnhancedCode(_, 7, 5) if has("pinned key") => Why::CertificatePin,

@@ -28,7 +28,10 @@ impl TokenSource {
             #[cfg(feature = "oauth2")]
             Self::Grant(grant) => grant.token(freshness),
             #[cfg(not(feature = "oauth2"))]
-            Self::Grant(_) => Err(format!("{freshness:?} tokens cannot be fetched without the feature oauth2")),
+            Self::Grant(_) => {
+                let _ = freshness;
+                Err("no token can be fetched: this leafmail was built without the feature oauth2".to_owned())
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ use super::stream::Wire;
 use crate::address::Domain;
 use crate::receipt::Reason;
 use crate::smtp::{EnhancedCode, Reply};
+use crate::tls_words;
 use crate::transport::delivery::Fault;
 use crate::transport::leaving::Leaving;
 use crate::transport::settings::{Smarthost, TlsPolicy};
@@ -233,9 +234,7 @@ impl Opening<'_> {
                 Ok((wire, protection))
             }
             Some(Ok(Err(error))) => {
-                // rustls' words before errors of a verifier of ours, which are expected enough.
-                let text = error.to_string().replace("unexpected error: ", "");
-                Err(self.insecure(format!("TLS with {host} failed: {text}")))
+                Err(self.insecure(format!("TLS with {host} failed: {}", tls_words::of_handshake(&error))))
             }
             Some(Err(_)) => Err(self.trouble(&Trouble::Late(limit))),
         }

@@ -21,8 +21,9 @@ impl Wire {
     pub(in crate::transport) fn tls_facts(&self) -> Option<TlsFacts> {
         let Channel::Tls(stream) = &self.channel else { return None };
         let (_, session) = stream.get_ref();
-        let version = session.protocol_version().map(|version| format!("{version:?}")).unwrap_or_default();
-        let cipher = session.negotiated_cipher_suite().map(|suite| format!("{:?}", suite.suite())).unwrap_or_default();
+        let version = session.protocol_version().and_then(|version| version.as_str()).unwrap_or_default().to_owned();
+        let cipher = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str());
+        let cipher = cipher.unwrap_or_default().to_owned();
         let chain =
             session.peer_certificates().unwrap_or_default().iter().map(|one| one.clone().into_owned()).collect();
         Some(TlsFacts { version, cipher, chain })
