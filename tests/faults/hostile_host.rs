@@ -276,17 +276,9 @@ fn a_spool_that_is_a_link_is_used_where_it_leads_and_never_made_of_something_els
 fn hostile_ids_and_folders_on_the_command_line_are_refused() {
     let site = Site::new("");
     site.listen(&[]);
-    for hostile in [
-        "../outside",
-        "..",
-        ".",
-        "/etc/passwd",
-        "queue/x",
-        "01ARZ3NDEKTSV4RRFFQ69G5F0/",
-        "a\u{202e}b",
-        "\u{1b}[2J",
-        "",
-    ] {
+    for hostile in
+        ["../outside", "..", ".", "/etc/passwd", "queue/x", "01ARZ3NDEKTSV4RRFFQ69G5F0/", "a\u{202e}b", "\u{1b}[2J", ""]
+    {
         for verb in ["show", "cat", "hold", "remove", "flush", "explain"] {
             let output = run(&site, &[verb, "--", hostile]);
             assert_eq!(output.status.code(), Some(64), "{verb} {hostile:?}: {}", shown(&output));
