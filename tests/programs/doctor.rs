@@ -88,7 +88,7 @@ fn doctor_says_that_the_reserve_is_reached() {
     let site = used_site("");
     let text = fs::read_to_string(site.config()).unwrap().replace("space = \"1MB\"", "space = \"1000GB\"");
     fs::write(site.config(), text).unwrap();
-    let disk = rustix::fs::statvfs(&site.spool()).unwrap();
+    let disk = rustix::fs::statvfs(site.spool()).unwrap();
     if disk.f_bavail.saturating_mul(disk.f_frsize) >= 1_000_000_000_000 {
         return cannot("no reserve can be larger than what this disk has free");
     }
