@@ -13,7 +13,7 @@
 //! The program is the leader of a session, and the terminal is its controlling one. It is ended when the value is dropped.
 
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::AsFd;
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -60,7 +60,7 @@ impl Terminal {
         let (keys, inside) = open().unwrap();
         keys.resize(Size::new(self.rows, self.columns)).unwrap();
         let child = PtyCommand::from(command).spawn(inside).unwrap();
-        let mut octets = File::from(OwnedFd::from(std::os::fd::AsFd::as_fd(&keys).try_clone_to_owned().unwrap()));
+        let mut octets = File::from(keys.as_fd().try_clone_to_owned().unwrap());
         let parser = Parser::new(non_zero(self.rows), non_zero(self.columns), ABOVE);
         let seen = Arc::new(Seen { parser: Mutex::new(parser), raw: Mutex::default(), over: AtomicBool::new(false) });
         let looking = Arc::clone(&seen);

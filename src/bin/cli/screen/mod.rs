@@ -70,7 +70,7 @@ pub(super) fn record(level: Level, text: &str, now: Timestamp) -> String {
 }
 
 enum Job {
-    Event(Event),
+    Event(Box<Event>),
     Say(String),
     End,
     Finish(SyncSender<()>),
@@ -175,7 +175,7 @@ impl Observer for Teller {
             _ => {}
         }
         let is_told = !matches!(event, Event::Connected { .. } | Event::Disconnected { cause: None, .. });
-        if is_told && self.way.try_send(Job::Event(event.clone())).is_err() {
+        if is_told && self.way.try_send(Job::Event(Box::new(event.clone()))).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
