@@ -47,6 +47,7 @@ pub(crate) const PACKAGES: &[(&str, &str)] = &[
     ("systemd-sysusers", "systemd"),
     ("systemd-tmpfiles", "systemd"),
     ("tmux", "tmux"),
+    ("unshare", "util-linux"),
 ];
 
 /// What comes from packages that exclude each other, or would start a server: `.ci/install-peers` unpacks them.
