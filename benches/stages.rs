@@ -164,8 +164,12 @@ fn frozen(recipients: usize, message: &[u8], receipts: usize) -> Vec<u8> {
     file.extend_from_slice(message);
     file.extend_from_slice(&freeze_end(message.len() as u64, sum_on(0, message), &seal()).expect("an end"));
     for attempt in 0..receipts {
-        let reason =
-            Reason { status: EnhancedCode(4, 2, 2), reply_code: Some(452), text: "452 4.2.2 mailbox full".into() };
+        let reason = Reason {
+            status: EnhancedCode(4, 2, 2),
+            reply_code: Some(452),
+            text: "452 4.2.2 mailbox full".into(),
+            cause: None,
+        };
         let at = Timestamp::from_millis(1_795_226_700_000 + attempt as u64 * 60_000);
         let receipt = Receipt::new(at, Happening::Deferred, vec![0], reason);
         file.extend_from_slice(&freeze_receipt(&receipt).expect("a receipt"));

@@ -81,8 +81,12 @@ fn put(spool: &DirSpool, number: usize) -> Result<(), Box<dyn Error>> {
     if number.is_multiple_of(10)
         && let Claimed::Ours(mut claim) = spool.claim(id)?
     {
-        let later =
-            Reason { status: EnhancedCode(4, 2, 2), reply_code: Some(452), text: "452 4.2.2 mailbox full".into() };
+        let later = Reason {
+            status: EnhancedCode(4, 2, 2),
+            reply_code: Some(452),
+            text: "452 4.2.2 mailbox full".into(),
+            cause: None,
+        };
         claim.record(Receipt::new(now, Happening::Deferred, vec![0], later), Durability::Buffered)?;
     }
     Ok(())

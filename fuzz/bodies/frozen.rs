@@ -106,7 +106,7 @@ fn made_up(bytes: &mut Bytes<'_>) -> (Envelope, Seal, Vec<u8>, Vec<Receipt>) {
         let what = [Happening::Delivered, Happening::Deferred, Happening::InDoubt, Happening::Failed][bytes.below(4)];
         let length = bytes.below(200);
         let text = String::from_utf8_lossy(bytes.take(length)).into_owned();
-        let reason = Reason { status: EnhancedCode(4, 0, 0), reply_code: Some(450), text };
+        let reason = Reason { status: EnhancedCode(4, 0, 0), reply_code: Some(450), text, cause: None };
         Receipt::new(Timestamp::from_millis(9), what, vec![bytes.below(count) as u16], reason)
     });
     let receipts = receipts.collect();

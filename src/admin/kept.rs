@@ -12,7 +12,6 @@ use super::routes::Routes;
 use crate::clock::Timestamp;
 use crate::id::SpoolId;
 use crate::queue::route::Pause;
-use crate::receipt::Reason;
 use crate::spool::{Shelf, Shelves};
 use crate::transport::{Place, meaning};
 
@@ -61,7 +60,7 @@ fn remedy(route: &str, pause: &Pause, places: &[(String, Place)]) -> Option<Stri
     }
     let known = places.iter().find(|(name, _)| name == route);
     let place = known.map_or_else(|| Place::named(route), |(_, place)| place.clone());
-    let meaning = meaning(&Reason::new(pause.status, pause.text.as_str()))?;
+    let meaning = meaning(&pause.reason())?;
     Some(format!("{} {}", meaning.what, meaning.remedy(&place)))
 }
 
@@ -86,7 +85,7 @@ impl Kept {
 
     /// For programs; the names are those of `stats`.
     pub fn json(&self) -> Value {
-        let Pause { since, until, failures, status, text, by_hand } = &self.pause;
+        let Pause { since, until, failures, status, text, by_hand, .. } = &self.pause;
         json!({
             "name": self.route,
             "messages": self.messages,
@@ -115,6 +114,7 @@ mod tests {
             failures: 1,
             status,
             text: text.into(),
+            cause: None,
             by_hand,
         };
         let remedy = remedy("relay", &pause, &[]);

@@ -104,7 +104,7 @@ impl Stats {
         let route = |route: &super::RouteView| {
             let messages = self.routes.get(&route.name).copied().unwrap_or(0);
             let mut object = json!({ "name": route.name, "messages": messages, "state": "open" });
-            if let Some(Pause { since, until, failures, status, text, by_hand }) = route.pause() {
+            if let Some(Pause { since, until, failures, status, text, by_hand, .. }) = route.pause() {
                 object["state"] = json!(if *by_hand { "paused by hand" } else { "paused" });
                 object["since"] = json!(since / 1000);
                 object["next_try"] = if *by_hand { Value::Null } else { json!(until / 1000) };

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::delivery::{Body, Consignment, Delivery, Dispatch, Dsn, Fault, Transport};
-use crate::receipt::{Outcome, Reason};
+use crate::receipt::{Cause, Outcome, Reason};
 use crate::smtp::EnhancedCode;
 
 /// Makes transports into one Maildir.
@@ -71,20 +71,21 @@ impl Transport for MaildirTransport {
         {
             Ok(text) => Outcome::Delivered(Reason::new(EnhancedCode(2, 0, 0), text)),
             Err(Trouble::Message(error)) => {
-                Outcome::Deferred(reason(EnhancedCode(4, 3, 0), "reading the message failed", &error))
+                let reason = reason(EnhancedCode(4, 3, 0), "reading the message failed", &error);
+                Outcome::Deferred(reason.because(Cause::Resources))
             }
             Err(Trouble::HandedOver { outcome, doing, error }) => {
-                outcome(reason(EnhancedCode(4, 3, 0), &doing, &error))
+                outcome(reason(EnhancedCode(4, 3, 0), &doing, &error).because(Cause::Folder))
             }
             Err(Trouble::TooLarge(limit)) => {
                 let text = format!("the message has {} octets, the route takes {limit} at most", consignment.size);
-                Outcome::Failed(Reason::new(EnhancedCode(5, 3, 4), text))
+                Outcome::Failed(Reason::new(EnhancedCode(5, 3, 4), text).because(Cause::TooLargeForRoute))
             }
             Err(Trouble::Folder { doing, error }) => {
                 // RFC 3463 X.3.1: mail system full.
                 let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
                 let status = if full { EnhancedCode(4, 3, 1) } else { EnhancedCode(4, 3, 0) };
-                return Err(Fault { reason: reason(status, &doing, &error), relay });
+                return Err(Fault { reason: reason(status, &doing, &error).because(Cause::Folder), relay });
             }
         };
         let outcomes = consignment.recipients().map(|_| outcome.clone()).collect();

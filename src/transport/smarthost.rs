@@ -20,7 +20,7 @@ use super::leaving::Leaving;
 use super::settings::{AuthMethod, NextHop, RouteSettings, Smarthost, TlsPolicy};
 use super::smtp::wire;
 use super::smtp::{Ended, HeaderFirst, Login, Manner, Refusal, transaction};
-use crate::receipt::Reason;
+use crate::receipt::{Cause, Reason};
 use crate::smtp::EnhancedCode;
 
 /// Makes transports to one smarthost.
@@ -233,7 +233,7 @@ impl Route {
 
     /// RFC 3463 X.3.5: system incorrectly configured.
     fn misconfigured(&self, text: String) -> Fault {
-        self.fault(Reason::new(EnhancedCode(4, 3, 5), text))
+        self.fault(Reason::new(EnhancedCode(4, 3, 5), text).because(Cause::Credential))
     }
 
     fn fault(&self, reason: Reason) -> Fault {
@@ -241,6 +241,7 @@ impl Route {
     }
 
     fn no_runtime(&self, error: &io::Error) -> Fault {
-        self.fault(Reason::new(EnhancedCode(4, 3, 0), format!("starting the asynchronous runtime: {error}")))
+        let text = format!("starting the asynchronous runtime: {error}");
+        self.fault(Reason::new(EnhancedCode(4, 3, 0), text).because(Cause::Resources))
     }
 }

@@ -48,7 +48,7 @@ fn fault(what: &str) -> Fault {
 }
 
 fn reason(code: u16, text: &str) -> Reason {
-    Reason { status: EnhancedCode(code / 100, 0, 0), reply_code: Some(code), text: text.to_owned() }
+    Reason { status: EnhancedCode(code / 100, 0, 0), reply_code: Some(code), text: text.to_owned(), cause: None }
 }
 
 impl Smarthost {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::consignments::{Pieces, deliver, envelope, letters, settings, transport};
 use crate::fake_smarthost::{FakeSmarthost, Identity, Record, Script, reply};
+use leafmail::receipt::Cause;
 use leafmail::transport::{
     ClientIdentity, Delivery, Fault, Leaving, Roots, RouteSettings, Secret, TlsSettings, dispatch,
 };
@@ -53,46 +54,53 @@ impl Route {
     }
 
     /// A fault of the route in these words, before anything was said that a stranger must not hear.
-    fn is_at_fault(&self, expected: &str) {
+    fn fails_by(&self, cause: Cause, expected: &str) {
+        assert_eq!(self.is_at_fault(expected), Some(cause), "{expected}");
+    }
+
+    fn is_at_fault(&self, expected: &str) -> Option<Cause> {
         let (result, record) = self.deliver();
         let fault = result.unwrap_err();
         assert!(fault.reason.text.contains(expected), "{expected}: {fault}");
         assert_eq!(fault.reason.status.0, 4, "the sender is not to blame");
         assert!(record.verbs("AUTH").is_empty() && record.verbs("MAIL").is_empty(), "{:?}", record.commands);
         assert!(!record.saw(b"hunter2") && !record.saw(b"AG1lAGh1bnRlcjI="));
+        fault.reason.cause
     }
 }
 
 #[test]
 fn a_certificate_for_another_name_is_a_fault() {
     let identity = Identity::valid_for(&["mx.example"]);
-    Route::to(Script::new().starttls(&identity)).trusting(&identity).is_at_fault("not valid for name");
+    Route::to(Script::new().starttls(&identity))
+        .trusting(&identity)
+        .fails_by(Cause::CertificateName, "not valid for name");
 }
 
 #[test]
 fn an_expired_certificate_is_a_fault() {
     let identity = Identity::expired(&["localhost"]);
-    Route::to(Script::new().starttls(&identity)).trusting(&identity).is_at_fault("expired");
+    Route::to(Script::new().starttls(&identity)).trusting(&identity).fails_by(Cause::CertificateExpired, "expired");
 }
 
 #[test]
 fn a_self_signed_certificate_is_a_fault() {
     let (identity, ours) = (Identity::self_signed(&["localhost"]), Identity::valid_for(&["localhost"]));
-    Route::to(Script::new().starttls(&identity)).trusting(&ours).is_at_fault("unknown issuer");
+    Route::to(Script::new().starttls(&identity)).trusting(&ours).fails_by(Cause::CertificateIssuer, "unknown issuer");
 }
 
 #[test]
 fn a_certificate_of_an_unknown_authority_is_a_fault() {
     let (identity, ours) = (Identity::valid_for(&["localhost"]), Identity::valid_for(&["localhost"]));
-    Route::to(Script::new().starttls(&identity)).trusting(&ours).is_at_fault("unknown issuer");
+    Route::to(Script::new().starttls(&identity)).trusting(&ours).fails_by(Cause::CertificateIssuer, "unknown issuer");
     let mut route = Route::to(Script::new().starttls(&identity));
     route.settings.tls.roots = Some(Roots::WebPki);
-    route.is_at_fault("unknown issuer");
+    route.fails_by(Cause::CertificateIssuer, "unknown issuer");
 }
 
 #[test]
 fn a_smarthost_whose_starttls_was_taken_away_is_a_fault() {
-    Route::to(Script::new()).is_at_fault("TLS is required, but localhost does not offer STARTTLS");
+    Route::to(Script::new()).fails_by(Cause::NoStartTls, "TLS is required, but localhost does not offer STARTTLS");
 }
 
 #[test]
@@ -109,7 +117,7 @@ fn a_pin_alone_takes_the_place_of_authority_name_and_date() {
         let other = Identity::self_signed(&["localhost"]);
         Route::to(Script::new().starttls(&identity))
             .pinning(&other)
-            .is_at_fault("expected a certificate with the pinned key");
+            .fails_by(Cause::CertificatePin, "expected a certificate with the pinned key");
     }
 }
 
@@ -119,9 +127,9 @@ fn a_pin_besides_authorities_comes_on_top() {
     let wrong_name = Identity::valid_for(&["mx.example"]);
     let to = |identity| Route::to(Script::new().starttls(identity));
     to(&identity).trusting(&identity).pinning(&identity).delivers();
-    to(&identity).trusting(&identity).pinning(&other).is_at_fault("pinned key");
-    to(&identity).trusting(&other).pinning(&identity).is_at_fault("unknown issuer");
-    to(&wrong_name).trusting(&wrong_name).pinning(&wrong_name).is_at_fault("not valid for name");
+    to(&identity).trusting(&identity).pinning(&other).fails_by(Cause::CertificatePin, "pinned key");
+    to(&identity).trusting(&other).pinning(&identity).fails_by(Cause::CertificateIssuer, "unknown issuer");
+    to(&wrong_name).trusting(&wrong_name).pinning(&wrong_name).fails_by(Cause::CertificateName, "not valid for name");
 }
 
 #[test]

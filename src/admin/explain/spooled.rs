@@ -165,7 +165,7 @@ impl<S: Spool> Scene<'_, S> {
             return;
         }
         story.why.push(format!("Route {route} has not worked since {since}: {}.", pause.text));
-        self.explain(story, &Reason::new(pause.status, pause.text.as_str()), route);
+        self.explain(story, &pause.reason(), route);
         let until = Timestamp::from_millis(pause.until);
         story.next.push(match until > self.now {
             true => format!("The route is tried again on {}; spoolrun flush tries it at once.", until.listing()),

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::{Timestamp, longest_varied, varied};
 use crate::queue::dsn::tally::Tally;
 use crate::queue::plan::schedule::Urgency;
-use crate::receipt::Reason;
+use crate::receipt::{Cause, Reason};
 use crate::smtp::EnhancedCode;
 
 /// Whether a route can be used.
@@ -38,6 +38,9 @@ pub struct Pause {
     pub status: EnhancedCode,
     /// The last failure in words.
     pub text: String,
+    /// What was behind it, where it was a failure of our own.
+    #[serde(default, deserialize_with = "Cause::known", skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
     /// Whether a person paused it: then nothing but a person ends the pause.
     #[serde(default)]
     pub by_hand: bool,
@@ -58,6 +61,13 @@ pub enum Admission {
 const BACK_OFF: [u64; 6] = [30, 60, 120, 300, 600, 900];
 /// The longest of them.
 const LONGEST_REST: Duration = Duration::from_secs(BACK_OFF[BACK_OFF.len() - 1]);
+
+impl Pause {
+    /// The last failure.
+    pub fn reason(&self) -> Reason {
+        Reason { cause: self.cause, ..Reason::new(self.status, self.text.as_str()) }
+    }
+}
 
 impl RouteState {
     /// Whether a delivery may begin; an urgent one does not wait for the end of the pause.
@@ -80,15 +90,23 @@ impl RouteState {
             Self::Paused(pause) => (pause.since, pause.failures.saturating_add(1)),
         };
         let until = (now + rest(name, failures)).as_millis();
-        let (status, text) = (reason.status, reason.text.clone());
-        Self::Paused(Pause { since, until, failures, status, text, by_hand: false })
+        let (status, text, cause) = (reason.status, reason.text.clone(), reason.cause);
+        Self::Paused(Pause { since, until, failures, status, text, cause, by_hand: false })
     }
 
     /// The state once a person has paused it, saying why.
     pub fn paused_by_hand(why: &str, now: Timestamp) -> Self {
         let reason = Reason::new(EnhancedCode(4, 0, 0), why);
         let (since, text) = (now.as_millis(), reason.text);
-        Self::Paused(Pause { since, until: since, failures: 0, status: reason.status, text, by_hand: true })
+        Self::Paused(Pause {
+            since,
+            until: since,
+            failures: 0,
+            status: reason.status,
+            text,
+            cause: None,
+            by_hand: true,
+        })
     }
 
     /// The state while a probe is under way: other processes wait for its result as for the end of another pause.

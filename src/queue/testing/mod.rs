@@ -49,7 +49,7 @@ pub(crate) fn reason(what: Happening) -> Reason {
         Happening::Failed => (550, "550 5.1.1 no such user"),
         _ => (451, "451 4.3.0 later"),
     };
-    Reason { status: EnhancedCode(code / 100, 0, 0), reply_code: Some(code), text: text.into() }
+    Reason { status: EnhancedCode(code / 100, 0, 0), reply_code: Some(code), text: text.into(), cause: None }
 }
 
 pub(crate) fn receipt(at: Timestamp, what: Happening, recipients: &[u16]) -> Receipt {

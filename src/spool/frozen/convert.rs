@@ -15,7 +15,7 @@ use crate::envelope::{
     BodyType, Envelope, NoticeOf, Notify, Origin, Peer, Protocol, Recipient, Recipients, Ret, Seal, Tls,
 };
 use crate::id::SpoolId;
-use crate::receipt::{Happening, Reason, Receipt};
+use crate::receipt::{Cause, Happening, Reason, Receipt};
 use crate::smtp::EnhancedCode;
 
 impl From<&Envelope> for EnvelopeV1 {
@@ -109,7 +109,7 @@ impl From<&Receipt> for ReceiptV1 {
             text: receipt.reason.text.clone(),
             route: receipt.route.clone(),
             relay: receipt.relay.clone(),
-            annotations: receipt.annotations.clone(),
+            annotations: annotations_of(receipt),
         }
     }
 }
@@ -199,8 +199,15 @@ impl SealV1 {
 }
 
 impl ReceiptV1 {
-    pub(super) fn thaw(self) -> Receipt {
+    pub(super) fn thaw(mut self) -> Receipt {
         let (class, subject, detail) = self.status;
+        // The last one, as it was added last.
+        let place = self.annotations.iter().rposition(|(name, _)| name == CAUSE);
+        let cause = place.and_then(|place| Some((place, Cause::of_word(&self.annotations[place].1)?)));
+        let cause = cause.map(|(place, cause)| {
+            self.annotations.remove(place);
+            cause
+        });
         Receipt {
             at: Timestamp::from_millis(self.at),
             what: self.what.thaw(),
@@ -209,12 +216,22 @@ impl ReceiptV1 {
                 status: EnhancedCode(class, subject, detail),
                 reply_code: self.reply_code,
                 text: self.text,
+                cause,
             },
             route: self.route,
             relay: self.relay,
             annotations: self.annotations,
         }
     }
+}
+
+/// The annotation that keeps the cause of a failure.
+const CAUSE: &str = "cause";
+
+fn annotations_of(receipt: &Receipt) -> Vec<(String, String)> {
+    let mut annotations = receipt.annotations.clone();
+    annotations.extend(receipt.reason.cause.map(|cause| (CAUSE.to_owned(), cause.word().to_owned())));
+    annotations
 }
 
 impl HappeningV1 {

@@ -183,7 +183,7 @@ proptest! {
             .map(|(kind, at, text)| Receipt {
                 at: Timestamp::from_millis(at),
                 recipients: vec![0],
-                reason: Reason { status: EnhancedCode(5, 0, 0), reply_code: None, text },
+                reason: Reason { status: EnhancedCode(5, 0, 0), reply_code: None, text, cause: Cause::ALL.get(at as usize % 40).copied() },
                 ..history()[kind].clone()
             })
             .collect();

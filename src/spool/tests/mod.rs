@@ -20,7 +20,7 @@ use crate::envelope::{
     BodyType, Envelope, NoticeOf, Notify, Origin, Peer, Protocol, Recipient, Recipients, Ret, Seal, Tls,
 };
 use crate::id::SpoolId;
-use crate::receipt::{Happening, Reason, Receipt};
+use crate::receipt::{Cause, Happening, Reason, Receipt};
 use crate::smtp::EnhancedCode;
 
 /// A clock that stands where it was set: at first, at the time of the host, as files get that.
@@ -193,7 +193,7 @@ pub(super) fn receipt(what: Happening, recipients: &[u16], text: &str) -> Receip
         at: Timestamp::from_millis(1_795_226_700_000),
         what,
         recipients: recipients.to_vec(),
-        reason: Reason { status: EnhancedCode(4, 7, 1), reply_code: Some(451), text: text.to_owned() },
+        reason: Reason { status: EnhancedCode(4, 7, 1), reply_code: Some(451), text: text.to_owned(), cause: None },
         route: "smarthost".to_owned(),
         relay: "mail.example[192.0.2.1]:587".to_owned(),
         annotations: vec![pair("delays", "1/2/3/4")],

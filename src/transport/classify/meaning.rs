@@ -13,10 +13,11 @@ pub fn meaning(reason: &Reason) -> Option<Meaning> {
     if reason.status.0 == 2 {
         return None;
     }
-    let code = reason.reply_code.or_else(|| code_in(&reason.text));
+    // A cause is that of a failure of our own, which may quote anything.
+    let code = reason.reply_code.or_else(|| code_in(&reason.text).filter(|_| reason.cause.is_none()));
     let why = match code {
         Some(code) => table::why(code, reason.status, &reason.text).or_else(|| of_reply(code, reason)),
-        None => of_ours(reason),
+        None => reason.cause.map(Why::from).or_else(|| of_our_words(reason)),
     };
     let last = if reason.status.0 == 5 { Why::Never } else { Why::Later };
     Some(super::words::of(why.unwrap_or(last)))
@@ -89,8 +90,8 @@ fn of_reply(code: u16, reason: &Reason) -> Option<Why> {
     })
 }
 
-/// What we say ourselves, by status and words (`wire/`, `transaction.rs`, `mx/`, `maildir.rs`).
-fn of_ours(reason: &Reason) -> Option<Why> {
+/// What we said ourselves before causes were kept, and what the history says, by status and words.
+fn of_our_words(reason: &Reason) -> Option<Why> {
     let has = |words: &str| reason.text.contains(words);
     let any = |all: &[&str]| all.iter().any(|words| has(words));
     Some(match reason.status {

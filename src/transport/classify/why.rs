@@ -1,5 +1,6 @@
 //! What may be behind a reply or a failure, and how people are told: in plain words, with the settings to change.
 
+use crate::receipt::Cause;
 use crate::transport::settings::{RouteSettings, Secret, TokenSource};
 
 /// What is behind a reply or a failure.
@@ -28,6 +29,7 @@ pub(super) enum Why {
     Spam,
     RelayDenied,
     Policy,
+    NoXclient,
     NeedsUtf8,
     NeedsEightBit,
     ServiceAway,
@@ -52,6 +54,40 @@ pub(super) enum Why {
     Folder,
     Later,
     Never,
+}
+
+impl From<Cause> for Why {
+    fn from(cause: Cause) -> Self {
+        match cause {
+            Cause::NameLookup => Self::NameUnknown,
+            Cause::NotReachable => Self::NotReachable,
+            Cause::NoRoute => Self::NoWay,
+            Cause::ConnectionLost => Self::ConnectionLost,
+            Cause::NotSmtp => Self::NotSmtp,
+            Cause::OwnRelay => Self::Ourselves,
+            Cause::Loop => Self::Loop,
+            Cause::NoSuchDomain => Self::NoSuchDomain,
+            Cause::NoStartTls => Self::NoStartTls,
+            Cause::CertificateExpired => Self::CertificateExpired,
+            Cause::CertificateNotYetValid => Self::CertificateNotYet,
+            Cause::CertificateName => Self::CertificateName,
+            Cause::CertificateIssuer => Self::CertificateIssuer,
+            Cause::CertificatePin => Self::CertificatePin,
+            Cause::Tls => Self::TlsFailed,
+            Cause::LoginUnsafe => Self::LoginUnsafe,
+            Cause::LoginMethod => Self::LoginMethod,
+            Cause::LoginFailed => Self::LoginRefused,
+            Cause::Credential => Self::SecretUnreadable,
+            Cause::NoXclient => Self::NoXclient,
+            Cause::TooLarge => Self::TooLarge,
+            Cause::TooLargeForRoute => Self::TooLargeForRoute,
+            Cause::NeedsEightBit => Self::NeedsEightBit,
+            Cause::NeedsUtf8 => Self::NeedsUtf8,
+            Cause::Settings => Self::OwnSettings,
+            Cause::Folder => Self::Folder,
+            Cause::Resources | Cause::Leaving => Self::OwnResources,
+        }
+    }
 }
 
 /// A meaning in plain words.

@@ -84,6 +84,9 @@ pub(super) fn of(why: Why) -> Meaning {
             "The other side refuses it by its own rules.",
             "Read its reply above. If it is about the sender, set from and envelope_sender in a [[rewrite]]; if it is about \
              this host, look at {place} helo and {place} source."),
+        Why::NoXclient => (
+            "The next hop does not offer XCLIENT to this host, so it cannot be told where the message came from.",
+            "Allow XCLIENT for this host there (Postfix: smtpd_authorized_xclient_hosts), or set {place} xclient to false."),
         Why::NeedsUtf8 => (
             "The message needs SMTPUTF8, as an address or a header field is not plain ASCII, and the next hop has no SMTPUTF8.",
             "Use ASCII addresses, set them in a [[rewrite]], or use another {place} url."),

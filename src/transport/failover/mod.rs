@@ -140,9 +140,10 @@ fn joined(mut faults: Vec<Fault>) -> Fault {
     }
     let text = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     let relay = format!("{} next hops", faults.len());
-    let (status, reply_code) =
-        faults.first().map_or((EnhancedCode(4, 4, 1), None), |fault| (fault.reason.status, fault.reason.reply_code));
-    Fault { reason: Reason { reply_code, ..Reason::new(status, text) }, relay }
+    let first = faults.first().map(|fault| &fault.reason);
+    let status = first.map_or(EnhancedCode(4, 4, 1), |first| first.status);
+    let (reply_code, cause) = first.map_or((None, None), |first| (first.reply_code, first.cause));
+    Fault { reason: Reason { reply_code, cause, ..Reason::new(status, text) }, relay }
 }
 
 impl Shared {

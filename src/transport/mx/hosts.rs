@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::shared::Shared;
 use crate::address::Domain;
 use crate::dns::{DnsError, Exchanger, Exchangers};
-use crate::receipt::{Outcome, Reason};
+use crate::receipt::{Cause, Outcome, Reason};
 use crate::smtp::EnhancedCode;
 
 /// More hosts of a domain are not tried in one attempt.
@@ -47,7 +47,8 @@ pub(super) enum Dead {
 impl Shared {
     /// The hosts of a domain, best first; at least one.
     pub(super) async fn hosts(&self, domain: &Domain) -> Result<Vec<Host>, Dead> {
-        let never = |status, text: String| Dead::End(Outcome::Failed(Reason::new(status, text)));
+        let never =
+            |status, text: String| Dead::End(Outcome::Failed(Reason::new(status, text).because(Cause::NoSuchDomain)));
         if domain.is_literal() {
             let address = literal(domain);
             // RFC 3463 X.1.2: bad destination system address.
@@ -79,7 +80,7 @@ impl Shared {
             (true, false) => {
                 let text =
                     format!("mail for {domain} would loop back: its best mail exchanger is {}", self.manner.helo);
-                Err(Dead::End(Outcome::Deferred(Reason::new(EnhancedCode(4, 4, 6), text))))
+                Err(Dead::End(Outcome::Deferred(Reason::new(EnhancedCode(4, 4, 6), text).because(Cause::Loop))))
             }
         }
     }
@@ -98,14 +99,14 @@ impl Shared {
         question: impl Future<Output = Result<T, DnsError>>,
     ) -> Result<T, Dead> {
         // RFC 3463 X.4.3: directory server failure.
-        let reason = |text: String| Reason::new(EnhancedCode(4, 4, 3), text);
+        let reason = |text: String| Reason::new(EnhancedCode(4, 4, 3), text).because(Cause::NameLookup);
         let limit: Duration = self.manner.timeouts.connect;
         let answer = tokio::select! {
             biased;
             answer = tokio::time::timeout(limit, question) => answer,
             () = self.manner.leaving.raised() => {
                 let text = format!("broken off while looking {domain} up: told to leave");
-                return Err(Dead::Fault(Reason::new(EnhancedCode(4, 3, 2), text)));
+                return Err(Dead::Fault(Reason::new(EnhancedCode(4, 3, 2), text).because(Cause::Leaving)));
             }
         };
         let cause = match answer {

@@ -16,7 +16,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::address::Domain;
 use crate::dns::MailExchangers;
-use crate::receipt::{Outcome, Reason};
+use crate::receipt::{Cause, Outcome, Reason};
 use crate::smtp::EnhancedCode;
 use crate::transport::classify::{Blame, blame};
 use crate::transport::delivery::{Body, ConfigError, Consignment, Delivery, Dispatch, Dsn, Fault, Transport};
@@ -184,7 +184,10 @@ impl MxTransport {
             Some(runtime) => runtime,
             none => none.insert(Builder::new_current_thread().enable_all().build().map_err(|error| {
                 let text = format!("starting the asynchronous runtime: {error}");
-                Fault { reason: Reason::new(EnhancedCode(4, 3, 0), text), relay: "mx".to_owned() }
+                Fault {
+                    reason: Reason::new(EnhancedCode(4, 3, 0), text).because(Cause::Resources),
+                    relay: "mx".to_owned(),
+                }
             })?),
         };
         Ok(runtime.block_on(work))
@@ -224,8 +227,10 @@ impl<'a> Attempt<'a> {
     fn give_up(self, shared: &Shared) -> Result<Delivery, Fault> {
         let text = self.faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         let blamed = |whom| self.faults.iter().find(|fault| blame(&fault.reason) == whom);
-        let as_one =
-            |fault: &Fault| Reason { reply_code: fault.reason.reply_code, ..Reason::new(fault.reason.status, &text) };
+        let as_one = |fault: &Fault| {
+            let Reason { status, reply_code, cause, .. } = fault.reason;
+            Reason { reply_code, cause, ..Reason::new(status, &text) }
+        };
         let deferred = |mut reason: Reason| {
             // RFC 3463 2: class 5 would say that trying again is of no use.
             reason.status.0 = 4;
@@ -244,7 +249,7 @@ impl<'a> Attempt<'a> {
         }
         // RFC 3463 X.4.4: unable to route.
         let text = format!("no mail exchanger of {} has an address", self.domain);
-        let nowhere = Dead::End(Outcome::Failed(Reason::new(EnhancedCode(5, 4, 4), text)));
+        let nowhere = Dead::End(Outcome::Failed(Reason::new(EnhancedCode(5, 4, 4), text).because(Cause::NoSuchDomain)));
         ended(self.consignment, self.domain, self.unknown.unwrap_or(nowhere))
     }
 }
@@ -270,7 +275,10 @@ fn one_domain(consignment: &Consignment<'_>) -> Result<Domain, Fault> {
         // A defect of whoever made the consignment: nothing is sent to hosts that it is not for.
         _ => {
             let text = "expected recipients of one domain, but found several";
-            Err(Fault { reason: Reason::new(EnhancedCode(4, 3, 5), text), relay: "mx".to_owned() })
+            Err(Fault {
+                reason: Reason::new(EnhancedCode(4, 3, 5), text).because(Cause::Settings),
+                relay: "mx".to_owned(),
+            })
         }
     }
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::step::{Inquiry, Step};
 use crate::address::Mailbox;
-use crate::receipt::Reason;
+use crate::receipt::{Cause, Reason};
 use crate::smtp::{EnhancedCode, Reply};
 use crate::transport::classify::Place;
 use crate::transport::credential::{Credential, Freshness, Password};
@@ -62,7 +62,10 @@ impl Dialogue<'_> {
         let mut client = Some(client);
         for freshness in [Freshness::Kept, Freshness::New] {
             // RFC 3463 X.3.5: system incorrectly configured.
-            let misconfigured = |text| Step::failed("login", &Reason::new(EnhancedCode(4, 3, 5), text), place);
+            let misconfigured = |text: String| {
+                let reason = Reason::new(EnhancedCode(4, 3, 5), text).because(Cause::Credential);
+                Step::failed("login", &reason, place)
+            };
             let secret = match credential.read(freshness) {
                 Ok(secret) => secret,
                 Err(text) => {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::certificate::{Certificate, FEW_DAYS, date};
 use super::dialogue::Dialogue;
 use super::step::{Inquiry, Step};
-use crate::receipt::Reason;
+use crate::receipt::{Cause, Reason};
 use crate::smtp::EnhancedCode;
 use crate::transport::classify::Place;
 use crate::transport::leaving::Leaving;
@@ -66,11 +66,12 @@ async fn exchangers(
     for domain in domains {
         match dns.exchangers(&domain).await {
             Err(error) => {
-                let reason = Reason::new(EnhancedCode(4, 4, 3), error.to_string());
+                let reason = Reason::new(EnhancedCode(4, 4, 3), error.to_string()).because(Cause::NameLookup);
                 tell(Step::failed(WHAT, &reason, place));
             }
             Ok(Exchangers::NoSuchName | Exchangers::Null) => {
-                let reason = Reason::new(EnhancedCode(5, 1, 2), format!("{domain} takes no mail"));
+                let reason =
+                    Reason::new(EnhancedCode(5, 1, 2), format!("{domain} takes no mail")).because(Cause::NoSuchDomain);
                 tell(Step::failed(WHAT, &reason, place));
             }
             Ok(answer) => {
@@ -150,7 +151,8 @@ impl Hop<'_> {
             Err(cause) => {
                 // RFC 3463 X.4.3: directory server failure.
                 let text = format!("looking the name {host} up failed: {cause}");
-                tell(Step::failed("name", &Reason::new(EnhancedCode(4, 4, 3), text), self.place));
+                let reason = Reason::new(EnhancedCode(4, 4, 3), text).because(Cause::NameLookup);
+                tell(Step::failed("name", &reason, self.place));
                 None
             }
         }

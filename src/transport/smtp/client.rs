@@ -13,7 +13,7 @@ use super::connection_settings::Manner;
 use super::pieces::Pieces;
 use super::wire::{Capabilities, Control, Opened, Phase, Protection, Trouble, Wire};
 use crate::address::Domain;
-use crate::receipt::Reason;
+use crate::receipt::{Cause, Reason};
 use crate::smtp::{EnhancedCode, Reply};
 use crate::transport::delivery::{Body, Fault};
 use crate::transport::settings::Extensions;
@@ -54,7 +54,8 @@ impl Client {
                 Ok(Self { lettre, control, capabilities, protection, relay, extensions, helo, max_size, owed, ahead })
             }
             Err(error) => {
-                let reason = Reason::new(EnhancedCode(4, 3, 0), format!("handing the connection to lettre: {error}"));
+                let reason = Reason::new(EnhancedCode(4, 3, 0), format!("handing the connection to lettre: {error}"))
+                    .because(Cause::Resources);
                 Err(Fault { reason, relay })
             }
         }

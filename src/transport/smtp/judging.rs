@@ -7,7 +7,7 @@ use super::group::Command;
 use super::wire::{Phase, Trouble};
 use crate::envelope::Recipient;
 use crate::mutant::{Mutant, planted};
-use crate::receipt::{Outcome, Reason};
+use crate::receipt::{Cause, Outcome, Reason};
 use crate::smtp::{EnhancedCode, Reply};
 use crate::transport::classify::{Ruling, Step, outcome, ruling};
 use crate::transport::delivery::Consignment;
@@ -80,17 +80,19 @@ impl<'a> Transaction<'a> {
         let (capabilities, eight_bit) = (client.capabilities(), client.extensions().eight_bit);
         let (size, max_size) = (self.consignment.size, client.max_size());
         // RFC 1870 6.1: no need to send what is bound to be refused. A limit of 0 is none.
-        let limits = [(capabilities.size, "next hop"), (max_size, "route")];
+        let limits =
+            [(capabilities.size, ("next hop", Cause::TooLarge)), (max_size, ("route", Cause::TooLargeForRoute))];
         let limits = limits.iter().filter_map(|(limit, whose)| Some((limit.filter(|limit| *limit > 0)?, whose)));
-        if let Some((limit, whose)) = limits.min_by_key(|(limit, _)| *limit).filter(|(limit, _)| *limit < size) {
+        if let Some((limit, (whose, cause))) = limits.min_by_key(|(limit, _)| *limit).filter(|(limit, _)| *limit < size)
+        {
             let text = format!("the message has {size} octets, the {whose} takes {limit} at most");
-            self.judge_rest(&Outcome::Failed(Reason::new(EnhancedCode(5, 3, 4), text)));
+            self.judge_rest(&Outcome::Failed(Reason::new(EnhancedCode(5, 3, 4), text).because(*cause)));
         }
         if !capabilities.smtputf8 {
             // RFC 6531 3.2 and 3.4: such an address must not be sent to a server that does not offer SMTPUTF8.
             let not_ascii = |what: &str| {
                 let text = format!("the {what} is not ASCII, and the next hop does not offer SMTPUTF8");
-                Outcome::Failed(Reason::new(EnhancedCode(5, 6, 7), text))
+                Outcome::Failed(Reason::new(EnhancedCode(5, 6, 7), text).because(Cause::NeedsUtf8))
             };
             if !self.consignment.envelope.reverse_path.is_ascii() {
                 self.judge_rest(&not_ascii("sender's address"));
@@ -103,13 +105,15 @@ impl<'a> Transaction<'a> {
             if header_is_utf8 {
                 // RFC 6531 3.1: a message with such a header must not be sent there either (status of RFC 6531 4.4).
                 let text = "the message's header is in UTF-8, and the next hop does not offer SMTPUTF8";
-                self.judge_rest(&Outcome::Failed(Reason::new(EnhancedCode(5, 6, 9), text)));
+                let reason = Reason::new(EnhancedCode(5, 6, 9), text).because(Cause::NeedsUtf8);
+                self.judge_rest(&Outcome::Failed(reason));
             }
         }
         if eight_bit == EightBit::Bounce && self.consignment.eight_bit && !capabilities.eight_bit {
             // RFC 6152 3, and RFC 3463 X.6.3: conversion required but not supported.
             let text = "the message has octets above 127, and the next hop does not offer 8BITMIME";
-            self.judge_rest(&Outcome::Failed(Reason::new(EnhancedCode(5, 6, 3), text)));
+            let reason = Reason::new(EnhancedCode(5, 6, 3), text).because(Cause::NeedsEightBit);
+            self.judge_rest(&Outcome::Failed(reason));
         }
         self.is_settled()
     }

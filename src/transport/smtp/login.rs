@@ -9,7 +9,7 @@ use super::client::Client;
 use super::sasl::{Dialogue, Means, Mechanism, candidates};
 use super::wire::{Phase, Protection, Trouble};
 use crate::address::is_unprintable;
-use crate::receipt::Reason;
+use crate::receipt::{Cause, Reason};
 use crate::smtp::{EnhancedCode, Reply};
 use crate::transport::credential::Password;
 use crate::transport::settings::{AuthMethod, TlsPolicy};
@@ -44,11 +44,12 @@ impl Login<'_> {
     pub(in crate::transport) async fn run(&self, client: &mut Client) -> Result<(), Refusal> {
         if client.protection() != Protection::Verified && self.policy != TlsPolicy::None {
             let text = format!("the connection to {} is not secure enough for a password", client.relay());
-            return Err(Reason::new(EnhancedCode(4, 7, 11), text).into());
+            return Err(Reason::new(EnhancedCode(4, 7, 11), text).because(Cause::LoginUnsafe).into());
         }
         let mechanism = self.mechanism(client)?;
         let nonce = nonce().map_err(|error| {
             Reason::new(EnhancedCode(4, 3, 0), format!("drawing random octets for the login: {error}"))
+                .because(Cause::Resources)
         })?;
         let mut dialogue = Dialogue::new(mechanism, self.user, self.secret, nonce);
         let result = self.talk(client, mechanism, &mut dialogue).await;
@@ -72,7 +73,7 @@ impl Login<'_> {
                 mechanisms => format!("AUTH {} only", mechanisms.join(" ")),
             };
             let text = format!("expected AUTH {} at {}, but found {offered}", wanted.join(" or "), client.relay());
-            Reason::new(EnhancedCode(4, 7, 4), text)
+            Reason::new(EnhancedCode(4, 7, 4), text).because(Cause::LoginMethod)
         })
     }
 
@@ -131,7 +132,7 @@ impl Login<'_> {
 
     fn unbelievable(&self, client: &Client, what: &str) -> Reason {
         let text = format!("logging {} in at {}: {what}", self.user, client.relay());
-        Reason::new(EnhancedCode(4, 7, 0), client.control().without_secrets(&text))
+        Reason::new(EnhancedCode(4, 7, 0), client.control().without_secrets(&text)).because(Cause::LoginFailed)
     }
 }
 

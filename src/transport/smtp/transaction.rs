@@ -11,7 +11,7 @@ use super::group::{Command, FLIGHT, Way, commands};
 use super::header_first::HeaderFirst;
 use super::origin;
 use super::wire::{Phase, Trouble};
-use crate::receipt::{Outcome, Reason};
+use crate::receipt::{Cause, Outcome, Reason};
 use crate::smtp::{EnhancedCode, Reply};
 use crate::transport::classify::{Ruling, Step, outcome, route_trouble, ruling};
 use crate::transport::delivery::{Body, Consignment};
@@ -125,7 +125,7 @@ impl Transaction<'_> {
             // Without it the message would be judged as ours, which may be trusted more than its client.
             if lines.is_empty() {
                 let text = format!("expected XCLIENT to be offered by {}, but found that it is not", client.relay());
-                return Err(Stop::Fault(Reason::new(EnhancedCode(4, 7, 0), text)));
+                return Err(Stop::Fault(Reason::new(EnhancedCode(4, 7, 0), text).because(Cause::NoXclient)));
             }
             for line in lines {
                 let reply = self.ask(client, &line).await?;

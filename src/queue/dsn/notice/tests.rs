@@ -133,7 +133,7 @@ proptest! {
     ) {
         let mut envelope = envelope("s@x", &["a@x"]);
         envelope.envid = Some(envid.replace('+', "+0D+0A"));
-        let reason = Reason { status: EnhancedCode(5, 0, 0), reply_code: Some(550), text: said };
+        let reason = Reason { status: EnhancedCode(5, 0, 0), reply_code: Some(550), text: said, cause: None };
         let orcpt = Some(orcpt.replace('+', "+0A+0D"));
         envelope.recipients = Recipients::one(Recipient { orcpt, ..envelope.recipients[0].clone() });
         let notice = report(REPORTS[about], &envelope, &beginning, &reason, &relay);

@@ -72,7 +72,7 @@ impl RouteStore for RouteFolder {
 mod tests {
     use super::*;
     use crate::queue::testing::at;
-    use crate::receipt::Reason;
+    use crate::receipt::{Cause, Reason};
     use crate::smtp::EnhancedCode;
 
     #[test]
@@ -80,11 +80,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (ours, theirs) = (RouteFolder::new(folder.path()), RouteFolder::new(folder.path()));
         assert_eq!(theirs.load("main").unwrap(), Some(RouteState::Open));
-        let reason = Reason::new(EnhancedCode(4, 7, 0), "535 bad password");
+        let reason = Reason::new(EnhancedCode(4, 7, 0), "535 bad password").because(Cause::LoginFailed);
         let paused = RouteState::Open.after_fault("main", &reason, at(5));
         ours.save("main", &paused).unwrap();
         assert_eq!(theirs.load("main").unwrap(), Some(paused));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
+        // What a later version knows must not hide the pause.
+        let later = fs::read_to_string(theirs.file("main")).unwrap().replace("login-failed", "unheard-of");
+        fs::write(theirs.file("main"), later).unwrap();
+        let Some(RouteState::Paused(pause)) = theirs.load("main").unwrap() else { panic!("the pause is gone") };
+        assert_eq!((pause.cause, pause.text.as_str()), (None, "535 bad password"));
         theirs.save("main", &RouteState::Open).unwrap();
         theirs.save("main", &RouteState::Open).unwrap();
         assert_eq!(ours.load("main").unwrap(), Some(RouteState::Open));

@@ -1,6 +1,7 @@
 //! Real replies and our own failures, and the setting that their remedy has to name.
 
 use super::*;
+use crate::receipt::Cause;
 use crate::smtp::Reply;
 use crate::transport::classify::Place;
 
@@ -67,6 +68,53 @@ fn what_we_say_ourselves_is_explained_too() {
     ] {
         let found = remedy(&Reason::new(EnhancedCode(status.0, status.1, status.2), text));
         assert!(found.contains(expected), "{text}: {found}");
+    }
+}
+
+#[test]
+fn a_cause_counts_whatever_the_words_are() {
+    let pin = Reason::new(EnhancedCode(4, 7, 5), "other words: 530 no").because(Cause::CertificatePin);
+    assert!(remedy(&pin).contains("[relay] tls_pin"), "{}", remedy(&pin));
+    let reply = Reason { reply_code: Some(535), ..pin };
+    assert!(remedy(&reply).contains("user name"), "{}", remedy(&reply));
+}
+
+#[test]
+fn each_cause_means_what_its_words_meant() {
+    for (cause, status, text) in [
+        (Cause::NameLookup, (4, 4, 3), "looking the name h up failed: no such host"),
+        (Cause::NotReachable, (4, 4, 1), "connecting to h[192.0.2.1]:25 failed: Connection refused"),
+        (Cause::NoRoute, (4, 4, 4), "connecting to h[192.0.2.1]:25 failed: Network is unreachable"),
+        (Cause::ConnectionLost, (4, 4, 2), "lost connection while sending MAIL to h"),
+        (Cause::NotSmtp, (4, 5, 0), "expected a reply, but found \"x\", while sending MAIL to h"),
+        (Cause::OwnRelay, (4, 4, 6), "the next hop h is this relay itself: it greets with the mark of our own spool"),
+        (Cause::Loop, (4, 4, 6), "mail for d would loop back: its best mail exchanger is h"),
+        (Cause::NoSuchDomain, (5, 1, 2), "there is no domain d in the DNS"),
+        (Cause::NoStartTls, (4, 7, 5), "TLS is required, but h does not offer STARTTLS on port 25"),
+        (Cause::CertificateExpired, (4, 7, 5), "TLS with h failed: invalid peer certificate: certificate expired"),
+        (Cause::CertificateName, (4, 7, 5), "TLS with h failed: invalid peer certificate: NotValidForName"),
+        (Cause::CertificateIssuer, (4, 7, 5), "TLS with h failed: invalid peer certificate: UnknownIssuer"),
+        (
+            Cause::CertificatePin,
+            (4, 7, 5),
+            "TLS with h failed: expected a certificate with the pinned key a, but found b",
+        ),
+        (Cause::Tls, (4, 7, 5), "TLS with h failed: received fatal alert: ProtocolVersion"),
+        (Cause::LoginUnsafe, (4, 7, 11), "the connection to h is not secure enough for a password"),
+        (Cause::LoginMethod, (4, 7, 4), "expected AUTH PLAIN at h, but found no AUTH"),
+        (Cause::LoginFailed, (4, 7, 0), "logging u in at h: expected a proof"),
+        (Cause::Credential, (4, 3, 5), "reading password file /etc/x: No such file"),
+        (Cause::TooLarge, (5, 3, 4), "the message has 9 octets, the next hop takes 5 at most"),
+        (Cause::TooLargeForRoute, (5, 3, 4), "the message has 9 octets, the route takes 5 at most"),
+        (Cause::NeedsEightBit, (5, 6, 3), "the message has octets above 127, and the next hop does not offer 8BITMIME"),
+        (Cause::NeedsUtf8, (5, 6, 7), "the sender's address is not ASCII, and the next hop does not offer SMTPUTF8"),
+        (Cause::Folder, (4, 3, 0), "writing /m/tmp/x: No space left on device"),
+        (Cause::Resources, (4, 3, 0), "starting the asynchronous runtime: Too many open files"),
+        (Cause::Leaving, (4, 3, 2), "broken off while sending MAIL to h: told to leave"),
+    ] {
+        let old = Reason::new(EnhancedCode(status.0, status.1, status.2), text);
+        let new = Reason { text: "words that may change".to_owned(), ..old.clone() }.because(cause);
+        assert_eq!(meaning(&new), meaning(&old), "{cause:?}");
     }
 }
 

@@ -3,6 +3,8 @@
 //! Invariant: where a next hop is to be verified, no handshake succeeds that `verifier.rs` did not pass.
 
 mod certificates;
+mod failure;
 mod verifier;
 
 pub(super) use certificates::Certificates;
+pub(super) use failure::cause_of;

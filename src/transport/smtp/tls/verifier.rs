@@ -53,7 +53,15 @@ fn check_pin(pin: &Pin, certificate: &CertificateDer<'_>) -> Result<(), rustls::
     if shown == *pin {
         return Ok(());
     }
-    Err(rustls::Error::General(format!("expected a certificate with the pinned key {pin}, but found {shown}")))
+    Err(rustls::Error::General(format!("{ANOTHER_KEY} {pin}, but found {shown}")))
+}
+
+/// How the error about a key begins: rustls has no error of its own for that.
+const ANOTHER_KEY: &str = "expected a certificate with the pinned key";
+
+/// Whether this is the error about a key that is not the pinned one.
+pub(super) fn is_another_key(error: &rustls::Error) -> bool {
+    matches!(error, rustls::Error::General(text) if text.starts_with(ANOTHER_KEY))
 }
 
 impl ServerCertVerifier for Judge {

@@ -15,14 +15,14 @@ use super::control::{Control, Phase, Trouble};
 use super::dial::connect;
 use super::stream::Wire;
 use crate::address::Domain;
-use crate::receipt::Reason;
+use crate::receipt::{Cause, Reason};
 use crate::smtp::{EnhancedCode, Reply};
 use crate::tls_words;
 use crate::transport::delivery::Fault;
 use crate::transport::leaving::Leaving;
 use crate::transport::settings::{Smarthost, TlsPolicy};
 use crate::transport::smtp::connection_settings::Manner;
-use crate::transport::smtp::tls::Certificates;
+use crate::transport::smtp::tls::{Certificates, cause_of};
 
 /// How a connection turned out to be protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +142,8 @@ impl Opening<'_> {
             // RFC 3463 X.4.6: routing loop detected.
             let text =
                 format!("the next hop {} is this relay itself: it greets with the mark of our own spool", self.relay);
-            return Err(Fault { reason: Reason::new(EnhancedCode(4, 4, 6), text), relay: self.relay.clone() });
+            let reason = Reason::new(EnhancedCode(4, 4, 6), text).because(Cause::OwnRelay);
+            return Err(Fault { reason, relay: self.relay.clone() });
         }
         let mut capabilities;
         (wire, capabilities) = self.hello(wire).await?;
@@ -185,10 +186,13 @@ impl Opening<'_> {
             TlsPolicy::None | TlsPolicy::Implicit => Ok(false),
             TlsPolicy::Opportunistic => Ok(capabilities.starttls),
             TlsPolicy::Required if capabilities.starttls => Ok(true),
-            TlsPolicy::Required => Err(self.insecure(format!(
-                "TLS is required, but {} does not offer STARTTLS on port {}",
-                self.smarthost.host, self.smarthost.port
-            ))),
+            TlsPolicy::Required => Err(self.insecure(
+                Cause::NoStartTls,
+                format!(
+                    "TLS is required, but {} does not offer STARTTLS on port {}",
+                    self.smarthost.host, self.smarthost.port
+                ),
+            )),
         }
     }
 
@@ -203,10 +207,13 @@ impl Opening<'_> {
         }
         if !wire.input.is_empty() {
             // CVE-2011-0411 and kin: replies in plain text, sent along with the 220 by somebody on the way.
-            return Err(self.insecure(format!(
-                "response injection: expected nothing after the reply to STARTTLS, but found \"{}\"",
-                wire.input.rest()
-            )));
+            return Err(self.insecure(
+                Cause::Tls,
+                format!(
+                    "response injection: expected nothing after the reply to STARTTLS, but found \"{}\"",
+                    wire.input.rest()
+                ),
+            ));
         }
         self.shake_hands(wire).await
     }
@@ -219,11 +226,13 @@ impl Opening<'_> {
         };
         // RFC 3463 X.3.5: system incorrectly configured.
         let connector = connector
-            .map_err(|text| Fault { reason: Reason::new(EnhancedCode(4, 3, 5), text), relay: self.relay.clone() })?;
+            .map_err(|text| Reason::new(EnhancedCode(4, 3, 5), text).because(Cause::Settings))
+            .map_err(|reason| Fault { reason, relay: self.relay.clone() })?;
         let host = &self.smarthost.host;
-        let name = ServerName::try_from(host.clone()).map_err(|error| self.insecure(format!("{host}: {error}")))?;
+        let name = ServerName::try_from(host.clone())
+            .map_err(|error| self.insecure(Cause::Tls, format!("{host}: {error}")))?;
         let Channel::Plain(stream) = wire.channel else {
-            return Err(self.insecure("expected a connection without TLS".to_owned()));
+            return Err(self.insecure(Cause::Tls, "expected a connection without TLS".to_owned()));
         };
         self.control.enter(Phase::StartTls);
         let limit = self.control.state().limit;
@@ -234,7 +243,7 @@ impl Opening<'_> {
                 Ok((wire, protection))
             }
             Some(Ok(Err(error))) => {
-                Err(self.insecure(format!("TLS with {host} failed: {}", tls_words::of_handshake(&error))))
+                Err(self.insecure(cause_of(&error), format!("TLS with {host} failed: {}", tls_words::of_handshake(&error))))
             }
             Some(Err(_)) => Err(self.trouble(&Trouble::Late(limit))),
         }
@@ -249,8 +258,8 @@ impl Opening<'_> {
     }
 
     /// RFC 3463 X.7.5: cryptographic failure.
-    fn insecure(&self, text: String) -> Fault {
-        Fault { reason: Reason::new(EnhancedCode(4, 7, 5), text), relay: self.relay.clone() }
+    fn insecure(&self, cause: Cause, text: String) -> Fault {
+        Fault { reason: Reason::new(EnhancedCode(4, 7, 5), text).because(cause), relay: self.relay.clone() }
     }
 
     /// The host's own words; it is told that we leave, and its answer is not waited for.

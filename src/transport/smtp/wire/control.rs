@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::receipt::Reason;
+use crate::receipt::{Cause, Reason};
 use crate::smtp::{DIALOGUE, EnhancedCode, Reply};
 use crate::transport::leaving::Leaving;
 use crate::transport::settings::Timeouts;
@@ -89,19 +89,17 @@ impl Trouble {
     /// In words, with a status code (RFC 3463 3.5).
     pub(in crate::transport) fn reason(&self, phase: Phase, relay: &str) -> Reason {
         let doing = phase.doing();
+        let lost = |text: String| Reason::new(EnhancedCode(4, 4, 2), text).because(Cause::ConnectionLost);
         match self {
-            Self::Lost(cause) if cause.is_empty() => {
-                Reason::new(EnhancedCode(4, 4, 2), format!("lost connection {doing} {relay}"))
+            Self::Lost(cause) if cause.is_empty() => lost(format!("lost connection {doing} {relay}")),
+            Self::Lost(cause) => lost(format!("lost connection {doing} {relay}: {cause}")),
+            Self::Late(limit) => lost(format!("timed out after {} s {doing} {relay}", limit.as_secs_f32())),
+            Self::Garbage(what) => {
+                Reason::new(EnhancedCode(4, 5, 0), format!("{what}, {doing} {relay}")).because(Cause::NotSmtp)
             }
-            Self::Lost(cause) => {
-                Reason::new(EnhancedCode(4, 4, 2), format!("lost connection {doing} {relay}: {cause}"))
-            }
-            Self::Late(limit) => {
-                Reason::new(EnhancedCode(4, 4, 2), format!("timed out after {} s {doing} {relay}", limit.as_secs_f32()))
-            }
-            Self::Garbage(what) => Reason::new(EnhancedCode(4, 5, 0), format!("{what}, {doing} {relay}")),
-            Self::BrokenOff(cause) => Reason::new(EnhancedCode(4, 3, 0), cause.clone()),
-            Self::Leaving => Reason::new(EnhancedCode(4, 3, 2), format!("broken off {doing} {relay}: told to leave")),
+            Self::BrokenOff(cause) => Reason::new(EnhancedCode(4, 3, 0), cause.clone()).because(Cause::Resources),
+            Self::Leaving => Reason::new(EnhancedCode(4, 3, 2), format!("broken off {doing} {relay}: told to leave"))
+                .because(Cause::Leaving),
         }
     }
 }

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::time::timeout;
 
-use crate::receipt::Reason;
+use crate::receipt::{Cause, Reason};
 use crate::smtp::EnhancedCode;
 use crate::transport::delivery::Fault;
 use crate::transport::settings::Smarthost;
@@ -33,7 +33,10 @@ pub(in crate::transport) async fn connect(
     manner: &Manner,
 ) -> Result<(TcpStream, SocketAddr), Fault> {
     let (host, port) = (smarthost.host.as_str(), smarthost.port);
-    let fault = |status, text: String| Fault { reason: Reason::new(status, text), relay: format!("{host}:{port}") };
+    let fault = |status, text: String| Fault {
+        reason: Reason::new(status, text).because(cause_of(status)),
+        relay: format!("{host}:{port}"),
+    };
     let addresses = if addresses.is_empty() {
         look_up(host, port, manner)
             .await
@@ -67,6 +70,17 @@ pub(in crate::transport) async fn connect(
     }
     let from = manner.source.map_or(String::new(), |source| format!(" from {source}"));
     Err(fault(status.unwrap_or(NO_ANSWER), told(host, &from, &failures)))
+}
+
+/// What the status of a failed connection stands for.
+fn cause_of(status: EnhancedCode) -> Cause {
+    match status {
+        UNRESOLVED => Cause::NameLookup,
+        NO_ANSWER => Cause::NotReachable,
+        NO_WAY => Cause::NoRoute,
+        MISCONFIGURED => Cause::Settings,
+        _ => Cause::Resources,
+    }
 }
 
 /// What failed, with each address once.

@@ -3,6 +3,10 @@
 //! An [`Outcome`] is what a transport says about one recipient at one attempt. A [`Receipt`] is the record of it that is
 //! appended to the spool file; a message's whole history, and what is due next, are computed from its receipts alone.
 
+mod cause;
+
+pub use cause::Cause;
+
 use crate::clock::Timestamp;
 use crate::smtp::{EnhancedCode, Reply, is_unprintable};
 
@@ -37,19 +41,27 @@ pub struct Reason {
     pub reply_code: Option<u16>,
     /// In words, on one line without control characters: the reply as it came, or what was being done and what failed.
     pub text: String,
+    /// What is behind it, where it is a failure of our own and the transport knows.
+    pub cause: Option<Cause>,
 }
 
 impl Reason {
     /// A reason of our own.
     pub fn new(status: EnhancedCode, text: impl Into<String>) -> Self {
         let text: String = text.into();
-        Self { status, reply_code: None, text: text.replace(is_unprintable, " ") }
+        Self { status, reply_code: None, text: text.replace(is_unprintable, " "), cause: None }
+    }
+
+    /// The same with what is behind it.
+    #[must_use]
+    pub fn because(self, cause: Cause) -> Self {
+        Self { cause: Some(cause), ..self }
     }
 
     /// The next hop's reply as the reason.
     pub fn reply(reply: &Reply) -> Self {
         let status = reply.enhanced().unwrap_or(EnhancedCode::of_class(reply.code()));
-        Self { status, reply_code: Some(reply.code()), text: reply.to_string() }
+        Self { status, reply_code: Some(reply.code()), text: reply.to_string(), cause: None }
     }
 }
 
