@@ -5,7 +5,9 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memmem};
+use memchr::memchr;
+
+use crate::smtp::header::{end_of_field, split_field};
 
 /// A field with its line ends, or lines that are none.
 #[derive(Debug)]
@@ -38,12 +40,7 @@ impl<'a> Header<'a> {
     pub(super) fn parse(octets: &'a [u8]) -> Self {
         let (mut fields, mut rest) = (Vec::new(), octets);
         while !rest.is_empty() && !rest.starts_with(b"\r\n") {
-            // RFC 5322 2.2.3: a field ends at the first CRLF that is not followed by white space.
-            let end = memmem::find_iter(rest, b"\r\n")
-                .map(|at| at + 2)
-                .find(|end| !matches!(rest.get(*end), Some(b' ' | b'\t')))
-                .unwrap_or(rest.len());
-            let (field, tail) = rest.split_at(end);
+            let (field, tail) = rest.split_at(end_of_field(rest));
             fields.push(Field { kind: Kind::of(field), octets: Cow::Borrowed(field) });
             rest = tail;
         }
@@ -79,12 +76,8 @@ impl<'a> Header<'a> {
 
 impl Kind {
     fn of(field: &[u8]) -> Self {
-        // RFC 5322 4.5.8: white space before the colon is obsolete, but read.
-        let name = memchr(b':', field).map_or(&b""[..], |colon| field[..colon].trim_ascii_end());
-        if name.is_empty() || !name.iter().all(u8::is_ascii_graphic) {
-            return Self::Junk;
-        }
-        let known = [(&b"from"[..], Self::From), (b"sender", Self::Sender), (b"reply-to", Self::ReplyTo)];
+        let Some((name, _)) = split_field(field) else { return Self::Junk };
+        let known = [("from", Self::From), ("sender", Self::Sender), ("reply-to", Self::ReplyTo)];
         known.iter().find(|(known, _)| name.eq_ignore_ascii_case(known)).map_or(Self::Other, |(_, kind)| *kind)
     }
 }
@@ -203,6 +196,8 @@ fn cut(word: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use memchr::memmem;
+
     use super::*;
 
     fn written(text: &[u8]) -> Vec<u8> {

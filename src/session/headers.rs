@@ -1,6 +1,6 @@
 //! The header block of a message: enough of RFC 5322 2.2 to find fields, and no more.
 
-use memchr::{memchr, memmem};
+use crate::smtp::header::{end_of_field, split_field};
 
 /// The octets of a header block, with CRLF line ends, up to but without the blank line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,8 +31,8 @@ impl HeaderBlock {
                 let end = end_of_field(rest);
                 let (field, tail) = rest.split_at(end);
                 rest = tail;
-                if let Some(found) = split_field(field) {
-                    return Some(found);
+                if let Some((name, body)) = split_field(field) {
+                    return Some((name, body.strip_suffix(b"\r\n").unwrap_or(body)));
                 }
             }
             None
@@ -53,23 +53,6 @@ impl HeaderBlock {
     pub fn count(&self, name: &str) -> usize {
         self.fields().filter(|(found, _)| found.eq_ignore_ascii_case(name)).count()
     }
-}
-
-/// A field ends at the first CRLF that is not followed by white space (RFC 5322 2.2.3).
-fn end_of_field(octets: &[u8]) -> usize {
-    memmem::find_iter(octets, b"\r\n")
-        .map(|at| at + 2)
-        .find(|end| !matches!(octets.get(*end), Some(b' ' | b'\t')))
-        .unwrap_or(octets.len())
-}
-
-fn split_field(field: &[u8]) -> Option<(&str, &[u8])> {
-    let colon = memchr(b':', field)?;
-    // RFC 5322 4.5.8: white space before the colon is obsolete, but read.
-    let name = field[..colon].trim_ascii_end();
-    let valid = !name.is_empty() && name.iter().all(u8::is_ascii_graphic);
-    let body = field[colon + 1..].strip_suffix(b"\r\n").unwrap_or(&field[colon + 1..]);
-    if valid { Some((str::from_utf8(name).ok()?, body)) } else { None }
 }
 
 #[cfg(test)]

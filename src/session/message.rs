@@ -4,11 +4,10 @@
 //! our own lines can go before it. Everything after it is passed on in the pieces in which it came. After an error,
 //! the rest is dropped up to the true end, and the reply there reports the most serious error.
 
-use memchr::memmem;
-
 use super::{HeaderBlock, Settings};
 use crate::smtp::body::{Blemish, BodyDecoder};
 use crate::smtp::chunk::ChunkDecoder;
+use crate::smtp::header::end_of_header;
 use crate::smtp::{Chunk, Input, Reply, catalogue};
 
 /// The largest header block, in octets.
@@ -158,12 +157,7 @@ impl Incoming {
 
     /// A header block ends with the first empty line, or with the message.
     fn look_for_headers(&mut self, not_before: usize, at_rest: Progress) -> Progress {
-        let end = if self.pending.starts_with(b"\r\n") {
-            Some(0)
-        } else {
-            memmem::find(&self.pending[not_before..], b"\r\n\r\n").map(|at| not_before + at + 2)
-        };
-        let end = match end {
+        let end = match end_of_header(&self.pending, not_before) {
             None if self.ended => Some(self.pending.len()),
             end => end,
         };

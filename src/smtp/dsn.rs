@@ -2,6 +2,8 @@
 //!
 //! Values are checked here and kept unchanged: they are repeated to the next hop and, decoded, in notifications.
 
+use std::fmt;
+
 use super::xtext;
 
 /// How much of the message a failure notification returns (RFC 3461 4.3).
@@ -21,6 +23,16 @@ impl std::str::FromStr for Ret {
     }
 }
 
+impl fmt::Display for Ret {
+    /// The value of RET=.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "FULL",
+            Self::Headers => "HDRS",
+        })
+    }
+}
+
 /// For which events the sender wants a notification (RFC 3461 4.1); all off is NOTIFY=NEVER.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Notify {
@@ -37,6 +49,16 @@ impl std::str::FromStr for Notify {
 
     fn from_str(text: &str) -> Result<Self, ()> {
         parse_notify(text).ok_or(())
+    }
+}
+
+impl fmt::Display for Notify {
+    /// The value of NOTIFY=.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let events = [(self.success, "SUCCESS"), (self.failure, "FAILURE"), (self.delay, "DELAY")];
+        let mut wanted = events.into_iter().filter_map(|(wanted, word)| wanted.then_some(word));
+        f.write_str(wanted.next().unwrap_or("NEVER"))?;
+        wanted.try_for_each(|word| write!(f, ",{word}"))
     }
 }
 

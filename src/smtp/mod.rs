@@ -6,6 +6,7 @@ pub mod chunk;
 mod command;
 mod dsn;
 mod extension;
+pub mod header;
 mod line;
 pub mod mail_list;
 mod mechanism;
@@ -25,7 +26,7 @@ pub use extension::Extension;
 pub use line::{Input, Line, MAX_AUTH_LINE, MAX_LINE, MAX_SWALLOWED};
 pub use mechanism::{Mechanism, Mechanisms};
 pub use params::{BodyType, MailParams, ParamError, RcptParams};
-pub use reply::{Enhanced, EnhancedCode, EnhancedCodeError, Reply, ReplyError};
+pub use reply::{Enhanced, EnhancedCode, EnhancedCodeError, Reply, ReplyError, ReplyReader};
 pub use secret::Secret;
 
 /// For those who know replies but no addresses.

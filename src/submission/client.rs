@@ -3,10 +3,10 @@
 //! All recipients or none: if one of them is refused, nothing is sent, so a second try makes no second copy. Only a
 //! message with more recipients than one transaction allows is sent in several.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 
 use crate::address::{Mailbox, ReversePath};
-use crate::smtp::{EnhancedCode, Notify, Reply, Ret, mail_list, xtext};
+use crate::smtp::{EnhancedCode, Notify, Reply, ReplyReader, Ret, mail_list, xtext};
 
 /// What is to be sent, from whom, to whom.
 #[derive(Debug, Clone)]
@@ -52,7 +52,7 @@ pub enum Failure {
 /// # Errors
 /// When not all recipients were taken.
 pub fn submit(stream: impl Read + Write, order: &Order<'_>) -> Result<Vec<Reply>, Failure> {
-    let mut dialogue = Dialogue { stream: BufReader::new(stream) };
+    let mut dialogue = Dialogue { stream, replies: ReplyReader::default() };
     let greeting = dialogue.reply()?;
     accepted("greeting", greeting)?;
     let offers = dialogue.greet()?;
@@ -114,11 +114,7 @@ fn mail_command(order: &Order<'_>, offers: &Offers, needs_utf8: bool) -> String 
         mail += " SMTPUTF8";
     }
     if offers.dsn {
-        match order.ret {
-            Some(Ret::Full) => mail += " RET=FULL",
-            Some(Ret::Headers) => mail += " RET=HDRS",
-            None => {}
-        }
+        mail += &order.ret.map(|ret| format!(" RET={ret}")).unwrap_or_default();
         if let Some(envid) = &order.envid {
             mail += &format!(" ENVID={}", xtext::encode(envid));
         }
@@ -126,19 +122,11 @@ fn mail_command(order: &Order<'_>, offers: &Offers, needs_utf8: bool) -> String 
     mail
 }
 
-/// RFC 3461 4.1.
-fn notify_parameter(notify: Notify) -> String {
-    let events = [(notify.success, "SUCCESS"), (notify.failure, "FAILURE"), (notify.delay, "DELAY")];
-    let named: Vec<&str> = events.iter().filter(|(wanted, _)| *wanted).map(|(_, name)| *name).collect();
-    format!(" NOTIFY={}", if named.is_empty() { "NEVER".to_owned() } else { named.join(",") })
-}
-
 struct Dialogue<S> {
-    stream: BufReader<S>,
+    stream: S,
+    /// What the receiver said.
+    replies: ReplyReader,
 }
-
-/// Far more than any receiver of ours says at once.
-const MAX_REPLY: u64 = 64 * 1024;
 
 impl<S: Read + Write> Dialogue<S> {
     fn greet(&mut self) -> Result<Offers, Failure> {
@@ -159,7 +147,7 @@ impl<S: Read + Write> Dialogue<S> {
 
     /// Names recipients until a transaction is full; answers how many.
     fn name(&mut self, recipients: &[Mailbox], order: &Order<'_>, offers: &Offers) -> Result<usize, Failure> {
-        let notify = order.notify.filter(|_| offers.dsn).map(notify_parameter).unwrap_or_default();
+        let notify = order.notify.filter(|_| offers.dsn).map(|notify| format!(" NOTIFY={notify}")).unwrap_or_default();
         for (at, recipient) in recipients.iter().enumerate() {
             let reply = self.command(&format!("RCPT TO:<{recipient}>{notify}"))?;
             // RFC 5321 4.5.3.1.10.
@@ -182,8 +170,8 @@ impl<S: Read + Write> Dialogue<S> {
     }
 
     fn write(&mut self, octets: &[u8]) -> io::Result<()> {
-        self.stream.get_mut().write_all(octets)?;
-        self.stream.get_mut().flush()
+        self.stream.write_all(octets)?;
+        self.stream.flush()
     }
 
     /// RFC 5321 4.5.2: a dot is put before each that begins a line.
@@ -206,21 +194,17 @@ impl<S: Read + Write> Dialogue<S> {
     }
 
     fn reply(&mut self) -> io::Result<Reply> {
-        let mut octets = Vec::new();
+        let mut octets = [0; 4096];
         loop {
-            let start = octets.len();
-            let room = MAX_REPLY.saturating_sub(start as u64);
-            (&mut self.stream).take(room).read_until(b'\n', &mut octets)?;
-            let line = &octets[start..];
-            if !line.ends_with(b"\n") {
-                let cause = if room == 0 { "the reply has no end" } else { "it was closed" };
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, cause));
+            let reply = self.replies.next_reply();
+            if let Some(reply) = reply.map_err(|what| io::Error::new(io::ErrorKind::InvalidData, what))? {
+                return Ok(reply);
             }
-            if line.get(3) != Some(&b'-') {
-                break;
+            match self.stream.read(&mut octets)? {
+                0 => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it was closed")),
+                count => self.replies.feed(&octets[..count]),
             }
         }
-        Reply::parse(&octets).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 }
 

@@ -5,6 +5,8 @@
 
 use memchr::memchr;
 
+use crate::smtp::header::split_field;
+
 /// Whether a line with a single dot ends the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoneDot {
@@ -60,9 +62,9 @@ impl Text {
             if line == b"\r\n" {
                 return Self { fields, body: after.to_vec() };
             }
-            match (line[0], fields.last_mut(), field_name(line)) {
+            match (line[0], fields.last_mut(), split_field(line)) {
                 (b' ' | b'\t', Some(field), _) => field.body.extend_from_slice(line),
-                (_, _, Some((name, body))) => fields.push(Field { name, body: body.to_vec() }),
+                (_, _, Some((name, body))) => fields.push(Field { name: name.to_owned(), body: body.to_vec() }),
                 // No blank line before the body; or no header at all.
                 _ => break,
             }
@@ -87,14 +89,6 @@ impl Text {
 
 fn end_of_line(octets: &[u8]) -> usize {
     memchr(b'\n', octets).map_or(octets.len(), |at| at + 1)
-}
-
-/// RFC 5322 2.2; white space before the colon is obsolete (4.5.8), but read.
-fn field_name(line: &[u8]) -> Option<(String, &[u8])> {
-    let colon = memchr(b':', line)?;
-    let name = str::from_utf8(line[..colon].trim_ascii_end()).ok()?;
-    let valid = !name.is_empty() && name.bytes().all(|octet| octet.is_ascii_graphic());
-    valid.then(|| (name.to_owned(), &line[colon + 1..]))
 }
 
 /// Lines that end in CRLF. A CR within a line is a line end too, as what draws progress with it means one; a NUL becomes a

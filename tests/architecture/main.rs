@@ -25,7 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("policy", &["address", "dns", "envelope", "session", "smtp"]),
     ("spool", &["address", "clock", "envelope", "id", "receipt", "smtp"]),
     ("transport", &["address", "dns", "envelope", "id", "receipt", "smtp", "sys", "tls_words"]),
-    ("routing", &["address", "envelope"]),
+    ("routing", &["address", "envelope", "smtp"]),
     ("event", &["address", "envelope", "id", "receipt", "smtp"]),
     (
         "queue",

@@ -3,13 +3,14 @@
 //! The probes come from this host under each of its addresses, because the answer depends on the client's address. No
 //! probe reaches DATA. Replies are hostile: bounded, and escaped where they are shown.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 use crate::address::Domain;
+use crate::smtp::{Reply, ReplyReader};
 use crate::transport::Step;
 
 /// What is to be asked, and what may be answered.
@@ -34,8 +35,6 @@ pub struct Door {
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Octets of one reply.
-const MOST_REPLY: u64 = 64 * 1024;
 
 /// What a stranger would try, as sender and recipient: the domain of the first kind is foreign; in the others an address
 /// of ours is a disguise (RFC 5321 appendix F.2, RFC 2505 2.1, and the lists of old open-relay testers).
@@ -144,41 +143,40 @@ fn judge(plan: &ReceiverPlan, address: SocketAddr, client: IpAddr, findings: &Fi
 /// One SMTP dialogue.
 struct Talk {
     stream: TcpStream,
-    input: BufReader<TcpStream>,
+    replies: ReplyReader,
 }
 
 impl Talk {
     fn over(stream: TcpStream) -> io::Result<Self> {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        let input = BufReader::new(stream.try_clone()?);
-        Ok(Self { stream, input })
+        Ok(Self { stream, replies: ReplyReader::default() })
     }
 
     fn run(&mut self, plan: &ReceiverPlan) -> io::Result<Findings> {
         let mut findings = Findings::default();
         let mut reply = self.reply()?;
-        if reply.starts_with('2') {
+        if is_success(&reply) {
             reply = self.say(&format!("EHLO {}", plan.hostname))?;
         }
-        if !reply.starts_with('2') {
-            findings.refusal = Some(reply);
+        if !is_success(&reply) {
+            findings.refusal = Some(last_line(&reply));
             return Ok(findings);
         }
         for (sender, recipient, disguised) in attempts(plan.hostname.as_str()) {
             findings.asked += 1;
             let mut reply = self.say(&format!("MAIL FROM:<{sender}>"))?;
-            if reply.starts_with('2') {
+            if is_success(&reply) {
                 reply = self.say(&format!("RCPT TO:<{recipient}>"))?;
-                if reply.starts_with('2') {
+                if is_success(&reply) {
                     findings.accepted.push((format!("<{recipient}> from <{sender}>"), disguised));
                 }
             }
-            if reply.starts_with("421") {
+            if reply.code() == 421 {
                 break;
             }
-            if !reply.starts_with('2') {
-                findings.refusal.get_or_insert(reply);
+            if !is_success(&reply) {
+                findings.refusal.get_or_insert_with(|| last_line(&reply));
             }
             self.say("RSET")?;
         }
@@ -187,28 +185,41 @@ impl Talk {
         Ok(findings)
     }
 
-    fn say(&mut self, line: &str) -> io::Result<String> {
+    fn say(&mut self, line: &str) -> io::Result<Reply> {
         self.stream.write_all(format!("{line}\r\n").as_bytes())?;
         self.reply()
     }
 
-    /// The last line of a reply.
-    fn reply(&mut self) -> io::Result<String> {
-        let mut input = self.input.by_ref().take(MOST_REPLY);
+    fn reply(&mut self) -> io::Result<Reply> {
+        let mut octets = [0; 4096];
         loop {
-            let mut line = Vec::new();
-            if input.read_until(b'\n', &mut line)? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
+            let reply = self.replies.next_reply();
+            if let Some(reply) = reply.map_err(|what| io::Error::new(io::ErrorKind::InvalidData, what))? {
+                return Ok(reply);
             }
-            if line.get(3) != Some(&b'-') {
-                return Ok(String::from_utf8_lossy(&line).trim_end().to_owned());
+            match self.stream.read(&mut octets)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                count => self.replies.feed(&octets[..count]),
             }
         }
     }
 }
 
+/// Whether the first digit is 2.
+fn is_success(reply: &Reply) -> bool {
+    reply.code() < 300
+}
+
+/// The last line of a reply.
+fn last_line(reply: &Reply) -> String {
+    let enhanced = reply.enhanced().map(|code| format!(" {code}")).unwrap_or_default();
+    let line = reply.text().rsplit('\n').next().unwrap_or_default();
+    format!("{}{enhanced} {line}", reply.code()).trim_end().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader};
     use std::net::TcpListener;
     use std::thread;
 
@@ -221,11 +232,11 @@ mod tests {
         let address = listener.local_addr().unwrap();
         thread::spawn(move || {
             let (stream, _) = listener.accept().unwrap();
-            let mut talk = Talk::over(stream).unwrap();
-            talk.stream.write_all(b"220-two\r\n220 lines\r\n").unwrap();
-            while let Ok(line) = talk.reply() {
+            let (mut lines, mut stream) = (BufReader::new(stream.try_clone().unwrap()).lines(), stream);
+            stream.write_all(b"220-two\r\n220 lines\r\n").unwrap();
+            while let Some(Ok(line)) = lines.next() {
                 let taken = !line.starts_with("RCPT") || rule(&line);
-                talk.stream.write_all(if taken { b"250 ok\r\n" } else { b"554 no\x1b relay\r\n" }).unwrap();
+                stream.write_all(if taken { b"250 ok\r\n" } else { b"554 no\x1b relay\r\n" }).unwrap();
             }
         });
         address

@@ -12,6 +12,7 @@ use crate::event::{Event, Observer};
 use crate::mutant::{Mutant, planted};
 use crate::receipt::{Happening, Reason, Receipt};
 use crate::smtp::EnhancedCode;
+use crate::smtp::header::end_of_header;
 use crate::spool::{Claim, Durability};
 use crate::transport::{Body, Consignment};
 
@@ -39,8 +40,8 @@ pub(super) fn header_of(claim: &impl Claim) -> io::Result<Vec<u8>> {
         header.truncate(filled + count);
         // The end may lie across two pieces.
         let from = filled.saturating_sub(3);
-        if let Some(end) = memchr::memmem::find(&header[from..], b"\r\n\r\n") {
-            header.truncate(from + end + 4);
+        if let Some(end) = end_of_header(&header, from) {
+            header.truncate(end + 2);
             return Ok(header);
         }
         if count == 0 || header.len() > MAX_HEADER {

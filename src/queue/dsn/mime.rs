@@ -6,6 +6,7 @@
 use std::fmt::Write;
 
 use crate::address::{Mailbox, printable};
+use crate::smtp::header::end_of_header;
 use crate::smtp::xtext;
 
 /// Header lines are folded here, if there is a space (RFC 5322 2.1.1).
@@ -81,11 +82,9 @@ fn is_plain(line: &[u8]) -> bool {
 
 /// The header block at the beginning of a message, whole lines only; where it was cut off, without the last one.
 pub(super) fn header_block(beginning: &[u8]) -> &[u8] {
-    if beginning.starts_with(b"\r\n") {
-        return &[];
-    }
-    let end = memchr::memmem::find(beginning, b"\r\n\r\n").or_else(|| memchr::memmem::rfind(beginning, b"\r\n"));
-    end.map_or(beginning, |end| &beginning[..end + 2])
+    let cut_off = || memchr::memmem::rfind(beginning, b"\r\n").map(|at| at + 2);
+    let end = end_of_header(beginning, 0).or_else(cut_off);
+    &beginning[..end.unwrap_or(beginning.len())]
 }
 
 /// `text` with everything outside printable ASCII as `?`.

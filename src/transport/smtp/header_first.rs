@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::io;
 
+use crate::smtp::header::end_of_header;
 use crate::transport::delivery::{Body, Consignment};
 
 /// A header that is longer counts by its beginning.
@@ -43,7 +44,7 @@ impl<'a> HeaderFirst<'a> {
 
     fn look(&mut self) {
         let mut header = Vec::new();
-        while header.len() < MAX_HEADER && end(&header).is_none() {
+        while header.len() < MAX_HEADER && end_of_header(&header, 0).is_none() {
             let mut piece = Vec::new();
             match self.body.next_piece(&mut piece) {
                 Ok(true) => {
@@ -57,17 +58,9 @@ impl<'a> HeaderFirst<'a> {
                 }
             }
         }
-        header.truncate(end(&header).unwrap_or(header.len()));
+        header.truncate(end_of_header(&header, 0).unwrap_or(header.len()));
         self.header_is_utf8 = !header.is_ascii();
     }
-}
-
-/// Where the header ends.
-fn end(header: &[u8]) -> Option<usize> {
-    if header.starts_with(b"\r\n") {
-        return Some(0);
-    }
-    memchr::memmem::find(header, b"\r\n\r\n")
 }
 
 impl Body for HeaderFirst<'_> {

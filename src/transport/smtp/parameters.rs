@@ -2,8 +2,10 @@
 //!
 //! Pure. What is frozen as xtext is sent octet for octet as it came; nothing can smuggle a second command in.
 
+use std::fmt::Write;
+
 use super::wire::Capabilities;
-use crate::envelope::{BodyType, Notify, Recipient, Ret};
+use crate::envelope::{BodyType, Recipient};
 use crate::smtp::xtext;
 use crate::transport::delivery::Consignment;
 
@@ -23,11 +25,8 @@ pub(in crate::transport) fn mail_line(consignment: &Consignment<'_>, capabilitie
         line += " SMTPUTF8";
     }
     if capabilities.dsn {
-        match envelope.ret {
-            Some(Ret::Full) => line += " RET=FULL",
-            Some(Ret::Headers) => line += " RET=HDRS",
-            None => {}
-        }
+        // Writing to memory does not fail.
+        let _ = envelope.ret.map(|ret| write!(line, " RET={ret}"));
         // It is xtext already, and must not be encoded again.
         if let Some(envid) = envelope.envid.as_deref().filter(|envid| is_parameter(envid)) {
             line += &format!(" ENVID={envid}");
@@ -41,7 +40,7 @@ pub(in crate::transport) fn rcpt_line(recipient: &Recipient, capabilities: &Capa
     let mut line = format!("RCPT TO:<{}>", recipient.mailbox);
     if capabilities.dsn {
         if let Some(notify) = recipient.notify {
-            line += &format!(" NOTIFY={}", notify_value(notify));
+            let _ = write!(line, " NOTIFY={notify}");
         }
         match recipient.orcpt.as_deref() {
             Some(orcpt) if is_parameter(orcpt) => line += &format!(" ORCPT={orcpt}"),
@@ -54,12 +53,6 @@ pub(in crate::transport) fn rcpt_line(recipient: &Recipient, capabilities: &Capa
         }
     }
     line + "\r\n"
-}
-
-fn notify_value(notify: Notify) -> String {
-    let wishes = [(notify.success, "SUCCESS"), (notify.failure, "FAILURE"), (notify.delay, "DELAY")];
-    let wanted: Vec<_> = wishes.into_iter().filter_map(|(wanted, word)| wanted.then_some(word)).collect();
-    if wanted.is_empty() { "NEVER".to_owned() } else { wanted.join(",") }
 }
 
 /// RFC 5321 4.1.2 esmtp-value: without this a frozen value could smuggle a command in.

@@ -10,7 +10,6 @@ mod control;
 mod dial;
 mod facts;
 mod outgoing;
-mod replies;
 mod stream;
 
 pub(in crate::transport) use capabilities::Capabilities;

@@ -19,9 +19,8 @@ use tokio::time::{Instant, Sleep};
 use super::channel::Channel;
 use super::control::{Attached, Control, Phase, Trouble};
 use super::outgoing::Outgoing;
-use super::replies::ReplyBuffer;
 use crate::address::is_unprintable;
-use crate::smtp::Reply;
+use crate::smtp::{Reply, ReplyReader};
 use crate::transport::leaving::Raised;
 
 /// See the module.
@@ -32,7 +31,7 @@ pub(in crate::transport) struct Wire {
     control: Control,
     alarm: Pin<Box<Sleep>>,
     leaving: Raised,
-    pub(super) input: ReplyBuffer,
+    pub(super) input: ReplyReader,
     /// What lettre wrote and is to be sent.
     output: Outgoing,
     /// Replies that lettre wants and that the server gave to us already; until the last is read, writes go nowhere.
@@ -51,7 +50,7 @@ impl Wire {
             control,
             alarm,
             leaving,
-            input: ReplyBuffer::default(),
+            input: ReplyReader::default(),
             output: Outgoing::default(),
             played: VecDeque::new(),
             looked: false,

@@ -1,21 +1,21 @@
-//! Replies out of octets: finds where a smarthost's reply ends, and makes harmless what real servers send.
+//! Replies out of octets: finds where a server's reply ends, and makes harmless what real servers send.
 //!
 //! Pure. One [`Reply`] at a time comes out, so that what follows it stays visible as unread. Memory is bounded whatever
 //! arrives: long lines are cut, long replies lose lines, endless ones are an error.
 
+use super::Reply;
 use crate::address::is_unprintable;
-use crate::smtp::Reply;
 
-/// RFC 5321 4.5.3.1.5 allows 512 octets; real servers send more, which lettre and logs would choke on.
+/// RFC 5321 4.5.3.1.5 allows 512 octets; real servers send more, which logs would choke on.
 const MAX_LINE: usize = 1000;
 /// Text kept of one reply; it ends up in receipts and notifications.
 const MAX_KEPT: usize = 8 * 1024;
-/// Octets of one reply, kept or not (lettre's and Postfix' limit).
+/// Octets of one reply, kept or not (Postfix' limit).
 const MAX_REPLY: usize = 100_000;
 
 /// The octets that arrived and are not yet a reply.
 #[derive(Debug, Default)]
-pub(super) struct ReplyBuffer {
+pub struct ReplyReader {
     /// What arrived and was not looked at.
     unread: Vec<u8>,
     /// The line under way, cut at [`MAX_LINE`].
@@ -26,19 +26,19 @@ pub(super) struct ReplyBuffer {
     taken: usize,
 }
 
-impl ReplyBuffer {
+impl ReplyReader {
     /// Takes in what arrived.
-    pub(super) fn feed(&mut self, octets: &[u8]) {
+    pub fn feed(&mut self, octets: &[u8]) {
         self.unread.extend_from_slice(octets);
     }
 
     /// Whether nothing has arrived since the last reply.
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.unread.is_empty() && self.taken == 0
     }
 
     /// What arrived unasked, for an error message.
-    pub(super) fn rest(&self) -> String {
+    pub fn rest(&self) -> String {
         let rest: Vec<u8> = [&self.lines[..], &self.line, &self.unread].concat();
         let line = rest.split(|octet| matches!(octet, b'\r' | b'\n')).next().unwrap_or_default();
         text(&line[..line.len().min(80)]).chars().map(|c| if is_unprintable(c) { '?' } else { c }).collect()
@@ -48,7 +48,7 @@ impl ReplyBuffer {
     ///
     /// # Errors
     /// In words, when what arrived is no reply.
-    pub(super) fn next_reply(&mut self) -> Result<Option<Reply>, String> {
+    pub fn next_reply(&mut self) -> Result<Option<Reply>, String> {
         for at in 0..self.unread.len() {
             self.taken += 1;
             if self.taken > MAX_REPLY {
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     fn replies(octets: &[u8]) -> (Vec<String>, bool) {
-        let mut buffer = ReplyBuffer::default();
+        let mut buffer = ReplyReader::default();
         buffer.feed(octets);
         let mut found = Vec::new();
         while let Some(reply) = buffer.next_reply().unwrap() {
@@ -119,7 +119,7 @@ mod tests {
     fn a_reply_that_comes_in_pieces_is_the_same() {
         let whole = b"250-one\r\n250 two\r\n";
         for cut in 0..whole.len() {
-            let mut buffer = ReplyBuffer::default();
+            let mut buffer = ReplyReader::default();
             buffer.feed(&whole[..cut]);
             assert_eq!(buffer.next_reply(), Ok(None), "{cut}");
             assert_eq!(buffer.is_empty(), cut == 0);
@@ -142,7 +142,7 @@ mod tests {
         let many = "250-a line that repeats\r\n".repeat(1000) + "250 end\r\n";
         let text = replies(many.as_bytes()).0.remove(0);
         assert!(text.len() < MAX_KEPT + 100 && text.ends_with("end"));
-        let mut buffer = ReplyBuffer::default();
+        let mut buffer = ReplyReader::default();
         buffer.feed(&vec![b'x'; MAX_REPLY + 1]);
         assert!(buffer.next_reply().unwrap_err().contains("more than 100000 octets"));
     }
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn what_is_no_reply_is_an_error() {
         for bad in [&b"hello\r\n"[..], b"\r\n", b"250-a\r\n550 b\r\n", b"HTTP/1.1 400\r\n"] {
-            let mut buffer = ReplyBuffer::default();
+            let mut buffer = ReplyReader::default();
             buffer.feed(bad);
             assert!(buffer.next_reply().is_err(), "{bad:?}");
         }

@@ -3,6 +3,10 @@
 //! One type for both directions: our replies to a client, see the catalogue, and those of a smarthost to us. The text
 //! never contains a control octet except the line feed between its lines.
 
+mod reader;
+
+pub use reader::ReplyReader;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::io::Write;
