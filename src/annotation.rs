@@ -42,11 +42,14 @@ pub const REPORTED: &str = "relayed-dsn-sent";
 /// Of the receipt that a sender gets no notice because there were too many. On a failure: a person decides.
 pub const WITHHELD: &str = "notice-withheld";
 
+/// Of a receipt: what was behind a failure that no next hop spoke of, as the word of a cause (`src/receipt/cause.rs`).
+pub const CAUSE: &str = "cause";
+
 /// Those of envelopes.
 pub const OF_ENVELOPES: [&str; 4] = [AUTH, EXPANDED, LOCAL_USER, NOTICE];
 
 /// Those of receipts.
-pub const OF_RECEIPTS: [&str; 6] = [BY_HAND, HANDED_OVER, UNCOUNTED, UNREPORTED, REPORTED, WITHHELD];
+pub const OF_RECEIPTS: [&str; 7] = [BY_HAND, CAUSE, HANDED_OVER, UNCOUNTED, UNREPORTED, REPORTED, WITHHELD];
 
 /// What [`NOTICE`] may say.
 pub const KINDS_OF_NOTICES: [&str; 3] = [DIGEST, EXPANDED, HEARTBEAT];

@@ -10,6 +10,7 @@ use super::wire::{
     RetV1, SealV1, TlsV1,
 };
 use crate::address::{Mailbox, ReversePath};
+use crate::annotation::CAUSE;
 use crate::clock::Timestamp;
 use crate::envelope::{
     BodyType, Envelope, NoticeOf, Notify, Origin, Peer, Protocol, Recipient, Recipients, Ret, Seal, Tls,
@@ -224,9 +225,6 @@ impl ReceiptV1 {
         }
     }
 }
-
-/// The annotation that keeps the cause of a failure.
-const CAUSE: &str = "cause";
 
 fn annotations_of(receipt: &Receipt) -> Vec<(String, String)> {
     let mut annotations = receipt.annotations.clone();

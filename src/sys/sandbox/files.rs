@@ -12,7 +12,7 @@ use landlock::{
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use rustix::io::Errno;
 
-use super::Needs;
+use super::needs::Needs;
 
 /// The newest that this was tried with.
 const KNOWN: ABI = ABI::V6;

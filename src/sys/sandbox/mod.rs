@@ -6,24 +6,11 @@
 
 mod calls;
 mod files;
+mod needs;
+
+pub use needs::Needs;
 
 use std::fmt;
-use std::path::PathBuf;
-
-/// What a process needs, once it is locked in. A path that is not there stands for the nearest folder above it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Needs {
-    /// Files and folders, with all below, that are read.
-    pub read: Vec<PathBuf>,
-    /// Files and folders, with all below, in which files are written, made and removed too.
-    pub write: Vec<PathBuf>,
-    /// Folders in which sockets and files are removed.
-    pub remove: Vec<PathBuf>,
-    /// The TCP ports that are connected to.
-    pub connect: Vec<u16>,
-    /// Whether connections are made from addresses that the configuration names, so that sockets are bound.
-    pub binds_source: bool,
-}
 
 /// Which walls stand.
 #[derive(Debug, Clone, PartialEq, Eq)]

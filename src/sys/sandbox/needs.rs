@@ -1,0 +1,18 @@
+//! What a process needs of its host, once it is locked in.
+
+use std::path::PathBuf;
+
+/// What a process needs, once it is locked in. A path that is not there stands for the nearest folder above it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Files and folders, with all below, that are read.
+    pub read: Vec<PathBuf>,
+    /// Files and folders, with all below, in which files are written, made and removed too.
+    pub write: Vec<PathBuf>,
+    /// Folders in which sockets and files are removed.
+    pub remove: Vec<PathBuf>,
+    /// The TCP ports that are connected to.
+    pub connect: Vec<u16>,
+    /// Whether connections are made from addresses that the configuration names, so that sockets are bound.
+    pub binds_source: bool,
+}
