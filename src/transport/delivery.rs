@@ -49,7 +49,7 @@ pub trait Body {
     /// from now until the answer, the message is *in doubt*.
     fn hand_over(&mut self);
 
-    /// The message that will be delivered next over the same transport, where one is known. It may be announced in the flight
+    /// The message that will be delivered next over the same transport, where one is known. It may be announced in the group
     /// that ends this one (RFC 2920 3.1), and is then the one that is expected next: any other costs the connection.
     fn next(&self) -> Option<Consignment<'_>> {
         None

@@ -47,7 +47,7 @@ pub struct MaildirTransport {
 }
 
 /// Where a delivery failed.
-enum Trouble {
+enum StoreError {
     /// The Maildir does not take it: the route's trouble.
     Folder { doing: String, error: io::Error },
     /// The route allows so many octets only.
@@ -67,34 +67,34 @@ impl Transport for MaildirTransport {
         let relay = format!("maildir:{}", self.path.display());
         let reason = |status, doing: &str, error: &io::Error| Reason::new(status, format!("{doing}: {error}"));
         let allowed = self.max_size.filter(|allowed| *allowed < consignment.size);
-        let outcome = match allowed.map_or_else(|| self.store(consignment, body), |limit| Err(Trouble::TooLarge(limit)))
-        {
-            Ok(text) => Outcome::Delivered(Reason::new(EnhancedCode(2, 0, 0), text)),
-            Err(Trouble::Message(error)) => {
-                let reason = reason(EnhancedCode(4, 3, 0), "reading the message failed", &error);
-                Outcome::Deferred(reason.because(Cause::Resources))
-            }
-            Err(Trouble::HandedOver { outcome, doing, error }) => {
-                outcome(reason(EnhancedCode(4, 3, 0), &doing, &error).because(Cause::Folder))
-            }
-            Err(Trouble::TooLarge(limit)) => {
-                let text = format!("the message has {} octets, the route takes {limit} at most", consignment.size);
-                Outcome::Failed(Reason::new(EnhancedCode(5, 3, 4), text).because(Cause::TooLargeForRoute))
-            }
-            Err(Trouble::Folder { doing, error }) => {
-                // RFC 3463 X.3.1: mail system full.
-                let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-                let status = if full { EnhancedCode(4, 3, 1) } else { EnhancedCode(4, 3, 0) };
-                return Err(Fault { reason: reason(status, &doing, &error).because(Cause::Folder), relay });
-            }
-        };
+        let outcome =
+            match allowed.map_or_else(|| self.store(consignment, body), |limit| Err(StoreError::TooLarge(limit))) {
+                Ok(text) => Outcome::Delivered(Reason::new(EnhancedCode(2, 0, 0), text)),
+                Err(StoreError::Message(error)) => {
+                    let reason = reason(EnhancedCode(4, 3, 0), "reading the message failed", &error);
+                    Outcome::Deferred(reason.because(Cause::Resources))
+                }
+                Err(StoreError::HandedOver { outcome, doing, error }) => {
+                    outcome(reason(EnhancedCode(4, 3, 0), &doing, &error).because(Cause::Folder))
+                }
+                Err(StoreError::TooLarge(limit)) => {
+                    let text = format!("the message has {} octets, the route takes {limit} at most", consignment.size);
+                    Outcome::Failed(Reason::new(EnhancedCode(5, 3, 4), text).because(Cause::TooLargeForRoute))
+                }
+                Err(StoreError::Folder { doing, error }) => {
+                    // RFC 3463 X.3.1: mail system full.
+                    let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+                    let status = if full { EnhancedCode(4, 3, 1) } else { EnhancedCode(4, 3, 0) };
+                    return Err(Fault { reason: reason(status, &doing, &error).because(Cause::Folder), relay });
+                }
+            };
         let outcomes = consignment.recipients().map(|_| outcome.clone()).collect();
         Ok(Delivery { outcomes, relay, connecting: Duration::ZERO, dsn: Dsn::Final, route_trouble: None })
     }
 }
 
 impl MaildirTransport {
-    fn store(&self, consignment: &Consignment<'_>, body: &mut dyn Body) -> Result<String, Trouble> {
+    fn store(&self, consignment: &Consignment<'_>, body: &mut dyn Body) -> Result<String, StoreError> {
         for folder in [self.path.clone(), self.path.join("tmp"), self.path.join("new"), self.path.join("cur")] {
             DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(folder_trouble("making", &folder))?;
         }
@@ -114,7 +114,7 @@ impl MaildirTransport {
         body.hand_over();
         let handed_over = |outcome, doing: &str| {
             let doing = format!("{doing} {}", final_name.display());
-            move |error| Trouble::HandedOver { outcome, doing, error }
+            move |error| StoreError::HandedOver { outcome, doing, error }
         };
         fs::rename(&draft, &final_name).map_err(handed_over(Outcome::Deferred, "renaming to"))?;
         sync(&new).map_err(handed_over(Outcome::InDoubt, "making durable"))?;
@@ -140,7 +140,7 @@ fn name(consignment: &Consignment<'_>) -> String {
     format!("{}.{id}.leafmail", consignment.id.time().as_millis() / 1000)
 }
 
-fn write(draft: &Path, consignment: &Consignment<'_>, body: &mut dyn Body) -> Result<(), Trouble> {
+fn write(draft: &Path, consignment: &Consignment<'_>, body: &mut dyn Body) -> Result<(), StoreError> {
     let failed = |error| folder_trouble("writing", draft)(error);
     match fs::remove_file(draft) {
         // The spool's lock lets one process at a time deliver a message, so this is the rest of one that died.
@@ -151,7 +151,7 @@ fn write(draft: &Path, consignment: &Consignment<'_>, body: &mut dyn Body) -> Re
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft).map_err(failed)?;
     file.write_all(&header(consignment)).map_err(failed)?;
     let mut piece = Vec::new();
-    while body.next_piece(&mut piece).map_err(Trouble::Message)? {
+    while body.next_piece(&mut piece).map_err(StoreError::Message)? {
         file.write_all(&piece).map_err(failed)?;
     }
     file.sync_all().map_err(failed)
@@ -170,7 +170,7 @@ fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-fn folder_trouble(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> Trouble {
+fn folder_trouble(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> StoreError {
     let doing = format!("{doing} {}", path.display());
-    move |error| Trouble::Folder { doing: doing.clone(), error }
+    move |error| StoreError::Folder { doing: doing.clone(), error }
 }

@@ -19,7 +19,7 @@ use super::delivery::{Body, ConfigError, Consignment, Delivery, Dispatch, Dsn, F
 use super::leaving::Leaving;
 use super::settings::{AuthMethod, NextHop, RouteSettings, Smarthost, TlsPolicy};
 use super::smtp::wire;
-use super::smtp::{Ended, HeaderFirst, Login, Manner, Refusal, transaction};
+use super::smtp::{ConnectionSettings, Ended, HeaderFirst, Login, Refusal, transaction};
 use crate::receipt::{Cause, Reason};
 use crate::smtp::EnhancedCode;
 
@@ -38,7 +38,7 @@ struct Route {
     addresses: Vec<IpAddr>,
     credential: Option<Credential>,
     auth: AuthMethod,
-    manner: Arc<Manner>,
+    connection_settings: Arc<ConnectionSettings>,
     /// The largest message that the smarthost said to take, since its last greeting; 0 where it named none.
     largest: AtomicU64,
 }
@@ -59,9 +59,10 @@ impl SmarthostDispatch {
                 "expected tls=required where there is a user name: opportunistic TLS checks no certificate",
             ));
         }
-        let manner = Arc::new(Manner::of(settings, smarthost.tls, leaving).map_err(refuse)?);
+        let connection_settings = Arc::new(ConnectionSettings::of(settings, smarthost.tls, leaving).map_err(refuse)?);
         let (addresses, auth) = (Vec::new(), settings.auth);
-        let route = Route { smarthost, addresses, credential, auth, manner, largest: AtomicU64::new(UNKNOWN) };
+        let route =
+            Route { smarthost, addresses, credential, auth, connection_settings, largest: AtomicU64::new(UNKNOWN) };
         Ok(Self { route: Arc::new(route), connections: settings.connections.max(1) })
     }
 }
@@ -90,10 +91,14 @@ impl SmarthostTransport {
     }
 
     /// To a host whose address is known already, without a login.
-    pub(super) fn to_address(smarthost: Smarthost, address: IpAddr, manner: Arc<Manner>) -> Self {
+    pub(super) fn to_address(
+        smarthost: Smarthost,
+        address: IpAddr,
+        connection_settings: Arc<ConnectionSettings>,
+    ) -> Self {
         let largest = AtomicU64::new(UNKNOWN);
         let (addresses, credential, auth) = (vec![address], None, AuthMethod::Auto);
-        Self::over(Arc::new(Route { smarthost, addresses, credential, auth, manner, largest }))
+        Self::over(Arc::new(Route { smarthost, addresses, credential, auth, connection_settings, largest }))
     }
 }
 
@@ -119,7 +124,7 @@ impl Transport for SmarthostTransport {
 
     fn largest_message(&self) -> Option<u64> {
         let told = Some(self.link.route.largest.load(Ordering::Relaxed)).filter(|octets| *octets != UNKNOWN);
-        match (told, self.link.route.manner.max_size) {
+        match (told, self.link.route.connection_settings.max_size) {
             (Some(told @ 1..), Some(allowed)) => Some(told.min(allowed)),
             (_, Some(allowed)) => Some(allowed),
             (told, None) => told,
@@ -211,9 +216,9 @@ impl Route {
     }
 
     async fn connection(&self) -> Result<Client, Fault> {
-        let opened = wire::open(&self.smarthost, &self.addresses, &self.manner).await?;
+        let opened = wire::open(&self.smarthost, &self.addresses, &self.connection_settings).await?;
         self.largest.store(opened.capabilities.size.unwrap_or(0), Ordering::Relaxed);
-        Client::over(opened, &self.manner).await
+        Client::over(opened, &self.connection_settings).await
     }
 
     /// A connection with a login, or why it was refused; other faults are the outer error.

@@ -15,14 +15,14 @@ mod words;
 pub use meaning::meaning;
 pub use why::{Meaning, Place};
 
-use scope::{About, Whose};
+use scope::Scope;
 
 use crate::receipt::{Outcome, Reason};
 use crate::smtp::{EnhancedCode, Reply};
 
 /// Which command of the transaction was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum Stage {
     /// MAIL: the answer holds for all recipients.
     Mail,
     /// RCPT: the answer holds for one.
@@ -37,7 +37,7 @@ pub(super) enum Step {
 
 /// What the reply decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ruling {
+pub(super) enum Disposition {
     /// Go on.
     Accepted,
     /// Not now: recipient or message.
@@ -51,41 +51,41 @@ pub(super) enum Ruling {
 }
 
 /// Judges a reply.
-pub(super) fn ruling(step: Step, reply: &Reply) -> Ruling {
-    match (step, reply.code()) {
+pub(super) fn disposition(stage: Stage, reply: &Reply) -> Disposition {
+    match (stage, reply.code()) {
         // RFC 5321 4.3.2: success is 250 (251, 252 for RCPT), and 354 for DATA only.
-        (Step::Data, 300..400) => return Ruling::Accepted,
-        (Step::Data, ..300) | (_, 300..400) => return Ruling::OutOfStep,
-        (_, ..300) => return Ruling::Accepted,
+        (Stage::Data, 300..400) => return Disposition::Accepted,
+        (Stage::Data, ..300) | (_, 300..400) => return Disposition::OutOfStep,
+        (_, ..300) => return Disposition::Accepted,
         _ => {}
     }
-    match (whose(step, reply), step) {
+    match (scope(stage, reply), stage) {
         // The message was handed over: a route fault would leave its recipients in doubt, a failure would blame them.
-        (Whose::Route(_), Step::EndOfData) => Ruling::Deferred,
-        (Whose::Route(_), _) => Ruling::Route,
+        (scope, Stage::EndOfData) if scope.is_route() => Disposition::Deferred,
+        (scope, _) if scope.is_route() => Disposition::Route,
         // RFC 5321 4.5.3.1.10: "too many recipients" is 452, and 552 from old servers means the same.
-        (_, Step::Rcpt) if reply.code() == 552 && speaks_of_no_mailbox(reply) => Ruling::Deferred,
-        _ if reply.is_transient() => Ruling::Deferred,
-        _ => Ruling::Failed,
+        (_, Stage::Rcpt) if reply.code() == 552 && speaks_of_no_mailbox(reply) => Disposition::Deferred,
+        _ if reply.is_transient() => Disposition::Deferred,
+        _ => Disposition::Failed,
     }
 }
 
-/// Whose trouble a refusal is.
-fn whose(step: Step, reply: &Reply) -> Whose {
-    let by_step = if step == Step::Rcpt { Whose::Recipient } else { Whose::Message };
-    table::look_up(reply).unwrap_or(by_step)
+/// Whom a refusal is about.
+fn scope(stage: Stage, reply: &Reply) -> Scope {
+    let by_stage = if stage == Stage::Rcpt { Scope::Recipient } else { Scope::Message };
+    table::look_up(reply).unwrap_or(by_stage)
 }
 
 /// What keeps the route from working, where the reply to a message that was handed over says so. A service that closes does
 /// not count here: it may be the message that makes it close, and would hold up the rest for ever.
 pub(super) fn route_trouble(reply: &Reply) -> Option<Reason> {
     let refused = !reply.is_positive();
-    (refused && whose(Step::EndOfData, reply) == Whose::Route(About::Account)).then(|| deferral(reply))
+    (refused && scope(Stage::EndOfData, reply) == Scope::Account).then(|| deferral(reply))
 }
 
 /// Who could not, where there was no refusal of mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Blame {
+pub(super) enum Side {
     /// This host: its configuration, its resources.
     Host,
     /// The network around this host.
@@ -95,11 +95,11 @@ pub(super) enum Blame {
 }
 
 /// Whom a fault is about: our own statuses tell (RFC 3463 X.3: this system; X.4.4: no way there).
-pub(super) fn blame(reason: &Reason) -> Blame {
+pub(super) fn side_at_fault(reason: &Reason) -> Side {
     match (reason.reply_code, reason.status) {
-        (None, EnhancedCode(_, 3, _)) => Blame::Host,
-        (None, EnhancedCode(_, 4, 4)) => Blame::Network,
-        _ => Blame::Peer,
+        (None, EnhancedCode(_, 3, _)) => Side::Host,
+        (None, EnhancedCode(_, 4, 4)) => Side::Network,
+        _ => Side::Peer,
     }
 }
 
@@ -108,12 +108,12 @@ fn speaks_of_no_mailbox(reply: &Reply) -> bool {
     reply.enhanced().is_none_or(|enhanced| enhanced.1 != 2)
 }
 
-/// The reply as the outcome of a recipient; `ruling` is of the kind that judges.
-pub(super) fn outcome(ruling: Ruling, reply: &Reply) -> Outcome {
-    match ruling {
-        Ruling::Accepted => Outcome::Delivered(Reason::reply(reply)),
-        Ruling::Failed => Outcome::Failed(Reason::reply(reply)),
-        Ruling::Deferred | Ruling::Route | Ruling::OutOfStep => Outcome::Deferred(deferral(reply)),
+/// The reply as the outcome of a recipient; `disposition` is of the kind that judges.
+pub(super) fn outcome(disposition: Disposition, reply: &Reply) -> Outcome {
+    match disposition {
+        Disposition::Accepted => Outcome::Delivered(Reason::reply(reply)),
+        Disposition::Failed => Outcome::Failed(Reason::reply(reply)),
+        Disposition::Deferred | Disposition::Route | Disposition::OutOfStep => Outcome::Deferred(deferral(reply)),
     }
 }
 

@@ -1,21 +1,21 @@
-//! Whose trouble a refusal is: a recipient's, the message's, or the route's.
+//! Whom a refusal is about.
 
-/// Whose trouble a refusal is.
+/// Whom a refusal is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Whose {
-    /// One recipient's.
+pub(super) enum Scope {
+    /// One recipient.
     Recipient,
-    /// The message's, its sender's or its content's.
+    /// The message, its sender or its content.
     Message,
-    /// Ours: the route does not work.
-    Route(About),
+    /// The route: our login, our account, their limits. Whatever the message, the next hop would say the same.
+    Account,
+    /// The route: the service as a whole, for now. Once it has seen a message, that may be why.
+    Service,
 }
 
-/// What of a route does not work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum About {
-    /// Our login, our account, their limits: whatever the message, the next hop would say the same.
-    Account,
-    /// The service as a whole, for now. Once it has seen a message, that may be why.
-    Service,
+impl Scope {
+    /// Whether it is the route that does not work.
+    pub(super) fn is_route(self) -> bool {
+        matches!(self, Self::Account | Self::Service)
+    }
 }

@@ -6,7 +6,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::scope::{About, Whose};
+use super::scope::Scope;
 use super::why::Why;
 use crate::smtp::{EnhancedCode, Reply};
 
@@ -17,29 +17,29 @@ struct Row {
     enhanced: Option<(u16, RangeInclusive<u16>)>,
     /// Each must occur.
     words: &'static [&'static str],
-    whose: Whose,
+    scope: Scope,
     why: Why,
 }
 
-const RECIPIENT: Whose = Whose::Recipient;
-const MESSAGE: Whose = Whose::Message;
-const ACCOUNT: Whose = Whose::Route(About::Account);
-const SERVICE: Whose = Whose::Route(About::Service);
+const RECIPIENT: Scope = Scope::Recipient;
+const MESSAGE: Scope = Scope::Message;
+const ACCOUNT: Scope = Scope::Account;
+const SERVICE: Scope = Scope::Service;
 
 const REFUSED: RangeInclusive<u16> = 400..=599;
 const LATER: RangeInclusive<u16> = 400..=499;
 const NEVER: RangeInclusive<u16> = 500..=599;
 
-const fn code(code: u16, whose: Whose, why: Why) -> Row {
-    Row { codes: code..=code, enhanced: None, words: &[], whose, why }
+const fn code(code: u16, scope: Scope, why: Why) -> Row {
+    Row { codes: code..=code, enhanced: None, words: &[], scope, why }
 }
 
-const fn status(codes: RangeInclusive<u16>, subject: u16, details: RangeInclusive<u16>, whose: Whose, why: Why) -> Row {
-    Row { codes, enhanced: Some((subject, details)), words: &[], whose, why }
+const fn status(codes: RangeInclusive<u16>, subject: u16, details: RangeInclusive<u16>, scope: Scope, why: Why) -> Row {
+    Row { codes, enhanced: Some((subject, details)), words: &[], scope, why }
 }
 
-const fn words(words: &'static [&'static str], whose: Whose, why: Why) -> Row {
-    Row { codes: REFUSED, enhanced: None, words, whose, why }
+const fn words(words: &'static [&'static str], scope: Scope, why: Why) -> Row {
+    Row { codes: REFUSED, enhanced: None, words, scope, why }
 }
 
 static TABLE: [Row; 46] = [
@@ -64,7 +64,7 @@ static TABLE: [Row; 46] = [
     code(432, ACCOUNT, Why::TooManyConnections),
     // The same from servers that send them with 550 or 554. X.7.9 alone is not enough: Yahoo's 554 5.7.9 is about the message.
     status(REFUSED, 7, 8..=8, ACCOUNT, Why::LoginRefused),
-    Row { codes: REFUSED, enhanced: Some((7, 9..=9)), words: &["auth"], whose: ACCOUNT, why: Why::LoginMethod },
+    Row { codes: REFUSED, enhanced: Some((7, 9..=9)), words: &["auth"], scope: ACCOUNT, why: Why::LoginMethod },
     status(REFUSED, 7, 11..=11, ACCOUNT, Why::LoginMethod),
     status(NEVER, 7, 57..=57, ACCOUNT, Why::LoginMissing),
     words(&["unauthenticated senders not allowed"], ACCOUNT, Why::LoginMissing),
@@ -116,9 +116,9 @@ impl Row {
 }
 
 /// What the table says of a refusal; `None`: nothing beyond what the answered command tells.
-pub(super) fn look_up(reply: &Reply) -> Option<Whose> {
+pub(super) fn look_up(reply: &Reply) -> Option<Scope> {
     let text = reply.text().replace('\n', " ").to_ascii_lowercase();
-    TABLE.iter().find(|row| row.fits(reply.code(), reply.enhanced(), &text)).map(|row| row.whose)
+    TABLE.iter().find(|row| row.fits(reply.code(), reply.enhanced(), &text)).map(|row| row.scope)
 }
 
 /// What the table says that a refusal means; the text may have its codes in front.

@@ -2,29 +2,29 @@
 
 use super::*;
 
-const ACCOUNT: Whose = Whose::Route(About::Account);
-const SERVICE: Whose = Whose::Route(About::Service);
-const RECIPIENT: Whose = Whose::Recipient;
-const MESSAGE: Whose = Whose::Message;
+const ACCOUNT: Scope = Scope::Account;
+const SERVICE: Scope = Scope::Service;
+const RECIPIENT: Scope = Scope::Recipient;
+const MESSAGE: Scope = Scope::Message;
 
 fn parsed(text: &str) -> Reply {
     Reply::parse(text.replace('|', "\r\n").as_bytes()).unwrap()
 }
 
-/// Each reply at a step where it is given; lines are separated by `|`.
-fn check(replies: &[(Step, &str, Whose)]) {
-    for (step, text, expected) in replies {
+/// Each reply at a stage where it is given; lines are separated by `|`.
+fn check(replies: &[(Stage, &str, Scope)]) {
+    for (stage, text, expected) in replies {
         let reply = parsed(text);
-        assert_eq!(whose(*step, &reply), *expected, "{step:?} {text}");
-        let ruled = ruling(*step, &reply);
-        match (expected, step) {
-            (Whose::Route(about), Step::EndOfData) => {
-                assert_eq!(ruled, Ruling::Deferred, "{text}");
-                assert_eq!(route_trouble(&reply).is_some(), *about == About::Account, "{text}");
+        assert_eq!(scope(*stage, &reply), *expected, "{stage:?} {text}");
+        let ruled = disposition(*stage, &reply);
+        match (expected, stage) {
+            (scope, Stage::EndOfData) if scope.is_route() => {
+                assert_eq!(ruled, Disposition::Deferred, "{text}");
+                assert_eq!(route_trouble(&reply).is_some(), *scope == Scope::Account, "{text}");
             }
-            (Whose::Route(_), _) => assert_eq!(ruled, Ruling::Route, "{text}"),
+            (scope, _) if scope.is_route() => assert_eq!(ruled, Disposition::Route, "{text}"),
             _ => {
-                assert!(matches!(ruled, Ruling::Deferred | Ruling::Failed), "{text}");
+                assert!(matches!(ruled, Disposition::Deferred | Disposition::Failed), "{text}");
                 assert_eq!(route_trouble(&reply), None, "{text}");
             }
         }
@@ -33,7 +33,7 @@ fn check(replies: &[(Step, &str, Whose)]) {
 
 #[test]
 fn microsoft() {
-    use Step::{Data, EndOfData, Mail, Rcpt};
+    use Stage::{Data, EndOfData, Mail, Rcpt};
     check(&[
         (Mail, "535 5.7.3 Authentication unsuccessful [AM0PR05CA0001.eurprd05.prod.outlook.com]", ACCOUNT),
         (
@@ -84,7 +84,7 @@ fn microsoft() {
 
 #[test]
 fn google() {
-    use Step::{EndOfData, Mail, Rcpt};
+    use Stage::{EndOfData, Mail, Rcpt};
     check(&[
         (
             Mail,
@@ -127,7 +127,7 @@ fn google() {
 
 #[test]
 fn other_providers() {
-    use Step::{EndOfData, Mail, Rcpt};
+    use Stage::{EndOfData, Mail, Rcpt};
     check(&[
         // Amazon SES.
         (EndOfData, "454 Throttling failure: Maximum sending rate exceeded.", ACCOUNT),
@@ -177,7 +177,7 @@ fn other_providers() {
 
 #[test]
 fn servers_of_our_own() {
-    use Step::{Data, EndOfData, Mail, Rcpt};
+    use Stage::{Data, EndOfData, Mail, Rcpt};
     check(&[
         // Postfix, postgrey, Postfix's sizes.
         (Rcpt, "450 4.1.1 <a@x.example>: Recipient address rejected: unverified address", RECIPIENT),
@@ -211,17 +211,20 @@ fn servers_of_our_own() {
 fn a_refusal_of_ours_is_never_a_bounce() {
     for text in ["550 5.4.5 x", "550 5.1.90 x", "550 5.7.705 x", "554 5.2.0 a:OutboundSpamException; x", "535 5.7.8 x"]
     {
-        for step in [Step::Mail, Step::Rcpt, Step::Data, Step::Chunk, Step::EndOfData] {
-            assert!(matches!(ruling(step, &parsed(text)), Ruling::Route | Ruling::Deferred), "{step:?} {text}");
+        for stage in [Stage::Mail, Stage::Rcpt, Stage::Data, Stage::Chunk, Stage::EndOfData] {
+            assert!(
+                matches!(disposition(stage, &parsed(text)), Disposition::Route | Disposition::Deferred),
+                "{stage:?} {text}"
+            );
         }
     }
 }
 
 #[test]
 fn a_plain_reply_is_judged_by_the_command_that_it_answers() {
-    use Ruling::{Accepted, Deferred, Failed, OutOfStep, Route};
-    use Step::{Chunk, Data, EndOfData, Mail, Rcpt};
-    for (step, text, expected) in [
+    use Disposition::{Accepted, Deferred, Failed, OutOfStep, Route};
+    use Stage::{Chunk, Data, EndOfData, Mail, Rcpt};
+    for (stage, text, expected) in [
         (Mail, "250 ok", Accepted),
         (Mail, "451 4.7.1 try again", Deferred),
         (Mail, "552 too big", Failed),
@@ -249,14 +252,14 @@ fn a_plain_reply_is_judged_by_the_command_that_it_answers() {
         (EndOfData, "421 4.3.0 closing", Deferred),
         (EndOfData, "552 5.2.3 too big", Failed),
     ] {
-        assert_eq!(ruling(step, &parsed(text)), expected, "{step:?} {text}");
+        assert_eq!(disposition(stage, &parsed(text)), expected, "{stage:?} {text}");
     }
 }
 
 #[test]
 fn a_deferral_never_carries_a_permanent_status() {
     let reply = parsed("550 5.4.5 Daily user sending limit exceeded");
-    let Outcome::Deferred(reason) = outcome(Ruling::Deferred, &reply) else { panic!() };
+    let Outcome::Deferred(reason) = outcome(Disposition::Deferred, &reply) else { panic!() };
     assert_eq!((reason.status, reason.reply_code), (EnhancedCode(4, 4, 5), Some(550)));
     assert_eq!(route_trouble(&reply), Some(reason.clone()));
     assert_eq!(reason.text, "550 5.4.5 Daily user sending limit exceeded");

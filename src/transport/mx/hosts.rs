@@ -68,7 +68,7 @@ impl Shared {
             }
         };
         // RFC 5321 5.1: a relay that finds itself among them leaves out itself, and all that are not better.
-        let ours = exchangers.iter().filter(|exchanger| exchanger.host == self.manner.helo);
+        let ours = exchangers.iter().filter(|exchanger| exchanger.host == self.connection_settings.helo);
         let limit = ours.map(|exchanger| exchanger.preference).min();
         let none = exchangers.is_empty();
         let better = exchangers.into_iter().filter(|exchanger| limit.is_none_or(|limit| exchanger.preference < limit));
@@ -78,8 +78,10 @@ impl Shared {
             (true, true) => Err(never(EnhancedCode(5, 4, 4), format!("no mail exchanger of {domain} is a host"))),
             // RFC 3463 X.4.6: routing loop. A slip in somebody's configuration, which may be mended in time.
             (true, false) => {
-                let text =
-                    format!("mail for {domain} would loop back: its best mail exchanger is {}", self.manner.helo);
+                let text = format!(
+                    "mail for {domain} would loop back: its best mail exchanger is {}",
+                    self.connection_settings.helo
+                );
                 Err(Dead::End(Outcome::Deferred(Reason::new(EnhancedCode(4, 4, 6), text).because(Cause::Loop))))
             }
         }
@@ -100,11 +102,11 @@ impl Shared {
     ) -> Result<T, Dead> {
         // RFC 3463 X.4.3: directory server failure.
         let reason = |text: String| Reason::new(EnhancedCode(4, 4, 3), text).because(Cause::NameLookup);
-        let limit: Duration = self.manner.timeouts.connect;
+        let limit: Duration = self.connection_settings.timeouts.connect;
         let answer = tokio::select! {
             biased;
             answer = tokio::time::timeout(limit, question) => answer,
-            () = self.manner.leaving.raised() => {
+            () = self.connection_settings.leaving.raised() => {
                 let text = format!("broken off while looking {domain} up: told to leave");
                 return Err(Dead::Fault(Reason::new(EnhancedCode(4, 3, 2), text).because(Cause::Leaving)));
             }

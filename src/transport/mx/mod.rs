@@ -18,13 +18,13 @@ use crate::address::Domain;
 use crate::dns::MailExchangers;
 use crate::receipt::{Cause, Outcome, Reason};
 use crate::smtp::EnhancedCode;
-use crate::transport::classify::{Blame, blame};
+use crate::transport::classify::{Side, side_at_fault};
 use crate::transport::delivery::{Body, ConfigError, Consignment, Delivery, Dispatch, Dsn, Fault, Transport};
 use crate::transport::failover::Replay;
 use crate::transport::leaving::Leaving;
 use crate::transport::settings::{NextHop, RouteSettings, Smarthost, TlsPolicy};
 use crate::transport::smarthost::SmarthostTransport;
-use crate::transport::smtp::Manner;
+use crate::transport::smtp::ConnectionSettings;
 use hosts::{Dead, Host};
 use recent::Recent;
 use shared::Shared;
@@ -49,8 +49,8 @@ impl MxDispatch {
         if settings.password.is_some() || settings.token.is_some() {
             return Err(refuse("expected no password or token, as mail exchangers ask for no login"));
         }
-        let manner = Arc::new(Manner::of(settings, hop.tls, leaving).map_err(refuse)?);
-        let shared = Shared { hop, manner, dns, answered: Recent::default(), reached: Recent::default() };
+        let connection_settings = Arc::new(ConnectionSettings::of(settings, hop.tls, leaving).map_err(refuse)?);
+        let shared = Shared { hop, connection_settings, dns, answered: Recent::default(), reached: Recent::default() };
         Ok(Self { shared: Arc::new(shared), connections: settings.connections.max(1) })
     }
 }
@@ -111,7 +111,9 @@ impl Transport for MxTransport {
             let addresses = match self.wait(shared.addresses(&domain, host))? {
                 Ok(addresses) => addresses,
                 // Nobody is judged for hosts that there is no time to ask for.
-                Err(dead) if shared.manner.leaving.is_raised() => return ended(consignment, &domain, dead),
+                Err(dead) if shared.connection_settings.leaving.is_raised() => {
+                    return ended(consignment, &domain, dead);
+                }
                 Err(dead) => {
                     attempt.unknown = attempt.unknown.or(Some(dead));
                     continue;
@@ -147,14 +149,15 @@ impl Transport for MxTransport {
     }
 
     fn largest_message(&self) -> Option<u64> {
-        self.shared.manner.max_size
+        self.shared.connection_settings.max_size
     }
 }
 
 impl MxTransport {
     fn way(&self, domain: &Domain, host: &Host, address: IpAddr, tls: TlsPolicy) -> Kept {
         let smarthost = Smarthost { host: host.name.clone(), port: self.shared.hop.port, tls, user: None };
-        let transport = SmarthostTransport::to_address(smarthost, address, Arc::clone(&self.shared.manner));
+        let transport =
+            SmarthostTransport::to_address(smarthost, address, Arc::clone(&self.shared.connection_settings));
         Kept { domain: domain.clone(), host: host.name.clone(), address, transport }
     }
 
@@ -169,7 +172,7 @@ impl MxTransport {
                 // Whatever a host says of us, it says it for its domain: the route works for others.
                 Ok(Some(Delivery { route_trouble: None, ..delivery }))
             }
-            Err(fault) if self.shared.manner.leaving.is_raised() => Err(fault),
+            Err(fault) if self.shared.connection_settings.leaving.is_raised() => Err(fault),
             Err(fault) => {
                 log::debug!("{fault}");
                 attempt.faults.push(fault);
@@ -226,7 +229,7 @@ impl<'a> Attempt<'a> {
     /// No way worked: whose trouble that is.
     fn give_up(self, shared: &Shared) -> Result<Delivery, Fault> {
         let text = self.faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        let blamed = |whom| self.faults.iter().find(|fault| blame(&fault.reason) == whom);
+        let blamed = |whom| self.faults.iter().find(|fault| side_at_fault(&fault.reason) == whom);
         let as_one = |fault: &Fault| {
             let Reason { status, reply_code, cause, .. } = fault.reason;
             Reason { reply_code, cause, ..Reason::new(status, &text) }
@@ -236,14 +239,14 @@ impl<'a> Attempt<'a> {
             reason.status.0 = 4;
             Ok(judged(self.consignment, self.domain, &Outcome::Deferred(reason)))
         };
-        if let Some(fault) = blamed(Blame::Peer) {
+        if let Some(fault) = blamed(Side::Peer) {
             return deferred(as_one(fault));
         }
         let fault = |reason| Err(Fault { reason, relay: format!("mx:{}", self.domain) });
-        if let Some(broken) = blamed(Blame::Host) {
+        if let Some(broken) = blamed(Side::Host) {
             return fault(as_one(broken));
         }
-        if let Some(unreachable) = blamed(Blame::Network) {
+        if let Some(unreachable) = blamed(Side::Network) {
             let theirs = shared.reached.works_for_another(self.domain, Instant::now());
             return if theirs { deferred(as_one(unreachable)) } else { fault(as_one(unreachable)) };
         }

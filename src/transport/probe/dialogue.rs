@@ -9,8 +9,8 @@ use crate::smtp::{EnhancedCode, Reply};
 use crate::transport::classify::Place;
 use crate::transport::credential::{Credential, Freshness, Password};
 use crate::transport::settings::{RouteSettings, Smarthost, TlsPolicy};
-use crate::transport::smtp::wire::{Opened, Phase, Trouble};
-use crate::transport::smtp::{Client, Login, Manner, Refusal, wire};
+use crate::transport::smtp::wire::{Opened, Phase, WireError};
+use crate::transport::smtp::{Client, ConnectionSettings, Login, Refusal, wire};
 
 /// Providers that look at `From:` only once they have the whole message.
 const LATE_JUDGES: [&str; 4] = ["office365.com", "outlook.com", "gmail.com", "googlemail.com"];
@@ -21,12 +21,12 @@ pub(super) struct Dialogue<'a> {
     pub(super) place: &'a Place,
     pub(super) inquiry: &'a Inquiry,
     pub(super) smarthost: &'a Smarthost,
-    pub(super) manner: &'a Manner,
+    pub(super) connection_settings: &'a ConnectionSettings,
 }
 
 impl Dialogue<'_> {
     pub(super) async fn run(&self, opened: Opened, address: IpAddr, tell: &mut dyn FnMut(Step)) {
-        let client = match Client::over(opened, self.manner).await {
+        let client = match Client::over(opened, self.connection_settings).await {
             Ok(client) => client,
             Err(fault) => return tell(Step::failed("EHLO", &fault.reason, self.place)),
         };
@@ -94,8 +94,8 @@ impl Dialogue<'_> {
     }
 
     async fn another(&self, address: IpAddr) -> Option<Client> {
-        let opened = wire::open(self.smarthost, &[address], self.manner).await.ok()?;
-        Client::over(opened, self.manner).await.ok()
+        let opened = wire::open(self.smarthost, &[address], self.connection_settings).await.ok()?;
+        Client::over(opened, self.connection_settings).await.ok()
     }
 
     async fn attempt(
@@ -185,9 +185,9 @@ impl Dialogue<'_> {
         what: &'static str,
         tell: &mut dyn FnMut(Step),
     ) -> Result<Reply, ()> {
-        let answer: Result<Reply, Trouble> = client.exchange(phase, line).await;
-        answer.map_err(|trouble| {
-            let reason = trouble.reason(phase, client.relay());
+        let answer: Result<Reply, WireError> = client.exchange(phase, line).await;
+        answer.map_err(|error| {
+            let reason = error.reason(phase, client.relay());
             tell(Step::failed(what, &reason, self.place));
         })
     }

@@ -11,7 +11,7 @@ use crate::transport::classify::Place;
 use crate::transport::leaving::Leaving;
 use crate::transport::settings::{DirectMx, RouteSettings, Smarthost, TlsPolicy};
 use crate::transport::smtp::wire::{Capabilities, Opened, TlsFacts};
-use crate::transport::smtp::{Manner, wire};
+use crate::transport::smtp::{ConnectionSettings, wire};
 
 /// RFC 3463 X.7.5: cryptographic failure.
 const INSECURE: EnhancedCode = EnhancedCode(4, 7, 5);
@@ -107,18 +107,18 @@ struct Hop<'a> {
 
 impl Hop<'_> {
     async fn probe(&self, tell: &mut dyn FnMut(Step)) {
-        let manner = match Manner::of(self.settings, self.smarthost.tls, Leaving::default()) {
-            Ok(manner) => manner,
+        let connection_settings = match ConnectionSettings::of(self.settings, self.smarthost.tls, Leaving::default()) {
+            Ok(connection_settings) => connection_settings,
             Err(what) => return tell(Step::fault("settings", what, format!("Correct {}.", self.place.heading))),
         };
-        let Some(addresses) = self.addresses(&manner, tell).await else { return };
-        let Some(address) = self.reachable(&addresses, &manner, tell).await else { return };
-        let opened = wire::open(self.smarthost, &[address], &manner).await;
+        let Some(addresses) = self.addresses(&connection_settings, tell).await else { return };
+        let Some(address) = self.reachable(&addresses, &connection_settings, tell).await else { return };
+        let opened = wire::open(self.smarthost, &[address], &connection_settings).await;
         let facts = match &opened {
             Ok(opened) => opened.wire.tls_facts(),
             // The handshake failed, perhaps for the certificate: what is in it? Whoever was silent would be so again.
             Err(fault) if self.smarthost.tls != TlsPolicy::None && fault.reason.status == INSECURE => {
-                self.shown(address, &manner).await
+                self.shown(address, &connection_settings).await
             }
             Err(_) => None,
         };
@@ -137,12 +137,18 @@ impl Hop<'_> {
         }
         self.tell_offers(&opened, tell);
         let Self { settings, place, inquiry, smarthost } = *self;
-        Dialogue { settings, place, inquiry, smarthost, manner: &manner }.run(opened, address, tell).await;
+        Dialogue { settings, place, inquiry, smarthost, connection_settings: &connection_settings }
+            .run(opened, address, tell)
+            .await;
     }
 
-    async fn addresses(&self, manner: &Manner, tell: &mut dyn FnMut(Step)) -> Option<Vec<SocketAddr>> {
+    async fn addresses(
+        &self,
+        connection_settings: &ConnectionSettings,
+        tell: &mut dyn FnMut(Step),
+    ) -> Option<Vec<SocketAddr>> {
         let (host, port) = (self.smarthost.host.as_str(), self.smarthost.port);
-        match wire::look_up(host, port, manner).await {
+        match wire::look_up(host, port, connection_settings).await {
             Ok(addresses) => {
                 let shown: Vec<_> = addresses.iter().map(|address| address.ip().to_string()).collect();
                 tell(Step::ok("name", format!("{host} is {}", shown.join(", "))));
@@ -159,12 +165,17 @@ impl Hop<'_> {
     }
 
     /// Tries all addresses; the first that answers. One that does not is a warning if another does.
-    async fn reachable(&self, addresses: &[SocketAddr], manner: &Manner, tell: &mut dyn FnMut(Step)) -> Option<IpAddr> {
+    async fn reachable(
+        &self,
+        addresses: &[SocketAddr],
+        connection_settings: &ConnectionSettings,
+        tell: &mut dyn FnMut(Step),
+    ) -> Option<IpAddr> {
         let (mut first, mut silent) = (None, Vec::new());
         for address in addresses {
-            match wire::connect(self.smarthost, &[address.ip()], manner).await {
+            match wire::connect(self.smarthost, &[address.ip()], connection_settings).await {
                 Ok(_closed_at_once) => {
-                    let from = manner.source.map_or(String::new(), |source| format!(" from {source}"));
+                    let from = connection_settings.source.map_or(String::new(), |source| format!(" from {source}"));
                     tell(Step::ok("connection", format!("{address} answers{from}")));
                     first = first.or(Some(address.ip()));
                 }
@@ -185,8 +196,8 @@ impl Hop<'_> {
         first
     }
 
-    async fn shown(&self, address: IpAddr, manner: &Manner) -> Option<TlsFacts> {
-        wire::open_to_anyone(self.smarthost, &[address], manner).await.ok()?.wire.tls_facts()
+    async fn shown(&self, address: IpAddr, connection_settings: &ConnectionSettings) -> Option<TlsFacts> {
+        wire::open_to_anyone(self.smarthost, &[address], connection_settings).await.ok()?.wire.tls_facts()
     }
 
     fn tell_tls(&self, facts: &TlsFacts, tell: &mut dyn FnMut(Step)) {

@@ -9,9 +9,9 @@ use std::{fmt, io};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream};
 use lettre::transport::smtp::extension::ClientId;
 
-use super::connection_settings::Manner;
+use super::connection_settings::ConnectionSettings;
 use super::pieces::Pieces;
-use super::wire::{Capabilities, Control, Opened, Phase, Protection, Trouble, Wire};
+use super::wire::{Capabilities, Control, Opened, Phase, Protection, Wire, WireError};
 use crate::address::Domain;
 use crate::receipt::{Cause, Reason};
 use crate::smtp::{EnhancedCode, Reply};
@@ -42,9 +42,12 @@ pub(in crate::transport) struct Client {
 
 impl Client {
     /// Hands an open wire to lettre.
-    pub(in crate::transport) async fn over(opened: Opened, manner: &Manner) -> Result<Self, Fault> {
-        let Manner { extensions, max_size, .. } = *manner;
-        let helo = manner.helo.clone();
+    pub(in crate::transport) async fn over(
+        opened: Opened,
+        connection_settings: &ConnectionSettings,
+    ) -> Result<Self, Fault> {
+        let ConnectionSettings { extensions, max_size, .. } = *connection_settings;
+        let helo = connection_settings.helo.clone();
         let Opened { wire, control, capabilities, protection, relay } = opened;
         // The name goes nowhere: the wire has said EHLO already and plays the answers.
         let hello = ClientId::Domain("played".to_owned());
@@ -87,7 +90,7 @@ impl Client {
     }
 
     /// Sends one or several lines, each with its CRLF, and waits for the first reply.
-    pub(in crate::transport) async fn exchange(&mut self, phase: Phase, lines: &str) -> Result<Reply, Trouble> {
+    pub(in crate::transport) async fn exchange(&mut self, phase: Phase, lines: &str) -> Result<Reply, WireError> {
         self.control.enter(phase);
         self.owed = lines.lines().count();
         // A refusal is an Err to lettre; the control tells refusals from troubles.
@@ -103,7 +106,7 @@ impl Client {
         lines: &str,
         chunk: Vec<u8>,
         last: bool,
-    ) -> Result<Reply, Trouble> {
+    ) -> Result<Reply, WireError> {
         self.control.attach(chunk, last);
         self.exchange(phase, lines).await
     }
@@ -117,29 +120,29 @@ impl Client {
                 Ok(())
             }
             Ok(reply) => Err(Reason::reply(&reply)),
-            Err(trouble) => Err(trouble.reason(Phase::Hello, &self.relay)),
+            Err(error) => Err(error.reason(Phase::Hello, &self.relay)),
         }
     }
 
-    /// Waits for the next reply of a flight of several lines.
-    pub(in crate::transport) async fn next_reply(&mut self, phase: Phase) -> Result<Reply, Trouble> {
+    /// Waits for the next reply of a group of several lines.
+    pub(in crate::transport) async fn next_reply(&mut self, phase: Phase) -> Result<Reply, WireError> {
         self.control.expect(phase);
         let _ = self.lettre.read_response().await;
         self.answer()
     }
 
-    fn answer(&mut self) -> Result<Reply, Trouble> {
+    fn answer(&mut self) -> Result<Reply, WireError> {
         self.owed = self.owed.saturating_sub(1);
         self.control.answer()
     }
 
-    /// Sends the message and its end, with these commands behind it in the same flight (none where empty), and waits for the
+    /// Sends the message and its end, with these commands behind it in the same group (none where empty), and waits for the
     /// final reply. The commands' replies are left to whoever [takes them up](Self::taken_up).
     pub(in crate::transport) async fn message(
         &mut self,
         body: &mut dyn Body,
         following: String,
-    ) -> Result<Reply, Trouble> {
+    ) -> Result<Reply, WireError> {
         self.control.enter(Phase::Message);
         self.owed = 1 + following.lines().count();
         self.control.follow_with(following.clone());
@@ -165,14 +168,14 @@ impl Client {
     ///
     /// # Errors
     /// When they are others than these: the connection is of no use.
-    pub(in crate::transport) fn taken_up(&mut self, commands: &str) -> Result<bool, Trouble> {
+    pub(in crate::transport) fn taken_up(&mut self, commands: &str) -> Result<bool, WireError> {
         match self.ahead.take() {
             None => Ok(false),
             Some(ahead) if ahead == commands => {
                 self.control.take_up(commands);
                 Ok(true)
             }
-            Some(_) => Err(Trouble::BrokenOff("another message was announced on this connection".to_owned())),
+            Some(_) => Err(WireError::BrokenOff("another message was announced on this connection".to_owned())),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::transport::settings::{Extensions, RouteSettings, Timeouts, TlsPolicy,
 
 /// See the module.
 #[derive(Debug)]
-pub(in crate::transport) struct Manner {
+pub(in crate::transport) struct ConnectionSettings {
     /// What we call ourselves in EHLO.
     pub(in crate::transport) helo: Domain,
     /// The mark of our own spool.
@@ -28,7 +28,7 @@ pub(in crate::transport) struct Manner {
     pub(in crate::transport) leaving: Leaving,
 }
 
-impl Manner {
+impl ConnectionSettings {
     /// By these settings, to hosts whose TLS is done by this policy.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
-//! The commands of one transaction, and how many of them fly together (RFC 2920).
+//! The commands of one transaction, and how many of them go in one command group (RFC 2920).
 //!
-//! Pure. DATA is the last of its flight (RFC 2920 3.1); a message in one chunk may be part of one.
+//! Pure. DATA is the last command of its group (RFC 2920 3.1); a message in one chunk may be part of a group.
 
 use super::client::Client;
 use super::parameters::{mail_line, rcpt_line};
@@ -8,34 +8,36 @@ use super::wire::{Capabilities, Phase};
 use crate::envelope::Recipient;
 use crate::transport::delivery::Consignment;
 
-/// Commands in one flight: few enough that neither side can block on a full socket while the other does (RFC 2920 3.1).
-pub(in crate::transport) const FLIGHT: usize = 50;
+/// Commands in one group: few enough that neither side can block on a full socket while the other does (RFC 2920 3.1).
+pub(in crate::transport) const MOST_IN_GROUP: usize = 50;
 /// The largest message in octets that is sent before anybody knows whether it is wanted: a refusal costs as much.
 const LARGEST: u64 = 64 * 1024;
 
-/// How a message goes to the next hop.
+/// How the octets of a message are framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::transport) enum Way {
+pub(in crate::transport) enum Framing {
     /// By DATA.
     Data,
     /// In chunks, each answered before the next (RFC 3030).
-    Chunks,
-    /// In one chunk, in the flight of all commands (RFC 3030 4.2).
-    Flight,
+    Bdat,
+    /// In one chunk, in the group of all commands (RFC 3030 4.2).
+    OneChunk,
 }
 
-impl Way {
+impl Framing {
     pub(in crate::transport) fn of(client: &Client, consignment: &Consignment<'_>, recipients: usize) -> Self {
         let (capabilities, wanted) = (client.capabilities(), client.extensions());
         match capabilities.chunking && wanted.chunking {
             false => Self::Data,
-            true if capabilities.pipelining && consignment.size <= LARGEST && recipients + 2 <= FLIGHT => Self::Flight,
-            true => Self::Chunks,
+            true if capabilities.pipelining && consignment.size <= LARGEST && recipients + 2 <= MOST_IN_GROUP => {
+                Self::OneChunk
+            }
+            true => Self::Bdat,
         }
     }
 }
 
-/// What a line of a flight asks for.
+/// What a line of a group asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::transport) enum Command {
     Mail,
@@ -61,14 +63,14 @@ impl Command {
 pub(in crate::transport) fn commands(
     consignment: &Consignment<'_>,
     recipients: &[(usize, &Recipient)],
-    way: Way,
+    framing: Framing,
     capabilities: &Capabilities,
 ) -> Vec<(Command, String)> {
     let rcpt = |(at, recipient): &(usize, &Recipient)| (Command::Rcpt(*at), rcpt_line(recipient, capabilities));
-    let last = match way {
-        Way::Data => Some((Command::Data, "DATA\r\n".to_owned())),
-        Way::Flight => Some((Command::LastChunk, format!("BDAT {} LAST\r\n", consignment.size))),
-        Way::Chunks => None,
+    let last = match framing {
+        Framing::Data => Some((Command::Data, "DATA\r\n".to_owned())),
+        Framing::OneChunk => Some((Command::LastChunk, format!("BDAT {} LAST\r\n", consignment.size))),
+        Framing::Bdat => None,
     };
     let mail = (Command::Mail, mail_line(consignment, capabilities));
     std::iter::once(mail).chain(recipients.iter().map(rcpt)).chain(last).collect()

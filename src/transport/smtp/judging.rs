@@ -4,12 +4,12 @@
 
 use super::client::Client;
 use super::group::Command;
-use super::wire::{Phase, Trouble};
+use super::wire::{Phase, WireError};
 use crate::envelope::Recipient;
 use crate::mutant::{Mutant, planted};
 use crate::receipt::{Cause, Outcome, Reason};
 use crate::smtp::{EnhancedCode, Reply};
-use crate::transport::classify::{Ruling, Step, outcome, ruling};
+use crate::transport::classify::{Disposition, Stage, disposition, outcome};
 use crate::transport::delivery::Consignment;
 use crate::transport::settings::EightBit;
 
@@ -34,7 +34,7 @@ pub(super) enum Stop {
 }
 
 /// What came back for a command.
-type Answer = Result<Reply, Trouble>;
+type Answer = Result<Reply, WireError>;
 
 /// The recipients of one message, and the verdicts so far.
 pub(super) struct Transaction<'a> {
@@ -124,25 +124,25 @@ impl Transaction<'_> {
         match (command, answer) {
             (Command::Mail, Ok(reply)) => self.judge_mail(client, &reply),
             // A kept connection may have died.
-            (Command::Mail, Err(trouble)) if !client.control().message_ended() => {
-                Err(Stop::Unanswered(trouble.reason(Phase::Mail, client.relay())))
+            (Command::Mail, Err(error)) if !client.control().message_ended() => {
+                Err(Stop::Unanswered(error.reason(Phase::Mail, client.relay())))
             }
-            (_, Err(trouble)) => Err(self.broken(client, &trouble)),
+            (_, Err(error)) => Err(self.broken(client, &error)),
             (Command::Rcpt(at), Ok(reply)) => self.judge_recipient(client, at, &reply),
             (Command::Data, Ok(reply)) if self.is_settled() => self.call_off(client, &reply).await,
-            (_, Ok(reply)) => self.go_on(client, Step::Data, &reply),
+            (_, Ok(reply)) => self.go_on(client, Stage::Data, &reply),
         }
     }
 
     fn judge_mail(&mut self, client: &Client, reply: &Reply) -> Result<(), Stop> {
-        match ruling(Step::Mail, reply) {
-            Ruling::Accepted => {}
-            Ruling::Route if reply.code() == 421 => return Err(Stop::Unanswered(Reason::reply(reply))),
-            Ruling::Route => return Err(Stop::Fault(Reason::reply(reply))),
-            Ruling::OutOfStep if client.control().message_ended() => {
+        match disposition(Stage::Mail, reply) {
+            Disposition::Accepted => {}
+            Disposition::Route if reply.code() == 421 => return Err(Stop::Unanswered(Reason::reply(reply))),
+            Disposition::Route => return Err(Stop::Fault(Reason::reply(reply))),
+            Disposition::OutOfStep if client.control().message_ended() => {
                 return Err(self.broken(client, &out_of_step(reply)));
             }
-            Ruling::OutOfStep => {
+            Disposition::OutOfStep => {
                 return Err(Stop::Fault(out_of_step(reply).reason(Phase::Mail, client.relay())));
             }
             refusal => self.judge_rest(&outcome(refusal, reply)),
@@ -156,18 +156,18 @@ impl Transaction<'_> {
             self.astray |= reply.is_positive();
             return Ok(());
         }
-        match ruling(Step::Rcpt, reply) {
-            Ruling::Accepted => {}
-            Ruling::Failed if planted(Mutant::RefusedRcptIgnored) => {}
+        match disposition(Stage::Rcpt, reply) {
+            Disposition::Accepted => {}
+            Disposition::Failed if planted(Mutant::RefusedRcptIgnored) => {}
             // The others may get the message, which is on its way: so this is no fault, but the route has to rest.
-            Ruling::Route if client.control().message_ended() => {
+            Disposition::Route if client.control().message_ended() => {
                 let reason = Reason::reply(reply);
                 self.closing = (reply.code() == 421).then(|| reason.clone());
                 self.route_trouble = Some(reason);
-                self.verdicts[at] = Some(outcome(Ruling::Route, reply));
+                self.verdicts[at] = Some(outcome(Disposition::Route, reply));
             }
-            Ruling::Route => return Err(Stop::Fault(Reason::reply(reply))),
-            Ruling::OutOfStep => return Err(self.broken(client, &out_of_step(reply))),
+            Disposition::Route => return Err(Stop::Fault(Reason::reply(reply))),
+            Disposition::OutOfStep => return Err(self.broken(client, &out_of_step(reply))),
             refusal => self.verdicts[at] = Some(outcome(refusal, reply)),
         }
         Ok(())
@@ -176,36 +176,36 @@ impl Transaction<'_> {
     /// DATA went along, but nobody was accepted. Where it is taken all the same, an empty message has to follow, which nobody
     /// gets (RFC 2920 3.1).
     async fn call_off(&mut self, client: &mut Client, reply: &Reply) -> Result<(), Stop> {
-        match ruling(Step::Data, reply) {
-            Ruling::Accepted if self.astray => Err(self.broken(client, &out_of_step(reply))),
-            Ruling::Accepted => match client.exchange(Phase::Data, ".\r\n").await {
+        match disposition(Stage::Data, reply) {
+            Disposition::Accepted if self.astray => Err(self.broken(client, &out_of_step(reply))),
+            Disposition::Accepted => match client.exchange(Phase::Data, ".\r\n").await {
                 Ok(_) => Ok(()),
-                Err(trouble) => Err(self.broken(client, &trouble)),
+                Err(error) => Err(self.broken(client, &error)),
             },
-            Ruling::OutOfStep => Err(self.broken(client, &out_of_step(reply))),
+            Disposition::OutOfStep => Err(self.broken(client, &out_of_step(reply))),
             _ => Ok(()),
         }
     }
 
     /// The connection is of no use any more; what that means for those who are not judged.
-    pub(super) fn broken(&mut self, client: &Client, trouble: &Trouble) -> Stop {
+    pub(super) fn broken(&mut self, client: &Client, error: &WireError) -> Stop {
         if client.control().message_ended() {
-            let reason = trouble.reason(Phase::EndOfData, client.relay());
+            let reason = error.reason(Phase::EndOfData, client.relay());
             match self.closing.take() {
                 Some(closing) => self.judge_rest(&Outcome::Deferred(closing)),
                 None => self.judge_rest(&Outcome::InDoubt(reason.clone())),
             }
             return Stop::Broken(reason);
         }
-        broken(client, trouble)
+        broken(client, error)
     }
 
     /// What the reply to DATA, or to a chunk that is not the last, means for those who were accepted.
-    pub(super) fn go_on(&mut self, client: &Client, step: Step, reply: &Reply) -> Result<(), Stop> {
-        match ruling(step, reply) {
-            Ruling::Accepted => Ok(()),
-            Ruling::Route => Err(Stop::Fault(Reason::reply(reply))),
-            Ruling::OutOfStep => Err(self.broken(client, &out_of_step(reply))),
+    pub(super) fn go_on(&mut self, client: &Client, stage: Stage, reply: &Reply) -> Result<(), Stop> {
+        match disposition(stage, reply) {
+            Disposition::Accepted => Ok(()),
+            Disposition::Route => Err(Stop::Fault(Reason::reply(reply))),
+            Disposition::OutOfStep => Err(self.broken(client, &out_of_step(reply))),
             refusal => {
                 self.judge_rest(&outcome(refusal, reply));
                 Err(Stop::Judged)
@@ -215,12 +215,12 @@ impl Transaction<'_> {
 }
 
 /// As long as the end of the message did not go out.
-pub(super) fn broken(client: &Client, trouble: &Trouble) -> Stop {
-    let reason = trouble.reason(client.control().phase(), client.relay());
+pub(super) fn broken(client: &Client, error: &WireError) -> Stop {
+    let reason = error.reason(client.control().phase(), client.relay());
     // Nobody is to blame when we leave, so it must not count as an attempt.
-    if *trouble == Trouble::Leaving { Stop::Fault(reason) } else { Stop::Broken(reason) }
+    if *error == WireError::Leaving { Stop::Fault(reason) } else { Stop::Broken(reason) }
 }
 
-pub(super) fn out_of_step(reply: &Reply) -> Trouble {
-    Trouble::Garbage(format!("expected another reply, but found \"{reply}\""))
+pub(super) fn out_of_step(reply: &Reply) -> WireError {
+    WireError::Garbage(format!("expected another reply, but found \"{reply}\""))
 }

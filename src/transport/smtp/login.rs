@@ -7,7 +7,7 @@ use base64::engine::{Engine, general_purpose::STANDARD};
 
 use super::client::Client;
 use super::sasl::{Dialogue, Means, Mechanism, candidates};
-use super::wire::{Phase, Protection, Trouble};
+use super::wire::{Phase, Protection, WireError};
 use crate::address::is_unprintable;
 use crate::receipt::{Cause, Reason};
 use crate::smtp::{EnhancedCode, Reply};
@@ -96,7 +96,7 @@ impl Login<'_> {
         for _ in 0..MOST_CHALLENGES {
             client.control().hide(secrets.clone());
             let reply = client.exchange(Phase::Auth, &format!("{line}\r\n")).await;
-            let reply = reply.map_err(|trouble| trouble.reason(Phase::Auth, client.relay()))?;
+            let reply = reply.map_err(|error| error.reason(Phase::Auth, client.relay()))?;
             if reply.code() != 334 {
                 return self.judge(client, &reply, dialogue);
             }
@@ -126,7 +126,7 @@ impl Login<'_> {
     /// RFC 4954 4: the client ends a login by `*`, and the server refuses it then.
     async fn cancel(&self, client: &mut Client, what: &str) -> Refusal {
         // What it answers adds nothing.
-        let _: Result<Reply, Trouble> = client.exchange(Phase::Auth, "*\r\n").await;
+        let _: Result<Reply, WireError> = client.exchange(Phase::Auth, "*\r\n").await;
         self.unbelievable(client, what).into()
     }
 

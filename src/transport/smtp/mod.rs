@@ -19,7 +19,7 @@ pub(super) mod transaction;
 pub(super) mod wire;
 
 pub(super) use client::Client;
-pub(super) use connection_settings::Manner;
+pub(super) use connection_settings::ConnectionSettings;
 pub(super) use header_first::HeaderFirst;
 pub(super) use judging::Ended;
 pub(super) use login::{Login, Refusal};

@@ -1,19 +1,19 @@
 //! One mail transaction: MAIL, RCPT for each recipient, DATA, the message; and what came of it for each recipient.
 //!
-//! Commands go in flights where PIPELINING is offered (`flight.rs`). Invariants: every reply is matched to its command; by DATA
+//! Commands go in groups where PIPELINING is offered (`group.rs`). Invariants: every reply is matched to its command; by DATA
 //! no octet of the message is sent unless a recipient was accepted; a recipient that was judged keeps its verdict whatever
 //! follows; once the end of the message is on its way, a lost answer is *in doubt*, before it is not.
 
 use super::judging::{Ended, Stop, Transaction, broken, out_of_step};
 
 use super::client::Client;
-use super::group::{Command, FLIGHT, Way, commands};
+use super::group::{Command, Framing, MOST_IN_GROUP, commands};
 use super::header_first::HeaderFirst;
 use super::origin;
-use super::wire::{Phase, Trouble};
+use super::wire::{Phase, WireError};
 use crate::receipt::{Cause, Outcome, Reason};
 use crate::smtp::{EnhancedCode, Reply};
-use crate::transport::classify::{Ruling, Step, outcome, route_trouble, ruling};
+use crate::transport::classify::{Disposition, Stage, disposition, outcome, route_trouble};
 use crate::transport::delivery::{Body, Consignment};
 
 /// Offers the message to the smarthost for all recipients of the consignment.
@@ -46,14 +46,14 @@ impl Transaction<'_> {
     /// noting it.
     async fn offer(&mut self, client: &mut Client, body: &mut HeaderFirst<'_>) -> Result<bool, Stop> {
         self.introduce(client).await?;
-        let answer = match Way::of(client, self.consignment, self.verdicts.len()) {
-            Way::Flight => self.fly(client, body).await?,
-            way => {
-                self.announce(client, way, None).await?;
+        let answer = match Framing::of(client, self.consignment, self.verdicts.len()) {
+            Framing::OneChunk => self.send_group(client, body).await?,
+            framing => {
+                self.announce(client, framing, None).await?;
                 if self.is_settled() {
                     return Err(Stop::Judged);
                 }
-                if way == Way::Chunks {
+                if framing == Framing::Bdat {
                     self.chunks(client, body).await?
                 } else {
                     let following = following(client, body);
@@ -61,19 +61,19 @@ impl Transaction<'_> {
                 }
             }
         };
-        let reply = answer.map_err(|trouble| self.broken(client, &trouble))?;
-        match ruling(Step::EndOfData, &reply) {
+        let reply = answer.map_err(|error| self.broken(client, &error))?;
+        match disposition(Stage::EndOfData, &reply) {
             // It went along although nobody was accepted.
-            ruling if self.is_settled() => {
-                if ruling == Ruling::Accepted {
+            disposition if self.is_settled() => {
+                if disposition == Disposition::Accepted {
                     Ok(false)
                 } else {
                     Err(Stop::Judged)
                 }
             }
-            Ruling::OutOfStep => Err(self.broken(client, &out_of_step(&reply))),
-            Ruling::Accepted => {
-                self.judge_rest(&outcome(Ruling::Accepted, &reply));
+            Disposition::OutOfStep => Err(self.broken(client, &out_of_step(&reply))),
+            Disposition::Accepted => {
+                self.judge_rest(&outcome(Disposition::Accepted, &reply));
                 Ok(true)
             }
             refusal => {
@@ -84,8 +84,12 @@ impl Transaction<'_> {
         }
     }
 
-    /// The whole message in the flight of its commands, before anybody knows who is accepted; the answer to it.
-    async fn fly(&mut self, client: &mut Client, body: &mut HeaderFirst<'_>) -> Result<Result<Reply, Trouble>, Stop> {
+    /// The whole message in the group of its commands, before anybody knows who is accepted; the answer to it.
+    async fn send_group(
+        &mut self,
+        client: &mut Client,
+        body: &mut HeaderFirst<'_>,
+    ) -> Result<Result<Reply, WireError>, Stop> {
         let chunk = next_chunk(client, body)?;
         if chunk.len() as u64 != self.consignment.size {
             return Err(broken_off(client, "expected as many octets as the message has".to_owned()));
@@ -93,13 +97,13 @@ impl Transaction<'_> {
         // Should the connection turn out to be dead, another gets it.
         body.put_back(chunk.clone());
         body.hand_over();
-        self.announce(client, Way::Flight, Some(chunk)).await?;
+        self.announce(client, Framing::OneChunk, Some(chunk)).await?;
         Ok(client.next_reply(Phase::EndOfData).await)
     }
 
     /// BDAT (RFC 3030 2): the message in counted chunks, each answered. The last is known before it is sent, so that the
     /// hand-over comes before it.
-    async fn chunks(&mut self, client: &mut Client, body: &mut dyn Body) -> Result<Result<Reply, Trouble>, Stop> {
+    async fn chunks(&mut self, client: &mut Client, body: &mut dyn Body) -> Result<Result<Reply, WireError>, Stop> {
         let mut chunk = next_chunk(client, body)?;
         loop {
             let following = if chunk.is_empty() { Vec::new() } else { next_chunk(client, body)? };
@@ -110,8 +114,8 @@ impl Transaction<'_> {
             }
             let line = format!("BDAT {}\r\n", chunk.len());
             let answer = client.exchange_chunk(Phase::Message, &line, chunk, false).await;
-            let reply = answer.map_err(|trouble| self.broken(client, &trouble))?;
-            self.go_on(client, Step::Chunk, &reply)?;
+            let reply = answer.map_err(|error| self.broken(client, &error))?;
+            self.go_on(client, Stage::Chunk, &reply)?;
             chunk = following;
         }
     }
@@ -153,22 +157,27 @@ impl Transaction<'_> {
         match client.exchange(Phase::Mail, line).await {
             Ok(reply) if reply.code() == 421 => Err(Stop::Unanswered(Reason::reply(&reply))),
             Ok(reply) => Ok(reply),
-            Err(trouble) => Err(Stop::Unanswered(trouble.reason(Phase::Mail, client.relay()))),
+            Err(error) => Err(Stop::Unanswered(error.reason(Phase::Mail, client.relay()))),
         }
     }
 
-    /// The commands, in flights where PIPELINING is offered; with a chunk, the message goes along.
-    async fn announce(&mut self, client: &mut Client, way: Way, mut chunk: Option<Vec<u8>>) -> Result<(), Stop> {
+    /// The commands, in groups where PIPELINING is offered; with a chunk, the message goes along.
+    async fn announce(
+        &mut self,
+        client: &mut Client,
+        framing: Framing,
+        mut chunk: Option<Vec<u8>>,
+    ) -> Result<(), Stop> {
         let open = |at: &usize| self.verdicts[*at].is_none();
         let open: Vec<_> = (0..self.verdicts.len()).filter(open).map(|at| (at, self.recipients[at])).collect();
-        let commands = commands(self.consignment, &open, way, client.capabilities());
-        let most = if client.capabilities().pipelining { FLIGHT } else { 1 };
-        for flight in commands.chunks(most) {
-            let lines: String = flight.iter().map(|(_, line)| line.as_str()).collect();
-            // It may have flown along with the message before.
+        let commands = commands(self.consignment, &open, framing, client.capabilities());
+        let most = if client.capabilities().pipelining { MOST_IN_GROUP } else { 1 };
+        for group in commands.chunks(most) {
+            let lines: String = group.iter().map(|(_, line)| line.as_str()).collect();
+            // It may have gone along with the message before.
             let ahead = client.taken_up(&lines);
-            let ahead = ahead.map_err(|trouble| Stop::Unanswered(trouble.reason(Phase::Mail, client.relay())))?;
-            for (at, (command, _)) in flight.iter().enumerate() {
+            let ahead = ahead.map_err(|error| Stop::Unanswered(error.reason(Phase::Mail, client.relay())))?;
+            for (at, (command, _)) in group.iter().enumerate() {
                 let phase = command.phase();
                 let answer = match chunk.take() {
                     _ if *command == Command::LastChunk => return Ok(()),
@@ -198,8 +207,8 @@ fn following(client: &Client, body: &dyn Body) -> String {
     if is_unread || is_judged {
         return String::new();
     }
-    let commands = commands(&next, &recipients, Way::Data, client.capabilities());
-    if commands.len() > FLIGHT {
+    let commands = commands(&next, &recipients, Framing::Data, client.capabilities());
+    if commands.len() > MOST_IN_GROUP {
         return String::new();
     }
     commands.into_iter().map(|(_, line)| line).collect()
@@ -208,7 +217,7 @@ fn following(client: &Client, body: &dyn Body) -> String {
 /// The message cannot be sent to its end, so that no end is ever sent.
 fn broken_off(client: &Client, text: String) -> Stop {
     client.control().break_off(text.clone());
-    broken(client, &Trouble::BrokenOff(text))
+    broken(client, &WireError::BrokenOff(text))
 }
 
 /// Fewer round trips than pieces.

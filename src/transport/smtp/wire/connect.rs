@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::capabilities::Capabilities;
 use super::channel::Channel;
-use super::control::{Control, Phase, Trouble};
+use super::control::{Control, Phase, WireError};
 use super::dial::connect;
 use super::stream::Wire;
 use crate::address::Domain;
@@ -21,7 +21,7 @@ use crate::tls_words;
 use crate::transport::delivery::Fault;
 use crate::transport::leaving::Leaving;
 use crate::transport::settings::{Smarthost, TlsPolicy};
-use crate::transport::smtp::connection_settings::Manner;
+use crate::transport::smtp::connection_settings::ConnectionSettings;
 use crate::transport::smtp::tls::{Certificates, cause_of};
 
 /// How a connection turned out to be protected.
@@ -52,18 +52,18 @@ pub(in crate::transport) struct Opened {
 pub(in crate::transport) async fn open(
     smarthost: &Smarthost,
     addresses: &[IpAddr],
-    manner: &Manner,
+    connection_settings: &ConnectionSettings,
 ) -> Result<Opened, Fault> {
-    open_with(smarthost, addresses, manner, Whom::Trusted).await
+    open_with(smarthost, addresses, connection_settings, Whom::Trusted).await
 }
 
 /// As [`open`], but with whatever certificate the host shows, to look at it. No login goes over such a connection.
 pub(in crate::transport) async fn open_to_anyone(
     smarthost: &Smarthost,
     addresses: &[IpAddr],
-    manner: &Manner,
+    connection_settings: &ConnectionSettings,
 ) -> Result<Opened, Fault> {
-    open_with(smarthost, addresses, manner, Whom::Anyone).await
+    open_with(smarthost, addresses, connection_settings, Whom::Anyone).await
 }
 
 /// With whom TLS is done.
@@ -75,12 +75,17 @@ enum Whom {
     Anyone,
 }
 
-async fn open_with(smarthost: &Smarthost, addresses: &[IpAddr], manner: &Manner, whom: Whom) -> Result<Opened, Fault> {
-    let Manner { timeouts, certificates, leaving, traced, .. } = manner;
-    let connected = unless_leaving(leaving, connect(smarthost, addresses, manner)).await;
+async fn open_with(
+    smarthost: &Smarthost,
+    addresses: &[IpAddr],
+    connection_settings: &ConnectionSettings,
+    whom: Whom,
+) -> Result<Opened, Fault> {
+    let ConnectionSettings { timeouts, certificates, leaving, traced, .. } = connection_settings;
+    let connected = unless_leaving(leaving, connect(smarthost, addresses, connection_settings)).await;
     let (stream, peer) = connected.unwrap_or_else(|| {
         let relay = format!("{}:{}", smarthost.host, smarthost.port);
-        Err(Fault { reason: Trouble::Leaving.reason(Phase::Greeting, &relay), relay })
+        Err(Fault { reason: WireError::Leaving.reason(Phase::Greeting, &relay), relay })
     })?;
     let relay = format!("{}[{}]:{}", smarthost.host, peer.ip().to_canonical(), peer.port());
     // The port tells the connections to one host apart, here and in what the network shows.
@@ -90,8 +95,8 @@ async fn open_with(smarthost: &Smarthost, addresses: &[IpAddr], manner: &Manner,
     let opening = Opening {
         smarthost,
         whom,
-        helo: &manner.helo,
-        own_mark: manner.own_mark.as_deref(),
+        helo: &connection_settings.helo,
+        own_mark: connection_settings.own_mark.as_deref(),
         certificates,
         leaving,
         control: control.clone(),
@@ -133,7 +138,7 @@ impl Opening<'_> {
             (wire, protection) = self.shake_hands(wire).await?;
         }
         self.control.enter(Phase::Greeting);
-        let greeting = wire.reply().await.map_err(|trouble| self.trouble(&trouble))?;
+        let greeting = wire.reply().await.map_err(|error| self.error(&error))?;
         if greeting.code() != 220 {
             return Err(self.refused(wire, "the greeting", &greeting).await);
         }
@@ -237,7 +242,7 @@ impl Opening<'_> {
         self.control.enter(Phase::StartTls);
         let limit = self.control.state().limit;
         match unless_leaving(self.leaving, timeout(limit, connector.connect(name, stream))).await {
-            None => Err(self.trouble(&Trouble::Leaving)),
+            None => Err(self.error(&WireError::Leaving)),
             Some(Ok(Ok(stream))) => {
                 wire.channel = Channel::Tls(Box::new(stream));
                 Ok((wire, protection))
@@ -245,16 +250,16 @@ impl Opening<'_> {
             Some(Ok(Err(error))) => {
                 Err(self.insecure(cause_of(&error), format!("TLS with {host} failed: {}", tls_words::of_handshake(&error))))
             }
-            Some(Err(_)) => Err(self.trouble(&Trouble::Late(limit))),
+            Some(Err(_)) => Err(self.error(&WireError::Late(limit))),
         }
     }
 
     async fn exchange(&self, wire: &mut Wire, phase: Phase, line: &str) -> Result<Reply, Fault> {
-        wire.exchange(phase, line).await.map_err(|trouble| self.trouble(&trouble))
+        wire.exchange(phase, line).await.map_err(|error| self.error(&error))
     }
 
-    fn trouble(&self, trouble: &Trouble) -> Fault {
-        Fault { reason: trouble.reason(self.control.phase(), &self.relay), relay: self.relay.clone() }
+    fn error(&self, error: &WireError) -> Fault {
+        Fault { reason: error.reason(self.control.phase(), &self.relay), relay: self.relay.clone() }
     }
 
     /// RFC 3463 X.7.5: cryptographic failure.

@@ -72,7 +72,7 @@ impl Phase {
 
 /// Why an exchange got no reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::transport) enum Trouble {
+pub(in crate::transport) enum WireError {
     /// Closed, reset, or another error of the connection, in words.
     Lost(String),
     /// The phase took longer than this.
@@ -85,7 +85,7 @@ pub(in crate::transport) enum Trouble {
     Leaving,
 }
 
-impl Trouble {
+impl WireError {
     /// In words, with a status code (RFC 3463 3.5).
     pub(in crate::transport) fn reason(&self, phase: Phase, relay: &str) -> Reason {
         let doing = phase.doing();
@@ -127,14 +127,14 @@ pub(super) struct State {
     /// The last exchange's reply, until it is taken.
     pub(super) reply: Option<Reply>,
     /// Why nothing more can come; final.
-    pub(super) trouble: Option<Trouble>,
+    pub(super) error: Option<WireError>,
     /// What must not appear in logs and replies.
     pub(super) secrets: Vec<String>,
     /// lettre's terminator begins with a CRLF that is one too many.
     pub(super) skip_line_end: bool,
     /// Octets that follow the command under way (BDAT).
     pub(super) attached: Option<Attached>,
-    /// The commands that follow the message's end in the same flight.
+    /// The commands that follow the message's end in the same group.
     pub(super) following: String,
     /// Octets of the message that were sent.
     pub(super) message: usize,
@@ -163,7 +163,7 @@ impl State {
     }
 
     /// What it means for the wait under way that it is time to leave.
-    pub(super) fn leave(&mut self) -> Result<(), Trouble> {
+    pub(super) fn leave(&mut self) -> Result<(), WireError> {
         match self.phase {
             // The next hop may have the message: its answer is worth a while, as without it the message goes out twice.
             _ if self.ended || self.phase == Phase::EndOfData => {
@@ -177,7 +177,7 @@ impl State {
             }
             // Short anyway.
             Phase::Quit => Ok(()),
-            _ => Err(Trouble::Leaving),
+            _ => Err(WireError::Leaving),
         }
     }
 
@@ -220,7 +220,7 @@ impl Control {
             ending: false,
             ended: false,
             reply: None,
-            trouble: None,
+            error: None,
             secrets: Vec::new(),
             skip_line_end: false,
             attached: None,
@@ -255,7 +255,7 @@ impl Control {
         state.tell();
     }
 
-    /// Begins to wait for a further reply of the same flight (RFC 2920).
+    /// Begins to wait for a further reply of the same group (RFC 2920).
     pub(in crate::transport) fn expect(&self, phase: Phase) {
         let mut state = self.state();
         state.turn_to(phase);
@@ -269,7 +269,7 @@ impl Control {
         state.ending = true;
     }
 
-    /// These commands, each with its CRLF, follow the end of the message in the same flight (RFC 2920 3.1).
+    /// These commands, each with its CRLF, follow the end of the message in the same group (RFC 2920 3.1).
     pub(in crate::transport) fn follow_with(&self, commands: String) {
         self.state().following = commands;
     }
@@ -285,18 +285,18 @@ impl Control {
     }
 
     /// The last exchange's reply, whole, or why there is none.
-    pub(in crate::transport) fn answer(&self) -> Result<Reply, Trouble> {
+    pub(in crate::transport) fn answer(&self) -> Result<Reply, WireError> {
         let mut state = self.state();
-        match (state.reply.take(), &state.trouble) {
+        match (state.reply.take(), &state.error) {
             (Some(reply), _) => Ok(reply),
-            (None, Some(trouble)) => Err(trouble.clone()),
-            (None, None) => Err(Trouble::Lost(String::new())),
+            (None, Some(error)) => Err(error.clone()),
+            (None, None) => Err(WireError::Lost(String::new())),
         }
     }
 
     /// Breaks off: nothing more is sent, not even the end of a message.
     pub(in crate::transport) fn break_off(&self, cause: String) {
-        self.state().trouble.get_or_insert(Trouble::BrokenOff(cause));
+        self.state().error.get_or_insert(WireError::BrokenOff(cause));
     }
 
     /// The message is empty: its terminator must not add a line (lettre's begins with CRLF).

@@ -13,7 +13,7 @@ use crate::receipt::{Cause, Reason};
 use crate::smtp::EnhancedCode;
 use crate::transport::delivery::Fault;
 use crate::transport::settings::Smarthost;
-use crate::transport::smtp::connection_settings::Manner;
+use crate::transport::smtp::connection_settings::ConnectionSettings;
 
 /// RFC 3463 X.4.3: directory server failure.
 const UNRESOLVED: EnhancedCode = EnhancedCode(4, 4, 3);
@@ -30,7 +30,7 @@ const MISCONFIGURED: EnhancedCode = EnhancedCode(4, 3, 5);
 pub(in crate::transport) async fn connect(
     smarthost: &Smarthost,
     addresses: &[IpAddr],
-    manner: &Manner,
+    connection_settings: &ConnectionSettings,
 ) -> Result<(TcpStream, SocketAddr), Fault> {
     let (host, port) = (smarthost.host.as_str(), smarthost.port);
     let fault = |status, text: String| Fault {
@@ -38,37 +38,40 @@ pub(in crate::transport) async fn connect(
         relay: format!("{host}:{port}"),
     };
     let addresses = if addresses.is_empty() {
-        look_up(host, port, manner)
+        look_up(host, port, connection_settings)
             .await
             .map_err(|cause| fault(UNRESOLVED, format!("looking the name {host} up failed: {cause}")))?
     } else {
         addresses.iter().map(|address| SocketAddr::new(*address, port)).collect()
     };
-    let fits = |address: &SocketAddr| manner.source.is_none_or(|source| same_family(source, *address));
+    let fits = |address: &SocketAddr| connection_settings.source.is_none_or(|source| same_family(source, *address));
     let (addresses, others): (Vec<_>, Vec<_>) = addresses.into_iter().partition(fits);
-    if let (Some(source), [], [one, ..]) = (manner.source, &addresses[..], &others[..]) {
+    if let (Some(source), [], [one, ..]) = (connection_settings.source, &addresses[..], &others[..]) {
         let text =
             format!("connecting to {host} from {source} failed: expected an address of that family, but found {one}");
         return Err(fault(NO_WAY, text));
     }
     let (mut failures, mut status) = (Vec::new(), None);
     for address in addresses {
-        let (now, cause) = match timeout(manner.timeouts.connect, dial(manner.source, address)).await {
-            Ok(Ok(stream)) => {
-                // lettre writes the message and its end apart; with Nagle each message would wait for an ACK. A socket that
-                // refuses the option still works.
-                let _ = stream.set_nodelay(true);
-                return Ok((stream, address));
-            }
-            Ok(Err(Failure::Bind(error))) => (MISCONFIGURED, format!("{error}")),
-            Ok(Err(Failure::Connect(error))) => (status_of(&error), without_number(&error)),
-            Err(_) => (NO_ANSWER, format!("no answer within {} s", manner.timeouts.connect.as_secs_f32())),
-        };
+        let (now, cause) =
+            match timeout(connection_settings.timeouts.connect, dial(connection_settings.source, address)).await {
+                Ok(Ok(stream)) => {
+                    // lettre writes the message and its end apart; with Nagle each message would wait for an ACK. A socket that
+                    // refuses the option still works.
+                    let _ = stream.set_nodelay(true);
+                    return Ok((stream, address));
+                }
+                Ok(Err(Failure::Bind(error))) => (MISCONFIGURED, format!("{error}")),
+                Ok(Err(Failure::Connect(error))) => (status_of(&error), without_number(&error)),
+                Err(_) => {
+                    (NO_ANSWER, format!("no answer within {} s", connection_settings.timeouts.connect.as_secs_f32()))
+                }
+            };
         // One address that is there but does not answer speaks for the network.
         status = if status.is_none_or(|before| before == now) { Some(now) } else { Some(NO_ANSWER) };
         failures.push((address, cause));
     }
-    let from = manner.source.map_or(String::new(), |source| format!(" from {source}"));
+    let from = connection_settings.source.map_or(String::new(), |source| format!(" from {source}"));
     Err(fault(status.unwrap_or(NO_ANSWER), told(host, &from, &failures)))
 }
 
@@ -109,8 +112,12 @@ fn without_number(error: &io::Error) -> String {
 }
 
 /// At least one address, or why there is none.
-pub(in crate::transport) async fn look_up(host: &str, port: u16, manner: &Manner) -> Result<Vec<SocketAddr>, String> {
-    let limit = manner.timeouts.connect;
+pub(in crate::transport) async fn look_up(
+    host: &str,
+    port: u16,
+    connection_settings: &ConnectionSettings,
+) -> Result<Vec<SocketAddr>, String> {
+    let limit = connection_settings.timeouts.connect;
     let answer = timeout(limit, lookup_host((host, port))).await;
     let answer = answer.map_err(|_| format!("no answer within {} s", limit.as_secs_f32()))?;
     let addresses: Vec<_> = answer.map_err(|error| error.to_string())?.collect();

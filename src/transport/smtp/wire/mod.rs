@@ -1,7 +1,7 @@
 //! The wire of the SMTP client: a connection with TLS, deadlines, whole replies, and a memory of what was said.
 //!
 //! `connect.rs` opens one up to the reply to EHLO, `stream.rs` reads and writes it, `control.rs` is the handle that the client
-//! keeps. Invariant: nothing is sent while a reply that nobody asked for lies unread, and nothing at all after a [`Trouble`].
+//! keeps. Invariant: nothing is sent while a reply that nobody asked for lies unread, and nothing at all after a [`WireError`].
 
 mod capabilities;
 mod channel;
@@ -14,7 +14,7 @@ mod stream;
 
 pub(in crate::transport) use capabilities::Capabilities;
 pub(in crate::transport) use connect::{Opened, Protection, open, open_to_anyone};
-pub(in crate::transport) use control::{Control, Phase, Trouble};
+pub(in crate::transport) use control::{Control, Phase, WireError};
 pub(in crate::transport) use dial::{connect, look_up};
 pub(in crate::transport) use facts::TlsFacts;
 pub(super) use stream::Wire;

@@ -2,7 +2,7 @@
 //!
 //! A [`Wire`] is opened by `connect.rs`, which greets, says EHLO and starts TLS on it; then it is handed to lettre, to
 //! which it plays a greeting and an EHLO reply, as lettre insists on both. Invariants: a read hands out exactly one reply,
-//! as one short line; nothing is sent while an unasked reply lies unread; after a [`Trouble`] nothing is sent at all. What
+//! as one short line; nothing is sent while an unasked reply lies unread; after a [`WireError`] nothing is sent at all. What
 //! lettre writes is gathered (`outgoing.rs`), so that a small message, its end and what may follow it leave in one piece.
 
 use std::collections::VecDeque;
@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use super::channel::Channel;
-use super::control::{Attached, Control, Phase, Trouble};
+use super::control::{Attached, Control, Phase, WireError};
 use super::outgoing::Outgoing;
 use crate::address::is_unprintable;
 use crate::smtp::{Reply, ReplyReader};
@@ -68,43 +68,43 @@ impl Wire {
     }
 
     /// Sends a command line without its CRLF and waits for the reply.
-    pub(super) async fn exchange(&mut self, phase: Phase, line: &str) -> Result<Reply, Trouble> {
+    pub(super) async fn exchange(&mut self, phase: Phase, line: &str) -> Result<Reply, WireError> {
         self.control.enter(phase);
         self.send(format!("{line}\r\n").as_bytes()).await?;
         self.reply().await
     }
 
-    pub(super) async fn reply(&mut self) -> Result<Reply, Trouble> {
+    pub(super) async fn reply(&mut self) -> Result<Reply, WireError> {
         poll_fn(|cx| self.poll_reply(cx)).await
     }
 
-    pub(super) async fn send(&mut self, octets: &[u8]) -> Result<(), Trouble> {
+    pub(super) async fn send(&mut self, octets: &[u8]) -> Result<(), WireError> {
         self.output.command(octets);
         poll_fn(|cx| self.poll_send(cx)).await?;
         poll_fn(|cx| self.poll_drain(cx)).await
     }
 
-    fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Result<Reply, Trouble>> {
+    fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Result<Reply, WireError>> {
         loop {
             match self.input.next_reply() {
                 Ok(Some(reply)) => return Poll::Ready(Ok(self.heard(reply))),
                 Ok(None) => ready!(self.poll_fill(cx))?,
-                Err(what) => return Poll::Ready(Err(self.fail(Trouble::Garbage(what)))),
+                Err(what) => return Poll::Ready(Err(self.fail(WireError::Garbage(what)))),
             }
         }
     }
 
     /// Waits for octets, at most until the phase's deadline.
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
-        if let Some(trouble) = self.control.state().trouble.clone() {
-            return Poll::Ready(Err(trouble));
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WireError>> {
+        if let Some(error) = self.control.state().error.clone() {
+            return Poll::Ready(Err(error));
         }
         let mut octets = [0; 4096];
         let mut piece = ReadBuf::new(&mut octets);
         match self.channel.poll_read(cx, &mut piece) {
             Poll::Pending => self.poll_alarm(cx),
             Poll::Ready(Ok(())) if piece.filled().is_empty() => {
-                Poll::Ready(Err(self.fail(Trouble::Lost(String::new()))))
+                Poll::Ready(Err(self.fail(WireError::Lost(String::new()))))
             }
             Poll::Ready(Ok(())) => {
                 self.input.feed(piece.filled());
@@ -115,11 +115,11 @@ impl Wire {
     }
 
     /// Where there is nothing to do but to wait: until the deadline, or until it is time to leave.
-    fn poll_alarm<T>(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, Trouble>> {
+    fn poll_alarm<T>(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, WireError>> {
         if Pin::new(&mut self.leaving).poll(cx).is_ready() {
             let leave = self.control.state().leave();
-            if let Err(trouble) = leave {
-                return Poll::Ready(Err(self.fail(trouble)));
+            if let Err(error) = leave {
+                return Poll::Ready(Err(self.fail(error)));
             }
         }
         let (deadline, limit) = {
@@ -133,19 +133,19 @@ impl Wire {
         loop {
             ready!(self.alarm.as_mut().poll(cx));
             if deadline <= Instant::now() {
-                return Poll::Ready(Err(self.fail(Trouble::Late(limit))));
+                return Poll::Ready(Err(self.fail(WireError::Late(limit))));
             }
             self.alarm.as_mut().reset(deadline);
         }
     }
 
     /// Sends all that was gathered.
-    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WireError>> {
         while !self.output.rest().is_empty() {
             ready!(self.poll_silence(cx))?;
             match self.channel.poll_write(cx, self.output.rest()) {
                 Poll::Pending => return self.poll_alarm(cx),
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(self.fail(Trouble::Lost(String::new())))),
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(self.fail(WireError::Lost(String::new())))),
                 Poll::Ready(Ok(sent)) => self.said(sent),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(self.fail(lost(&error)))),
             }
@@ -153,7 +153,7 @@ impl Wire {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WireError>> {
         match self.channel.poll_flush(cx) {
             Poll::Pending => self.poll_alarm(cx),
             Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
@@ -163,7 +163,7 @@ impl Wire {
 
     /// A reply that came before its command would be taken for the command's: a forged or stray 250 could pass for the
     /// acceptance of a message. So nothing may lie unread when we speak.
-    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WireError>> {
         if self.control.state().fresh {
             if !self.looked && self.channel.has_news() {
                 // Once around the runtime, so that it learns from the system what has arrived.
@@ -174,22 +174,22 @@ impl Wire {
             self.looked = false;
             self.control.state().fresh = false;
             // Takes in what is there, and does not wait for more.
-            if let Poll::Ready(Err(trouble)) = self.poll_fill(cx) {
-                return Poll::Ready(Err(trouble));
+            if let Poll::Ready(Err(error)) = self.poll_fill(cx) {
+                return Poll::Ready(Err(error));
             }
         }
-        if let Some(trouble) = self.control.state().trouble.clone() {
-            return Poll::Ready(Err(trouble));
+        if let Some(error) = self.control.state().error.clone() {
+            return Poll::Ready(Err(error));
         }
         if self.input.is_empty() {
             return Poll::Ready(Ok(()));
         }
         let unasked = format!("expected silence, but found \"{}\"", self.input.rest());
-        Poll::Ready(Err(self.fail(Trouble::Garbage(unasked))))
+        Poll::Ready(Err(self.fail(WireError::Garbage(unasked))))
     }
 
-    fn fail(&self, trouble: Trouble) -> Trouble {
-        self.control.state().trouble.get_or_insert(trouble).clone()
+    fn fail(&self, error: WireError) -> WireError {
+        self.control.state().error.get_or_insert(error).clone()
     }
 
     /// Notes what was sent: in the log, and as progress where the deadline is one of progress.
@@ -281,13 +281,13 @@ fn line_for_lettre(reply: &Reply) -> String {
 }
 
 /// A TLS peer that closes without a goodbye, as many do, has simply closed.
-fn lost(error: &io::Error) -> Trouble {
+fn lost(error: &io::Error) -> WireError {
     let closed = error.kind() == io::ErrorKind::UnexpectedEof;
-    Trouble::Lost(if closed { String::new() } else { error.to_string() })
+    WireError::Lost(if closed { String::new() } else { error.to_string() })
 }
 
 /// lettre learns only that there was trouble; what it was is in the [`Control`].
-fn as_io_error(_: Trouble) -> io::Error {
+fn as_io_error(_: WireError) -> io::Error {
     io::Error::from(io::ErrorKind::BrokenPipe)
 }
 
