@@ -52,7 +52,7 @@ pub enum Failure {
 /// # Errors
 /// When not all recipients were taken.
 pub fn submit(stream: impl Read + Write, order: &Order<'_>) -> Result<Vec<Reply>, Failure> {
-    let mut dialogue = Dialogue { stream, replies: ReplyReader::default() };
+    let mut dialogue = Dialogue::over(stream);
     let greeting = dialogue.reply()?;
     accepted("greeting", greeting)?;
     let offers = dialogue.greet()?;
@@ -80,7 +80,7 @@ pub fn submit(stream: impl Read + Write, order: &Order<'_>) -> Result<Vec<Reply>
 /// # Errors
 /// When it does not list mail, or not to this caller.
 pub fn list_mail(stream: impl Read + Write, json: bool) -> Result<String, Failure> {
-    let mut dialogue = Dialogue { stream: BufReader::new(stream) };
+    let mut dialogue = Dialogue::over(stream);
     accepted("greeting", dialogue.reply()?)?;
     let reply = accepted("XMAILQ", dialogue.command(if json { "XMAILQ JSON" } else { "XMAILQ" })?)?;
     // What it says to this changes nothing any more.
@@ -122,6 +122,9 @@ fn mail_command(order: &Order<'_>, offers: &Offers, needs_utf8: bool) -> String 
     mail
 }
 
+/// Far more than any receiver of ours says at once.
+const MAX_REPLY: usize = 64 * 1024;
+
 struct Dialogue<S> {
     stream: S,
     /// What the receiver said.
@@ -129,6 +132,10 @@ struct Dialogue<S> {
 }
 
 impl<S: Read + Write> Dialogue<S> {
+    fn over(stream: S) -> Self {
+        Self { stream, replies: ReplyReader::whole(MAX_REPLY) }
+    }
+
     fn greet(&mut self) -> Result<Offers, Failure> {
         // An address literal of one's own passes any rule about names.
         let ehlo = self.command("EHLO [127.0.0.1]")?;

@@ -14,8 +14,12 @@ const MAX_KEPT: usize = 8 * 1024;
 const MAX_REPLY: usize = 100_000;
 
 /// The octets that arrived and are not yet a reply.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ReplyReader {
+    /// How many octets of one reply are kept.
+    kept: usize,
+    /// How many octets one reply has at most.
+    most: usize,
     /// What arrived and was not looked at.
     unread: Vec<u8>,
     /// The line under way, cut at [`MAX_LINE`].
@@ -26,7 +30,23 @@ pub struct ReplyReader {
     taken: usize,
 }
 
+impl Default for ReplyReader {
+    /// For a stranger's replies.
+    fn default() -> Self {
+        Self::bounded(MAX_KEPT, MAX_REPLY)
+    }
+}
+
 impl ReplyReader {
+    /// For replies of so many octets at most, all of which are kept.
+    pub fn whole(most: usize) -> Self {
+        Self::bounded(most, most)
+    }
+
+    fn bounded(kept: usize, most: usize) -> Self {
+        Self { kept, most, unread: Vec::new(), line: Vec::new(), lines: Vec::new(), taken: 0 }
+    }
+
     /// Takes in what arrived.
     pub fn feed(&mut self, octets: &[u8]) {
         self.unread.extend_from_slice(octets);
@@ -51,8 +71,8 @@ impl ReplyReader {
     pub fn next_reply(&mut self) -> Result<Option<Reply>, String> {
         for at in 0..self.unread.len() {
             self.taken += 1;
-            if self.taken > MAX_REPLY {
-                return Err(format!("expected a reply, but found more than {MAX_REPLY} octets"));
+            if self.taken > self.most {
+                return Err(format!("expected a reply, but found more than {} octets", self.most));
             }
             let octet = self.unread[at];
             if octet != b'\n' {
@@ -73,7 +93,7 @@ impl ReplyReader {
         let line = self.line.strip_suffix(b"\r").unwrap_or(&self.line);
         let last = line.get(3) != Some(&b'-');
         // The last line is kept always: it tells whether all codes agree.
-        if last || self.lines.len() + line.len() < MAX_KEPT {
+        if last || self.lines.len() + line.len() < self.kept {
             self.lines.extend_from_slice(line);
             self.lines.push(b'\n');
         }
