@@ -248,7 +248,8 @@ impl Opening<'_> {
                 Ok((wire, protection))
             }
             Some(Ok(Err(error))) => {
-                Err(self.insecure(cause_of(&error), format!("TLS with {host} failed: {}", tls_words::of_handshake(&error))))
+                Err(self
+                    .insecure(cause_of(&error), format!("TLS with {host} failed: {}", tls_words::of_handshake(&error))))
             }
             Some(Err(_)) => Err(self.error(&WireError::Late(limit))),
         }
