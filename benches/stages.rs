@@ -13,7 +13,7 @@ use leafmail::address::{Domain, Mailbox, ReversePath};
 use leafmail::clock::Timestamp;
 use leafmail::envelope::{Envelope, Origin, Protocol, Recipient, Recipients, Seal};
 use leafmail::id::SpoolId;
-use leafmail::receipt::{Happening, Reason, Receipt};
+use leafmail::receipt::{ReceiptKind, Reason, Receipt};
 use leafmail::smtp::body::{BareNewline, BodyDecoder};
 use leafmail::smtp::{Command, Dialect, EnhancedCode};
 use leafmail::spool::frozen::{Depth, LENGTH_AT, freeze_end, freeze_head, freeze_receipt, sum_on, thaw};
@@ -171,7 +171,7 @@ fn frozen(recipients: usize, message: &[u8], receipts: usize) -> Vec<u8> {
             cause: None,
         };
         let at = Timestamp::from_millis(1_795_226_700_000 + attempt as u64 * 60_000);
-        let receipt = Receipt::new(at, Happening::Deferred, vec![0], reason);
+        let receipt = Receipt::new(at, ReceiptKind::Deferred, vec![0], reason);
         file.extend_from_slice(&freeze_receipt(&receipt).expect("a receipt"));
     }
     file

@@ -17,7 +17,7 @@ use leafmail::address::{Mailbox, ReversePath};
 use leafmail::clock::{Clock, Timestamp};
 use leafmail::envelope::{Envelope, Origin, Protocol, Recipients, Seal};
 use leafmail::id::SpoolId;
-use leafmail::receipt::{Happening, Reason, Receipt};
+use leafmail::receipt::{ReceiptKind, Reason, Receipt};
 use leafmail::smtp::EnhancedCode;
 use leafmail::spool::{Claim, Claimed, DirSpool, Draft, Durability, Spool, SpoolSettings};
 use leafmail::sys::SystemClock;
@@ -87,7 +87,7 @@ fn put(spool: &DirSpool, number: usize) -> Result<(), Box<dyn Error>> {
             text: "452 4.2.2 mailbox full".into(),
             cause: None,
         };
-        claim.record(Receipt::new(now, Happening::Deferred, vec![0], later), Durability::Buffered)?;
+        claim.record(Receipt::new(now, ReceiptKind::Deferred, vec![0], later), Durability::Buffered)?;
     }
     Ok(())
 }

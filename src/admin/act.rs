@@ -14,7 +14,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::id::SpoolId;
 use crate::queue::bounce::{NoticeKind, notice_id};
 use crate::queue::ledger::{Ledger, Standing};
-use crate::receipt::{Happening, Reason, Receipt};
+use crate::receipt::{ReceiptKind, Reason, Receipt};
 use crate::smtp::EnhancedCode;
 use crate::spool::{Claim, Claimed, Durability, Glance, Handled, Shelf, Shelves, SpoolError};
 
@@ -195,16 +195,16 @@ impl<S: Shelves> Work<'_, S> {
     fn run(mut self, act: Act) -> Result<Acted, SpoolError> {
         let to = match act {
             Act::Hold => {
-                self.record(Happening::Held, Vec::new(), EnhancedCode(4, 0, 0), self.hand.words("held"))?;
+                self.record(ReceiptKind::Held, Vec::new(), EnhancedCode(4, 0, 0), self.hand.words("held"))?;
                 Shelf::Hold
             }
             Act::Release => {
-                self.record(Happening::Released, Vec::new(), EnhancedCode(2, 0, 0), self.hand.words("released"))?;
+                self.record(ReceiptKind::Released, Vec::new(), EnhancedCode(2, 0, 0), self.hand.words("released"))?;
                 Shelf::Queue
             }
             Act::Requeue => {
                 self.settle_what_was_told()?;
-                self.record(Happening::Requeued, Vec::new(), EnhancedCode(2, 0, 0), self.hand.words("requeued"))?;
+                self.record(ReceiptKind::Requeued, Vec::new(), EnhancedCode(2, 0, 0), self.hand.words("requeued"))?;
                 Shelf::Queue
             }
             Act::Expire if !self.expire()? => return Ok(Acted::Refused(NOBODY)),
@@ -224,7 +224,7 @@ impl<S: Shelves> Work<'_, S> {
 
     fn record(
         &mut self,
-        what: Happening,
+        what: ReceiptKind,
         recipients: Vec<u16>,
         status: EnhancedCode,
         why: String,
@@ -251,7 +251,7 @@ impl<S: Shelves> Work<'_, S> {
             return Ok(());
         }
         let told = Reason::new(EnhancedCode(2, 0, 0), format!("the sender is told by {notice}"));
-        self.claim.record(Receipt::new(self.now, Happening::Bounced, failed, told), Durability::Synced)
+        self.claim.record(Receipt::new(self.now, ReceiptKind::Bounced, failed, told), Durability::Synced)
     }
 
     /// Gives up who is pending, each with the last reason; whether there was anybody. The runner tells the sender.
@@ -271,7 +271,7 @@ impl<S: Shelves> Work<'_, S> {
         let any = !groups.is_empty();
         for (why, recipients) in groups {
             // RFC 3463 3.5: X.4.7, delivery time expired; the class of what may work another time.
-            self.record(Happening::Failed, recipients, EnhancedCode(4, 4, 7), why)?;
+            self.record(ReceiptKind::Failed, recipients, EnhancedCode(4, 4, 7), why)?;
         }
         Ok(any)
     }

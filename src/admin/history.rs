@@ -9,7 +9,7 @@ use crate::annotation::BY_HAND;
 use crate::envelope::{Envelope, Peer};
 use crate::id::SpoolId;
 use crate::queue::ledger::{Ledger, Standing};
-use crate::receipt::{Happening, Receipt};
+use crate::receipt::{ReceiptKind, Receipt};
 use crate::spool::{Glance, Shelf, Shelves, SpoolError};
 
 /// A message with its history.
@@ -145,16 +145,16 @@ fn words(standing: Standing, in_doubt: bool) -> &'static str {
     }
 }
 
-fn verb(what: Happening) -> &'static str {
+fn verb(what: ReceiptKind) -> &'static str {
     match what {
-        Happening::Delivered => "delivered",
-        Happening::Deferred => "deferred",
-        Happening::Failed => "failed",
-        Happening::InDoubt => "in doubt",
-        Happening::DelayNotified => "sender told of the delay",
-        Happening::Bounced => "sender told of the failure",
-        Happening::Held => "held",
-        Happening::Released => "released",
-        Happening::Requeued => "requeued",
+        ReceiptKind::Delivered => "delivered",
+        ReceiptKind::Deferred => "deferred",
+        ReceiptKind::Failed => "failed",
+        ReceiptKind::InDoubt => "in doubt",
+        ReceiptKind::DelayNotified => "sender told of the delay",
+        ReceiptKind::Bounced => "sender told of the failure",
+        ReceiptKind::Held => "held",
+        ReceiptKind::Released => "released",
+        ReceiptKind::Requeued => "requeued",
     }
 }

@@ -14,7 +14,7 @@ use crate::annotation::BY_HAND;
 use crate::clock::Timestamp;
 use crate::id::SpoolId;
 use crate::queue::ledger::{Account, Ledger, Standing};
-use crate::receipt::{Happening, Receipt};
+use crate::receipt::{ReceiptKind, Receipt};
 use crate::smtp::EnhancedCode;
 use crate::spool::{Glance, Shelf};
 
@@ -65,7 +65,7 @@ impl Listing {
         let accounts = ledger.accounts().iter().zip(envelope.recipients.iter());
         let open = accounts.filter(|(account, _)| !matches!(account.standing, Standing::Delivered | Standing::Bounced));
         // Whoever held it said why.
-        let held = receipts.iter().rev().find(|receipt| *shelf == Shelf::Hold && receipt.what == Happening::Held);
+        let held = receipts.iter().rev().find(|receipt| *shelf == Shelf::Hold && receipt.what == ReceiptKind::Held);
         let state = |(account, to): (&Account<'_>, &crate::envelope::Recipient)| {
             let route = routes.to(envelope, &to.mailbox);
             let pause = route.filter(|_| *shelf == Shelf::Queue && account.standing == Standing::Pending);

@@ -19,7 +19,7 @@ use super::{Selection, Urgency};
 use crate::clock::Clock;
 use crate::envelope::{Notify, Origin, Recipient, Recipients};
 use crate::event::Event;
-use crate::receipt::Happening;
+use crate::receipt::ReceiptKind;
 use crate::spool::{Claimed, Shelf, Spool};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -83,8 +83,8 @@ fn who_is_not_due_yet_keeps_the_message_in_the_queue() {
     let house = House::new();
     let original = house.put(1, "joe@x", &["amy@x", "bob@x"]);
     let now = house.clock.now();
-    house.spool.add_receipt(original, receipt(now, Happening::Deferred, &[0, 1]));
-    house.spool.add_receipt(original, receipt(now + MINUTE, Happening::Deferred, &[1]));
+    house.spool.add_receipt(original, receipt(now, ReceiptKind::Deferred, &[0, 1]));
+    house.spool.add_receipt(original, receipt(now + MINUTE, ReceiptKind::Deferred, &[1]));
     house.clock.advance(MINUTE * 2);
     assert_eq!(house.flush().deferred, 1);
     assert_eq!((house.next_hop.taken_by("amy@x"), house.next_hop.taken_by("bob@x")), (1, 0));
@@ -308,7 +308,7 @@ fn an_answer_that_got_lost_is_recorded_and_the_message_sent_again() {
 fn a_notice_waits_until_its_original_knows_of_it() {
     let house = House::new();
     let original = house.put(1, "joe@x", &["bob@x"]);
-    house.spool.add_receipt(original, receipt(at(1_795_000_005), Happening::Failed, &[0]));
+    house.spool.add_receipt(original, receipt(at(1_795_000_005), ReceiptKind::Failed, &[0]));
     let mut notice = envelope("", &["joe@x"]);
     notice.origin.notice_of = Some(crate::envelope::NoticeOf { original, recipients: vec![0] });
     house.spool.put(notice_id(NoticeKind::Failed, original, &[0]), notice, b"\r\n");

@@ -71,7 +71,7 @@ pub struct Receipt {
     /// When it happened, by the wall clock.
     pub at: Timestamp,
     /// What happened.
-    pub what: Happening,
+    pub what: ReceiptKind,
     /// To which recipients, by their index in the envelope.
     pub recipients: Vec<u16>,
     /// Why.
@@ -86,14 +86,14 @@ pub struct Receipt {
 
 impl Receipt {
     /// A receipt of something that no next hop had a part in.
-    pub fn new(at: Timestamp, what: Happening, recipients: Vec<u16>, reason: Reason) -> Self {
+    pub fn new(at: Timestamp, what: ReceiptKind, recipients: Vec<u16>, reason: Reason) -> Self {
         Self { at, what, recipients, reason, route: String::new(), relay: String::new(), annotations: Vec::new() }
     }
 }
 
 /// What a receipt can record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Happening {
+pub enum ReceiptKind {
     /// The next hop took responsibility: settled.
     Delivered,
     /// An attempt that failed for now.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use leafmail::envelope::Envelope;
 use leafmail::id::SpoolId;
 use leafmail::queue::InDoubt;
-use leafmail::receipt::{Happening, Receipt};
+use leafmail::receipt::{ReceiptKind, Receipt};
 use leafmail::spool::{Creation, DirSpool, Shelf, Shelves as _};
 
 use crate::disk::SimulatedDisk;
@@ -168,9 +168,9 @@ fn inspect(world: &Arc<World>, house: House, moment: Moment) {
             receipts.iter().flat_map(|receipt| receipt.recipients.iter().map(move |it| (receipt, it)))
         {
             let so = match receipt.what {
-                Happening::Delivered => judge.has_arrived((*id, *index)),
-                Happening::Failed => judge.may_fail((*id, *index)),
-                Happening::Bounced => judge.bounced((*id, *index)) || noticed.contains(&(*id, *index)),
+                ReceiptKind::Delivered => judge.has_arrived((*id, *index)),
+                ReceiptKind::Failed => judge.may_fail((*id, *index)),
+                ReceiptKind::Bounced => judge.bounced((*id, *index)) || noticed.contains(&(*id, *index)),
                 _ => true,
             };
             if !so {

@@ -41,7 +41,7 @@ impl House {
         act(&self.spool, id, wanted, &hand, Now.now()).unwrap()
     }
 
-    fn record(&self, id: SpoolId, what: Happening, recipients: &[u16]) {
+    fn record(&self, id: SpoolId, what: ReceiptKind, recipients: &[u16]) {
         let Ok(Claimed::Ours(mut claim)) = self.spool.claim(id) else { panic!("it is free") };
         claim.record(crate::queue::testing::receipt(at(1_795_000_050), what, recipients), Durability::Synced).unwrap();
     }
@@ -79,7 +79,7 @@ fn what_is_held_lies_in_hold_until_it_is_released_and_says_who_held_it() {
     let glance = house.glance(id);
     assert_eq!(glance.shelf, Shelf::Queue);
     let story: Vec<_> = glance.receipts.iter().map(|receipt| receipt.what).collect();
-    assert_eq!(story, [Happening::Held, Happening::Released]);
+    assert_eq!(story, [ReceiptKind::Held, ReceiptKind::Released]);
     assert!(glance.receipts.iter().all(|receipt| receipt.annotations == [(BY_HAND.to_owned(), "7".to_owned())]));
 }
 
@@ -87,11 +87,11 @@ fn what_is_held_lies_in_hold_until_it_is_released_and_says_who_held_it() {
 fn a_crash_between_receipt_and_move_leaves_a_message_that_can_be_acted_on_again() {
     let house = House::new();
     let id = house.put("s@x", &["a@x"]);
-    house.record(id, Happening::Held, &[]);
+    house.record(id, ReceiptKind::Held, &[]);
     assert_eq!((house.glance(id).shelf, house.standings(id)), (Shelf::Queue, vec![Standing::Pending]));
     assert_eq!(house.act(id, Act::Hold), Acted::Done(Shelf::Queue));
     let Ok(Claimed::Ours(mut claim)) = house.spool.claim_from(id, Shelf::Hold) else { panic!("it is held") };
-    let released = Receipt::new(Now.now(), Happening::Released, vec![], Reason::new(EnhancedCode(2, 0, 0), "x"));
+    let released = Receipt::new(Now.now(), ReceiptKind::Released, vec![], Reason::new(EnhancedCode(2, 0, 0), "x"));
     claim.record(released, Durability::Synced).unwrap();
     drop(claim);
     assert_eq!(house.glance(id).shelf, Shelf::Hold);
@@ -103,7 +103,7 @@ fn a_crash_between_receipt_and_move_leaves_a_message_that_can_be_acted_on_again(
 fn a_requeue_brings_back_from_failed_what_nobody_was_told_of() {
     let house = House::new();
     let id = house.put("", &["a@x"]);
-    house.record(id, Happening::Failed, &[0]);
+    house.record(id, ReceiptKind::Failed, &[0]);
     let moved = house.spool.move_between(id, Shelf::Queue, Shelf::Failed).unwrap();
     assert_eq!((moved, house.standings(id)), (Handled::Done, vec![Standing::Failed]));
     assert!(matches!(house.act(id, Act::Release), Acted::Refused(_)));
@@ -118,7 +118,7 @@ fn a_requeue_brings_back_from_failed_what_nobody_was_told_of() {
 fn a_requeue_leaves_alone_whom_a_notification_in_the_spool_tells_of() {
     let house = House::new();
     let id = house.put("s@x", &["a@x", "b@x"]);
-    house.record(id, Happening::Failed, &[1]);
+    house.record(id, ReceiptKind::Failed, &[1]);
     let notice = notice_id(NoticeKind::Failed, id, &[1]);
     let mut draft = house.spool.open_as(notice, &envelope("", &["s@x"])).unwrap();
     draft.append(b"Subject: undelivered\r\n").unwrap();
@@ -131,8 +131,8 @@ fn a_requeue_leaves_alone_whom_a_notification_in_the_spool_tells_of() {
 fn who_is_given_up_by_hand_has_failed_with_the_last_reason() {
     let house = House::new();
     let id = house.put("s@x", &["a@x", "b@x", "c@x"]);
-    house.record(id, Happening::Delivered, &[0]);
-    house.record(id, Happening::Deferred, &[1]);
+    house.record(id, ReceiptKind::Delivered, &[0]);
+    house.record(id, ReceiptKind::Deferred, &[1]);
     assert_eq!(house.act(id, Act::Hold), Acted::Done(Shelf::Queue));
     assert_eq!(would_act(&house.spool, id, Act::Expire).unwrap(), Acted::Done(Shelf::Hold));
     assert_eq!(house.act(id, Act::Expire), Acted::Done(Shelf::Hold));
@@ -183,7 +183,7 @@ fn a_message_goes_to_another_spool_and_back_with_its_history() {
     use crate::admin::{Original, transfer};
     let (house, other) = (House::new(), House::new());
     let id = house.put("s@x", &["a@x"]);
-    house.record(id, Happening::Deferred, &[0]);
+    house.record(id, ReceiptKind::Deferred, &[0]);
     house.act(id, Act::Hold);
     let before = house.glance(id);
     assert_eq!(transfer(&house.spool, &other.spool, id, Original::Kept).unwrap(), Acted::Done(Shelf::Hold));

@@ -9,7 +9,7 @@ use crate::id::SpoolId;
 use crate::queue::ledger::{Account, Standing};
 use crate::queue::route::Pause;
 use crate::queue::{InDoubt, RouteState};
-use crate::receipt::{Happening, Reason, Receipt};
+use crate::receipt::{ReceiptKind, Reason, Receipt};
 use crate::spool::{Glance, Shelf, Spool, SpoolError};
 use crate::transport::meaning;
 
@@ -230,15 +230,15 @@ fn happened(receipt: &Receipt, uncounted: bool) -> String {
     let reason = &receipt.reason;
     let said = said(&receipt.relay, reason.reply_code.is_some(), &reason.text);
     match receipt.what {
-        Happening::Delivered => format!("delivered: {said}"),
-        Happening::Deferred if uncounted => format!("tried, not counted as an attempt: {said}"),
-        Happening::Deferred => format!("tried: {said}"),
-        Happening::Failed => format!("refused permanently: {said}"),
-        Happening::InDoubt => format!("handed over, without an answer: {said}"),
-        Happening::DelayNotified => "the sender was told of the delay".to_owned(),
-        Happening::Bounced => "the sender was told of the failure".to_owned(),
-        Happening::Held => format!("held: {}", reason.text),
-        Happening::Released => format!("released: {}", reason.text),
-        Happening::Requeued => format!("put back into the queue, as if it had just come: {}", reason.text),
+        ReceiptKind::Delivered => format!("delivered: {said}"),
+        ReceiptKind::Deferred if uncounted => format!("tried, not counted as an attempt: {said}"),
+        ReceiptKind::Deferred => format!("tried: {said}"),
+        ReceiptKind::Failed => format!("refused permanently: {said}"),
+        ReceiptKind::InDoubt => format!("handed over, without an answer: {said}"),
+        ReceiptKind::DelayNotified => "the sender was told of the delay".to_owned(),
+        ReceiptKind::Bounced => "the sender was told of the failure".to_owned(),
+        ReceiptKind::Held => format!("held: {}", reason.text),
+        ReceiptKind::Released => format!("released: {}", reason.text),
+        ReceiptKind::Requeued => format!("put back into the queue, as if it had just come: {}", reason.text),
     }
 }

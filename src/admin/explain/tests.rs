@@ -9,7 +9,7 @@ use crate::event::{Delays, Event, Observer};
 use crate::queue::route::RouteState;
 use crate::queue::testing::{House, at, envelope, id, mark, receipt};
 use crate::queue::{InDoubt, RouteStore};
-use crate::receipt::{Happening, Outcome, Reason, Receipt};
+use crate::receipt::{ReceiptKind, Outcome, Reason, Receipt};
 use crate::smtp::EnhancedCode;
 
 /// The text, with the times, which depend on the zone, put in by name: `{10}` is 10 seconds after the beginning.
@@ -26,7 +26,7 @@ fn by_id() -> Search {
     Search::Id(id(1).to_string())
 }
 
-fn refusal(seconds: u64, what: Happening, text: &str) -> Receipt {
+fn refusal(seconds: u64, what: ReceiptKind, text: &str) -> Receipt {
     let reply = crate::smtp::Reply::parse(text.as_bytes()).unwrap();
     let mut receipt = Receipt::new(at(1_795_000_000 + seconds), what, vec![0], Reason::reply(&reply));
     receipt.route = "main".to_owned();
@@ -39,7 +39,7 @@ fn a_deferral_is_told_with_its_meaning_and_the_next_try() {
     let (house, folder) = (House::new(), tempfile::tempdir().unwrap());
     house.put(1, "alice@example.com", &["bob@example.com", "carol@example.com"]);
     house.spool.add_receipt(id(1), mark(at(1_795_000_002), &[0]));
-    house.spool.add_receipt(id(1), refusal(3, Happening::Deferred, "450 4.2.0 Greylisted, see http://x.example"));
+    house.spool.add_receipt(id(1), refusal(3, ReceiptKind::Deferred, "450 4.2.0 Greylisted, see http://x.example"));
     house.clock.set(at(1_795_000_010));
     let due = house.runner().schedule.due_times(
         id(1),
@@ -116,12 +116,12 @@ fn doubt_holding_and_failure_are_told() {
     holding.schedule.in_doubt = InDoubt::Hold;
     let text = explain(&holding, &[], folder.path(), &by_id()).unwrap().text();
     assert!(text.contains("held until a person decides, as [queue] in_doubt says"), "{text}");
-    house.spool.add_receipt(id(1), receipt(at(1_795_000_005), Happening::Held, &[]));
+    house.spool.add_receipt(id(1), receipt(at(1_795_000_005), ReceiptKind::Held, &[]));
     house.spool.move_to(id(1), Shelf::Hold);
     let text = explain(&house.runner(), &[], folder.path(), &by_id()).unwrap().text();
     assert!(text.contains("It is held") && text.contains(&format!("spoolrun release {}", id(1))), "{text}");
     house.put(2, "", &["bob@example.com"]);
-    house.spool.add_receipt(id(2), refusal(3, Happening::Failed, "550 5.1.1 <bob@example.com> unknown"));
+    house.spool.add_receipt(id(2), refusal(3, ReceiptKind::Failed, "550 5.1.1 <bob@example.com> unknown"));
     house.spool.move_to(id(2), Shelf::Failed);
     let text = explain(&house.runner(), &[], folder.path(), &Search::Sender(String::new())).unwrap().text();
     assert!(text.contains("its sender could not be told") && text.contains("there is no such recipient"), "{text}");

@@ -17,7 +17,7 @@ use crate::clock::Timestamp;
 use crate::event::Event;
 use crate::queue::dsn::notice::NoticeKind;
 use crate::queue::routes::connection::RouteConnection;
-use crate::receipt::{Happening, Outcome, Receipt};
+use crate::receipt::{ReceiptKind, Outcome, Receipt};
 use crate::spool::{Claim, Durability, Spool};
 use crate::transport::{Consignment, Delivery, Dsn, Fault};
 
@@ -122,9 +122,9 @@ impl<S: Spool> DeliveryTask<'_, S> {
         let mut step = Continue(());
         for receipt in receipts {
             // If a power cut loses an attempt, no harm is done.
-            let buffered = matches!(receipt.what, Happening::Deferred | Happening::InDoubt);
+            let buffered = matches!(receipt.what, ReceiptKind::Deferred | ReceiptKind::InDoubt);
             let durability = if buffered { Durability::Buffered } else { Durability::Synced };
-            let precious = (receipt.what == Happening::Delivered).then(|| receipt.clone());
+            let precious = (receipt.what == ReceiptKind::Delivered).then(|| receipt.clone());
             if let Err(error) = self.claim.record(receipt, durability) {
                 self.runner.trouble(&error);
                 self.unrecorded = self.unrecorded.take().or(precious);
@@ -144,7 +144,7 @@ impl<S: Spool> DeliveryTask<'_, S> {
             return;
         }
         let now = self.runner.clock.now();
-        let mut undone = Receipt::new(now, Happening::Deferred, recipients.to_vec(), fault.reason.clone());
+        let mut undone = Receipt::new(now, ReceiptKind::Deferred, recipients.to_vec(), fault.reason.clone());
         undone.route = self.route().name.clone();
         undone.relay = fault.relay.clone();
         undone.annotations.push((UNCOUNTED.to_owned(), String::new()));

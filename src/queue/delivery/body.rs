@@ -10,7 +10,7 @@ use crate::annotation::HANDED_OVER;
 use crate::clock::Clock;
 use crate::event::{Event, Observer};
 use crate::mutant::{Mutant, planted};
-use crate::receipt::{Happening, Reason, Receipt};
+use crate::receipt::{ReceiptKind, Reason, Receipt};
 use crate::smtp::EnhancedCode;
 use crate::smtp::header::end_of_header;
 use crate::spool::{Claim, Durability};
@@ -124,7 +124,7 @@ impl<C: Claim> Body for MessageBody<'_, C> {
             let _ = self.claim.remove();
         }
         let reason = Reason::new(EnhancedCode(4, 4, 0), "handed over, but the answer is not recorded");
-        let mut mark = Receipt::new(self.clock.now(), Happening::InDoubt, self.recipients.to_vec(), reason);
+        let mut mark = Receipt::new(self.clock.now(), ReceiptKind::InDoubt, self.recipients.to_vec(), reason);
         mark.route = self.route.to_owned();
         mark.annotations.push((HANDED_OVER.to_owned(), String::new()));
         match self.claim.record(mark, Durability::Buffered) {

@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::event::Event;
 use crate::queue::dsn::notice::{NoticeKind, notice_id};
 use crate::queue::plan::ledger::Standing;
-use crate::receipt::{Happening, Reason, Receipt};
+use crate::receipt::{ReceiptKind, Reason, Receipt};
 use crate::smtp::EnhancedCode;
 use crate::spool::{Claim, Durability, Glance, Shelf, Spool, Trouble};
 
@@ -56,7 +56,7 @@ impl<S: Spool> DeliveryTask<'_, S> {
                     continue;
                 };
                 let reason = Reason { status: EnhancedCode(4, 4, 7), ..last.reason.clone() };
-                let mut failed = Receipt::new(now, Happening::Failed, vec![*index], reason);
+                let mut failed = Receipt::new(now, ReceiptKind::Failed, vec![*index], reason);
                 failed.route = last.route.clone();
                 failed.relay = last.relay.clone();
                 record::join(&mut receipts, failed);
@@ -88,7 +88,7 @@ impl<S: Spool> DeliveryTask<'_, S> {
     /// These recipients may have the message already, and by the configuration a person decides.
     pub(in crate::queue) fn hold(mut self, doubtful: Vec<u16>, now: Timestamp) -> Worked<S::Claim> {
         let reason = "it may have been delivered already: release it to send it again, or remove it";
-        let held = Receipt::new(now, Happening::Held, doubtful, Reason::new(EnhancedCode(4, 0, 0), reason));
+        let held = Receipt::new(now, ReceiptKind::Held, doubtful, Reason::new(EnhancedCode(4, 0, 0), reason));
         let end = match self.claim.record(held, Durability::Synced) {
             Ok(()) => return self.set_aside(Shelf::Hold, reason.to_owned()),
             Err(error) => {

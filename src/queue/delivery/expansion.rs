@@ -13,7 +13,7 @@ use crate::envelope::{Envelope, NoticeOf, Recipient, Recipients};
 use crate::event::Event;
 use crate::id::SpoolId;
 use crate::queue::dsn::provenance;
-use crate::receipt::{Happening, Reason, Receipt};
+use crate::receipt::{ReceiptKind, Reason, Receipt};
 use crate::smtp::{EnhancedCode, Notify, xtext};
 use crate::spool::{Claim, Draft, Durability, Spool, SpoolError, Trouble};
 
@@ -42,7 +42,7 @@ impl<S: Spool> DeliveryTask<'_, S> {
         }
         let Envelope { recipients: into, reverse_path: sender, .. } = envelope;
         let reason = Reason::new(EnhancedCode(2, 0, 0), format!("goes on as {id} to {} recipients", into.len()));
-        let settled = Receipt::new(now, Happening::Delivered, recipients.to_vec(), reason);
+        let settled = Receipt::new(now, ReceiptKind::Delivered, recipients.to_vec(), reason);
         if let Err(error) = self.claim.record(settled, Durability::Synced) {
             return self.give_way(&error);
         }

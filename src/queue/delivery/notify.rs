@@ -13,7 +13,7 @@ use crate::envelope::Ret;
 use crate::event::Event;
 use crate::queue::dsn::notice::{self, MAX_HEADER, Notice, NoticeKind, OriginalMessage, Reported};
 use crate::queue::dsn::tally::WithheldFailure;
-use crate::receipt::{Happening, Reason, Receipt};
+use crate::receipt::{ReceiptKind, Reason, Receipt};
 use crate::smtp::EnhancedCode;
 use crate::spool::{Claim, Durability, Spool, SpoolError};
 
@@ -49,7 +49,7 @@ impl<S: Spool> DeliveryTask<'_, S> {
     /// reported.
     fn withhold_notice(&mut self, kind: NoticeKind, about: &[u16], now: Timestamp) -> NextStep<S::Claim> {
         let text = format!("more than {} notifications this hour", self.runner.notices.per_hour);
-        let what = if kind == NoticeKind::Delayed { Happening::DelayNotified } else { Happening::Failed };
+        let what = if kind == NoticeKind::Delayed { ReceiptKind::DelayNotified } else { ReceiptKind::Failed };
         let reason = Reason::new(EnhancedCode(4, 3, 2), format!("the sender is not told: {text}"));
         let mut silent = Receipt::new(now, what, about.to_vec(), reason);
         silent.annotations.push((WITHHELD.to_owned(), String::new()));
@@ -157,12 +157,12 @@ impl<S: Spool> DeliveryTask<'_, S> {
 fn receipt(kind: NoticeKind, about: &[u16], notice: &Notice, now: Timestamp) -> Receipt {
     let reason = Reason::new(EnhancedCode(2, 0, 0), format!("the sender is told by {}", notice.id));
     let what = match kind {
-        NoticeKind::Failed | NoticeKind::FailureCopy => Happening::Bounced,
-        NoticeKind::Delayed => Happening::DelayNotified,
-        NoticeKind::Relayed | NoticeKind::Delivered => Happening::Delivered,
+        NoticeKind::Failed | NoticeKind::FailureCopy => ReceiptKind::Bounced,
+        NoticeKind::Delayed => ReceiptKind::DelayNotified,
+        NoticeKind::Relayed | NoticeKind::Delivered => ReceiptKind::Delivered,
     };
     let mut told = Receipt::new(now, what, about.to_vec(), reason);
-    if what == Happening::Delivered {
+    if what == ReceiptKind::Delivered {
         told.annotations.push((REPORTED.to_owned(), String::new()));
     }
     told

@@ -10,7 +10,7 @@ use crate::event::{Delays, Event};
 use crate::id::SpoolId;
 use crate::queue::dsn::notice::NoticeKind;
 use crate::queue::runner::Runner;
-use crate::receipt::{Happening, Outcome, Reason, Receipt};
+use crate::receipt::{ReceiptKind, Outcome, Reason, Receipt};
 use crate::smtp::EnhancedCode;
 use crate::spool::Spool;
 use crate::transport::Delivery;
@@ -20,10 +20,10 @@ pub(in crate::queue) fn receipts(delivery: &Delivery, recipients: &[u16], route:
     let mut receipts = Vec::new();
     for (index, outcome) in outcomes(delivery, recipients) {
         let what = match outcome {
-            Outcome::Delivered(_) => Happening::Delivered,
-            Outcome::Deferred(_) => Happening::Deferred,
-            Outcome::InDoubt(_) => Happening::InDoubt,
-            Outcome::Failed(_) => Happening::Failed,
+            Outcome::Delivered(_) => ReceiptKind::Delivered,
+            Outcome::Deferred(_) => ReceiptKind::Deferred,
+            Outcome::InDoubt(_) => ReceiptKind::InDoubt,
+            Outcome::Failed(_) => ReceiptKind::Failed,
         };
         let mut receipt = Receipt::new(at, what, vec![index], outcome.reason().clone());
         receipt.route = route.to_owned();
@@ -31,8 +31,8 @@ pub(in crate::queue) fn receipts(delivery: &Delivery, recipients: &[u16], route:
         join(&mut receipts, receipt);
     }
     receipts.sort_by_key(|receipt| match receipt.what {
-        Happening::Delivered => 0,
-        Happening::Failed => 2,
+        ReceiptKind::Delivered => 0,
+        ReceiptKind::Failed => 2,
         _ => 1,
     });
     receipts
@@ -40,14 +40,14 @@ pub(in crate::queue) fn receipts(delivery: &Delivery, recipients: &[u16], route:
 
 /// Notes that this relay has to report these deliveries to the sender, and as what.
 pub(super) fn mark_unreported(receipts: &mut [Receipt], kind: NoticeKind) {
-    for receipt in receipts.iter_mut().filter(|receipt| receipt.what == Happening::Delivered) {
+    for receipt in receipts.iter_mut().filter(|receipt| receipt.what == ReceiptKind::Delivered) {
         receipt.annotations.push((UNREPORTED.to_owned(), kind.action().to_owned()));
     }
 }
 
 /// Notes that these deferrals are no attempts: the reply was about this relay.
 pub(super) fn mark_uncounted(receipts: &mut [Receipt]) {
-    for receipt in receipts.iter_mut().filter(|receipt| receipt.what == Happening::Deferred) {
+    for receipt in receipts.iter_mut().filter(|receipt| receipt.what == ReceiptKind::Deferred) {
         receipt.annotations.push((UNCOUNTED.to_owned(), String::new()));
     }
 }
@@ -56,7 +56,7 @@ pub(super) fn mark_uncounted(receipts: &mut [Receipt]) {
 pub(in crate::queue) fn join(receipts: &mut Vec<Receipt>, fresh: Receipt) {
     let alike = |receipt: &&mut Receipt| {
         let told_alike = receipt.reason == fresh.reason && receipt.relay == fresh.relay && receipt.route == fresh.route;
-        receipt.what == fresh.what && (told_alike || fresh.what == Happening::Delivered)
+        receipt.what == fresh.what && (told_alike || fresh.what == ReceiptKind::Delivered)
     };
     match receipts.iter_mut().find(alike) {
         Some(receipt) => receipt.recipients.extend(fresh.recipients),

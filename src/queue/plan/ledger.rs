@@ -9,7 +9,7 @@ use crate::annotation::{HANDED_OVER, REPORTED, UNCOUNTED, UNREPORTED, WITHHELD};
 use crate::clock::Timestamp;
 use crate::envelope::{Envelope, Recipient};
 use crate::queue::dsn::notice::NoticeKind;
-use crate::receipt::{Happening, Receipt};
+use crate::receipt::{ReceiptKind, Receipt};
 
 /// What the receipts say about all recipients, in the order of the envelope.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl<'a> Ledger<'a> {
         let mut ledger = Self { accounts: vec![Account::NEW; envelope.recipients.len()] };
         for receipt in receipts {
             // An act of a person that names no recipients is about all of them.
-            let by_hand = matches!(receipt.what, Happening::Requeued | Happening::Held | Happening::Released);
+            let by_hand = matches!(receipt.what, ReceiptKind::Requeued | ReceiptKind::Held | ReceiptKind::Released);
             if by_hand && receipt.recipients.is_empty() {
                 ledger.accounts.iter_mut().for_each(|account| account.enter(receipt, longest_gap));
             }
@@ -133,40 +133,40 @@ impl<'a> Account<'a> {
 
     fn enter(&mut self, receipt: &'a Receipt, longest_gap: Duration) {
         match receipt.what {
-            Happening::Requeued => self.requeue(),
-            Happening::Delivered if noted(receipt, REPORTED) => self.unreported = None,
-            Happening::Delivered => {
+            ReceiptKind::Requeued => self.requeue(),
+            ReceiptKind::Delivered if noted(receipt, REPORTED) => self.unreported = None,
+            ReceiptKind::Delivered => {
                 self.settle(Standing::Delivered, receipt);
                 self.unreported = noted(receipt, UNREPORTED).then_some(receipt);
             }
-            Happening::Bounced => self.settle(Standing::Bounced, receipt),
-            Happening::Failed if noted(receipt, WITHHELD) => self.withheld = self.standing == Standing::Failed,
-            Happening::Failed if self.standing == Standing::Pending => {
+            ReceiptKind::Bounced => self.settle(Standing::Bounced, receipt),
+            ReceiptKind::Failed if noted(receipt, WITHHELD) => self.withheld = self.standing == Standing::Failed,
+            ReceiptKind::Failed if self.standing == Standing::Pending => {
                 self.settle(Standing::Failed, receipt);
                 self.last = Some(receipt);
             }
-            Happening::InDoubt if noted(receipt, HANDED_OVER) => {
+            ReceiptKind::InDoubt if noted(receipt, HANDED_OVER) => {
                 // An earlier mark that no receipt ended was a crash.
                 self.count_mark(longest_gap);
                 self.mark = Some(receipt);
                 self.in_doubt = true;
             }
-            Happening::Deferred if noted(receipt, UNCOUNTED) => {
+            ReceiptKind::Deferred if noted(receipt, UNCOUNTED) => {
                 self.mark = None;
                 self.in_doubt = false;
             }
-            Happening::Deferred | Happening::InDoubt => {
+            ReceiptKind::Deferred | ReceiptKind::InDoubt => {
                 self.mark = None;
-                self.in_doubt = receipt.what == Happening::InDoubt;
+                self.in_doubt = receipt.what == ReceiptKind::InDoubt;
                 self.count(receipt, longest_gap);
             }
-            Happening::DelayNotified => self.delay_notified = true,
+            ReceiptKind::DelayNotified => self.delay_notified = true,
             // A person knows of the doubt, and wants the message sent.
-            Happening::Released => {
+            ReceiptKind::Released => {
                 self.count_mark(longest_gap);
                 self.in_doubt = false;
             }
-            Happening::Failed | Happening::Held => {}
+            ReceiptKind::Failed | ReceiptKind::Held => {}
         }
     }
 
@@ -218,10 +218,10 @@ mod tests {
     #[test]
     fn each_recipient_has_its_own_account() {
         let receipts = [
-            receipt(at(0), Happening::Deferred, &[0, 1, 2]),
-            receipt(at(60), Happening::Delivered, &[0]),
-            receipt(at(60), Happening::Failed, &[1]),
-            receipt(at(60), Happening::Deferred, &[2, 9]),
+            receipt(at(0), ReceiptKind::Deferred, &[0, 1, 2]),
+            receipt(at(60), ReceiptKind::Delivered, &[0]),
+            receipt(at(60), ReceiptKind::Failed, &[1]),
+            receipt(at(60), ReceiptKind::Deferred, &[2, 9]),
         ];
         let ledger = Ledger::fold(&envelope("s@x", &["a@x", "b@x", "c@x"]), &receipts, GAP);
         let standings: Vec<_> = ledger.accounts().iter().map(|account| account.standing).collect();
@@ -232,13 +232,13 @@ mod tests {
 
     #[test]
     fn a_mark_counts_as_an_attempt_only_when_nothing_ended_it() {
-        let ended = [mark(at(0), &[0]), receipt(at(1), Happening::Deferred, &[0])];
+        let ended = [mark(at(0), &[0]), receipt(at(1), ReceiptKind::Deferred, &[0])];
         assert_eq!((only(&ended).attempts, only(&ended).in_doubt), (1, false));
-        let lost = [mark(at(0), &[0]), receipt(at(1), Happening::InDoubt, &[0])];
+        let lost = [mark(at(0), &[0]), receipt(at(1), ReceiptKind::InDoubt, &[0])];
         assert_eq!((only(&lost).attempts, only(&lost).in_doubt), (1, true));
         let crashed_twice = [mark(at(0), &[0]), mark(at(60), &[0])];
         assert_eq!((only(&crashed_twice).attempts, only(&crashed_twice).in_doubt), (2, true));
-        let mut fault = receipt(at(1), Happening::Deferred, &[0]);
+        let mut fault = receipt(at(1), ReceiptKind::Deferred, &[0]);
         fault.annotations.push((UNCOUNTED.into(), String::new()));
         let faulted = [mark(at(0), &[0]), fault];
         assert_eq!((only(&faulted).attempts, only(&faulted).last_attempt), (0, None));
@@ -247,38 +247,38 @@ mod tests {
     #[test]
     fn a_requeue_forgets_attempts_and_failures_but_no_settlement() {
         let again = [
-            receipt(at(0), Happening::Deferred, &[0]),
-            receipt(at(60), Happening::Failed, &[0]),
-            receipt(at(70), Happening::Requeued, &[]),
+            receipt(at(0), ReceiptKind::Deferred, &[0]),
+            receipt(at(60), ReceiptKind::Failed, &[0]),
+            receipt(at(70), ReceiptKind::Requeued, &[]),
         ];
         assert_eq!(only(&again), Account::NEW);
-        let delivered = [receipt(at(0), Happening::Delivered, &[0]), receipt(at(70), Happening::Requeued, &[0])];
+        let delivered = [receipt(at(0), ReceiptKind::Delivered, &[0]), receipt(at(70), ReceiptKind::Requeued, &[0])];
         assert_eq!(only(&delivered).standing, Standing::Delivered);
-        let bounced = [receipt(at(0), Happening::Bounced, &[0]), receipt(at(70), Happening::Requeued, &[0])];
+        let bounced = [receipt(at(0), ReceiptKind::Bounced, &[0]), receipt(at(70), ReceiptKind::Requeued, &[0])];
         assert_eq!(only(&bounced).standing, Standing::Bounced);
     }
 
     #[test]
     fn a_delivery_that_nobody_reports_is_settled_once_it_is_told() {
-        let mut relayed = receipt(at(0), Happening::Delivered, &[0]);
+        let mut relayed = receipt(at(0), ReceiptKind::Delivered, &[0]);
         relayed.annotations.push((UNREPORTED.into(), String::new()));
-        let mut told = receipt(at(1), Happening::Delivered, &[0]);
+        let mut told = receipt(at(1), ReceiptKind::Delivered, &[0]);
         told.annotations.push((REPORTED.into(), String::new()));
         let mut recipient = envelope("s@x", &["a@x"]).recipients[0].clone();
         assert!(only(&[relayed.clone()]).is_settled(&recipient), "nobody asked");
         recipient.notify = Some(crate::envelope::Notify { success: true, failure: true, delay: false });
         assert!(!only(&[relayed.clone()]).is_settled(&recipient));
         assert!(only(&[relayed, told]).is_settled(&recipient));
-        assert!(only(&[receipt(at(0), Happening::Delivered, &[0])]).is_settled(&recipient), "the next hop tells");
+        assert!(only(&[receipt(at(0), ReceiptKind::Delivered, &[0])]).is_settled(&recipient), "the next hop tells");
     }
 
     #[test]
     fn a_gap_counts_as_the_longest_at_most_and_a_backward_jump_as_nothing() {
         let year = 365 * 86_400;
         let receipts = [
-            receipt(at(10 * year), Happening::Deferred, &[0]),
-            receipt(at(20 * year), Happening::Deferred, &[0]),
-            receipt(at(0), Happening::Deferred, &[0]),
+            receipt(at(10 * year), ReceiptKind::Deferred, &[0]),
+            receipt(at(20 * year), ReceiptKind::Deferred, &[0]),
+            receipt(at(0), ReceiptKind::Deferred, &[0]),
         ];
         assert_eq!(only(&receipts).age, GAP);
     }

@@ -20,7 +20,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::envelope::{Envelope, Origin, Protocol, Recipient, Recipients, Seal};
 use crate::event::{Event, Observer};
 use crate::id::SpoolId;
-use crate::receipt::{Happening, Reason, Receipt};
+use crate::receipt::{ReceiptKind, Reason, Receipt};
 use crate::routing::Criteria;
 use crate::smtp::EnhancedCode;
 use crate::spool::Shelf;
@@ -43,21 +43,21 @@ pub(crate) fn envelope(sender: &str, recipients: &[&str]) -> Envelope {
     )
 }
 
-pub(crate) fn reason(what: Happening) -> Reason {
+pub(crate) fn reason(what: ReceiptKind) -> Reason {
     let (code, text) = match what {
-        Happening::Delivered => (250, "250 2.0.0 ok"),
-        Happening::Failed => (550, "550 5.1.1 no such user"),
+        ReceiptKind::Delivered => (250, "250 2.0.0 ok"),
+        ReceiptKind::Failed => (550, "550 5.1.1 no such user"),
         _ => (451, "451 4.3.0 later"),
     };
     Reason { status: EnhancedCode(code / 100, 0, 0), reply_code: Some(code), text: text.into(), cause: None }
 }
 
-pub(crate) fn receipt(at: Timestamp, what: Happening, recipients: &[u16]) -> Receipt {
+pub(crate) fn receipt(at: Timestamp, what: ReceiptKind, recipients: &[u16]) -> Receipt {
     Receipt::new(at, what, recipients.to_vec(), reason(what))
 }
 
 pub(crate) fn mark(at: Timestamp, recipients: &[u16]) -> Receipt {
-    let mut mark = receipt(at, Happening::InDoubt, recipients);
+    let mut mark = receipt(at, ReceiptKind::InDoubt, recipients);
     mark.annotations.push((crate::annotation::HANDED_OVER.into(), String::new()));
     mark
 }

@@ -9,7 +9,7 @@ use super::{SimulatedClock, reason};
 use crate::clock::{Clock, Timestamp};
 use crate::envelope::{Envelope, Recipient};
 use crate::id::SpoolId;
-use crate::receipt::{Happening, Outcome, Reason};
+use crate::receipt::{ReceiptKind, Outcome, Reason};
 use crate::smtp::EnhancedCode;
 use crate::transport::{Body, Consignment, Delivery, Dispatch, Dsn, Fault, Transport};
 
@@ -139,10 +139,10 @@ impl Transport for Line {
             }
         }
         let outcomes = answers.iter().map(|answer| match answer {
-            Answer::Take => Outcome::Delivered(reason(Happening::Delivered)),
-            Answer::Never => Outcome::Failed(reason(Happening::Failed)),
-            Answer::Vanish => Outcome::InDoubt(reason(Happening::InDoubt)),
-            _ => Outcome::Deferred(reason(Happening::Deferred)),
+            Answer::Take => Outcome::Delivered(reason(ReceiptKind::Delivered)),
+            Answer::Never => Outcome::Failed(reason(ReceiptKind::Failed)),
+            Answer::Vanish => Outcome::InDoubt(reason(ReceiptKind::InDoubt)),
+            _ => Outcome::Deferred(reason(ReceiptKind::Deferred)),
         });
         let dsn = if self.0.passes_dsn_on.load(Ordering::SeqCst) { Dsn::PassedOn } else { Dsn::NotPassedOn };
         let (outcomes, connecting) = (outcomes.collect(), Duration::ZERO);

@@ -8,7 +8,7 @@ use super::at;
 use crate::clock::Timestamp;
 use crate::envelope::{Envelope, Seal};
 use crate::id::SpoolId;
-use crate::receipt::{Happening, Receipt};
+use crate::receipt::{ReceiptKind, Receipt};
 use crate::spool::{Claim, Claimed, Committed, Draft, Durability, Entry, Glance, Shelf, Spool, SpoolError, Trouble};
 
 #[derive(Debug, Clone, Default)]
@@ -24,7 +24,7 @@ struct State {
     stopped: bool,
     unsound: bool,
     removes_fail: bool,
-    records_fail: Option<Happening>,
+    records_fail: Option<ReceiptKind>,
     unreadable: Vec<SpoolId>,
     corrupt: Vec<SpoolId>,
     /// Whether something left the queue while a long scan went on.
@@ -121,7 +121,7 @@ impl MemorySpool {
         self.state().removes_fail = fail;
     }
 
-    pub(crate) fn fail_records(&self, of: Option<Happening>) {
+    pub(crate) fn fail_records(&self, of: Option<ReceiptKind>) {
         self.state().records_fail = of;
     }
 

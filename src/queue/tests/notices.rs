@@ -11,7 +11,7 @@ use crate::event::Event;
 use crate::queue::dsn::notice::{NoticeKind, notice_id};
 use crate::queue::testing::{Answer, Crash, House, Moment, envelope, id, receipt};
 use crate::queue::{NoticeSettings, Selection, Urgency};
-use crate::receipt::Happening;
+use crate::receipt::ReceiptKind;
 use crate::spool::{Shelf, Spool};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -107,7 +107,7 @@ fn crash_at(operation: u32, moment: Moment, crash: Crash) -> bool {
     let original = house.put(1, "joe@x", &["amy@x"]);
     let now = house.clock.now();
     for hours in [0, 2, 4] {
-        house.spool.add_receipt(original, receipt(now + HOUR * hours, Happening::Deferred, &[0]));
+        house.spool.add_receipt(original, receipt(now + HOUR * hours, ReceiptKind::Deferred, &[0]));
     }
     house.clock.set(now + HOUR * 5);
     house.spool.stop_at(operation + 1, moment);
@@ -135,7 +135,7 @@ fn a_notice_of_delay_waits_for_its_original_to_know_of_it() {
     let claim = house.spool.claim(original).unwrap();
     house.flush();
     assert_eq!(house.next_hop.taken_by("joe@x"), 0, "the original may be about to be reported again");
-    house.spool.add_receipt(original, receipt(house.clock.now(), Happening::DelayNotified, &[0]));
+    house.spool.add_receipt(original, receipt(house.clock.now(), ReceiptKind::DelayNotified, &[0]));
     house.clock.advance(HOUR);
     house.flush();
     assert_eq!((house.next_hop.taken_by("joe@x"), house.next_hop.taken_by("amy@x")), (1, 0), "amy still waits");
@@ -147,7 +147,7 @@ fn a_final_delivery_is_reported_as_such() {
     let house = House::new();
     house.spool.put(id(1), wishing("joe@x", &[notify(true, false, false), notify(true, false, false)]), OCTETS);
     for (index, action) in [(0, "delivered"), (1, "relayed")] {
-        let mut delivered = receipt(house.clock.now(), Happening::Delivered, &[index]);
+        let mut delivered = receipt(house.clock.now(), ReceiptKind::Delivered, &[index]);
         delivered.relay = "maildir:/var/mail/x".into();
         delivered.annotations.push((UNREPORTED.into(), action.into()));
         house.spool.add_receipt(id(1), delivered);
@@ -282,7 +282,7 @@ fn who_is_not_told_of_keeps_nobody_waiting_and_can_be_tried_again() {
     house.live(1);
     assert_eq!((house.next_hop.taken_by("amy@x"), house.spool.on(Shelf::Failed)), (1, vec![id(1)]));
     // What requeueing does.
-    house.spool.add_receipt(id(1), receipt(house.clock.now(), Happening::Requeued, &[]));
+    house.spool.add_receipt(id(1), receipt(house.clock.now(), ReceiptKind::Requeued, &[]));
     house.spool.move_to(id(1), Shelf::Queue);
     house.next_hop.answers(|_, _| Answer::Take);
     house.flush();

@@ -7,7 +7,7 @@ use crate::envelope::{Envelope, NoticeOf, Notify, Recipients};
 use crate::event::Event;
 use crate::queue::testing::{Answer, Crash, House, MemorySpool, Moment, envelope, id};
 use crate::queue::{Readdressing, Runner, Selection, Urgency};
-use crate::receipt::Happening;
+use crate::receipt::ReceiptKind;
 use crate::routing::{AliasFile, Criteria, LocalDomains, Rewriting};
 
 /// `name: target target; name: target`.
@@ -156,7 +156,7 @@ fn recipients_that_are_rewritten_for_differently_go_apart() {
     senders.sort();
     assert_eq!(senders, ["ups@lan", "ups@lan", "ups@nas.lan"]);
     assert_eq!(house.events.count(|event| matches!(event, Event::Removed { .. })), 1);
-    assert!(house.spool.receipts(id(1)).iter().all(|receipt| receipt.what != Happening::Deferred));
+    assert!(house.spool.receipts(id(1)).iter().all(|receipt| receipt.what != ReceiptKind::Deferred));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::event::Event;
 use crate::queue::testing::{Answer, House, MemorySpool, envelope, id, mark, receipt};
 use crate::queue::{InDoubt, RouteState, RouteStore, Runner, Schedule, Selection, Summary, Urgency};
-use crate::receipt::Happening;
+use crate::receipt::ReceiptKind;
 use crate::routing::Criteria;
 use crate::spool::Shelf;
 
@@ -121,7 +121,7 @@ fn five_days_of_our_own_trouble_bounce_nothing_and_raise_one_alarm() {
     assert!(house.events.count(|event| matches!(event, Event::RouteStillPaused { .. })) > 100);
     for number in 0..50 {
         let receipts = house.spool.receipts(id(number));
-        assert!(receipts.iter().all(|receipt| receipt.what != Happening::Deferred), "{receipts:?}");
+        assert!(receipts.iter().all(|receipt| receipt.what != ReceiptKind::Deferred), "{receipts:?}");
     }
     house.next_hop.answers(|_, _| Answer::Take);
     house.clock.advance(Duration::from_secs(18 * 60));
@@ -162,7 +162,7 @@ fn what_may_have_arrived_is_held_where_that_is_wanted() {
     assert_eq!((summary.set_aside, house.spool.on(Shelf::Hold)), (1, vec![id(1)]));
     assert_eq!(["amy@a", "bob@a"].map(|to| house.next_hop.taken_by(to)), [0, 1], "the others go first");
     let held = house.spool.receipts(id(1)).pop().unwrap();
-    assert_eq!((held.what, held.recipients), (Happening::Held, vec![0]));
+    assert_eq!((held.what, held.recipients), (ReceiptKind::Held, vec![0]));
     assert_eq!(house.events.count(|event| matches!(event, Event::SetAside { folder: "hold", .. })), 1);
 }
 
@@ -254,6 +254,6 @@ fn a_sender_who_was_not_told_yet_does_not_wait_for_a_paused_route() {
     house.routes.save("first", &RouteState::paused_by_hand("mending it", house.clock.now())).unwrap();
     house.put(1, "joe@b", &["amy@a", "bob@b"]);
     // The notice could not be written, as the disk was full.
-    house.spool.add_receipt(id(1), receipt(house.clock.now(), Happening::Failed, &[1]));
+    house.spool.add_receipt(id(1), receipt(house.clock.now(), ReceiptKind::Failed, &[1]));
     assert_eq!(pass(&three_ways(&house), Urgency::Due).bounced, 1);
 }

@@ -9,7 +9,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::event::Event;
 use crate::queue::testing::{Answer, House, RouteMemory, SimulatedClock, id};
 use crate::queue::{RouteState, RouteStore, Runner, Selection, StopFlag, Urgency, Wakeup, Wakeups};
-use crate::receipt::Happening;
+use crate::receipt::ReceiptKind;
 
 /// Lets the workers come to rest, then lets time pass, until the queue is empty or the days are over.
 struct Passing<'a> {
@@ -81,7 +81,7 @@ fn a_watch_takes_what_it_is_told_of_and_keeps_what_it_could_not_record() {
     house
         .next_hop
         .answers(|_, recipient| if recipient.mailbox.local() == "bob" { Answer::Later } else { Answer::Take });
-    house.spool.fail_records(Some(Happening::Delivered));
+    house.spool.fail_records(Some(ReceiptKind::Delivered));
     house.runner().watch(Told(&house, 0));
     assert_eq!(house.next_hop.taken_by("amy@x"), 1);
     house.next_hop.answers(|_, _| Answer::Take);
@@ -98,7 +98,7 @@ fn what_a_pass_could_not_record_is_not_sent_again_by_each_of_the_next() {
         .next_hop
         .answers(|_, recipient| if recipient.mailbox.local() == "bob" { Answer::Later } else { Answer::Take });
     house.put(7, "joe@x", &["amy@x", "bob@x"]);
-    house.spool.fail_records(Some(Happening::Delivered));
+    house.spool.fail_records(Some(ReceiptKind::Delivered));
     for _ in 0..20 {
         house.runner().flush(Selection::All, Urgency::Due).unwrap();
         house.clock.advance(Duration::from_secs(300));

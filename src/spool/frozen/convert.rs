@@ -16,7 +16,7 @@ use crate::envelope::{
     BodyType, Envelope, NoticeOf, Notify, Origin, Peer, Protocol, Recipient, Recipients, Ret, Seal, Tls,
 };
 use crate::id::SpoolId;
-use crate::receipt::{Cause, Happening, Reason, Receipt};
+use crate::receipt::{Cause, ReceiptKind, Reason, Receipt};
 use crate::smtp::EnhancedCode;
 
 impl From<&Envelope> for EnvelopeV1 {
@@ -115,18 +115,18 @@ impl From<&Receipt> for ReceiptV1 {
     }
 }
 
-impl From<Happening> for HappeningV1 {
-    fn from(what: Happening) -> Self {
+impl From<ReceiptKind> for HappeningV1 {
+    fn from(what: ReceiptKind) -> Self {
         match what {
-            Happening::Delivered => Self::Delivered,
-            Happening::Deferred => Self::Deferred,
-            Happening::Failed => Self::Failed,
-            Happening::InDoubt => Self::InDoubt,
-            Happening::DelayNotified => Self::DelayNotified,
-            Happening::Bounced => Self::Bounced,
-            Happening::Held => Self::Held,
-            Happening::Released => Self::Released,
-            Happening::Requeued => Self::Requeued,
+            ReceiptKind::Delivered => Self::Delivered,
+            ReceiptKind::Deferred => Self::Deferred,
+            ReceiptKind::Failed => Self::Failed,
+            ReceiptKind::InDoubt => Self::InDoubt,
+            ReceiptKind::DelayNotified => Self::DelayNotified,
+            ReceiptKind::Bounced => Self::Bounced,
+            ReceiptKind::Held => Self::Held,
+            ReceiptKind::Released => Self::Released,
+            ReceiptKind::Requeued => Self::Requeued,
         }
     }
 }
@@ -233,17 +233,17 @@ fn annotations_of(receipt: &Receipt) -> Vec<(String, String)> {
 }
 
 impl HappeningV1 {
-    fn thaw(self) -> Happening {
+    fn thaw(self) -> ReceiptKind {
         match self {
-            Self::Delivered => Happening::Delivered,
-            Self::Deferred => Happening::Deferred,
-            Self::Failed => Happening::Failed,
-            Self::InDoubt => Happening::InDoubt,
-            Self::DelayNotified => Happening::DelayNotified,
-            Self::Bounced => Happening::Bounced,
-            Self::Held => Happening::Held,
-            Self::Released => Happening::Released,
-            Self::Requeued => Happening::Requeued,
+            Self::Delivered => ReceiptKind::Delivered,
+            Self::Deferred => ReceiptKind::Deferred,
+            Self::Failed => ReceiptKind::Failed,
+            Self::InDoubt => ReceiptKind::InDoubt,
+            Self::DelayNotified => ReceiptKind::DelayNotified,
+            Self::Bounced => ReceiptKind::Bounced,
+            Self::Held => ReceiptKind::Held,
+            Self::Released => ReceiptKind::Released,
+            Self::Requeued => ReceiptKind::Requeued,
         }
     }
 }

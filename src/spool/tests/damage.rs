@@ -213,7 +213,7 @@ fn what_was_cut_off_is_gone_from_the_disk_before_anything_is_appended() {
     };
     disk.book.lock().unwrap().follow(|_, _| Fault::None);
     let mut claim = ours(spool.claim(id).unwrap());
-    let entry = receipt(Happening::Deferred, &[0], "later");
+    let entry = receipt(ReceiptKind::Deferred, &[0], "later");
     claim.record(entry.clone(), Durability::Buffered).unwrap();
     assert_eq!(steps(), ["truncate", "sync", "write_at"]);
     disk.book.lock().unwrap().follow(|number, _| if number == 1 { Fault::Short } else { Fault::None });

@@ -319,7 +319,7 @@ fn a_receipt_that_failed_and_could_not_be_cut_off_is_cut_off_before_the_next() {
         _ => Fault::None,
     });
     let [long, short] =
-        [receipt(Happening::Failed, &[0, 1, 2], &"long ".repeat(99)), receipt(Happening::Held, &[0], "")];
+        [receipt(ReceiptKind::Failed, &[0, 1, 2], &"long ".repeat(99)), receipt(ReceiptKind::Held, &[0], "")];
     assert!(claim.record(long.clone(), Durability::Buffered).is_err());
     assert!(claim.record(short.clone(), Durability::Buffered).is_err(), "nothing is appended behind a remnant");
     claim.record(short.clone(), Durability::Buffered).unwrap();

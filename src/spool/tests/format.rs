@@ -88,7 +88,7 @@ fn a_message_that_contains_a_trailer_cannot_end_itself() {
 
 #[test]
 fn a_receipt_of_a_recipient_that_is_not_there_is_corrupt() {
-    let file = file_of(&plain_envelope(), b"m", &plain_seal(), &[receipt(Happening::Delivered, &[1], "")]);
+    let file = file_of(&plain_envelope(), b"m", &plain_seal(), &[receipt(ReceiptKind::Delivered, &[1], "")]);
     assert!(matches!(thaw(&file[..], file.len() as u64, Depth::Whole), Err(Trouble::Corrupt(_))));
 }
 

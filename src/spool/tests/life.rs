@@ -72,7 +72,7 @@ fn an_envelope_with_a_thousand_recipients_fits() {
     let mut claim = spool.claim(id);
     assert_eq!((claim.envelope(), &message_of(&claim)[..]), (&envelope, MESSAGE));
     let everybody: Vec<_> = (0..1000).collect();
-    claim.record(receipt(Happening::Deferred, &everybody, &"ü".repeat(60_000)), Durability::Synced).unwrap();
+    claim.record(receipt(ReceiptKind::Deferred, &everybody, &"ü".repeat(60_000)), Durability::Synced).unwrap();
     drop(claim);
     let claim = spool.claim(id);
     assert_eq!(claim.receipts()[0].recipients, everybody, "a long answer is cut, the fact is not lost");
@@ -242,14 +242,14 @@ fn a_message_goes_from_shelf_to_shelf_with_its_history() {
     let id = spool.message(MESSAGE);
     assert_eq!(spool.spool.locate(id).unwrap(), Some(Shelf::Queue));
     let mut claim = spool.claim(id);
-    claim.record(receipt(Happening::Held, &[0], "by root"), Durability::Synced).unwrap();
+    claim.record(receipt(ReceiptKind::Held, &[0], "by root"), Durability::Synced).unwrap();
     claim.set_aside(Shelf::Hold).unwrap();
     assert_eq!(spool.spool.locate(id).unwrap(), Some(Shelf::Hold));
     assert!(matches!(spool.spool.claim(id), Ok(Claimed::Gone)));
     let glance = spool.spool.peek(id).unwrap().unwrap();
     assert_eq!((glance.shelf, glance.size, glance.receipts.len()), (Shelf::Hold, MESSAGE.len() as u64, 1));
     let mut claim = ours(spool.spool.claim_from(id, Shelf::Hold).unwrap());
-    claim.record(receipt(Happening::Released, &[0], "by root"), Durability::Synced).unwrap();
+    claim.record(receipt(ReceiptKind::Released, &[0], "by root"), Durability::Synced).unwrap();
     claim.set_aside(Shelf::Queue).unwrap();
     assert_eq!(spool.claim(id).receipts().len(), 2);
     assert_eq!(spool.spool.move_between(id, Shelf::Hold, Shelf::Queue).unwrap(), Handled::Gone);
@@ -324,7 +324,7 @@ fn a_receipt_that_names_nobody_of_the_envelope_is_refused() {
     let spool = Fixture::new(Creation::Anonymous);
     let id = spool.message(MESSAGE);
     let mut claim = spool.claim(id);
-    assert!(claim.record(receipt(Happening::Delivered, &[1], ""), Durability::Synced).is_err());
+    assert!(claim.record(receipt(ReceiptKind::Delivered, &[1], ""), Durability::Synced).is_err());
     drop(claim);
     assert!(spool.claim(id).receipts().is_empty());
 }

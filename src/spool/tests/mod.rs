@@ -20,7 +20,7 @@ use crate::envelope::{
     BodyType, Envelope, NoticeOf, Notify, Origin, Peer, Protocol, Recipient, Recipients, Ret, Seal, Tls,
 };
 use crate::id::SpoolId;
-use crate::receipt::{Cause, Happening, Reason, Receipt};
+use crate::receipt::{Cause, ReceiptKind, Reason, Receipt};
 use crate::smtp::EnhancedCode;
 
 /// A clock that stands where it was set: at first, at the time of the host, as files get that.
@@ -188,7 +188,7 @@ pub(super) fn full_seal() -> Seal {
 
 pub(super) const MESSAGE: &[u8] = b"Received: by relay.lan\r\nSubject: m\xc3\xbcde\r\n\r\n.dot\r\nno end of line";
 
-pub(super) fn receipt(what: Happening, recipients: &[u16], text: &str) -> Receipt {
+pub(super) fn receipt(what: ReceiptKind, recipients: &[u16], text: &str) -> Receipt {
     Receipt {
         at: Timestamp::from_millis(1_795_226_700_000),
         what,
@@ -203,15 +203,15 @@ pub(super) fn receipt(what: Happening, recipients: &[u16], text: &str) -> Receip
 /// A receipt of every kind.
 pub(super) fn history() -> Vec<Receipt> {
     vec![
-        receipt(Happening::Deferred, &[0, 1, 2], "451 4.7.1 greylisted"),
-        receipt(Happening::InDoubt, &[0], "handed over"),
-        receipt(Happening::Delivered, &[0], "250 2.0.0 queued as 4711"),
-        receipt(Happening::Failed, &[2], "550 5.1.1 unknown"),
-        receipt(Happening::DelayNotified, &[1], ""),
-        receipt(Happening::Bounced, &[2], "reported"),
-        receipt(Happening::Held, &[0, 1, 2], "by root"),
-        receipt(Happening::Released, &[0, 1, 2], "by root"),
-        Receipt::new(Timestamp::from_millis(0), Happening::Requeued, vec![], Reason::new(EnhancedCode(2, 0, 0), "")),
+        receipt(ReceiptKind::Deferred, &[0, 1, 2], "451 4.7.1 greylisted"),
+        receipt(ReceiptKind::InDoubt, &[0], "handed over"),
+        receipt(ReceiptKind::Delivered, &[0], "250 2.0.0 queued as 4711"),
+        receipt(ReceiptKind::Failed, &[2], "550 5.1.1 unknown"),
+        receipt(ReceiptKind::DelayNotified, &[1], ""),
+        receipt(ReceiptKind::Bounced, &[2], "reported"),
+        receipt(ReceiptKind::Held, &[0, 1, 2], "by root"),
+        receipt(ReceiptKind::Released, &[0, 1, 2], "by root"),
+        Receipt::new(Timestamp::from_millis(0), ReceiptKind::Requeued, vec![], Reason::new(EnhancedCode(2, 0, 0), "")),
     ]
 }
 

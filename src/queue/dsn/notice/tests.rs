@@ -3,7 +3,7 @@
 use super::*;
 use crate::envelope::{Recipient, Ret};
 use crate::queue::testing::{at, envelope, id, reason, seal};
-use crate::receipt::{Happening, Reason};
+use crate::receipt::{ReceiptKind, Reason};
 use crate::smtp::EnhancedCode;
 use proptest::prelude::*;
 
@@ -47,7 +47,7 @@ fn it_says_what_programs_and_people_need() {
     }])
     .unwrap();
     let octets = b"Subject: hi\r\nMessage-ID: <1@x>\r\n\r\nsecret body\r\n";
-    let notice = bounce(&envelope, octets, &reason(Happening::Failed), "mx.example[192.0.2.1]:25");
+    let notice = bounce(&envelope, octets, &reason(ReceiptKind::Failed), "mx.example[192.0.2.1]:25");
     let text = text(&notice);
     for line in [
         "From: MAILER-DAEMON@relay.example",
@@ -89,10 +89,10 @@ fn nobody_is_told_where_there_is_no_sender() {
 
 #[test]
 fn addresses_outside_ascii_are_named_as_rfc_6533_has_it() {
-    let notice = bounce(&envelope("s@x", &["jos\u{e9}@x"]), b"", &reason(Happening::Failed), "");
+    let notice = bounce(&envelope("s@x", &["jos\u{e9}@x"]), b"", &reason(ReceiptKind::Failed), "");
     assert!(text(&notice).contains("Final-Recipient: utf-8; jos\\x{E9}@x\r\n"));
     assert!(notice.octets.is_ascii() && !notice.envelope.smtputf8);
-    let notice = bounce(&envelope("jos\u{e9}@x", &["a@x"]), b"", &reason(Happening::Failed), "");
+    let notice = bounce(&envelope("jos\u{e9}@x", &["a@x"]), b"", &reason(ReceiptKind::Failed), "");
     assert!(notice.envelope.smtputf8 && notice.seal.eight_bit);
 }
 
@@ -100,7 +100,7 @@ fn addresses_outside_ascii_are_named_as_rfc_6533_has_it() {
 fn the_whole_message_goes_back_where_it_was_asked_for_and_can() {
     let mut wanted = envelope("s@x", &["a@x"]);
     wanted.ret = Some(Ret::Full);
-    let back = |envelope: &Envelope, octets: &[u8]| bounce(envelope, octets, &reason(Happening::Failed), "");
+    let back = |envelope: &Envelope, octets: &[u8]| bounce(envelope, octets, &reason(ReceiptKind::Failed), "");
     let whole = back(&wanted, b"Subject: hi\r\n\r\n--a\r\nthe body\r\n");
     assert!(text(&whole).contains("\r\nContent-Type: message/rfc822\r\n\r\nSubject: hi\r\n\r\n--a\r\nthe body\r\n"));
     let eight_bit = back(&wanted, b"Subject: hi\r\n\r\n\xfcber\r\n");

@@ -4,7 +4,7 @@ use super::*;
 use crate::annotation::{REPORTED, UNREPORTED};
 use crate::envelope::{Notify, Recipients};
 use crate::queue::testing::{at, envelope, id, mark, receipt};
-use crate::receipt::Happening;
+use crate::receipt::ReceiptKind;
 use proptest::prelude::*;
 
 fn due(now: Timestamp) -> Situation<'static> {
@@ -25,9 +25,9 @@ fn a_new_message_is_due_at_once_even_before_its_own_time() {
 fn each_recipient_waits_its_own_interval() {
     let envelope = envelope("s@x", &["a@x", "b@x", "c@x"]);
     let receipts = [
-        receipt(at(0), Happening::Deferred, &[0, 1]),
-        receipt(at(0), Happening::Delivered, &[2]),
-        receipt(at(60), Happening::Deferred, &[1]),
+        receipt(at(0), ReceiptKind::Deferred, &[0, 1]),
+        receipt(at(0), ReceiptKind::Delivered, &[2]),
+        receipt(at(60), ReceiptKind::Deferred, &[1]),
     ];
     assert!(matches!(plan(&envelope, &receipts[..2], at(10)), Plan::Wait(until) if until >= at(48) && until <= at(72)));
     assert_eq!(plan(&envelope, &receipts, at(100)), Plan::Deliver(vec![0]));
@@ -40,7 +40,7 @@ fn each_recipient_waits_its_own_interval() {
 fn a_closed_route_delivers_and_expires_nothing() {
     let envelope = envelope("s@x", &["a@x"]);
     let closed = |now| Situation { usable: &|_| false, ..due(now) };
-    let old: Vec<_> = (0..80).map(|hour| receipt(at(7200 * hour), Happening::Deferred, &[0])).collect();
+    let old: Vec<_> = (0..80).map(|hour| receipt(at(7200 * hour), ReceiptKind::Deferred, &[0])).collect();
     assert_eq!(plan(&envelope, &old, at(7200 * 80)), Plan::Expire(vec![0]));
     let waits = Schedule::default().plan(id(1), &envelope, &old, closed(at(7200 * 80)));
     assert!(matches!(waits, Plan::Wait(_)), "{waits:?}");
@@ -50,17 +50,17 @@ fn a_closed_route_delivers_and_expires_nothing() {
 fn nothing_expires_by_age_alone() {
     let schedule = Schedule { retry: vec![minutes(1); 3], give_up: Duration::ZERO, ..Schedule::default() };
     let envelope = envelope("s@x", &["a@x"]);
-    let receipts: Vec<_> = (0..3).map(|n| receipt(at(100 * n), Happening::Deferred, &[0])).collect();
+    let receipts: Vec<_> = (0..3).map(|n| receipt(at(100 * n), ReceiptKind::Deferred, &[0])).collect();
     let plan = |attempts| schedule.plan(id(1), &envelope, &receipts[..attempts], due(at(900)));
     assert_eq!((plan(2), plan(3)), (Plan::Deliver(vec![0]), Plan::Expire(vec![0])));
 }
 
 #[test]
 fn a_failure_is_bounced_before_anything_else_and_never_without_a_sender() {
-    let receipts = [receipt(at(0), Happening::Failed, &[1])];
+    let receipts = [receipt(at(0), ReceiptKind::Failed, &[1])];
     assert_eq!(plan(&envelope("s@x", &["a@x", "b@x"]), &receipts, at(1)), Plan::NotifyFailure(vec![1]));
     assert_eq!(plan(&envelope("", &["a@x", "b@x"]), &receipts, at(1)), Plan::Deliver(vec![0]));
-    let all = [receipt(at(0), Happening::Failed, &[0, 1])];
+    let all = [receipt(at(0), ReceiptKind::Failed, &[0, 1])];
     assert_eq!(plan(&envelope("", &["a@x", "b@x"]), &all, at(1)), Plan::Abandon(vec![0, 1]));
 }
 
@@ -77,14 +77,14 @@ fn where_doubt_means_hold_the_others_go_first_and_a_release_ends_it() {
     let plan = |receipts: &[Receipt], now| schedule.plan(id(1), &envelope, receipts, due(now));
     let mut receipts = vec![mark(at(0), &[0])];
     assert_eq!(plan(&receipts, at(99_999)), Plan::Deliver(vec![1]));
-    receipts.push(receipt(at(99_999), Happening::Deferred, &[1]));
+    receipts.push(receipt(at(99_999), ReceiptKind::Deferred, &[1]));
     assert!(matches!(plan(&receipts, at(99_999)), Plan::Wait(_)));
-    receipts.push(receipt(at(100_000), Happening::Delivered, &[1]));
+    receipts.push(receipt(at(100_000), ReceiptKind::Delivered, &[1]));
     assert_eq!(plan(&receipts, at(900_000)), Plan::Hold(vec![0]));
-    receipts.push(receipt(at(900_000), Happening::Held, &[0]));
-    receipts.push(receipt(at(900_001), Happening::Released, &[]));
+    receipts.push(receipt(at(900_000), ReceiptKind::Held, &[0]));
+    receipts.push(receipt(at(900_001), ReceiptKind::Released, &[]));
     assert_eq!(plan(&receipts, at(900_002)), Plan::Deliver(vec![0]));
-    receipts.push(receipt(at(900_003), Happening::InDoubt, &[0]));
+    receipts.push(receipt(at(900_003), ReceiptKind::InDoubt, &[0]));
     assert_eq!(plan(&receipts, at(900_004)), Plan::Hold(vec![0]));
 }
 
@@ -95,7 +95,7 @@ fn only_who_can_be_reached_now_is_tried_or_given_up() {
     let situation = |now| Situation { usable: &second, ..due(now) };
     let plan = |receipts: &[Receipt], now| Schedule::default().plan(id(1), &envelope, receipts, situation(now));
     assert_eq!(plan(&[], at(5)), Plan::Deliver(vec![1]));
-    let old: Vec<_> = (0..80).map(|hour| receipt(at(7200 * hour), Happening::Deferred, &[0, 1])).collect();
+    let old: Vec<_> = (0..80).map(|hour| receipt(at(7200 * hour), ReceiptKind::Deferred, &[0, 1])).collect();
     assert_eq!(plan(&old, at(7200 * 80)), Plan::Expire(vec![1]));
     assert_eq!(
         Schedule::default().due_times(id(1), &envelope, &old[..1], at(900)).len(),
@@ -114,12 +114,12 @@ fn intervals_vary_by_a_fifth_and_not_from_asking_to_asking() {
 }
 
 /// What a simulated next hop says to one recipient.
-fn happening() -> impl Strategy<Value = Happening> {
+fn happening() -> impl Strategy<Value = ReceiptKind> {
     prop_oneof![
-        8 => Just(Happening::Deferred),
-        1 => Just(Happening::InDoubt),
-        1 => Just(Happening::Failed),
-        1 => Just(Happening::Delivered),
+        8 => Just(ReceiptKind::Deferred),
+        1 => Just(ReceiptKind::InDoubt),
+        1 => Just(ReceiptKind::Failed),
+        1 => Just(ReceiptKind::Delivered),
     ]
 }
 
@@ -161,7 +161,7 @@ proptest! {
                     for index in &list {
                         prop_assert!(has_sender && !std::mem::replace(&mut bounced[usize::from(*index)], true));
                     }
-                    receipts.push(record(Happening::Bounced, &list));
+                    receipts.push(record(ReceiptKind::Bounced, &list));
                 }
                 Plan::NotifyDelay(list) => {
                     for index in &list {
@@ -169,20 +169,20 @@ proptest! {
                         prop_assert!(has_sender && *index > 0 && !settled[usize::from(*index)]);
                         prop_assert!(!std::mem::replace(&mut delayed[usize::from(*index)], true));
                     }
-                    receipts.push(record(Happening::DelayNotified, &list));
+                    receipts.push(record(ReceiptKind::DelayNotified, &list));
                 }
                 Plan::NotifySuccess(report, list) => {
                     prop_assert_eq!(report, NoticeKind::Relayed);
                     prop_assert!(has_sender && list == [0] && !std::mem::replace(&mut reported, true));
-                    let mut told = record(Happening::Delivered, &list);
+                    let mut told = record(ReceiptKind::Delivered, &list);
                     told.annotations.push((REPORTED.into(), String::new()));
                     receipts.push(told);
                 }
-                Plan::Expire(list) => receipts.push(record(Happening::Failed, &list)),
+                Plan::Expire(list) => receipts.push(record(ReceiptKind::Failed, &list)),
                 Plan::Deliver(list) => for index in list {
                     prop_assert!(!settled[usize::from(index)], "a settled recipient is planned");
                     let what = *outcome.next().unwrap();
-                    settled[usize::from(index)] = matches!(what, Happening::Delivered | Happening::Failed);
+                    settled[usize::from(index)] = matches!(what, ReceiptKind::Delivered | ReceiptKind::Failed);
                     let mut judged = record(what, &[index]);
                     judged.annotations.push((UNREPORTED.into(), String::new()));
                     receipts.push(judged);
@@ -202,7 +202,7 @@ proptest! {
         if sorted { times.sort_unstable(); }
         let envelope = envelope("s@x", &["a@x"]);
         let receipts: Vec<_> =
-            times.iter().map(|time| receipt(at(*time), Happening::Deferred, &[0])).collect();
+            times.iter().map(|time| receipt(at(*time), ReceiptKind::Deferred, &[0])).collect();
         let plan = plan(&envelope, &receipts, at(now));
         prop_assert!(matches!(plan, Plan::Deliver(_) | Plan::Wait(_) | Plan::NotifyDelay(_)), "{plan:?}");
     }
