@@ -13,7 +13,7 @@ use leafmail::address::{Domain, Mailbox, ReversePath};
 use leafmail::clock::Timestamp;
 use leafmail::envelope::{Envelope, Origin, Protocol, Recipient, Recipients, Seal};
 use leafmail::id::SpoolId;
-use leafmail::receipt::{ReceiptKind, Reason, Receipt};
+use leafmail::receipt::{Reason, Receipt, ReceiptKind};
 use leafmail::smtp::body::{BareNewline, BodyDecoder};
 use leafmail::smtp::{Command, Dialect, EnhancedCode};
 use leafmail::spool::frozen::{Depth, LENGTH_AT, freeze_end, freeze_head, freeze_receipt, sum_on, thaw};

@@ -17,7 +17,7 @@ use leafmail::address::{Mailbox, ReversePath};
 use leafmail::clock::{Clock, Timestamp};
 use leafmail::envelope::{Envelope, Origin, Protocol, Recipients, Seal};
 use leafmail::id::SpoolId;
-use leafmail::receipt::{ReceiptKind, Reason, Receipt};
+use leafmail::receipt::{Reason, Receipt, ReceiptKind};
 use leafmail::smtp::EnhancedCode;
 use leafmail::spool::{Claim, Claimed, DirSpool, Draft, Durability, Spool, SpoolSettings};
 use leafmail::sys::SystemClock;

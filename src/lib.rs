@@ -178,8 +178,8 @@ pub mod submission;
 pub mod spool;
 
 // Forwarding.
-pub mod chronicle;
 pub mod event;
+pub mod history;
 pub mod queue;
 pub mod routing;
 pub mod transport;

@@ -18,7 +18,7 @@ use leafmail::clock::Clock;
 use leafmail::envelope::{Envelope, Origin, Protocol, Recipient, Recipients, Seal};
 use leafmail::event::{Event, Observer};
 use leafmail::id::SpoolId;
-use leafmail::queue::ledger::{Ledger, Standing};
+use leafmail::queue::plan::ledger::{Ledger, Standing};
 use leafmail::queue::{NoticeSettings, Route, Runner, Schedule, Selection, StopFlag, Urgency};
 use leafmail::receipt::{Outcome, Reason};
 use leafmail::routing::Criteria;

@@ -7,7 +7,7 @@ use leafmail::address::{Mailbox, ReversePath};
 use leafmail::clock::Timestamp;
 use leafmail::envelope::{BodyType, Envelope, NoticeOf, Notify, Origin, Protocol, Recipient, Recipients, Seal};
 use leafmail::id::SpoolId;
-use leafmail::receipt::{ReceiptKind, Reason, Receipt};
+use leafmail::receipt::{Reason, Receipt, ReceiptKind};
 use leafmail::smtp::EnhancedCode;
 use leafmail::spool::frozen::{self, Depth, HEADER, LENGTH_AT, Octets, freeze_end, freeze_head, freeze_receipt};
 
@@ -103,7 +103,8 @@ fn made_up(bytes: &mut Bytes<'_>) -> (Envelope, Seal, Vec<u8>, Vec<Receipt>) {
     let length = bytes.below(64);
     let message = bytes.take(length).to_vec();
     let receipts = (0..bytes.below(4)).map(|_| {
-        let what = [ReceiptKind::Delivered, ReceiptKind::Deferred, ReceiptKind::InDoubt, ReceiptKind::Failed][bytes.below(4)];
+        let what =
+            [ReceiptKind::Delivered, ReceiptKind::Deferred, ReceiptKind::InDoubt, ReceiptKind::Failed][bytes.below(4)];
         let length = bytes.below(200);
         let text = String::from_utf8_lossy(bytes.take(length)).into_owned();
         let reason = Reason { status: EnhancedCode(4, 0, 0), reply_code: Some(450), text, cause: None };

@@ -12,9 +12,9 @@ use crate::address::ReversePath;
 use crate::annotation::BY_HAND;
 use crate::clock::{Clock, Timestamp};
 use crate::id::SpoolId;
-use crate::queue::bounce::{NoticeKind, notice_id};
-use crate::queue::ledger::{Ledger, Standing};
-use crate::receipt::{ReceiptKind, Reason, Receipt};
+use crate::queue::dsn::notice::{NoticeKind, notice_id};
+use crate::queue::plan::ledger::{Ledger, Standing};
+use crate::receipt::{Reason, Receipt, ReceiptKind};
 use crate::smtp::EnhancedCode;
 use crate::spool::{Claim, Claimed, Durability, Glance, Handled, Shelf, Shelves, SpoolError};
 

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use crate::annotation::BY_HAND;
 use crate::envelope::{Envelope, Peer};
 use crate::id::SpoolId;
-use crate::queue::ledger::{Ledger, Standing};
-use crate::receipt::{ReceiptKind, Receipt};
+use crate::queue::plan::ledger::{Ledger, Standing};
+use crate::receipt::{Receipt, ReceiptKind};
 use crate::spool::{Glance, Shelf, Shelves, SpoolError};
 
 /// A message with its history.

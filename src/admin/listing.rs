@@ -13,8 +13,8 @@ use crate::address::{Mailbox, ReversePath};
 use crate::annotation::BY_HAND;
 use crate::clock::Timestamp;
 use crate::id::SpoolId;
-use crate::queue::ledger::{Account, Ledger, Standing};
-use crate::receipt::{ReceiptKind, Receipt};
+use crate::queue::plan::ledger::{Account, Ledger, Standing};
+use crate::receipt::{Receipt, ReceiptKind};
 use crate::smtp::EnhancedCode;
 use crate::spool::{Glance, Shelf};
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::address::Mailbox;
 use crate::clock::Timestamp;
 use crate::envelope::Envelope;
-use crate::queue::route::Pause;
+use crate::queue::routes::state::Pause;
 use crate::queue::{RouteState, RouteStore};
 use crate::routing::{self, Aliases, Criteria, Target};
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::listing::Listing;
 use super::routes::Routes;
 use crate::clock::Timestamp;
-use crate::queue::route::Pause;
+use crate::queue::routes::state::Pause;
 use crate::spool::Shelf;
 
 /// What is in a folder.

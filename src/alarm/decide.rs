@@ -60,16 +60,16 @@ pub enum Pulse {
 }
 
 /// The alarms that go on, by condition.
-pub type Standings = BTreeMap<String, Standing>;
+pub type AlarmStates = BTreeMap<String, AlarmState>;
 
 /// An alarm that goes on. Times are in milliseconds since the epoch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Standing {
+pub struct AlarmState {
     /// When it began.
     pub since: u64,
     /// What it was when it began, in words.
     pub text: String,
-    /// When somebody was last told; `None`: nobody yet, as all roads failed.
+    /// When it was last reported; `None`: not yet, as all channels failed.
     pub told: Option<u64>,
     /// When that was last tried.
     pub tried: u64,
@@ -113,13 +113,13 @@ impl Stage {
     }
 }
 
-/// After how long a telling that failed by all roads is tried again.
+/// After how long a report that failed over all channels is tried again.
 const RETRY: Duration = Duration::from_secs(5 * 60);
 
 /// What is to be told now, and what goes on from now.
-pub fn alarms(now: Timestamp, facts: &Facts, limits: &Limits, before: &Standings) -> (Vec<Alarm>, Standings) {
+pub fn alarms(now: Timestamp, facts: &Facts, limits: &Limits, before: &AlarmStates) -> (Vec<Alarm>, AlarmStates) {
     let findings = findings(now, facts, limits);
-    let (mut alarms, mut after) = (Vec::new(), Standings::new());
+    let (mut alarms, mut after) = (Vec::new(), AlarmStates::new());
     for (condition, finding) in &findings {
         let standing = before.get(condition);
         match (finding, standing) {
@@ -146,7 +146,7 @@ pub fn alarms(now: Timestamp, facts: &Facts, limits: &Limits, before: &Standings
 }
 
 /// Notes that somebody was told.
-pub(super) fn note_told(standings: &mut Standings, alarm: &Alarm, now: Timestamp) {
+pub(super) fn note_told(standings: &mut AlarmStates, alarm: &Alarm, now: Timestamp) {
     let Some(standing) = standings.get_mut(&alarm.condition) else { return };
     match (alarm.stage, standing.over) {
         (Stage::Over, Some(_)) => {
@@ -158,7 +158,7 @@ pub(super) fn note_told(standings: &mut Standings, alarm: &Alarm, now: Timestamp
     }
 }
 
-fn over(now: Timestamp, condition: &str, before: &Standing) -> (Option<Alarm>, Standing) {
+fn over(now: Timestamp, condition: &str, before: &AlarmState) -> (Option<Alarm>, AlarmState) {
     let millis = now.as_millis();
     let tried = before.tried.min(millis);
     let ended = before.over.map_or(millis, |ended| ended.min(millis));
@@ -169,7 +169,7 @@ fn over(now: Timestamp, condition: &str, before: &Standing) -> (Option<Alarm>, S
         since: Timestamp::from_millis(before.since),
         text: format!("over since {}: {}", Timestamp::from_millis(ended), before.text),
     };
-    let standing = Standing { over: Some(ended), tried: if due { millis } else { tried }, ..before.clone() };
+    let standing = AlarmState { over: Some(ended), tried: if due { millis } else { tried }, ..before.clone() };
     (Some(alarm).filter(|_| due), standing)
 }
 
@@ -177,14 +177,14 @@ fn goes_on(
     now: Timestamp,
     condition: &str,
     text: &str,
-    before: Option<&Standing>,
+    before: Option<&AlarmState>,
     repeat: Duration,
-) -> (Option<Alarm>, Standing) {
+) -> (Option<Alarm>, AlarmState) {
     let text: String = text.chars().map(|c| if is_unprintable(c) { ' ' } else { c }).take(1_000).collect();
     let alarm = |stage, since| Some(Alarm { condition: condition.to_owned(), stage, since, text: text.clone() });
     let millis = now.as_millis();
     let Some(before) = before else {
-        let standing = Standing { since: millis, text: text.clone(), told: None, tried: millis, over: None };
+        let standing = AlarmState { since: millis, text: text.clone(), told: None, tried: millis, over: None };
         return (alarm(Stage::Begun, now), standing);
     };
     // From the future: the clock went back, and how long ago it was is not known.
@@ -194,7 +194,7 @@ fn goes_on(
     let due = passed(tried, RETRY) && told.is_none_or(|told| passed(told, repeat));
     let since = before.since.min(millis);
     let tried = if due { millis } else { tried };
-    let standing = Standing { since, told, tried, text: before.text.clone(), over: None };
+    let standing = AlarmState { since, told, tried, text: before.text.clone(), over: None };
     let stage = if told.is_none() { Stage::Begun } else { Stage::GoesOn };
     (alarm(stage, Timestamp::from_millis(since)).filter(|_| due), standing)
 }

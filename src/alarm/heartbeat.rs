@@ -14,7 +14,7 @@ use crate::annotation;
 use crate::clock::Timestamp;
 use crate::envelope::{Envelope, Origin, Protocol, Recipients, Seal};
 use crate::id::SpoolId;
-use crate::queue::bounce;
+use crate::queue::dsn::notice;
 use crate::spool::Shelf;
 
 /// A heartbeat's addresses and times.
@@ -81,7 +81,7 @@ impl Last {
 impl Heartbeat {
     pub(super) fn envelope(&self, now: Timestamp) -> Envelope {
         Envelope {
-            annotations: vec![bounce::ours(annotation::HEARTBEAT)],
+            annotations: vec![notice::ours(annotation::HEARTBEAT)],
             ..Envelope::new(
                 self.from.clone().map_or(ReversePath::Null, ReversePath::Mailbox),
                 Recipients::one(self.to.clone().into()),
@@ -158,6 +158,6 @@ mod tests {
         assert!(text.contains("\r\nAuto-Submitted: auto-generated\r\n"), "{text}");
         assert!(seal.message_id.unwrap().starts_with("<heartbeat.0000000000"));
         assert!(text.lines().all(|line| line.len() < 78) && !text.replace("\r\n", "").contains(['\r', '\n']), "{text}");
-        assert!(bounce::is_ours(&heartbeat.envelope(at(0))));
+        assert!(notice::is_ours(&heartbeat.envelope(at(0))));
     }
 }

@@ -9,7 +9,7 @@ use super::Config;
 use super::error::{Fault, unexpected};
 use super::values::{self, FromText};
 
-/// `[alarm]`: after how long, and by which roads.
+/// `[alarm]`: after how long, and over which channels.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Alarm {
@@ -75,7 +75,7 @@ impl FromText for Webhook {
     }
 }
 
-/// A road that this program has not got.
+/// A channel that this program was built without.
 pub(super) fn faults(config: &Config) -> Vec<Fault> {
     let missing = config.alarm.webhook.is_some() && !cfg!(feature = "webhook");
     let reason = "this leafmail was built without the feature webhook; use alarm.command with curl instead";

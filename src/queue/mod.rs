@@ -27,14 +27,11 @@ mod tests;
 mod workers;
 
 pub use crate::routing::Readdressing;
-pub use dsn::{NoticeSettings, notice as bounce, tally};
+pub use dsn::NoticeSettings;
 pub use plan::schedule::{InDoubt, Plan, Schedule, Situation, Urgency};
-pub use plan::{ledger, schedule};
-pub use routes::files::change_shared;
-pub use routes::files::{RouteFolder, SizeFile};
+pub use routes::files::{RouteFolder, SizeFile, change_shared};
 pub use routes::limits::{ConnectionPermit, RouteLimits, SharedRouteLimits};
 pub use routes::state::{RouteState, RouteStore};
-pub use routes::{pace, state as route};
 pub use runner::{Route, Runner, Selection, Summary};
 pub use stop::StopFlag;
 pub use workers::wakeup::{FolderWatch, Polling, Wakeup, Wakeups, nudge, watch_folder};

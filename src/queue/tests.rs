@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::bounce::{NoticeKind, notice_id};
+use super::dsn::notice::{NoticeKind, notice_id};
 use super::testing::{Answer, Crash, House, Moment, at, envelope, id, receipt};
 use super::{Selection, Urgency};
 use crate::clock::Clock;

@@ -44,16 +44,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("alarm", &["address", "annotation", "clock", "envelope", "event", "id", "queue", "spool", "sys", "syslog"]),
-    ("chronicle", &["address", "clock", "envelope", "event", "id", "receipt", "smtp"]),
+    ("history", &["address", "clock", "envelope", "event", "id", "receipt", "smtp"]),
     (
         "admin",
         &[
             "address",
             "annotation",
-            "chronicle",
             "clock",
             "envelope",
             "event",
+            "history",
             "id",
             "queue",
             "receipt",
@@ -212,7 +212,6 @@ const CIRCLES: &[&[&str]] = &[
         "src/bin/smtpd.rs",
     ],
     &["src/bin/verbs/acting.rs", "src/bin/verbs/deliver.rs", "src/bin/verbs/mod.rs"],
-    &["src/chronicle/file.rs", "src/chronicle/mod.rs"],
     &[
         "src/config/alarm.rs",
         "src/config/aliases.rs",

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use leafmail::envelope::Envelope;
 use leafmail::id::SpoolId;
 use leafmail::queue::InDoubt;
-use leafmail::receipt::{ReceiptKind, Receipt};
+use leafmail::receipt::{Receipt, ReceiptKind};
 use leafmail::spool::{Creation, DirSpool, Shelf, Shelves as _};
 
 use crate::disk::SimulatedDisk;

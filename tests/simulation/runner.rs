@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use leafmail::clock::Clock;
 use leafmail::event::{Event, Observer};
-use leafmail::queue::tally::Tally;
+use leafmail::queue::dsn::tally::Tally;
 use leafmail::queue::{
     InDoubt, NoticeSettings, Readdressing, Route, RouteState, RouteStore, Runner, Schedule, Selection, StopFlag,
     Urgency,

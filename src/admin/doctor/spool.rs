@@ -9,8 +9,8 @@ use std::time::Duration;
 use rustix::process::geteuid;
 
 use super::writing::probe_writing;
-use crate::chronicle::search;
 use crate::clock::Timestamp;
+use crate::history::search;
 use crate::spool::{Shelf, Spool};
 use crate::transport::Step;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::words::{point, said, span};
 use super::{Context, Explanation, RecipientStory};
-use crate::chronicle::{Departure, Entry};
+use crate::history::{Departure, Entry};
 use crate::id::SpoolId;
 use crate::spool::Spool;
 use crate::transport::meaning;

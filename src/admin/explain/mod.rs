@@ -14,7 +14,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::chronicle::{Search, search};
+use crate::history::{Search, search};
 use crate::id::SpoolId;
 use crate::queue::Runner;
 use crate::spool::{Glance, Shelf, Spool, SpoolError, Trouble};
@@ -121,7 +121,7 @@ pub fn explain<S: Spool>(
     let whole = search(folder, |entry| ids.contains(&entry.id), MOST_LINES).map_err(failed)?;
     for id in ids {
         let entries: Vec<_> = whole.iter().rev().filter(|entry| entry.id == id).collect();
-        let concerns = |entry: &&&_| wanted.fits(entry) || crate::chronicle::Entry::is_of_whole(entry);
+        let concerns = |entry: &&&_| wanted.fits(entry) || crate::history::Entry::is_of_whole(entry);
         let entries: Vec<_> = match wanted {
             Search::Recipient(_) => entries.iter().filter(concerns).copied().collect(),
             _ => entries,

@@ -6,10 +6,10 @@ use super::{Context, Explanation, Point, RecipientStory};
 use crate::annotation::{HANDED_OVER, UNCOUNTED};
 use crate::clock::Timestamp;
 use crate::id::SpoolId;
-use crate::queue::ledger::{Account, Standing};
-use crate::queue::route::Pause;
+use crate::queue::plan::ledger::{Account, Standing};
+use crate::queue::routes::state::Pause;
 use crate::queue::{InDoubt, RouteState};
-use crate::receipt::{ReceiptKind, Reason, Receipt};
+use crate::receipt::{Reason, Receipt, ReceiptKind};
 use crate::spool::{Glance, Shelf, Spool, SpoolError};
 use crate::transport::meaning;
 

@@ -4,12 +4,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
-use crate::chronicle::{Chronicle, ChronicleObserver};
 use crate::event::{Delays, Event, Observer};
-use crate::queue::route::RouteState;
+use crate::history::{HistoryFile, HistoryObserver};
+use crate::queue::routes::state::RouteState;
 use crate::queue::testing::{House, at, envelope, id, mark, receipt};
 use crate::queue::{InDoubt, RouteStore};
-use crate::receipt::{ReceiptKind, Outcome, Reason, Receipt};
+use crate::receipt::{Outcome, Reason, Receipt, ReceiptKind};
 use crate::smtp::EnhancedCode;
 
 /// The text, with the times, which depend on the zone, put in by name: `{10}` is 10 seconds after the beginning.
@@ -131,7 +131,7 @@ fn doubt_holding_and_failure_are_told() {
 #[test]
 fn what_left_is_told_from_the_history_and_the_rest_from_the_spool() {
     let (house, folder) = (House::new(), tempfile::tempdir().unwrap());
-    let observer = ChronicleObserver::new(Chronicle::new(folder.path(), 1_000_000), house.clock.clone());
+    let observer = HistoryObserver::new(HistoryFile::new(folder.path(), 1_000_000), house.clock.clone());
     house.clock.set(at(1_795_000_200));
     let attempted = |recipient: &str, outcome: Outcome| Event::Attempted {
         id: id(1),

@@ -11,7 +11,7 @@ use super::text::{columns, cut, fill, spell, wrap};
 use crate::admin::routes::{RouteView, Routes};
 use crate::admin::shape::COLUMNS;
 use crate::clock::Timestamp;
-use crate::queue::route::Pause;
+use crate::queue::routes::state::Pause;
 
 /// All that the page is made of.
 #[derive(Debug, Clone, Copy)]

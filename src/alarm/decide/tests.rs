@@ -1,5 +1,5 @@
 use super::*;
-use crate::queue::route::Pause;
+use crate::queue::routes::state::Pause;
 use crate::smtp::EnhancedCode;
 
 const LIMITS: Limits = Limits {
@@ -30,7 +30,7 @@ fn paused(since: u64, by_hand: bool) -> Facts {
 
 /// The stages that are sent at these times, if each sending succeeds.
 fn told(looks: &[(u64, Facts)]) -> Vec<(u64, Stage)> {
-    let (mut standings, mut stages) = (Standings::new(), Vec::new());
+    let (mut standings, mut stages) = (AlarmStates::new(), Vec::new());
     for (seconds, facts) in looks {
         let (alarms, after) = alarms(at(*seconds), facts, &LIMITS, &standings);
         standings = after;
@@ -59,7 +59,7 @@ fn each_condition_is_an_alarm_from_its_limit_on() {
         (Facts { full: Some(Some("5 MB are free".into())), ..fine() }, 2_000, Some("spool_full")),
         (Facts { sound: false, ..fine() }, 2_000, Some("disk")),
     ] {
-        let (alarms, standings) = alarms(at(seconds), &facts, &LIMITS, &Standings::new());
+        let (alarms, standings) = alarms(at(seconds), &facts, &LIMITS, &AlarmStates::new());
         let conditions: Vec<&str> = alarms.iter().map(|alarm| alarm.condition.as_str()).collect();
         assert_eq!(conditions, condition.into_iter().collect::<Vec<_>>(), "{facts:?}");
         assert_eq!(standings.len(), conditions.len());
@@ -95,21 +95,21 @@ fn what_is_not_known_neither_begins_nor_ends_an_alarm() {
 
 #[test]
 fn what_nobody_could_be_told_is_tried_again_and_its_end_is_nobodys_business() {
-    let look = |seconds, facts: &Facts, before: &Standings| alarms(at(seconds), facts, &LIMITS, before);
+    let look = |seconds, facts: &Facts, before: &AlarmStates| alarms(at(seconds), facts, &LIMITS, before);
     let (facts, stages) =
         (paused(1_000, false), |alarms: &[Alarm]| alarms.iter().map(|one| one.stage).collect::<Vec<_>>());
-    let (first, standings) = look(2_000, &facts, &Standings::new());
+    let (first, standings) = look(2_000, &facts, &AlarmStates::new());
     let (soon, standings) = look(2_060, &facts, &standings);
     let (later, standings) = look(2_300, &facts, &standings);
     assert_eq!([stages(&first), stages(&soon), stages(&later)], [vec![Stage::Begun], vec![], vec![Stage::Begun]]);
     let (over, standings) = look(2_301, &fine(), &standings);
-    assert_eq!((over, standings), (vec![], Standings::new()));
+    assert_eq!((over, standings), (vec![], AlarmStates::new()));
 }
 
 #[test]
 fn an_end_that_nobody_could_be_told_of_is_tried_again_with_its_time() {
-    let look = |seconds, facts: &Facts, before: &Standings| alarms(at(seconds), facts, &LIMITS, before);
-    let (begun, mut standings) = look(2_000, &paused(1_000, false), &Standings::new());
+    let look = |seconds, facts: &Facts, before: &AlarmStates| alarms(at(seconds), facts, &LIMITS, before);
+    let (begun, mut standings) = look(2_000, &paused(1_000, false), &AlarmStates::new());
     note_told(&mut standings, &begun[0], at(2_000));
     let (first, standings) = look(2_060, &fine(), &standings);
     let (soon, standings) = look(2_120, &fine(), &standings);
@@ -119,7 +119,7 @@ fn an_end_that_nobody_could_be_told_of_is_tried_again_with_its_time() {
     let (again, anew) = look(3_000, &paused(2_100, false), &standings);
     assert_eq!((again, anew["route_paused:relay"].over), (vec![], None));
     note_told(&mut standings, &later[0], at(2_400));
-    assert_eq!(standings, Standings::new());
+    assert_eq!(standings, AlarmStates::new());
 }
 
 #[test]

@@ -3,10 +3,10 @@
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use leafmail::chronicle::{Chronicle, ChronicleObserver};
 use leafmail::clock::longest_varied;
 use leafmail::config::{Config, RoutePlan};
 use leafmail::event::Observer;
+use leafmail::history::{HistoryFile, HistoryObserver};
 use leafmail::queue::{
     NoticeSettings, Readdressing, Route, RouteFolder, Runner, Schedule, SharedRouteLimits, StopFlag, watch_folder,
 };
@@ -97,8 +97,8 @@ pub(crate) fn runner(config: &Config, spool: Arc<DirSpool>) -> anyhow::Result<Ru
 
 /// The history of what left the spool.
 pub(crate) fn history(config: &Config) -> Arc<dyn Observer> {
-    let chronicle = Chronicle::new(config.spool.join("log"), config.log.history);
-    Arc::new(ChronicleObserver::new(chronicle, Arc::new(SystemClock)))
+    let file = HistoryFile::new(config.spool.join("log"), config.log.history);
+    Arc::new(HistoryObserver::new(file, Arc::new(SystemClock)))
 }
 
 /// The aliases, if there are any.
@@ -116,11 +116,11 @@ pub(crate) fn aliases(config: &Config) -> anyhow::Result<Option<AliasFile>> {
 pub(crate) fn watch(runner: &Runner<DirSpool>, config: &Config) {
     let queue = config.spool.join(Shelf::Queue.folder());
     let routes = config.spool.join("routes");
-    let sentry = super::sentry(runner, config);
+    let monitor = super::monitor(runner, config);
     thread::scope(|scope| {
         let (watching, ended) = mpsc::channel();
-        if let Some(sentry) = &sentry {
-            scope.spawn(move || sentry.keep_watch(&ended));
+        if let Some(monitor) = &monitor {
+            scope.spawn(move || monitor.keep_watch(&ended));
         }
         runner.watch(watch_folder(&queue, &routes, Arc::clone(&runner.stop)));
         drop::<mpsc::Sender<()>>(watching);

@@ -28,8 +28,8 @@ use crate::cli::{self, Logging, OrExit, Reader, Stay};
 pub(crate) fn pass(config: &Config, logging: &Logging, urgency: Urgency, json: bool) -> anyhow::Result<()> {
     let mut runner = cli::runner(config, cli::open_spool(config)?)?;
     leave_at_signals(logging, &runner)?;
-    let sentry = cli::sentry(&runner, config);
-    sentry.as_ref().inspect(|sentry| sentry.beat());
+    let monitor = cli::monitor(&runner, config);
+    monitor.as_ref().inspect(|monitor| monitor.beat());
     let now = runner.clock.now();
     let screen = screen(config, &mut runner, urgency);
     let bar = Bar::begin(config, logging, &mut runner, |spool| {
@@ -44,7 +44,7 @@ pub(crate) fn pass(config: &Config, logging: &Logging, urgency: Urgency, json: b
     logging.catch_up();
     drop(bar);
     let summary = flushed?;
-    sentry.inspect(|sentry| sentry.look());
+    monitor.inspect(|monitor| monitor.look());
     log::debug!("{}", words(&summary));
     match urgency {
         Urgency::Now => answer(config, &runner.spool, &summary, &waiting(&runner.spool, &summary), json)?,

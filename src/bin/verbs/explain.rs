@@ -7,11 +7,11 @@ use std::time::Duration;
 use anyhow::anyhow;
 use clap::Args;
 use leafmail::admin;
-use leafmail::chronicle::{Chronicle, Departure, Entry, Search, Whose};
 use leafmail::clock::Clock;
 use leafmail::config::Config;
+use leafmail::history::{Departure, Entry, HistoryFile, Search, Whose};
 use leafmail::id::SpoolId;
-use leafmail::queue::ledger::{Ledger, Standing};
+use leafmail::queue::plan::ledger::{Ledger, Standing};
 use leafmail::spool::{DirSpool, Spool};
 use leafmail::sys::SystemClock;
 use leafmail::transport::Place;
@@ -96,7 +96,7 @@ const MOST_REMOVED: usize = 1_000;
 
 /// What the history is to say of messages that a person is about to remove.
 pub(super) struct Departures {
-    chronicle: Chronicle,
+    file: HistoryFile,
     known: HashMap<SpoolId, Vec<Entry>>,
 }
 
@@ -112,13 +112,13 @@ impl Departures {
             Some((*id, Entry::by_hand(whose, &left, what, text, SystemClock.now())))
         };
         let known = ids.iter().take(MOST_REMOVED).filter_map(entries).collect();
-        Self { chronicle: Chronicle::new(config.spool.join("log"), config.log.history), known }
+        Self { file: HistoryFile::new(config.spool.join("log"), config.log.history), known }
     }
 
     /// One was removed.
     pub(super) fn note(&mut self, id: SpoolId) {
         let entries = self.known.remove(&id).unwrap_or_else(|| vec![Entry::removed_unseen(id, SystemClock.now())]);
-        if let Err(error) = self.chronicle.append(&entries) {
+        if let Err(error) = self.file.append(&entries) {
             log::warn!("{id}: noting the removal in the history: {error}");
         }
     }

@@ -17,7 +17,7 @@ use super::units::{parse_duration, parse_pace, parse_size, spell_duration, spell
 use crate::address::{AddressPattern, HeloPattern};
 use crate::address::{Domain, Mailbox};
 use crate::policy::{FieldName, Verify};
-use crate::queue::pace::Pace;
+use crate::queue::routes::pace::Pace;
 
 /// A value that the file writes as a string.
 pub(in crate::config) trait FromText: Sized {

@@ -26,7 +26,7 @@ use serde::Deserialize;
 use super::error::Fault;
 use super::{Config, values as general};
 use crate::address::{AddressPattern, Domain};
-use crate::queue::pace::Pace;
+use crate::queue::routes::pace::Pace;
 use crate::transport::{AuthMethod, EightBit, NextHop, Pin, Roots, Secret, TokenSource};
 
 /// `[relay]`, a `[[route]]`, or a `[[relay.fallback]]` or `[[route.fallback]]` of theirs.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::{Route, RouteName};
 use crate::config::Config;
-use crate::queue::pace::Pace;
+use crate::queue::routes::pace::Pace;
 use crate::routing::Criteria;
 use crate::transport::{ClientIdentity, Extensions, NextHop, RouteSettings, TlsSettings};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::values::UserName;
 use crate::config::values::{FromText, expected};
-use crate::queue::pace::Pace;
+use crate::queue::routes::pace::Pace;
 use crate::transport::{Smarthost, TlsPolicy};
 
 /// A provider whose address and limits are known.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::config::{Config, RoutePlan};
-use crate::queue::pace::Pace;
+use crate::queue::routes::pace::Pace;
 use crate::transport::{EightBit, RouteSettings, Secret, Timeouts, TokenSource};
 
 fn checked(text: &str) -> Result<Config, String> {

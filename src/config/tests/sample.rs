@@ -107,7 +107,7 @@ fn every_key_of_relay() -> Route {
         helo: Some("relay.example.com".parse().unwrap()),
         source: "192.0.2.7".parse().ok(),
         connections: Some(4),
-        pace: Some(crate::queue::pace::Pace { messages: 25, per: Duration::from_secs(60) }),
+        pace: Some(crate::queue::routes::pace::Pace { messages: 25, per: Duration::from_secs(60) }),
         max_size: Some(25_000_000),
         timeouts: TimeoutKeys {
             connect: Some(timeouts.connect),

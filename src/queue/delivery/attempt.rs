@@ -17,7 +17,7 @@ use crate::clock::Timestamp;
 use crate::event::Event;
 use crate::queue::dsn::notice::NoticeKind;
 use crate::queue::routes::connection::RouteConnection;
-use crate::receipt::{ReceiptKind, Outcome, Receipt};
+use crate::receipt::{Outcome, Receipt, ReceiptKind};
 use crate::spool::{Claim, Durability, Spool};
 use crate::transport::{Consignment, Delivery, Dsn, Fault};
 

@@ -10,7 +10,7 @@ use crate::annotation::HANDED_OVER;
 use crate::clock::Clock;
 use crate::event::{Event, Observer};
 use crate::mutant::{Mutant, planted};
-use crate::receipt::{ReceiptKind, Reason, Receipt};
+use crate::receipt::{Reason, Receipt, ReceiptKind};
 use crate::smtp::EnhancedCode;
 use crate::smtp::header::end_of_header;
 use crate::spool::{Claim, Durability};

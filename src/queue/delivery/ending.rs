@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::event::Event;
 use crate::queue::dsn::notice::{NoticeKind, notice_id};
 use crate::queue::plan::ledger::Standing;
-use crate::receipt::{ReceiptKind, Reason, Receipt};
+use crate::receipt::{Reason, Receipt, ReceiptKind};
 use crate::smtp::EnhancedCode;
 use crate::spool::{Claim, Durability, Glance, Shelf, Spool, Trouble};
 

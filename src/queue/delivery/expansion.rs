@@ -13,7 +13,7 @@ use crate::envelope::{Envelope, NoticeOf, Recipient, Recipients};
 use crate::event::Event;
 use crate::id::SpoolId;
 use crate::queue::dsn::provenance;
-use crate::receipt::{ReceiptKind, Reason, Receipt};
+use crate::receipt::{Reason, Receipt, ReceiptKind};
 use crate::smtp::{EnhancedCode, Notify, xtext};
 use crate::spool::{Claim, Draft, Durability, Spool, SpoolError, Trouble};
 

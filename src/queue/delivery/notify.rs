@@ -13,7 +13,7 @@ use crate::envelope::Ret;
 use crate::event::Event;
 use crate::queue::dsn::notice::{self, MAX_HEADER, Notice, NoticeKind, OriginalMessage, Reported};
 use crate::queue::dsn::tally::WithheldFailure;
-use crate::receipt::{ReceiptKind, Reason, Receipt};
+use crate::receipt::{Reason, Receipt, ReceiptKind};
 use crate::smtp::EnhancedCode;
 use crate::spool::{Claim, Durability, Spool, SpoolError};
 

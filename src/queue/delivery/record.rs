@@ -10,7 +10,7 @@ use crate::event::{Delays, Event};
 use crate::id::SpoolId;
 use crate::queue::dsn::notice::NoticeKind;
 use crate::queue::runner::Runner;
-use crate::receipt::{ReceiptKind, Outcome, Reason, Receipt};
+use crate::receipt::{Outcome, Reason, Receipt, ReceiptKind};
 use crate::smtp::EnhancedCode;
 use crate::spool::Spool;
 use crate::transport::Delivery;

@@ -9,7 +9,7 @@ use crate::annotation::{HANDED_OVER, REPORTED, UNCOUNTED, UNREPORTED, WITHHELD};
 use crate::clock::Timestamp;
 use crate::envelope::{Envelope, Recipient};
 use crate::queue::dsn::notice::NoticeKind;
-use crate::receipt::{ReceiptKind, Receipt};
+use crate::receipt::{Receipt, ReceiptKind};
 
 /// What the receipts say about all recipients, in the order of the envelope.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,14 +13,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::tally::Tally;
+use super::dsn::tally::Tally;
 use super::{NoticeSettings, Route, RouteState, RouteStore, Runner, Schedule, Selection, StopFlag, Summary, Urgency};
 use crate::address::{Mailbox, ReversePath};
 use crate::clock::{Clock, Timestamp};
 use crate::envelope::{Envelope, Origin, Protocol, Recipient, Recipients, Seal};
 use crate::event::{Event, Observer};
 use crate::id::SpoolId;
-use crate::receipt::{ReceiptKind, Reason, Receipt};
+use crate::receipt::{Reason, Receipt, ReceiptKind};
 use crate::routing::Criteria;
 use crate::smtp::EnhancedCode;
 use crate::spool::Shelf;

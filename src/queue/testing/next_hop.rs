@@ -9,7 +9,7 @@ use super::{SimulatedClock, reason};
 use crate::clock::{Clock, Timestamp};
 use crate::envelope::{Envelope, Recipient};
 use crate::id::SpoolId;
-use crate::receipt::{ReceiptKind, Outcome, Reason};
+use crate::receipt::{Outcome, Reason, ReceiptKind};
 use crate::smtp::EnhancedCode;
 use crate::transport::{Body, Consignment, Delivery, Dispatch, Dsn, Fault, Transport};
 

@@ -8,7 +8,7 @@ use super::at;
 use crate::clock::Timestamp;
 use crate::envelope::{Envelope, Seal};
 use crate::id::SpoolId;
-use crate::receipt::{ReceiptKind, Receipt};
+use crate::receipt::{Receipt, ReceiptKind};
 use crate::spool::{Claim, Claimed, Committed, Draft, Durability, Entry, Glance, Shelf, Spool, SpoolError, Trouble};
 
 #[derive(Debug, Clone, Default)]

@@ -110,8 +110,11 @@ fn nothing_is_announced_where_it_may_not_go_or_goes_elsewhere() {
     assert!(announced(&direct).is_empty() && direct.queue_is_empty());
     let probed = house(20, 1);
     let now = crate::clock::Clock::now(probed.clock.as_ref());
-    let paused =
-        RouteState::Open.after_fault("main", &crate::queue::testing::reason(crate::receipt::ReceiptKind::Deferred), now);
+    let paused = RouteState::Open.after_fault(
+        "main",
+        &crate::queue::testing::reason(crate::receipt::ReceiptKind::Deferred),
+        now,
+    );
     crate::queue::RouteStore::save(probed.routes.as_ref(), "main", &paused).unwrap();
     probed.clock.advance(Duration::from_secs(60));
     probed.flush();

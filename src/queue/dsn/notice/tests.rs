@@ -3,7 +3,7 @@
 use super::*;
 use crate::envelope::{Recipient, Ret};
 use crate::queue::testing::{at, envelope, id, reason, seal};
-use crate::receipt::{ReceiptKind, Reason};
+use crate::receipt::{Reason, ReceiptKind};
 use crate::smtp::EnhancedCode;
 use proptest::prelude::*;
 

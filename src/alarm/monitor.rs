@@ -8,17 +8,17 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::decide::{Alarm, Facts, Limits, Pulse, Stage, Standings, Waiting, alarms, note_told};
+use super::channels::Channels;
+use super::decide::{Alarm, AlarmStates, Facts, Limits, Pulse, Stage, Waiting, alarms, note_told};
 use super::heartbeat::{Heartbeat, Last};
-use super::roads::Roads;
 use crate::clock::{Clock, Timestamp};
 use crate::envelope::Envelope;
 use crate::event::{Event, Observer};
 use crate::queue::{RouteStore, change_shared};
 use crate::spool::{Committed, Draft, Handled, Shelf, Shelves, SpoolError, Trouble};
 
-/// All that watching over mail needs.
-pub struct Sentry<S: Shelves> {
+/// What monitoring mail needs.
+pub struct Monitor<S: Shelves> {
     /// Where the messages are.
     pub spool: Arc<S>,
     /// The states of the routes.
@@ -29,10 +29,10 @@ pub struct Sentry<S: Shelves> {
     pub folder: PathBuf,
     /// What is sent again and again.
     pub heartbeat: Option<Heartbeat>,
-    /// From when on something is an alarm.
+    /// When something becomes an alarm.
     pub limits: Limits,
     /// How alarms are sent.
-    pub roads: Roads,
+    pub channels: Channels,
     /// This host, as alarms name it.
     pub host: String,
     /// The observer of events.
@@ -40,13 +40,13 @@ pub struct Sentry<S: Shelves> {
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Alarms that could not be kept in the folder.
-    pub unsaved: Mutex<Option<Standings>>,
+    pub unsaved: Mutex<Option<AlarmStates>>,
 }
 
 /// How often it looks.
 const ROUND: Duration = Duration::from_secs(60);
 
-impl<S: Shelves> Sentry<S> {
+impl<S: Shelves> Monitor<S> {
     /// Looks every minute, until the other end of `ended` is dropped; then once more, if the disk is why.
     pub fn keep_watch(&self, ended: &Receiver<()>) {
         loop {
@@ -70,7 +70,7 @@ impl<S: Shelves> Sentry<S> {
         }
     }
 
-    /// Looks how things are, and tells what is to be told.
+    /// Looks at the state of mail, and reports the alarms that are due.
     pub fn look(&self) {
         let now = self.clock.now();
         let facts = self.facts(now);
@@ -183,17 +183,17 @@ impl<S: Shelves> Sentry<S> {
             Stage::Over => Event::AllClear { condition, text },
             Stage::Begun | Stage::GoesOn => Event::Alarm { condition, text },
         });
-        let (told, troubles) = self.roads.tell(alarm, &self.host, now);
+        let (told, troubles) = self.channels.tell(alarm, &self.host, now);
         for text in troubles {
             self.observer.observe(&Event::Trouble { text });
         }
         told
     }
 
-    fn change(&self, mut change: impl FnMut(&mut Standings)) {
+    fn change(&self, mut change: impl FnMut(&mut AlarmStates)) {
         let mut unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
         let mut reached = None;
-        let kept = change_shared(&self.folder, ALARMS, &mut |standings: &mut Standings| {
+        let kept = change_shared(&self.folder, ALARMS, &mut |standings: &mut AlarmStates| {
             if let Some(unsaved) = unsaved.take() {
                 *standings = unsaved;
             }

@@ -8,12 +8,12 @@ use super::decide::{Alarm, Stage};
 use crate::clock::Timestamp;
 use crate::syslog::{Sender, Severity, SystemLog};
 
-/// How long one road may take.
+/// How long one channel may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The roads of a site.
+/// The channels of a site.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Roads {
+pub struct Channels {
     /// A command for the shell.
     pub command: Option<String>,
     /// A URL for a POST; it may hold a token.
@@ -22,13 +22,13 @@ pub struct Roads {
     pub syslog: Option<SystemLog>,
 }
 
-impl Roads {
+impl Channels {
     /// Whether there is one.
     pub fn is_any(&self) -> bool {
         self.command.is_some() || self.webhook.is_some() || self.syslog.is_some()
     }
 
-    /// Tells it; whether anybody took it, and what failed. Without any road, the log has been told, and that is all.
+    /// Reports an alarm. Returns whether a channel accepted it, and what failed. Without a channel, the line in the log counts.
     pub(super) fn tell(&self, alarm: &Alarm, host: &str, now: Timestamp) -> (bool, Vec<String>) {
         let command = self.command.as_ref().map(|line| command::run(line, alarm, host, PATIENCE));
         let webhook = self.webhook.as_ref().map(|url| post(url, alarm, host));

@@ -2,29 +2,29 @@
 
 use std::sync::Arc;
 
-use leafmail::alarm::{Heartbeat, Limits, Roads, Sentry};
+use leafmail::alarm::{Channels, Heartbeat, Limits, Monitor};
 use leafmail::config::{Config, RoutePlan, Webhook};
 use leafmail::queue::Runner;
 use leafmail::spool::DirSpool;
 use leafmail::syslog::SystemLog;
 
-/// The sentry beside a runner; `None` where neither a heartbeat nor an alarm is configured.
-pub(crate) fn sentry(runner: &Runner<DirSpool>, config: &Config) -> Option<Sentry<DirSpool>> {
+/// The monitor of a runner; `None` where neither a heartbeat nor an alarm is configured.
+pub(crate) fn monitor(runner: &Runner<DirSpool>, config: &Config) -> Option<Monitor<DirSpool>> {
     let heartbeat = config.heartbeat.to.clone().map(|to| Heartbeat {
         to,
         from: config.heartbeat.from.clone(),
         interval: config.heartbeat.interval,
         hostname: config.hostname.clone(),
     });
-    let roads = Roads {
+    let channels = Channels {
         command: config.alarm.command.clone(),
         webhook: config.alarm.webhook.as_ref().map(Webhook::reveal).map(str::to_owned),
         syslog: config.alarm.syslog.then(|| SystemLog::Syslog(SystemLog::SYSLOG.into())),
     };
-    if heartbeat.is_none() && !roads.is_any() {
+    if heartbeat.is_none() && !channels.is_any() {
         return None;
     }
-    Some(Sentry {
+    Some(Monitor {
         spool: Arc::clone(&runner.spool),
         states: Arc::clone(&runner.states),
         routes: config.routes().into_iter().map(|plan: RoutePlan| plan.name).collect(),
@@ -35,7 +35,7 @@ pub(crate) fn sentry(runner: &Runner<DirSpool>, config: &Config) -> Option<Sentr
             oldest: config.alarm.oldest,
             repeat: config.alarm.repeat,
         },
-        roads,
+        channels,
         host: config.hostname.to_string(),
         observer: Arc::clone(&runner.observer),
         clock: Arc::clone(&runner.clock),

@@ -10,8 +10,7 @@ use std::path::Path;
 use rustix::fs::OFlags;
 
 use super::entry::Entry;
-use super::file::open_file;
-use super::{current, previous};
+use super::file::{current, open_file, previous};
 
 /// Octets that are read at once.
 const BLOCK: usize = 64 * 1024;

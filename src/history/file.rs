@@ -12,11 +12,20 @@ use std::sync::{Mutex, PoisonError};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 
 use super::entry::Entry;
-use super::{current, previous};
+
+/// The file that lines are added to.
+pub(super) fn current(folder: &Path) -> PathBuf {
+    folder.join("history")
+}
+
+/// The file before it.
+pub(super) fn previous(folder: &Path) -> PathBuf {
+    folder.join("history.1")
+}
 
 /// The history of what left a spool.
 #[derive(Debug)]
-pub struct Chronicle {
+pub struct HistoryFile {
     folder: PathBuf,
     /// Octets of both files together.
     limit: u64,
@@ -30,7 +39,7 @@ struct Open {
     identity: (u64, u64),
 }
 
-impl Chronicle {
+impl HistoryFile {
     /// The history in this folder, of at most `limit` octets; 0: nothing is written. Nothing is opened yet.
     pub fn new(folder: impl AsRef<Path>, limit: u64) -> Self {
         Self { folder: folder.as_ref().to_owned(), limit, file: Mutex::new(None) }

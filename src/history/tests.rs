@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
 use crate::address::ReversePath;
-use crate::clock::Timestamp;
-use crate::event::Delays;
+use crate::clock::{Clock, Timestamp};
+use crate::event::{Delays, Event, Observer};
 use crate::id::SpoolId;
 use crate::receipt::{Outcome, Reason};
 use crate::smtp::EnhancedCode;
@@ -43,8 +44,8 @@ fn sent() -> Outcome {
     Outcome::Delivered(Reason::new(EnhancedCode(2, 0, 0), "250 ok"))
 }
 
-fn observer(folder: &Path, limit: u64) -> ChronicleObserver {
-    ChronicleObserver::new(Chronicle::new(folder.join("log"), limit), Arc::new(At(1_795_226_700_000)))
+fn observer(folder: &Path, limit: u64) -> HistoryObserver {
+    HistoryObserver::new(HistoryFile::new(folder.join("log"), limit), Arc::new(At(1_795_226_700_000)))
 }
 
 fn find(folder: &Path, wanted: &Search) -> Vec<Entry> {

@@ -1,0 +1,17 @@
+//! The history: one line for each recipient that left the spool, in `spool/log/`, so that "where is my mail?" has an answer
+//! for mail that is gone.
+//!
+//! It is written by an observer, after everything else is done. It is never synced, and a failure to write it stops no mail.
+//! Its size is bounded: `history` grows to half of the limit, then becomes `history.1`, which replaces the one before.
+
+mod entry;
+mod file;
+mod observer;
+mod read;
+#[cfg(test)]
+mod tests;
+
+pub use entry::{Departure, Entry, Whose};
+pub use file::HistoryFile;
+pub use observer::HistoryObserver;
+pub use read::{Search, search};
