@@ -6,14 +6,15 @@
 //! the system's resolver, so that `/etc/hosts`, on which many LANs rely, applies.
 
 mod exchangers;
+mod fixed_names;
 #[cfg(feature = "mx")]
 mod hickory;
 
 pub use exchangers::{Exchanger, Exchangers, MailExchangers};
+pub use fixed_names::FixedNames;
 #[cfg(feature = "mx")]
 pub use hickory::DnsExchangers;
 
-use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -157,58 +158,6 @@ fn none_is_fine<T>(answer: Result<Vec<T>, LookupError>) -> Result<Vec<T>, Lookup
 fn parse_name(name: &str) -> Option<Domain> {
     let domain: Domain = name.strip_suffix('.').unwrap_or(name).parse().ok()?;
     (domain.is_ascii() && !domain.is_literal()).then_some(domain)
-}
-
-/// A resolver that knows a fixed table and nothing else, or fails at everything: for tests.
-#[derive(Debug, Clone, Default)]
-pub struct FixedNames {
-    reverse: HashMap<IpAddr, Vec<Domain>>,
-    forward: HashMap<Domain, Vec<IpAddr>>,
-    exchangers: HashMap<Domain, Exchangers>,
-    failing: HashSet<Domain>,
-    broken: bool,
-}
-
-impl FixedNames {
-    /// A resolver whose every look-up fails.
-    pub fn broken() -> Self {
-        Self { broken: true, ..Self::default() }
-    }
-
-    /// Adds a name to an address, without the way back.
-    #[must_use]
-    pub fn reverse(mut self, address: IpAddr, name: Domain) -> Self {
-        self.reverse.entry(address).or_default().push(name);
-        self
-    }
-
-    /// Adds an address to a name, without the way back.
-    #[must_use]
-    pub fn forward(mut self, name: Domain, address: IpAddr) -> Self {
-        self.forward.entry(name).or_default().push(address);
-        self
-    }
-
-    fn answer<T: Clone>(&self, what: &dyn std::fmt::Display, found: Option<&Vec<T>>) -> Result<Vec<T>, DnsError> {
-        if self.broken {
-            return Err(DnsError { what: what.to_string(), cause: "the resolver is broken".to_owned() });
-        }
-        Ok(found.cloned().unwrap_or_default())
-    }
-}
-
-#[async_trait]
-impl Resolver for FixedNames {
-    async fn reverse_names(&self, address: IpAddr) -> Result<Vec<Domain>, DnsError> {
-        self.answer(&address, self.reverse.get(&address))
-    }
-
-    async fn addresses(&self, name: &Domain) -> Result<Vec<IpAddr>, DnsError> {
-        if self.failing.contains(name) {
-            return Err(DnsError { what: name.to_string(), cause: "SERVFAIL".to_owned() });
-        }
-        self.answer(name, self.forward.get(name))
-    }
 }
 
 #[cfg(test)]

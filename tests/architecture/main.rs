@@ -196,12 +196,7 @@ const INSIDE: &[Inside] = &[
 
 /// Circles that are still there. Each may only shrink: a file that left its circle leaves this list.
 const CIRCLES: &[&[&str]] = &[
-    &[
-        "src/admin/explain/departed.rs",
-        "src/admin/explain/mod.rs",
-        "src/admin/explain/spooled.rs",
-        "src/admin/explain/words.rs",
-    ],
+    &["src/bin/verbs/acting.rs", "src/bin/verbs/deliver.rs", "src/bin/verbs/mod.rs"],
     &[
         "src/bin/cli/sendmail/help.rs",
         "src/bin/cli/sendmail/mod.rs",
@@ -211,7 +206,6 @@ const CIRCLES: &[&[&str]] = &[
         "src/bin/service/supervise.rs",
         "src/bin/smtpd.rs",
     ],
-    &["src/bin/verbs/acting.rs", "src/bin/verbs/deliver.rs", "src/bin/verbs/mod.rs"],
     &[
         "src/config/alarm.rs",
         "src/config/aliases.rs",
@@ -226,7 +220,6 @@ const CIRCLES: &[&[&str]] = &[
         "src/config/security.rs",
         "src/config/submission.rs",
     ],
-    &["src/dns.rs", "src/dns/exchangers.rs"],
     &[
         "src/session/action.rs",
         "src/session/directory.rs",

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::context::Context;
+use super::story::{Explanation, RecipientStory};
 use super::words::{point, said, span};
-use super::{Context, Explanation, RecipientStory};
 use crate::history::{Departure, Entry};
 use crate::id::SpoolId;
 use crate::spool::Spool;

@@ -3,98 +3,30 @@
 //! It only reads: the spool without claiming, the states of the routes, and the history of what left.
 //! `src/transport/classify/` says what replies mean.
 
+mod context;
 mod departed;
 mod render;
 mod spooled;
+mod story;
 #[cfg(test)]
 mod tests;
 mod words;
 
-use std::path::Path;
+pub use story::{Answer, Explanation, Point, RecipientStory};
 
-use serde::Serialize;
+use std::path::Path;
 
 use crate::history::{Search, search};
 use crate::id::SpoolId;
 use crate::queue::Runner;
 use crate::spool::{Glance, Shelf, Spool, SpoolError, Trouble};
 use crate::transport::Place;
+use context::Context;
 
 /// Messages that are explained at once; of more, the newest.
 const MOST: usize = 20;
 /// Lines of the history that are read for them.
 const MOST_LINES: usize = 2_000;
-
-/// All that was found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Answer {
-    /// The newest messages, newest last.
-    pub messages: Vec<Explanation>,
-    /// How many others fit.
-    pub others: usize,
-}
-
-/// One message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Explanation {
-    /// Its id.
-    pub id: String,
-    /// Where it is: a folder of the spool, or `gone`.
-    pub shelf: &'static str,
-    /// What is known of the whole, as sentences.
-    pub facts: Vec<String>,
-    /// What a person can do about the whole.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub remedy: Option<String>,
-    /// Each recipient.
-    pub recipients: Vec<RecipientStory>,
-}
-
-/// One recipient of a message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct RecipientStory {
-    /// The address.
-    pub address: String,
-    /// Its state, in a few words.
-    pub standing: String,
-    /// What happened, oldest first.
-    pub events: Vec<Point>,
-    /// Why it is not delivered, as sentences; empty where it is.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub why: Vec<String>,
-    /// What to do, with the settings to change.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub remedy: Option<String>,
-    /// What will happen, as sentences.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub next: Vec<String>,
-}
-
-/// Something that happened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Point {
-    /// When, by RFC 3339.
-    pub time: String,
-    /// When, for people.
-    #[serde(skip)]
-    pub shown: String,
-    /// What.
-    pub what: String,
-}
-
-/// What explaining needs besides the spool.
-pub(super) struct Context<'a, S: Spool> {
-    pub(super) runner: &'a Runner<S>,
-    pub(super) places: &'a [(String, Place)],
-}
-
-impl<S: Spool> Context<'_, S> {
-    /// Where the settings of a route stand.
-    pub(super) fn place(&self, route: &str) -> Place {
-        let known = self.places.iter().find(|(name, _)| name == route);
-        known.map_or_else(|| Place::named(route), |(_, place)| place.clone())
-    }
-}
 
 /// Explains the messages that are looked for: those of the spool by the routes of `runner`, those that left by the history in
 /// `folder`. `places` tells where each route's settings stand.

@@ -4,7 +4,7 @@ use std::fmt::Arguments;
 
 use serde_json::json;
 
-use super::{Answer, Explanation, RecipientStory};
+use super::story::{Answer, Explanation, RecipientStory};
 use crate::address::is_unprintable;
 
 impl Answer {

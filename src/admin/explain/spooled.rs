@@ -1,8 +1,9 @@
 //! What happened to a message that is still in the spool, from its receipts, the state of its routes, and the
 //! schedule.
 
+use super::context::Context;
+use super::story::{Explanation, Point, RecipientStory};
 use super::words::{client, count, point, said, size, span};
-use super::{Context, Explanation, Point, RecipientStory};
 use crate::annotation::{HANDED_OVER, UNCOUNTED};
 use crate::clock::Timestamp;
 use crate::id::SpoolId;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Point;
+use super::story::Point;
 use crate::clock::Timestamp;
 use crate::envelope::{Envelope, Peer};
 

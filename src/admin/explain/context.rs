@@ -1,0 +1,19 @@
+//! What explaining needs besides the spool.
+
+use crate::queue::Runner;
+use crate::spool::Spool;
+use crate::transport::Place;
+
+/// What explaining needs besides the spool.
+pub(super) struct Context<'a, S: Spool> {
+    pub(super) runner: &'a Runner<S>,
+    pub(super) places: &'a [(String, Place)],
+}
+
+impl<S: Spool> Context<'_, S> {
+    /// Where the settings of a route stand.
+    pub(super) fn place(&self, route: &str) -> Place {
+        let known = self.places.iter().find(|(name, _)| name == route);
+        known.map_or_else(|| Place::named(route), |(_, place)| place.clone())
+    }
+}
