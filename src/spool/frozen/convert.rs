@@ -16,7 +16,7 @@ use crate::envelope::{
     BodyType, Envelope, NoticeOf, Notify, Origin, Peer, Protocol, Recipient, Recipients, Ret, Seal, Tls,
 };
 use crate::id::SpoolId;
-use crate::receipt::{Cause, ReceiptKind, Reason, Receipt};
+use crate::receipt::{Cause, Reason, Receipt, ReceiptKind};
 use crate::smtp::EnhancedCode;
 
 impl From<&Envelope> for EnvelopeV1 {

@@ -20,7 +20,7 @@ use crate::envelope::{
     BodyType, Envelope, NoticeOf, Notify, Origin, Peer, Protocol, Recipient, Recipients, Ret, Seal, Tls,
 };
 use crate::id::SpoolId;
-use crate::receipt::{Cause, ReceiptKind, Reason, Receipt};
+use crate::receipt::{Cause, Reason, Receipt, ReceiptKind};
 use crate::smtp::EnhancedCode;
 
 /// A clock that stands where it was set: at first, at the time of the host, as files get that.
