@@ -11,7 +11,7 @@ use super::listing::Listing;
 use super::routes::Routes;
 use crate::clock::Timestamp;
 use crate::id::SpoolId;
-use crate::queue::route::Pause;
+use crate::queue::routes::state::Pause;
 use crate::spool::{Shelf, Shelves};
 use crate::transport::{Place, meaning};
 
