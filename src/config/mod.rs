@@ -20,6 +20,7 @@ mod sandbox_needs;
 mod sections;
 mod security;
 mod submission;
+mod trust;
 
 pub use alarm::{Alarm, Webhook};
 pub use aliases::Aliases;

@@ -53,21 +53,6 @@ impl Tls {
 }
 
 impl Config {
-    /// A login that nobody checks is none: it may not let anybody in who is not let in without it.
-    pub(super) fn free_logins(&self) -> Vec<Fault> {
-        let allowed = || self.clients.networks.iter().chain(&self.clients.own_public_networks);
-        let free = self.auth.any_password_from.iter().enumerate();
-        let free = free.filter(|(_, network)| !allowed().any(|allowed| allowed.contains(*network)));
-        let fault = |(index, network)| {
-            let reason = format!(
-                "{network} may log in with any password, but is not inside clients.networks or \
-                 clients.own_public_networks; add it there, or remove it here"
-            );
-            Fault::new(format!("auth.any_password_from[{index}]"), reason)
-        };
-        free.map(fault).collect()
-    }
-
     /// What must hold of the certificate.
     pub(super) fn certificates(&self) -> Option<Fault> {
         let tls = &self.tls;
@@ -184,6 +169,10 @@ mod tests {
         let open = format!("{text}\n[listen]\nproxy_from = []").replace("auth_networks", "networks");
         assert!(checked(&open).unwrap_err().contains("open relay"), "users do not make clients.networks log in");
         let free = "[clients]\nauth_networks = [\"0.0.0.0/0\"]\n[auth]\nusers = \"u\"\nany_password_from = [\"0.0.0.0/0\"]\n[tls]\nself_signed = true";
-        assert!(checked(free).unwrap_err().starts_with("leafmail.toml:5: 0.0.0.0/0 may log in with any password"));
+        assert!(
+            checked(free)
+                .unwrap_err()
+                .starts_with("leafmail.toml:5: this would be an open relay: 0.0.0.0/0 may log in")
+        );
     }
 }

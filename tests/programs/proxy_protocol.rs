@@ -83,14 +83,15 @@ fn who_is_no_listed_proxy_is_closed_without_a_word() {
 
 #[test]
 fn whoever_comes_from_elsewhere_may_log_in_and_then_send() {
-    let more = "[clients]\nauth_networks = [\"0.0.0.0/0\"]\n[auth]\nusers = \"users\"\nclear_networks = [\"203.0.113.0/24\"]\n";
+    let more =
+        "[clients]\nauth_networks = [\"0.0.0.0/0\"]\n[auth]\nusers = \"users\"\nclear_networks = [\"10.9.8.0/24\"]\n";
     let site = Site::new(&format!("[listen]\nproxy_from = [\"127.0.0.1\"]\n{more}"));
     store(&site, "joe", PASSWORD, "scram");
     let mut command = site.smtpd();
     command.args(["--listen", "proxy:127.0.0.1:0"]);
     let smtpd = Running::start(command);
     smtpd.wait_for_log("listening on");
-    let mut client = Client::connect_with(smtpd.address(), b"PROXY TCP4 203.0.113.9 127.0.0.1 4711 25\r\n");
+    let mut client = Client::connect_with(smtpd.address(), b"PROXY TCP4 10.9.8.7 127.0.0.1 4711 25\r\n");
     client.expect("EHLO x", "250");
     client.expect("MAIL FROM:<a@b>", "530");
     client.expect(&format!("AUTH PLAIN {}", ENCODED[1]), "235");
