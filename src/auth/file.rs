@@ -121,7 +121,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::auth::{Form, SALT};
+    use crate::auth::{Form, SALT, WorkMemory};
     use crate::smtp::Secret;
 
     fn verifier(password: &str) -> Verifier {
@@ -134,12 +134,14 @@ mod tests {
         let file = UserFile::new(folder.path().join("users"));
         assert!(file.users().unwrap_err().contains("reading users from "));
         assert!(file.store("joe", Some(&verifier("one"))).unwrap());
-        assert!(file.users().unwrap().check("joe", &Secret::new("one")));
+        let check = |user: &str, password: &str| {
+            file.users().unwrap().check(user, &Secret::new(password), &mut WorkMemory::default())
+        };
+        assert!(check("joe", "one"));
         file.store("ann", Some(&verifier("two"))).unwrap();
         file.store("joe", Some(&verifier("three"))).unwrap();
-        let users = file.users().unwrap();
-        assert!(users.check("ann", &Secret::new("two")) && users.check("joe", &Secret::new("three")));
-        assert!(!users.check("joe", &Secret::new("one")));
+        assert!(check("ann", "two") && check("joe", "three"));
+        assert!(!check("joe", "one"));
         assert!(file.store("joe", None).unwrap() && !file.store("joe", None).unwrap());
         assert!(!file.users().unwrap().contains("joe"));
         assert!(file.store("a:b", None).is_err());

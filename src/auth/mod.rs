@@ -9,12 +9,14 @@ mod file;
 mod scram;
 mod users;
 mod verifier;
+mod work_memory;
 
 pub use exchange::{Exchange, Found, Step};
 pub use file::UserFile;
 pub use scram::ScramKeys;
 pub use users::Users;
 pub use verifier::{Form, SALT, Verifier, VerifierError};
+pub use work_memory::WorkMemory;
 
 use hmac::{Hmac, Mac};
 

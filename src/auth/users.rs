@@ -1,23 +1,33 @@
 //! The users, as in the file: lines `name:stored password`; `#` begins a comment.
 //!
 //! Neither the steps nor their time reveal whether a user exists: for an unknown user the same work is done on a
-//! made-up verifier. It depends on the content of the file only, so it is the same each time.
+//! made-up verifier, or on that of another user. The choice depends on the name and the content of the file only, so it
+//! is the same each time, and an unknown name costs as much as some known one where the costs differ.
 
 use std::collections::HashMap;
 
 use sha2::{Digest, Sha256};
 
-use super::{Found, ScramKeys, Verifier, hmac_sha256};
+use super::{Found, ScramKeys, Verifier, WorkMemory, hmac_sha256};
 use crate::smtp::{Mechanism, Mechanisms, Secret};
 
 /// Of keys that are made up, or made of a password that is stored as it is.
 const ITERATIONS: u32 = 4_096;
+
+/// Each form that a stored password can have.
+const FORMS: [fn(&Verifier) -> bool; 3] = [
+    |one| matches!(one, Verifier::Argon2(_)),
+    |one| matches!(one, Verifier::Scram(_)),
+    |one| matches!(one, Verifier::Plain(_)),
+];
 
 /// All users.
 #[derive(Debug, Default)]
 pub struct Users {
     users: HashMap<String, Verifier>,
     mechanisms: Mechanisms,
+    /// The users of each of [`FORMS`], in order.
+    by_form: [Vec<String>; FORMS.len()],
     /// From which what is made up for unknown users is derived; as secret as the file itself.
     pepper: [u8; 32],
 }
@@ -47,7 +57,13 @@ impl Users {
         let offered =
             |mechanism: &Mechanism| users.values().any(|one: &Verifier| one.mechanisms().contains(*mechanism));
         let mechanisms = Mechanism::ALL.into_iter().filter(offered).collect();
-        Ok(Self { users, mechanisms, pepper: Sha256::digest(text).into() })
+        let by_form = FORMS.map(|is_form| {
+            let of_form = users.iter().filter(|(_, one)| is_form(one));
+            let mut names: Vec<String> = of_form.map(|(name, _): (&String, &Verifier)| name.clone()).collect();
+            names.sort_unstable();
+            names
+        });
+        Ok(Self { users, mechanisms, by_form, pepper: Sha256::digest(text).into() })
     }
 
     /// The mechanisms that some user can use.
@@ -62,21 +78,23 @@ impl Users {
 
     /// Whether this is the user's password. Slow by design; for a thread that may block. Every form that is in the file
     /// is worked through once, whoever is asked for.
-    pub fn check(&self, user: &str, password: &Secret) -> bool {
+    pub fn check(&self, user: &str, password: &Secret, memory: &mut WorkMemory) -> bool {
         let stored = self.users.get(user);
-        let forms: [fn(&Verifier) -> bool; 3] = [
-            |one| matches!(one, Verifier::Argon2(_)),
-            |one| matches!(one, Verifier::Scram(_)),
-            |one| matches!(one, Verifier::Plain(_)),
-        ];
         let mut right = false;
-        for is_form in forms {
+        for (is_form, names) in FORMS.iter().zip(&self.by_form) {
             let own = stored.filter(|own| is_form(own));
-            let worked = own.or_else(|| self.users.values().find(|other| is_form(other)));
-            let matches = worked.is_some_and(|verifier| verifier.matches(password.reveal()));
+            let worked = own.or_else(|| self.stand_in(user, names));
+            let matches = worked.is_some_and(|verifier| verifier.matches(password.reveal(), memory));
             right |= matches & own.is_some();
         }
         right
+    }
+
+    /// The user on whose stored password the work is done for one who has none of that form.
+    fn stand_in(&self, user: &str, names: &[String]) -> Option<&Verifier> {
+        let [first, second, ..] = hmac_sha256(&self.pepper, &[b"stand-in\0", user.as_bytes()]);
+        let at = usize::from(u16::from_be_bytes([first, second])).checked_rem(names.len())?;
+        self.users.get(&names[at])
     }
 
     /// What a mechanism wants to know of a user; made up where there is nothing. `None` for PLAIN and LOGIN.
@@ -150,12 +168,24 @@ mod tests {
     #[test]
     fn the_right_password_of_each_form_fits_and_no_other() {
         let users = users();
+        let check = |user: &str, password: &str| users.check(user, &Secret::new(password), &mut WorkMemory::default());
         for user in ["argon", "scram", "cram"] {
-            assert!(users.check(user, &Secret::new("right")), "{user}");
-            assert!(!users.check(user, &Secret::new("wrong")), "{user}");
+            assert!(check(user, "right"), "{user}");
+            assert!(!check(user, "wrong"), "{user}");
         }
-        assert!(!users.check("nobody", &Secret::new("right")), "somebody else's password");
+        assert!(!check("nobody", "right"), "somebody else's password");
         assert_eq!(users.mechanisms().to_string(), "SCRAM-SHA-256 CRAM-MD5 PLAIN LOGIN");
+    }
+
+    #[test]
+    fn the_work_for_an_unknown_user_is_that_for_some_user_and_the_same_each_time() {
+        let text: String = (0..8).map(|n| format!("user{n}:{{PLAIN}}{n}\n")).collect();
+        let users = Users::parse(&text).unwrap();
+        let stand_in = |user: &str| users.stand_in(user, &users.by_form[2]).map(|found| found.to_string());
+        let found: Vec<_> = (0..100).map(|n| stand_in(&format!("nobody{n}")).unwrap()).collect();
+        assert_eq!(found, (0..100).map(|n| stand_in(&format!("nobody{n}")).unwrap()).collect::<Vec<_>>());
+        assert!(found.iter().any(|one| *one != found[0]), "not the same cost for all that are unknown");
+        assert!(users.stand_in("nobody", &users.by_form[0]).is_none(), "no user has that form");
     }
 
     #[test]

@@ -5,11 +5,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use argon2::password_hash::{PasswordHash, SaltString};
-use argon2::{Argon2, PasswordHasher, PasswordVerifier};
+use argon2::password_hash::{PasswordHash, Salt, SaltString};
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
 use subtle::ConstantTimeEq;
 
-use super::ScramKeys;
+use super::{ScramKeys, WorkMemory};
 use crate::smtp::{Mechanism, Mechanisms, Secret};
 
 /// Octets of a salt.
@@ -77,15 +77,30 @@ impl Verifier {
     }
 
     /// Whether this is the password. Takes as long as the form demands; for a thread that may block.
-    pub(super) fn matches(&self, password: &[u8]) -> bool {
+    pub(super) fn matches(&self, password: &[u8], memory: &mut WorkMemory) -> bool {
         match self {
-            Self::Argon2(hash) => {
-                PasswordHash::new(hash).is_ok_and(|hash| Argon2::default().verify_password(password, &hash).is_ok())
-            }
+            Self::Argon2(hash) => argon2_matches(hash, password, memory).unwrap_or(false),
             Self::Scram(keys) => keys.matches(password),
             Self::Plain(secret) => secret.reveal().ct_eq(password).into(),
         }
     }
+}
+
+/// As `argon2::PasswordVerifier` does it, but in memory that is already there. `None`: the hash cannot be computed.
+fn argon2_matches(hash: &str, password: &[u8], memory: &mut WorkMemory) -> Option<bool> {
+    let hash = PasswordHash::new(hash).ok()?;
+    let algorithm = Algorithm::try_from(hash.algorithm).ok()?;
+    let version = hash.version.map_or(Ok(Version::default()), Version::try_from).ok()?;
+    let params = Params::try_from(&hash).ok()?;
+    let mut salt = [0; Salt::MAX_LENGTH];
+    let salt = hash.salt?.decode_b64(&mut salt).ok()?;
+    let expected = hash.hash?;
+    let mut found = vec![0; expected.len()];
+    let blocks = memory.blocks(params.block_count());
+    let computed =
+        Argon2::new(algorithm, version, params).hash_password_into_with_memory(password, salt, &mut found, blocks);
+    memory.shrink();
+    computed.ok().map(|()| found.ct_eq(expected.as_bytes()).into())
 }
 
 impl FromStr for Verifier {
@@ -101,7 +116,7 @@ impl FromStr for Verifier {
         let hash = PasswordHash::new(text).map_err(|_| VerifierError)?;
         let usable = hash.algorithm.as_str() == "argon2id"
             && hash.hash.is_some()
-            && argon2::Params::try_from(&hash).is_ok_and(|params| params.m_cost() <= MAX_MEMORY);
+            && Params::try_from(&hash).is_ok_and(|params| params.m_cost() <= MAX_MEMORY);
         if usable { Ok(Self::Argon2(text.to_owned())) } else { Err(VerifierError) }
     }
 }
@@ -134,14 +149,31 @@ mod tests {
         for form in [Form::Argon2, Form::Scram, Form::Cram] {
             let written = Verifier::new("p w:ö", form, [7; SALT]).unwrap().to_string();
             let read: Verifier = written.parse().unwrap();
-            assert!(read.matches("p w:ö".as_bytes()), "{form:?}");
-            assert!(!read.matches(b"p w:o") && !read.matches(b""), "{form:?}");
+            let memory = &mut WorkMemory::default();
+            assert!(read.matches("p w:ö".as_bytes(), memory), "{form:?}");
+            assert!(!read.matches(b"p w:o", memory) && !read.matches(b"", memory), "{form:?}");
+            assert!(read.matches("p w:ö".as_bytes(), memory), "{form:?}, in memory that was used");
             assert_eq!(format!("{read:?}"), "Verifier(***)");
             assert_eq!(written.contains("p w"), form == Form::Cram);
         }
         assert!(Verifier::new("", Form::Cram, [0; SALT]).is_err());
         assert!(Verifier::new("a\nroot:{PLAIN}x", Form::Cram, [0; SALT]).is_err());
     }
+
+    /// Computed by the reference implementation of argon2.
+    #[test]
+    fn hashes_of_other_programs_and_costs_are_known() {
+        for hash in HASHES {
+            let read: Verifier = hash.parse().unwrap();
+            let memory = &mut WorkMemory::default();
+            assert!(read.matches(b"password", memory) && !read.matches(b"Password", memory), "{hash}");
+        }
+    }
+
+    const HASHES: [&str; 2] = [
+        "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHRzYWx0$3CBDpQHx5ucb7p24TTr4bbfsB3K0lU7qvL8TWe0LLLU",
+        "$argon2id$v=19$m=256,t=3,p=4$b3RoZXJzYWx0c2FsdA$7snan6+9evGFA7BxAbDexJNEc6eZyrdf",
+    ];
 
     #[test]
     fn other_forms_are_errors() {

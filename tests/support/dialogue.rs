@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use leafmail::auth::Users;
+use leafmail::auth::{Users, WorkMemory};
 use leafmail::clock::Timestamp;
 use leafmail::envelope::{Envelope, Notify, Origin, Peer, Recipient, Ret, Tls};
 use leafmail::id::SpoolId;
@@ -197,7 +197,7 @@ fn answer(world: &World, users: &Users, query: Query) -> Answer {
     match query {
         Query::Begin(_) => Answer::Begin("%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0".to_owned()),
         Query::Password { user, password } => {
-            if users.check(&user, &password) {
+            if users.check(&user, &password, &mut WorkMemory::default()) {
                 Answer::Right
             } else {
                 Answer::Wrong

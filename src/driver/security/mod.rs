@@ -1,18 +1,19 @@
 //! TLS, logins, and trusted proxies. Answers the session's questions about a login.
 //!
-//! A password is checked on a thread that may block, few at a time. The name of an unknown user never reaches a log,
-//! because people type passwords into that field.
+//! A password is checked on a thread that may block, few at a time, and the addresses take turns. The name of an unknown
+//! user never reaches a log, because people type passwords into that field.
 
 mod lockout;
 mod tls;
+mod turns;
 
 pub use tls::{CertificateFiles, ServerTls};
 
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
-use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use crate::auth::{UserFile, Users};
@@ -21,8 +22,10 @@ use crate::event::{Client, Event, Observer};
 use crate::session::{Answer, Query, Terms};
 use crate::smtp::{Mechanism, Mechanisms, catalogue};
 use lockout::Lockout;
+use turns::Turns;
 
-/// Checks of passwords at the same time: each may take 19 MiB (RFC 9106's second choice, as OWASP narrows it).
+/// Checks of passwords at the same time, but no more than there are processors: each keeps 19 MiB (RFC 9106's second
+/// choice, as OWASP narrows it).
 const CHECKS: usize = 4;
 
 /// What a listener demands of those who come by it.
@@ -59,7 +62,7 @@ pub struct Accounts {
     users: Option<Arc<UserFile>>,
     lockout: Lockout,
     max_failures: u32,
-    checks: Arc<Semaphore>,
+    turns: Arc<Turns>,
 }
 
 impl Accounts {
@@ -69,7 +72,7 @@ impl Accounts {
             users: users.map(Arc::new),
             lockout: Lockout::new(failures, lockout),
             max_failures: failures,
-            checks: Arc::new(Semaphore::new(CHECKS)),
+            turns: Turns::new(available_parallelism().map_or(1, |processors| processors.get().min(CHECKS))),
         }
     }
 
@@ -105,7 +108,8 @@ impl Security {
         }
         if door == Door::Login {
             terms.require_auth = true;
-            terms.require_tls = !terms.clear_auth;
+            // Of two settings the stricter wins: tls.require holds for a network that may log in without TLS, too.
+            terms.require_tls |= !terms.clear_auth;
         }
         terms
     }
@@ -126,7 +130,7 @@ impl Security {
             observer.observe(&Event::Remarked { client: client.clone(), remark });
             return Answer::Right;
         }
-        accounts.look_up(query, observer).await
+        accounts.look_up(query, client.peer, observer).await
     }
 
     /// A login failed; the observer gets an event, and the address may be locked out.
@@ -161,7 +165,7 @@ impl Accounts {
         }
     }
 
-    async fn look_up(&self, query: Query, observer: &dyn Observer) -> Answer {
+    async fn look_up(&self, query: Query, peer: Peer, observer: &dyn Observer) -> Answer {
         let unavailable = || Answer::Unavailable(catalogue::auth_unavailable());
         let users = match self.users() {
             Ok(Some(users)) => users,
@@ -171,20 +175,18 @@ impl Accounts {
                 return unavailable();
             }
         };
-        let Ok(permit) = Arc::clone(&self.checks).acquire_owned().await else { return unavailable() };
-        let work = move || {
-            let _permit = permit;
-            match query {
-                Query::Password { user, password } => {
-                    if users.check(&user, &password) {
-                        Answer::Right
-                    } else {
-                        Answer::Wrong
-                    }
-                }
-                Query::Find(mechanism, user) => users.find(mechanism, &user).map_or_else(unavailable, Answer::Found),
-                Query::Begin(_) => unavailable(),
-            }
+        let Some(mut turn) = self.turns.take(peer).await else { return unavailable() };
+        // Others of this address may have failed while this one waited.
+        if self.lockout.holds(peer, Instant::now()) {
+            return Answer::Unavailable(catalogue::locked_out());
+        }
+        let work = move || match query {
+            Query::Password { user, password } => match users.check(&user, &password, turn.memory()) {
+                true => Answer::Right,
+                false => Answer::Wrong,
+            },
+            Query::Find(mechanism, user) => users.find(mechanism, &user).map_or_else(unavailable, Answer::Found),
+            Query::Begin(_) => unavailable(),
         };
         spawn_blocking(work).await.unwrap_or_else(|_panicked| unavailable())
     }
@@ -196,4 +198,40 @@ fn nonce() -> Option<String> {
     let mut octets = [0; 18];
     getrandom::fill(&mut octets).ok()?;
     Some(URL_SAFE_NO_PAD.encode(octets))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A client in a network that may log in without TLS, and another one, by each door, with and without `tls.require`.
+    #[test]
+    fn of_two_settings_the_stricter_wins() {
+        let networks = || vec!["10.0.0.0/8".parse().unwrap()];
+        for (clear_networks, any_password_from) in [(networks(), Vec::new()), (Vec::new(), networks())] {
+            for (require_tls, door, address, expected) in [
+                (false, Door::Ordinary, "10.0.0.1:1", false),
+                (true, Door::Ordinary, "10.0.0.1:1", true),
+                (false, Door::Login, "10.0.0.1:1", false),
+                (true, Door::Login, "10.0.0.1:1", true),
+                (false, Door::Ordinary, "192.0.2.1:1", false),
+                (true, Door::Ordinary, "192.0.2.1:1", true),
+                (false, Door::Login, "192.0.2.1:1", true),
+                (true, Door::Login, "192.0.2.1:1", true),
+            ] {
+                let security = Security {
+                    accounts: Some(Accounts::new(None, 3, Duration::from_secs(1))),
+                    require_tls,
+                    clear_networks: clear_networks.clone(),
+                    any_password_from: any_password_from.clone(),
+                    ..Security::default()
+                };
+                let terms = security.terms(Peer::tcp(address.parse().unwrap()), door, None, &());
+                assert_eq!(terms.require_tls, expected, "tls.require {require_tls}, {door:?}, {address}");
+                assert_eq!(terms.require_auth, door == Door::Login);
+            }
+        }
+        let security = Security { require_tls: true, ..Security::default() };
+        assert!(!security.terms(Peer::Local, Door::Ordinary, None, &()).require_tls, "a pipe has nobody who listens");
+    }
 }
