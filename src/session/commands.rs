@@ -5,6 +5,9 @@ use crate::address::{Mailbox, ReversePath};
 use crate::envelope::Envelope;
 use crate::smtp::{Command, CommandError, Dialect, Line, MailParams, RcptParams, Reply, catalogue};
 
+/// Recipients without room in one transaction from which on each further one is a junk command.
+const MAX_SURPLUS: u32 = 10_000;
+
 impl Session {
     /// Takes the next command line; `false` when there is none.
     pub(super) fn next_command(&mut self) -> bool {
@@ -93,7 +96,8 @@ impl Session {
                 Err(reply) => self.reply(&reply),
             },
             Command::Rcpt(recipient, params) => match self.check_rcpt(&recipient, &params) {
-                Ok(sender) => self.ask_rcpt(sender, recipient, params),
+                Ok(Some(sender)) => self.ask_rcpt(sender, recipient, params),
+                Ok(None) => self.refuse_surplus(),
                 Err(reply) => self.reply(&reply),
             },
             Command::Data => self.begin_data(),
@@ -154,10 +158,11 @@ impl Session {
                 self.reply(&catalogue::sender_ok());
             }
             OpenQuestion::Rcpt(recipient, params) => {
-                if let Some(transaction) = &mut self.transaction {
-                    transaction.add(recipient, params);
-                }
+                let is_new = self.transaction.as_mut().is_some_and(|transaction| transaction.add(recipient, params));
                 self.reply(&catalogue::recipient_ok());
+                if !is_new {
+                    self.count_junk_command();
+                }
             }
             OpenQuestion::Headers(headers) => self.proceed_headers(headers),
             OpenQuestion::Message => self.commit(),
@@ -235,22 +240,31 @@ impl Session {
         self.ask(question, OpenQuestion::Mail(sender, params));
     }
 
-    fn check_rcpt(&mut self, recipient: &Mailbox, params: &RcptParams) -> Result<ReversePath, Reply> {
+    /// The sender to ask the policy with; `None` where the transaction has no room for another recipient.
+    fn check_rcpt(&mut self, recipient: &Mailbox, params: &RcptParams) -> Result<Option<ReversePath>, Reply> {
         let max_recipients = self.settings.max_recipients;
         let transaction = self.transaction.as_mut().ok_or_else(|| catalogue::send_first("MAIL"))?;
         if self.message.is_some() {
             return Err(catalogue::in_chunks());
         }
         let is_ascii = recipient.is_ascii() && params.orcpt.as_ref().is_none_or(|orcpt| orcpt.is_ascii());
-        let reply = if !is_ascii && !transaction.params.smtputf8 {
-            catalogue::needs_smtputf8()
-        } else if transaction.recipients.len() >= max_recipients {
-            catalogue::too_many_recipients()
-        } else {
-            return Ok(transaction.sender.clone());
-        };
+        if !is_ascii && !transaction.params.smtputf8 {
+            transaction.refused = true;
+            return Err(catalogue::needs_smtputf8());
+        }
+        Ok((transaction.recipients.len() < max_recipients).then(|| transaction.sender.clone()))
+    }
+
+    /// What has no room is no error of the client (RFC 5321 4.5.3.1.10): it may have pipelined all its recipients, and those
+    /// that were accepted get their message. Only a flood counts.
+    fn refuse_surplus(&mut self) {
+        self.say(&catalogue::too_many_recipients());
+        let Some(transaction) = &mut self.transaction else { return };
         transaction.refused = true;
-        Err(reply)
+        transaction.surplus = transaction.surplus.saturating_add(1);
+        if transaction.surplus > MAX_SURPLUS {
+            self.count_junk_command();
+        }
     }
 
     fn ask_rcpt(&mut self, sender: ReversePath, recipient: Mailbox, params: RcptParams) {

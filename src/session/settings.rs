@@ -34,7 +34,8 @@ pub struct Settings {
     pub slow_after_errors: u32,
     /// Errors at which the session ends.
     pub max_errors: u32,
-    /// Commands that bring no mail on its way (RSET, NOOP, VRFY, EXPN, HELP, a further HELO or EHLO) between two messages, from
+    /// Commands that bring no mail on its way (RSET, NOOP, VRFY, EXPN, HELP, a further HELO or EHLO, RCPT with a
+    /// mailbox that is a recipient already) between two messages, from
     /// which on each further one counts as an error.
     pub max_junk_commands: u32,
     /// Networks whose hosts may speak for another client (XCLIENT).

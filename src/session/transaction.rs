@@ -15,19 +15,23 @@ pub(super) struct Transaction {
     pub(super) recipients: Vec<Recipient>,
     /// Whether a RCPT was refused, which tells apart two errors at DATA.
     pub(super) refused: bool,
+    /// Recipients for whom there was no room.
+    pub(super) surplus: u32,
 }
 
 impl Transaction {
     pub(super) fn new(sender: ReversePath, params: MailParams) -> Self {
-        Self { sender, params, recipients: Vec::new(), refused: false }
+        Self { sender, params, recipients: Vec::new(), refused: false, surplus: 0 }
     }
 
-    /// Adds a recipient; the same mailbox twice is one recipient, with the wishes that came first.
-    pub(super) fn add(&mut self, mailbox: Mailbox, params: RcptParams) {
-        if !self.recipients.iter().any(|recipient| recipient.mailbox == mailbox) {
+    /// Adds a recipient, and says whether it is new; the same mailbox twice is one recipient, with the wishes that came first.
+    pub(super) fn add(&mut self, mailbox: Mailbox, params: RcptParams) -> bool {
+        let is_new = !self.recipients.iter().any(|recipient| recipient.mailbox == mailbox);
+        if is_new {
             let RcptParams { notify, orcpt } = params;
             self.recipients.push(Recipient { mailbox, notify, orcpt });
         }
+        is_new
     }
 
     /// The envelope to freeze, unless there is no recipient.

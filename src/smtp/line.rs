@@ -44,11 +44,14 @@ impl std::fmt::Debug for Input {
 }
 
 impl Input {
-    /// Adds octets at the end.
+    /// Adds octets at the end. What was taken is dropped, so that no more is held than is left and was added: of commands
+    /// less than a line is left, however they are cut.
     pub fn feed(&mut self, octets: &[u8]) {
-        if self.taken == self.octets.len() {
-            self.octets.clear();
-            self.taken = 0;
+        const STEP: usize = 4 * 1024;
+        self.octets.drain(..std::mem::take(&mut self.taken));
+        if self.octets.capacity() - self.octets.len() < octets.len() {
+            // In steps rather than by doubling.
+            self.octets.reserve_exact(octets.len().max(STEP));
         }
         self.octets.extend_from_slice(octets);
     }
@@ -144,6 +147,18 @@ mod tests {
                 assert_eq!(lines(&octets), whole);
                 assert_eq!(whole[0] == Line::TooLong, length >= limit, "{verb}: {length} octets");
             }
+        }
+    }
+
+    #[test]
+    fn octets_that_were_taken_are_not_held() {
+        let mut input = Input::default();
+        let text = b"NOOP something\r\n".repeat(4096);
+        // Never at the end of a line, so that something is left each time.
+        for piece in text[1..].chunks(1_001) {
+            input.feed(piece);
+            while input.line().is_some() {}
+            assert!(input.octets.len() < 1_001 + MAX_LINE && input.octets.capacity() < 8 * 1_001, "{input:?}");
         }
     }
 
