@@ -136,7 +136,7 @@ pub(super) fn open_relay(config: &Config) -> Vec<Fault> {
     let fault = |(index, entry)| {
         let reason = format!(
             "this would be an open relay: {network} may send mail to all that recipients.allow names, and \
-             \"@.{entry}\" is a whole top-level domain; name the domains themselves"
+             \"@.{entry}\" is a suffix below which anyone can have a domain; name the domains themselves"
         );
         Fault::new(format!("recipients.allow[{index}]"), reason)
     };
@@ -149,12 +149,29 @@ fn those<'a>(networks: &'a [IpNet], key: &str, rule: impl Fn(&IpNet) -> bool) ->
     found.map(|(index, network)| (format!("{key}[{index}]"), network)).collect()
 }
 
-/// Entries such as `@.com`, which allow so much that they restrict nothing.
+/// Entries such as `@.com` and `@.co.uk`, which allow so much that they restrict nothing.
 fn unlimited(recipients: &Recipients) -> impl Iterator<Item = (usize, &str)> {
     recipients.allow.iter().enumerate().filter_map(|(index, entry)| match entry {
-        AddressPattern::Below(domain) if !domain.as_str().contains('.') => Some((index, domain.as_str())),
+        AddressPattern::Below(domain) if is_public_suffix(domain.as_str()) => Some((index, domain.as_str())),
         _ => None,
     })
+}
+
+/// Under which the registries of many countries register everybody's domains.
+const SECOND_LEVELS: [&str; 28] = [
+    "ac", "asn", "asso", "biz", "co", "com", "ed", "edu", "firm", "gen", "go", "gob", "gouv", "gov", "govt", "id",
+    "ind", "info", "ltd", "me", "mil", "ne", "net", "nom", "or", "org", "plc", "sch",
+];
+
+/// Whether everybody can have a domain below this one: a top-level domain, or a country's with the label of a registry.
+fn is_public_suffix(domain: &str) -> bool {
+    match domain.split_once('.') {
+        None => true,
+        Some((label, country)) => {
+            let is_country = country.len() == 2 && country.bytes().all(|octet| octet.is_ascii_alphabetic());
+            is_country && SECOND_LEVELS.iter().any(|known| known.eq_ignore_ascii_case(label))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -190,6 +207,9 @@ mod tests {
             ("", "\"::/96\"", ""),
             ("", "\"::fffe:0:0/95\"", ""),
             ("\"0.0.0.0/0\"", "", "\"@.com\""),
+            ("\"0.0.0.0/0\"", "", "\"@.co.uk\""),
+            ("\"0.0.0.0/0\"", "", "\"@example.com\", \"@.Com.AU\""),
+            ("", "\"0.0.0.0/0\"", "\"@.or.jp\""),
         ];
         for (networks, own, allow) in open {
             let reason = clients(networks, own, allow).expect_err(networks);
@@ -203,6 +223,8 @@ mod tests {
             ("", "\"10.0.0.0/8\"", ""),
             ("\"0.0.0.0/0\", \"::/0\"", "", "\"@example.com\""),
             ("", "\"0.0.0.0/0\"", "\"@.example.com\""),
+            ("\"0.0.0.0/0\"", "", "\"@.example.co.uk\", \"@.example.uk\", \"@co.uk\", \"@.co.example\", \"@.mail.de\""),
+            ("\"192.168.1.0/24\"", "", "\"@.co.uk\""),
             ("\"192.168.1.0/24\"", "", "\"@.lan\""),
         ];
         for (networks, own, allow) in closed {
