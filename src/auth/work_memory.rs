@@ -1,6 +1,6 @@
-//! The memory in which an argon2 hash is computed, kept from one check to the next.
+//! The memory for computing an argon2 hash, reused from one check to the next.
 //!
-//! It is several megabytes. Taken anew for each check, and on changing threads, it would stay with the allocator of each of
+//! It is several megabytes. If each check allocated it again, on changing threads, the allocator would keep it for each of
 //! them, and the process would grow with every login.
 
 use argon2::Block;

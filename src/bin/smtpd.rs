@@ -289,6 +289,7 @@ fn receiver(
             slowest_body: limits.slowest_body,
             overload: limits.overload,
             overload_idle: limits.overload_idle,
+            shutdown: limits.shutdown,
         },
         policy: Chain::new(config.rules(), Arc::clone(&resolver), vec![Arc::new(next_hop_size(config))]),
         resolver: config.clients.reverse_names.then_some(resolver),

@@ -233,6 +233,9 @@ pub struct Limits {
     /// For how long: 1 s to 1 d.
     #[serde(deserialize_with = "values::duration::<1, 86_400, _>")]
     pub lockout: Duration,
+    /// How long at TERM messages that are being received may take: 1 s to 10 min.
+    #[serde(deserialize_with = "values::duration::<1, 600, _>")]
+    pub shutdown: Duration,
 }
 
 impl Default for Limits {
@@ -252,6 +255,7 @@ impl Default for Limits {
             overload_idle: Duration::from_secs(10),
             auth_failures: 3,
             lockout: Duration::from_secs(10 * 60),
+            shutdown: Duration::from_secs(8),
         }
     }
 }

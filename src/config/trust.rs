@@ -1,8 +1,9 @@
-//! Whom the configuration trusts: that this is no open relay, and that no key trusts addresses that are not the site's own.
+//! The hosts that the configuration trusts: this is no open relay, and no key trusts foreign addresses.
 //!
-//! An open relay is a server that takes mail from strangers for anywhere; `docs/decisions/0003-what-an-open-relay-is.md`
-//! says why the line is drawn here. An address is *foreign* unless it is private or the site names it as its own, and only a
-//! network that is not broader than one site's counts as named. Every key of [`TRUSTED`] goes through that one check.
+//! An open relay is a server that takes mail from strangers for anywhere;
+//! `docs/decisions/0003-what-an-open-relay-is.md` gives the exact rule and its reasons. An address is *foreign* unless it
+//! is private or inside `clients.own_public_networks`, of which networks broader than one site's do not count. Every key in
+//! [`TRUSTED`] goes through that one check.
 
 use ipnet::{IpNet, Ipv6Net};
 

@@ -8,8 +8,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::dialogue::Dialogue;
 use super::draft_io::Arriving;
-use super::limits::Limits;
 use super::load::Load;
+use super::opening::Opening;
 use super::reading::{Deadline, read_once};
 use super::receiver::Receiver;
 use super::wire::Wire;
@@ -22,6 +22,8 @@ use crate::spool::{Committed, Draft, Spool};
 
 /// A body slower than the limit is broken off only after this long.
 const SLOW_START: Duration = Duration::from_secs(60);
+/// After the call to leave, a message that brings no octets for this part of `limits.shutdown` is not moving any more.
+const STILL: u32 = 4;
 /// How a client that makes error after error is slowed down.
 const PENALTY: Duration = Duration::from_secs(1);
 
@@ -141,6 +143,8 @@ impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
             Heard::End => session.eof(),
             Heard::Call => {
                 self.called = None;
+                self.deadline.end_within(self.receiver.limits.shutdown);
+                self.deadline.shorten(self.idle());
                 session.retire();
             }
             Heard::Load => {
@@ -188,8 +192,8 @@ impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
 
     /// How long the client may be silent at present.
     fn idle(&self) -> Duration {
-        let Limits { idle, overload_idle, .. } = self.receiver.limits;
-        if self.load.is_high() { idle.min(overload_idle) } else { idle }
+        let silence = self.receiver.limits.silence(self.load.is_high());
+        if self.called.is_none() { silence.min(self.receiver.limits.shutdown / STILL) } else { silence }
     }
 
     fn is_too_slow(&mut self, octets: usize) -> bool {
@@ -210,12 +214,15 @@ impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
     }
 
     async fn start_tls(&mut self, session: &mut Session) {
-        let observer = &self.receiver.observer;
-        let (Some(tls), Some(io)) = (&self.receiver.security.tls, self.io.take_clear()) else {
+        let Receiver { observer, limits, shutdown, security, .. } = self.receiver;
+        let (Some(tls), Some(io)) = (&security.tls, self.io.take_clear()) else {
             return session.secured(Err(()));
         };
         // All that was read has been fed, and the session drops it (RFC 3207 4.2): nothing in clear text is left here.
-        match tls.shake_hands(io, |text| observer.observe(&Event::Trouble { text })).await {
+        let handshake = tls.shake_hands(io, |text| observer.observe(&Event::Trouble { text }));
+        let shaken = Opening::begin().within(limits, &mut self.load, shutdown, handshake).await;
+        session.strain(self.load.is_high());
+        match shaken.unwrap_or_else(|late| Err(format!("no TLS handshake {late}"))) {
             Ok(secured) => {
                 self.io = Wire::Tls(secured.stream);
                 session.secured(Ok(secured.tls));

@@ -26,6 +26,15 @@ pub struct Limits {
     pub overload: u8,
     /// How long a client may be silent then, if that is less than `idle`.
     pub overload_idle: Duration,
+    /// How long after the call to leave messages that are on their way may take.
+    pub shutdown: Duration,
+}
+
+impl Limits {
+    /// How long a client may be silent.
+    pub(super) fn silence(&self, overloaded: bool) -> Duration {
+        if overloaded { self.idle.min(self.overload_idle) } else { self.idle }
+    }
 }
 
 impl Default for Limits {
@@ -44,6 +53,7 @@ impl Default for Limits {
             slowest_body: 500,
             overload: 80,
             overload_idle: Duration::from_secs(10),
+            shutdown: Duration::from_secs(8),
         }
     }
 }

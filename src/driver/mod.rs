@@ -10,6 +10,7 @@ mod limits;
 mod listening;
 mod load;
 mod mail_list;
+mod opening;
 mod reading;
 mod receiver;
 mod security;

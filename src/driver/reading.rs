@@ -58,6 +58,12 @@ impl Deadline {
         }
     }
 
+    /// The session may last no longer than this from now on.
+    pub(super) fn end_within(&mut self, rest: Duration) {
+        self.end = self.end.min(Instant::now() + rest);
+        self.shorten(rest);
+    }
+
     /// The present wait may last no longer than this from now on.
     pub(super) fn shorten(&mut self, wait: Duration) {
         self.until = self.until.min(Instant::now() + wait);
@@ -103,6 +109,12 @@ mod tests {
         deadline.begin(millis(3_600_000));
         deadline.passed().await;
         assert!(start.elapsed() >= millis(40));
+        let mut deadline = Deadline::new(millis(3_600_000));
+        deadline.end_within(millis(10));
+        deadline.begin(millis(3_600_000));
+        let called = Instant::now();
+        deadline.passed().await;
+        assert!(called.elapsed() < millis(1_000), "and so may the session");
     }
 
     #[tokio::test]

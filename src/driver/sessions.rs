@@ -7,6 +7,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::connection::Connection;
 use super::dialogue::Dialogue;
 use super::load::Load;
+use super::opening::Opening;
 use super::receiver::Receiver;
 use super::security::Door;
 use super::wire::Wire;
@@ -60,11 +61,14 @@ impl<S: Spool> Receiver<S> {
         door: Door,
         io: impl AsyncRead + AsyncWrite + Unpin,
         peer: Peer,
-        load: Load,
+        mut load: Load,
+        opening: Opening,
     ) {
         let client = self.connected(peer).await;
         let Some(tls) = &self.security.tls else { return };
-        match tls.shake_hands(io, |text| self.observer.observe(&Event::Trouble { text })).await {
+        let handshake = tls.shake_hands(io, |text| self.observer.observe(&Event::Trouble { text }));
+        let shaken = opening.within(&self.limits, &mut load, &self.shutdown, handshake).await;
+        match shaken.unwrap_or_else(|late| Err(format!("no TLS handshake {late}"))) {
             Ok(secured) => {
                 let terms = self.security.terms(peer, door, Some(secured.tls), self.observer.as_ref());
                 self.converse_with(Wire::Tls(secured.stream), client, secured.early, terms, load).await

@@ -209,12 +209,17 @@ impl Session {
 
     /// The client was silent for too long.
     pub fn timed_out(&mut self) {
-        let farewell = catalogue::timed_out(&self.settings.hostname);
+        let hostname = &self.settings.hostname;
+        let farewell = match self.retiring {
+            true => catalogue::shutting_down(hostname),
+            false => catalogue::timed_out(hostname),
+        };
         self.say(&farewell);
         self.break_off("timeout");
     }
 
-    /// The server ends: the transaction under way is finished, and no other begins.
+    /// The server ends: commands that came are answered and a message that is arriving is finished, but nothing that is still
+    /// to come is waited for.
     pub fn retire(&mut self) {
         self.retiring = true;
     }
@@ -261,18 +266,23 @@ impl Session {
     /// Goes on with what there is; `false` when more input is needed.
     fn advance(&mut self) -> bool {
         match self.stage {
-            Stage::Commands if self.retiring && self.transaction.is_none() && self.input.is_empty() => {
-                let farewell = catalogue::shutting_down(&self.settings.hostname);
-                self.say(&farewell);
-                self.close();
-                true
-            }
-            Stage::Commands if self.proved.in_exchange() => self.next_response(),
-            Stage::Commands => self.next_command(),
+            Stage::Commands if self.proved.in_exchange() => self.next_response() || self.leave(),
+            Stage::Commands => self.next_command() || self.leave(),
             Stage::Data => self.next_octets(),
             Stage::Swallow(_) => self.swallow(),
             Stage::Closed => false,
         }
+    }
+
+    /// Ends the session if the server ends; between two chunks of BDAT the message is still on its way.
+    fn leave(&mut self) -> bool {
+        if !self.retiring || self.message.is_some() {
+            return false;
+        }
+        let farewell = catalogue::shutting_down(&self.settings.hostname);
+        self.say(&farewell);
+        self.close();
+        true
     }
 
     fn take_replies(&mut self) -> Option<Action> {

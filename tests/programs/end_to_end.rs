@@ -140,7 +140,7 @@ fn it_listens_on_several_addresses_and_finishes_the_transaction_under_way_at_ter
     if TcpListener::bind("[::1]:0").is_err() {
         return skip("this host has no IPv6");
     }
-    let site = Site::new("");
+    let site = Site::new("[limits]\nshutdown = \"4m\"\n");
     let socket = site.path("smtp.sock");
     let unix = format!("unix:{}", socket.display());
     let mut smtpd = site.listen(&["--listen", "[::1]:0", "--listen", &unix]);

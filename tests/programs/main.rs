@@ -8,6 +8,7 @@ mod crash;
 mod doctor;
 mod end_to_end;
 mod explain;
+mod floods;
 mod forwarding;
 mod help;
 mod live_view;
@@ -25,6 +26,7 @@ mod rivals;
 mod routes;
 mod sendmail;
 mod sendmail_callers;
+mod silence;
 #[path = "../support/mod.rs"]
 mod support;
 mod syscalls;

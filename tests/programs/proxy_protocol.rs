@@ -76,7 +76,7 @@ fn curl_comes_through_a_proxy_and_tls_from_the_start() {
 
 #[test]
 fn who_is_no_listed_proxy_is_closed_without_a_word() {
-    let (_site, smtpd) = proxied("\"192.0.2.1\"", "");
+    let (_site, smtpd) = proxied("\"192.168.2.1\"", "");
     assert_eq!(answer_to(&smtpd, b"PROXY TCP4 127.0.0.1 127.0.0.1 4711 25\r\n"), "");
     smtpd.wait_for_log("is not a proxy that listen.proxy_from names");
 }

@@ -70,6 +70,11 @@ impl Gate {
 }
 
 impl Gate {
+    /// Whether the receiver is overloaded, for a connection that has no place yet.
+    pub(super) fn load(&self) -> Load {
+        self.gauge.load()
+    }
+
     /// Sessions are in use; called under the lock, so that changes are reported in order.
     fn tell(&self, sessions: usize) {
         let limit = self.limits.sessions;

@@ -19,6 +19,7 @@ use super::peer::{self, user_of};
 use super::proxy_header::announced;
 use super::runtimes::Runtimes;
 use super::socket::{Removed, Socket};
+use crate::driver::opening::Opening;
 use crate::driver::receiver::Receiver;
 use crate::driver::security::Door;
 use crate::envelope::Peer;
@@ -46,8 +47,8 @@ pub enum Listener {
     Unix(UnixListener, PathBuf, Removed),
 }
 
-/// How long sessions may take to finish after the call to leave.
-const GRACE: Duration = Duration::from_secs(30);
+/// How long sessions may take to say that they end, once `limits.shutdown` is over.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// How long a client that is turned away may take to read why.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
 /// After a failed accept, which is nearly always for want of descriptors.
@@ -142,7 +143,7 @@ async fn accept<S: Spool>(receiver: Arc<Receiver<S>>, listener: Listener, gate: 
         () = shutdown.raised() => {}
     }
     // What has not ended by then is broken off; nothing that was acknowledged depends on it.
-    let _ = timeout(GRACE, all_ended(&mut sessions)).await;
+    let _ = timeout(receiver.limits.shutdown + FAREWELL, all_ended(&mut sessions)).await;
 }
 
 async fn all_ended(sessions: &mut JoinSet<()>) {
@@ -183,8 +184,11 @@ async fn admit<S: Spool>(receiver: Arc<Receiver<S>>, gate: Arc<Gate>, connection
                 Ok(stream) => stream,
                 Err(error) => return cannot_serve(&receiver, &error),
             };
+            let opening = Opening::begin();
             if front.proxied {
-                match announced(&mut stream, address, &receiver.security.proxy_from).await {
+                let header = announced(&mut stream, address, &receiver.security.proxy_from);
+                let read = opening.within(&receiver.limits, &mut gate.load(), &receiver.shutdown, header).await;
+                match read.unwrap_or_else(|late| Err(format!("sent no PROXY header {late}"))) {
                     Ok(client) => address = client,
                     Err(remark) => {
                         let client = Client { peer: Peer::tcp(address), name: None };
@@ -194,7 +198,7 @@ async fn admit<S: Spool>(receiver: Arc<Receiver<S>>, gate: Arc<Gate>, connection
             }
             let peer = Peer::tcp(address);
             if front.tls {
-                return converse_in_tls(&receiver, &gate, stream, peer, front.door).await;
+                return converse_in_tls(&receiver, &gate, stream, peer, front.door, opening).await;
             }
             let early = peer::has_octets(stream.as_fd());
             converse(&receiver, &gate, stream, peer, early, front.door).await;
@@ -249,9 +253,10 @@ async fn converse_in_tls<S: Spool>(
     stream: TcpStream,
     peer: Peer,
     door: Door,
+    opening: Opening,
 ) {
     match gate.admit(peer, std::time::Instant::now()) {
-        Some(place) => receiver.converse_in_tls(door, stream, peer, place.load()).await,
+        Some(place) => receiver.converse_in_tls(door, stream, peer, place.load(), opening).await,
         None => drop(turn_away(receiver, peer)),
     }
 }

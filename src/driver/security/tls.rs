@@ -17,15 +17,12 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::envelope::Tls;
 use crate::tls_words;
 
-/// A handshake takes two or three round trips; who needs longer holds a place for nothing.
-const HANDSHAKE: Duration = Duration::from_secs(30);
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -113,10 +110,10 @@ impl ServerTls {
         (TlsAcceptor::from(Arc::clone(&loaded.config)), renewed)
     }
 
-    /// Shakes hands; `trouble` gets what is wrong with changed files.
+    /// Shakes hands; `trouble` gets what is wrong with changed files. The caller sets the limit of time.
     ///
     /// # Errors
-    /// In words, when the client does not, or not in time.
+    /// In words, when the client does not.
     pub(in crate::driver) async fn shake_hands<IO>(
         &self,
         io: IO,
@@ -127,10 +124,9 @@ impl ServerTls {
     {
         let (acceptor, renewed) = self.acceptor();
         renewed.unwrap_or_else(trouble);
-        match timeout(HANDSHAKE, acceptor.accept(io)).await {
-            Err(_elapsed) => Err(format!("no TLS handshake within {} s", HANDSHAKE.as_secs())),
-            Ok(Err(error)) => Err(format!("TLS handshake failed: {}", tls_words::of_handshake(&error))),
-            Ok(Ok(mut stream)) => {
+        match acceptor.accept(io).await {
+            Err(error) => Err(format!("TLS handshake failed: {}", tls_words::of_handshake(&error))),
+            Ok(mut stream) => {
                 let tls = protection(&stream);
                 // Who talks before the greeting may do so in the last flight of the handshake.
                 let early = stream.get_mut().1.reader().fill_buf().is_ok_and(|octets| !octets.is_empty());

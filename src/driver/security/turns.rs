@@ -1,7 +1,7 @@
-//! Whose password is checked next: a few checks at once, each in memory that is kept, and one address after the other.
+//! The queue of password checks: a few at once, each in memory that is reused, and the addresses take turns.
 //!
-//! There are never more checks, nor more memory for them, than [`Turns::new`] allows. Where others wait, an address gets
-//! one turn until all of them had one: who guesses from many sessions at once delays only itself.
+//! There are never more checks, nor more memory for them, than [`Turns::new`] allows. While several addresses wait, each
+//! gets one turn before any gets a second: a client that guesses in many sessions at once delays only itself.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -41,7 +41,7 @@ impl Turns {
         Arc::new(Self { state: Mutex::new(state) })
     }
 
-    /// Waits for a turn. `None` never comes: a turn that was promised is kept by its sender.
+    /// Waits for a turn. `None` is never returned, because a sender is dropped only after it has sent.
     pub(super) async fn take(self: &Arc<Self>, peer: Peer) -> Option<Turn> {
         let promised = {
             let mut state = self.state();
