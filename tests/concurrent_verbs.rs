@@ -25,7 +25,7 @@ use leafmail::routing::Criteria;
 use leafmail::smtp::EnhancedCode;
 use leafmail::spool::{DirSpool, Draft, Shelf, Shelves, Spool, SpoolSettings};
 use leafmail::sys::SystemClock;
-use leafmail::transport::{Body, Consignment, Delivery, Dispatch, Dsn, Fault, Transport};
+use leafmail::transport::{Body, Delivery, DeliveryRequest, Dispatch, Dsn, Fault, Transport};
 
 /// Operations of both terminals together.
 const OPERATIONS: usize = 10_000;
@@ -81,22 +81,22 @@ impl Dispatch for Door {
 }
 
 impl Transport for Door {
-    fn deliver(&mut self, consignment: &Consignment<'_>, body: &mut dyn Body) -> Result<Delivery, Fault> {
+    fn deliver(&mut self, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<Delivery, Fault> {
         let hop = &self.0;
         let mut dice = Dice(hop.seed ^ hop.calls.fetch_add(1, Ordering::SeqCst).wrapping_mul(0x1234_5678_9ABC_DEF1));
         let mut piece = Vec::new();
         while body.next_piece(&mut piece).unwrap() {}
         body.hand_over();
         thread::sleep(Duration::from_micros(dice.below(400) as u64));
-        let outcomes = consignment.recipients.iter().map(|index| {
+        let outcomes = request.recipients.iter().map(|index| {
             let reason = |class: u8| Reason::new(EnhancedCode(u16::from(class), 0, 0), "as the dice fell");
-            let notice = consignment.envelope.origin.notice_of.as_ref();
+            let notice = request.envelope.origin.notice_of.as_ref();
             let roll = if hop.takes_all.load(Ordering::SeqCst) { 0 } else { dice.below(10) };
             match (notice, roll) {
                 (_, 6..=8) => Outcome::Deferred(reason(4)),
                 (None, 9) => Outcome::Failed(reason(5)),
                 (None, _) => {
-                    *hop.copies.lock().unwrap().entry((consignment.id, *index)).or_default() += 1;
+                    *hop.copies.lock().unwrap().entry((request.id, *index)).or_default() += 1;
                     Outcome::Delivered(reason(2))
                 }
                 (Some(notice), _) => {

@@ -12,7 +12,7 @@ use crate::receipt::{Outcome, Reason};
 
 /// One message on its way to some of its recipients.
 #[derive(Debug, Clone, Copy)]
-pub struct Consignment<'a> {
+pub struct DeliveryRequest<'a> {
     /// The message's id.
     pub id: SpoolId,
     /// Its envelope, whole.
@@ -25,7 +25,7 @@ pub struct Consignment<'a> {
     pub eight_bit: bool,
 }
 
-impl<'a> Consignment<'a> {
+impl<'a> DeliveryRequest<'a> {
     /// The recipients of this attempt.
     pub fn recipients(&self) -> impl Iterator<Item = &'a Recipient> {
         self.recipients.iter().filter_map(|index| self.envelope.recipients.get(usize::from(*index)))
@@ -51,7 +51,7 @@ pub trait Body {
 
     /// The message that will be delivered next over the same transport, where one is known. It may be announced in the group
     /// that ends this one (RFC 2920 3.1), and is then the one that is expected next: any other costs the connection.
-    fn next(&self) -> Option<Consignment<'_>> {
+    fn next(&self) -> Option<DeliveryRequest<'_>> {
         None
     }
 }
@@ -59,7 +59,7 @@ pub trait Body {
 /// What came of one delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
-    /// One outcome per recipient, in the order of [`Consignment::recipients`].
+    /// One outcome per recipient, in the order of [`DeliveryRequest::recipients`].
     pub outcomes: Vec<Outcome>,
     /// The next hop as `host[address]:port`, or what names it otherwise.
     pub relay: String,
@@ -106,7 +106,7 @@ pub trait Transport: Send {
     ///
     /// # Errors
     /// A [`Fault`] when no recipient was judged.
-    fn deliver(&mut self, consignment: &Consignment<'_>, body: &mut dyn Body) -> Result<Delivery, Fault>;
+    fn deliver(&mut self, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<Delivery, Fault>;
 
     /// Ends an open connection politely; the next delivery opens a new one.
     fn disconnect(&mut self) {}
@@ -136,7 +136,7 @@ pub trait Dispatch: Send + Sync {
     /// How many deliveries may run side by side, at least 1.
     fn connections(&self) -> usize;
 
-    /// Whether all recipients of a consignment must be of one domain, since each domain has a next hop of its own.
+    /// Whether all recipients of a request must be of one domain, since each domain has a next hop of its own.
     fn per_domain(&self) -> bool {
         false
     }

@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::delivery::{Body, Consignment, Delivery, Dispatch, Dsn, Fault, Transport};
+use super::delivery::{Body, Delivery, DeliveryRequest, Dispatch, Dsn, Fault, Transport};
 use crate::receipt::{Cause, Outcome, Reason};
 use crate::smtp::EnhancedCode;
 
@@ -63,42 +63,42 @@ impl Transport for MaildirTransport {
         self.max_size
     }
 
-    fn deliver(&mut self, consignment: &Consignment<'_>, body: &mut dyn Body) -> Result<Delivery, Fault> {
+    fn deliver(&mut self, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<Delivery, Fault> {
         let relay = format!("maildir:{}", self.path.display());
         let reason = |status, doing: &str, error: &io::Error| Reason::new(status, format!("{doing}: {error}"));
-        let allowed = self.max_size.filter(|allowed| *allowed < consignment.size);
-        let outcome =
-            match allowed.map_or_else(|| self.store(consignment, body), |limit| Err(StoreError::TooLarge(limit))) {
-                Ok(text) => Outcome::Delivered(Reason::new(EnhancedCode(2, 0, 0), text)),
-                Err(StoreError::Message(error)) => {
-                    let reason = reason(EnhancedCode(4, 3, 0), "reading the message failed", &error);
-                    Outcome::Deferred(reason.because(Cause::Resources))
-                }
-                Err(StoreError::HandedOver { outcome, doing, error }) => {
-                    outcome(reason(EnhancedCode(4, 3, 0), &doing, &error).because(Cause::Folder))
-                }
-                Err(StoreError::TooLarge(limit)) => {
-                    let text = format!("the message has {} octets, the route takes {limit} at most", consignment.size);
-                    Outcome::Failed(Reason::new(EnhancedCode(5, 3, 4), text).because(Cause::TooLargeForRoute))
-                }
-                Err(StoreError::Folder { doing, error }) => {
-                    // RFC 3463 X.3.1: mail system full.
-                    let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-                    let status = if full { EnhancedCode(4, 3, 1) } else { EnhancedCode(4, 3, 0) };
-                    return Err(Fault { reason: reason(status, &doing, &error).because(Cause::Folder), relay });
-                }
-            };
-        let outcomes = consignment.recipients().map(|_| outcome.clone()).collect();
+        let allowed = self.max_size.filter(|allowed| *allowed < request.size);
+        let outcome = match allowed.map_or_else(|| self.store(request, body), |limit| Err(StoreError::TooLarge(limit)))
+        {
+            Ok(text) => Outcome::Delivered(Reason::new(EnhancedCode(2, 0, 0), text)),
+            Err(StoreError::Message(error)) => {
+                let reason = reason(EnhancedCode(4, 3, 0), "reading the message failed", &error);
+                Outcome::Deferred(reason.because(Cause::Resources))
+            }
+            Err(StoreError::HandedOver { outcome, doing, error }) => {
+                outcome(reason(EnhancedCode(4, 3, 0), &doing, &error).because(Cause::Folder))
+            }
+            Err(StoreError::TooLarge(limit)) => {
+                let text = format!("the message has {} octets, the route takes {limit} at most", request.size);
+                Outcome::Failed(Reason::new(EnhancedCode(5, 3, 4), text).because(Cause::TooLargeForRoute))
+            }
+            Err(StoreError::Folder { doing, error }) => {
+                // RFC 3463 X.3.1: mail system full.
+                let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+                let status = if full { EnhancedCode(4, 3, 1) } else { EnhancedCode(4, 3, 0) };
+                return Err(Fault { reason: reason(status, &doing, &error).because(Cause::Folder), relay });
+            }
+        };
+        let outcomes = request.recipients().map(|_| outcome.clone()).collect();
         Ok(Delivery { outcomes, relay, connecting: Duration::ZERO, dsn: Dsn::Final, route_trouble: None })
     }
 }
 
 impl MaildirTransport {
-    fn store(&self, consignment: &Consignment<'_>, body: &mut dyn Body) -> Result<String, StoreError> {
+    fn store(&self, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<String, StoreError> {
         for folder in [self.path.clone(), self.path.join("tmp"), self.path.join("new"), self.path.join("cur")] {
             DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(folder_trouble("making", &folder))?;
         }
-        let name = name(consignment);
+        let name = name(request);
         let (draft, final_name) = (self.path.join("tmp").join(&name), self.path.join("new").join(&name));
         let new = self.path.join("new");
         if self.holds(&name) {
@@ -106,7 +106,7 @@ impl MaildirTransport {
             sync(&new).map_err(folder_trouble("syncing", &new))?;
             return Ok(format!("{name} was there already"));
         }
-        if let Err(trouble) = write(&draft, consignment, body) {
+        if let Err(trouble) = write(&draft, request, body) {
             // A rest would only take up space: the next attempt replaces it, and readers never look into tmp.
             let _ = fs::remove_file(&draft);
             return Err(trouble);
@@ -129,18 +129,18 @@ impl MaildirTransport {
 }
 
 /// The second and the id are the message's, so they are the same at every attempt.
-fn name(consignment: &Consignment<'_>) -> String {
-    let everyone = consignment.recipients.len() == consignment.envelope.recipients.len();
+fn name(request: &DeliveryRequest<'_>) -> String {
+    let everyone = request.recipients.len() == request.envelope.recipients.len();
     let id = if everyone {
-        consignment.id
+        request.id
     } else {
-        let chosen: Vec<u8> = consignment.recipients.iter().flat_map(|index| index.to_be_bytes()).collect();
-        consignment.id.derived(&chosen)
+        let chosen: Vec<u8> = request.recipients.iter().flat_map(|index| index.to_be_bytes()).collect();
+        request.id.derived(&chosen)
     };
-    format!("{}.{id}.leafmail", consignment.id.time().as_millis() / 1000)
+    format!("{}.{id}.leafmail", request.id.time().as_millis() / 1000)
 }
 
-fn write(draft: &Path, consignment: &Consignment<'_>, body: &mut dyn Body) -> Result<(), StoreError> {
+fn write(draft: &Path, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<(), StoreError> {
     let failed = |error| folder_trouble("writing", draft)(error);
     match fs::remove_file(draft) {
         // The spool's lock lets one process at a time deliver a message, so this is the rest of one that died.
@@ -149,7 +149,7 @@ fn write(draft: &Path, consignment: &Consignment<'_>, body: &mut dyn Body) -> Re
         Err(error) => return Err(failed(error)),
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft).map_err(failed)?;
-    file.write_all(&header(consignment)).map_err(failed)?;
+    file.write_all(&header(request)).map_err(failed)?;
     let mut piece = Vec::new();
     while body.next_piece(&mut piece).map_err(StoreError::Message)? {
         file.write_all(&piece).map_err(failed)?;
@@ -158,9 +158,9 @@ fn write(draft: &Path, consignment: &Consignment<'_>, body: &mut dyn Body) -> Re
 }
 
 /// RFC 5321 4.4: final delivery adds the return path.
-fn header(consignment: &Consignment<'_>) -> Vec<u8> {
-    let mut header = format!("Return-Path: <{}>\r\n", consignment.envelope.reverse_path);
-    for recipient in consignment.recipients() {
+fn header(request: &DeliveryRequest<'_>) -> Vec<u8> {
+    let mut header = format!("Return-Path: <{}>\r\n", request.envelope.reverse_path);
+    for recipient in request.recipients() {
         header += &format!("X-Original-To: {}\r\n", recipient.mailbox);
     }
     header.into_bytes()

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 
 use super::credential::{Credential, Freshness, Password};
-use super::delivery::{Body, ConfigError, Consignment, Delivery, Dispatch, Dsn, Fault, Transport};
+use super::delivery::{Body, ConfigError, Delivery, DeliveryRequest, Dispatch, Dsn, Fault, Transport};
 use super::leaving::Leaving;
 use super::settings::{AuthMethod, NextHop, RouteSettings, Smarthost, TlsPolicy};
 use super::smtp::wire;
@@ -103,12 +103,12 @@ impl SmarthostTransport {
 }
 
 impl Transport for SmarthostTransport {
-    fn deliver(&mut self, consignment: &Consignment<'_>, body: &mut dyn Body) -> Result<Delivery, Fault> {
+    fn deliver(&mut self, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<Delivery, Fault> {
         let runtime = match &mut self.runtime {
             Some(runtime) => runtime,
             none => none.insert(runtime().map_err(|error| self.link.route.no_runtime(&error))?),
         };
-        runtime.block_on(self.link.deliver(consignment, body))
+        runtime.block_on(self.link.deliver(request, body))
     }
 
     fn disconnect(&mut self) {
@@ -158,9 +158,9 @@ struct Link {
 
 impl Link {
     /// After the final reply this does nothing but return: the caller's next system call is to be an unlink.
-    async fn deliver(&mut self, consignment: &Consignment<'_>, body: &mut dyn Body) -> Result<Delivery, Fault> {
+    async fn deliver(&mut self, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<Delivery, Fault> {
         let mut connecting = Duration::ZERO;
-        let mut body = HeaderFirst::of(body, consignment);
+        let mut body = HeaderFirst::of(body, request);
         loop {
             let (mut client, kept) = match self.client.take() {
                 Some(client) => (client, true),
@@ -171,7 +171,7 @@ impl Link {
                     (client, false)
                 }
             };
-            match transaction::run(&mut client, consignment, &mut body).await {
+            match transaction::run(&mut client, request, &mut body).await {
                 Ended::Judged { outcomes, usable, route_trouble } => {
                     let relay = client.relay().to_owned();
                     let dsn = if client.capabilities().dsn { Dsn::PassedOn } else { Dsn::NotPassedOn };

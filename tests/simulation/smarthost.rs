@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use leafmail::receipt::{Outcome, Reason};
 use leafmail::smtp::EnhancedCode;
-use leafmail::transport::{Body, Consignment, Delivery, Dispatch, Dsn, Fault, Transport};
+use leafmail::transport::{Body, Delivery, DeliveryRequest, Dispatch, Dsn, Fault, Transport};
 
 use crate::world::World;
 
@@ -77,8 +77,8 @@ impl Smarthost {
 }
 
 impl Transport for Smarthost {
-    fn deliver(&mut self, consignment: &Consignment<'_>, body: &mut dyn Body) -> Result<Delivery, Fault> {
-        let about = consignment.id.to_string();
+    fn deliver(&mut self, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<Delivery, Fault> {
+        let about = request.id.to_string();
         {
             let mut state = self.world.step(self.process, "MAIL", &about).map_err(|_| fault("nobody is there"))?;
             let many = state.rates.network;
@@ -87,7 +87,7 @@ impl Transport for Smarthost {
             }
         }
         let mut answers = Vec::new();
-        for recipient in consignment.recipients() {
+        for recipient in request.recipients() {
             answers.push(self.answer(&recipient.mailbox.to_string())?);
         }
         let (mut route_trouble, mut end) = (None, End::Taken);
@@ -99,16 +99,16 @@ impl Transport for Smarthost {
             body.hand_over();
             end = self.end()?;
             if matches!(end, End::Taken | End::LostAfter) {
-                let open = consignment.recipients.iter().zip(&answers).filter(|(_, answer)| answer.is_none());
+                let open = request.recipients.iter().zip(&answers).filter(|(_, answer)| answer.is_none());
                 let to: Vec<u16> = open.map(|(index, _)| *index).collect();
                 let heard = end == End::Taken;
-                let message = (consignment.id, consignment.envelope);
+                let message = (request.id, request.envelope);
                 self.world.state().judge.arrived(self.process, message, &to, &octets, heard);
             }
         }
         let exhausted = || Reason::new(EnhancedCode(4, 7, 28), "daily quota exceeded");
         let mut outcomes = Vec::new();
-        for (index, answer) in consignment.recipients.iter().zip(answers) {
+        for (index, answer) in request.recipients.iter().zip(answers) {
             let outcome = answer.unwrap_or_else(|| match end {
                 End::Taken => Outcome::Delivered(reason(250, "250 2.0.0 ok")),
                 End::Deferred => Outcome::Deferred(reason(451, "451 4.3.0 later")),
@@ -120,9 +120,9 @@ impl Transport for Smarthost {
                 }
             });
             let mut state = self.world.state();
-            state.judge.tried((consignment.id, *index));
+            state.judge.tried((request.id, *index));
             if matches!(outcome, Outcome::Failed(_)) {
-                state.judge.refused((consignment.id, *index));
+                state.judge.refused((request.id, *index));
             }
             outcomes.push(outcome);
         }

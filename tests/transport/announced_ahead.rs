@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use crate::consignments::{Pieces, deliver, envelope, letters, settings, transport};
 use crate::fake_smarthost::{Act, FakeSmarthost, Record, Script, reply};
+use crate::requests::{Pieces, deliver, envelope, letters, settings, transport};
 use leafmail::envelope::Envelope;
 use leafmail::transport::{Extensions, RouteSettings, Timeouts};
 

@@ -3,8 +3,8 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::consignments::{Pieces, deliver, envelope, letters, settings, transport};
 use crate::fake_smarthost::{Act, FakeSmarthost, Identity, Script};
+use crate::requests::{Pieces, deliver, envelope, letters, settings, transport};
 use leafmail::transport::{AuthMethod, Extensions, Roots, RouteSettings, Secret, Timeouts, TlsSettings};
 
 const RECIPIENTS: [&str; 3] = ["a@x.example", "b@x.example", "c@x.example"];

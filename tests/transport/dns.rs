@@ -9,8 +9,8 @@ use leafmail::address::Domain;
 use leafmail::dns::{DnsExchangers, Exchanger, Exchangers, MailExchangers};
 use leafmail::transport::{Dispatch, Leaving, MxDispatch, dispatch};
 
-use crate::consignments::{Pieces, deliver, envelope, letters, settings};
 use crate::fake_smarthost::{FakeSmarthost, Script};
+use crate::requests::{Pieces, deliver, envelope, letters, settings};
 
 /// One record, or a code instead (RFC 1035 4.1.1).
 #[derive(Clone)]

@@ -1,7 +1,7 @@
 //! The smarthost transport and the extensions of its peer: DSN, 8BITMIME, SMTPUTF8, SIZE, CHUNKING, XFORWARD, XCLIENT.
 
-use crate::consignments::{Pieces, deliver, envelope, letters, settings, transport};
 use crate::fake_smarthost::{Act, FakeSmarthost, Record, Script, reply};
+use crate::requests::{Pieces, deliver, envelope, letters, settings, transport};
 use leafmail::envelope::{Envelope, Notify, Peer, Ret};
 use leafmail::transport::{Delivery, Dsn, EightBit, Extensions, Fault};
 

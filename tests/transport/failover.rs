@@ -1,8 +1,8 @@
 //! Several next hops of one route, against real connections: who gets the message where the first does not work.
 
 use crate::captured_log::{capture, captured};
-use crate::consignments::{Pieces, deliver, envelope, letters, settings};
 use crate::fake_smarthost::{Act, FakeSmarthost, Script, reply};
+use crate::requests::{Pieces, deliver, envelope, letters, settings};
 use leafmail::transport::{Leaving, RouteSettings, dispatch};
 
 const TEXT: &[u8] = b"Subject: x\r\n\r\nhello\r\n";

@@ -1,8 +1,8 @@
 //! Logging in at a smarthost by every mechanism, and what never gets into a log whatever happens.
 
 use crate::captured_log::{capture, captured};
-use crate::consignments::{Pieces, deliver, envelope, letters, settings, transport};
 use crate::fake_smarthost::{FakeSmarthost, Identity, Record, Script, reply};
+use crate::requests::{Pieces, deliver, envelope, letters, settings, transport};
 use base64::engine::{Engine, general_purpose::STANDARD};
 use leafmail::transport::{AuthMethod, Delivery, Fault, Roots, RouteSettings, Secret, TokenSource};
 

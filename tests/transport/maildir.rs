@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::consignments::{Pieces, deliver, envelope, letters, settings, transport};
+use crate::requests::{Pieces, deliver, envelope, letters, settings, transport};
 use leafmail::transport::Transport;
 
 const TEXT: &[u8] = b"Subject: x\r\n\r\n.hello \xff\r\n";

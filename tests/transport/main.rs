@@ -3,7 +3,6 @@
 mod announced_ahead;
 mod captured_log;
 mod chaos;
-mod consignments;
 #[cfg(feature = "mx")]
 mod dns;
 mod extensions;
@@ -15,6 +14,7 @@ mod mx;
 mod outage;
 mod outcomes;
 mod probe;
+mod requests;
 mod route_limits;
 mod security;
 mod stopping;

@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::consignments::{Pieces, deliver, envelope, letters, settings, transport};
 use crate::fake_smarthost::{Act, FakeSmarthost, Script};
+use crate::requests::{Pieces, deliver, envelope, letters, settings, transport};
 use leafmail::clock::Timestamp;
 use leafmail::id::SpoolId;
-use leafmail::transport::{Body, Consignment, RouteSettings};
+use leafmail::transport::{Body, DeliveryRequest, RouteSettings};
 use proptest::prelude::*;
 
 const THREE: [&str; 3] = ["a@x.example", "b@x.example", "c@x.example"];
@@ -175,14 +175,14 @@ fn dots_are_stuffed_and_no_line_end_is_torn_at_any_two_cuts() {
             let pieces = [&message[..first], &message[first..second], &message[second..]];
             let mut body = Cut(pieces.into_iter().filter(|piece| !piece.is_empty()).collect());
             let recipients = envelope("", &["a@x.example"]);
-            let consignment = Consignment {
+            let request = DeliveryRequest {
                 id: SpoolId::new(Timestamp::from_millis(1), 1, 2),
                 envelope: &recipients,
                 recipients: &[0],
                 size: message.len() as u64,
                 eight_bit: false,
             };
-            transport.deliver(&consignment, &mut body).unwrap();
+            transport.deliver(&request, &mut body).unwrap();
             sent += 1;
         }
     }

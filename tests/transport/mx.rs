@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use crate::consignments::{Pieces, deliver, envelope, letters, settings};
 use crate::fake_smarthost::{Act, FakeSmarthost, Identity, Script, reply};
+use crate::requests::{Pieces, deliver, envelope, letters, settings};
 use leafmail::address::Domain;
 use leafmail::dns::{DnsError, Exchangers, FixedNames, MailExchangers};
 use leafmail::transport::{Delivery, Dispatch, Fault, Leaving, MxDispatch, RouteSettings, Secret, Transport, dispatch};

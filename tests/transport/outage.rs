@@ -18,8 +18,8 @@ use leafmail::routing::Criteria;
 use leafmail::spool::{DirSpool, Draft, Shelf, Spool, SpoolSettings};
 use leafmail::transport::{Dispatch, Leaving, MxDispatch, Roots, RouteSettings, Secret, dispatch};
 
-use crate::consignments::{envelope, settings};
 use crate::fake_smarthost::{FakeSmarthost, Identity, Script, reply};
+use crate::requests::{envelope, settings};
 
 /// How many messages wait.
 const MESSAGES: usize = 12;

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::consignments::{Pieces, deliver, envelope, letters, settings, transport};
 use crate::fake_smarthost::{Act, FakeSmarthost, Record, Script, reply};
+use crate::requests::{Pieces, deliver, envelope, letters, settings, transport};
 use leafmail::envelope::{Notify, Ret};
 use leafmail::transport::{Delivery, Fault, RouteSettings};
 

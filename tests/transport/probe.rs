@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::consignments::settings;
 use crate::fake_smarthost::{Act, FakeSmarthost, Identity, Script, reply};
+use crate::requests::settings;
 use leafmail::transport::{Inquiry, Place, Roots, RouteSettings, Secret, Step, TokenSource, Verdict, probe};
 
 /// A route with a login to a smarthost that shows this identity, whose authority it trusts.

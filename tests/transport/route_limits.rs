@@ -1,7 +1,7 @@
 //! What a route itself sets: the address that it connects from, the size that it takes, and what limits of its account mean.
 
-use crate::consignments::{Pieces, deliver, envelope, letters, settings, transport};
 use crate::fake_smarthost::{FakeSmarthost, Script, reply};
+use crate::requests::{Pieces, deliver, envelope, letters, settings, transport};
 use leafmail::transport::{Delivery, Fault, Leaving, RouteSettings, dispatch};
 
 const TEXT: &[u8] = b"Subject: x\r\n\r\nhello\r\n";

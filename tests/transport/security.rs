@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::captured_log::{capture, captured};
-use crate::consignments::{Pieces, deliver, envelope, letters, settings, transport};
 use crate::fake_smarthost::{Act, FakeSmarthost, Identity, Record, Script, reply};
+use crate::requests::{Pieces, deliver, envelope, letters, settings, transport};
 use leafmail::transport::{
     Delivery, Dispatch, Fault, Leaving, Roots, RouteSettings, Secret, SmarthostDispatch, dispatch,
 };

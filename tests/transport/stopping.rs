@@ -4,8 +4,8 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::consignments::{Pieces, deliver, envelope, letters, settings};
 use crate::fake_smarthost::{Act, FakeSmarthost, Script};
+use crate::requests::{Pieces, deliver, envelope, letters, settings};
 use leafmail::transport::{Delivery, Fault, Leaving, RouteSettings, dispatch};
 
 /// Longer than any wait here should be, and shorter than the time-outs.

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::consignments::{Pieces, deliver, envelope, letters, settings, transport};
 use crate::fake_smarthost::{FakeSmarthost, Identity, Record, Script, reply};
+use crate::requests::{Pieces, deliver, envelope, letters, settings, transport};
 use leafmail::receipt::Cause;
 use leafmail::transport::{
     ClientIdentity, Delivery, Fault, Leaving, Roots, RouteSettings, Secret, TlsSettings, dispatch,

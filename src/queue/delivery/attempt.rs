@@ -19,7 +19,7 @@ use crate::queue::dsn::notice::NoticeKind;
 use crate::queue::routes::connection::RouteConnection;
 use crate::receipt::{Outcome, Receipt, ReceiptKind};
 use crate::spool::{Claim, Durability, Spool};
-use crate::transport::{Consignment, Delivery, Dsn, Fault};
+use crate::transport::{Delivery, DeliveryRequest, Dsn, Fault};
 
 impl<S: Spool> DeliveryTask<'_, S> {
     /// Hands a message over. Before that, the one that follows it is prepared, if there is one.
@@ -41,11 +41,11 @@ impl<S: Spool> DeliveryTask<'_, S> {
         let OutgoingMessage { recipients, outgoing, header, size, eight_bit } = message;
         let recipients = recipients.as_slice();
         let envelope = outgoing.as_ref().unwrap_or(&self.envelope);
-        let consignment = Consignment { id, envelope, recipients, size, eight_bit };
+        let request = DeliveryRequest { id, envelope, recipients, size, eight_bit };
         let mut body =
-            MessageBody::new(&mut self.claim, clock, observer, recipients, route, header).before(next.consignment());
+            MessageBody::new(&mut self.claim, clock, observer, recipients, route, header).before(next.request());
         let began = Instant::now();
-        let result = transport.deliver(&consignment, &mut body);
+        let result = transport.deliver(&request, &mut body);
         self.took = result.as_ref().ok().map(|delivery| began.elapsed().saturating_sub(delivery.connecting));
         let marked = body.marked;
         match result {

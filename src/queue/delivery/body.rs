@@ -14,7 +14,7 @@ use crate::receipt::{Reason, Receipt, ReceiptKind};
 use crate::smtp::EnhancedCode;
 use crate::smtp::header::end_of_header;
 use crate::spool::{Claim, Durability};
-use crate::transport::{Body, Consignment};
+use crate::transport::{Body, DeliveryRequest};
 
 /// Octets read at a time.
 const PIECE: usize = 64 * 1024;
@@ -62,7 +62,7 @@ pub(in crate::queue) struct MessageBody<'a, C> {
     /// The new header, which goes out first, also after a rewind.
     header: Option<NewHeader>,
     /// The message that follows over the same transport.
-    next: Option<Consignment<'a>>,
+    next: Option<DeliveryRequest<'a>>,
     /// How much was read; `None` before the first octet.
     offset: Option<u64>,
     /// Whether the in-doubt receipt was appended.
@@ -82,7 +82,7 @@ impl<'a, C: Claim> MessageBody<'a, C> {
     }
 
     /// With the message that follows.
-    pub(in crate::queue) fn before(self, next: Option<Consignment<'a>>) -> Self {
+    pub(in crate::queue) fn before(self, next: Option<DeliveryRequest<'a>>) -> Self {
         Self { next, ..self }
     }
 }
@@ -133,7 +133,7 @@ impl<C: Claim> Body for MessageBody<'_, C> {
         }
     }
 
-    fn next(&self) -> Option<Consignment<'_>> {
+    fn next(&self) -> Option<DeliveryRequest<'_>> {
         self.next
     }
 }

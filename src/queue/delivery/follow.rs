@@ -1,6 +1,6 @@
 //! What follows a message over the same connection, as the delivery of that message sees it.
 
-use crate::transport::Consignment;
+use crate::transport::DeliveryRequest;
 
 /// The message that follows. A delivery does not know how it was chosen.
 pub(in crate::queue) trait Follow {
@@ -8,5 +8,5 @@ pub(in crate::queue) trait Follow {
     fn look(&mut self);
 
     /// The prepared message.
-    fn consignment(&self) -> Option<Consignment<'_>>;
+    fn request(&self) -> Option<DeliveryRequest<'_>>;
 }

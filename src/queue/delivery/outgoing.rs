@@ -3,7 +3,7 @@
 use super::body::NewHeader;
 use crate::envelope::Envelope;
 use crate::id::SpoolId;
-use crate::transport::Consignment;
+use crate::transport::DeliveryRequest;
 
 /// A message as it goes out, for recipients who share one transaction.
 #[derive(Debug)]
@@ -19,8 +19,8 @@ pub(in crate::queue) struct OutgoingMessage {
 
 impl OutgoingMessage {
     /// What the transport receives of it; `frozen` is the envelope of the message.
-    pub(super) fn consignment<'a>(&'a self, id: SpoolId, frozen: &'a Envelope) -> Consignment<'a> {
+    pub(super) fn request<'a>(&'a self, id: SpoolId, frozen: &'a Envelope) -> DeliveryRequest<'a> {
         let envelope = self.outgoing.as_ref().unwrap_or(frozen);
-        Consignment { id, envelope, recipients: &self.recipients, size: self.size, eight_bit: self.eight_bit }
+        DeliveryRequest { id, envelope, recipients: &self.recipients, size: self.size, eight_bit: self.eight_bit }
     }
 }

@@ -9,7 +9,7 @@ use super::task::DeliveryTask;
 use crate::clock::Timestamp;
 use crate::routing::Rewriting;
 use crate::spool::{Claim, Spool, SpoolError};
-use crate::transport::Consignment;
+use crate::transport::DeliveryRequest;
 
 impl<S: Spool> DeliveryTask<'_, S> {
     /// The message for these recipients, who share one transaction.
@@ -44,7 +44,7 @@ impl<S: Spool> DeliveryTask<'_, S> {
     }
 
     /// What the transport receives of it.
-    pub(in crate::queue) fn consignment<'a>(&'a self, message: &'a OutgoingMessage) -> Consignment<'a> {
-        message.consignment(self.claim.id(), &self.envelope)
+    pub(in crate::queue) fn request<'a>(&'a self, message: &'a OutgoingMessage) -> DeliveryRequest<'a> {
+        message.request(self.claim.id(), &self.envelope)
     }
 }

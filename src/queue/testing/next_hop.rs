@@ -11,7 +11,7 @@ use crate::envelope::{Envelope, Recipient};
 use crate::id::SpoolId;
 use crate::receipt::{Outcome, Reason, ReceiptKind};
 use crate::smtp::EnhancedCode;
-use crate::transport::{Body, Consignment, Delivery, Dispatch, Dsn, Fault, Transport};
+use crate::transport::{Body, Delivery, DeliveryRequest, Dispatch, Dsn, Fault, Transport};
 
 /// What the next hop does with a recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,15 +102,14 @@ impl Line {
 }
 
 impl Transport for Line {
-    fn deliver(&mut self, consignment: &Consignment<'_>, body: &mut dyn Body) -> Result<Delivery, Fault> {
-        let answer = |recipient| {
-            (self.0.script.lock().unwrap_or_else(|lock| lock.into_inner()))(consignment.envelope, recipient)
-        };
+    fn deliver(&mut self, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<Delivery, Fault> {
+        let answer =
+            |recipient| (self.0.script.lock().unwrap_or_else(|lock| lock.into_inner()))(request.envelope, recipient);
         let meanwhile = Arc::clone(&self.0.meanwhile.lock().unwrap());
         meanwhile();
-        let answers: Vec<_> = consignment.recipients().map(answer).collect();
-        for recipient in consignment.recipients() {
-            let attempt = (consignment.id, recipient.mailbox.to_string(), self.0.clock.now());
+        let answers: Vec<_> = request.recipients().map(answer).collect();
+        for recipient in request.recipients() {
+            let attempt = (request.id, recipient.mailbox.to_string(), self.0.clock.now());
             self.0.attempts.lock().unwrap().push(attempt);
         }
         assert!(!answers.contains(&Answer::Panic), "the script says so");
@@ -122,20 +121,19 @@ impl Transport for Line {
             while body.next_piece(&mut piece).unwrap() {
                 octets.extend_from_slice(&piece);
             }
-            assert_eq!(octets.len() as u64, consignment.size);
+            assert_eq!(octets.len() as u64, request.size);
             body.hand_over();
             if let Some(next) = body.next() {
                 assert!(!next.recipients.is_empty());
-                self.0.announced.lock().unwrap().push((consignment.id, next.id));
+                self.0.announced.lock().unwrap().push((request.id, next.id));
             }
             if self.0.spool.has_stopped() || answers.contains(&Answer::LateFault) {
                 return Err(Self::fault());
             }
             let octets = Arc::new(octets);
-            for (recipient, _) in consignment.recipients().zip(&answers).filter(|(_, answer)| **answer == Answer::Take)
-            {
+            for (recipient, _) in request.recipients().zip(&answers).filter(|(_, answer)| **answer == Answer::Take) {
                 let (to, octets) = (recipient.mailbox.to_string(), Arc::clone(&octets));
-                self.0.taken.lock().unwrap().push(Taken { id: consignment.id, to, octets });
+                self.0.taken.lock().unwrap().push(Taken { id: request.id, to, octets });
             }
         }
         let outcomes = answers.iter().map(|answer| match answer {

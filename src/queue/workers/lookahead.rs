@@ -13,7 +13,7 @@ use crate::queue::delivery::outgoing::OutgoingMessage;
 use crate::queue::delivery::task::{DeliveryTask, End, Worked};
 use crate::queue::routes::gate::Passage;
 use crate::spool::Spool;
-use crate::transport::Consignment;
+use crate::transport::DeliveryRequest;
 
 /// A claimed message, and what goes out of it if delivery is its next step.
 type Ready<'s, S> = (DeliveryTask<'s, S>, Option<OutgoingMessage>);
@@ -64,10 +64,10 @@ impl<S: Spool> Follow for Lookahead<'_, '_, S> {
         }
     }
 
-    fn consignment(&self) -> Option<Consignment<'_>> {
+    fn request(&self) -> Option<DeliveryRequest<'_>> {
         let (_, (task, message)) = self.ready.as_ref()?;
         let message = message.as_ref()?;
-        Some(task.consignment(message))
+        Some(task.request(message))
     }
 }
 

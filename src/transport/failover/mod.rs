@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::receipt::Reason;
 use crate::smtp::EnhancedCode;
-use crate::transport::delivery::{Body, Consignment, Delivery, Dispatch, Fault, Transport};
+use crate::transport::delivery::{Body, Delivery, DeliveryRequest, Dispatch, Fault, Transport};
 use crate::transport::leaving::Leaving;
 
 /// A hop that failed once is left alone for so long; each further failure doubles it, up to the longest.
@@ -85,12 +85,12 @@ struct FailoverTransport {
 }
 
 impl Transport for FailoverTransport {
-    fn deliver(&mut self, consignment: &Consignment<'_>, body: &mut dyn Body) -> Result<Delivery, Fault> {
+    fn deliver(&mut self, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<Delivery, Fault> {
         let mut body = Replay::new(body);
         let mut faults: Vec<Fault> = Vec::new();
         for at in self.shared.order() {
             self.last = at;
-            match self.transports[at].deliver(consignment, &mut body) {
+            match self.transports[at].deliver(request, &mut body) {
                 Ok(delivery) => {
                     match &delivery.route_trouble {
                         None => self.shared.works(at),

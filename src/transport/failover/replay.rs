@@ -4,7 +4,7 @@
 
 use std::io;
 
-use crate::transport::delivery::{Body, Consignment};
+use crate::transport::delivery::{Body, DeliveryRequest};
 
 /// See the module.
 pub(in crate::transport) struct Replay<'a> {
@@ -50,7 +50,7 @@ impl Body for Replay<'_> {
         self.body.hand_over();
     }
 
-    fn next(&self) -> Option<Consignment<'_>> {
+    fn next(&self) -> Option<DeliveryRequest<'_>> {
         self.body.next().filter(|_| !self.alone)
     }
 }

@@ -55,7 +55,7 @@ impl Dispatch for Scripted {
 }
 
 impl Transport for Scripted {
-    fn deliver(&mut self, _: &Consignment<'_>, body: &mut dyn Body) -> Result<Delivery, Fault> {
+    fn deliver(&mut self, _: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<Delivery, Fault> {
         self.tried.fetch_add(1, Ordering::SeqCst);
         if let Some(leaving) = &self.leaving {
             leaving.raise();
@@ -121,8 +121,8 @@ fn send(transport: &mut dyn Transport, rewinds: bool) -> Result<String, Fault> {
         Timestamp::from_millis(1),
     );
     let id = SpoolId::new(envelope.received_at, 1, 2);
-    let consignment = Consignment { id, envelope: &envelope, recipients: &[0], size: 9, eight_bit: false };
-    transport.deliver(&consignment, &mut Octets { ended: false, rewinds }).map(|delivery| delivery.relay)
+    let request = DeliveryRequest { id, envelope: &envelope, recipients: &[0], size: 9, eight_bit: false };
+    transport.deliver(&request, &mut Octets { ended: false, rewinds }).map(|delivery| delivery.relay)
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! Each host is reached by a smarthost transport of its own, made for one address; here is only which ones are tried, and what
 //! it means when none works. An unreachable host is its domain's trouble and defers the recipients; that we reach nobody is
-//! ours, and a fault. Invariant: one consignment goes to one domain.
+//! ours, and a fault. Invariant: one request goes to one domain.
 
 mod hosts;
 mod recent;
@@ -19,7 +19,7 @@ use crate::dns::MailExchangers;
 use crate::receipt::{Cause, Outcome, Reason};
 use crate::smtp::EnhancedCode;
 use crate::transport::classify::{Side, side_at_fault};
-use crate::transport::delivery::{Body, ConfigError, Consignment, Delivery, Dispatch, Dsn, Fault, Transport};
+use crate::transport::delivery::{Body, ConfigError, Delivery, DeliveryRequest, Dispatch, Dsn, Fault, Transport};
 use crate::transport::failover::Replay;
 use crate::transport::leaving::Leaving;
 use crate::transport::settings::{NextHop, RouteSettings, Smarthost, TlsPolicy};
@@ -86,14 +86,14 @@ struct Kept {
 }
 
 impl Transport for MxTransport {
-    fn deliver(&mut self, consignment: &Consignment<'_>, body: &mut dyn Body) -> Result<Delivery, Fault> {
-        let domain = one_domain(consignment)?;
+    fn deliver(&mut self, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<Delivery, Fault> {
+        let domain = one_domain(request)?;
         let shared = Arc::clone(&self.shared);
         let hosts = match self.wait(shared.hosts(&domain))? {
             Ok(hosts) => hosts,
-            Err(dead) => return ended(consignment, &domain, dead),
+            Err(dead) => return ended(request, &domain, dead),
         };
-        let mut attempt = Attempt::new(consignment, &domain, Replay::new(body).alone());
+        let mut attempt = Attempt::new(request, &domain, Replay::new(body).alone());
         if let Some(kept) = self.kept.take() {
             let best = hosts.first().map(|host| host.preference);
             let known = hosts.iter().find(|host| host.name == kept.host);
@@ -112,7 +112,7 @@ impl Transport for MxTransport {
                 Ok(addresses) => addresses,
                 // Nobody is judged for hosts that there is no time to ask for.
                 Err(dead) if shared.connection_settings.leaving.is_raised() => {
-                    return ended(consignment, &domain, dead);
+                    return ended(request, &domain, dead);
                 }
                 Err(dead) => {
                     attempt.unknown = attempt.unknown.or(Some(dead));
@@ -164,7 +164,7 @@ impl MxTransport {
     /// Tries one way. Where it works it is kept for the next message; `None` where another is to be tried.
     fn attempt(&mut self, attempt: &mut Attempt<'_>, mut way: Kept) -> Result<Option<Delivery>, Fault> {
         attempt.tried.push(way.address);
-        match way.transport.deliver(attempt.consignment, &mut attempt.body) {
+        match way.transport.deliver(attempt.request, &mut attempt.body) {
             Ok(delivery) => {
                 way.domain = attempt.domain.clone();
                 self.shared.reached.note(&way.domain, Instant::now());
@@ -199,7 +199,7 @@ impl MxTransport {
 
 /// One message on its way to one domain.
 struct Attempt<'a> {
-    consignment: &'a Consignment<'a>,
+    request: &'a DeliveryRequest<'a>,
     domain: &'a Domain,
     body: Replay<'a>,
     tried: Vec<IpAddr>,
@@ -212,8 +212,8 @@ struct Attempt<'a> {
 }
 
 impl<'a> Attempt<'a> {
-    fn new(consignment: &'a Consignment<'a>, domain: &'a Domain, body: Replay<'a>) -> Self {
-        Self { consignment, domain, body, tried: Vec::new(), faults: Vec::new(), unknown: None, spent: false }
+    fn new(request: &'a DeliveryRequest<'a>, domain: &'a Domain, body: Replay<'a>) -> Self {
+        Self { request, domain, body, tried: Vec::new(), faults: Vec::new(), unknown: None, spent: false }
     }
 
     fn is_over(&self, address: IpAddr) -> bool {
@@ -237,7 +237,7 @@ impl<'a> Attempt<'a> {
         let deferred = |mut reason: Reason| {
             // RFC 3463 2: class 5 would say that trying again is of no use.
             reason.status.0 = 4;
-            Ok(judged(self.consignment, self.domain, &Outcome::Deferred(reason)))
+            Ok(judged(self.request, self.domain, &Outcome::Deferred(reason)))
         };
         if let Some(fault) = blamed(Side::Peer) {
             return deferred(as_one(fault));
@@ -253,29 +253,29 @@ impl<'a> Attempt<'a> {
         // RFC 3463 X.4.4: unable to route.
         let text = format!("no mail exchanger of {} has an address", self.domain);
         let nowhere = Dead::End(Outcome::Failed(Reason::new(EnhancedCode(5, 4, 4), text).because(Cause::NoSuchDomain)));
-        ended(self.consignment, self.domain, self.unknown.unwrap_or(nowhere))
+        ended(self.request, self.domain, self.unknown.unwrap_or(nowhere))
     }
 }
 
-fn ended(consignment: &Consignment<'_>, domain: &Domain, dead: Dead) -> Result<Delivery, Fault> {
+fn ended(request: &DeliveryRequest<'_>, domain: &Domain, dead: Dead) -> Result<Delivery, Fault> {
     match dead {
-        Dead::End(outcome) => Ok(judged(consignment, domain, &outcome)),
+        Dead::End(outcome) => Ok(judged(request, domain, &outcome)),
         Dead::Fault(reason) => Err(Fault { reason, relay: format!("mx:{domain}") }),
     }
 }
 
-fn judged(consignment: &Consignment<'_>, domain: &Domain, outcome: &Outcome) -> Delivery {
-    let outcomes = consignment.recipients().map(|_| outcome.clone()).collect();
+fn judged(request: &DeliveryRequest<'_>, domain: &Domain, outcome: &Outcome) -> Delivery {
+    let outcomes = request.recipients().map(|_| outcome.clone()).collect();
     let (relay, connecting) = (format!("mx:{domain}"), Duration::ZERO);
     Delivery { outcomes, relay, connecting, dsn: Dsn::NotPassedOn, route_trouble: None }
 }
 
 /// The domain of all recipients.
-fn one_domain(consignment: &Consignment<'_>) -> Result<Domain, Fault> {
-    let mut domains = consignment.recipients().map(|recipient| recipient.mailbox.domain());
+fn one_domain(request: &DeliveryRequest<'_>) -> Result<Domain, Fault> {
+    let mut domains = request.recipients().map(|recipient| recipient.mailbox.domain());
     match domains.next() {
         Some(first) if domains.all(|domain| domain == first) => Ok(first.clone()),
-        // A defect of whoever made the consignment: nothing is sent to hosts that it is not for.
+        // A defect of whoever made the request: nothing is sent to hosts that it is not for.
         _ => {
             let text = "expected recipients of one domain, but found several";
             Err(Fault {

@@ -6,7 +6,7 @@ use super::client::Client;
 use super::parameters::{mail_line, rcpt_line};
 use super::wire::{Capabilities, Phase};
 use crate::envelope::Recipient;
-use crate::transport::delivery::Consignment;
+use crate::transport::delivery::DeliveryRequest;
 
 /// Commands in one group: few enough that neither side can block on a full socket while the other does (RFC 2920 3.1).
 pub(in crate::transport) const MOST_IN_GROUP: usize = 50;
@@ -25,11 +25,11 @@ pub(in crate::transport) enum Framing {
 }
 
 impl Framing {
-    pub(in crate::transport) fn of(client: &Client, consignment: &Consignment<'_>, recipients: usize) -> Self {
+    pub(in crate::transport) fn of(client: &Client, request: &DeliveryRequest<'_>, recipients: usize) -> Self {
         let (capabilities, wanted) = (client.capabilities(), client.extensions());
         match capabilities.chunking && wanted.chunking {
             false => Self::Data,
-            true if capabilities.pipelining && consignment.size <= LARGEST && recipients + 2 <= MOST_IN_GROUP => {
+            true if capabilities.pipelining && request.size <= LARGEST && recipients + 2 <= MOST_IN_GROUP => {
                 Self::OneChunk
             }
             true => Self::Bdat,
@@ -41,7 +41,7 @@ impl Framing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::transport) enum Command {
     Mail,
-    /// The recipient's place in the consignment.
+    /// The recipient's place in the request.
     Rcpt(usize),
     Data,
     /// BDAT with the whole message behind it.
@@ -61,7 +61,7 @@ impl Command {
 
 /// The commands of a transaction for these recipients, with their places, each with its line.
 pub(in crate::transport) fn commands(
-    consignment: &Consignment<'_>,
+    request: &DeliveryRequest<'_>,
     recipients: &[(usize, &Recipient)],
     framing: Framing,
     capabilities: &Capabilities,
@@ -69,9 +69,9 @@ pub(in crate::transport) fn commands(
     let rcpt = |(at, recipient): &(usize, &Recipient)| (Command::Rcpt(*at), rcpt_line(recipient, capabilities));
     let last = match framing {
         Framing::Data => Some((Command::Data, "DATA\r\n".to_owned())),
-        Framing::OneChunk => Some((Command::LastChunk, format!("BDAT {} LAST\r\n", consignment.size))),
+        Framing::OneChunk => Some((Command::LastChunk, format!("BDAT {} LAST\r\n", request.size))),
         Framing::Bdat => None,
     };
-    let mail = (Command::Mail, mail_line(consignment, capabilities));
+    let mail = (Command::Mail, mail_line(request, capabilities));
     std::iter::once(mail).chain(recipients.iter().map(rcpt)).chain(last).collect()
 }

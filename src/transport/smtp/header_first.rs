@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::io;
 
 use crate::smtp::header::end_of_header;
-use crate::transport::delivery::{Body, Consignment};
+use crate::transport::delivery::{Body, DeliveryRequest};
 
 /// A header that is longer counts by its beginning.
 const MAX_HEADER: usize = 256 * 1024;
@@ -21,10 +21,10 @@ pub(in crate::transport) struct HeaderFirst<'a> {
 }
 
 impl<'a> HeaderFirst<'a> {
-    /// The body of this consignment.
-    pub(in crate::transport) fn of(body: &'a mut dyn Body, consignment: &Consignment<'_>) -> Self {
+    /// The body of this request.
+    pub(in crate::transport) fn of(body: &'a mut dyn Body, request: &DeliveryRequest<'_>) -> Self {
         let mut this = Self { body, ahead: VecDeque::new(), header_is_utf8: false };
-        if consignment.envelope.smtputf8 && consignment.eight_bit {
+        if request.envelope.smtputf8 && request.eight_bit {
             this.look();
         }
         this
@@ -78,7 +78,7 @@ impl Body for HeaderFirst<'_> {
         self.body.hand_over();
     }
 
-    fn next(&self) -> Option<Consignment<'_>> {
+    fn next(&self) -> Option<DeliveryRequest<'_>> {
         self.body.next()
     }
 }

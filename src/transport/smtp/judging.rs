@@ -10,7 +10,7 @@ use crate::mutant::{Mutant, planted};
 use crate::receipt::{Cause, Outcome, Reason};
 use crate::smtp::{EnhancedCode, Reply};
 use crate::transport::classify::{Disposition, Stage, disposition, outcome};
-use crate::transport::delivery::Consignment;
+use crate::transport::delivery::DeliveryRequest;
 use crate::transport::settings::EightBit;
 
 /// How a transaction ended.
@@ -38,7 +38,7 @@ type Answer = Result<Reply, WireError>;
 
 /// The recipients of one message, and the verdicts so far.
 pub(super) struct Transaction<'a> {
-    pub(super) consignment: &'a Consignment<'a>,
+    pub(super) request: &'a DeliveryRequest<'a>,
     pub(super) recipients: Vec<&'a Recipient>,
     /// In the order of the recipients; `None` as long as nothing speaks against one.
     pub(super) verdicts: Vec<Option<Outcome>>,
@@ -51,10 +51,10 @@ pub(super) struct Transaction<'a> {
 }
 
 impl<'a> Transaction<'a> {
-    pub(super) fn new(consignment: &'a Consignment<'a>) -> Self {
-        let recipients: Vec<_> = consignment.recipients().collect();
+    pub(super) fn new(request: &'a DeliveryRequest<'a>) -> Self {
+        let recipients: Vec<_> = request.recipients().collect();
         let verdicts = recipients.iter().map(|_| None).collect();
-        Self { consignment, recipients, verdicts, route_trouble: None, closing: None, astray: false }
+        Self { request, recipients, verdicts, route_trouble: None, closing: None, astray: false }
     }
 
     /// All verdicts are in by now.
@@ -78,7 +78,7 @@ impl<'a> Transaction<'a> {
     /// Judges what needs no asking; whether nobody is left.
     pub(super) fn judge_by(&mut self, client: &Client, header_is_utf8: bool) -> bool {
         let (capabilities, eight_bit) = (client.capabilities(), client.extensions().eight_bit);
-        let (size, max_size) = (self.consignment.size, client.max_size());
+        let (size, max_size) = (self.request.size, client.max_size());
         // RFC 1870 6.1: no need to send what is bound to be refused. A limit of 0 is none.
         let limits =
             [(capabilities.size, ("next hop", Cause::TooLarge)), (max_size, ("route", Cause::TooLargeForRoute))];
@@ -94,7 +94,7 @@ impl<'a> Transaction<'a> {
                 let text = format!("the {what} is not ASCII, and the next hop does not offer SMTPUTF8");
                 Outcome::Failed(Reason::new(EnhancedCode(5, 6, 7), text).because(Cause::NeedsUtf8))
             };
-            if !self.consignment.envelope.reverse_path.is_ascii() {
+            if !self.request.envelope.reverse_path.is_ascii() {
                 self.judge_rest(&not_ascii("sender's address"));
             }
             for (recipient, verdict) in self.recipients.iter().zip(&mut self.verdicts) {
@@ -109,7 +109,7 @@ impl<'a> Transaction<'a> {
                 self.judge_rest(&Outcome::Failed(reason));
             }
         }
-        if eight_bit == EightBit::Bounce && self.consignment.eight_bit && !capabilities.eight_bit {
+        if eight_bit == EightBit::Bounce && self.request.eight_bit && !capabilities.eight_bit {
             // RFC 6152 3, and RFC 3463 X.6.3: conversion required but not supported.
             let text = "the message has octets above 127, and the next hop does not offer 8BITMIME";
             let reason = Reason::new(EnhancedCode(5, 6, 3), text).because(Cause::NeedsEightBit);

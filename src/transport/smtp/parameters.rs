@@ -7,20 +7,20 @@ use std::fmt::Write;
 use super::wire::Capabilities;
 use crate::envelope::{BodyType, Recipient};
 use crate::smtp::xtext;
-use crate::transport::delivery::Consignment;
+use crate::transport::delivery::DeliveryRequest;
 
 /// MAIL with what the next hop offers to understand.
-pub(in crate::transport) fn mail_line(consignment: &Consignment<'_>, capabilities: &Capabilities) -> String {
-    let envelope = consignment.envelope;
+pub(in crate::transport) fn mail_line(request: &DeliveryRequest<'_>, capabilities: &Capabilities) -> String {
+    let envelope = request.envelope;
     let mut line = format!("MAIL FROM:<{}>", envelope.reverse_path);
     if capabilities.size.is_some() {
-        line += &format!(" SIZE={}", consignment.size);
+        line += &format!(" SIZE={}", request.size);
     }
-    if capabilities.eight_bit && (consignment.eight_bit || envelope.body == BodyType::EightBitMime) {
+    if capabilities.eight_bit && (request.eight_bit || envelope.body == BodyType::EightBitMime) {
         line += " BODY=8BITMIME";
     }
     let addresses_are_ascii =
-        envelope.reverse_path.is_ascii() && consignment.recipients().all(|recipient| recipient.mailbox.is_ascii());
+        envelope.reverse_path.is_ascii() && request.recipients().all(|recipient| recipient.mailbox.is_ascii());
     if capabilities.smtputf8 && (envelope.smtputf8 || !addresses_are_ascii) {
         line += " SMTPUTF8";
     }

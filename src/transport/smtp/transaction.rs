@@ -14,15 +14,15 @@ use super::wire::{Phase, WireError};
 use crate::receipt::{Cause, Outcome, Reason};
 use crate::smtp::{EnhancedCode, Reply};
 use crate::transport::classify::{Disposition, Stage, disposition, outcome, route_trouble};
-use crate::transport::delivery::{Body, Consignment};
+use crate::transport::delivery::{Body, DeliveryRequest};
 
-/// Offers the message to the smarthost for all recipients of the consignment.
+/// Offers the message to the smarthost for all recipients of the request.
 pub(in crate::transport) async fn run(
     client: &mut Client,
-    consignment: &Consignment<'_>,
+    request: &DeliveryRequest<'_>,
     body: &mut HeaderFirst<'_>,
 ) -> Ended {
-    let mut transaction = Transaction::new(consignment);
+    let mut transaction = Transaction::new(request);
     if transaction.judge_by(client, body.header_is_utf8()) {
         return transaction.judged(true);
     }
@@ -46,7 +46,7 @@ impl Transaction<'_> {
     /// noting it.
     async fn offer(&mut self, client: &mut Client, body: &mut HeaderFirst<'_>) -> Result<bool, Stop> {
         self.introduce(client).await?;
-        let answer = match Framing::of(client, self.consignment, self.verdicts.len()) {
+        let answer = match Framing::of(client, self.request, self.verdicts.len()) {
             Framing::OneChunk => self.send_group(client, body).await?,
             framing => {
                 self.announce(client, framing, None).await?;
@@ -91,7 +91,7 @@ impl Transaction<'_> {
         body: &mut HeaderFirst<'_>,
     ) -> Result<Result<Reply, WireError>, Stop> {
         let chunk = next_chunk(client, body)?;
-        if chunk.len() as u64 != self.consignment.size {
+        if chunk.len() as u64 != self.request.size {
             return Err(broken_off(client, "expected as many octets as the message has".to_owned()));
         }
         // Should the connection turn out to be dead, another gets it.
@@ -123,7 +123,7 @@ impl Transaction<'_> {
     /// Tells a next hop that trusts us where the message came from.
     async fn introduce(&mut self, client: &mut Client) -> Result<(), Stop> {
         let (wanted, offered) = (client.extensions(), client.capabilities());
-        let envelope = self.consignment.envelope;
+        let envelope = self.request.envelope;
         if wanted.xclient {
             let lines = origin::xclient(&envelope.origin, &offered.xclient);
             // Without it the message would be judged as ours, which may be trusted more than its client.
@@ -140,7 +140,7 @@ impl Transaction<'_> {
             client.hello_again().await.map_err(Stop::Fault)?;
         }
         if wanted.xforward {
-            for line in origin::xforward(&envelope.origin, self.consignment.id, &client.capabilities().xforward) {
+            for line in origin::xforward(&envelope.origin, self.request.id, &client.capabilities().xforward) {
                 let reply = self.ask(client, &line).await?;
                 if !reply.is_positive() {
                     // It is for their log only.
@@ -170,7 +170,7 @@ impl Transaction<'_> {
     ) -> Result<(), Stop> {
         let open = |at: &usize| self.verdicts[*at].is_none();
         let open: Vec<_> = (0..self.verdicts.len()).filter(open).map(|at| (at, self.recipients[at])).collect();
-        let commands = commands(self.consignment, &open, framing, client.capabilities());
+        let commands = commands(self.request, &open, framing, client.capabilities());
         let most = if client.capabilities().pipelining { MOST_IN_GROUP } else { 1 };
         for group in commands.chunks(most) {
             let lines: String = group.iter().map(|(_, line)| line.as_str()).collect();

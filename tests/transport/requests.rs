@@ -9,7 +9,7 @@ use leafmail::envelope::{Envelope, Origin, Protocol, Recipient, Recipients};
 use leafmail::id::SpoolId;
 use leafmail::receipt::Outcome;
 use leafmail::transport::{
-    AuthMethod, Body, Consignment, Delivery, Extensions, Fault, Leaving, RouteSettings, Timeouts,
+    AuthMethod, Body, Delivery, DeliveryRequest, Extensions, Fault, Leaving, RouteSettings, Timeouts,
 };
 use leafmail::transport::{TlsSettings, Transport, dispatch};
 
@@ -81,10 +81,10 @@ impl Body for Pieces {
         }
     }
 
-    fn next(&self) -> Option<Consignment<'_>> {
+    fn next(&self) -> Option<DeliveryRequest<'_>> {
         let (envelope, recipients, size) = self.next.as_ref()?;
         let id = SpoolId::new(envelope.received_at, 1, 3);
-        Some(Consignment { id, envelope, recipients, size: *size, eight_bit: false })
+        Some(DeliveryRequest { id, envelope, recipients, size: *size, eight_bit: false })
     }
 }
 
@@ -130,14 +130,14 @@ pub(crate) fn deliver(
     body: &mut Pieces,
 ) -> Result<Delivery, Fault> {
     let recipients = everybody(envelope);
-    let consignment = Consignment {
+    let request = DeliveryRequest {
         id: SpoolId::new(envelope.received_at, 1, 2),
         envelope,
         recipients: &recipients,
         size: body.octets.len() as u64,
         eight_bit: body.octets.iter().any(|octet| *octet > 127),
     };
-    transport.deliver(&consignment, body)
+    transport.deliver(&request, body)
 }
 
 /// Outcomes in one letter each, with the status: `D2.0.0`, `L` for later, `F`, `?`.
