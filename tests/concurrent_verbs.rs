@@ -25,7 +25,7 @@ use leafmail::routing::Criteria;
 use leafmail::smtp::EnhancedCode;
 use leafmail::spool::{DirSpool, Draft, Shelf, Shelves, Spool, SpoolSettings};
 use leafmail::sys::SystemClock;
-use leafmail::transport::{Body, Delivery, DeliveryRequest, Dispatch, Dsn, Fault, Transport};
+use leafmail::transport::{Body, Delivery, DeliveryRequest, Dispatch, Dsn, RouteFailure, Transport};
 
 /// Operations of both terminals together.
 const OPERATIONS: usize = 10_000;
@@ -81,7 +81,7 @@ impl Dispatch for Door {
 }
 
 impl Transport for Door {
-    fn deliver(&mut self, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<Delivery, Fault> {
+    fn deliver(&mut self, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<Delivery, RouteFailure> {
         let hop = &self.0;
         let mut dice = Dice(hop.seed ^ hop.calls.fetch_add(1, Ordering::SeqCst).wrapping_mul(0x1234_5678_9ABC_DEF1));
         let mut piece = Vec::new();

@@ -1,7 +1,7 @@
 //! What every transport takes, gives and promises.
 //!
 //! Invariant: a transport judges recipients, one outcome each, or none of them. What it says about no recipient, because the
-//! next hop could not be reached or refused us rather than the mail, is a [`Fault`].
+//! next hop could not be reached or refused us rather than the mail, is a [`RouteFailure`].
 
 use std::io;
 use std::time::Duration;
@@ -87,7 +87,7 @@ pub enum Dsn {
 /// No recipient was judged: the route does not work now. The sender is not to blame, and no message pays for it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", told(relay, &reason.text))]
-pub struct Fault {
+pub struct RouteFailure {
     /// What was being done and what failed, or the next hop's own words.
     pub reason: Reason,
     /// The next hop, as far as it is known.
@@ -105,8 +105,8 @@ pub trait Transport: Send {
     /// Hands a message over, reusing an open connection where there is one.
     ///
     /// # Errors
-    /// A [`Fault`] when no recipient was judged.
-    fn deliver(&mut self, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<Delivery, Fault>;
+    /// A [`RouteFailure`] when no recipient was judged.
+    fn deliver(&mut self, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<Delivery, RouteFailure>;
 
     /// Ends an open connection politely; the next delivery opens a new one.
     fn disconnect(&mut self) {}
@@ -145,7 +145,7 @@ pub trait Dispatch: Send + Sync {
 /// The settings of a route contradict each other.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("route {route}: {what}")]
-pub struct ConfigError {
+pub struct SettingsError {
     pub(super) route: String,
     pub(super) what: String,
 }

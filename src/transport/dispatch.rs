@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::delivery::{ConfigError, Dispatch};
+use super::delivery::{Dispatch, SettingsError};
 use super::failover::{FailoverDispatch, Hop};
 use super::leaving::Leaving;
 use super::maildir::MaildirDispatch;
@@ -16,13 +16,13 @@ use super::smarthost::SmarthostDispatch;
 
 /// The dispatch for a route's next hops, each with settings of its own: where one does not work, the next is tried at once.
 /// Nothing is read or opened before the first delivery. Once `leaving` is raised, a delivery that waits for a next hop ends with
-/// a [`Fault`](super::Fault) if the message was not handed over yet, and soon if it was.
+/// a [`RouteFailure`](super::Fault) if the message was not handed over yet, and soon if it was.
 ///
 /// # Errors
 /// When there is no next hop, or settings contradict each other.
-pub fn dispatch(hops: &[RouteSettings], leaving: Leaving) -> Result<Arc<dyn Dispatch>, ConfigError> {
+pub fn dispatch(hops: &[RouteSettings], leaving: Leaving) -> Result<Arc<dyn Dispatch>, SettingsError> {
     let [first, others @ ..] = hops else {
-        return Err(ConfigError { route: "without a name".to_owned(), what: "expected a next hop".to_owned() });
+        return Err(SettingsError { route: "without a name".to_owned(), what: "expected a next hop".to_owned() });
     };
     if others.is_empty() {
         return single(first, leaving);
@@ -35,14 +35,14 @@ pub fn dispatch(hops: &[RouteSettings], leaving: Leaving) -> Result<Arc<dyn Disp
     Ok(Arc::new(FailoverDispatch::new(first.name.clone(), hops, leaving, Box::new(Instant::now))))
 }
 
-fn single(settings: &RouteSettings, leaving: Leaving) -> Result<Arc<dyn Dispatch>, ConfigError> {
+fn single(settings: &RouteSettings, leaving: Leaving) -> Result<Arc<dyn Dispatch>, SettingsError> {
     Ok(match &settings.next_hop {
         NextHop::Smarthost(_) => Arc::new(SmarthostDispatch::new(settings, leaving)?),
         NextHop::Mx(_) => direct(settings, leaving)?,
         NextHop::Maildir(path) => {
             if settings.source.is_some() {
                 let what = "expected no source address, as the next hop is a folder".to_owned();
-                return Err(ConfigError { route: settings.name.clone(), what });
+                return Err(SettingsError { route: settings.name.clone(), what });
             }
             Arc::new(MaildirDispatch::new(path.clone(), settings.connections, settings.max_size))
         }
@@ -50,14 +50,14 @@ fn single(settings: &RouteSettings, leaving: Leaving) -> Result<Arc<dyn Dispatch
 }
 
 #[cfg(feature = "mx")]
-fn direct(settings: &RouteSettings, leaving: Leaving) -> Result<Arc<dyn Dispatch>, ConfigError> {
+fn direct(settings: &RouteSettings, leaving: Leaving) -> Result<Arc<dyn Dispatch>, SettingsError> {
     let dns = Arc::new(crate::dns::DnsExchangers::default());
     Ok(Arc::new(MxDispatch::new(settings, dns, leaving)?))
 }
 
 #[cfg(not(feature = "mx"))]
-fn direct(settings: &RouteSettings, _: Leaving) -> Result<Arc<dyn Dispatch>, ConfigError> {
+fn direct(settings: &RouteSettings, _: Leaving) -> Result<Arc<dyn Dispatch>, SettingsError> {
     let what = "this leafmail was built without the feature mx, which looks mail exchangers up: build it with \
                 --features mx, or name a smarthost";
-    Err(ConfigError { route: settings.name.clone(), what: what.to_owned() })
+    Err(SettingsError { route: settings.name.clone(), what: what.to_owned() })
 }

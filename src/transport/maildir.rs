@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::delivery::{Body, Delivery, DeliveryRequest, Dispatch, Dsn, Fault, Transport};
+use super::delivery::{Body, Delivery, DeliveryRequest, Dispatch, Dsn, RouteFailure, Transport};
 use crate::receipt::{Cause, Outcome, Reason};
 use crate::smtp::EnhancedCode;
 
@@ -63,7 +63,7 @@ impl Transport for MaildirTransport {
         self.max_size
     }
 
-    fn deliver(&mut self, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<Delivery, Fault> {
+    fn deliver(&mut self, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<Delivery, RouteFailure> {
         let relay = format!("maildir:{}", self.path.display());
         let reason = |status, doing: &str, error: &io::Error| Reason::new(status, format!("{doing}: {error}"));
         let allowed = self.max_size.filter(|allowed| *allowed < request.size);
@@ -85,7 +85,7 @@ impl Transport for MaildirTransport {
                 // RFC 3463 X.3.1: mail system full.
                 let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
                 let status = if full { EnhancedCode(4, 3, 1) } else { EnhancedCode(4, 3, 0) };
-                return Err(Fault { reason: reason(status, &doing, &error).because(Cause::Folder), relay });
+                return Err(RouteFailure { reason: reason(status, &doing, &error).because(Cause::Folder), relay });
             }
         };
         let outcomes = request.recipients().map(|_| outcome.clone()).collect();

@@ -18,7 +18,7 @@ mod smarthost;
 mod smtp;
 
 pub use classify::{Meaning, Place, meaning};
-pub use delivery::{Body, ConfigError, Delivery, DeliveryRequest, Dispatch, Dsn, Fault, Transport};
+pub use delivery::{Body, Delivery, DeliveryRequest, Dispatch, Dsn, RouteFailure, SettingsError, Transport};
 pub use dispatch::dispatch;
 pub use leaving::Leaving;
 pub use maildir::{MaildirDispatch, MaildirTransport};

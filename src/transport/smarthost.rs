@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 
 use super::credential::{Credential, Freshness, Password};
-use super::delivery::{Body, ConfigError, Delivery, DeliveryRequest, Dispatch, Dsn, Fault, Transport};
+use super::delivery::{Body, Delivery, DeliveryRequest, Dispatch, Dsn, RouteFailure, SettingsError, Transport};
 use super::leaving::Leaving;
 use super::settings::{AuthMethod, NextHop, RouteSettings, Smarthost, TlsPolicy};
 use super::smtp::wire;
@@ -48,8 +48,8 @@ impl SmarthostDispatch {
     ///
     /// # Errors
     /// When user, password and TLS policy do not go together, or the next hop is no smarthost.
-    pub fn new(settings: &RouteSettings, leaving: Leaving) -> Result<Self, ConfigError> {
-        let refuse = |what: &str| ConfigError { route: settings.name.clone(), what: what.to_owned() };
+    pub fn new(settings: &RouteSettings, leaving: Leaving) -> Result<Self, SettingsError> {
+        let refuse = |what: &str| SettingsError { route: settings.name.clone(), what: what.to_owned() };
         let NextHop::Smarthost(smarthost) = settings.next_hop.clone() else {
             return Err(refuse("expected the URL of a smarthost"));
         };
@@ -103,7 +103,7 @@ impl SmarthostTransport {
 }
 
 impl Transport for SmarthostTransport {
-    fn deliver(&mut self, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<Delivery, Fault> {
+    fn deliver(&mut self, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<Delivery, RouteFailure> {
         let runtime = match &mut self.runtime {
             Some(runtime) => runtime,
             none => none.insert(runtime().map_err(|error| self.link.route.no_runtime(&error))?),
@@ -158,7 +158,7 @@ struct Link {
 
 impl Link {
     /// After the final reply this does nothing but return: the caller's next system call is to be an unlink.
-    async fn deliver(&mut self, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<Delivery, Fault> {
+    async fn deliver(&mut self, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<Delivery, RouteFailure> {
         let mut connecting = Duration::ZERO;
         let mut body = HeaderFirst::of(body, request);
         loop {
@@ -181,11 +181,11 @@ impl Link {
                 // Servers close idle connections when they like. The message was not touched, so this costs nothing; and as
                 // the next connection is a new one, it happens once.
                 Ended::Unanswered(_) if kept => {}
-                Ended::Unanswered(reason) => return Err(Fault { reason, relay: client.relay().to_owned() }),
+                Ended::Unanswered(reason) => return Err(RouteFailure { reason, relay: client.relay().to_owned() }),
                 Ended::Fault(reason) => {
                     let relay = client.relay().to_owned();
                     client.quit().await;
-                    return Err(Fault { reason, relay });
+                    return Err(RouteFailure { reason, relay });
                 }
             }
         }
@@ -194,7 +194,7 @@ impl Link {
 
 impl Route {
     /// A new connection, ready for MAIL. A token that is refused is read or fetched anew once.
-    async fn client(&self) -> Result<Client, Fault> {
+    async fn client(&self) -> Result<Client, RouteFailure> {
         let (Some(user), Some(credential)) = (&self.smarthost.user, &self.credential) else {
             return self.connection().await;
         };
@@ -215,21 +215,25 @@ impl Route {
         self.logged_in(user, &fresh).await?.map_err(|(fault, _)| fault)
     }
 
-    async fn connection(&self) -> Result<Client, Fault> {
+    async fn connection(&self) -> Result<Client, RouteFailure> {
         let opened = wire::open(&self.smarthost, &self.addresses, &self.connection_settings).await?;
         self.largest.store(opened.capabilities.size.unwrap_or(0), Ordering::Relaxed);
         Client::over(opened, &self.connection_settings).await
     }
 
     /// A connection with a login, or why it was refused; other faults are the outer error.
-    async fn logged_in(&self, user: &str, secret: &Password) -> Result<Result<Client, (Fault, Refusal)>, Fault> {
+    async fn logged_in(
+        &self,
+        user: &str,
+        secret: &Password,
+    ) -> Result<Result<Client, (RouteFailure, Refusal)>, RouteFailure> {
         let mut client = self.connection().await?;
         let is_token = self.credential.as_ref().is_some_and(Credential::is_token);
         let login = Login { user, secret, is_token, method: self.auth, policy: self.smarthost.tls };
         match login.run(&mut client).await {
             Ok(()) => Ok(Ok(client)),
             Err(refusal) => {
-                let fault = Fault { reason: refusal.reason.clone(), relay: client.relay().to_owned() };
+                let fault = RouteFailure { reason: refusal.reason.clone(), relay: client.relay().to_owned() };
                 client.quit().await;
                 Ok(Err((fault, refusal)))
             }
@@ -237,15 +241,15 @@ impl Route {
     }
 
     /// RFC 3463 X.3.5: system incorrectly configured.
-    fn misconfigured(&self, text: String) -> Fault {
+    fn misconfigured(&self, text: String) -> RouteFailure {
         self.fault(Reason::new(EnhancedCode(4, 3, 5), text).because(Cause::Credential))
     }
 
-    fn fault(&self, reason: Reason) -> Fault {
-        Fault { reason, relay: format!("{}:{}", self.smarthost.host, self.smarthost.port) }
+    fn fault(&self, reason: Reason) -> RouteFailure {
+        RouteFailure { reason, relay: format!("{}:{}", self.smarthost.host, self.smarthost.port) }
     }
 
-    fn no_runtime(&self, error: &io::Error) -> Fault {
+    fn no_runtime(&self, error: &io::Error) -> RouteFailure {
         let text = format!("starting the asynchronous runtime: {error}");
         self.fault(Reason::new(EnhancedCode(4, 3, 0), text).because(Cause::Resources))
     }

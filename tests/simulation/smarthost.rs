@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use leafmail::receipt::{Outcome, Reason};
 use leafmail::smtp::EnhancedCode;
-use leafmail::transport::{Body, Delivery, DeliveryRequest, Dispatch, Dsn, Fault, Transport};
+use leafmail::transport::{Body, Delivery, DeliveryRequest, Dispatch, Dsn, RouteFailure, Transport};
 
 use crate::world::World;
 
@@ -43,8 +43,8 @@ enum End {
     Exhausted,
 }
 
-fn fault(what: &str) -> Fault {
-    Fault { reason: Reason::new(EnhancedCode(4, 4, 1), what), relay: RELAY.into() }
+fn fault(what: &str) -> RouteFailure {
+    RouteFailure { reason: Reason::new(EnhancedCode(4, 4, 1), what), relay: RELAY.into() }
 }
 
 fn reason(code: u16, text: &str) -> Reason {
@@ -53,7 +53,7 @@ fn reason(code: u16, text: &str) -> Reason {
 
 impl Smarthost {
     /// What it says to a recipient.
-    fn answer(&self, mailbox: &str) -> Result<Option<Outcome>, Fault> {
+    fn answer(&self, mailbox: &str) -> Result<Option<Outcome>, RouteFailure> {
         let mut state = self.world.step(self.process, "RCPT", mailbox).map_err(|_| fault("nobody is there"))?;
         let calm = state.rates.network == 0;
         Ok(match mailbox.split(['-', '@']).next() {
@@ -65,7 +65,7 @@ impl Smarthost {
         })
     }
 
-    fn end(&self) -> Result<End, Fault> {
+    fn end(&self) -> Result<End, RouteFailure> {
         let mut state = self.world.step(self.process, "end of data", "").map_err(|_| fault("nobody is there"))?;
         let many = state.rates.network;
         if !state.chance.one_in(many) {
@@ -77,7 +77,7 @@ impl Smarthost {
 }
 
 impl Transport for Smarthost {
-    fn deliver(&mut self, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<Delivery, Fault> {
+    fn deliver(&mut self, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<Delivery, RouteFailure> {
         let about = request.id.to_string();
         {
             let mut state = self.world.step(self.process, "MAIL", &about).map_err(|_| fault("nobody is there"))?;

@@ -3,7 +3,7 @@
 use crate::fake_smarthost::{Act, FakeSmarthost, Record, Script, reply};
 use crate::requests::{Pieces, deliver, envelope, letters, settings, transport};
 use leafmail::envelope::{Envelope, Notify, Peer, Ret};
-use leafmail::transport::{Delivery, Dsn, EightBit, Extensions, Fault};
+use leafmail::transport::{Delivery, Dsn, EightBit, Extensions, RouteFailure};
 
 const TEXT: &[u8] = b"Subject: x\r\n\r\nhello\r\n.\r\n";
 /// An octet above 127 in the body, and one in the header.
@@ -15,7 +15,7 @@ fn hand_over(
     extensions: Extensions,
     envelope: &Envelope,
     text: &[u8],
-) -> (Result<Delivery, Fault>, Record) {
+) -> (Result<Delivery, RouteFailure>, Record) {
     let smarthost = FakeSmarthost::start(script);
     let mut settings = settings(&format!("smtp://127.0.0.1:{}?tls=none", smarthost.address.port()));
     settings.extensions = extensions;

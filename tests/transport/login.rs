@@ -4,7 +4,7 @@ use crate::captured_log::{capture, captured};
 use crate::fake_smarthost::{FakeSmarthost, Identity, Record, Script, reply};
 use crate::requests::{Pieces, deliver, envelope, letters, settings, transport};
 use base64::engine::{Engine, general_purpose::STANDARD};
-use leafmail::transport::{AuthMethod, Delivery, Fault, Roots, RouteSettings, Secret, TokenSource};
+use leafmail::transport::{AuthMethod, Delivery, Roots, RouteFailure, RouteSettings, Secret, TokenSource};
 
 const PASSWORD: &str = "pencil-of-the-user";
 const STALE: &str = "ya29.stale-token";
@@ -60,7 +60,7 @@ impl Route {
         self
     }
 
-    fn deliver(&self) -> (Result<Delivery, Fault>, Record) {
+    fn deliver(&self) -> (Result<Delivery, RouteFailure>, Record) {
         let mut transport = transport(&self.settings);
         let result = deliver(&mut *transport, &envelope("", &["a@x.example"]), &mut Pieces::of(TEXT));
         transport.disconnect();

@@ -9,7 +9,9 @@ use crate::fake_smarthost::{Act, FakeSmarthost, Identity, Script, reply};
 use crate::requests::{Pieces, deliver, envelope, letters, settings};
 use leafmail::address::Domain;
 use leafmail::dns::{DnsError, Exchangers, FixedNames, MailExchangers};
-use leafmail::transport::{Delivery, Dispatch, Fault, Leaving, MxDispatch, RouteSettings, Secret, Transport, dispatch};
+use leafmail::transport::{
+    Delivery, Dispatch, Leaving, MxDispatch, RouteFailure, RouteSettings, Secret, Transport, dispatch,
+};
 
 const TEXT: &[u8] = b"Subject: x\r\n\r\nhello\r\n";
 
@@ -48,7 +50,7 @@ fn dispatch_over(settings: &RouteSettings, table: FixedNames) -> MxDispatch {
     MxDispatch::new(settings, Arc::new(table), Leaving::default()).unwrap()
 }
 
-fn send(transport: &mut dyn Transport, to: &[&str]) -> Result<Delivery, Fault> {
+fn send(transport: &mut dyn Transport, to: &[&str]) -> Result<Delivery, RouteFailure> {
     deliver(transport, &envelope("me@y.example", to), &mut Pieces::of(TEXT))
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::fake_smarthost::{Act, FakeSmarthost, Record, Script, reply};
 use crate::requests::{Pieces, deliver, envelope, letters, settings, transport};
 use leafmail::envelope::{Notify, Ret};
-use leafmail::transport::{Delivery, Fault, RouteSettings};
+use leafmail::transport::{Delivery, RouteFailure, RouteSettings};
 
 const THREE: [&str; 3] = ["a@x.example", "b@x.example", "c@x.example"];
 const TEXT: &[u8] = b"Subject: x\r\n\r\nhello\r\n";
@@ -15,7 +15,7 @@ fn plain(smarthost: &FakeSmarthost) -> RouteSettings {
 }
 
 /// One message to three recipients by a fresh transport; the verdicts, and what the smarthost saw.
-fn one(script: Script) -> (Result<Delivery, Fault>, Record) {
+fn one(script: Script) -> (Result<Delivery, RouteFailure>, Record) {
     let smarthost = FakeSmarthost::start(script);
     let mut transport = transport(&plain(&smarthost));
     let result = deliver(&mut *transport, &envelope("me@y.example", &THREE), &mut Pieces::of(TEXT));
@@ -28,7 +28,7 @@ fn verdicts(script: Script) -> (Vec<String>, Record) {
     (letters(&result.unwrap().outcomes), record)
 }
 
-fn fault(script: Script) -> (Fault, Record) {
+fn fault(script: Script) -> (RouteFailure, Record) {
     let (result, record) = one(script);
     (result.unwrap_err(), record)
 }

@@ -9,7 +9,7 @@ use leafmail::envelope::{Envelope, Origin, Protocol, Recipient, Recipients};
 use leafmail::id::SpoolId;
 use leafmail::receipt::Outcome;
 use leafmail::transport::{
-    AuthMethod, Body, Delivery, DeliveryRequest, Extensions, Fault, Leaving, RouteSettings, Timeouts,
+    AuthMethod, Body, Delivery, DeliveryRequest, Extensions, Leaving, RouteFailure, RouteSettings, Timeouts,
 };
 use leafmail::transport::{TlsSettings, Transport, dispatch};
 
@@ -128,7 +128,7 @@ pub(crate) fn deliver(
     transport: &mut dyn Transport,
     envelope: &Envelope,
     body: &mut Pieces,
-) -> Result<Delivery, Fault> {
+) -> Result<Delivery, RouteFailure> {
     let recipients = everybody(envelope);
     let request = DeliveryRequest {
         id: SpoolId::new(envelope.received_at, 1, 2),

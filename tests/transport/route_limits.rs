@@ -2,7 +2,7 @@
 
 use crate::fake_smarthost::{FakeSmarthost, Script, reply};
 use crate::requests::{Pieces, deliver, envelope, letters, settings, transport};
-use leafmail::transport::{Delivery, Fault, Leaving, RouteSettings, dispatch};
+use leafmail::transport::{Delivery, Leaving, RouteFailure, RouteSettings, dispatch};
 
 const TEXT: &[u8] = b"Subject: x\r\n\r\nhello\r\n";
 
@@ -10,7 +10,7 @@ fn plain(smarthost: &FakeSmarthost) -> RouteSettings {
     settings(&format!("smtp://127.0.0.1:{}?tls=none", smarthost.address.port()))
 }
 
-fn one(settings: &RouteSettings) -> Result<Delivery, Fault> {
+fn one(settings: &RouteSettings) -> Result<Delivery, RouteFailure> {
     let envelope = envelope("me@y.example", &["a@x.example"]);
     deliver(&mut *transport(settings), &envelope, &mut Pieces::of(TEXT))
 }

@@ -7,7 +7,7 @@ use crate::captured_log::{capture, captured};
 use crate::fake_smarthost::{Act, FakeSmarthost, Identity, Record, Script, reply};
 use crate::requests::{Pieces, deliver, envelope, letters, settings, transport};
 use leafmail::transport::{
-    Delivery, Dispatch, Fault, Leaving, Roots, RouteSettings, Secret, SmarthostDispatch, dispatch,
+    Delivery, Dispatch, Leaving, Roots, RouteFailure, RouteSettings, Secret, SmarthostDispatch, dispatch,
 };
 
 const PASSWORD: &str = "hunter2 & caf\u{e9}";
@@ -40,7 +40,7 @@ impl Route {
         self
     }
 
-    fn deliver(&self) -> Result<Delivery, Fault> {
+    fn deliver(&self) -> Result<Delivery, RouteFailure> {
         let mut transport = transport(&self.settings);
         deliver(&mut *transport, &envelope("me@y.example", &["a@x.example"]), &mut Pieces::of(TEXT))
     }

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use crate::fake_smarthost::{Act, FakeSmarthost, Script};
 use crate::requests::{Pieces, deliver, envelope, letters, settings};
-use leafmail::transport::{Delivery, Fault, Leaving, RouteSettings, dispatch};
+use leafmail::transport::{Delivery, Leaving, RouteFailure, RouteSettings, dispatch};
 
 /// Longer than any wait here should be, and shorter than the time-outs.
 const SOON: Duration = Duration::from_secs(2);
 
 /// One message, and after a while the call to leave; what comes of it, and how long after the call.
-fn told_to_leave(settings: &RouteSettings, patience: Duration) -> (Result<Delivery, Fault>, Duration) {
+fn told_to_leave(settings: &RouteSettings, patience: Duration) -> (Result<Delivery, RouteFailure>, Duration) {
     let leaving = Leaving::with_patience(patience);
     let mut transport = dispatch(std::slice::from_ref(settings), leaving.clone()).unwrap().transport();
     thread::scope(|scope| {
@@ -28,7 +28,7 @@ fn told_to_leave(settings: &RouteSettings, patience: Duration) -> (Result<Delive
     })
 }
 
-fn stalls_at(script: Script, step: &str, patience: Duration) -> (Result<Delivery, Fault>, Duration) {
+fn stalls_at(script: Script, step: &str, patience: Duration) -> (Result<Delivery, RouteFailure>, Duration) {
     let smarthost = FakeSmarthost::start(script.always(step, Act::Stall));
     told_to_leave(&settings(&format!("smtp://127.0.0.1:{}?tls=none", smarthost.address.port())), patience)
 }

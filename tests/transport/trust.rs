@@ -6,7 +6,7 @@ use crate::fake_smarthost::{FakeSmarthost, Identity, Record, Script, reply};
 use crate::requests::{Pieces, deliver, envelope, letters, settings, transport};
 use leafmail::receipt::Cause;
 use leafmail::transport::{
-    ClientIdentity, Delivery, Fault, Leaving, Roots, RouteSettings, Secret, TlsSettings, dispatch,
+    ClientIdentity, Delivery, Leaving, Roots, RouteFailure, RouteSettings, Secret, TlsSettings, dispatch,
 };
 
 /// A route with a password to a smarthost that offers AUTH to everybody, so that only we can keep it from leaking.
@@ -42,7 +42,7 @@ impl Route {
         self
     }
 
-    fn deliver(&self) -> (Result<Delivery, Fault>, Record) {
+    fn deliver(&self) -> (Result<Delivery, RouteFailure>, Record) {
         let mut transport = transport(&self.settings);
         let result = deliver(&mut *transport, &envelope("", &["a@x.example"]), &mut Pieces::of("Subject: x\r\n\r\n"));
         transport.disconnect();

@@ -19,7 +19,7 @@ use crate::queue::dsn::notice::NoticeKind;
 use crate::queue::routes::connection::RouteConnection;
 use crate::receipt::{Outcome, Receipt, ReceiptKind};
 use crate::spool::{Claim, Durability, Spool};
-use crate::transport::{Delivery, DeliveryRequest, Dsn, Fault};
+use crate::transport::{Delivery, DeliveryRequest, Dsn, RouteFailure};
 
 impl<S: Spool> DeliveryTask<'_, S> {
     /// Hands a message over. Before that, the one that follows it is prepared, if there is one.
@@ -134,12 +134,12 @@ impl<S: Spool> DeliveryTask<'_, S> {
         self.attempted(delivery, recipients, started).emit(self.runner);
         // Recipients to be reported to the sender are reported first.
         self.route_trouble =
-            delivery.route_trouble.clone().map(|reason| Fault { reason, relay: delivery.relay.clone() });
+            delivery.route_trouble.clone().map(|reason| RouteFailure { reason, relay: delivery.relay.clone() });
         step
     }
 
     /// A fault of the route after the hand-over is no attempt either, so its in-doubt receipt must not become one.
-    fn undo_mark(&mut self, marked: bool, recipients: &[u16], fault: &Fault) {
+    fn undo_mark(&mut self, marked: bool, recipients: &[u16], fault: &RouteFailure) {
         if !marked {
             return;
         }

@@ -24,7 +24,7 @@ use crate::queue::runner::{Route, Runner};
 use crate::receipt::Receipt;
 use crate::routing::Rewriting;
 use crate::spool::{Claim, Claimed, Shelf, Spool, SpoolError, Trouble};
-use crate::transport::Fault;
+use crate::transport::RouteFailure;
 
 /// How working on a message ended.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub(in crate::queue) enum End<C> {
     /// It is not in the queue any more.
     Gone,
     /// The route does not work. No recipient got an outcome, or the reply was about this relay.
-    Faulted(Fault, NextDue),
+    Faulted(RouteFailure, NextDue),
     /// The route has to wait for others, or for its pace; nothing was done.
     Slowed(Obstacle, NextDue),
     /// Trouble of our own, reported already.
@@ -116,7 +116,7 @@ pub(in crate::queue) struct DeliveryTask<'r, S: Spool> {
     /// Whether waiting times count; once all recipients were tried they do.
     urgency: Urgency,
     /// What the next hop said about this relay after it had the message.
-    pub(in crate::queue) route_trouble: Option<Fault>,
+    pub(in crate::queue) route_trouble: Option<RouteFailure>,
     /// A receipt that must not get lost, but could not be written.
     pub(in crate::queue) unrecorded: Option<Receipt>,
 }

@@ -11,7 +11,7 @@ use crate::envelope::{Envelope, Recipient};
 use crate::id::SpoolId;
 use crate::receipt::{Outcome, Reason, ReceiptKind};
 use crate::smtp::EnhancedCode;
-use crate::transport::{Body, Delivery, DeliveryRequest, Dispatch, Dsn, Fault, Transport};
+use crate::transport::{Body, Delivery, DeliveryRequest, Dispatch, Dsn, RouteFailure, Transport};
 
 /// What the next hop does with a recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,13 +96,13 @@ struct Line(Arc<NextHop>);
 const RELAY: &str = "mx.example[192.0.2.1]:25";
 
 impl Line {
-    fn fault() -> Fault {
-        Fault { reason: Reason::new(EnhancedCode(4, 4, 1), "connection refused"), relay: RELAY.into() }
+    fn fault() -> RouteFailure {
+        RouteFailure { reason: Reason::new(EnhancedCode(4, 4, 1), "connection refused"), relay: RELAY.into() }
     }
 }
 
 impl Transport for Line {
-    fn deliver(&mut self, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<Delivery, Fault> {
+    fn deliver(&mut self, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<Delivery, RouteFailure> {
         let answer =
             |recipient| (self.0.script.lock().unwrap_or_else(|lock| lock.into_inner()))(request.envelope, recipient);
         let meanwhile = Arc::clone(&self.0.meanwhile.lock().unwrap());

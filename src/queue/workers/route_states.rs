@@ -6,14 +6,14 @@ use crate::event::Event;
 use crate::queue::delivery::job::Job;
 use crate::queue::routes::state::RouteState;
 use crate::spool::Spool;
-use crate::transport::Fault;
+use crate::transport::RouteFailure;
 
 impl<S: Spool> WorkerPool<'_, S> {
     pub(super) fn pause(
         &self,
         shared: &mut PoolState<S::Claim>,
         job: &Job,
-        fault: &Fault,
+        fault: &RouteFailure,
         now: Timestamp,
     ) -> Option<Event> {
         let name = &self.runner.routes[job.route].name;

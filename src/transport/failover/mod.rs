@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::receipt::Reason;
 use crate::smtp::EnhancedCode;
-use crate::transport::delivery::{Body, Delivery, DeliveryRequest, Dispatch, Fault, Transport};
+use crate::transport::delivery::{Body, Delivery, DeliveryRequest, Dispatch, RouteFailure, Transport};
 use crate::transport::leaving::Leaving;
 
 /// A hop that failed once is left alone for so long; each further failure doubles it, up to the longest.
@@ -85,9 +85,9 @@ struct FailoverTransport {
 }
 
 impl Transport for FailoverTransport {
-    fn deliver(&mut self, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<Delivery, Fault> {
+    fn deliver(&mut self, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<Delivery, RouteFailure> {
         let mut body = Replay::new(body);
-        let mut faults: Vec<Fault> = Vec::new();
+        let mut faults: Vec<RouteFailure> = Vec::new();
         for at in self.shared.order() {
             self.last = at;
             match self.transports[at].deliver(request, &mut body) {
@@ -134,7 +134,7 @@ impl Transport for FailoverTransport {
 }
 
 /// One fault that tells of each hop; the status is the first one's, whose hop is the one that should work.
-fn joined(mut faults: Vec<Fault>) -> Fault {
+fn joined(mut faults: Vec<RouteFailure>) -> RouteFailure {
     if faults.len() == 1 {
         return faults.remove(0);
     }
@@ -143,7 +143,7 @@ fn joined(mut faults: Vec<Fault>) -> Fault {
     let first = faults.first().map(|fault| &fault.reason);
     let status = first.map_or(EnhancedCode(4, 4, 1), |first| first.status);
     let (reply_code, cause) = first.map_or((None, None), |first| (first.reply_code, first.cause));
-    Fault { reason: Reason { reply_code, cause, ..Reason::new(status, text) }, relay }
+    RouteFailure { reason: Reason { reply_code, cause, ..Reason::new(status, text) }, relay }
 }
 
 impl Shared {

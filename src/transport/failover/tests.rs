@@ -55,7 +55,7 @@ impl Dispatch for Scripted {
 }
 
 impl Transport for Scripted {
-    fn deliver(&mut self, _: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<Delivery, Fault> {
+    fn deliver(&mut self, _: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<Delivery, RouteFailure> {
         self.tried.fetch_add(1, Ordering::SeqCst);
         if let Some(leaving) = &self.leaving {
             leaving.raise();
@@ -73,7 +73,7 @@ impl Transport for Scripted {
         let (outcome, route_trouble) = match act {
             Act::Take => (Outcome::Delivered(reason), None),
             Act::Quota => (Outcome::Deferred(reason.clone()), Some(reason)),
-            _ => return Err(Fault { reason, relay: self.name.to_owned() }),
+            _ => return Err(RouteFailure { reason, relay: self.name.to_owned() }),
         };
         let (relay, connecting) = (self.name.to_owned(), Duration::ZERO);
         Ok(Delivery { outcomes: vec![outcome], relay, connecting, dsn: Dsn::Final, route_trouble })
@@ -113,7 +113,7 @@ fn route(hops: &[&Scripted], leaving: Leaving) -> Route {
     Route { dispatch: FailoverDispatch::new("r".to_owned(), hops, leaving, watch), seconds }
 }
 
-fn send(transport: &mut dyn Transport, rewinds: bool) -> Result<String, Fault> {
+fn send(transport: &mut dyn Transport, rewinds: bool) -> Result<String, RouteFailure> {
     let envelope = Envelope::new(
         ReversePath::parse("", None).unwrap(),
         Recipients::new(vec![Recipient::from("a@x.example".parse::<crate::address::Mailbox>().unwrap())]).unwrap(),

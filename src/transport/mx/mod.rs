@@ -19,7 +19,9 @@ use crate::dns::MailExchangers;
 use crate::receipt::{Cause, Outcome, Reason};
 use crate::smtp::EnhancedCode;
 use crate::transport::classify::{Side, side_at_fault};
-use crate::transport::delivery::{Body, ConfigError, Delivery, DeliveryRequest, Dispatch, Dsn, Fault, Transport};
+use crate::transport::delivery::{
+    Body, Delivery, DeliveryRequest, Dispatch, Dsn, RouteFailure, SettingsError, Transport,
+};
 use crate::transport::failover::Replay;
 use crate::transport::leaving::Leaving;
 use crate::transport::settings::{NextHop, RouteSettings, Smarthost, TlsPolicy};
@@ -43,8 +45,12 @@ impl MxDispatch {
     ///
     /// # Errors
     /// When the next hop is not `mx:`, or there is a password or token that nobody would ask for.
-    pub fn new(settings: &RouteSettings, dns: Arc<dyn MailExchangers>, leaving: Leaving) -> Result<Self, ConfigError> {
-        let refuse = |what: &str| ConfigError { route: settings.name.clone(), what: what.to_owned() };
+    pub fn new(
+        settings: &RouteSettings,
+        dns: Arc<dyn MailExchangers>,
+        leaving: Leaving,
+    ) -> Result<Self, SettingsError> {
+        let refuse = |what: &str| SettingsError { route: settings.name.clone(), what: what.to_owned() };
         let NextHop::Mx(hop) = settings.next_hop else { return Err(refuse("expected mx: as the next hop")) };
         if settings.password.is_some() || settings.token.is_some() {
             return Err(refuse("expected no password or token, as mail exchangers ask for no login"));
@@ -86,7 +92,7 @@ struct Kept {
 }
 
 impl Transport for MxTransport {
-    fn deliver(&mut self, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<Delivery, Fault> {
+    fn deliver(&mut self, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<Delivery, RouteFailure> {
         let domain = one_domain(request)?;
         let shared = Arc::clone(&self.shared);
         let hosts = match self.wait(shared.hosts(&domain))? {
@@ -162,7 +168,7 @@ impl MxTransport {
     }
 
     /// Tries one way. Where it works it is kept for the next message; `None` where another is to be tried.
-    fn attempt(&mut self, attempt: &mut Attempt<'_>, mut way: Kept) -> Result<Option<Delivery>, Fault> {
+    fn attempt(&mut self, attempt: &mut Attempt<'_>, mut way: Kept) -> Result<Option<Delivery>, RouteFailure> {
         attempt.tried.push(way.address);
         match way.transport.deliver(attempt.request, &mut attempt.body) {
             Ok(delivery) => {
@@ -182,12 +188,12 @@ impl MxTransport {
         }
     }
 
-    fn wait<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Fault> {
+    fn wait<T>(&mut self, work: impl Future<Output = T>) -> Result<T, RouteFailure> {
         let runtime = match &mut self.runtime {
             Some(runtime) => runtime,
             none => none.insert(Builder::new_current_thread().enable_all().build().map_err(|error| {
                 let text = format!("starting the asynchronous runtime: {error}");
-                Fault {
+                RouteFailure {
                     reason: Reason::new(EnhancedCode(4, 3, 0), text).because(Cause::Resources),
                     relay: "mx".to_owned(),
                 }
@@ -204,7 +210,7 @@ struct Attempt<'a> {
     body: Replay<'a>,
     tried: Vec<IpAddr>,
     /// One for each way that was tried in vain.
-    faults: Vec<Fault>,
+    faults: Vec<RouteFailure>,
     /// Why the addresses of a host are not known.
     unknown: Option<Dead>,
     /// The message cannot be offered once more.
@@ -227,10 +233,10 @@ impl<'a> Attempt<'a> {
     }
 
     /// No way worked: whose trouble that is.
-    fn give_up(self, shared: &Shared) -> Result<Delivery, Fault> {
+    fn give_up(self, shared: &Shared) -> Result<Delivery, RouteFailure> {
         let text = self.faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         let blamed = |whom| self.faults.iter().find(|fault| side_at_fault(&fault.reason) == whom);
-        let as_one = |fault: &Fault| {
+        let as_one = |fault: &RouteFailure| {
             let Reason { status, reply_code, cause, .. } = fault.reason;
             Reason { reply_code, cause, ..Reason::new(status, &text) }
         };
@@ -242,7 +248,7 @@ impl<'a> Attempt<'a> {
         if let Some(fault) = blamed(Side::Peer) {
             return deferred(as_one(fault));
         }
-        let fault = |reason| Err(Fault { reason, relay: format!("mx:{}", self.domain) });
+        let fault = |reason| Err(RouteFailure { reason, relay: format!("mx:{}", self.domain) });
         if let Some(broken) = blamed(Side::Host) {
             return fault(as_one(broken));
         }
@@ -257,10 +263,10 @@ impl<'a> Attempt<'a> {
     }
 }
 
-fn ended(request: &DeliveryRequest<'_>, domain: &Domain, dead: Dead) -> Result<Delivery, Fault> {
+fn ended(request: &DeliveryRequest<'_>, domain: &Domain, dead: Dead) -> Result<Delivery, RouteFailure> {
     match dead {
         Dead::End(outcome) => Ok(judged(request, domain, &outcome)),
-        Dead::Fault(reason) => Err(Fault { reason, relay: format!("mx:{domain}") }),
+        Dead::Fault(reason) => Err(RouteFailure { reason, relay: format!("mx:{domain}") }),
     }
 }
 
@@ -271,14 +277,14 @@ fn judged(request: &DeliveryRequest<'_>, domain: &Domain, outcome: &Outcome) -> 
 }
 
 /// The domain of all recipients.
-fn one_domain(request: &DeliveryRequest<'_>) -> Result<Domain, Fault> {
+fn one_domain(request: &DeliveryRequest<'_>) -> Result<Domain, RouteFailure> {
     let mut domains = request.recipients().map(|recipient| recipient.mailbox.domain());
     match domains.next() {
         Some(first) if domains.all(|domain| domain == first) => Ok(first.clone()),
         // A defect of whoever made the request: nothing is sent to hosts that it is not for.
         _ => {
             let text = "expected recipients of one domain, but found several";
-            Err(Fault {
+            Err(RouteFailure {
                 reason: Reason::new(EnhancedCode(4, 3, 5), text).because(Cause::Settings),
                 relay: "mx".to_owned(),
             })

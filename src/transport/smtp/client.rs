@@ -15,7 +15,7 @@ use super::wire::{Capabilities, Control, Opened, Phase, Protection, Wire, WireEr
 use crate::address::Domain;
 use crate::receipt::{Cause, Reason};
 use crate::smtp::{EnhancedCode, Reply};
-use crate::transport::delivery::{Body, Fault};
+use crate::transport::delivery::{Body, RouteFailure};
 use crate::transport::settings::Extensions;
 
 impl AsyncTokioStream for Wire {
@@ -45,7 +45,7 @@ impl Client {
     pub(in crate::transport) async fn over(
         opened: Opened,
         connection_settings: &ConnectionSettings,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, RouteFailure> {
         let ConnectionSettings { extensions, max_size, .. } = *connection_settings;
         let helo = connection_settings.helo.clone();
         let Opened { wire, control, capabilities, protection, relay } = opened;
@@ -59,7 +59,7 @@ impl Client {
             Err(error) => {
                 let reason = Reason::new(EnhancedCode(4, 3, 0), format!("handing the connection to lettre: {error}"))
                     .because(Cause::Resources);
-                Err(Fault { reason, relay })
+                Err(RouteFailure { reason, relay })
             }
         }
     }

@@ -1,6 +1,6 @@
 //! From a host to a connection that is ready for MAIL or AUTH: greeting, EHLO, STARTTLS, EHLO.
 //!
-//! Whatever fails here is a [`Fault`]: no recipient was named yet. lettre's own STARTTLS is not used, as it takes replies
+//! Whatever fails here is a [`RouteFailure`]: no recipient was named yet. lettre's own STARTTLS is not used, as it takes replies
 //! that were sent before the handshake for replies inside it.
 
 use std::future::Future;
@@ -18,7 +18,7 @@ use crate::address::Domain;
 use crate::receipt::{Cause, Reason};
 use crate::smtp::{EnhancedCode, Reply};
 use crate::tls_words;
-use crate::transport::delivery::Fault;
+use crate::transport::delivery::RouteFailure;
 use crate::transport::leaving::Leaving;
 use crate::transport::settings::{Smarthost, TlsPolicy};
 use crate::transport::smtp::connection_settings::ConnectionSettings;
@@ -53,7 +53,7 @@ pub(in crate::transport) async fn open(
     smarthost: &Smarthost,
     addresses: &[IpAddr],
     connection_settings: &ConnectionSettings,
-) -> Result<Opened, Fault> {
+) -> Result<Opened, RouteFailure> {
     open_with(smarthost, addresses, connection_settings, Whom::Trusted).await
 }
 
@@ -62,7 +62,7 @@ pub(in crate::transport) async fn open_to_anyone(
     smarthost: &Smarthost,
     addresses: &[IpAddr],
     connection_settings: &ConnectionSettings,
-) -> Result<Opened, Fault> {
+) -> Result<Opened, RouteFailure> {
     open_with(smarthost, addresses, connection_settings, Whom::Anyone).await
 }
 
@@ -80,12 +80,12 @@ async fn open_with(
     addresses: &[IpAddr],
     connection_settings: &ConnectionSettings,
     whom: Whom,
-) -> Result<Opened, Fault> {
+) -> Result<Opened, RouteFailure> {
     let ConnectionSettings { timeouts, certificates, leaving, traced, .. } = connection_settings;
     let connected = unless_leaving(leaving, connect(smarthost, addresses, connection_settings)).await;
     let (stream, peer) = connected.unwrap_or_else(|| {
         let relay = format!("{}:{}", smarthost.host, smarthost.port);
-        Err(Fault { reason: WireError::Leaving.reason(Phase::Greeting, &relay), relay })
+        Err(RouteFailure { reason: WireError::Leaving.reason(Phase::Greeting, &relay), relay })
     })?;
     let relay = format!("{}[{}]:{}", smarthost.host, peer.ip().to_canonical(), peer.port());
     // The port tells the connections to one host apart, here and in what the network shows.
@@ -132,7 +132,7 @@ struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    async fn run(&self, mut wire: Wire) -> Result<(Wire, Capabilities, Protection), Fault> {
+    async fn run(&self, mut wire: Wire) -> Result<(Wire, Capabilities, Protection), RouteFailure> {
         let mut protection = Protection::Plain;
         if self.smarthost.tls == TlsPolicy::Implicit {
             (wire, protection) = self.shake_hands(wire).await?;
@@ -148,7 +148,7 @@ impl Opening<'_> {
             let text =
                 format!("the next hop {} is this relay itself: it greets with the mark of our own spool", self.relay);
             let reason = Reason::new(EnhancedCode(4, 4, 6), text).because(Cause::OwnRelay);
-            return Err(Fault { reason, relay: self.relay.clone() });
+            return Err(RouteFailure { reason, relay: self.relay.clone() });
         }
         let mut capabilities;
         (wire, capabilities) = self.hello(wire).await?;
@@ -170,7 +170,7 @@ impl Opening<'_> {
     }
 
     /// EHLO, or HELO where EHLO is refused for good (RFC 5321 3.2).
-    async fn hello(&self, mut wire: Wire) -> Result<(Wire, Capabilities), Fault> {
+    async fn hello(&self, mut wire: Wire) -> Result<(Wire, Capabilities), RouteFailure> {
         let reply = self.exchange(&mut wire, Phase::Hello, &format!("EHLO {}", self.helo)).await?;
         if reply.code() == 250 {
             return Ok((wire, Capabilities::of(&reply)));
@@ -186,7 +186,7 @@ impl Opening<'_> {
         }
     }
 
-    fn wants_starttls(&self, capabilities: &Capabilities) -> Result<bool, Fault> {
+    fn wants_starttls(&self, capabilities: &Capabilities) -> Result<bool, RouteFailure> {
         match self.smarthost.tls {
             TlsPolicy::None | TlsPolicy::Implicit => Ok(false),
             TlsPolicy::Opportunistic => Ok(capabilities.starttls),
@@ -201,7 +201,7 @@ impl Opening<'_> {
         }
     }
 
-    async fn start_tls(&self, mut wire: Wire) -> Result<(Wire, Protection), Fault> {
+    async fn start_tls(&self, mut wire: Wire) -> Result<(Wire, Protection), RouteFailure> {
         let reply = self.exchange(&mut wire, Phase::StartTls, "STARTTLS").await?;
         if reply.code() != 220 {
             // RFC 3207 4: 454 is a trouble of theirs; where TLS is not required the session goes on without.
@@ -223,7 +223,7 @@ impl Opening<'_> {
         self.shake_hands(wire).await
     }
 
-    async fn shake_hands(&self, mut wire: Wire) -> Result<(Wire, Protection), Fault> {
+    async fn shake_hands(&self, mut wire: Wire) -> Result<(Wire, Protection), RouteFailure> {
         let (connector, protection) = if self.smarthost.tls == TlsPolicy::Opportunistic || self.whom == Whom::Anyone {
             (Certificates::unverified(), Protection::Unverified)
         } else {
@@ -232,7 +232,7 @@ impl Opening<'_> {
         // RFC 3463 X.3.5: system incorrectly configured.
         let connector = connector
             .map_err(|text| Reason::new(EnhancedCode(4, 3, 5), text).because(Cause::Settings))
-            .map_err(|reason| Fault { reason, relay: self.relay.clone() })?;
+            .map_err(|reason| RouteFailure { reason, relay: self.relay.clone() })?;
         let host = &self.smarthost.host;
         let name = ServerName::try_from(host.clone())
             .map_err(|error| self.insecure(Cause::Tls, format!("{host}: {error}")))?;
@@ -255,25 +255,25 @@ impl Opening<'_> {
         }
     }
 
-    async fn exchange(&self, wire: &mut Wire, phase: Phase, line: &str) -> Result<Reply, Fault> {
+    async fn exchange(&self, wire: &mut Wire, phase: Phase, line: &str) -> Result<Reply, RouteFailure> {
         wire.exchange(phase, line).await.map_err(|error| self.error(&error))
     }
 
-    fn error(&self, error: &WireError) -> Fault {
-        Fault { reason: error.reason(self.control.phase(), &self.relay), relay: self.relay.clone() }
+    fn error(&self, error: &WireError) -> RouteFailure {
+        RouteFailure { reason: error.reason(self.control.phase(), &self.relay), relay: self.relay.clone() }
     }
 
     /// RFC 3463 X.7.5: cryptographic failure.
-    fn insecure(&self, cause: Cause, text: String) -> Fault {
-        Fault { reason: Reason::new(EnhancedCode(4, 7, 5), text).because(cause), relay: self.relay.clone() }
+    fn insecure(&self, cause: Cause, text: String) -> RouteFailure {
+        RouteFailure { reason: Reason::new(EnhancedCode(4, 7, 5), text).because(cause), relay: self.relay.clone() }
     }
 
     /// The host's own words; it is told that we leave, and its answer is not waited for.
-    async fn refused(&self, mut wire: Wire, what: &str, reply: &Reply) -> Fault {
+    async fn refused(&self, mut wire: Wire, what: &str, reply: &Reply) -> RouteFailure {
         let mut reason = Reason::reply(reply);
         reason.text = format!("{} refused {what}: {}", self.smarthost.host, reason.text);
         self.say_goodbye(&mut wire).await;
-        Fault { reason, relay: self.relay.clone() }
+        RouteFailure { reason, relay: self.relay.clone() }
     }
 
     /// The fault is known already; that QUIT cannot be sent adds nothing.

@@ -1,6 +1,6 @@
 //! TCP: from a host's name to a connected socket, from the route's source address where it names one.
 //!
-//! What fails here is a [`Fault`] whose status tells whose trouble it is: X.3 and X.4.4 are this host's, X.4.1 is the next hop's.
+//! What fails here is a [`RouteFailure`] whose status tells whose trouble it is: X.3 and X.4.4 are this host's, X.4.1 is the next hop's.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::receipt::{Cause, Reason};
 use crate::smtp::EnhancedCode;
-use crate::transport::delivery::Fault;
+use crate::transport::delivery::RouteFailure;
 use crate::transport::settings::Smarthost;
 use crate::transport::smtp::connection_settings::ConnectionSettings;
 
@@ -31,9 +31,9 @@ pub(in crate::transport) async fn connect(
     smarthost: &Smarthost,
     addresses: &[IpAddr],
     connection_settings: &ConnectionSettings,
-) -> Result<(TcpStream, SocketAddr), Fault> {
+) -> Result<(TcpStream, SocketAddr), RouteFailure> {
     let (host, port) = (smarthost.host.as_str(), smarthost.port);
-    let fault = |status, text: String| Fault {
+    let fault = |status, text: String| RouteFailure {
         reason: Reason::new(status, text).because(cause_of(status)),
         relay: format!("{host}:{port}"),
     };
