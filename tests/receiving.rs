@@ -12,7 +12,9 @@ use leafmail::event::{Event, Observer, lines};
 use leafmail::id::SpoolId;
 use leafmail::policy::Chain;
 use leafmail::session::Settings;
-use leafmail::spool::{Claim, Claimed, DirSpool, Entry, Glance, Shelf, Spool, SpoolError, SpoolSettings, Trouble};
+use leafmail::spool::{
+    Claim, Claimed, DirSpool, Entry, Glance, Shelf, Spool, SpoolError, SpoolErrorKind, SpoolSettings,
+};
 use leafmail::sys::SystemClock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -135,7 +137,7 @@ impl Spool for Poisoned {
     type Claim = <DirSpool as Spool>::Claim;
 
     fn has_room(&self, _: u64) -> Result<(), SpoolError> {
-        Err(SpoolError::new("writing to", "queue", Trouble::Poisoned))
+        Err(SpoolError::new("writing to", "queue", SpoolErrorKind::Poisoned))
     }
 
     fn open(&self, _: &Envelope) -> Result<Self::Draft, SpoolError> {

@@ -19,7 +19,7 @@ pub enum Original {
 /// Moves or copies a message, with its history, to the same shelf of another spool.
 ///
 /// # Errors
-/// [`crate::spool::Trouble::Exists`] when that spool has it; otherwise when it cannot be read or written.
+/// [`crate::spool::SpoolErrorKind::Exists`] when that spool has it; otherwise when it cannot be read or written.
 pub fn transfer<S: Shelves>(from: &S, to: &S, id: SpoolId, original: Original) -> Result<Acted, SpoolError> {
     let Some(shelf) = from.locate(id)? else { return Ok(Acted::NotThere) };
     if shelf == Shelf::Bad {

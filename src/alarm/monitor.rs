@@ -15,7 +15,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::envelope::Envelope;
 use crate::event::{Event, Observer};
 use crate::queue::{RouteStore, change_shared};
-use crate::spool::{Committed, Draft, Handled, Shelf, Shelves, SpoolError, Trouble};
+use crate::spool::{Committed, Draft, Handled, Shelf, Shelves, SpoolError, SpoolErrorKind};
 
 /// What monitoring mail needs.
 pub struct Monitor<S: Shelves> {
@@ -100,7 +100,7 @@ impl<S: Shelves> Monitor<S> {
             pulse: self.pulse(now),
             full: match self.spool.has_room(0) {
                 Ok(()) => Some(None),
-                Err(error) if matches!(error.trouble, Trouble::Full(_)) => Some(Some(error.to_string())),
+                Err(error) if matches!(error.kind, SpoolErrorKind::Full(_)) => Some(Some(error.to_string())),
                 Err(_) => None,
             },
             sound: self.spool.is_sound(),

@@ -13,7 +13,7 @@ use crate::event::{Event, Observer};
 use crate::policy::Chain;
 use crate::session::{MailQuery, Settings};
 use crate::smtp::{CommandError, Reply, catalogue};
-use crate::spool::{Spool, SpoolError, Trouble};
+use crate::spool::{Spool, SpoolError, SpoolErrorKind};
 
 /// All that sessions share.
 pub struct Receiver<S> {
@@ -57,10 +57,10 @@ impl<S: Spool> Receiver<S> {
     /// The reply to the client when the spool fails; the observer gets the error.
     pub(super) fn apology(&self, error: &SpoolError) -> Reply {
         self.observer.observe(&Event::Trouble { text: error.to_string() });
-        match error.trouble {
-            Trouble::Full(_) => catalogue::no_space(),
+        match error.kind {
+            SpoolErrorKind::Full(_) => catalogue::no_space(),
             // The disk lies: finish what can be finished, and leave.
-            Trouble::Poisoned => {
+            SpoolErrorKind::Poisoned => {
                 self.shutdown.raise();
                 catalogue::shutting_down(&self.settings.hostname)
             }

@@ -7,14 +7,14 @@ use crate::address::printable;
 
 /// What was being done, to which file, and what failed.
 #[derive(Debug, thiserror::Error)]
-#[error("{doing} {}: {trouble}", shown(path))]
+#[error("{doing} {}: {kind}", shown(path))]
 pub struct SpoolError {
     /// In words, such as `thawing`.
     pub doing: &'static str,
     /// The file or folder, relative to the spool where it lies in it.
     pub path: PathBuf,
     /// What failed. It is in the text of this error, so it is not its source as well.
-    pub trouble: Trouble,
+    pub kind: SpoolErrorKind,
 }
 
 /// Anybody who may write to the folder names a file as they like, and errors go to terminals and logs.
@@ -24,15 +24,15 @@ fn shown(path: &Path) -> String {
 
 impl SpoolError {
     /// An error with its context.
-    pub fn new(doing: &'static str, path: impl AsRef<Path>, trouble: impl Into<Trouble>) -> Self {
-        Self { doing, path: path.as_ref().to_owned(), trouble: trouble.into() }
+    pub fn new(doing: &'static str, path: impl AsRef<Path>, kind: impl Into<SpoolErrorKind>) -> Self {
+        Self { doing, path: path.as_ref().to_owned(), kind: kind.into() }
     }
 }
 
 /// The kind of failure, which decides what is done about it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Trouble {
+pub enum SpoolErrorKind {
     /// The file ends before it is complete: it was never acknowledged.
     #[error("torn: {0}")]
     Torn(&'static str),

@@ -44,19 +44,19 @@ pub trait Shelves: Spool {
     /// copy survives a power cut.
     ///
     /// # Errors
-    /// [`crate::spool::Trouble::Exists`] when that spool has a message of this id; [`crate::spool::Trouble::Full`] when it has no room.
+    /// [`crate::spool::SpoolErrorKind::Exists`] when that spool has a message of this id; [`crate::spool::SpoolErrorKind::Full`] when it has no room.
     fn copy_to(&self, claim: &Self::Claim, to: &Self) -> Result<(), SpoolError>;
 
     /// Moves a message between shelves without reading it.
     ///
     /// # Errors
-    /// [`crate::spool::Trouble::Exists`] when its name is taken there; [`crate::spool::Trouble::Foreign`] for what is no message.
+    /// [`crate::spool::SpoolErrorKind::Exists`] when its name is taken there; [`crate::spool::SpoolErrorKind::Foreign`] for what is no message.
     fn move_between(&self, id: SpoolId, from: Shelf, to: Shelf) -> Result<Handled, SpoolError>;
 
     /// Removes a message without reading it.
     ///
     /// # Errors
-    /// When it cannot be removed; [`crate::spool::Trouble::Foreign`] for what is no message.
+    /// When it cannot be removed; [`crate::spool::SpoolErrorKind::Foreign`] for what is no message.
     fn remove(&self, id: SpoolId, shelf: Shelf) -> Result<Handled, SpoolError>;
 
     /// Opens a message for reading, wherever it lies. Its message octets are not verified.

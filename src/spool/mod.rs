@@ -14,7 +14,7 @@ mod tests;
 mod traits;
 
 pub use dir::{Creation, DirClaim, DirDraft, DirReading, DirSpool, Reserve, SpoolSettings, mark};
-pub use error::{SpoolError, Trouble};
+pub use error::{SpoolError, SpoolErrorKind};
 pub use folder::Shelf;
 pub use manage::{Finding, Handled, Reading, Shelves};
 pub use traits::{Claim, Claimed, Committed, Draft, Durability, Entry, Glance, Spool};

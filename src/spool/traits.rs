@@ -22,7 +22,7 @@ pub trait Spool: Send + Sync + 'static {
     /// Whether a message of `size` octets fits beside what is already arriving, with the reserve left over.
     ///
     /// # Errors
-    /// [`crate::spool::Trouble::Full`] when it does not.
+    /// [`crate::spool::SpoolErrorKind::Full`] when it does not.
     fn has_room(&self, size: u64) -> Result<(), SpoolError>;
 
     /// Whether the disk can be trusted. Once it cannot, it stays so, and whoever works on the spool should leave.
@@ -60,7 +60,7 @@ pub trait Spool: Send + Sync + 'static {
     /// Takes a message of the queue to work on it. What is torn or corrupt goes to `bad/` and is an error.
     ///
     /// # Errors
-    /// [`crate::spool::Trouble::Torn`] or [`crate::spool::Trouble::Corrupt`] after the file was set aside; [`crate::spool::Trouble::Io`] when it could not be read.
+    /// [`crate::spool::SpoolErrorKind::Torn`] or [`crate::spool::SpoolErrorKind::Corrupt`] after the file was set aside; [`crate::spool::SpoolErrorKind::Io`] when it could not be read.
     fn claim(&self, id: SpoolId) -> Result<Claimed<Self::Claim>, SpoolError>;
 
     /// Reads a message without claiming it, wherever it lies. Its message octets are not verified.
@@ -93,7 +93,7 @@ pub trait Draft: Send + 'static {
     /// Makes the message durable under its id. When this answers `Ok`, it survives a power cut.
     ///
     /// # Errors
-    /// [`crate::spool::Trouble::Exists`] when a message of this id is there already; otherwise nothing was accepted, and no file is left.
+    /// [`crate::spool::SpoolErrorKind::Exists`] when a message of this id is there already; otherwise nothing was accepted, and no file is left.
     fn commit(self, seal: &Seal) -> Result<Committed, SpoolError>;
 
     /// The same for many at once: `then` gets the outcome, from this thread or from another that syncs for several, which

@@ -16,7 +16,7 @@ use leafmail::id::SpoolId;
 use leafmail::policy::{Chain, Visitor};
 use leafmail::session::{Action, Question, Session, Settings, Verdict};
 use leafmail::smtp::{Reply, catalogue};
-use leafmail::spool::{Committed, DirDraft, DirSpool, Draft as _, Spool as _, SpoolError, Trouble};
+use leafmail::spool::{Committed, DirDraft, DirSpool, Draft as _, Spool as _, SpoolError, SpoolErrorKind};
 
 use crate::disk::SimulatedDisk;
 use crate::sender::{Client, Errand, News};
@@ -173,9 +173,9 @@ impl Receiver {
     }
 
     fn apology(&self, error: &SpoolError) -> Reply {
-        match error.trouble {
-            Trouble::Full(_) => catalogue::no_space(),
-            Trouble::Poisoned => {
+        match error.kind {
+            SpoolErrorKind::Full(_) => catalogue::no_space(),
+            SpoolErrorKind::Poisoned => {
                 self.leaving.store(true, Ordering::SeqCst);
                 catalogue::shutting_down(&self.settings.hostname)
             }

@@ -189,7 +189,7 @@ fn a_message_goes_to_another_spool_and_back_with_its_history() {
     assert_eq!(transfer(&house.spool, &other.spool, id, Original::Kept).unwrap(), Acted::Done(Shelf::Hold));
     assert_eq!((house.glance(id), other.glance(id)), (before.clone(), before.clone()));
     let twice = transfer(&house.spool, &other.spool, id, Original::Removed).unwrap_err();
-    assert!(matches!(twice.trouble, crate::spool::Trouble::Exists), "{twice}");
+    assert!(matches!(twice.kind, crate::spool::SpoolErrorKind::Exists), "{twice}");
     assert_eq!(house.act(id, Act::Remove), Acted::Done(Shelf::Hold));
     assert_eq!(transfer(&other.spool, &house.spool, id, Original::Removed).unwrap(), Acted::Done(Shelf::Hold));
     assert_eq!((house.glance(id), other.spool.peek(id).unwrap()), (before, None));

@@ -19,7 +19,7 @@ use std::path::Path;
 use crate::history::{Search, search};
 use crate::id::SpoolId;
 use crate::queue::Runner;
-use crate::spool::{Glance, Shelf, Spool, SpoolError, Trouble};
+use crate::spool::{Glance, Shelf, Spool, SpoolError, SpoolErrorKind};
 use crate::transport::Place;
 use context::Context;
 
@@ -74,7 +74,7 @@ fn in_spool<S: Spool>(context: &Context<'_, S>, wanted: &Search) -> Result<Vec<E
                 vec![spooled::damaged(id, None)]
             }
             Ok(glance) => glance.map(|glance| spooled::story(context, id, &glance)).into_iter().collect(),
-            Err(SpoolError { trouble: Trouble::Io(error), doing, path }) => {
+            Err(SpoolError { kind: SpoolErrorKind::Io(error), doing, path }) => {
                 return Err(SpoolError::new(doing, path, error));
             }
             Err(error) => vec![spooled::damaged(id, Some(&error))],

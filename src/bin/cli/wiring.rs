@@ -11,7 +11,7 @@ use leafmail::queue::{
     NoticeSettings, Readdressing, Route, RouteFolder, Runner, Schedule, SharedRouteLimits, StopFlag, watch_folder,
 };
 use leafmail::routing::{AliasFile, LocalDomains};
-use leafmail::spool::{DirSpool, Shelf, SpoolError, SpoolSettings, Trouble, mark};
+use leafmail::spool::{DirSpool, Shelf, SpoolError, SpoolErrorKind, SpoolSettings, mark};
 use leafmail::sys::{self, SystemClock};
 use leafmail::transport::{self, RouteSettings};
 
@@ -41,7 +41,7 @@ fn spool_settings(config: &Config) -> SpoolSettings {
 }
 
 fn cannot_open<T>(error: SpoolError) -> anyhow::Result<T> {
-    let Trouble::OtherOwner(uid) = error.trouble else { return Err(error).or_exit(ExitCode::CantCreat) };
+    let SpoolErrorKind::OtherOwner(uid) = error.kind else { return Err(error).or_exit(ExitCode::CantCreat) };
     let whose = match sys::account(uid) {
         Some(account) => format!("user {} (uid {uid})", account.name),
         None => format!("the user with uid {uid}"),

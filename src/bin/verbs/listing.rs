@@ -8,7 +8,7 @@ use leafmail::admin::{self, Found, Listing, Routes, Selected, Table};
 use leafmail::clock::Clock;
 use leafmail::config::Config;
 use leafmail::queue::RouteFolder;
-use leafmail::spool::{DirSpool, SpoolError, Trouble};
+use leafmail::spool::{DirSpool, SpoolError, SpoolErrorKind};
 use leafmail::sys::SystemClock;
 use sysexits::ExitCode;
 
@@ -93,10 +93,12 @@ pub(crate) fn for_each(
 
 /// The exit code for an error of the spool.
 pub(crate) fn code_of(error: &SpoolError) -> ExitCode {
-    match error.trouble {
-        Trouble::Torn(_) | Trouble::Corrupt(_) | Trouble::Newer(_) | Trouble::Foreign(_) | Trouble::Exists => {
-            ExitCode::DataErr
-        }
+    match error.kind {
+        SpoolErrorKind::Torn(_)
+        | SpoolErrorKind::Corrupt(_)
+        | SpoolErrorKind::Newer(_)
+        | SpoolErrorKind::Foreign(_)
+        | SpoolErrorKind::Exists => ExitCode::DataErr,
         _ => ExitCode::IoErr,
     }
 }

@@ -11,7 +11,7 @@ use crate::id::SpoolId;
 use crate::queue::dsn::notice::{self, Notice, NoticeKind, Writer};
 use crate::queue::dsn::tally::{Batch, Tally, WithheldFailure};
 use crate::queue::runner::Runner;
-use crate::spool::{Draft, Spool, SpoolError, Trouble};
+use crate::spool::{Draft, Spool, SpoolError, SpoolErrorKind};
 
 impl<S: Spool> Runner<S> {
     pub(in crate::queue) fn writer(&self, now: Timestamp) -> Writer<'_> {
@@ -92,7 +92,7 @@ impl<S: Spool> Runner<S> {
         });
         match written {
             Ok(_) => Ok(true),
-            Err(error) if matches!(error.trouble, Trouble::Exists) => Ok(false),
+            Err(error) if matches!(error.kind, SpoolErrorKind::Exists) => Ok(false),
             Err(error) => Err(error),
         }
     }

@@ -12,7 +12,7 @@ use crate::queue::dsn::notice::{NoticeKind, notice_id};
 use crate::queue::plan::ledger::Standing;
 use crate::receipt::{Reason, Receipt, ReceiptKind};
 use crate::smtp::EnhancedCode;
-use crate::spool::{Claim, Durability, Glance, Shelf, Spool, Trouble};
+use crate::spool::{Claim, Durability, Glance, Shelf, Spool, SpoolErrorKind};
 
 /// How often a notice looks whether its original has the receipt.
 const GUARD_INTERVAL: Duration = Duration::from_secs(5);
@@ -37,7 +37,7 @@ impl<S: Spool> DeliveryTask<'_, S> {
             Ok(None) => true,
             // A corrupt or failed message is not worked on again, so it cannot be reported again.
             Ok(Some(glance)) => matches!(glance.shelf, Shelf::Bad | Shelf::Failed) || told(&glance),
-            Err(error) if matches!(error.trouble, Trouble::Torn(_) | Trouble::Corrupt(_)) => true,
+            Err(error) if matches!(error.kind, SpoolErrorKind::Torn(_) | SpoolErrorKind::Corrupt(_)) => true,
             Err(error) => {
                 self.runner.trouble(&error);
                 false

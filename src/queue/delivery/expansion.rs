@@ -15,7 +15,7 @@ use crate::id::SpoolId;
 use crate::queue::dsn::provenance;
 use crate::receipt::{Reason, Receipt, ReceiptKind};
 use crate::smtp::{EnhancedCode, Notify, xtext};
-use crate::spool::{Claim, Draft, Durability, Spool, SpoolError, Trouble};
+use crate::spool::{Claim, Draft, Durability, Spool, SpoolError, SpoolErrorKind};
 
 /// The most recipients of one such message, unless a single alias has more: indices and receipts have limits.
 const MOST: usize = 1_000;
@@ -96,7 +96,7 @@ impl<S: Spool> DeliveryTask<'_, S> {
         });
         match copied {
             Ok(_) => Ok(()),
-            Err(error) if matches!(error.trouble, Trouble::Exists) => Ok(()),
+            Err(error) if matches!(error.kind, SpoolErrorKind::Exists) => Ok(()),
             Err(error) => Err(error),
         }
     }

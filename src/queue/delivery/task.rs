@@ -23,7 +23,7 @@ use crate::queue::routes::pace::Obstacle;
 use crate::queue::runner::{Route, Runner};
 use crate::receipt::Receipt;
 use crate::routing::Rewriting;
-use crate::spool::{Claim, Claimed, Shelf, Spool, SpoolError, Trouble};
+use crate::spool::{Claim, Claimed, Shelf, Spool, SpoolError, SpoolErrorKind};
 use crate::transport::RouteFailure;
 
 /// How working on a message ended.
@@ -81,7 +81,7 @@ impl<S: Spool> Runner<S> {
             Ok(Claimed::Ours(claim)) => return Ok(DeliveryTask::new(self, claim, job)),
             Ok(Claimed::Busy) => End::Busy,
             Ok(Claimed::Gone) => End::Gone,
-            Err(error) if matches!(error.trouble, Trouble::Torn(_) | Trouble::Corrupt(_)) => {
+            Err(error) if matches!(error.kind, SpoolErrorKind::Torn(_) | SpoolErrorKind::Corrupt(_)) => {
                 let text = error.to_string();
                 self.emit(&Event::SetAside { name: id.to_string(), folder: Shelf::Bad.folder(), text });
                 End::Damaged

@@ -9,7 +9,9 @@ use crate::clock::Timestamp;
 use crate::envelope::{Envelope, Seal};
 use crate::id::SpoolId;
 use crate::receipt::{Receipt, ReceiptKind};
-use crate::spool::{Claim, Claimed, Committed, Draft, Durability, Entry, Glance, Shelf, Spool, SpoolError, Trouble};
+use crate::spool::{
+    Claim, Claimed, Committed, Draft, Durability, Entry, Glance, Shelf, Spool, SpoolError, SpoolErrorKind,
+};
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct MemorySpool(Arc<Mutex<State>>);
@@ -223,7 +225,7 @@ impl Spool for MemorySpool {
         };
         if corrupt {
             stored.shelf = Shelf::Bad;
-            return Err(SpoolError::new("thawing", id.to_string(), Trouble::Corrupt("a sum is wrong")));
+            return Err(SpoolError::new("thawing", id.to_string(), SpoolErrorKind::Corrupt("a sum is wrong")));
         }
         if std::mem::replace(&mut stored.locked, true) {
             return Ok(Claimed::Busy);
@@ -273,7 +275,7 @@ impl Draft for MemoryDraft {
         let (id, size) = (self.id, self.octets.len() as u64);
         self.spool.change("committing", |state| {
             if state.messages.contains_key(&id) {
-                return Err(SpoolError::new("committing", id.to_string(), Trouble::Exists));
+                return Err(SpoolError::new("committing", id.to_string(), SpoolErrorKind::Exists));
             }
             let stored = Stored {
                 shelf: Shelf::Queue,

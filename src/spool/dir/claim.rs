@@ -15,7 +15,7 @@ use crate::id::SpoolId;
 use crate::mutant::{Mutant, planted};
 use crate::receipt::Receipt;
 use crate::spool::disk::{Disk, Extent, HostDisk, Status};
-use crate::spool::error::{SpoolError, Trouble};
+use crate::spool::error::{SpoolError, SpoolErrorKind};
 use crate::spool::folder::Shelf;
 use crate::spool::frozen;
 use crate::spool::frozen::{Depth, Octets, Thawed};
@@ -64,7 +64,7 @@ pub(in crate::spool) fn claim_in<D: Disk>(
             let inner = Arc::clone(inner);
             Ok(Claimed::Ours(DirClaim { inner, shelf, id, name, file, front, thawed, remnant: false }))
         }
-        Err(trouble @ (Trouble::Torn(_) | Trouble::Corrupt(_))) if shelf != Shelf::Bad => {
+        Err(trouble @ (SpoolErrorKind::Torn(_) | SpoolErrorKind::Corrupt(_))) if shelf != Shelf::Bad => {
             inner.move_file(&name, shelf, Shelf::Bad)?;
             Err(failed(trouble))
         }
@@ -116,7 +116,7 @@ impl<D: Disk> DirClaim<D> {
         self.inner.sync_shelf(self.shelf)
     }
 
-    pub(super) fn failed(&self, doing: &'static str, trouble: impl Into<Trouble>) -> SpoolError {
+    pub(super) fn failed(&self, doing: &'static str, trouble: impl Into<SpoolErrorKind>) -> SpoolError {
         self.inner.error(doing, self.shelf, &self.name, trouble)
     }
 

@@ -13,7 +13,7 @@ use super::room::Reservation;
 use crate::envelope::{Envelope, Seal};
 use crate::id::SpoolId;
 use crate::spool::disk::{Disk, HostDisk};
-use crate::spool::error::{SpoolError, Trouble};
+use crate::spool::error::{SpoolError, SpoolErrorKind};
 use crate::spool::folder::Shelf;
 use crate::spool::frozen::{self, LENGTH_AT};
 use crate::spool::traits::{Committed, Draft};
@@ -182,6 +182,6 @@ impl<D: Disk> std::fmt::Debug for DirDraft<D> {
     }
 }
 
-fn too_large(what: &'static str) -> Trouble {
-    Trouble::Io(io::Error::new(io::ErrorKind::InvalidInput, what))
+fn too_large(what: &'static str) -> SpoolErrorKind {
+    SpoolErrorKind::Io(io::Error::new(io::ErrorKind::InvalidInput, what))
 }

@@ -13,7 +13,7 @@ use super::inner::{Creation, Inner};
 use super::{claim, look};
 use crate::id::SpoolId;
 use crate::spool::disk::{Disk, Extent, Lock};
-use crate::spool::error::{SpoolError, Trouble};
+use crate::spool::error::{SpoolError, SpoolErrorKind};
 use crate::spool::folder::Shelf;
 use crate::spool::traits::Claimed;
 
@@ -174,15 +174,17 @@ impl<D: Disk> Drop for Arriving<D> {
 /// have died before. By a torn one, left by a crash: it is set aside, and the name is free.
 fn make_way<D: Disk>(inner: &Arc<Inner<D>>, shelf: Shelf, name: &str) -> Result<(), SpoolError> {
     let failed = |trouble| inner.error("creating", shelf, name, trouble);
-    let id = name.parse().map_err(|error| failed(Trouble::Io(io::Error::other(error))))?;
+    let id = name.parse().map_err(|error| failed(SpoolErrorKind::Io(io::Error::other(error))))?;
     match claim::claim_in(inner, shelf, id) {
         Ok(Claimed::Ours(whole)) => {
             whole.make_durable().map_err(|error| failed(error.into()))?;
-            Err(failed(Trouble::Exists))
+            Err(failed(SpoolErrorKind::Exists))
         }
-        Ok(Claimed::Gone) | Err(SpoolError { trouble: Trouble::Torn(_) | Trouble::Corrupt(_), .. }) => Ok(()),
-        Ok(Claimed::Busy) if look::find(inner, &[shelf], id)?.is_some() => Err(failed(Trouble::Exists)),
-        Ok(Claimed::Busy) => Err(failed(Trouble::Io(io::ErrorKind::WouldBlock.into()))),
+        Ok(Claimed::Gone) | Err(SpoolError { kind: SpoolErrorKind::Torn(_) | SpoolErrorKind::Corrupt(_), .. }) => {
+            Ok(())
+        }
+        Ok(Claimed::Busy) if look::find(inner, &[shelf], id)?.is_some() => Err(failed(SpoolErrorKind::Exists)),
+        Ok(Claimed::Busy) => Err(failed(SpoolErrorKind::Io(io::ErrorKind::WouldBlock.into()))),
         Err(error) => Err(error),
     }
 }

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use super::finishing::Waiter;
 use super::inner::Inner;
 use crate::spool::disk::Disk;
-use crate::spool::error::{SpoolError, Trouble};
+use crate::spool::error::{SpoolError, SpoolErrorKind};
 use crate::spool::folder::Shelf;
 
 impl<D: Disk> Inner<D> {
@@ -19,7 +19,7 @@ impl<D: Disk> Inner<D> {
     }
 
     pub(super) fn refuse_if_poisoned(&self) -> Result<(), SpoolError> {
-        if self.is_poisoned() { Err(SpoolError::new("writing to", "queue", Trouble::Poisoned)) } else { Ok(()) }
+        if self.is_poisoned() { Err(SpoolError::new("writing to", "queue", SpoolErrorKind::Poisoned)) } else { Ok(()) }
     }
 
     /// To be called with the result of every sync: after EIO the kernel has dropped what it could not write, and forgets

@@ -20,7 +20,7 @@ use super::room::{Ledger, Reserve, too_small};
 use crate::clock::{Clock, longest_varied};
 use crate::id::IdSource;
 use crate::spool::disk::{Disk, Room, room_at};
-use crate::spool::error::{SpoolError, Trouble};
+use crate::spool::error::{SpoolError, SpoolErrorKind};
 use crate::spool::folder::Shelf;
 
 /// What can be set of a spool.
@@ -109,10 +109,10 @@ impl<D: Disk> Inner<D> {
         doing: &'static str,
         shelf: Shelf,
         name: &str,
-        trouble: impl Into<Trouble>,
+        trouble: impl Into<SpoolErrorKind>,
     ) -> SpoolError {
         let trouble = match trouble.into() {
-            Trouble::Io(error) if is_full(&error) => Trouble::Full(format!("the disk says: {error}")),
+            SpoolErrorKind::Io(error) if is_full(&error) => SpoolErrorKind::Full(format!("the disk says: {error}")),
             other => other,
         };
         SpoolError::new(doing, Path::new(shelf.folder()).join(name), trouble)
@@ -135,7 +135,7 @@ impl<D: Disk> Inner<D> {
         let asked = self.ledger.asked();
         let room = self.disk.room(self.folder(Shelf::Queue)).map_err(|error| failed(error.into()))?;
         self.gauge.note(room, asked, Instant::now());
-        self.ledger.shortage(&room, self.reserve, octets).map_or(Ok(()), |what| Err(failed(Trouble::Full(what))))
+        self.ledger.shortage(&room, self.reserve, octets).map_or(Ok(()), |what| Err(failed(SpoolErrorKind::Full(what))))
     }
 
     /// Moves a file between shelves and makes that durable, first where it is, then where it was. In `bad/`, whose names
@@ -150,10 +150,10 @@ impl<D: Disk> Inner<D> {
             moved = self.disk.rename(source, (self.folder(to), &format!("{name}.{number}")));
         }
         if is_taken(&moved) {
-            return Err(self.error("moving to", to, name, Trouble::Exists));
+            return Err(self.error("moving to", to, name, SpoolErrorKind::Exists));
         }
-        moved.map_err(|error| failed(Trouble::from(error)))?;
-        self.sync_shelf(to).and_then(|()| self.sync_shelf(from)).map_err(|error| failed(Trouble::from(error)))
+        moved.map_err(|error| failed(SpoolErrorKind::from(error)))?;
+        self.sync_shelf(to).and_then(|()| self.sync_shelf(from)).map_err(|error| failed(SpoolErrorKind::from(error)))
     }
 }
 

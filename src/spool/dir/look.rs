@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use super::inner::Inner;
 use crate::id::SpoolId;
 use crate::spool::disk::{Access, Disk, Kind, Lock, Status};
-use crate::spool::error::{SpoolError, Trouble};
+use crate::spool::error::{SpoolError, SpoolErrorKind};
 use crate::spool::folder::Shelf;
 use crate::spool::frozen;
 use crate::spool::frozen::{Depth, Octets};
@@ -90,7 +90,7 @@ fn open_unchecked<D: Disk>(
     match inner.disk.open(inner.folder(shelf), name, access) {
         Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(inner.error("opening", shelf, name, foreign(&error).unwrap_or(Trouble::Io(error)))),
+        Err(error) => Err(inner.error("opening", shelf, name, foreign(&error).unwrap_or(SpoolErrorKind::Io(error)))),
     }
 }
 
@@ -121,25 +121,25 @@ pub(in crate::spool) fn open_locked<D: Disk>(
     }
 }
 
-fn check<D: Disk>(inner: &Inner<D>, status: &Status) -> Result<(), Trouble> {
+fn check<D: Disk>(inner: &Inner<D>, status: &Status) -> Result<(), SpoolErrorKind> {
     match status {
         Status { kind: Kind::Regular, .. } if status.owner != inner.owner => {
-            Err(Trouble::Foreign("it is another user's file"))
+            Err(SpoolErrorKind::Foreign("it is another user's file"))
         }
-        Status { kind: Kind::Regular, .. } if status.links > 1 => Err(Trouble::Foreign("it has a second name")),
+        Status { kind: Kind::Regular, .. } if status.links > 1 => Err(SpoolErrorKind::Foreign("it has a second name")),
         Status { kind: Kind::Regular, .. } => Ok(()),
-        Status { kind: Kind::Folder, .. } => Err(Trouble::Foreign("it is a folder")),
-        Status { kind: Kind::Link, .. } => Err(Trouble::Foreign("it is a symbolic link")),
-        Status { kind: Kind::Other, .. } => Err(Trouble::Foreign("it is no regular file")),
+        Status { kind: Kind::Folder, .. } => Err(SpoolErrorKind::Foreign("it is a folder")),
+        Status { kind: Kind::Link, .. } => Err(SpoolErrorKind::Foreign("it is a symbolic link")),
+        Status { kind: Kind::Other, .. } => Err(SpoolErrorKind::Foreign("it is no regular file")),
     }
 }
 
 /// What an error of `openat` says about the kind of a file.
-fn foreign(error: &io::Error) -> Option<Trouble> {
+fn foreign(error: &io::Error) -> Option<SpoolErrorKind> {
     match Errno::from_io_error(error)? {
-        Errno::LOOP => Some(Trouble::Foreign("it is a symbolic link")),
-        Errno::ISDIR => Some(Trouble::Foreign("it is a folder")),
-        Errno::NXIO => Some(Trouble::Foreign("it is no regular file")),
+        Errno::LOOP => Some(SpoolErrorKind::Foreign("it is a symbolic link")),
+        Errno::ISDIR => Some(SpoolErrorKind::Foreign("it is a folder")),
+        Errno::NXIO => Some(SpoolErrorKind::Foreign("it is no regular file")),
         _ => None,
     }
 }
@@ -230,7 +230,7 @@ fn glance<D: Disk>(inner: &Inner<D>, shelf: Shelf, id: SpoolId) -> Result<Option
     let thawed = match frozen::thaw(&InFile { disk: &inner.disk, file: &file }, status.size, Depth::WithoutMessage) {
         Ok(thawed) => thawed,
         // Still arriving, so not there yet.
-        Err(Trouble::Torn(_)) if busy || is_newborn(inner, &status) => return Ok(None),
+        Err(SpoolErrorKind::Torn(_)) if busy || is_newborn(inner, &status) => return Ok(None),
         Err(trouble) => return Err(inner.error("thawing", shelf, &name, trouble)),
     };
     let frozen::Thawed { envelope, seal, receipts, message_at, size, .. } = thawed;
@@ -259,7 +259,7 @@ pub(in crate::spool) fn verify<D: Disk>(inner: &Inner<D>, shelf: Shelf, name: &s
         };
         match frozen::thaw(&InFile { disk: &inner.disk, file: &file }, status.size, Depth::Whole) {
             Ok(thawed) => Ok(Some(thawed.size)),
-            Err(Trouble::Torn(_)) if busy || is_newborn(inner, &status) => Ok(None),
+            Err(SpoolErrorKind::Torn(_)) if busy || is_newborn(inner, &status) => Ok(None),
             Err(trouble) => Err(inner.error("thawing", shelf, name, trouble)),
         }
     };

@@ -13,7 +13,7 @@ use super::look::{Found, InFile};
 use super::spool::DirSpool;
 use crate::id::SpoolId;
 use crate::spool::disk::{Disk, HostDisk};
-use crate::spool::error::{SpoolError, Trouble};
+use crate::spool::error::{SpoolError, SpoolErrorKind};
 use crate::spool::folder::Shelf;
 use crate::spool::manage::{Finding, Handled, Reading, Shelves};
 use crate::spool::traits::{Claimed, Glance};
@@ -40,7 +40,7 @@ impl<D: Disk> DirClaim<D> {
     fn copy_to(&self, to: &Arc<Inner<D>>) -> Result<(), SpoolError> {
         for shelf in Shelf::ALL {
             if shelf != Shelf::Bad && look::is_there(to, shelf, &self.name)? {
-                return Err(to.error("copying to", shelf, &self.name, Trouble::Exists));
+                return Err(to.error("copying to", shelf, &self.name, SpoolErrorKind::Exists));
             }
         }
         to.check_room(self.thawed.end)?;
@@ -143,7 +143,7 @@ impl<D: Disk> DirSpool<D> {
         let size = if shelf == Shelf::Bad || name.parse::<SpoolId>().is_ok() {
             look::verify(&self.inner, shelf, &name)?
         } else {
-            Err(self.inner.error("verifying", shelf, &name, Trouble::Foreign("its name is no message id")))
+            Err(self.inner.error("verifying", shelf, &name, SpoolErrorKind::Foreign("its name is no message id")))
         };
         Some(Finding { name, size })
     }

@@ -24,7 +24,7 @@ use crate::envelope::Envelope;
 use crate::id::{IdSource, SpoolId};
 use crate::mutant::{Mutant, planted};
 use crate::spool::disk::{Disk, HostDisk, Kind};
-use crate::spool::error::{SpoolError, Trouble};
+use crate::spool::error::{SpoolError, SpoolErrorKind};
 use crate::spool::folder::Shelf;
 use crate::spool::traits::{Claimed, Entry, Glance, Spool};
 
@@ -38,8 +38,8 @@ impl DirSpool {
     /// others may look into is narrowed to 0700.
     ///
     /// # Errors
-    /// [`Trouble::OtherOwner`] when it belongs to another user, [`Trouble::Foreign`] when others may write to it, or when it is no
-    /// spool and holds other things; [`Trouble::Io`] when it cannot be opened or made.
+    /// [`SpoolErrorKind::OtherOwner`] when it belongs to another user, [`SpoolErrorKind::Foreign`] when others may write to it, or when it is no
+    /// spool and holds other things; [`SpoolErrorKind::Io`] when it cannot be opened or made.
     pub fn open(path: &Path, settings: SpoolSettings, clock: Arc<dyn Clock>) -> Result<Self, SpoolError> {
         // First, as another user's folder cannot even be opened.
         if let Ok(status) = std::fs::metadata(path) {
@@ -117,7 +117,7 @@ fn check_purpose(path: &Path) -> Result<(), SpoolError> {
         return Err(SpoolError::new(
             "opening",
             path,
-            Trouble::Foreign("the folder holds other things and is no spool; name an empty or a new folder"),
+            SpoolErrorKind::Foreign("the folder holds other things and is no spool; name an empty or a new folder"),
         ));
     }
     Ok(())
@@ -140,7 +140,7 @@ fn check_folder<D: Disk>(disk: &D, folder: &D::Folder, path: &Path) -> Result<()
     let status = disk.status_of_folder(folder).map_err(|error| SpoolError::new("opening", path, error))?;
     check_owner(status.owner, path)?;
     if status.mode & 0o022 != 0 {
-        return Err(SpoolError::new("opening", path, Trouble::Foreign("others may write to it")));
+        return Err(SpoolError::new("opening", path, SpoolErrorKind::Foreign("others may write to it")));
     }
     Ok(())
 }
@@ -149,7 +149,7 @@ fn check_owner(owner: u32, path: &Path) -> Result<(), SpoolError> {
     if owner == rustix::process::geteuid().as_raw() {
         return Ok(());
     }
-    Err(SpoolError::new("opening", path, Trouble::OtherOwner(owner)))
+    Err(SpoolError::new("opening", path, SpoolErrorKind::OtherOwner(owner)))
 }
 
 impl<D: Disk> Clone for DirSpool<D> {
@@ -199,7 +199,7 @@ impl<D: Disk> Spool for DirSpool<D> {
     fn open_as(&self, id: SpoolId, envelope: &Envelope) -> Result<DirDraft<D>, SpoolError> {
         for shelf in [Shelf::Hold, Shelf::Failed] {
             if look::is_there(&self.inner, shelf, &id.to_string())? {
-                return Err(self.inner.error("opening", shelf, &id.to_string(), Trouble::Exists));
+                return Err(self.inner.error("opening", shelf, &id.to_string(), SpoolErrorKind::Exists));
             }
         }
         DirDraft::open(&self.inner, id, envelope)

@@ -9,7 +9,7 @@ use super::layout::{RECEIPT_HEADER, RECEIPT_VERSION};
 use super::octets::{Octets, fill, octets_of};
 use super::wire::{ReceiptV1, decode};
 use crate::receipt::Receipt;
-use crate::spool::error::Trouble;
+use crate::spool::error::SpoolErrorKind;
 
 /// The receipts between `at` and `file_size`, and where the last good one ends.
 pub(super) fn read<O: Octets + ?Sized>(
@@ -17,7 +17,7 @@ pub(super) fn read<O: Octets + ?Sized>(
     mut at: u64,
     file_size: u64,
     recipients: usize,
-) -> Result<(Vec<Receipt>, u64), Trouble> {
+) -> Result<(Vec<Receipt>, u64), SpoolErrorKind> {
     let mut receipts = Vec::new();
     let mut payload = Vec::new();
     while file_size - at >= RECEIPT_HEADER as u64 {
@@ -28,7 +28,7 @@ pub(super) fn read<O: Octets + ?Sized>(
             if lacks_a_sector(file, at, at + RECEIPT_HEADER as u64, file_size)? {
                 break;
             }
-            return Err(Trouble::Corrupt("a receipt's length and its complement do not match"));
+            return Err(SpoolErrorKind::Corrupt("a receipt's length and its complement do not match"));
         }
         let end = at + RECEIPT_HEADER as u64 + u64::from(length);
         if end > file_size {
@@ -41,7 +41,7 @@ pub(super) fn read<O: Octets + ?Sized>(
             if lacks_a_sector(file, at, end, file_size)? {
                 break;
             }
-            return Err(Trouble::Corrupt("a receipt's checksum does not match"));
+            return Err(SpoolErrorKind::Corrupt("a receipt's checksum does not match"));
         }
         receipts.push(thaw_receipt(header[0], &payload, recipients)?);
         at = end;
@@ -50,15 +50,15 @@ pub(super) fn read<O: Octets + ?Sized>(
 }
 
 /// From a payload whose sum was found right.
-fn thaw_receipt(version: u8, payload: &[u8], recipients: usize) -> Result<Receipt, Trouble> {
+fn thaw_receipt(version: u8, payload: &[u8], recipients: usize) -> Result<Receipt, SpoolErrorKind> {
     match version {
         RECEIPT_VERSION => {}
-        0 => return Err(Trouble::Corrupt("receipt version 0 was never written")),
-        newer => return Err(Trouble::Newer(u16::from(newer))),
+        0 => return Err(SpoolErrorKind::Corrupt("receipt version 0 was never written")),
+        newer => return Err(SpoolErrorKind::Newer(u16::from(newer))),
     }
-    let receipt: ReceiptV1 = decode(payload).ok_or(Trouble::Corrupt("a receipt is no receipt"))?;
+    let receipt: ReceiptV1 = decode(payload).ok_or(SpoolErrorKind::Corrupt("a receipt is no receipt"))?;
     if receipt.recipients.iter().any(|index| usize::from(*index) >= recipients) {
-        return Err(Trouble::Corrupt("a receipt names a recipient that is not there"));
+        return Err(SpoolErrorKind::Corrupt("a receipt names a recipient that is not there"));
     }
     Ok(receipt.thaw())
 }
@@ -68,7 +68,7 @@ const SECTOR: u64 = 512;
 
 /// Whether a sector that the octets from `from` to `to` lie in is zero, from `from` on. File systems show zeros where a
 /// size reached the disk and the octets did not, and of an append across sectors any may be missing.
-fn lacks_a_sector<O: Octets + ?Sized>(file: &O, from: u64, to: u64, file_size: u64) -> Result<bool, Trouble> {
+fn lacks_a_sector<O: Octets + ?Sized>(file: &O, from: u64, to: u64, file_size: u64) -> Result<bool, SpoolErrorKind> {
     let (mut piece, mut at) = ([0; SECTOR as usize], from);
     while at < to {
         let next = ((at / SECTOR + 1) * SECTOR).min(file_size);

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::spool::error::Trouble;
+use crate::spool::error::SpoolErrorKind;
 
 /// Something that can be read at any place: an open file, or a slice.
 pub trait Octets {
@@ -28,11 +28,11 @@ pub fn sum_on(sum: u32, octets: &[u8]) -> u32 {
 }
 
 /// Reads all of `octets`; the caller has checked that the file is long enough, so an early end means that it was cut since.
-pub(super) fn fill<O: Octets + ?Sized>(file: &O, offset: u64, octets: &mut [u8]) -> Result<(), Trouble> {
+pub(super) fn fill<O: Octets + ?Sized>(file: &O, offset: u64, octets: &mut [u8]) -> Result<(), SpoolErrorKind> {
     let mut done = 0;
     while done < octets.len() {
         match file.read_at(offset + done as u64, &mut octets[done..])? {
-            0 => return Err(Trouble::Torn("it ends before its size")),
+            0 => return Err(SpoolErrorKind::Torn("it ends before its size")),
             count => done += count,
         }
     }

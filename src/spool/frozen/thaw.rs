@@ -11,7 +11,7 @@ use super::octets::{Octets, fill, octets_of, sum_on};
 use super::wire::{EnvelopeV1, SealV1, decode};
 use crate::envelope::{Envelope, Seal};
 use crate::receipt::Receipt;
-use crate::spool::error::Trouble;
+use crate::spool::error::SpoolErrorKind;
 
 /// Octets of a message that are read at once when it is verified.
 const PIECE: usize = 64 * 1024;
@@ -45,8 +45,8 @@ pub struct Thawed {
 /// Reads a file of `file_size` octets.
 ///
 /// # Errors
-/// [`Trouble::Torn`], [`Trouble::Corrupt`] or [`Trouble::Newer`] by what is in it; [`Trouble::Io`] when it cannot be read.
-pub fn thaw<O: Octets + ?Sized>(file: &O, file_size: u64, depth: Depth) -> Result<Thawed, Trouble> {
+/// [`SpoolErrorKind::Torn`], [`SpoolErrorKind::Corrupt`] or [`SpoolErrorKind::Newer`] by what is in it; [`SpoolErrorKind::Io`] when it cannot be read.
+pub fn thaw<O: Octets + ?Sized>(file: &O, file_size: u64, depth: Depth) -> Result<Thawed, SpoolErrorKind> {
     let head = thaw_head(file, file_size)?;
     let end = thaw_end(file, file_size, &head, depth)?;
     let (receipts, history_end) = history::read(file, end.at, file_size, head.envelope.recipients.len())?;
@@ -66,45 +66,45 @@ struct Head {
     size: u64,
 }
 
-fn thaw_head<O: Octets + ?Sized>(file: &O, file_size: u64) -> Result<Head, Trouble> {
+fn thaw_head<O: Octets + ?Sized>(file: &O, file_size: u64) -> Result<Head, SpoolErrorKind> {
     if file_size < HEADER as u64 {
-        return Err(Trouble::Torn("the header is not complete"));
+        return Err(SpoolErrorKind::Torn("the header is not complete"));
     }
     let mut header = [0; HEADER];
     fill(file, 0, &mut header)?;
     if header == [0; HEADER] {
-        return Err(Trouble::Torn("the header never reached the disk"));
+        return Err(SpoolErrorKind::Torn("the header never reached the disk"));
     }
     if header[..8] != MAGIC {
-        return Err(Trouble::Corrupt("it does not begin as a spool file does"));
+        return Err(SpoolErrorKind::Corrupt("it does not begin as a spool file does"));
     }
     let length = u64::from(u32::from_le_bytes(octets_of(&header, 12)));
     if length > MAX_ENVELOPE {
-        return Err(Trouble::Corrupt("the envelope is longer than any"));
+        return Err(SpoolErrorKind::Corrupt("the envelope is longer than any"));
     }
     let message_at = HEADER as u64 + length;
     if message_at > file_size {
-        return Err(Trouble::Torn("the envelope is not complete"));
+        return Err(SpoolErrorKind::Torn("the envelope is not complete"));
     }
     let mut payload = vec![0; length as usize];
     fill(file, HEADER as u64, &mut payload)?;
     if sum_on(sum_on(0, &header[..COVERED]), &payload) != u32::from_le_bytes(octets_of(&header, COVERED)) {
-        return Err(Trouble::Corrupt("the envelope checksum does not match"));
+        return Err(SpoolErrorKind::Corrupt("the envelope checksum does not match"));
     }
     match u16::from_le_bytes(octets_of(&header, 8)) {
         VERSION => {}
-        0 => return Err(Trouble::Corrupt("format version 0 was never written")),
-        newer => return Err(Trouble::Newer(newer)),
+        0 => return Err(SpoolErrorKind::Corrupt("format version 0 was never written")),
+        newer => return Err(SpoolErrorKind::Newer(newer)),
     }
     if header[10..12] != [0; 2] {
-        return Err(Trouble::Corrupt("the reserved octets of the header are in use"));
+        return Err(SpoolErrorKind::Corrupt("the reserved octets of the header are in use"));
     }
     let size = u64::from_le_bytes(octets_of(&header, LENGTH_AT));
     if size == UNFINISHED {
-        return Err(Trouble::Torn("the message is not complete"));
+        return Err(SpoolErrorKind::Torn("the message is not complete"));
     }
-    let envelope: EnvelopeV1 = decode(&payload).ok_or(Trouble::Corrupt("the envelope is no envelope"))?;
-    Ok(Head { envelope: envelope.thaw().map_err(Trouble::Corrupt)?, message_at, size })
+    let envelope: EnvelopeV1 = decode(&payload).ok_or(SpoolErrorKind::Corrupt("the envelope is no envelope"))?;
+    Ok(Head { envelope: envelope.thaw().map_err(SpoolErrorKind::Corrupt)?, message_at, size })
 }
 
 struct End {
@@ -113,42 +113,42 @@ struct End {
     at: u64,
 }
 
-fn thaw_end<O: Octets + ?Sized>(file: &O, file_size: u64, head: &Head, depth: Depth) -> Result<End, Trouble> {
-    let torn = || Trouble::Torn("the message is not complete");
+fn thaw_end<O: Octets + ?Sized>(file: &O, file_size: u64, head: &Head, depth: Depth) -> Result<End, SpoolErrorKind> {
+    let torn = || SpoolErrorKind::Torn("the message is not complete");
     let trailer_at = head.message_at.checked_add(head.size).ok_or_else(torn)?;
     let seal_at = trailer_at.checked_add(TRAILER as u64).filter(|at| *at <= file_size).ok_or_else(torn)?;
     let mut trailer = [0; TRAILER];
     fill(file, trailer_at, &mut trailer)?;
     if trailer == [0; TRAILER] {
-        return Err(Trouble::Torn("the trailer never reached the disk"));
+        return Err(SpoolErrorKind::Torn("the trailer never reached the disk"));
     }
     if trailer[16..] != END_MAGIC {
-        return Err(Trouble::Corrupt("there is no trailer where the message ends"));
+        return Err(SpoolErrorKind::Corrupt("there is no trailer where the message ends"));
     }
     if u64::from_le_bytes(octets_of(&trailer, 0)) != head.size {
-        return Err(Trouble::Corrupt("header and trailer differ about the message's length"));
+        return Err(SpoolErrorKind::Corrupt("header and trailer differ about the message's length"));
     }
     let length = u64::from(u32::from_le_bytes(octets_of(&trailer, 8)));
     if length > MAX_SEAL {
-        return Err(Trouble::Corrupt("the seal is longer than any"));
+        return Err(SpoolErrorKind::Corrupt("the seal is longer than any"));
     }
     let at = seal_at + length;
     if at > file_size {
-        return Err(Trouble::Torn("the seal is not complete"));
+        return Err(SpoolErrorKind::Torn("the seal is not complete"));
     }
     let mut payload = vec![0; length as usize];
     fill(file, seal_at, &mut payload)?;
     if depth == Depth::Whole {
         let message_sum = sum_of_message(file, head)?;
         if sum_on(sum_on(message_sum, &trailer[..12]), &payload) != u32::from_le_bytes(octets_of(&trailer, 12)) {
-            return Err(Trouble::Corrupt("the message checksum does not match"));
+            return Err(SpoolErrorKind::Corrupt("the message checksum does not match"));
         }
     }
-    let seal: SealV1 = decode(&payload).ok_or(Trouble::Corrupt("the seal is no seal"))?;
+    let seal: SealV1 = decode(&payload).ok_or(SpoolErrorKind::Corrupt("the seal is no seal"))?;
     Ok(End { seal: seal.thaw(), at })
 }
 
-fn sum_of_message<O: Octets + ?Sized>(file: &O, head: &Head) -> Result<u32, Trouble> {
+fn sum_of_message<O: Octets + ?Sized>(file: &O, head: &Head) -> Result<u32, SpoolErrorKind> {
     let mut piece = vec![0; head.size.min(PIECE as u64) as usize];
     let (mut sum, mut done) = (0, 0);
     while done < head.size {

@@ -34,7 +34,7 @@ fn a_file_cut_at_any_octet_is_torn_or_has_the_receipts_before_the_cut() {
     for cut in 0..file.len() {
         let result = thaw(&file[..cut], cut as u64, Depth::Whole);
         let Some(kept) = borders.iter().rposition(|border| *border <= cut) else {
-            assert!(matches!(result, Err(Trouble::Torn(_))), "cut at {cut}: {result:?}");
+            assert!(matches!(result, Err(SpoolErrorKind::Torn(_))), "cut at {cut}: {result:?}");
             continue;
         };
         let receipts = thawed.receipts[..kept].to_vec();
@@ -52,7 +52,7 @@ fn a_file_whose_end_became_zeros_is_an_error_or_has_the_receipts_before_it() {
             continue;
         }
         match thaw(&damaged[..], damaged.len() as u64, Depth::Whole) {
-            Err(Trouble::Torn(_) | Trouble::Corrupt(_)) => {}
+            Err(SpoolErrorKind::Torn(_) | SpoolErrorKind::Corrupt(_)) => {}
             Ok(found) => {
                 let kept = borders.iter().position(|border| *border as u64 == found.end).unwrap();
                 assert!(borders[kept] <= zeros, "zeros from {zeros}");
@@ -75,7 +75,10 @@ fn a_file_with_any_octet_changed_is_an_error() {
             let mut damaged = file.clone();
             damaged[at] ^= mask;
             let result = thaw(&damaged[..], damaged.len() as u64, Depth::Whole);
-            assert!(matches!(result, Err(Trouble::Torn(_) | Trouble::Corrupt(_))), "{mask:#x} at {at}: {result:?}");
+            assert!(
+                matches!(result, Err(SpoolErrorKind::Torn(_) | SpoolErrorKind::Corrupt(_))),
+                "{mask:#x} at {at}: {result:?}"
+            );
         }
     }
 }
@@ -113,7 +116,7 @@ fn a_claim_moves_what_is_torn_or_changed_to_bad_and_goes_on() {
     for (number, octets) in damaged.iter().enumerate() {
         let id = put(&spool, number as u64, octets);
         let error = spool.spool.claim(id).unwrap_err();
-        assert!(matches!(error.trouble, Trouble::Torn(_) | Trouble::Corrupt(_)), "{error}");
+        assert!(matches!(error.kind, SpoolErrorKind::Torn(_) | SpoolErrorKind::Corrupt(_)), "{error}");
         assert!(matches!(spool.spool.claim(id), Ok(Claimed::Gone)));
         assert_eq!(std::fs::read(spool.path(Shelf::Bad, &id.to_string())).unwrap(), *octets);
     }
@@ -142,7 +145,7 @@ fn a_newer_file_stays_where_it_is() {
     file[16..20].copy_from_slice(&sum.to_le_bytes());
     let spool = Fixture::new(Creation::Anonymous);
     let id = put(&spool, 1, &file);
-    assert!(matches!(spool.spool.claim(id).unwrap_err().trouble, Trouble::Newer(9)));
+    assert!(matches!(spool.spool.claim(id).unwrap_err().kind, SpoolErrorKind::Newer(9)));
     assert_eq!(spool.names(Shelf::Queue), [id.to_string()]);
 }
 
@@ -230,6 +233,6 @@ fn an_empty_file_is_a_message_about_to_arrive_for_a_minute_and_torn_after_it() {
     assert!(matches!(spool.spool.claim(id), Ok(Claimed::Busy)));
     assert_eq!(spool.spool.peek(id).unwrap(), None);
     spool.clock.forward(120_000);
-    assert!(matches!(spool.spool.claim(id).unwrap_err().trouble, Trouble::Torn(_)));
+    assert!(matches!(spool.spool.claim(id).unwrap_err().kind, SpoolErrorKind::Torn(_)));
     assert_eq!(spool.names(Shelf::Bad), [id.to_string()]);
 }

@@ -151,7 +151,7 @@ fn a_process_that_stops_leaves_nothing_or_a_whole_file_or_a_torn_one() {
                     assert!(message_of(&claim) == pieces.concat());
                 }
                 Ok(other) => panic!("{other:?}"),
-                Err(error) => assert!(matches!(error.trouble, Trouble::Torn(_)), "{error}"),
+                Err(error) => assert!(matches!(error.kind, SpoolErrorKind::Torn(_)), "{error}"),
             }
         }
     });
@@ -184,7 +184,7 @@ fn a_message_is_said_to_exist_only_when_it_is_durable() {
             },
         );
         let error = draft.commit(&plain_seal()).unwrap_err();
-        assert_eq!(matches!(error.trouble, Trouble::Exists), exists, "{failing}: {error}");
+        assert_eq!(matches!(error.kind, SpoolErrorKind::Exists), exists, "{failing}: {error}");
         assert_eq!(stage.names(), 1, "what was there stays");
     }
 }
@@ -201,13 +201,13 @@ fn after_a_sync_failed_with_eio_nothing_is_accepted_and_no_sync_is_repeated() {
                 },
             );
             assert!(!stage.spool.is_poisoned());
-            assert!(matches!(stage.accept(&[MESSAGE]).unwrap_err().trouble, Trouble::Io(_)));
+            assert!(matches!(stage.accept(&[MESSAGE]).unwrap_err().kind, SpoolErrorKind::Io(_)));
             let trace = stage.disk.book.lock().unwrap().trace.clone();
             assert_eq!(trace.iter().filter(|call| **call == failing).count(), 1);
             assert!(stage.spool.is_poisoned());
-            assert!(matches!(stage.accept(&[MESSAGE]).unwrap_err().trouble, Trouble::Poisoned));
-            assert!(matches!(waiting.commit(&plain_seal()).unwrap_err().trouble, Trouble::Poisoned));
-            assert!(matches!(stage.spool.has_room(0).unwrap_err().trouble, Trouble::Poisoned));
+            assert!(matches!(stage.accept(&[MESSAGE]).unwrap_err().kind, SpoolErrorKind::Poisoned));
+            assert!(matches!(waiting.commit(&plain_seal()).unwrap_err().kind, SpoolErrorKind::Poisoned));
+            assert!(matches!(stage.spool.has_room(0).unwrap_err().kind, SpoolErrorKind::Poisoned));
             assert_eq!(stage.names(), 0);
         }
     }
@@ -222,7 +222,7 @@ fn a_full_disk_is_called_full_and_poisons_nothing() {
                 if call == failing { Fault::Error(ENOSPC) } else { Fault::None }
             },
         );
-        assert!(matches!(stage.accept(&[MESSAGE]).unwrap_err().trouble, Trouble::Full(_)), "{failing}");
+        assert!(matches!(stage.accept(&[MESSAGE]).unwrap_err().kind, SpoolErrorKind::Full(_)), "{failing}");
         assert!(!stage.spool.is_poisoned());
     }
 }
@@ -289,7 +289,9 @@ fn a_history_is_what_was_recorded_whatever_fails() {
             {
                 match claim.record(receipt.clone(), durability) {
                     Ok(()) => recorded.push(receipt),
-                    Err(error) => assert!(matches!(error.trouble, Trouble::Io(_) | Trouble::Full(_)), "{error}"),
+                    Err(error) => {
+                        assert!(matches!(error.kind, SpoolErrorKind::Io(_) | SpoolErrorKind::Full(_)), "{error}")
+                    }
                 }
                 assert_eq!(claim.receipts(), recorded);
             }
@@ -340,7 +342,7 @@ fn a_disk_that_cannot_be_read_sets_nothing_aside() {
                 assert!(n > 5 && claimed.is_ok());
                 break;
             }
-            assert!(matches!(claimed.unwrap_err().trouble, Trouble::Io(_)));
+            assert!(matches!(claimed.unwrap_err().kind, SpoolErrorKind::Io(_)));
             assert!(message_of(&ours(stage.after().claim(id).unwrap())) == [&large[..], &large].concat());
         }
     }

@@ -33,7 +33,7 @@ fn links_fifos_sockets_and_folders_are_refused_and_stay_where_they_are() {
     let outside = spool.folder.path().join("outside");
     let before = (std::fs::read(&outside).unwrap(), std::fs::metadata(&outside).unwrap().mtime_nsec());
     for id in &planted {
-        let foreign = |error: SpoolError| assert!(matches!(error.trouble, Trouble::Foreign(_)), "{error}");
+        let foreign = |error: SpoolError| assert!(matches!(error.kind, SpoolErrorKind::Foreign(_)), "{error}");
         foreign(spool.spool.claim(*id).unwrap_err());
         foreign(spool.spool.peek(*id).unwrap_err());
         foreign(spool.spool.read(*id).map(|_| ()).unwrap_err());
@@ -66,7 +66,7 @@ fn a_draft_never_writes_through_a_name_that_is_there() {
         for id in plant(&spool) {
             let mut draft = spool.spool.open_as(id, &plain_envelope()).unwrap();
             draft.append(b"other octets").unwrap();
-            assert!(matches!(draft.commit(&plain_seal()).unwrap_err().trouble, Trouble::Foreign(_)));
+            assert!(matches!(draft.commit(&plain_seal()).unwrap_err().kind, SpoolErrorKind::Foreign(_)));
         }
         let outside = std::fs::read(spool.folder.path().join("outside")).unwrap();
         assert!(outside == file_of(&plain_envelope(), MESSAGE, &plain_seal(), &[]));
@@ -105,7 +105,7 @@ fn a_shelf_that_others_may_write_to_is_refused() {
         std::fs::create_dir_all(&changed).unwrap();
         std::fs::set_permissions(&changed, std::fs::Permissions::from_mode(mode)).unwrap();
         let opened = DirSpool::open(folder.path(), settings(Creation::Anonymous), TestClock::new());
-        assert!(matches!(opened.unwrap_err().trouble, Trouble::Foreign(_)), "{name} {mode:o}");
+        assert!(matches!(opened.unwrap_err().kind, SpoolErrorKind::Foreign(_)), "{name} {mode:o}");
     }
 }
 

@@ -61,11 +61,11 @@ fn the_spool_writes_what_the_format_says() {
 fn a_later_version_is_newer_and_a_flipped_version_is_corrupt() {
     let mut file = file_of(&plain_envelope(), b"m", &plain_seal(), &[]);
     file[8] = 2;
-    assert!(matches!(thaw(&file[..], file.len() as u64, Depth::Whole), Err(Trouble::Corrupt(_))));
+    assert!(matches!(thaw(&file[..], file.len() as u64, Depth::Whole), Err(SpoolErrorKind::Corrupt(_))));
     let envelope_end = frozen::HEADER + u32::from_le_bytes(file[12..16].try_into().unwrap()) as usize;
     let sum = frozen::sum_on(frozen::sum_on(0, &file[..16]), &file[frozen::HEADER..envelope_end]);
     file[16..20].copy_from_slice(&sum.to_le_bytes());
-    assert!(matches!(thaw(&file[..], file.len() as u64, Depth::Whole), Err(Trouble::Newer(2))));
+    assert!(matches!(thaw(&file[..], file.len() as u64, Depth::Whole), Err(SpoolErrorKind::Newer(2))));
 }
 
 #[test]
@@ -83,13 +83,13 @@ fn a_forged_length_reserves_nothing() {
 fn a_message_that_contains_a_trailer_cannot_end_itself() {
     let mut file = frozen::freeze_head(&plain_envelope()).unwrap();
     file.extend(frozen::freeze_end(0, 0, &plain_seal()).unwrap());
-    assert!(matches!(thaw(&file[..], file.len() as u64, Depth::Whole), Err(Trouble::Torn(_))));
+    assert!(matches!(thaw(&file[..], file.len() as u64, Depth::Whole), Err(SpoolErrorKind::Torn(_))));
 }
 
 #[test]
 fn a_receipt_of_a_recipient_that_is_not_there_is_corrupt() {
     let file = file_of(&plain_envelope(), b"m", &plain_seal(), &[receipt(ReceiptKind::Delivered, &[1], "")]);
-    assert!(matches!(thaw(&file[..], file.len() as u64, Depth::Whole), Err(Trouble::Corrupt(_))));
+    assert!(matches!(thaw(&file[..], file.len() as u64, Depth::Whole), Err(SpoolErrorKind::Corrupt(_))));
 }
 
 fn texts() -> impl Strategy<Value = Vec<(String, String)>> {

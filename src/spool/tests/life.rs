@@ -207,7 +207,7 @@ fn an_id_that_is_in_use_on_any_shelf_exists() {
             draft.append(b"bounce")?;
             draft.commit(&plain_seal())
         };
-        let exists = || matches!(write().unwrap_err().trouble, Trouble::Exists);
+        let exists = || matches!(write().unwrap_err().kind, SpoolErrorKind::Exists);
         assert_eq!(write().unwrap().id, id);
         assert!(exists());
         let claim = spool.claim(id);
@@ -261,7 +261,7 @@ fn a_move_never_replaces_a_message() {
     let id = spool.message(MESSAGE);
     std::fs::copy(spool.path(Shelf::Queue, &id.to_string()), spool.path(Shelf::Hold, &id.to_string())).unwrap();
     let error = spool.claim(id).set_aside(Shelf::Hold).unwrap_err();
-    assert!(matches!(error.trouble, Trouble::Exists));
+    assert!(matches!(error.kind, SpoolErrorKind::Exists));
     assert_eq!(spool.names(Shelf::Queue).len(), 1);
 }
 
@@ -313,7 +313,7 @@ fn a_reserve_that_cannot_be_kept_is_full_in_words() {
     };
     let spool = open(Reserve { octets: u64::MAX / 2, inodes: 0 });
     for error in [spool.has_room(1).unwrap_err(), spool.open(&plain_envelope()).unwrap_err()] {
-        assert!(matches!(&error.trouble, Trouble::Full(text) if text.contains("octets are free")), "{error}");
+        assert!(matches!(&error.kind, SpoolErrorKind::Full(text) if text.contains("octets are free")), "{error}");
     }
     let spool = open(Reserve::NONE);
     assert!(spool.has_room(1_000).is_ok() && spool.has_room(u64::MAX / 2).is_err());

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leafmail::clock::{Clock, Timestamp};
-use leafmail::spool::{Claim, Claimed, DirSpool, Shelf, Spool, SpoolSettings, Trouble};
+use leafmail::spool::{Claim, Claimed, DirSpool, Shelf, Spool, SpoolErrorKind, SpoolSettings};
 use leafmail::sys::SystemClock;
 
 use super::recording::Recording;
@@ -124,9 +124,9 @@ impl<'a> Cutter<'a> {
                     Arrived::Delay(_) => {}
                     Arrived::Torn(why) => self.findings.torn.push(format!("in the cut after {entries}: {why}")),
                 },
-                Err(error) if matches!(error.trouble, Trouble::Torn(_) | Trouble::Corrupt(_)) => {
+                Err(error) if matches!(error.kind, SpoolErrorKind::Torn(_) | SpoolErrorKind::Corrupt(_)) => {
                     self.findings.set_aside += 1;
-                    self.findings.why_set_aside.insert(error.trouble.to_string());
+                    self.findings.why_set_aside.insert(error.kind.to_string());
                 }
                 other => self.findings.torn.push(format!("in the cut after {entries}: {other:?}")),
             }
