@@ -224,7 +224,7 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::transport::Verdict;
+    use crate::transport::Severity;
 
     /// A receiver that answers each RCPT by `rule`, once.
     fn receiver(rule: fn(&str) -> bool) -> SocketAddr {
@@ -242,7 +242,7 @@ mod tests {
         address
     }
 
-    fn verdict(rule: fn(&str) -> bool, networks: &[&str]) -> (Verdict, String) {
+    fn verdict(rule: fn(&str) -> bool, networks: &[&str]) -> (Severity, String) {
         let plan = ReceiverPlan {
             doors: vec![Door { address: receiver(rule), closed: None }],
             hostname: "relay.example".parse().unwrap(),
@@ -257,16 +257,16 @@ mod tests {
     #[test]
     fn who_relays_for_strangers_is_found_out() {
         let (found, text) = verdict(|_| true, &[]);
-        assert!(found == Verdict::Fault && text.starts_with("OPEN RELAY: ") && text.contains("8 of 8"), "{text}");
+        assert!(found == Severity::Fault && text.starts_with("OPEN RELAY: ") && text.contains("8 of 8"), "{text}");
         let (found, text) = verdict(|_| true, &["127.0.0.0/8"]);
-        assert!(found == Verdict::Ok && text.contains("as [clients] networks has it"), "{text}");
+        assert!(found == Severity::Ok && text.contains("as [clients] networks has it"), "{text}");
         let (found, text) = verdict(|_| false, &[]);
         assert!(
-            found == Verdict::Ok && text.contains("relays nothing for strangers at 127.0.0.1: 554 no? relay"),
+            found == Severity::Ok && text.contains("relays nothing for strangers at 127.0.0.1: 554 no? relay"),
             "{text}"
         );
         let (found, text) = verdict(|line| line.contains('%'), &[]);
-        assert!(found == Verdict::Warning && text.contains("victim%elsewhere.example@relay.example"), "{text}");
+        assert!(found == Severity::Warning && text.contains("victim%elsewhere.example@relay.example"), "{text}");
     }
 
     #[test]
@@ -278,7 +278,7 @@ mod tests {
         };
         let mut steps = Vec::new();
         probe_receiver(&plan, &mut |step| steps.push(step));
-        assert_eq!(steps[0].verdict, Verdict::Fault);
+        assert_eq!(steps[0].verdict, Severity::Fault);
         assert!(steps[0].remedy.as_ref().unwrap().contains("Start smtpd"));
     }
 }

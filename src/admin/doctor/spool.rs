@@ -144,14 +144,14 @@ fn history(path: &Path) -> Step {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::Verdict;
+    use crate::transport::Severity;
 
     #[test]
     fn a_clock_that_cannot_be_right_is_told() {
         let now = Timestamp::from_millis(1_795_226_607_123);
-        assert_eq!(clock(now, None).verdict, Verdict::Ok);
-        assert_eq!(clock(now, Some(now)).verdict, Verdict::Ok);
-        assert_eq!(clock(now, Some(now + AHEAD * 2)).verdict, Verdict::Warning);
-        assert_eq!(clock(Timestamp::from_millis(5), None).verdict, Verdict::Fault);
+        assert_eq!(clock(now, None).verdict, Severity::Ok);
+        assert_eq!(clock(now, Some(now)).verdict, Severity::Ok);
+        assert_eq!(clock(now, Some(now + AHEAD * 2)).verdict, Severity::Warning);
+        assert_eq!(clock(Timestamp::from_millis(5), None).verdict, Severity::Fault);
     }
 }

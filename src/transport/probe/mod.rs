@@ -10,7 +10,7 @@ mod hop;
 mod step;
 
 use hop::Target;
-pub use step::{Inquiry, Step, Verdict};
+pub use step::{Inquiry, Severity, Step};
 
 use std::path::Path;
 use std::time::Duration;
