@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::error::Fault;
 use super::route::Hop;
 use super::{Config, ConfigError, ListenAddress, Route};
-use crate::transport::{Roots, RouteSettings, Secret};
+use crate::transport::{Roots, RouteSettings, SecretSource};
 
 impl Config {
     /// Tries to read the files of passwords, tokens, certificates, keys, users and aliases.
@@ -115,7 +115,7 @@ impl Config {
         let of_hop = |hop: &Hop<'_>| {
             let files = secrets_of(hop.table);
             let fault = |(key, path): (String, &Path)| {
-                let reason = Secret::File(path.to_owned()).check().err()?;
+                let reason = SecretSource::File(path.to_owned()).check().err()?;
                 Some(Fault::new(&key, format!("{key}: {reason}")))
             };
             named(&hop.key, &files).filter_map(fault).collect::<Vec<_>>()

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Config, ListenAddress};
-use crate::transport::{Roots, RouteSettings, Secret, TokenSource};
+use crate::transport::{Roots, RouteSettings, SecretSource, TokenSource};
 
 /// What is needed of the host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -95,11 +95,11 @@ impl SandboxNeeds {
         }
     }
 
-    fn takes(&mut self, secret: &Secret) {
+    fn takes(&mut self, secret: &SecretSource) {
         match secret {
-            Secret::File(file) => self.reads(file),
-            Secret::Command(line) => self.commands.push(line.clone()),
-            Secret::Environment(_) => {}
+            SecretSource::File(file) => self.reads(file),
+            SecretSource::Command(line) => self.commands.push(line.clone()),
+            SecretSource::Environment(_) => {}
         }
     }
 }

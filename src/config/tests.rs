@@ -202,7 +202,7 @@ fn values_reach_the_stages() {
     let route = relay(&config);
     assert_eq!((route.helo.as_str(), route.timeouts.data), ("relay.lan", Duration::from_secs(7)));
     assert_eq!(route.timeouts.end_of_data, crate::transport::Timeouts::default().end_of_data);
-    assert_eq!(route.password, Some(crate::transport::Secret::File("/p".into())));
+    assert_eq!(route.password, Some(crate::transport::SecretSource::File("/p".into())));
     let told =
         values_of("[queue]\nin_doubt = \"hold\"\n[notices]\nadmin = \"a@b\"\nper_hour = 7\ncopy_failures = true");
     assert_eq!((told.queue.in_doubt, told.check()), (InDoubt::Hold, Ok(())));

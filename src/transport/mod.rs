@@ -27,5 +27,5 @@ pub use probe::{Inquiry, Severity, Step, own_certificate, probe};
 pub use settings::{
     AuthMethod, ClientIdentity, DirectMx, EightBit, Extensions, NextHop, NextHopError, Pin, PinError, Roots,
 };
-pub use settings::{RouteSettings, Secret, Smarthost, Timeouts, TlsPolicy, TlsSettings, TokenGrant, TokenSource};
+pub use settings::{RouteSettings, SecretSource, Smarthost, Timeouts, TlsPolicy, TlsSettings, TokenGrant, TokenSource};
 pub use smarthost::{SmarthostDispatch, SmarthostTransport};

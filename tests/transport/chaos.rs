@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::fake_smarthost::{Act, FakeSmarthost, Identity, Script};
 use crate::requests::{Pieces, deliver, envelope, letters, settings, transport};
-use leafmail::transport::{AuthMethod, Extensions, Roots, RouteSettings, Secret, Timeouts, TlsSettings};
+use leafmail::transport::{AuthMethod, Extensions, Roots, RouteSettings, SecretSource, Timeouts, TlsSettings};
 
 const RECIPIENTS: [&str; 3] = ["a@x.example", "b@x.example", "c@x.example"];
 
@@ -126,7 +126,7 @@ fn route(step: &str, smarthost: &FakeSmarthost, identity: &Identity, folder: &st
         auth: AuthMethod::Auto,
         tls: TlsSettings { roots: Some(Roots::File(authority)), ..TlsSettings::default() },
         extensions: Extensions::default(),
-        password: Some(Secret::File(password)),
+        password: Some(SecretSource::File(password)),
         ..settings(&format!("smtp://me@localhost:{port}?tls=required"))
     }
 }

@@ -4,7 +4,7 @@ use crate::captured_log::{capture, captured};
 use crate::fake_smarthost::{FakeSmarthost, Identity, Record, Script, reply};
 use crate::requests::{Pieces, deliver, envelope, letters, settings, transport};
 use base64::engine::{Engine, general_purpose::STANDARD};
-use leafmail::transport::{AuthMethod, Delivery, Roots, RouteFailure, RouteSettings, Secret, TokenSource};
+use leafmail::transport::{AuthMethod, Delivery, Roots, RouteFailure, RouteSettings, SecretSource, TokenSource};
 
 const PASSWORD: &str = "pencil-of-the-user";
 const STALE: &str = "ya29.stale-token";
@@ -38,7 +38,7 @@ impl Route {
         std::fs::write(folder.path().join("ca.pem"), &identity.authority_pem).unwrap();
         std::fs::write(folder.path().join("password"), PASSWORD).unwrap();
         settings.tls.roots = Some(Roots::File(folder.path().join("ca.pem")));
-        settings.password = Some(Secret::File(folder.path().join("password")));
+        settings.password = Some(SecretSource::File(folder.path().join("password")));
         Self { settings, folder, smarthost }
     }
 
@@ -56,7 +56,7 @@ impl Route {
     fn with_token(mut self, command: &str) -> Self {
         self.settings.password = None;
         let command = command.replace("FOLDER", &self.folder.path().display().to_string());
-        self.settings.token = Some(TokenSource::Secret(Secret::Command(command)));
+        self.settings.token = Some(TokenSource::Secret(SecretSource::Command(command)));
         self
     }
 

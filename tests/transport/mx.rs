@@ -10,7 +10,7 @@ use crate::requests::{Pieces, deliver, envelope, letters, settings};
 use leafmail::address::Domain;
 use leafmail::dns::{DnsError, Exchangers, FixedNames, MailExchangers};
 use leafmail::transport::{
-    Delivery, Dispatch, Leaving, MxDispatch, RouteFailure, RouteSettings, Secret, Transport, dispatch,
+    Delivery, Dispatch, Leaving, MxDispatch, RouteFailure, RouteSettings, SecretSource, Transport, dispatch,
 };
 
 const TEXT: &[u8] = b"Subject: x\r\n\r\nhello\r\n";
@@ -301,7 +301,7 @@ fn settings_that_make_no_sense_are_refused() {
         let table = Arc::new(FixedNames::default());
         MxDispatch::new(&settings, table, Leaving::default()).map(|_| ()).unwrap_err().to_string()
     };
-    let with_password = RouteSettings { password: Some(Secret::Environment("X".to_owned())), ..settings("mx:") };
+    let with_password = RouteSettings { password: Some(SecretSource::Environment("X".to_owned())), ..settings("mx:") };
     assert!(refused(with_password).contains("no password"));
     assert!(refused(settings("smtp://x")).contains("expected mx:"));
     if !cfg!(feature = "mx") {

@@ -16,7 +16,7 @@ use leafmail::queue::{
 use leafmail::queue::{RouteLimits, Urgency};
 use leafmail::routing::Criteria;
 use leafmail::spool::{DirSpool, Draft, Shelf, Spool, SpoolSettings};
-use leafmail::transport::{Dispatch, Leaving, MxDispatch, Roots, RouteSettings, Secret, dispatch};
+use leafmail::transport::{Dispatch, Leaving, MxDispatch, Roots, RouteSettings, SecretSource, dispatch};
 
 use crate::fake_smarthost::{FakeSmarthost, Identity, Script, reply};
 use crate::requests::{envelope, settings};
@@ -164,7 +164,7 @@ fn with_password(house: &House, smarthost: &FakeSmarthost, identity: &Identity) 
     write(&password, "hunter2");
     write(&authority, &identity.authority_pem);
     let mut settings = settings(&format!("smtp://me@localhost:{}", smarthost.address.port()));
-    settings.password = Some(Secret::File(password));
+    settings.password = Some(SecretSource::File(password));
     settings.tls.roots = Some(Roots::File(authority));
     settings
 }

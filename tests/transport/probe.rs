@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::fake_smarthost::{Act, FakeSmarthost, Identity, Script, reply};
 use crate::requests::settings;
-use leafmail::transport::{Inquiry, Place, Roots, RouteSettings, Secret, Severity, Step, TokenSource, probe};
+use leafmail::transport::{Inquiry, Place, Roots, RouteSettings, SecretSource, Severity, Step, TokenSource, probe};
 
 /// A route with a login to a smarthost that shows this identity, whose authority it trusts.
 struct Site {
@@ -25,7 +25,7 @@ impl Site {
         let mut settings = settings(&format!("smtp://me@localhost:{}", smarthost.address.port()));
         settings.name = "relay".to_owned();
         settings.tls.roots = Some(Roots::File(file("ca.pem", &identity.authority_pem)));
-        settings.password = Some(Secret::File(file("password", "hunter2")));
+        settings.password = Some(SecretSource::File(file("password", "hunter2")));
         Self { settings, smarthost, folder }
     }
 
@@ -112,7 +112,7 @@ fn each_trouble_is_a_step_with_the_setting_to_change() {
     let (verdict, text) = small.trouble();
     assert!(verdict == Severity::Warning && text.contains("Set [message] max_size to 400000"), "{text}");
     let mut unread = Site::well();
-    unread.settings.password = Some(Secret::File(unread.folder.path().join("absent")));
+    unread.settings.password = Some(SecretSource::File(unread.folder.path().join("absent")));
     let (verdict, text) = unread.trouble();
     assert!(verdict == Severity::Fault && text.contains("[relay] password_file"), "{text}");
 }
@@ -156,7 +156,7 @@ fn a_token_that_is_refused_is_fetched_anew_once() {
     let count = site.folder.path().join("count");
     site.settings.password = None;
     let command = format!("echo x >> {0}; echo token-$(wc -l < {0})", count.display());
-    site.settings.token = Some(TokenSource::Secret(Secret::Command(command)));
+    site.settings.token = Some(TokenSource::Secret(SecretSource::Command(command)));
     let steps = site.steps();
     assert!(steps.iter().all(|step| step.verdict == Severity::Ok), "{steps:#?}");
     assert_eq!(site.smarthost.record().verbs("AUTH").len(), 2);

@@ -7,7 +7,7 @@ use crate::captured_log::{capture, captured};
 use crate::fake_smarthost::{Act, FakeSmarthost, Identity, Record, Script, reply};
 use crate::requests::{Pieces, deliver, envelope, letters, settings, transport};
 use leafmail::transport::{
-    Delivery, Dispatch, Leaving, Roots, RouteFailure, RouteSettings, Secret, SmarthostDispatch, dispatch,
+    Delivery, Dispatch, Leaving, Roots, RouteFailure, RouteSettings, SecretSource, SmarthostDispatch, dispatch,
 };
 
 const PASSWORD: &str = "hunter2 & caf\u{e9}";
@@ -29,7 +29,7 @@ impl Route {
         let password = folder.path().join("password");
         std::fs::write(&password, format!("{PASSWORD}\n")).unwrap();
         let mut settings = settings(&url.replace("PORT", &smarthost.address.port().to_string()));
-        settings.password = url.contains('@').then_some(Secret::File(password));
+        settings.password = url.contains('@').then_some(SecretSource::File(password));
         Self { settings, folder }
     }
 
@@ -211,9 +211,9 @@ fn a_smarthost_without_a_common_mechanism_is_a_fault() {
 fn a_missing_password_is_a_fault_and_the_smarthost_is_not_bothered() {
     let smarthost = FakeSmarthost::start(Script::new());
     for secret in [
-        Secret::File("/nowhere/password".into()),
-        Secret::Environment("LEAFMAIL_TEST_UNSET".into()),
-        Secret::Command("exit 1".into()),
+        SecretSource::File("/nowhere/password".into()),
+        SecretSource::Environment("LEAFMAIL_TEST_UNSET".into()),
+        SecretSource::Command("exit 1".into()),
     ] {
         let mut route = Route::new(SECURE, &smarthost);
         route.settings.password = Some(secret);
@@ -258,12 +258,12 @@ fn the_final_reply_is_logged_only_once_the_caller_had_its_turn() {
 
 #[test]
 fn settings_that_would_give_a_password_away_are_refused() {
-    let refused = |url: &str, password: Option<Secret>| {
+    let refused = |url: &str, password: Option<SecretSource>| {
         let mut settings = settings(url);
         settings.password = password;
         dispatch(std::slice::from_ref(&settings), Leaving::default()).map(|_| ()).unwrap_err().to_string()
     };
-    let secret = Some(Secret::Environment("X".into()));
+    let secret = Some(SecretSource::Environment("X".into()));
     assert!(refused("smtp://me@h", None).contains("password_file"));
     assert!(refused("smtp://h", secret.clone()).contains("expected a user name"));
     let mut opportunistic = settings("smtp://me@h");

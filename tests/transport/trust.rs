@@ -6,7 +6,7 @@ use crate::fake_smarthost::{FakeSmarthost, Identity, Record, Script, reply};
 use crate::requests::{Pieces, deliver, envelope, letters, settings, transport};
 use leafmail::receipt::Cause;
 use leafmail::transport::{
-    ClientIdentity, Delivery, Leaving, Roots, RouteFailure, RouteSettings, Secret, TlsSettings, dispatch,
+    ClientIdentity, Delivery, Leaving, Roots, RouteFailure, RouteSettings, SecretSource, TlsSettings, dispatch,
 };
 
 /// A route with a password to a smarthost that offers AUTH to everybody, so that only we can keep it from leaking.
@@ -23,7 +23,7 @@ impl Route {
         std::fs::write(folder.path().join("password"), "hunter2").unwrap();
         let mut settings = settings(&format!("smtp://me@localhost:{}", smarthost.address.port()));
         settings.auth = leafmail::transport::AuthMethod::Plain;
-        settings.password = Some(Secret::File(folder.path().join("password")));
+        settings.password = Some(SecretSource::File(folder.path().join("password")));
         Self { settings, smarthost, folder }
     }
 

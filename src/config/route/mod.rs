@@ -27,7 +27,7 @@ use super::error::Fault;
 use super::{Config, values as general};
 use crate::address::{AddressPattern, Domain};
 use crate::queue::routes::pace::Pace;
-use crate::transport::{AuthMethod, EightBit, NextHop, Pin, Roots, Secret, TokenSource};
+use crate::transport::{AuthMethod, EightBit, NextHop, Pin, Roots, SecretSource, TokenSource};
 
 /// `[relay]`, a `[[route]]`, or a `[[relay.fallback]]` or `[[route.fallback]]` of theirs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -157,10 +157,10 @@ impl Route {
     }
 
     /// The keys of the password that are set, with what they name; [`Config::check`] allows one at most.
-    fn passwords(&self) -> Vec<(&'static str, Secret)> {
-        let file = self.password_file.clone().map(|path| ("password_file", Secret::File(path)));
-        let variable = self.password_env.clone().map(|name| ("password_env", Secret::Environment(name)));
-        let command = self.password_command.clone().map(|command| ("password_command", Secret::Command(command)));
+    fn passwords(&self) -> Vec<(&'static str, SecretSource)> {
+        let file = self.password_file.clone().map(|path| ("password_file", SecretSource::File(path)));
+        let variable = self.password_env.clone().map(|name| ("password_env", SecretSource::Environment(name)));
+        let command = self.password_command.clone().map(|command| ("password_command", SecretSource::Command(command)));
         [file, variable, command].into_iter().flatten().collect()
     }
 
@@ -168,8 +168,9 @@ impl Route {
     /// ourselves.
     fn tokens(&self, kept: &Path) -> Vec<(&'static str, TokenSource)> {
         let secret = TokenSource::Secret;
-        let file = self.token_file.clone().map(|path| ("token_file", secret(Secret::File(path))));
-        let command = self.token_command.clone().map(|command| ("token_command", secret(Secret::Command(command))));
+        let file = self.token_file.clone().map(|path| ("token_file", secret(SecretSource::File(path))));
+        let command =
+            self.token_command.clone().map(|command| ("token_command", secret(SecretSource::Command(command))));
         let grant = self.oauth2.grant(kept).map(|grant| ("oauth2.token_url", TokenSource::Grant(grant)));
         [file, command, grant].into_iter().flatten().collect()
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::config::values::{self, FromText};
-use crate::transport::{Secret, TokenGrant};
+use crate::transport::{SecretSource, TokenGrant};
 
 /// `[relay.oauth2]`: how access tokens are fetched; nothing is, unless `token_url` is set.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
@@ -37,8 +37,8 @@ impl OAuth2 {
         Some(TokenGrant {
             endpoint: self.token_url.as_ref()?.0.clone(),
             client_id: self.client_id.clone().unwrap_or_default(),
-            client_secret: self.client_secret_file.clone().map(Secret::File),
-            refresh_token: self.refresh_token_file.clone().map(Secret::File),
+            client_secret: self.client_secret_file.clone().map(SecretSource::File),
+            refresh_token: self.refresh_token_file.clone().map(SecretSource::File),
             scope: self.scope.clone(),
             file: self.keep_in.clone().unwrap_or_else(|| file.to_owned()),
         })

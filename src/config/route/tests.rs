@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config::{Config, RoutePlan};
 use crate::queue::routes::pace::Pace;
-use crate::transport::{EightBit, RouteSettings, Secret, Timeouts, TokenSource};
+use crate::transport::{EightBit, RouteSettings, SecretSource, Timeouts, TokenSource};
 
 fn checked(text: &str) -> Result<Config, String> {
     let config = Config::parse(text, "leafmail.toml".as_ref()).map_err(|error| error.to_string())?;
@@ -75,7 +75,7 @@ fn values_reach_the_route() {
     let hop = &plans[0].hops[0];
     assert_eq!((hop.max_size, hop.connections), (Some(25_000_000), 2));
     assert_eq!(hop.source, "192.0.2.7".parse().ok());
-    assert_eq!(hop.password, Some(Secret::Environment("P".to_owned())));
+    assert_eq!(hop.password, Some(SecretSource::Environment("P".to_owned())));
     assert_eq!((hop.timeouts.data, hop.timeouts.block), (Duration::from_secs(7), Timeouts::default().block));
     assert_eq!((hop.helo.as_str(), hop.name.as_str()), ("relay.lan", "x"));
 }
@@ -96,7 +96,7 @@ fn a_fallback_has_what_is_about_us_from_the_main_hop_and_no_credentials() {
     assert_eq!((first.timeouts.command.as_secs(), first.timeouts.data.as_secs()), (9, 7));
     assert_eq!((first.password.clone(), first.max_size, first.tls.roots.clone()), (None, None, None));
     assert_eq!(first.extensions, crate::transport::Extensions::default());
-    assert_eq!(second.password, Some(Secret::Environment("Q".to_owned())));
+    assert_eq!(second.password, Some(SecretSource::Environment("Q".to_owned())));
     let folder = "[relay]\nurl = \"smtp://h\"\nsource = \"::1\"\n[[relay.fallback]]\nurl = \"maildir:x\"";
     assert_eq!(routes(folder)[0].hops[1].source, None, "nothing connects to a folder");
 }
@@ -157,7 +157,7 @@ fn each_next_hop_keeps_its_token_in_a_file_of_its_own() {
 #[test]
 fn a_token_of_a_route_is_read_where_it_says() {
     let plans = routes("[[route]]\nname = \"m\"\nurl = \"smtp://u@h\"\ntoken_file = \"/run/t\"\n");
-    assert_eq!(plans[0].hops[0].token, Some(TokenSource::Secret(Secret::File("/run/t".into()))));
+    assert_eq!(plans[0].hops[0].token, Some(TokenSource::Secret(SecretSource::File("/run/t".into()))));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What may be behind a reply or a failure, and how people are told: in plain words, with the settings to change.
 
 use crate::receipt::Cause;
-use crate::transport::settings::{RouteSettings, Secret, TokenSource};
+use crate::transport::settings::{RouteSettings, SecretSource, TokenSource};
 
 /// What is behind a reply or a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,9 +141,9 @@ impl Place {
 
 fn credential_key(settings: &RouteSettings) -> &'static str {
     match (&settings.password, &settings.token) {
-        (Some(Secret::Environment(_)), _) => "password_env",
-        (Some(Secret::Command(_)), _) => "password_command",
-        (None, Some(TokenSource::Secret(Secret::File(_)))) => "token_file",
+        (Some(SecretSource::Environment(_)), _) => "password_env",
+        (Some(SecretSource::Command(_)), _) => "password_command",
+        (None, Some(TokenSource::Secret(SecretSource::File(_)))) => "token_file",
         (None, Some(TokenSource::Secret(_))) => "token_command",
         (None, Some(TokenSource::Grant(_))) => "oauth2",
         _ => "password_file",

@@ -8,12 +8,12 @@ mod token;
 pub(super) use secret::Password;
 pub(super) use token::Freshness;
 
-use crate::transport::settings::{AuthMethod, RouteSettings, Secret, Smarthost, TokenSource};
+use crate::transport::settings::{AuthMethod, RouteSettings, SecretSource, Smarthost, TokenSource};
 
 /// What proves who we are.
 #[derive(Debug)]
 pub(super) enum Credential {
-    Password(Secret),
+    Password(SecretSource),
     Token(TokenSource),
 }
 

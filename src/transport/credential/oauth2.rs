@@ -59,8 +59,8 @@ impl TokenGrant {
     pub(in crate::transport) fn token(&self, freshness: Freshness) -> Result<Password, String> {
         let _ours = self.lock().map_err(|error| format!("locking the token file {}: {error}", self.file.display()))?;
         let secrets = Secrets {
-            client: self.client_secret.as_ref().map(super::Secret::read).transpose()?,
-            refresh: self.refresh_token.as_ref().map(super::Secret::read).transpose()?,
+            client: self.client_secret.as_ref().map(super::SecretSource::read).transpose()?,
+            refresh: self.refresh_token.as_ref().map(super::SecretSource::read).transpose()?,
         };
         let origin = self.origin(&secrets);
         let kept = self.kept(&origin);
@@ -192,7 +192,7 @@ fn beside(file: &Path, suffix: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::Secret;
+    use crate::transport::SecretSource;
     use std::io::{BufRead, BufReader, Read};
     use std::net::TcpListener;
     use std::os::unix::fs::PermissionsExt;
@@ -240,7 +240,7 @@ mod tests {
         fn grant(&self, refresh: bool) -> TokenGrant {
             let secret = |name: &str, text: &str| {
                 fs::write(self.folder.path().join(name), text).unwrap();
-                Some(Secret::File(self.folder.path().join(name)))
+                Some(SecretSource::File(self.folder.path().join(name)))
             };
             TokenGrant {
                 endpoint: self.url.clone(),

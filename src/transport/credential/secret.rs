@@ -11,13 +11,13 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use crate::sys::shell::ShellCommand;
-use crate::transport::settings::Secret;
+use crate::transport::settings::SecretSource;
 
 /// A password, or an access token, in memory.
 pub(in crate::transport) struct Password(Zeroizing<String>);
 
 impl Password {
-    /// A secret that came from elsewhere than a [`Secret`].
+    /// A secret that came from elsewhere than a [`SecretSource`].
     #[cfg(any(test, feature = "oauth2"))]
     pub(in crate::transport) fn new(text: &str) -> Self {
         Self(Zeroizing::new(text.to_owned()))
@@ -40,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Tokens are a few kilobytes; nothing longer is a password.
 const MAX_OCTETS: u64 = 64 * 1024;
 
-impl Secret {
+impl SecretSource {
     /// Whether it could be read, without running a command.
     ///
     /// # Errors
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     fn command(line: &str) -> Result<String, String> {
-        Secret::Command(line.to_owned()).read().map(|password| password.reveal().to_owned())
+        SecretSource::Command(line.to_owned()).read().map(|password| password.reveal().to_owned())
     }
 
     #[test]
@@ -108,15 +108,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("password");
         std::fs::write(&path, "hunter2\n").unwrap();
-        assert_eq!(Secret::File(path).read().unwrap().reveal(), "hunter2");
+        assert_eq!(SecretSource::File(path).read().unwrap().reveal(), "hunter2");
         let path = std::env::var("PATH").unwrap();
-        assert_eq!(Secret::Environment("PATH".into()).read().unwrap().reveal(), path);
+        assert_eq!(SecretSource::Environment("PATH".into()).read().unwrap().reveal(), path);
     }
 
     #[test]
     fn what_is_missing_is_named() {
-        assert!(Secret::File("/nowhere/p".into()).read().unwrap_err().contains("/nowhere/p"));
-        let unset = Secret::Environment("LEAFMAIL_TEST_UNSET".into());
+        assert!(SecretSource::File("/nowhere/p".into()).read().unwrap_err().contains("/nowhere/p"));
+        let unset = SecretSource::Environment("LEAFMAIL_TEST_UNSET".into());
         assert!(unset.read().unwrap_err().contains("LEAFMAIL_TEST_UNSET"));
         assert!(command("exit 3").unwrap_err().contains("exit status: 3"));
         assert!(command("true").unwrap_err().contains("found none"));

@@ -6,7 +6,9 @@ mod next_hop;
 mod pin;
 mod url;
 
-pub use next_hop::{AuthMethod, ClientIdentity, DirectMx, EightBit, Extensions, NextHop, Roots, RouteSettings, Secret};
+pub use next_hop::{
+    AuthMethod, ClientIdentity, DirectMx, EightBit, Extensions, NextHop, Roots, RouteSettings, SecretSource,
+};
 pub use next_hop::{Smarthost, Timeouts, TlsPolicy, TlsSettings, TokenGrant, TokenSource};
 pub use pin::{Pin, PinError};
 pub use url::NextHopError;

@@ -102,7 +102,7 @@ impl TlsPolicy {
 
 /// Where a password is read from, anew for each connection.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Secret {
+pub enum SecretSource {
     /// The first line of a file.
     File(PathBuf),
     /// An environment variable.
@@ -111,7 +111,7 @@ pub enum Secret {
     Command(String),
 }
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for SecretSource {
     /// A command may hold a secret in its arguments.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -126,7 +126,7 @@ impl fmt::Debug for Secret {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenSource {
     /// Somebody else keeps it fresh: it is read for each connection, and once more where it is refused.
-    Secret(Secret),
+    Secret(SecretSource),
     /// We fetch it from the provider ourselves; needs the feature `oauth2`.
     Grant(TokenGrant),
 }
@@ -139,9 +139,9 @@ pub struct TokenGrant {
     /// Who we are to the provider.
     pub client_id: String,
     /// What proves it; public clients have none.
-    pub client_secret: Option<Secret>,
+    pub client_secret: Option<SecretSource>,
     /// The refresh token (RFC 6749 6); without it the client's own credentials are used (RFC 6749 4.4).
-    pub refresh_token: Option<Secret>,
+    pub refresh_token: Option<SecretSource>,
     /// What the token is for.
     pub scope: Option<String>,
     /// Where the token is kept between connections and processes, readable by us alone.
@@ -229,7 +229,7 @@ pub struct RouteSettings {
     /// Where to.
     pub next_hop: NextHop,
     /// The password of the next hop's user.
-    pub password: Option<Secret>,
+    pub password: Option<SecretSource>,
     /// Where that user's access token comes from, instead of a password.
     pub token: Option<TokenSource>,
     /// How that user logs in.
