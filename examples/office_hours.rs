@@ -13,7 +13,7 @@ use leafmail::address::{Mailbox, ReversePath};
 use leafmail::config::Config;
 use leafmail::dns::SystemResolver;
 use leafmail::driver::{DiskWait, Front, Limits, Listener, MailList, Receiver, Security, Shutdown, listen};
-use leafmail::policy::{Chain, Policy, Visitor};
+use leafmail::policy::{Chain, ClientInfo, Policy};
 use leafmail::session::{Settings, Verdict};
 use leafmail::smtp::{EnhancedCode, Reply};
 use leafmail::spool::{DirSpool, SpoolSettings};
@@ -23,7 +23,7 @@ struct OfficeHours;
 
 #[async_trait]
 impl Policy for OfficeHours {
-    async fn rcpt(&self, _visitor: &Visitor<'_>, _sender: &ReversePath, recipient: &Mailbox) -> Verdict {
+    async fn rcpt(&self, _client: &ClientInfo<'_>, _sender: &ReversePath, recipient: &Mailbox) -> Verdict {
         if recipient.local() != "boss" || (9..17).contains(&chrono::Local::now().hour()) {
             return Verdict::Accept;
         }

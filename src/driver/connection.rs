@@ -15,7 +15,7 @@ use super::receiver::Receiver;
 use super::wire::Wire;
 use crate::envelope::{LocalUser, Origin, Seal};
 use crate::event::{Client, Event};
-use crate::policy::Visitor;
+use crate::policy::ClientInfo;
 use crate::session::{Action, Note, Patience, Question, Rejection, Session, Verdict};
 use crate::smtp::{Reply, catalogue};
 use crate::spool::{Committed, Draft, Spool};
@@ -238,9 +238,9 @@ impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
         if self.early && matches!(question, Question::Connect) {
             return Verdict::Disconnect(catalogue::early_talker());
         }
-        let visitor = Visitor::new(self.client.peer).with_name(session.reverse_name()).with_helo(session.helo());
-        let visitor = visitor.with_login(session.login());
-        let verdict = self.receiver.policy.judge(&visitor, &question).await;
+        let client = ClientInfo::new(self.client.peer).with_name(session.reverse_name()).with_helo(session.helo());
+        let client = client.with_login(session.login());
+        let verdict = self.receiver.policy.judge(&client, &question).await;
         match question {
             Question::Mail { declared_size, .. } if verdict == Verdict::Accept => {
                 match self.receiver.spool.has_room(declared_size.unwrap_or(0)) {

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use super::addresses::{self, AddressList};
 use super::headers::{self, FieldName};
 use super::helo::{HeloRule, Verify};
-use super::{Policy, Visitor, ask, networks};
+use super::{ClientInfo, Policy, ask, networks};
 use crate::address::Domain;
 use crate::address::HeloPattern;
 use crate::dns::Resolver;
@@ -47,15 +47,15 @@ enum BuiltIn {
 }
 
 impl BuiltIn {
-    async fn judge(&self, visitor: &Visitor<'_>, question: &Question) -> Verdict {
+    async fn judge(&self, client: &ClientInfo<'_>, question: &Question) -> Verdict {
         match (self, question) {
             (Self::Networks { allowed, with_login }, Question::Connect) => {
-                networks::judge(allowed, with_login, visitor.peer)
+                networks::judge(allowed, with_login, client.peer)
             }
             (Self::Networks { allowed, .. }, Question::Mail { .. }) => {
-                networks::judge_sending(allowed, visitor.peer, visitor.login)
+                networks::judge_sending(allowed, client.peer, client.login)
             }
-            (Self::Helo(rule), Question::Helo(name)) => rule.judge(visitor.peer, name).await,
+            (Self::Helo(rule), Question::Helo(name)) => rule.judge(client.peer, name).await,
             (Self::Senders(list), Question::Mail { sender, .. }) => addresses::judge_sender(list, sender),
             (Self::Recipients { list, default_domain }, Question::Rcpt { recipient, .. }) => {
                 addresses::judge_recipient(list, recipient, default_domain)
@@ -86,15 +86,15 @@ impl Chain {
     }
 
     /// The verdict on a question.
-    pub async fn judge(&self, visitor: &Visitor<'_>, question: &Question) -> Verdict {
+    pub async fn judge(&self, client: &ClientInfo<'_>, question: &Question) -> Verdict {
         for rule in &self.built_in {
-            match rule.judge(visitor, question).await {
+            match rule.judge(client, question).await {
                 Verdict::Accept => {}
                 other => return other,
             }
         }
         for policy in &self.policies {
-            match ask(policy.as_ref(), visitor, question).await {
+            match ask(policy.as_ref(), client, question).await {
                 Verdict::Accept => {}
                 other => return other,
             }
@@ -149,8 +149,8 @@ mod tests {
         Chain::new(rules(), Arc::new(FixedNames::default()), policies)
     }
 
-    fn visitor(address: &str) -> Visitor<'static> {
-        Visitor::new(Peer::tcp(address.parse().unwrap()))
+    fn client(address: &str) -> ClientInfo<'static> {
+        ClientInfo::new(Peer::tcp(address.parse().unwrap()))
     }
 
     /// Writes down what it is asked, and refuses one verb.
@@ -173,22 +173,22 @@ mod tests {
 
     #[async_trait]
     impl Policy for Note {
-        async fn connect(&self, _: &Visitor<'_>) -> Verdict {
+        async fn connect(&self, _: &ClientInfo<'_>) -> Verdict {
             self.take("connect")
         }
-        async fn helo(&self, _: &Visitor<'_>, _: &str) -> Verdict {
+        async fn helo(&self, _: &ClientInfo<'_>, _: &str) -> Verdict {
             self.take("helo")
         }
-        async fn mail(&self, _: &Visitor<'_>, _: &ReversePath, _: Option<u64>) -> Verdict {
+        async fn mail(&self, _: &ClientInfo<'_>, _: &ReversePath, _: Option<u64>) -> Verdict {
             self.take("mail")
         }
-        async fn rcpt(&self, _: &Visitor<'_>, _: &ReversePath, _: &Mailbox) -> Verdict {
+        async fn rcpt(&self, _: &ClientInfo<'_>, _: &ReversePath, _: &Mailbox) -> Verdict {
             self.take("rcpt")
         }
-        async fn headers(&self, _: &Visitor<'_>, _: &HeaderBlock) -> Verdict {
+        async fn headers(&self, _: &ClientInfo<'_>, _: &HeaderBlock) -> Verdict {
             self.take("headers")
         }
-        async fn message(&self, _: &Visitor<'_>, _: u64) -> Verdict {
+        async fn message(&self, _: &ClientInfo<'_>, _: u64) -> Verdict {
             self.take("message")
         }
     }
@@ -201,7 +201,7 @@ mod tests {
         let note = Arc::new(Note::default());
         let chain = chain(vec![Arc::new(AcceptsAll), note.clone()]);
         for question in every_question("a@b.example", "root@example.lan", "printer.lan", "From: a\r\n") {
-            assert_eq!(chain.judge(&visitor("192.168.1.9:25"), &question).await, Verdict::Accept, "{question:?}");
+            assert_eq!(chain.judge(&client("192.168.1.9:25"), &question).await, Verdict::Accept, "{question:?}");
         }
         assert_eq!(*note.asked.lock().unwrap(), ["connect", "helo", "mail", "rcpt", "headers", "message"]);
     }
@@ -211,7 +211,7 @@ mod tests {
         let note = Arc::new(Note::default());
         let chain = chain(vec![note.clone()]);
         for question in every_question("a@spam.example", "root@else.where", "else.where", "To: a\r\n") {
-            let refused = chain.judge(&visitor("192.168.2.9:25"), &question).await != Verdict::Accept;
+            let refused = chain.judge(&client("192.168.2.9:25"), &question).await != Verdict::Accept;
             assert_eq!(refused, !matches!(question, Question::Message { .. }), "{question:?}");
         }
         assert_eq!(*note.asked.lock().unwrap(), ["message"]);
@@ -222,7 +222,7 @@ mod tests {
         let (first, second) = (Arc::new(Note { refuses: Some("rcpt"), ..Note::default() }), Arc::new(Note::default()));
         let chain = chain(vec![first, second.clone()]);
         let questions = every_question("a@b.example", "root@example.lan", "printer.lan", "From: a\r\n");
-        assert_eq!(chain.judge(&visitor("192.168.1.9:25"), &questions[3]).await, Verdict::Refuse(theirs()));
+        assert_eq!(chain.judge(&client("192.168.1.9:25"), &questions[3]).await, Verdict::Refuse(theirs()));
         assert!(second.asked.lock().unwrap().is_empty());
     }
 
@@ -230,6 +230,6 @@ mod tests {
     fn the_future_of_a_verdict_may_move_between_threads() {
         fn moves<T: Send>(_: T) {}
         let chain = chain(Vec::new());
-        moves(chain.judge(&visitor("192.168.1.9:25"), &Question::Connect));
+        moves(chain.judge(&client("192.168.1.9:25"), &Question::Connect));
     }
 }

@@ -27,7 +27,7 @@ use crate::session::{HeaderBlock, Question, Verdict};
 /// What a policy knows of the client that it judges.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
-pub struct Visitor<'a> {
+pub struct ClientInfo<'a> {
     /// The other end of the connection.
     pub peer: Peer,
     /// Its name, where address and name lead to each other and somebody looked.
@@ -38,7 +38,7 @@ pub struct Visitor<'a> {
     pub helo: Option<&'a str>,
 }
 
-impl<'a> Visitor<'a> {
+impl<'a> ClientInfo<'a> {
     /// A client of which no more than its address is known.
     pub fn new(peer: Peer) -> Self {
         Self { peer, name: None, login: None, helo: None }
@@ -69,44 +69,44 @@ impl<'a> Visitor<'a> {
 #[async_trait]
 pub trait Policy: Send + Sync {
     /// May this client speak at all? Asked before the greeting.
-    async fn connect(&self, _visitor: &Visitor<'_>) -> Verdict {
+    async fn connect(&self, _client: &ClientInfo<'_>) -> Verdict {
         Verdict::Accept
     }
 
     /// May it call itself `name`? Hostile text without control octets.
-    async fn helo(&self, _visitor: &Visitor<'_>, _name: &str) -> Verdict {
+    async fn helo(&self, _client: &ClientInfo<'_>, _name: &str) -> Verdict {
         Verdict::Accept
     }
 
     /// May it send from `sender`, and so much? SIZE= is in octets.
-    async fn mail(&self, _visitor: &Visitor<'_>, _sender: &ReversePath, _declared_size: Option<u64>) -> Verdict {
+    async fn mail(&self, _client: &ClientInfo<'_>, _sender: &ReversePath, _declared_size: Option<u64>) -> Verdict {
         Verdict::Accept
     }
 
     /// May it send to `recipient`?
-    async fn rcpt(&self, _visitor: &Visitor<'_>, _sender: &ReversePath, _recipient: &Mailbox) -> Verdict {
+    async fn rcpt(&self, _client: &ClientInfo<'_>, _sender: &ReversePath, _recipient: &Mailbox) -> Verdict {
         Verdict::Accept
     }
 
     /// Are the header fields as they should be?
-    async fn headers(&self, _visitor: &Visitor<'_>, _block: &HeaderBlock) -> Verdict {
+    async fn headers(&self, _client: &ClientInfo<'_>, _block: &HeaderBlock) -> Verdict {
         Verdict::Accept
     }
 
     /// Is a message of `size` octets welcome as a whole?
-    async fn message(&self, _visitor: &Visitor<'_>, _size: u64) -> Verdict {
+    async fn message(&self, _client: &ClientInfo<'_>, _size: u64) -> Verdict {
         Verdict::Accept
     }
 }
 
 /// Puts a question to the method that answers it.
-async fn ask(policy: &dyn Policy, visitor: &Visitor<'_>, question: &Question) -> Verdict {
+async fn ask(policy: &dyn Policy, client: &ClientInfo<'_>, question: &Question) -> Verdict {
     match question {
-        Question::Connect => policy.connect(visitor).await,
-        Question::Helo(name) => policy.helo(visitor, name).await,
-        Question::Mail { sender, declared_size } => policy.mail(visitor, sender, *declared_size).await,
-        Question::Rcpt { sender, recipient } => policy.rcpt(visitor, sender, recipient).await,
-        Question::Headers(block) => policy.headers(visitor, block).await,
-        Question::Message { size } => policy.message(visitor, *size).await,
+        Question::Connect => policy.connect(client).await,
+        Question::Helo(name) => policy.helo(client, name).await,
+        Question::Mail { sender, declared_size } => policy.mail(client, sender, *declared_size).await,
+        Question::Rcpt { sender, recipient } => policy.rcpt(client, sender, recipient).await,
+        Question::Headers(block) => policy.headers(client, block).await,
+        Question::Message { size } => policy.message(client, *size).await,
     }
 }

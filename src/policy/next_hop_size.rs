@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
-use super::{Policy, Visitor, refusals};
+use super::{ClientInfo, Policy, refusals};
 use crate::address::ReversePath;
 use crate::session::Verdict;
 
@@ -63,11 +63,11 @@ impl fmt::Debug for NextHopSize {
 #[async_trait]
 impl Policy for NextHopSize {
     /// RFC 1870 6.1: what is declared to be too large is refused at MAIL.
-    async fn mail(&self, _visitor: &Visitor<'_>, _sender: &ReversePath, declared_size: Option<u64>) -> Verdict {
+    async fn mail(&self, _client: &ClientInfo<'_>, _sender: &ReversePath, declared_size: Option<u64>) -> Verdict {
         declared_size.map_or(Verdict::Accept, |size| Self::judge(self.ask(), size))
     }
 
-    async fn message(&self, _visitor: &Visitor<'_>, size: u64) -> Verdict {
+    async fn message(&self, _client: &ClientInfo<'_>, size: u64) -> Verdict {
         Self::judge(self.recent(), size)
     }
 }
@@ -79,11 +79,11 @@ mod tests {
 
     #[tokio::test]
     async fn what_the_next_hop_would_refuse_is_refused_here() {
-        let (visitor, sender) = (Visitor::new(Peer::Local), ReversePath::parse("", None).unwrap());
+        let (client, sender) = (ClientInfo::new(Peer::Local), ReversePath::parse("", None).unwrap());
         let policy = NextHopSize::new(|| Some(1000));
-        assert_eq!(policy.mail(&visitor, &sender, Some(1000)).await, Verdict::Accept);
-        assert_eq!(policy.mail(&visitor, &sender, None).await, Verdict::Accept);
-        for verdict in [policy.mail(&visitor, &sender, Some(1001)).await, policy.message(&visitor, 1001).await] {
+        assert_eq!(policy.mail(&client, &sender, Some(1000)).await, Verdict::Accept);
+        assert_eq!(policy.mail(&client, &sender, None).await, Verdict::Accept);
+        for verdict in [policy.mail(&client, &sender, Some(1001)).await, policy.message(&client, 1001).await] {
             let Verdict::Refuse(reply) = verdict else { panic!("{verdict:?}") };
             assert!(reply.to_string().starts_with("552 5.3.4 "), "{reply}");
         }
@@ -94,9 +94,9 @@ mod tests {
             Some(1000)
         });
         for _ in 0..100 {
-            assert_eq!(policy.message(&visitor, 1000).await, Verdict::Accept);
+            assert_eq!(policy.message(&client, 1000).await, Verdict::Accept);
         }
         assert!(asked.load(std::sync::atomic::Ordering::SeqCst) < 100, "not each message looks");
-        assert_eq!(NextHopSize::new(|| None).message(&visitor, u64::MAX).await, Verdict::Accept);
+        assert_eq!(NextHopSize::new(|| None).message(&client, u64::MAX).await, Verdict::Accept);
     }
 }

@@ -13,7 +13,7 @@ use leafmail::config::Config;
 use leafmail::dns::{FixedNames, Resolver};
 use leafmail::envelope::Peer;
 use leafmail::id::SpoolId;
-use leafmail::policy::{Chain, Visitor};
+use leafmail::policy::{Chain, ClientInfo};
 use leafmail::session::{Action, Question, Session, Settings, Verdict};
 use leafmail::smtp::{Reply, catalogue};
 use leafmail::spool::{Committed, DirDraft, DirSpool, Draft as _, Spool as _, SpoolError, SpoolErrorKind};
@@ -140,8 +140,8 @@ impl Receiver {
     }
 
     fn judge(&self, session: &Session, peer: Peer, question: &Question) -> Verdict {
-        let visitor = Visitor::new(peer).with_helo(session.helo());
-        match (at_once(self.policy.judge(&visitor, question)), question) {
+        let client = ClientInfo::new(peer).with_helo(session.helo());
+        match (at_once(self.policy.judge(&client, question)), question) {
             (Verdict::Accept, Question::Mail { declared_size, .. }) => {
                 match self.spool.has_room(declared_size.unwrap_or(0)) {
                     Ok(()) => Verdict::Accept,
