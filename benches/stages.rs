@@ -17,7 +17,7 @@ use leafmail::receipt::{Reason, Receipt, ReceiptKind};
 use leafmail::smtp::body::{BareNewline, BodyDecoder};
 use leafmail::smtp::{Command, Dialect, EnhancedCode};
 use leafmail::spool::frozen::{Depth, LENGTH_AT, freeze_end, freeze_head, freeze_receipt, sum_on, thaw};
-use leafmail::spool::{DirSpool, Shelf, Spool, SpoolSettings};
+use leafmail::spool::{DirSpool, Folder, Spool, SpoolSettings};
 use leafmail::sys::SystemClock;
 
 fn main() {
@@ -114,7 +114,7 @@ fn scan_queue(bencher: Bencher<'_, '_>, messages: usize) {
     bencher.counter(ItemsCount::new(messages)).bench_local(|| {
         let mut due = 0;
         spool
-            .scan(Shelf::Queue, &mut |entry| due += usize::from(entry.due < Timestamp::from_millis(u64::MAX)))
+            .scan(Folder::Queue, &mut |entry| due += usize::from(entry.due < Timestamp::from_millis(u64::MAX)))
             .expect("a scan");
         assert_eq!(due, messages);
     });

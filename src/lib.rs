@@ -21,7 +21,7 @@
 //! use leafmail::driver::{DiskWait, Front, Limits, Listener, MailList, Receiver, Security, Shutdown, Socket, listen};
 //! use leafmail::policy::Chain;
 //! use leafmail::session::Settings;
-//! use leafmail::spool::{DirSpool, Shelf, Spool, SpoolSettings};
+//! use leafmail::spool::{DirSpool, Folder, Spool, SpoolSettings};
 //! use leafmail::sys::SystemClock;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -60,7 +60,7 @@
 //! let listener = Listener::serving(Socket::handed_over(socket.into())?, Front::default())?;
 //! listen(Arc::new(receiver), vec![listener]).await?; // until the shutdown is raised
 //! # client.join().unwrap();
-//! assert_eq!(spool.entries(Shelf::Queue)?.len(), 1);
+//! assert_eq!(spool.entries(Folder::Queue)?.len(), 1);
 //! # Ok(())
 //! # }
 //! ```

@@ -14,7 +14,7 @@ use leafmail::driver::{DiskWait, Limits, MailList, Receiver, Security, Shutdown}
 use leafmail::envelope::Peer;
 use leafmail::policy::Chain;
 use leafmail::session::Settings;
-use leafmail::spool::{DirSpool, Shelf, Spool, SpoolSettings};
+use leafmail::spool::{DirSpool, Folder, Spool, SpoolSettings};
 use leafmail::sys::SystemClock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -102,7 +102,7 @@ async fn a_message_asks_for_memory_a_bounded_number_of_times() {
     };
     let peer = Peer::tcp("127.0.0.1:1025".parse().unwrap());
     let (asked, ()) = tokio::join!(dialogue, receiver.converse(server, peer, false));
-    assert_eq!(receiver.spool.entries(Shelf::Queue).unwrap().len(), 2 * MESSAGES);
+    assert_eq!(receiver.spool.entries(Folder::Queue).unwrap().len(), 2 * MESSAGES);
     assert!(asked <= MOST, "{asked} times a message");
     // What the bound is worth: it is not far from what is asked for.
     assert!(asked > MOST / 2, "{asked} times a message: lower the bound");

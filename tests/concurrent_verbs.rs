@@ -23,7 +23,7 @@ use leafmail::queue::{NoticeSettings, Route, Runner, Schedule, Selection, StopFl
 use leafmail::receipt::{Outcome, Reason};
 use leafmail::routing::Criteria;
 use leafmail::smtp::EnhancedCode;
-use leafmail::spool::{DirSpool, Draft, Shelf, Shelves, Spool, SpoolSettings};
+use leafmail::spool::{DirSpool, Draft, Folder, Manage, Spool, SpoolSettings};
 use leafmail::sys::SystemClock;
 use leafmail::transport::{Body, Delivery, DeliveryRequest, Dispatch, Dsn, RouteFailure, Transport};
 
@@ -231,14 +231,14 @@ impl House {
         assert!(copies.iter().zip(&notices).all(|(copies, notices)| copies + notices <= 1), "{what}");
         if message.in_turns {
             assert_eq!(removals > 0, word.last == Some(Act::Remove), "{what}");
-            assert_eq!(shelf == Some(Shelf::Hold), word.last == Some(Act::Hold), "{what}: last word {:?}", word.last);
+            assert_eq!(shelf == Some(Folder::Hold), word.last == Some(Act::Hold), "{what}: last word {:?}", word.last);
         }
         match shelf {
             None if removals > 0 => assert_eq!(removals, 1, "{what}"),
             None => {
                 assert!(copies.iter().zip(&notices).all(|(copies, notices)| copies + notices == 1), "{what}");
             }
-            Some(Shelf::Hold) => {
+            Some(Folder::Hold) => {
                 assert_eq!(removals, 0, "{what}");
                 let glance = self.spool.peek(message.id).unwrap().unwrap();
                 let ledger = Ledger::fold(&glance.envelope, &glance.receipts, Duration::MAX);
@@ -310,7 +310,7 @@ fn ten_thousand_operations_beside_four_runners_lose_and_double_nothing() {
     for _ in 0..50 {
         house.runner().flush(Selection::All, Urgency::Now).unwrap();
     }
-    assert_eq!(house.spool.ids(Shelf::Queue).unwrap(), [], "everything that may go has gone");
+    assert_eq!(house.spool.ids(Folder::Queue).unwrap(), [], "everything that may go has gone");
     for message in house.messages.read().unwrap().iter() {
         house.check(message);
     }

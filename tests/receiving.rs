@@ -13,7 +13,7 @@ use leafmail::id::SpoolId;
 use leafmail::policy::Chain;
 use leafmail::session::Settings;
 use leafmail::spool::{
-    Claim, Claimed, DirSpool, Entry, Glance, Shelf, Spool, SpoolError, SpoolErrorKind, SpoolSettings,
+    Claim, Claimed, DirSpool, Entry, Folder, Glance, Spool, SpoolError, SpoolErrorKind, SpoolSettings,
 };
 use leafmail::sys::SystemClock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -114,7 +114,7 @@ async fn wishes_and_facts_reach_the_spool_and_the_log() {
     assert!(replies.contains("250 2.0.0 11 octets taken") && replies.contains("queued as"), "{replies}");
     assert!(site.has_told("client=unknown[10.0.0.1], orig_queue_id=3CF6, orig_client=spike.lan[10.2.2.2]"));
     let spool = &site.receiver.spool;
-    let entries = spool.entries(Shelf::Queue).unwrap();
+    let entries = spool.entries(Folder::Queue).unwrap();
     let Ok(Claimed::Ours(claim)) = spool.claim(entries[0].id) else { panic!("the message is there") };
     let envelope = claim.envelope();
     assert_eq!(envelope.envid.as_deref(), Some("x+2By"));
@@ -148,7 +148,7 @@ impl Spool for Poisoned {
         unimplemented!("MAIL was refused")
     }
 
-    fn entries(&self, _: Shelf) -> Result<Vec<Entry>, SpoolError> {
+    fn entries(&self, _: Folder) -> Result<Vec<Entry>, SpoolError> {
         unimplemented!("a receiver does not look")
     }
 

@@ -16,7 +16,7 @@ use crate::queue::dsn::notice::{NoticeKind, notice_id};
 use crate::queue::plan::ledger::{Ledger, Standing};
 use crate::receipt::{Reason, Receipt, ReceiptKind};
 use crate::smtp::EnhancedCode;
-use crate::spool::{Claim, Claimed, Durability, Glance, Handled, Shelf, Shelves, SpoolError};
+use crate::spool::{Claim, Claimed, Durability, Folder, Glance, Handled, Manage, SpoolError};
 
 /// What is done to a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,15 +46,15 @@ impl Act {
     }
 
     /// The result, if nothing needs to be done to a message in this folder.
-    fn at_once(self, shelf: Shelf) -> Option<Acted> {
+    fn at_once(self, shelf: Folder) -> Option<Acted> {
         match (self, shelf) {
             (Self::Remove, _) => None,
-            (_, Shelf::Bad) => Some(Acted::Refused("it is damaged: it can only be removed")),
-            (Self::Hold, Shelf::Hold) => Some(Acted::AsItWas("it is held already")),
-            (Self::Hold, Shelf::Failed) => Some(Acted::AsItWas("it is in failed/, from which nothing is delivered")),
-            (Self::Release, Shelf::Queue) => Some(Acted::AsItWas("it is not held")),
-            (Self::Release, Shelf::Failed) => Some(Acted::Refused("it failed, and is not held: requeue it")),
-            (Self::Expire, Shelf::Failed) => Some(Acted::Refused("it failed: no recipient waits for it any more")),
+            (_, Folder::Bad) => Some(Acted::Refused("it is damaged: it can only be removed")),
+            (Self::Hold, Folder::Hold) => Some(Acted::AsItWas("it is held already")),
+            (Self::Hold, Folder::Failed) => Some(Acted::AsItWas("it is in failed/, from which nothing is delivered")),
+            (Self::Release, Folder::Queue) => Some(Acted::AsItWas("it is not held")),
+            (Self::Release, Folder::Failed) => Some(Acted::Refused("it failed, and is not held: requeue it")),
+            (Self::Expire, Folder::Failed) => Some(Acted::Refused("it failed: no recipient waits for it any more")),
             _ => None,
         }
     }
@@ -64,7 +64,7 @@ impl Act {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Acted {
     /// It was done; the message lay here before.
-    Done(Shelf),
+    Done(Folder),
     /// There was nothing to do, and why.
     AsItWas(&'static str),
     /// It cannot be done, and why.
@@ -101,7 +101,7 @@ const HANDS: usize = 32;
 ///
 /// # Errors
 /// When it cannot be read, written to or moved. What is torn or corrupt is in `bad/` then.
-pub fn act<S: Shelves>(spool: &S, id: SpoolId, act: Act, hand: &Hand, now: Timestamp) -> Result<Acted, SpoolError> {
+pub fn act<S: Manage>(spool: &S, id: SpoolId, act: Act, hand: &Hand, now: Timestamp) -> Result<Acted, SpoolError> {
     for _ in 0..CHASES {
         let Some(shelf) = spool.locate(id)? else { return Ok(Acted::NotThere) };
         if let Some(acted) = act.at_once(shelf) {
@@ -127,12 +127,12 @@ pub fn act<S: Shelves>(spool: &S, id: SpoolId, act: Act, hand: &Hand, now: Times
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn would_act<S: Shelves>(spool: &S, id: SpoolId, act: Act) -> Result<Acted, SpoolError> {
+pub fn would_act<S: Manage>(spool: &S, id: SpoolId, act: Act) -> Result<Acted, SpoolError> {
     let Some(shelf) = spool.locate(id)? else { return Ok(Acted::NotThere) };
     if let Some(acted) = act.at_once(shelf) {
         return Ok(acted);
     }
-    if shelf == Shelf::Bad {
+    if shelf == Folder::Bad {
         return Ok(Acted::Done(shelf));
     }
     Ok(match spool.peek_at(id, shelf)? {
@@ -146,7 +146,7 @@ pub fn would_act<S: Shelves>(spool: &S, id: SpoolId, act: Act) -> Result<Acted, 
 /// Does something to many messages, several at a time, as they share the syncs of the folders; each is done in the same order as
 /// alone. Those that are being delivered are asked for again, the others done meanwhile, until `patience` ends. `report` hears of
 /// each once, in order; when the process is killed, up to 64 were done that it did not hear of.
-pub fn act_on_all<S: Shelves>(
+pub fn act_on_all<S: Manage>(
     spool: &S,
     ids: &[SpoolId],
     wanted: Act,
@@ -183,39 +183,39 @@ fn pending(glance: &Glance) -> Vec<u16> {
 }
 
 /// Our work on one claimed message.
-struct Work<'a, S: Shelves> {
+struct Work<'a, S: Manage> {
     spool: &'a S,
     claim: S::Claim,
-    shelf: Shelf,
+    shelf: Folder,
     hand: &'a Hand,
     now: Timestamp,
 }
 
-impl<S: Shelves> Work<'_, S> {
+impl<S: Manage> Work<'_, S> {
     fn run(mut self, act: Act) -> Result<Acted, SpoolError> {
         let to = match act {
             Act::Hold => {
                 self.record(ReceiptKind::Held, Vec::new(), EnhancedCode(4, 0, 0), self.hand.words("held"))?;
-                Shelf::Hold
+                Folder::Hold
             }
             Act::Release => {
                 self.record(ReceiptKind::Released, Vec::new(), EnhancedCode(2, 0, 0), self.hand.words("released"))?;
-                Shelf::Queue
+                Folder::Queue
             }
             Act::Requeue => {
                 self.settle_what_was_told()?;
                 self.record(ReceiptKind::Requeued, Vec::new(), EnhancedCode(2, 0, 0), self.hand.words("requeued"))?;
-                Shelf::Queue
+                Folder::Queue
             }
             Act::Expire if !self.expire()? => return Ok(Acted::Refused(NOBODY)),
-            Act::Expire => Shelf::Queue,
+            Act::Expire => Folder::Queue,
             Act::Remove => {
                 self.claim.remove()?;
                 return Ok(Acted::Done(self.shelf));
             }
         };
         // Before the move, which wakes who watches.
-        if to == Shelf::Queue {
+        if to == Folder::Queue {
             self.claim.note_due(self.now);
         }
         self.claim.set_aside(to)?;

@@ -10,7 +10,7 @@ use crate::envelope::{Envelope, Peer};
 use crate::id::SpoolId;
 use crate::queue::plan::ledger::{Ledger, Standing};
 use crate::receipt::{Receipt, ReceiptKind};
-use crate::spool::{Glance, Shelf, Shelves, SpoolError};
+use crate::spool::{Folder, Glance, Manage, SpoolError};
 
 /// A message with its history.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,9 +23,9 @@ pub struct History {
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn history<S: Shelves>(spool: &S, id: SpoolId) -> Result<Option<History>, SpoolError> {
+pub fn history<S: Manage>(spool: &S, id: SpoolId) -> Result<Option<History>, SpoolError> {
     let glance = match spool.peek(id)? {
-        None => spool.peek_at(id, Shelf::Bad)?,
+        None => spool.peek_at(id, Folder::Bad)?,
         found => found,
     };
     Ok(glance.map(|glance| History { id, glance }))
@@ -40,7 +40,7 @@ impl History {
             let _ = writeln!(text, "{name:<12} {value}");
         };
         line("id", &self.id.to_string());
-        line("in", if *busy { "queue, being worked on" } else { shelf.folder() });
+        line("in", if *busy { "queue, being worked on" } else { shelf.name() });
         line("accepted", &envelope.received_at.rfc3339());
         line("from", &came_from(envelope));
         line("size", &format!("{size} octets"));
@@ -70,7 +70,7 @@ impl History {
             self.standings().map(|(mailbox, standing)| json!({ "address": mailbox, "standing": standing })).collect();
         json!({
             "queue_id": self.id.to_string(),
-            "shelf": shelf.folder(),
+            "shelf": shelf.name(),
             "busy": busy,
             "arrival_time": envelope.received_at.as_millis() / 1000,
             "origin": came_from(envelope),

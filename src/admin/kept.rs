@@ -12,7 +12,7 @@ use super::routes::Routes;
 use crate::clock::Timestamp;
 use crate::id::SpoolId;
 use crate::queue::routes::state::Pause;
-use crate::spool::{Shelf, Shelves};
+use crate::spool::{Folder, Manage};
 use crate::transport::{Place, meaning};
 
 /// Messages that are looked at.
@@ -35,11 +35,11 @@ pub struct Kept {
 
 /// The paused routes that these messages wait for, where they lie in the queue. `places` tells where the settings of each
 /// route stand.
-pub fn kept<S: Shelves>(spool: &S, ids: &[SpoolId], routes: &Routes, places: &[(String, Place)]) -> Vec<Kept> {
+pub fn kept<S: Manage>(spool: &S, ids: &[SpoolId], routes: &Routes, places: &[(String, Place)]) -> Vec<Kept> {
     let mut waiting: BTreeMap<String, usize> = BTreeMap::new();
     for id in ids.iter().take(MOST) {
         // Gone meanwhile, or damaged: then no route keeps it.
-        let Ok(Some(glance)) = spool.peek_at(*id, Shelf::Queue) else { continue };
+        let Ok(Some(glance)) = spool.peek_at(*id, Folder::Queue) else { continue };
         let mut names: Vec<String> =
             Listing::new(*id, &glance, routes).recipients.into_iter().filter_map(|one| one.route).collect();
         names.sort_unstable();

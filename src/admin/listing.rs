@@ -16,7 +16,7 @@ use crate::id::SpoolId;
 use crate::queue::plan::ledger::{Account, Ledger, Standing};
 use crate::receipt::{Receipt, ReceiptKind};
 use crate::smtp::EnhancedCode;
-use crate::spool::{Glance, Shelf};
+use crate::spool::{Folder, Glance};
 
 /// One message of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct Listing {
     /// Its id.
     pub id: SpoolId,
     /// Its folder.
-    pub shelf: Shelf,
+    pub shelf: Folder,
     /// Whether somebody works on it.
     pub busy: bool,
     /// Octets of the message.
@@ -65,10 +65,10 @@ impl Listing {
         let accounts = ledger.accounts().iter().zip(envelope.recipients.iter());
         let open = accounts.filter(|(account, _)| !matches!(account.standing, Standing::Delivered | Standing::Bounced));
         // Whoever held it said why.
-        let held = receipts.iter().rev().find(|receipt| *shelf == Shelf::Hold && receipt.what == ReceiptKind::Held);
+        let held = receipts.iter().rev().find(|receipt| *shelf == Folder::Hold && receipt.what == ReceiptKind::Held);
         let state = |(account, to): (&Account<'_>, &crate::envelope::Recipient)| {
             let route = routes.to(envelope, &to.mailbox);
-            let pause = route.filter(|_| *shelf == Shelf::Queue && account.standing == Standing::Pending);
+            let pause = route.filter(|_| *shelf == Folder::Queue && account.standing == Standing::Pending);
             let last = account.last.map(|receipt| &receipt.reason);
             let reasons = [
                 held.map(|receipt| match is_by_hand(receipt) {
@@ -105,7 +105,7 @@ impl Listing {
     fn mark(&self) -> char {
         match (self.busy, self.shelf) {
             (true, _) => '*',
-            (false, Shelf::Hold) => '!',
+            (false, Folder::Hold) => '!',
             _ if self.forced_expire => '#',
             _ => ' ',
         }
@@ -114,10 +114,10 @@ impl Listing {
     /// The queue of Postfix that this corresponds to.
     fn queue_name(&self) -> &'static str {
         match (self.shelf, self.busy, self.attempts) {
-            (Shelf::Queue, true, _) => "active",
-            (Shelf::Queue, false, 0) => "incoming",
-            (Shelf::Queue, false, _) => "deferred",
-            (shelf, ..) => shelf.folder(),
+            (Folder::Queue, true, _) => "active",
+            (Folder::Queue, false, 0) => "incoming",
+            (Folder::Queue, false, _) => "deferred",
+            (shelf, ..) => shelf.name(),
         }
     }
 
@@ -165,7 +165,7 @@ impl Listing {
             "forced_expire": self.forced_expire,
             "sender": self.sender.to_string(),
             "recipients": self.recipients.iter().map(recipient).collect::<Vec<_>>(),
-            "shelf": self.shelf.folder(),
+            "shelf": self.shelf.name(),
             "attempts": self.attempts,
             "busy": self.busy,
         })
@@ -213,7 +213,7 @@ mod tests {
         };
         Listing {
             id: SpoolId::new(Timestamp::from_millis(1_795_226_607_123), 1, 1),
-            shelf: Shelf::Queue,
+            shelf: Folder::Queue,
             busy: false,
             size: 1500,
             arrived: Timestamp::from_millis(1_795_226_607_123),
@@ -243,7 +243,7 @@ mod tests {
     fn marks_tell_what_is_delivered_now_what_is_held_and_what_was_given_up() {
         assert_eq!(listing().mark(), ' ');
         assert_eq!(Listing { busy: true, ..listing() }.mark(), '*');
-        assert_eq!(Listing { shelf: Shelf::Hold, ..listing() }.mark(), '!');
+        assert_eq!(Listing { shelf: Folder::Hold, ..listing() }.mark(), '!');
         assert_eq!(Listing { forced_expire: true, ..listing() }.mark(), '#');
     }
 

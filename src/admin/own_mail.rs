@@ -9,7 +9,7 @@ use std::fmt::Write;
 use super::listing::{Listing, Table};
 use super::routes::Routes;
 use crate::address::escaped;
-use crate::spool::{Glance, Shelf, Shelves, SpoolError};
+use crate::spool::{Folder, Glance, Manage, SpoolError};
 
 /// Messages that are looked at, the newest of each folder.
 const MOST_LOOKED: usize = 10_000;
@@ -26,10 +26,10 @@ const MOST_REASON: usize = 500;
 ///
 /// # Errors
 /// When a folder of the spool cannot be listed.
-pub fn own_mail<S: Shelves>(spool: &S, uid: u32, routes: &Routes, json: bool) -> Result<String, SpoolError> {
+pub fn own_mail<S: Manage>(spool: &S, uid: u32, routes: &Routes, json: bool) -> Result<String, SpoolError> {
     let (mut text, mut table, mut shown, mut left_out) = (String::new(), Table::default(), 0, 0);
     let mut is_whole = true;
-    for shelf in [Shelf::Queue, Shelf::Hold] {
+    for shelf in [Folder::Queue, Folder::Hold] {
         let ids = spool.ids(shelf)?;
         is_whole &= ids.len() <= MOST_LOOKED;
         for id in &ids[ids.len().saturating_sub(MOST_LOOKED)..] {

@@ -11,7 +11,7 @@ use super::routes::Routes;
 use crate::address::{AddressPattern, ReversePath};
 use crate::clock::Timestamp;
 use crate::id::SpoolId;
-use crate::spool::{Shelf, Shelves, SpoolError};
+use crate::spool::{Folder, Manage, SpoolError};
 
 /// Which messages are meant. What is empty or `None` does not count; of each other list one entry must fit, and all that
 /// is asked of a recipient must hold of the same one.
@@ -89,7 +89,7 @@ pub struct Selected {
     /// By id; empty: those on the shelves.
     pub ids: Vec<SpoolId>,
     /// Where they lie; for those that are given by id too.
-    pub shelves: Vec<Shelf>,
+    pub shelves: Vec<Folder>,
     /// What else is asked of them.
     pub filter: Filter,
 }
@@ -112,7 +112,7 @@ pub enum Found<'l> {
 ///
 /// # Errors
 /// Those of `visit`.
-pub fn visit<S: Shelves, E>(
+pub fn visit<S: Manage, E>(
     spool: &S,
     selected: &Selected,
     routes: &Routes,
@@ -129,7 +129,7 @@ pub fn visit<S: Shelves, E>(
             }
             Ok(Some(_)) => {}
             Ok(None) => match spool.locate(*id) {
-                Ok(Some(Shelf::Bad)) => visit(Found::SetAside(*id))?,
+                Ok(Some(Folder::Bad)) => visit(Found::SetAside(*id))?,
                 Ok(_) => visit(Found::NotThere(*id))?,
                 Err(error) => visit(Found::Unreadable(error))?,
             },
@@ -183,7 +183,7 @@ mod tests {
         let arrived = Timestamp::from_millis(1_000_000_000);
         let listing = Listing {
             id: SpoolId::new(arrived, 1, 1),
-            shelf: Shelf::Queue,
+            shelf: Folder::Queue,
             busy: false,
             size: 1,
             arrived,

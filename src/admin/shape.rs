@@ -111,7 +111,7 @@ mod tests {
     use crate::address::ReversePath;
     use crate::admin::RecipientState;
     use crate::id::SpoolId;
-    use crate::spool::Shelf;
+    use crate::spool::Folder;
 
     fn listing(sender: &str, recipients: &[&str]) -> Listing {
         let state = |address: &&str| RecipientState {
@@ -123,7 +123,7 @@ mod tests {
         let arrived = Timestamp::from_millis(1_000_000_000);
         Listing {
             id: SpoolId::new(arrived, 1, 1),
-            shelf: Shelf::Queue,
+            shelf: Folder::Queue,
             busy: false,
             size: 1,
             arrived,

@@ -10,7 +10,7 @@ use super::listing::Listing;
 use super::routes::Routes;
 use crate::clock::Timestamp;
 use crate::queue::routes::state::Pause;
-use crate::spool::Shelf;
+use crate::spool::Folder;
 
 /// What is in a folder.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub struct Stats {
     bad: usize,
 }
 
-const SHELVES: [Shelf; 3] = [Shelf::Queue, Shelf::Hold, Shelf::Failed];
+const SHELVES: [Folder; 3] = [Folder::Queue, Folder::Hold, Folder::Failed];
 
 impl Stats {
     /// Counts a message.
@@ -49,7 +49,7 @@ impl Stats {
         count.octets = count.octets.saturating_add(listing.size);
         count.oldest = Some(count.oldest.map_or(listing.arrived, |oldest| oldest.min(listing.arrived)));
         count.attempts += u64::from(listing.attempts);
-        if listing.shelf == Shelf::Queue {
+        if listing.shelf == Folder::Queue {
             let mut routes: Vec<&str> = listing.recipients.iter().filter_map(|one| one.route.as_deref()).collect();
             routes.sort_unstable();
             routes.dedup();
@@ -74,8 +74,7 @@ impl Stats {
         for (shelf, count) in SHELVES.iter().zip(&self.shelves) {
             let ShelfCount { messages, busy, octets, oldest, attempts } = count;
             let oldest = oldest.map_or("-".to_owned(), |oldest| spell(now.since(oldest)));
-            let _ =
-                writeln!(text, "{:<8} {messages:>9} {busy:>9} {attempts:>9} {octets:>12}  {oldest}", shelf.folder());
+            let _ = writeln!(text, "{:<8} {messages:>9} {busy:>9} {attempts:>9} {octets:>12}  {oldest}", shelf.name());
         }
         let _ = writeln!(text, "{:<8} {:>9}", "bad", self.bad);
         text.push('\n');
@@ -90,17 +89,17 @@ impl Stats {
 
     /// For programs.
     pub fn json(&self, routes: &Routes, now: Timestamp) -> Value {
-        let shelf = |(shelf, count): (&Shelf, &ShelfCount)| {
+        let shelf = |(shelf, count): (&Folder, &ShelfCount)| {
             let ShelfCount { messages, busy, octets, oldest, attempts } = count;
             let figures = json!({
                 "messages": messages, "busy": busy, "octets": octets, "attempts": attempts,
                 "oldest_arrival": oldest.map(|oldest| oldest.as_millis() / 1000),
                 "oldest_age": oldest.map(|oldest| now.since(oldest).as_secs()),
             });
-            (shelf.folder().to_owned(), figures)
+            (shelf.name().to_owned(), figures)
         };
         let mut shelves: serde_json::Map<String, Value> = SHELVES.iter().zip(&self.shelves).map(shelf).collect();
-        shelves.insert(Shelf::Bad.folder().to_owned(), json!({ "files": self.bad }));
+        shelves.insert(Folder::Bad.name().to_owned(), json!({ "files": self.bad }));
         let route = |route: &super::RouteView| {
             let messages = self.routes.get(&route.name).copied().unwrap_or(0);
             let mut object = json!({ "name": route.name, "messages": messages, "state": "open" });

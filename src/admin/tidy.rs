@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::id::SpoolId;
-use crate::spool::{Finding, Reading, Shelf, Shelves, SpoolError};
+use crate::spool::{Finding, Folder, Manage, Reading, SpoolError};
 
 /// A spool that was read through.
 #[derive(Debug, Default)]
@@ -11,7 +11,7 @@ pub struct Checked {
     /// Messages in order, on all shelves but `bad`.
     pub sound: usize,
     /// What is not in order, with its folder.
-    pub unsound: Vec<(Shelf, Finding)>,
+    pub unsound: Vec<(Folder, Finding)>,
     /// What is in `bad/` already.
     pub set_aside: usize,
 }
@@ -20,9 +20,9 @@ pub struct Checked {
 ///
 /// # Errors
 /// When a folder cannot be read.
-pub fn check<S: Shelves>(spool: &S) -> Result<Checked, SpoolError> {
+pub fn check<S: Manage>(spool: &S) -> Result<Checked, SpoolError> {
     let mut checked = Checked::default();
-    for shelf in [Shelf::Queue, Shelf::Hold, Shelf::Failed] {
+    for shelf in [Folder::Queue, Folder::Hold, Folder::Failed] {
         for finding in spool.verify(shelf)? {
             match finding.size {
                 Ok(_) => checked.sound += 1,
@@ -30,7 +30,7 @@ pub fn check<S: Shelves>(spool: &S) -> Result<Checked, SpoolError> {
             }
         }
     }
-    checked.set_aside = spool.verify(Shelf::Bad)?.len();
+    checked.set_aside = spool.verify(Folder::Bad)?.len();
     Ok(checked)
 }
 
@@ -38,7 +38,7 @@ pub fn check<S: Shelves>(spool: &S) -> Result<Checked, SpoolError> {
 ///
 /// # Errors
 /// When it cannot be read, or `out` fails.
-pub fn copy_message<S: Shelves>(spool: &S, id: SpoolId, out: &mut impl Write) -> Result<bool, CopyError> {
+pub fn copy_message<S: Manage>(spool: &S, id: SpoolId, out: &mut impl Write) -> Result<bool, CopyError> {
     let Some(reading) = spool.read(id)? else { return Ok(false) };
     let mut octets = vec![0; 64 * 1024];
     let mut offset = 0;

@@ -5,7 +5,7 @@
 
 use super::act::{Act, Acted, would_act};
 use crate::id::SpoolId;
-use crate::spool::{Claim, Claimed, Shelf, Shelves, SpoolError};
+use crate::spool::{Claim, Claimed, Folder, Manage, SpoolError};
 
 /// Whether a message stays where it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,9 +20,9 @@ pub enum Original {
 ///
 /// # Errors
 /// [`crate::spool::SpoolErrorKind::Exists`] when that spool has it; otherwise when it cannot be read or written.
-pub fn transfer<S: Shelves>(from: &S, to: &S, id: SpoolId, original: Original) -> Result<Acted, SpoolError> {
+pub fn transfer<S: Manage>(from: &S, to: &S, id: SpoolId, original: Original) -> Result<Acted, SpoolError> {
     let Some(shelf) = from.locate(id)? else { return Ok(Acted::NotThere) };
-    if shelf == Shelf::Bad {
+    if shelf == Folder::Bad {
         return Ok(Acted::Refused(DAMAGED));
     }
     match from.claim_from(id, shelf)? {
@@ -44,10 +44,10 @@ const DAMAGED: &str = "it is damaged";
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn would_transfer<S: Shelves>(from: &S, id: SpoolId) -> Result<Acted, SpoolError> {
+pub fn would_transfer<S: Manage>(from: &S, id: SpoolId) -> Result<Acted, SpoolError> {
     // What a removal asks of a message is all that this asks of it, but for one that is damaged.
     Ok(match would_act(from, id, Act::Remove)? {
-        Acted::Done(Shelf::Bad) => Acted::Refused(DAMAGED),
+        Acted::Done(Folder::Bad) => Acted::Refused(DAMAGED),
         other => other,
     })
 }

@@ -15,7 +15,7 @@ use crate::clock::Timestamp;
 use crate::envelope::{Envelope, Origin, Protocol, Recipients, Seal};
 use crate::id::SpoolId;
 use crate::queue::dsn::notice;
-use crate::spool::Shelf;
+use crate::spool::Folder;
 
 /// A heartbeat's addresses and times.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,9 +47,9 @@ impl Last {
     }
 
     /// What follows once another is sent.
-    pub(super) fn followed_by(&self, id: SpoolId, now: Timestamp, lies: Option<Shelf>) -> Self {
+    pub(super) fn followed_by(&self, id: SpoolId, now: Timestamp, lies: Option<Folder>) -> Self {
         let after_failure = match lies {
-            Some(Shelf::Failed | Shelf::Bad) => true,
+            Some(Folder::Failed | Folder::Bad) => true,
             Some(_) => self.after_failure,
             None => false,
         };
@@ -57,11 +57,11 @@ impl Last {
     }
 
     /// What became of it, if it is there; `None` means that it is gone.
-    pub(super) fn pulse(&self, lies: Option<Shelf>, interval: Duration, now: Timestamp) -> Pulse {
+    pub(super) fn pulse(&self, lies: Option<Folder>, interval: Duration, now: Timestamp) -> Pulse {
         let (Some(id), Some(sent)) = (self.id(), self.sent) else { return Pulse::Steady };
         match lies {
             None => Pulse::Steady,
-            Some(Shelf::Failed | Shelf::Bad) => Pulse::Failed(id),
+            Some(Folder::Failed | Folder::Bad) => Pulse::Failed(id),
             Some(_) if now.since(Timestamp::from_millis(sent)) >= interval => Pulse::Late(id),
             // That it may yet arrive proves nothing.
             Some(_) if self.after_failure => Pulse::Failed(id),
@@ -70,8 +70,8 @@ impl Last {
     }
 
     /// Whether it is time for the next.
-    pub(super) fn is_over(&self, lies: Option<Shelf>, interval: Duration, now: Timestamp) -> bool {
-        let waits = matches!(lies, Some(Shelf::Queue | Shelf::Hold));
+    pub(super) fn is_over(&self, lies: Option<Folder>, interval: Duration, now: Timestamp) -> bool {
+        let waits = matches!(lies, Some(Folder::Queue | Folder::Hold));
         // One from the future was sent before the clock went back.
         let passed = |sent: u64| sent > now.as_millis() || now.since(Timestamp::from_millis(sent)) >= interval;
         !waits && self.sent.is_none_or(passed)
@@ -127,11 +127,11 @@ mod tests {
         for (lies, seconds, over, pulse) in [
             (None, 13_599, false, Pulse::Steady),
             (None, 13_600, true, Pulse::Steady),
-            (Some(Shelf::Queue), 13_599, false, Pulse::Steady),
-            (Some(Shelf::Queue), 13_600, false, Pulse::Late(id)),
-            (Some(Shelf::Hold), 99_999, false, Pulse::Late(id)),
-            (Some(Shelf::Failed), 10_001, false, Pulse::Failed(id)),
-            (Some(Shelf::Failed), 13_600, true, Pulse::Failed(id)),
+            (Some(Folder::Queue), 13_599, false, Pulse::Steady),
+            (Some(Folder::Queue), 13_600, false, Pulse::Late(id)),
+            (Some(Folder::Hold), 99_999, false, Pulse::Late(id)),
+            (Some(Folder::Failed), 10_001, false, Pulse::Failed(id)),
+            (Some(Folder::Failed), 13_600, true, Pulse::Failed(id)),
             (None, 9_000, true, Pulse::Steady),
         ] {
             assert_eq!(last.is_over(lies, HOUR, at(seconds)), over, "{lies:?} at {seconds}");
@@ -143,11 +143,11 @@ mod tests {
     fn after_a_failure_only_one_that_left_proves_that_mail_works() {
         let id = |n| SpoolId::new(at(0), n, 0);
         let failed = Last::default().followed_by(id(1), at(0), None);
-        let next = failed.followed_by(id(2), at(3_600), Some(Shelf::Failed));
-        assert_eq!(next.pulse(Some(Shelf::Queue), HOUR, at(3_601)), Pulse::Failed(id(2)));
+        let next = failed.followed_by(id(2), at(3_600), Some(Folder::Failed));
+        assert_eq!(next.pulse(Some(Folder::Queue), HOUR, at(3_601)), Pulse::Failed(id(2)));
         assert_eq!(next.pulse(None, HOUR, at(3_602)), Pulse::Steady);
         let third = next.followed_by(id(3), at(7_200), None);
-        assert_eq!(third.pulse(Some(Shelf::Queue), HOUR, at(7_201)), Pulse::Steady);
+        assert_eq!(third.pulse(Some(Folder::Queue), HOUR, at(7_201)), Pulse::Steady);
     }
 
     #[test]

@@ -15,10 +15,10 @@ use crate::clock::{Clock, Timestamp};
 use crate::envelope::Envelope;
 use crate::event::{Event, Observer};
 use crate::queue::{RouteStore, change_shared};
-use crate::spool::{Committed, Draft, Handled, Shelf, Shelves, SpoolError, SpoolErrorKind};
+use crate::spool::{Committed, Draft, Folder, Handled, Manage, SpoolError, SpoolErrorKind};
 
 /// What monitoring mail needs.
-pub struct Monitor<S: Shelves> {
+pub struct Monitor<S: Manage> {
     /// Where the messages are.
     pub spool: Arc<S>,
     /// The states of the routes.
@@ -46,7 +46,7 @@ pub struct Monitor<S: Shelves> {
 /// How often it looks.
 const ROUND: Duration = Duration::from_secs(60);
 
-impl<S: Shelves> Monitor<S> {
+impl<S: Manage> Monitor<S> {
     /// Looks every minute, until the other end of `ended` is dropped; then once more, if the disk is why.
     pub fn keep_watch(&self, ended: &Receiver<()>) {
         loop {
@@ -89,7 +89,7 @@ impl<S: Shelves> Monitor<S> {
     fn facts(&self, now: Timestamp) -> Facts {
         let route = |name: &String| (name.clone(), self.states.load(name).ok().flatten());
         let mut waiting = Waiting { messages: 0, oldest: None };
-        let scanned = self.spool.scan(Shelf::Queue, &mut |entry| {
+        let scanned = self.spool.scan(Folder::Queue, &mut |entry| {
             waiting.messages += 1;
             waiting.oldest = Some(waiting.oldest.map_or(entry.id, |oldest| oldest.min(entry.id)));
         });
@@ -114,7 +114,7 @@ impl<S: Shelves> Monitor<S> {
         Some(last.pulse(self.whereabouts(&last).ok()?, heartbeat.interval, now))
     }
 
-    fn whereabouts(&self, last: &Last) -> Result<Option<Shelf>, SpoolError> {
+    fn whereabouts(&self, last: &Last) -> Result<Option<Folder>, SpoolError> {
         last.id().map_or(Ok(None), |id| self.spool.locate(id))
     }
 
@@ -132,14 +132,14 @@ impl<S: Shelves> Monitor<S> {
         });
         let Some((draft, before)) = begun? else { return Ok(()) };
         kept.map_err(|error| error.to_string())?;
-        let failed = before.id().filter(|id| matches!(self.spool.locate(*id), Ok(Some(Shelf::Failed))));
+        let failed = before.id().filter(|id| matches!(self.spool.locate(*id), Ok(Some(Folder::Failed))));
         self.commit(heartbeat, draft, now).map_err(|error| {
             // The next look tries it anew.
             let _once_is_enough = change_shared(&self.folder, HEARTBEAT, &mut |last: &mut Last| *last = before.clone());
             error.to_string()
         })?;
         if let Some(id) = failed
-            && let Ok(Handled::Done) = self.spool.remove(id, Shelf::Failed)
+            && let Ok(Handled::Done) = self.spool.remove(id, Folder::Failed)
         {
             self.observer.observe(&Event::Removed { id });
         }

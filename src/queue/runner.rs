@@ -17,7 +17,7 @@ use crate::event::{Event, Observer};
 use crate::id::SpoolId;
 use crate::routing::Readdressing;
 use crate::routing::{self, Criteria};
-use crate::spool::{Entry, Shelf, Spool, SpoolError};
+use crate::spool::{Entry, Folder, Spool, SpoolError};
 use crate::transport::Dispatch;
 
 /// All that forwarding needs.
@@ -103,7 +103,7 @@ impl<S: Spool> Runner<S> {
         let longest = self.schedule.longest();
         let furthest = now + longest_varied(longest) + longest / 20;
         let mut entries = Vec::new();
-        self.spool.scan(Shelf::Queue, &mut |Entry { id, due }| {
+        self.spool.scan(Folder::Queue, &mut |Entry { id, due }| {
             entries.push(Entry { id, due: if due > furthest { now } else { due } });
             if entries.len().is_multiple_of(PIECE) {
                 early(&entries[entries.len() - PIECE..]);

@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::envelope::{Notify, Origin, Recipient, Recipients};
 use crate::event::Event;
 use crate::receipt::ReceiptKind;
-use crate::spool::{Claimed, Shelf, Spool};
+use crate::spool::{Claimed, Folder, Spool};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -208,7 +208,7 @@ fn what_has_no_sender_and_fails_is_set_aside_once_nobody_is_pending() {
     house.put(1, "", &["bob@x", "amy@x"]);
     assert_eq!(house.flush().set_aside, 1);
     assert_eq!(house.next_hop.taken_by("amy@x"), 1);
-    assert_eq!((house.spool.on(Shelf::Failed), house.queue_is_empty()), (vec![id(1)], true));
+    assert_eq!((house.spool.on(Folder::Failed), house.queue_is_empty()), (vec![id(1)], true));
     assert_eq!(house.events.count(|event| matches!(event, Event::SetAside { folder: "failed", .. })), 1);
 }
 
@@ -333,7 +333,7 @@ fn a_notice_does_not_wait_for_an_original_that_turned_out_corrupt() {
     house.flush();
     house.flush();
     assert_eq!(house.next_hop.taken_by("joe@x"), 1);
-    assert_eq!(house.spool.on(Shelf::Bad), [original]);
+    assert_eq!(house.spool.on(Folder::Bad), [original]);
 }
 
 #[test]
@@ -350,7 +350,7 @@ fn one_bad_message_does_not_stop_the_others() {
     house.spool.corrupt(id(3));
     let summary = house.flush();
     assert_eq!((summary.sent, summary.troubles, summary.damaged, summary.remaining), (26, 2, 1, 2));
-    assert_eq!(house.spool.on(Shelf::Queue), [id(1), id(2)]);
+    assert_eq!(house.spool.on(Folder::Queue), [id(1), id(2)]);
     assert_eq!(house.events.count(|event| matches!(event, Event::SetAside { folder: "bad", .. })), 1);
     assert_eq!(house.events.count(|event| matches!(event, Event::Trouble { .. })), 2);
 }
@@ -374,7 +374,7 @@ fn a_notice_comes_from_this_host() {
     house.put(1, "joe@x", &["bob@x"]);
     house.flush();
     // The notice was refused, too: it lies with the failed, and no notice is written about it.
-    let [notice] = house.spool.on(Shelf::Failed)[..] else { panic!("one notice") };
+    let [notice] = house.spool.on(Folder::Failed)[..] else { panic!("one notice") };
     let glance = house.spool.peek(notice).unwrap().unwrap();
     let expected = Origin {
         notice_of: glance.envelope.origin.notice_of.clone(),

@@ -2,7 +2,7 @@
 
 /// A folder of the spool that messages lie in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Shelf {
+pub enum Folder {
     /// Accepted and waiting for delivery.
     Queue,
     /// Held by a person.
@@ -13,12 +13,12 @@ pub enum Shelf {
     Bad,
 }
 
-impl Shelf {
+impl Folder {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Queue, Self::Hold, Self::Failed, Self::Bad];
 
     /// The folder's name.
-    pub const fn folder(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Queue => "queue",
             Self::Hold => "hold",

@@ -6,12 +6,12 @@
 use std::io;
 
 use super::error::SpoolError;
-use super::folder::Shelf;
+use super::folder::Folder;
 use super::traits::{Claimed, Glance, Spool};
 use crate::id::SpoolId;
 
 /// A spool whose shelves can be looked through and tidied.
-pub trait Shelves: Spool {
+pub trait Manage: Spool {
     /// A message that is being read without a claim.
     type Reading: Reading;
 
@@ -19,26 +19,26 @@ pub trait Shelves: Spool {
     ///
     /// # Errors
     /// When a folder cannot be read.
-    fn locate(&self, id: SpoolId) -> Result<Option<Shelf>, SpoolError>;
+    fn locate(&self, id: SpoolId) -> Result<Option<Folder>, SpoolError>;
 
     /// The ids of the messages on a shelf, oldest first, without a look at the files.
     ///
     /// # Errors
     /// When the folder cannot be read.
-    fn ids(&self, shelf: Shelf) -> Result<Vec<SpoolId>, SpoolError>;
+    fn ids(&self, shelf: Folder) -> Result<Vec<SpoolId>, SpoolError>;
 
     /// Reads a message of one shelf without claiming it, as [`Spool::peek`] does.
     ///
     /// # Errors
     /// As [`Spool::peek`].
-    fn peek_at(&self, id: SpoolId, shelf: Shelf) -> Result<Option<Glance>, SpoolError>;
+    fn peek_at(&self, id: SpoolId, shelf: Folder) -> Result<Option<Glance>, SpoolError>;
 
     /// Takes a message of any shelf to work on it, as [`Spool::claim`] does for the queue: to record a receipt before
     /// [`crate::spool::Claim::set_aside`] moves it, for instance. What is torn or corrupt goes to `bad/`, or stays there.
     ///
     /// # Errors
     /// As [`Spool::claim`].
-    fn claim_from(&self, id: SpoolId, shelf: Shelf) -> Result<Claimed<Self::Claim>, SpoolError>;
+    fn claim_from(&self, id: SpoolId, shelf: Folder) -> Result<Claimed<Self::Claim>, SpoolError>;
 
     /// Copies a message that is claimed to the same shelf of another spool, with its history; when this answers `Ok`, the
     /// copy survives a power cut.
@@ -51,13 +51,13 @@ pub trait Shelves: Spool {
     ///
     /// # Errors
     /// [`crate::spool::SpoolErrorKind::Exists`] when its name is taken there; [`crate::spool::SpoolErrorKind::Foreign`] for what is no message.
-    fn move_between(&self, id: SpoolId, from: Shelf, to: Shelf) -> Result<Handled, SpoolError>;
+    fn move_between(&self, id: SpoolId, from: Folder, to: Folder) -> Result<Handled, SpoolError>;
 
     /// Removes a message without reading it.
     ///
     /// # Errors
     /// When it cannot be removed; [`crate::spool::SpoolErrorKind::Foreign`] for what is no message.
-    fn remove(&self, id: SpoolId, shelf: Shelf) -> Result<Handled, SpoolError>;
+    fn remove(&self, id: SpoolId, shelf: Folder) -> Result<Handled, SpoolError>;
 
     /// Opens a message for reading, wherever it lies. Its message octets are not verified.
     ///
@@ -69,7 +69,7 @@ pub trait Shelves: Spool {
     ///
     /// # Errors
     /// When the folder cannot be read; what is wrong with a file is in its [`Finding`].
-    fn verify(&self, shelf: Shelf) -> Result<Vec<Finding>, SpoolError>;
+    fn verify(&self, shelf: Folder) -> Result<Vec<Finding>, SpoolError>;
 }
 
 /// What came of handling a message.

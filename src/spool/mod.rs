@@ -15,6 +15,6 @@ mod traits;
 
 pub use dir::{Creation, DirClaim, DirDraft, DirReading, DirSpool, Reserve, SpoolSettings, mark};
 pub use error::{SpoolError, SpoolErrorKind};
-pub use folder::Shelf;
-pub use manage::{Finding, Handled, Reading, Shelves};
+pub use folder::Folder;
+pub use manage::{Finding, Handled, Manage, Reading};
 pub use traits::{Claim, Claimed, Committed, Draft, Durability, Entry, Glance, Spool};

@@ -6,7 +6,7 @@
 use std::io;
 
 use super::error::SpoolError;
-use super::folder::Shelf;
+use super::folder::Folder;
 use crate::clock::Timestamp;
 use crate::envelope::{Envelope, Seal};
 use crate::id::SpoolId;
@@ -46,13 +46,13 @@ pub trait Spool: Send + Sync + 'static {
     ///
     /// # Errors
     /// When the folder cannot be read.
-    fn entries(&self, shelf: Shelf) -> Result<Vec<Entry>, SpoolError>;
+    fn entries(&self, shelf: Folder) -> Result<Vec<Entry>, SpoolError>;
 
     /// Hands out the same one by one, in no order, as they are found.
     ///
     /// # Errors
     /// As [`Spool::entries`]; some may have been handed out before.
-    fn scan(&self, shelf: Shelf, each: &mut dyn FnMut(Entry)) -> Result<(), SpoolError> {
+    fn scan(&self, shelf: Folder, each: &mut dyn FnMut(Entry)) -> Result<(), SpoolError> {
         self.entries(shelf)?.into_iter().for_each(each);
         Ok(())
     }
@@ -165,7 +165,7 @@ pub trait Claim: Send {
     ///
     /// # Errors
     /// When it cannot be moved.
-    fn set_aside(self, shelf: Shelf) -> Result<(), SpoolError>;
+    fn set_aside(self, shelf: Folder) -> Result<(), SpoolError>;
 }
 
 /// Whether a receipt must survive a power cut or only a kill.
@@ -181,7 +181,7 @@ pub enum Durability {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Glance {
     /// Where it lies.
-    pub shelf: Shelf,
+    pub shelf: Folder,
     /// Its envelope.
     pub envelope: Envelope,
     /// What was known at its end.

@@ -8,7 +8,7 @@ use leafmail::envelope::Envelope;
 use leafmail::id::SpoolId;
 use leafmail::queue::InDoubt;
 use leafmail::receipt::{Receipt, ReceiptKind};
-use leafmail::spool::{Creation, DirSpool, Shelf, Shelves as _};
+use leafmail::spool::{Creation, DirSpool, Folder, Manage as _};
 
 use crate::disk::SimulatedDisk;
 use crate::disk_state::Breakage;
@@ -147,12 +147,12 @@ fn inspect(world: &Arc<World>, house: House, moment: Moment) {
     let mut noticed: BTreeSet<Addressee> = BTreeSet::new();
     let mut histories: Vec<(SpoolId, Vec<Receipt>)> = Vec::new();
     let mut unreadable = String::new();
-    for shelf in [Shelf::Queue, Shelf::Hold, Shelf::Failed] {
+    for shelf in [Folder::Queue, Folder::Hold, Folder::Failed] {
         for (id, envelope, receipts) in messages(&spool, shelf, &mut unreadable) {
             if moment == Moment::End
-                && (shelf == Shelf::Queue || shelf == Shelf::Hold && house.in_doubt != InDoubt::Hold)
+                && (shelf == Folder::Queue || shelf == Folder::Hold && house.in_doubt != InDoubt::Hold)
             {
-                world.state().judge.find(format!("{id} stays in {}", shelf.folder()));
+                world.state().judge.find(format!("{id} stays in {}", shelf.name()));
             }
             there.insert(id);
             if let Some(about) = envelope.origin.notice_of {
@@ -200,7 +200,7 @@ fn inspect(world: &Arc<World>, house: House, moment: Moment) {
 /// The messages of a shelf that can be read, and in words what cannot.
 fn messages(
     spool: &DirSpool<SimulatedDisk>,
-    shelf: Shelf,
+    shelf: Folder,
     unreadable: &mut String,
 ) -> Vec<(SpoolId, Envelope, Vec<Receipt>)> {
     let mut found = Vec::new();

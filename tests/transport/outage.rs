@@ -15,7 +15,7 @@ use leafmail::queue::{
 };
 use leafmail::queue::{RouteLimits, Urgency};
 use leafmail::routing::Criteria;
-use leafmail::spool::{DirSpool, Draft, Shelf, Spool, SpoolSettings};
+use leafmail::spool::{DirSpool, Draft, Folder, Spool, SpoolSettings};
 use leafmail::transport::{Dispatch, Leaving, MxDispatch, Roots, RouteSettings, SecretSource, dispatch};
 
 use crate::fake_smarthost::{FakeSmarthost, Identity, Script, reply};
@@ -128,7 +128,7 @@ impl House {
             matches!(event, Event::Notified { .. } | Event::DelayNotified { .. } | Event::Expired { .. })
         };
         assert_eq!(self.events.count(told), 0, "nobody is told of our trouble");
-        for entry in self.spool.entries(Shelf::Queue).unwrap() {
+        for entry in self.spool.entries(Folder::Queue).unwrap() {
             let receipts = self.spool.peek(entry.id).unwrap().unwrap().receipts;
             assert!(receipts.is_empty(), "no attempt is counted: {receipts:?}");
         }

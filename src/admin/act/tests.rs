@@ -62,11 +62,11 @@ fn what_is_held_lies_in_hold_until_it_is_released_and_says_who_held_it() {
     let house = House::new();
     let id = house.put("s@x", &["a@x"]);
     assert_eq!(house.act(id, Act::Release), Acted::AsItWas("it is not held"));
-    assert_eq!(house.act(id, Act::Hold), Acted::Done(Shelf::Queue));
-    assert_eq!(house.glance(id).shelf, Shelf::Hold);
+    assert_eq!(house.act(id, Act::Hold), Acted::Done(Folder::Queue));
+    assert_eq!(house.glance(id).shelf, Folder::Hold);
     assert!(matches!(house.act(id, Act::Hold), Acted::AsItWas(_)));
     let mut lines = Vec::new();
-    let shelves = vec![Shelf::Hold];
+    let shelves = vec![Folder::Hold];
     let selected = Selected { ids: Vec::new(), shelves, filter: crate::admin::Filter::default() };
     visit(&house.spool, &selected, &Routes::default(), Now.now(), |found| {
         let Found::Message(listing) = found else { panic!("it can be read") };
@@ -75,9 +75,9 @@ fn what_is_held_lies_in_hold_until_it_is_released_and_says_who_held_it() {
     })
     .unwrap();
     assert!(lines[0].contains(&format!("{id}!")) && lines[0].contains("(held by hand)"), "{lines:?}");
-    assert_eq!(house.act(id, Act::Release), Acted::Done(Shelf::Hold));
+    assert_eq!(house.act(id, Act::Release), Acted::Done(Folder::Hold));
     let glance = house.glance(id);
-    assert_eq!(glance.shelf, Shelf::Queue);
+    assert_eq!(glance.shelf, Folder::Queue);
     let story: Vec<_> = glance.receipts.iter().map(|receipt| receipt.what).collect();
     assert_eq!(story, [ReceiptKind::Held, ReceiptKind::Released]);
     assert!(glance.receipts.iter().all(|receipt| receipt.annotations == [(BY_HAND.to_owned(), "7".to_owned())]));
@@ -88,15 +88,15 @@ fn a_crash_between_receipt_and_move_leaves_a_message_that_can_be_acted_on_again(
     let house = House::new();
     let id = house.put("s@x", &["a@x"]);
     house.record(id, ReceiptKind::Held, &[]);
-    assert_eq!((house.glance(id).shelf, house.standings(id)), (Shelf::Queue, vec![Standing::Pending]));
-    assert_eq!(house.act(id, Act::Hold), Acted::Done(Shelf::Queue));
-    let Ok(Claimed::Ours(mut claim)) = house.spool.claim_from(id, Shelf::Hold) else { panic!("it is held") };
+    assert_eq!((house.glance(id).shelf, house.standings(id)), (Folder::Queue, vec![Standing::Pending]));
+    assert_eq!(house.act(id, Act::Hold), Acted::Done(Folder::Queue));
+    let Ok(Claimed::Ours(mut claim)) = house.spool.claim_from(id, Folder::Hold) else { panic!("it is held") };
     let released = Receipt::new(Now.now(), ReceiptKind::Released, vec![], Reason::new(EnhancedCode(2, 0, 0), "x"));
     claim.record(released, Durability::Synced).unwrap();
     drop(claim);
-    assert_eq!(house.glance(id).shelf, Shelf::Hold);
-    assert_eq!(house.act(id, Act::Release), Acted::Done(Shelf::Hold));
-    assert_eq!(house.glance(id).shelf, Shelf::Queue);
+    assert_eq!(house.glance(id).shelf, Folder::Hold);
+    assert_eq!(house.act(id, Act::Release), Acted::Done(Folder::Hold));
+    assert_eq!(house.glance(id).shelf, Folder::Queue);
 }
 
 #[test]
@@ -104,13 +104,13 @@ fn a_requeue_brings_back_from_failed_what_nobody_was_told_of() {
     let house = House::new();
     let id = house.put("", &["a@x"]);
     house.record(id, ReceiptKind::Failed, &[0]);
-    let moved = house.spool.move_between(id, Shelf::Queue, Shelf::Failed).unwrap();
+    let moved = house.spool.move_between(id, Folder::Queue, Folder::Failed).unwrap();
     assert_eq!((moved, house.standings(id)), (Handled::Done, vec![Standing::Failed]));
     assert!(matches!(house.act(id, Act::Release), Acted::Refused(_)));
     assert!(matches!(house.act(id, Act::Expire), Acted::Refused(_)));
-    assert_eq!(house.act(id, Act::Requeue), Acted::Done(Shelf::Failed));
-    assert_eq!((house.glance(id).shelf, house.standings(id)), (Shelf::Queue, vec![Standing::Pending]));
-    let due = house.spool.entries(Shelf::Queue).unwrap()[0].due;
+    assert_eq!(house.act(id, Act::Requeue), Acted::Done(Folder::Failed));
+    assert_eq!((house.glance(id).shelf, house.standings(id)), (Folder::Queue, vec![Standing::Pending]));
+    let due = house.spool.entries(Folder::Queue).unwrap()[0].due;
     assert_eq!(due, Now.now(), "who scans sees that it is due");
 }
 
@@ -123,7 +123,7 @@ fn a_requeue_leaves_alone_whom_a_notification_in_the_spool_tells_of() {
     let mut draft = house.spool.open_as(notice, &envelope("", &["s@x"])).unwrap();
     draft.append(b"Subject: undelivered\r\n").unwrap();
     draft.commit(&seal()).unwrap();
-    assert_eq!(house.act(id, Act::Requeue), Acted::Done(Shelf::Queue));
+    assert_eq!(house.act(id, Act::Requeue), Acted::Done(Folder::Queue));
     assert_eq!(house.standings(id), [Standing::Pending, Standing::Bounced]);
 }
 
@@ -133,9 +133,9 @@ fn who_is_given_up_by_hand_has_failed_with_the_last_reason() {
     let id = house.put("s@x", &["a@x", "b@x", "c@x"]);
     house.record(id, ReceiptKind::Delivered, &[0]);
     house.record(id, ReceiptKind::Deferred, &[1]);
-    assert_eq!(house.act(id, Act::Hold), Acted::Done(Shelf::Queue));
-    assert_eq!(would_act(&house.spool, id, Act::Expire).unwrap(), Acted::Done(Shelf::Hold));
-    assert_eq!(house.act(id, Act::Expire), Acted::Done(Shelf::Hold));
+    assert_eq!(house.act(id, Act::Hold), Acted::Done(Folder::Queue));
+    assert_eq!(would_act(&house.spool, id, Act::Expire).unwrap(), Acted::Done(Folder::Hold));
+    assert_eq!(house.act(id, Act::Expire), Acted::Done(Folder::Hold));
     assert_eq!(house.standings(id), [Standing::Delivered, Standing::Failed, Standing::Failed]);
     let glance = house.glance(id);
     let texts: Vec<_> = glance.receipts.iter().map(|receipt| receipt.reason.text.as_str()).collect();
@@ -143,7 +143,7 @@ fn who_is_given_up_by_hand_has_failed_with_the_last_reason() {
         texts.contains(&"given up by hand; 451 4.3.0 later") && texts.last() == Some(&"given up by hand"),
         "{texts:?}"
     );
-    assert_eq!(glance.shelf, Shelf::Queue, "the runner tells the sender");
+    assert_eq!(glance.shelf, Folder::Queue, "the runner tells the sender");
     assert!(Listing::new(id, &glance, &Routes::default()).forced_expire);
     assert_eq!(house.act(id, Act::Expire), Acted::Refused(NOBODY));
     assert_eq!(would_act(&house.spool, id, Act::Expire).unwrap(), Acted::Refused(NOBODY));
@@ -165,16 +165,16 @@ fn what_is_being_delivered_is_waited_for_and_holds_up_no_other() {
             claim = None;
         }
     });
-    let done = Acted::Done(Shelf::Queue);
+    let done = Acted::Done(Folder::Queue);
     assert_eq!(reported, [(ids[1], done), (ids[2], done), (ids[0], done)]);
-    let Ok(Claimed::Ours(claim)) = house.spool.claim_from(ids[0], Shelf::Hold) else { panic!("it is free") };
+    let Ok(Claimed::Ours(claim)) = house.spool.claim_from(ids[0], Folder::Hold) else { panic!("it is free") };
     let mut reported = Vec::new();
     act_on_all(&house.spool, &ids[..1], Act::Remove, &hand, (&Now, Duration::ZERO), |_, acted| {
         reported.push(acted.unwrap());
     });
     assert_eq!(reported, [Acted::Busy]);
     drop(claim);
-    assert_eq!(house.act(ids[0], Act::Remove), Acted::Done(Shelf::Hold));
+    assert_eq!(house.act(ids[0], Act::Remove), Acted::Done(Folder::Hold));
     assert_eq!(house.act(ids[0], Act::Remove), Acted::NotThere);
 }
 
@@ -186,12 +186,12 @@ fn a_message_goes_to_another_spool_and_back_with_its_history() {
     house.record(id, ReceiptKind::Deferred, &[0]);
     house.act(id, Act::Hold);
     let before = house.glance(id);
-    assert_eq!(transfer(&house.spool, &other.spool, id, Original::Kept).unwrap(), Acted::Done(Shelf::Hold));
+    assert_eq!(transfer(&house.spool, &other.spool, id, Original::Kept).unwrap(), Acted::Done(Folder::Hold));
     assert_eq!((house.glance(id), other.glance(id)), (before.clone(), before.clone()));
     let twice = transfer(&house.spool, &other.spool, id, Original::Removed).unwrap_err();
     assert!(matches!(twice.kind, crate::spool::SpoolErrorKind::Exists), "{twice}");
-    assert_eq!(house.act(id, Act::Remove), Acted::Done(Shelf::Hold));
-    assert_eq!(transfer(&other.spool, &house.spool, id, Original::Removed).unwrap(), Acted::Done(Shelf::Hold));
+    assert_eq!(house.act(id, Act::Remove), Acted::Done(Folder::Hold));
+    assert_eq!(transfer(&other.spool, &house.spool, id, Original::Removed).unwrap(), Acted::Done(Folder::Hold));
     assert_eq!((house.glance(id), other.spool.peek(id).unwrap()), (before, None));
-    assert!(house.spool.verify(Shelf::Hold).unwrap()[0].size.is_ok());
+    assert!(house.spool.verify(Folder::Hold).unwrap()[0].size.is_ok());
 }

@@ -11,7 +11,7 @@ use rustix::process::geteuid;
 use super::writing::probe_writing;
 use crate::clock::Timestamp;
 use crate::history::search;
-use crate::spool::{Shelf, Spool};
+use crate::spool::{Folder, Spool};
 use crate::transport::Step;
 
 /// What is to be looked at.
@@ -87,7 +87,7 @@ fn directory(plan: &SpoolPlan<'_>, tell: &mut dyn FnMut(Step)) -> bool {
 /// The number of messages in each folder; the time of the newest one, by its id.
 fn shelves<S: Spool>(spool: &S, tell: &mut dyn FnMut(Step)) -> Option<Timestamp> {
     let mut newest = None;
-    for shelf in Shelf::ALL {
+    for shelf in Folder::ALL {
         let entries = match spool.entries(shelf) {
             Ok(entries) => entries,
             Err(error) => {
@@ -96,17 +96,17 @@ fn shelves<S: Spool>(spool: &S, tell: &mut dyn FnMut(Step)) -> Option<Timestamp>
             }
         };
         newest = newest.max(entries.iter().map(|entry| entry.id.time()).max());
-        let found = format!("{}/: {} messages", shelf.folder(), entries.len());
+        let found = format!("{}/: {} messages", shelf.name(), entries.len());
         tell(match shelf {
-            Shelf::Failed if !entries.is_empty() => Step::warning(
+            Folder::Failed if !entries.is_empty() => Step::warning(
                 "folder",
                 found,
                 "These could not be delivered, and nobody was told: spoolrun explain ID says why, for each.",
             ),
-            Shelf::Bad if !entries.is_empty() => {
+            Folder::Bad if !entries.is_empty() => {
                 Step::warning("folder", found, "These are damaged: look at the disk; spoolrun verify tells more.")
             }
-            Shelf::Hold if !entries.is_empty() => {
+            Folder::Hold if !entries.is_empty() => {
                 Step::warning("folder", found, "A person has to decide: spoolrun release ID, or spoolrun remove ID.")
             }
             _ => Step::ok("folder", found),

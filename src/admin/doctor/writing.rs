@@ -10,7 +10,7 @@ use std::path::Path;
 use rustix::fs::{CWD, Mode, OFlags, openat, unlink};
 use rustix::io::Errno;
 
-use crate::spool::Shelf;
+use crate::spool::Folder;
 use crate::transport::Step;
 
 const WHAT: &str = "writing";
@@ -21,7 +21,7 @@ const OCTETS: [u8; 4096] = [0; 4096];
 
 /// Tries it; whether the spool can be opened without making what is missing.
 pub(super) fn probe_writing(spool: &Path, tell: &mut dyn FnMut(Step)) -> bool {
-    let shelves = Shelf::ALL.map(Shelf::folder);
+    let shelves = Folder::ALL.map(Folder::name);
     let missing: Vec<&str> = shelves.into_iter().filter(|folder| !spool.join(folder).is_dir()).collect();
     if missing.len() == shelves.len() {
         tell(match try_in(spool) {
@@ -111,13 +111,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let found = told(folder.path());
         assert!(found[0].verdict == Severity::Ok && found[0].found.contains("is empty"), "{found:?}");
-        for shelf in Shelf::ALL {
-            std::fs::create_dir(folder.path().join(shelf.folder())).unwrap();
+        for shelf in Folder::ALL {
+            std::fs::create_dir(folder.path().join(shelf.name())).unwrap();
         }
         let found = told(folder.path());
         assert!(found.len() == 1 && found[0].verdict == Severity::Ok, "{found:?}");
-        let left = Shelf::ALL.map(|shelf| std::fs::read_dir(folder.path().join(shelf.folder())).unwrap().count());
-        assert_eq!(left, [0; Shelf::ALL.len()]);
+        let left = Folder::ALL.map(|shelf| std::fs::read_dir(folder.path().join(shelf.name())).unwrap().count());
+        assert_eq!(left, [0; Folder::ALL.len()]);
         std::fs::remove_dir(folder.path().join("queue")).unwrap();
         let found = told(folder.path());
         assert!(found[0].verdict == Severity::Fault && found[0].found.starts_with("queue/ of the spool is missing"));

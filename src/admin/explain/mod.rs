@@ -19,7 +19,7 @@ use std::path::Path;
 use crate::history::{Search, search};
 use crate::id::SpoolId;
 use crate::queue::Runner;
-use crate::spool::{Glance, Shelf, Spool, SpoolError, SpoolErrorKind};
+use crate::spool::{Folder, Glance, Spool, SpoolError, SpoolErrorKind};
 use crate::transport::Place;
 use context::Context;
 
@@ -70,7 +70,7 @@ fn in_spool<S: Spool>(context: &Context<'_, S>, wanted: &Search) -> Result<Vec<E
     if let Search::Id(id) = wanted {
         let Ok(id) = id.parse::<SpoolId>() else { return Ok(Vec::new()) };
         return Ok(match spool.peek(id) {
-            Ok(None) if spool.entries(Shelf::Bad)?.iter().any(|aside| aside.id == id) => {
+            Ok(None) if spool.entries(Folder::Bad)?.iter().any(|aside| aside.id == id) => {
                 vec![spooled::damaged(id, None)]
             }
             Ok(glance) => glance.map(|glance| spooled::story(context, id, &glance)).into_iter().collect(),
@@ -81,7 +81,7 @@ fn in_spool<S: Spool>(context: &Context<'_, S>, wanted: &Search) -> Result<Vec<E
         });
     }
     let mut found: Vec<(SpoolId, Glance)> = Vec::new();
-    for shelf in [Shelf::Queue, Shelf::Hold, Shelf::Failed] {
+    for shelf in [Folder::Queue, Folder::Hold, Folder::Failed] {
         for entry in spool.entries(shelf)? {
             // What is removed meanwhile, or damaged, is not what was looked for.
             if let Ok(Some(glance)) = spool.peek(entry.id)

@@ -11,7 +11,7 @@ use crate::queue::plan::ledger::{Account, Standing};
 use crate::queue::routes::state::Pause;
 use crate::queue::{InDoubt, RouteState};
 use crate::receipt::{Reason, Receipt, ReceiptKind};
-use crate::spool::{Glance, Shelf, Spool, SpoolError};
+use crate::spool::{Folder, Glance, Spool, SpoolError};
 use crate::transport::meaning;
 
 /// The story of a message.
@@ -42,7 +42,7 @@ pub(super) fn story<S: Spool>(context: &Context<'_, S>, id: SpoolId, glance: &Gl
         story.events = events(&glance.receipts, index);
         story
     });
-    Explanation { id: id.to_string(), shelf: glance.shelf.folder(), facts, remedy, recipients: recipients.collect() }
+    Explanation { id: id.to_string(), shelf: glance.shelf.name(), facts, remedy, recipients: recipients.collect() }
 }
 
 /// What can be said of a file that is no message any more.
@@ -50,7 +50,7 @@ pub(super) fn damaged(id: SpoolId, error: Option<&SpoolError>) -> Explanation {
     let what = error.map(|error| format!(": {error}")).unwrap_or_default();
     Explanation {
         id: id.to_string(),
-        shelf: Shelf::Bad.folder(),
+        shelf: Folder::Bad.name(),
         facts: vec![format!("Its file is damaged, and is not delivered{what}.")],
         remedy: Some(
             "Look at the disk and at its log. The file is in bad/ of the spool, or will be moved there; its text may still be read by \
@@ -63,13 +63,13 @@ pub(super) fn damaged(id: SpoolId, error: Option<&SpoolError>) -> Explanation {
 
 fn lies(id: SpoolId, glance: &Glance) -> (String, Option<String>) {
     match glance.shelf {
-        Shelf::Queue if glance.busy => ("It is being delivered right now.".to_owned(), None),
-        Shelf::Queue => ("It waits in the queue.".to_owned(), None),
-        Shelf::Hold => (
+        Folder::Queue if glance.busy => ("It is being delivered right now.".to_owned(), None),
+        Folder::Queue => ("It waits in the queue.".to_owned(), None),
+        Folder::Hold => (
             "It is held: nothing happens to it until a person releases it.".to_owned(),
             Some(format!("spoolrun release {id} sends it, spoolrun remove {id} removes it.")),
         ),
-        Shelf::Failed => (
+        Folder::Failed => (
             "It could not be delivered, and its sender could not be told. It is kept until a person decides."
                 .to_owned(),
             Some(format!(
@@ -77,7 +77,7 @@ fn lies(id: SpoolId, glance: &Glance) -> (String, Option<String>) {
                  {id} removes it."
             )),
         ),
-        Shelf::Bad => ("It is damaged, and is not delivered.".to_owned(), None),
+        Folder::Bad => ("It is damaged, and is not delivered.".to_owned(), None),
     }
 }
 
@@ -123,7 +123,7 @@ impl<S: Spool> Scene<'_, S> {
     fn pending(&self, mut story: RecipientStory, account: &Account<'_>) -> RecipientStory {
         let pause = match self.context.runner.states.load(self.route) {
             // What does not lie in the queue does not wait for a route.
-            Ok(Some(RouteState::Paused(pause))) if self.glance.shelf == Shelf::Queue => Some(pause),
+            Ok(Some(RouteState::Paused(pause))) if self.glance.shelf == Folder::Queue => Some(pause),
             _ => None,
         };
         if account.in_doubt {
@@ -132,10 +132,10 @@ impl<S: Spool> Scene<'_, S> {
         match (pause, account.last) {
             (Some(pause), _) => self.paused(&mut story, &pause),
             (None, Some(last)) => self.explain(&mut story, &last.reason, &last.route),
-            (None, None) if self.glance.shelf == Shelf::Queue && !self.glance.busy => self.untried(&mut story),
+            (None, None) if self.glance.shelf == Folder::Queue && !self.glance.busy => self.untried(&mut story),
             (None, None) => {}
         }
-        if self.glance.shelf == Shelf::Queue && account.attempts > 0 {
+        if self.glance.shelf == Folder::Queue && account.attempts > 0 {
             self.give_up(&mut story, account);
         }
         story

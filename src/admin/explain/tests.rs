@@ -117,12 +117,12 @@ fn doubt_holding_and_failure_are_told() {
     let text = explain(&holding, &[], folder.path(), &by_id()).unwrap().text();
     assert!(text.contains("held until a person decides, as [queue] in_doubt says"), "{text}");
     house.spool.add_receipt(id(1), receipt(at(1_795_000_005), ReceiptKind::Held, &[]));
-    house.spool.move_to(id(1), Shelf::Hold);
+    house.spool.move_to(id(1), Folder::Hold);
     let text = explain(&house.runner(), &[], folder.path(), &by_id()).unwrap().text();
     assert!(text.contains("It is held") && text.contains(&format!("spoolrun release {}", id(1))), "{text}");
     house.put(2, "", &["bob@example.com"]);
     house.spool.add_receipt(id(2), refusal(3, ReceiptKind::Failed, "550 5.1.1 <bob@example.com> unknown"));
-    house.spool.move_to(id(2), Shelf::Failed);
+    house.spool.move_to(id(2), Folder::Failed);
     let text = explain(&house.runner(), &[], folder.path(), &Search::Sender(String::new())).unwrap().text();
     assert!(text.contains("its sender could not be told") && text.contains("there is no such recipient"), "{text}");
     assert!(text.contains(&format!("spoolrun requeue {}", id(2))), "{text}");

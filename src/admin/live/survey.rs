@@ -12,7 +12,7 @@ use crate::admin::routes::Routes;
 use crate::admin::shape::{COLUMNS, column_of};
 use crate::clock::Timestamp;
 use crate::id::SpoolId;
-use crate::spool::{Shelf, Shelves, SpoolError};
+use crate::spool::{Folder, Manage, SpoolError};
 
 /// Messages that one survey reads because it does not know them.
 const LOOKS: usize = 500;
@@ -59,8 +59,8 @@ impl Survey {
     ///
     /// # Errors
     /// When a folder cannot be listed.
-    pub fn look<S: Shelves>(&mut self, spool: &S, routes: &Routes, now: Timestamp) -> Result<QueueView, SpoolError> {
-        let ids = spool.ids(Shelf::Queue)?;
+    pub fn look<S: Manage>(&mut self, spool: &S, routes: &Routes, now: Timestamp) -> Result<QueueView, SpoolError> {
+        let ids = spool.ids(Folder::Queue)?;
         let kept = ids.iter().filter_map(|id| Some((*id, self.known.remove(id)?))).collect();
         self.known = kept;
         self.read(spool, routes, &ids);
@@ -79,12 +79,12 @@ impl Survey {
                 }
             };
         }
-        view.held = spool.ids(Shelf::Hold)?.len() as u64;
-        view.failed = spool.ids(Shelf::Failed)?.len() as u64;
+        view.held = spool.ids(Folder::Hold)?.len() as u64;
+        view.failed = spool.ids(Folder::Failed)?.len() as u64;
         Ok(view)
     }
 
-    fn read<S: Shelves>(&mut self, spool: &S, routes: &Routes, ids: &[SpoolId]) {
+    fn read<S: Manage>(&mut self, spool: &S, routes: &Routes, ids: &[SpoolId]) {
         let room = REMEMBERED.saturating_sub(self.known.len()).min(LOOKS);
         let new: Vec<SpoolId> = ids.iter().filter(|id| !self.known.contains_key(id)).take(room).copied().collect();
         let begin = self.turn.map_or(0, |last| ids.partition_point(|id| *id <= last));
@@ -93,7 +93,7 @@ impl Survey {
         self.turn = again.last().copied().or(self.turn);
         for id in new.into_iter().chain(again) {
             // Gone, or not to be read: the next survey tells.
-            let Ok(Some(glance)) = spool.peek_at(id, Shelf::Queue) else { continue };
+            let Ok(Some(glance)) = spool.peek_at(id, Folder::Queue) else { continue };
             let listing = Listing::new(id, &glance, routes);
             let named = |route: &crate::admin::RouteView| {
                 listing.recipients.iter().any(|one| one.route.as_deref() == Some(&route.name))

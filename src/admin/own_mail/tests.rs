@@ -51,7 +51,7 @@ fn each_user_sees_its_own_mail_and_root_all() {
     put(&spool, Some(1001), &["amys-friend@example.com"]);
     put(&spool, None, &["networks@example.com"]);
     let held = put(&spool, Some(1000), &["held@example.com"]);
-    spool.move_between(held, Shelf::Queue, Shelf::Hold).unwrap();
+    spool.move_between(held, Folder::Queue, Folder::Hold).unwrap();
     let joe = list(1000);
     assert!(joe.starts_with("-Queue ID-  ") && joe.ends_with("-- 1 Kbytes in 2 Requests.\n"), "{joe}");
     assert!(joe.contains(&joes.to_string()) && joe.contains(&format!("{held}!")), "{joe}");

@@ -11,7 +11,7 @@ use leafmail::queue::{
     NoticeSettings, Readdressing, Route, RouteFolder, Runner, Schedule, SharedRouteLimits, StopFlag, watch_folder,
 };
 use leafmail::routing::{AliasFile, LocalDomains};
-use leafmail::spool::{DirSpool, Shelf, SpoolError, SpoolErrorKind, SpoolSettings, mark};
+use leafmail::spool::{DirSpool, Folder, SpoolError, SpoolErrorKind, SpoolSettings, mark};
 use leafmail::sys::{self, SystemClock};
 use leafmail::transport::{self, RouteSettings};
 
@@ -114,7 +114,7 @@ pub(crate) fn aliases(config: &Config) -> anyhow::Result<Option<AliasFile>> {
 
 /// Forwards for good, until the runner's stop flag is raised.
 pub(crate) fn watch(runner: &Runner<DirSpool>, config: &Config) {
-    let queue = config.spool.join(Shelf::Queue.folder());
+    let queue = config.spool.join(Folder::Queue.name());
     let routes = config.spool.join("routes");
     let monitor = super::monitor(runner, config);
     thread::scope(|scope| {

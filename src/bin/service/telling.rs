@@ -8,7 +8,7 @@ use leafmail::config::{Config, Front as Prefixes, ListenAddress};
 use leafmail::driver::{Door, Listener};
 use leafmail::event::Observer;
 use leafmail::queue::{RouteState, Runner};
-use leafmail::spool::{DirSpool, Shelf, Spool};
+use leafmail::spool::{DirSpool, Folder, Spool};
 
 use super::sockets::Fronted;
 use crate::cli::confine::Told;
@@ -98,7 +98,7 @@ impl<'a> Telling<'a> {
         {
             let mut remaining = 0;
             // A queue that cannot be read is told of by whoever reads it next.
-            let _ = spool.scan(Shelf::Queue, &mut |_| remaining += 1);
+            let _ = spool.scan(Folder::Queue, &mut |_| remaining += 1);
             screen.remaining(remaining, &self.config.spool.display().to_string());
             screen.end();
             logging.catch_up();

@@ -15,7 +15,7 @@ use leafmail::event::{Event, Observer};
 use leafmail::history::Departure;
 use leafmail::id::SpoolId;
 use leafmail::queue::nudge;
-use leafmail::spool::{DirSpool, Shelf, SpoolError};
+use leafmail::spool::{DirSpool, Folder, SpoolError};
 use leafmail::sys::SystemClock;
 use serde_json::json;
 use sysexits::ExitCode;
@@ -85,11 +85,11 @@ pub(crate) fn act(config: &Config, options: &Acting, wanted: Act) -> anyhow::Res
     options.filters.check_said()?;
     let spool = existing_spool(config)?;
     let mut report = Report::new(wanted.done(), &options.manner, config);
-    let usual: &[Shelf] = match wanted {
-        Act::Hold => &[Shelf::Queue],
-        Act::Release => &[Shelf::Hold],
-        Act::Requeue => &[Shelf::Queue, Shelf::Failed],
-        Act::Expire | Act::Remove => &[Shelf::Queue, Shelf::Hold],
+    let usual: &[Folder] = match wanted {
+        Act::Hold => &[Folder::Queue],
+        Act::Release => &[Folder::Hold],
+        Act::Requeue => &[Folder::Queue, Folder::Failed],
+        Act::Expire | Act::Remove => &[Folder::Queue, Folder::Hold],
     };
     let ids = chosen(config, &spool, &options.filters, usual, &mut report)?;
     if options.manner.dry_run {
@@ -149,7 +149,7 @@ fn carry(
     let to = (!manner.dry_run).then(|| cli::open_spool(&to)).transpose()?;
     let mut report = Report::new(what, manner, config);
     let place = std::path::absolute(folder).unwrap_or_else(|_| folder.clone()).display().to_string();
-    let all = [Shelf::Queue, Shelf::Hold, Shelf::Failed];
+    let all = [Folder::Queue, Folder::Hold, Folder::Failed];
     let original = if *keep { Original::Kept } else { Original::Removed };
     for id in chosen(config, &from, filters, &all, &mut report)? {
         let Some(to) = &to else {
@@ -215,7 +215,7 @@ fn chosen(
     config: &Config,
     spool: &DirSpool,
     filters: &Filters,
-    usual: &[Shelf],
+    usual: &[Folder],
     report: &mut Report<'_>,
 ) -> anyhow::Result<Vec<SpoolId>> {
     report.named = !filters.ids.is_empty();
@@ -271,9 +271,9 @@ impl<'m> Report<'m> {
         let (result, code, detail) = match acted {
             Ok(Acted::Done(shelf)) => {
                 self.done += 1;
-                self.changed_in_queue |= shelf == Shelf::Queue;
+                self.changed_in_queue |= shelf == Folder::Queue;
                 if self.manner.dry_run {
-                    ("would", None, format!("would be {what}, from {}/", shelf.folder()))
+                    ("would", None, format!("would be {what}, from {}/", shelf.name()))
                 } else {
                     self.observer.observe(&Event::ByHand { id, what, uid: uid() });
                     ("done", None, what.to_owned())

@@ -8,7 +8,7 @@ use leafmail::admin::{self, Kept};
 use leafmail::config::Config;
 use leafmail::id::SpoolId;
 use leafmail::queue::{Runner, Selection, Summary, Urgency};
-use leafmail::spool::{DirSpool, Shelf, Shelves, Spool};
+use leafmail::spool::{DirSpool, Folder, Manage, Spool};
 use leafmail::supervisor;
 use log::LevelFilter;
 use serde_json::json;
@@ -35,7 +35,7 @@ pub(crate) fn pass(config: &Config, logging: &Logging, urgency: Urgency, json: b
     let bar = Bar::begin(config, logging, &mut runner, |spool| {
         let mut due = 0;
         // What cannot be listed is told by the pass itself.
-        let _ = spool.scan(Shelf::Queue, &mut |entry| due += usize::from(urgency == Urgency::Now || entry.due <= now));
+        let _ = spool.scan(Folder::Queue, &mut |entry| due += usize::from(urgency == Urgency::Now || entry.due <= now));
         due
     });
     let flushed = runner.flush(Selection::All, urgency).or_exit(ExitCode::IoErr);
@@ -60,7 +60,7 @@ pub(crate) fn pass(config: &Config, logging: &Logging, urgency: Urgency, json: b
 
 /// What is left in the queue, as far as it can be listed.
 fn waiting(spool: &DirSpool, summary: &Summary) -> Vec<SpoolId> {
-    if summary.remaining == 0 { Vec::new() } else { spool.ids(Shelf::Queue).unwrap_or_default() }
+    if summary.remaining == 0 { Vec::new() } else { spool.ids(Folder::Queue).unwrap_or_default() }
 }
 
 /// Tries messages now, whatever was due.
@@ -75,17 +75,17 @@ pub(crate) fn flush(
     let mut ids = filters.ids.clone();
     if let ([id], true) = (&filters.ids[..], filters.is_ids_only()) {
         match spool.locate(*id).or_exit(ExitCode::IoErr)? {
-            Some(Shelf::Queue) => {}
-            Some(Shelf::Hold) => return not_in_queue(*id, "it is held: release it"),
-            Some(Shelf::Failed) => return not_in_queue(*id, "it failed: requeue it"),
-            Some(Shelf::Bad) => return not_in_queue(*id, "it is damaged"),
+            Some(Folder::Queue) => {}
+            Some(Folder::Hold) => return not_in_queue(*id, "it is held: release it"),
+            Some(Folder::Failed) => return not_in_queue(*id, "it failed: requeue it"),
+            Some(Folder::Bad) => return not_in_queue(*id, "it is damaged"),
             None => return no_such_message(*id),
         }
     } else if !filters.is_ids_only() {
         ids.clear();
         let routes = routes(config);
-        let found = for_each(&spool, &filters.selected(&[Shelf::Queue], &routes)?, &routes, |listing| {
-            ids.extend((listing.shelf == Shelf::Queue).then_some(listing.id));
+        let found = for_each(&spool, &filters.selected(&[Folder::Queue], &routes)?, &routes, |listing| {
+            ids.extend((listing.shelf == Folder::Queue).then_some(listing.id));
             Ok(())
         });
         found.or_else(Stopped::explain)?;

@@ -8,7 +8,7 @@ use leafmail::address::AddressPattern;
 use leafmail::admin::{Filter, Routes, Selected, SenderFilter, pasted_id};
 use leafmail::config;
 use leafmail::id::SpoolId;
-use leafmail::spool::Shelf;
+use leafmail::spool::Folder;
 use sysexits::ExitCode;
 
 use crate::cli::OrExit;
@@ -68,18 +68,18 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 
 impl Filters {
     /// What is meant; where no shelf is named, those of `shelves`.
-    pub(crate) fn selected(&self, shelves: &[Shelf], routes: &Routes) -> anyhow::Result<Selected> {
+    pub(crate) fn selected(&self, shelves: &[Folder], routes: &Routes) -> anyhow::Result<Selected> {
         for name in &self.route {
             known_route(name, routes)?;
         }
         let shelf = |name: &ShelfName| match name {
-            ShelfName::Queue => Shelf::Queue,
-            ShelfName::Hold => Shelf::Hold,
-            ShelfName::Failed => Shelf::Failed,
+            ShelfName::Queue => Folder::Queue,
+            ShelfName::Hold => Folder::Hold,
+            ShelfName::Failed => Folder::Failed,
         };
-        let named: Vec<Shelf> = self.shelf.iter().map(shelf).collect();
+        let named: Vec<Folder> = self.shelf.iter().map(shelf).collect();
         // Who names a message means it wherever it lies.
-        let usual = if self.ids.is_empty() { shelves } else { &[Shelf::Queue, Shelf::Hold, Shelf::Failed] };
+        let usual = if self.ids.is_empty() { shelves } else { &[Folder::Queue, Folder::Hold, Folder::Failed] };
         Ok(Selected {
             ids: self.ids.clone(),
             shelves: if named.is_empty() { usual.to_vec() } else { named },

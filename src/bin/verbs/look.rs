@@ -7,7 +7,7 @@ use leafmail::admin::{self, CopyError, Of, Selected, Shape, Stats};
 use leafmail::clock::Clock;
 use leafmail::config::Config;
 use leafmail::id::SpoolId;
-use leafmail::spool::{DirSpool, Shelf, Shelves};
+use leafmail::spool::{DirSpool, Folder, Manage};
 use leafmail::sys::SystemClock;
 use sysexits::ExitCode;
 
@@ -87,7 +87,7 @@ pub(crate) fn stats(config: &Config, spool: &DirSpool, selected: &Selected, json
         stats.count(listing);
         Ok(())
     });
-    stats.count_bad(spool.verify(Shelf::Bad).or_exit(ExitCode::IoErr)?.len());
+    stats.count_bad(spool.verify(Folder::Bad).or_exit(ExitCode::IoErr)?.len());
     match json {
         true => say(&format!("{}\n", stats.json(&routes, now)))?,
         false => say(&stats.text(&routes, now))?,
@@ -103,7 +103,7 @@ pub(crate) fn verify(spool: &DirSpool, json: bool) -> anyhow::Result<()> {
         say(&match json {
             true => format!(
                 "{}\n",
-                serde_json::json!({ "folder": shelf.folder(), "name": finding.name, "error": error.to_string() })
+                serde_json::json!({ "folder": shelf.name(), "name": finding.name, "error": error.to_string() })
             ),
             false => format!("{error}\n"),
         })?;

@@ -21,7 +21,7 @@ use leafmail::admin::{Act, Of, pasted_id};
 use leafmail::config::{Config, NONE_FOUND};
 use leafmail::id::SpoolId;
 use leafmail::queue::Urgency;
-use leafmail::spool::{DirSpool, Shelf};
+use leafmail::spool::{DirSpool, Folder};
 use leafmail::transport::Step;
 use sysexits::ExitCode;
 
@@ -170,7 +170,7 @@ impl Verb {
             told.log(Stay::Short);
         }
         let spool = || existing_spool(config);
-        let selected = |filters: &Filters| filters.selected(&[Shelf::Queue, Shelf::Hold], &routes(config));
+        let selected = |filters: &Filters| filters.selected(&[Folder::Queue, Folder::Hold], &routes(config));
         match self {
             Self::Watch { plain } => deliver::watch(config, logging, *plain, told),
             Self::Flush { filters, dry_run: false, json } if filters.is_everything() => {
@@ -186,10 +186,10 @@ impl Verb {
             Self::Cat { id, json } => look::cat(&*spool()?, *id, *json),
             Self::Shape { filters, senders, json } => {
                 let of = if *senders { Of::Senders } else { Of::Recipients };
-                look::shape(config, &*spool()?, &filters.selected(&[Shelf::Queue], &routes(config))?, of, *json)
+                look::shape(config, &*spool()?, &filters.selected(&[Folder::Queue], &routes(config))?, of, *json)
             }
             Self::Stats { filters, json } => {
-                let shelves = [Shelf::Queue, Shelf::Hold, Shelf::Failed];
+                let shelves = [Folder::Queue, Folder::Hold, Folder::Failed];
                 look::stats(config, &*spool()?, &filters.selected(&shelves, &routes(config))?, *json)
             }
             Self::Hold(options) => acting::act(config, options, Act::Hold),

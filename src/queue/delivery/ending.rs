@@ -12,7 +12,7 @@ use crate::queue::dsn::notice::{NoticeKind, notice_id};
 use crate::queue::plan::ledger::Standing;
 use crate::receipt::{Reason, Receipt, ReceiptKind};
 use crate::smtp::EnhancedCode;
-use crate::spool::{Claim, Durability, Glance, Shelf, Spool, SpoolErrorKind};
+use crate::spool::{Claim, Durability, Folder, Glance, Spool, SpoolErrorKind};
 
 /// How often a notice looks whether its original has the receipt.
 const GUARD_INTERVAL: Duration = Duration::from_secs(5);
@@ -36,7 +36,7 @@ impl<S: Spool> DeliveryTask<'_, S> {
         let free = match self.runner.spool.peek(notice.original) {
             Ok(None) => true,
             // A corrupt or failed message is not worked on again, so it cannot be reported again.
-            Ok(Some(glance)) => matches!(glance.shelf, Shelf::Bad | Shelf::Failed) || told(&glance),
+            Ok(Some(glance)) => matches!(glance.shelf, Folder::Bad | Folder::Failed) || told(&glance),
             Err(error) if matches!(error.kind, SpoolErrorKind::Torn(_) | SpoolErrorKind::Corrupt(_)) => true,
             Err(error) => {
                 self.runner.trouble(&error);
@@ -90,7 +90,7 @@ impl<S: Spool> DeliveryTask<'_, S> {
         let reason = "it may have been delivered already: release it to send it again, or remove it";
         let held = Receipt::new(now, ReceiptKind::Held, doubtful, Reason::new(EnhancedCode(4, 0, 0), reason));
         let end = match self.claim.record(held, Durability::Synced) {
-            Ok(()) => return self.set_aside(Shelf::Hold, reason.to_owned()),
+            Ok(()) => return self.set_aside(Folder::Hold, reason.to_owned()),
             Err(error) => {
                 self.runner.trouble(&error);
                 End::Troubled
@@ -102,7 +102,7 @@ impl<S: Spool> DeliveryTask<'_, S> {
     /// The sender gets no notice: there is none (RFC 5321 6.1 forbids a notice about a notice), or there were too many.
     pub(in crate::queue) fn abandon(mut self, failed: &[u16], now: Timestamp) -> Worked<S::Claim> {
         match self.fail_without_notice(failed, now) {
-            Ok(text) => self.set_aside(Shelf::Failed, text),
+            Ok(text) => self.set_aside(Folder::Failed, text),
             Err(error) => {
                 self.runner.trouble(&error);
                 Worked { end: End::Troubled, notices: self.notices, answered: self.answered, took: self.took }
@@ -110,11 +110,11 @@ impl<S: Spool> DeliveryTask<'_, S> {
         }
     }
 
-    fn set_aside(self, shelf: Shelf, text: String) -> Worked<S::Claim> {
+    fn set_aside(self, shelf: Folder, text: String) -> Worked<S::Claim> {
         let id = self.claim.id();
         let end = match self.claim.set_aside(shelf) {
             Ok(()) => {
-                self.runner.emit(&Event::SetAside { name: id.to_string(), folder: shelf.folder(), text });
+                self.runner.emit(&Event::SetAside { name: id.to_string(), folder: shelf.name(), text });
                 End::SetAside
             }
             Err(error) => {

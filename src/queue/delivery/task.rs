@@ -23,7 +23,7 @@ use crate::queue::routes::pace::Obstacle;
 use crate::queue::runner::{Route, Runner};
 use crate::receipt::Receipt;
 use crate::routing::Rewriting;
-use crate::spool::{Claim, Claimed, Shelf, Spool, SpoolError, SpoolErrorKind};
+use crate::spool::{Claim, Claimed, Folder, Spool, SpoolError, SpoolErrorKind};
 use crate::transport::RouteFailure;
 
 /// How working on a message ended.
@@ -83,7 +83,7 @@ impl<S: Spool> Runner<S> {
             Ok(Claimed::Gone) => End::Gone,
             Err(error) if matches!(error.kind, SpoolErrorKind::Torn(_) | SpoolErrorKind::Corrupt(_)) => {
                 let text = error.to_string();
-                self.emit(&Event::SetAside { name: id.to_string(), folder: Shelf::Bad.folder(), text });
+                self.emit(&Event::SetAside { name: id.to_string(), folder: Folder::Bad.name(), text });
                 End::Damaged
             }
             Err(error) => {

@@ -23,7 +23,7 @@ use crate::id::SpoolId;
 use crate::receipt::{Reason, Receipt, ReceiptKind};
 use crate::routing::Criteria;
 use crate::smtp::EnhancedCode;
-use crate::spool::Shelf;
+use crate::spool::Folder;
 
 pub(crate) fn at(seconds: u64) -> Timestamp {
     Timestamp::from_millis(seconds * 1000)
@@ -213,6 +213,6 @@ impl House {
     }
 
     pub(crate) fn queue_is_empty(&self) -> bool {
-        self.spool.on(Shelf::Queue).is_empty()
+        self.spool.on(Folder::Queue).is_empty()
     }
 }

@@ -10,7 +10,7 @@ use crate::envelope::{Envelope, Seal};
 use crate::id::SpoolId;
 use crate::receipt::{Receipt, ReceiptKind};
 use crate::spool::{
-    Claim, Claimed, Committed, Draft, Durability, Entry, Glance, Shelf, Spool, SpoolError, SpoolErrorKind,
+    Claim, Claimed, Committed, Draft, Durability, Entry, Folder, Glance, Spool, SpoolError, SpoolErrorKind,
 };
 
 #[derive(Debug, Clone, Default)]
@@ -35,7 +35,7 @@ struct State {
 
 #[derive(Debug)]
 struct Stored {
-    shelf: Shelf,
+    shelf: Folder,
     envelope: Envelope,
     seal: Seal,
     octets: Arc<Vec<u8>>,
@@ -146,7 +146,7 @@ impl MemorySpool {
     }
 
     /// As a person does.
-    pub(crate) fn move_to(&self, id: SpoolId, shelf: Shelf) {
+    pub(crate) fn move_to(&self, id: SpoolId, shelf: Folder) {
         self.state().messages.get_mut(&id).unwrap().shelf = shelf;
     }
 
@@ -160,14 +160,14 @@ impl MemorySpool {
         receipts.into_iter().flatten().collect()
     }
 
-    pub(crate) fn on(&self, shelf: Shelf) -> Vec<SpoolId> {
+    pub(crate) fn on(&self, shelf: Folder) -> Vec<SpoolId> {
         self.state().messages.iter().filter(|(_, stored)| stored.shelf == shelf).map(|(id, _)| *id).collect()
     }
 
     /// When the queue next has something due; `None` when it is empty.
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
         let state = self.state();
-        state.messages.values().filter(|stored| stored.shelf == Shelf::Queue).map(|stored| stored.due).min()
+        state.messages.values().filter(|stored| stored.shelf == Folder::Queue).map(|stored| stored.due).min()
     }
 }
 
@@ -191,13 +191,13 @@ impl Spool for MemorySpool {
         Ok(MemoryDraft { spool: self.clone(), id, envelope: envelope.clone(), octets: Vec::new() })
     }
 
-    fn entries(&self, shelf: Shelf) -> Result<Vec<Entry>, SpoolError> {
+    fn entries(&self, shelf: Folder) -> Result<Vec<Entry>, SpoolError> {
         let state = self.state();
         let lying = state.messages.iter().filter(|(_, stored)| stored.shelf == shelf);
         Ok(lying.map(|(id, stored)| Entry { id: *id, due: stored.due }).collect())
     }
 
-    fn scan(&self, shelf: Shelf, each: &mut dyn FnMut(Entry)) -> Result<(), SpoolError> {
+    fn scan(&self, shelf: Folder, each: &mut dyn FnMut(Entry)) -> Result<(), SpoolError> {
         let entries = self.entries(shelf)?;
         let (first, rest) = entries.split_at(entries.len().min(1_000));
         first.iter().copied().for_each(&mut *each);
@@ -220,11 +220,11 @@ impl Spool for MemorySpool {
             return Err(failing("claiming"));
         }
         let (epoch, corrupt) = (state.epoch, state.corrupt.contains(&id));
-        let Some(stored) = state.messages.get_mut(&id).filter(|stored| stored.shelf == Shelf::Queue) else {
+        let Some(stored) = state.messages.get_mut(&id).filter(|stored| stored.shelf == Folder::Queue) else {
             return Ok(Claimed::Gone);
         };
         if corrupt {
-            stored.shelf = Shelf::Bad;
+            stored.shelf = Folder::Bad;
             return Err(SpoolError::new("thawing", id.to_string(), SpoolErrorKind::Corrupt("a sum is wrong")));
         }
         if std::mem::replace(&mut stored.locked, true) {
@@ -278,7 +278,7 @@ impl Draft for MemoryDraft {
                 return Err(SpoolError::new("committing", id.to_string(), SpoolErrorKind::Exists));
             }
             let stored = Stored {
-                shelf: Shelf::Queue,
+                shelf: Folder::Queue,
                 envelope: self.envelope,
                 seal: seal.clone(),
                 octets: Arc::new(self.octets),
@@ -366,7 +366,7 @@ impl Claim for MemoryClaim {
         })
     }
 
-    fn set_aside(self, shelf: Shelf) -> Result<(), SpoolError> {
+    fn set_aside(self, shelf: Folder) -> Result<(), SpoolError> {
         let id = self.id;
         self.spool.change("setting aside", |state| {
             state.messages.get_mut(&id).unwrap().shelf = shelf;

@@ -9,7 +9,7 @@ use crate::queue::routes::pace::RateDecision;
 use crate::queue::testing::{Answer, House, at, envelope, id};
 use crate::queue::{ConnectionPermit, Route, RouteLimits, Runner, Selection, SharedRouteLimits, Urgency};
 use crate::routing::Criteria;
-use crate::spool::Shelf;
+use crate::spool::Folder;
 use crate::sys::SystemClock;
 
 use super::routes::pass;
@@ -168,6 +168,6 @@ fn one_message_can_be_flushed_alone_and_before_its_time() {
     assert_eq!(runner.flush(Selection::One(id(2)), Urgency::Due).unwrap().deferred, 1);
     let summary = runner.flush(Selection::One(id(2)), Urgency::Now).unwrap();
     assert_eq!((summary.sent, summary.remaining), (1, 0));
-    assert_eq!(house.spool.on(Shelf::Queue), [id(1)]);
+    assert_eq!(house.spool.on(Folder::Queue), [id(1)]);
     assert_eq!(runner.flush(Selection::One(id(2)), Urgency::Now).unwrap().gone, 1);
 }

@@ -12,7 +12,7 @@ use crate::queue::dsn::notice::{NoticeKind, notice_id};
 use crate::queue::testing::{Answer, Crash, House, Moment, envelope, id, receipt};
 use crate::queue::{NoticeSettings, Selection, Urgency};
 use crate::receipt::ReceiptKind;
-use crate::spool::{Shelf, Spool};
+use crate::spool::{Folder, Spool};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -232,7 +232,7 @@ fn a_storm_of_failures_is_one_digest_and_nothing_is_lost() {
     assert_eq!((summary.bounced, summary.set_aside), (10, 20));
     assert_eq!((house.next_hop.taken_by("amy@x"), house.next_hop.taken_by("joe@x")), (30, 10));
     assert!(house.queue_is_empty() && texts(&house, "admin@x").is_empty(), "the hour is not over");
-    let kept = house.spool.on(Shelf::Failed);
+    let kept = house.spool.on(Folder::Failed);
     assert_eq!(kept.len(), 20);
     let why = |event: &Event| matches!(event, Event::SetAside { text, .. } if text.contains("no such user"));
     assert_eq!(house.events.count(why), 20);
@@ -265,7 +265,7 @@ fn without_an_administrator_the_log_tells() {
     house.flush();
     assert_eq!(house.events.count(|event| matches!(event, Event::Withheld { withheld: 1, digest: None })), 1);
     assert!(house.next_hop.taken.lock().unwrap().is_empty());
-    assert_eq!(house.spool.on(Shelf::Failed), [id(1)]);
+    assert_eq!(house.spool.on(Folder::Failed), [id(1)]);
 }
 
 #[test]
@@ -280,10 +280,10 @@ fn who_is_not_told_of_keeps_nobody_waiting_and_can_be_tried_again() {
     assert!(!house.queue_is_empty(), "amy is pending");
     house.next_hop.answers(never_bob);
     house.live(1);
-    assert_eq!((house.next_hop.taken_by("amy@x"), house.spool.on(Shelf::Failed)), (1, vec![id(1)]));
+    assert_eq!((house.next_hop.taken_by("amy@x"), house.spool.on(Folder::Failed)), (1, vec![id(1)]));
     // What requeueing does.
     house.spool.add_receipt(id(1), receipt(house.clock.now(), ReceiptKind::Requeued, &[]));
-    house.spool.move_to(id(1), Shelf::Queue);
+    house.spool.move_to(id(1), Folder::Queue);
     house.next_hop.answers(|_, _| Answer::Take);
     house.flush();
     assert_eq!((house.next_hop.taken_by("amy@x"), house.next_hop.taken_by("bob@x")), (1, 1));
@@ -302,7 +302,7 @@ fn a_notice_of_before_a_crash_is_not_counted_again_and_a_withheld_one_stays_so()
                 house.flush();
                 house.spool.crash(Crash::Kill);
                 house.clock.advance(Duration::from_secs(60));
-                let written = house.spool.on(Shelf::Queue).iter().any(|one| *one != id(1));
+                let written = house.spool.on(Folder::Queue).iter().any(|one| *one != id(1));
                 house.flush();
                 let context = format!("{per_hour} an hour, {moment:?} operation {operation}");
                 let counted = house.routes.1.lock().unwrap().failed;
@@ -351,7 +351,7 @@ fn the_administrator_gets_copies_but_never_of_what_we_wrote() {
         .map(|(report, number)| notice_id(report, id(number), &[0]));
     expected.sort_unstable();
     assert_eq!(theirs, expected);
-    assert_eq!(house.spool.on(Shelf::Failed), [id(2), id(5)]);
+    assert_eq!(house.spool.on(Folder::Failed), [id(2), id(5)]);
     assert_eq!(house.events.count(|event| matches!(event, Event::CopiedToAdmin { .. })), 2);
 }
 
@@ -370,5 +370,5 @@ fn an_administrator_who_cannot_be_reached_leads_to_no_loop() {
     }
     assert!(house.queue_is_empty());
     // One copy and one digest came back, beside what failed itself.
-    assert_eq!((texts(&house, "joe@x").len(), house.spool.on(Shelf::Failed).len()), (1, 4));
+    assert_eq!((texts(&house, "joe@x").len(), house.spool.on(Folder::Failed).len()), (1, 4));
 }

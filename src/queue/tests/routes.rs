@@ -11,7 +11,7 @@ use crate::queue::testing::{Answer, House, MemorySpool, envelope, id, mark, rece
 use crate::queue::{InDoubt, RouteState, RouteStore, Runner, Schedule, Selection, Summary, Urgency};
 use crate::receipt::ReceiptKind;
 use crate::routing::Criteria;
-use crate::spool::Shelf;
+use crate::spool::Folder;
 
 fn to(domains: &[&str]) -> Criteria {
     let recipients = domains.iter().map(|domain| format!("@{domain}").parse().unwrap());
@@ -159,7 +159,7 @@ fn what_may_have_arrived_is_held_where_that_is_wanted() {
     house.spool.add_receipt(id(1), mark(house.clock.now(), &[0]));
     let schedule = Schedule { in_doubt: InDoubt::Hold, ..Schedule::default() };
     let summary = pass(&Runner { schedule, ..house.runner() }, Urgency::Due);
-    assert_eq!((summary.set_aside, house.spool.on(Shelf::Hold)), (1, vec![id(1)]));
+    assert_eq!((summary.set_aside, house.spool.on(Folder::Hold)), (1, vec![id(1)]));
     assert_eq!(["amy@a", "bob@a"].map(|to| house.next_hop.taken_by(to)), [0, 1], "the others go first");
     let held = house.spool.receipts(id(1)).pop().unwrap();
     assert_eq!((held.what, held.recipients), (ReceiptKind::Held, vec![0]));

@@ -16,7 +16,7 @@ use crate::mutant::{Mutant, planted};
 use crate::receipt::Receipt;
 use crate::spool::disk::{Disk, Extent, HostDisk, Status};
 use crate::spool::error::{SpoolError, SpoolErrorKind};
-use crate::spool::folder::Shelf;
+use crate::spool::folder::Folder;
 use crate::spool::frozen;
 use crate::spool::frozen::{Depth, Octets, Thawed};
 use crate::spool::traits::{Claim, Claimed, Durability};
@@ -31,7 +31,7 @@ const SHORT_TEXT: usize = 4096;
 /// A claim in the directory spool.
 pub struct DirClaim<D: Disk = HostDisk> {
     pub(super) inner: Arc<Inner<D>>,
-    pub(super) shelf: Shelf,
+    pub(super) shelf: Folder,
     pub(super) id: SpoolId,
     pub(super) name: String,
     pub(super) file: D::File,
@@ -44,7 +44,7 @@ pub struct DirClaim<D: Disk = HostDisk> {
 /// Claims a message on a shelf. What is torn or corrupt is moved to `bad/`, unless it is there already.
 pub(in crate::spool) fn claim_in<D: Disk>(
     inner: &Arc<Inner<D>>,
-    shelf: Shelf,
+    shelf: Folder,
     id: SpoolId,
 ) -> Result<Claimed<DirClaim<D>>, SpoolError> {
     let name = id.to_string();
@@ -64,8 +64,8 @@ pub(in crate::spool) fn claim_in<D: Disk>(
             let inner = Arc::clone(inner);
             Ok(Claimed::Ours(DirClaim { inner, shelf, id, name, file, front, thawed, remnant: false }))
         }
-        Err(trouble @ (SpoolErrorKind::Torn(_) | SpoolErrorKind::Corrupt(_))) if shelf != Shelf::Bad => {
-            inner.move_file(&name, shelf, Shelf::Bad)?;
+        Err(trouble @ (SpoolErrorKind::Torn(_) | SpoolErrorKind::Corrupt(_))) if shelf != Folder::Bad => {
+            inner.move_file(&name, shelf, Folder::Bad)?;
             Err(failed(trouble))
         }
         Err(trouble) => Err(failed(trouble)),
@@ -209,7 +209,7 @@ impl<D: Disk> Claim for DirClaim<D> {
         Ok(())
     }
 
-    fn set_aside(self, shelf: Shelf) -> Result<(), SpoolError> {
+    fn set_aside(self, shelf: Folder) -> Result<(), SpoolError> {
         if shelf == self.shelf { Ok(()) } else { self.inner.move_file(&self.name, self.shelf, shelf) }
     }
 }

@@ -14,7 +14,7 @@ use crate::envelope::{Envelope, Seal};
 use crate::id::SpoolId;
 use crate::spool::disk::{Disk, HostDisk};
 use crate::spool::error::{SpoolError, SpoolErrorKind};
-use crate::spool::folder::Shelf;
+use crate::spool::folder::Folder;
 use crate::spool::frozen::{self, LENGTH_AT};
 use crate::spool::traits::{Committed, Draft};
 
@@ -42,7 +42,7 @@ pub struct DirDraft<D: Disk = HostDisk> {
 impl<D: Disk> DirDraft<D> {
     pub(in crate::spool) fn open(inner: &Arc<Inner<D>>, id: SpoolId, envelope: &Envelope) -> Result<Self, SpoolError> {
         let head = frozen::freeze_head(envelope).ok_or_else(|| {
-            inner.error("freezing", Shelf::Queue, &id.to_string(), too_large("the envelope is too large"))
+            inner.error("freezing", Folder::Queue, &id.to_string(), too_large("the envelope is too large"))
         })?;
         let reservation = inner.ledger.reserve((head.len().max(BUFFER) as u64) + SLACK);
         inner.check_room(0)?;
@@ -100,7 +100,7 @@ impl<D: Disk> DirDraft<D> {
         }
         let arriving = match &mut self.arriving {
             Some(arriving) => arriving,
-            empty => empty.insert(Arriving::create(&self.inner, Shelf::Queue, self.id)?),
+            empty => empty.insert(Arriving::create(&self.inner, Folder::Queue, self.id)?),
         };
         arriving.write(octets)?;
         self.reservation.spend(octets.len() as u64);
@@ -111,11 +111,11 @@ impl<D: Disk> DirDraft<D> {
     fn complete(&mut self, seal: &Seal) -> Result<Option<Arriving<D>>, SpoolError> {
         if self.broken {
             let broken = io::Error::other("octets of it could not be written");
-            return Err(self.inner.error("committing", Shelf::Queue, &self.id.to_string(), broken));
+            return Err(self.inner.error("committing", Folder::Queue, &self.id.to_string(), broken));
         }
         self.inner.refuse_if_poisoned()?;
         let end = frozen::freeze_end(self.size, self.sum, seal).ok_or_else(|| {
-            self.inner.error("freezing", Shelf::Queue, &self.id.to_string(), too_large("the seal is too large"))
+            self.inner.error("freezing", Folder::Queue, &self.id.to_string(), too_large("the seal is too large"))
         })?;
         let length = self.size.to_le_bytes();
         let streamed = self.arriving.is_some();
@@ -152,7 +152,7 @@ impl<D: Disk> Draft for DirDraft<D> {
     fn commit(mut self, seal: &Seal) -> Result<Committed, SpoolError> {
         if let Some(arriving) = self.complete(seal)? {
             arriving.sync_file()?;
-            let synced = self.inner.sync_shelf(Shelf::Queue);
+            let synced = self.inner.sync_shelf(Folder::Queue);
             arriving.settle(synced)?;
         }
         Ok(Committed { id: self.id, size: self.size })

@@ -14,7 +14,7 @@ use super::{claim, look};
 use crate::id::SpoolId;
 use crate::spool::disk::{Disk, Extent, Lock};
 use crate::spool::error::{SpoolError, SpoolErrorKind};
-use crate::spool::folder::Shelf;
+use crate::spool::folder::Folder;
 use crate::spool::traits::Claimed;
 
 /// Octets of envelope and message that are kept in memory before they go to the disk.
@@ -27,7 +27,7 @@ const LOCK_ATTEMPTS: usize = 250;
 /// A locked file on its way to a shelf. Dropped before it is durable, it takes its name with it.
 pub(super) struct Arriving<D: Disk> {
     inner: Arc<Inner<D>>,
-    shelf: Shelf,
+    shelf: Folder,
     name: String,
     file: D::File,
     written: u64,
@@ -36,7 +36,7 @@ pub(super) struct Arriving<D: Disk> {
 }
 
 impl<D: Disk> Arriving<D> {
-    pub(super) fn create(inner: &Arc<Inner<D>>, shelf: Shelf, id: SpoolId) -> Result<Self, SpoolError> {
+    pub(super) fn create(inner: &Arc<Inner<D>>, shelf: Folder, id: SpoolId) -> Result<Self, SpoolError> {
         let name = id.to_string();
         let failed = |error: io::Error| inner.error("creating", shelf, &name, error);
         if inner.settings.creation == Creation::Anonymous {
@@ -53,7 +53,7 @@ impl<D: Disk> Arriving<D> {
         Self::create_named(inner, shelf, name)
     }
 
-    fn create_named(inner: &Arc<Inner<D>>, shelf: Shelf, name: String) -> Result<Self, SpoolError> {
+    fn create_named(inner: &Arc<Inner<D>>, shelf: Folder, name: String) -> Result<Self, SpoolError> {
         let mut created = inner.disk.create_named(inner.folder(shelf), &name);
         if created.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
             make_way(inner, shelf, &name)?;
@@ -172,7 +172,7 @@ impl<D: Disk> Drop for Arriving<D> {
 
 /// The name is taken. By a whole message: it exists, and is made durable before that is said, as whoever wrote it may
 /// have died before. By a torn one, left by a crash: it is set aside, and the name is free.
-fn make_way<D: Disk>(inner: &Arc<Inner<D>>, shelf: Shelf, name: &str) -> Result<(), SpoolError> {
+fn make_way<D: Disk>(inner: &Arc<Inner<D>>, shelf: Folder, name: &str) -> Result<(), SpoolError> {
     let failed = |trouble| inner.error("creating", shelf, name, trouble);
     let id = name.parse().map_err(|error| failed(SpoolErrorKind::Io(io::Error::other(error))))?;
     match claim::claim_in(inner, shelf, id) {

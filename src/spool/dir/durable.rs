@@ -11,7 +11,7 @@ use super::finishing::Waiter;
 use super::inner::Inner;
 use crate::spool::disk::Disk;
 use crate::spool::error::{SpoolError, SpoolErrorKind};
-use crate::spool::folder::Shelf;
+use crate::spool::folder::Folder;
 
 impl<D: Disk> Inner<D> {
     pub(super) fn is_poisoned(&self) -> bool {
@@ -33,20 +33,20 @@ impl<D: Disk> Inner<D> {
     }
 
     /// Makes the names on a shelf durable, together with others who wait for the same.
-    pub(super) fn sync_shelf(&self, shelf: Shelf) -> io::Result<()> {
+    pub(super) fn sync_shelf(&self, shelf: Folder) -> io::Result<()> {
         self.heed(self.syncs[shelf as usize].sync(|| self.disk.sync_folder(self.folder(shelf))))
     }
 
     /// Sees to it that a removal becomes durable soon, without waiting where somebody syncs just now.
-    pub(super) fn sync_removal(self: &Arc<Self>, shelf: Shelf) {
+    pub(super) fn sync_removal(self: &Arc<Self>, shelf: Folder) {
         // A failure poisons the spool, which is how it is known.
         let inner = Arc::clone(self);
         let sync = move || drop(inner.sync_shelf(shelf));
-        if shelf == Shelf::Queue { self.removals.note(sync) } else { sync() }
+        if shelf == Folder::Queue { self.removals.note(sync) } else { sync() }
     }
 
     /// Calls `waiter` once the names of the queue are durable, with others who wait for the same.
     pub(super) fn sync_queue_then(&self, waiter: Waiter) {
-        self.finishing.join(waiter, || self.sync_shelf(Shelf::Queue));
+        self.finishing.join(waiter, || self.sync_shelf(Folder::Queue));
     }
 }

@@ -21,7 +21,7 @@ use crate::clock::{Clock, longest_varied};
 use crate::id::IdSource;
 use crate::spool::disk::{Disk, Room, room_at};
 use crate::spool::error::{SpoolError, SpoolErrorKind};
-use crate::spool::folder::Shelf;
+use crate::spool::folder::Folder;
 
 /// What can be set of a spool.
 #[derive(Debug, Clone)]
@@ -90,16 +90,16 @@ pub(in crate::spool) struct Inner<D: Disk> {
     pub(super) ids: IdSource,
     pub(super) chance: Chance,
     pub(super) gauge: Gauge,
-    pub(super) folders: [D::Folder; Shelf::ALL.len()],
+    pub(super) folders: [D::Folder; Folder::ALL.len()],
     /// The syncs of each folder.
-    pub(super) syncs: [GroupCommit; Shelf::ALL.len()],
+    pub(super) syncs: [GroupCommit; Folder::ALL.len()],
     pub(super) removals: Removals,
     pub(super) finishing: Finishing,
     pub(super) poisoned: AtomicBool,
 }
 
 impl<D: Disk> Inner<D> {
-    pub(in crate::spool) fn folder(&self, shelf: Shelf) -> &D::Folder {
+    pub(in crate::spool) fn folder(&self, shelf: Folder) -> &D::Folder {
         &self.folders[shelf as usize]
     }
 
@@ -107,7 +107,7 @@ impl<D: Disk> Inner<D> {
     pub(in crate::spool) fn error(
         &self,
         doing: &'static str,
-        shelf: Shelf,
+        shelf: Folder,
         name: &str,
         trouble: impl Into<SpoolErrorKind>,
     ) -> SpoolError {
@@ -115,7 +115,7 @@ impl<D: Disk> Inner<D> {
             SpoolErrorKind::Io(error) if is_full(&error) => SpoolErrorKind::Full(format!("the disk says: {error}")),
             other => other,
         };
-        SpoolError::new(doing, Path::new(shelf.folder()).join(name), trouble)
+        SpoolError::new(doing, Path::new(shelf.name()).join(name), trouble)
     }
 
     /// Whether so many octets fit beside the reserve and what drafts have reserved.
@@ -133,19 +133,19 @@ impl<D: Disk> Inner<D> {
         self.refuse_if_poisoned()?;
         let failed = |trouble| SpoolError::new("finding room in", "queue", trouble);
         let asked = self.ledger.asked();
-        let room = self.disk.room(self.folder(Shelf::Queue)).map_err(|error| failed(error.into()))?;
+        let room = self.disk.room(self.folder(Folder::Queue)).map_err(|error| failed(error.into()))?;
         self.gauge.note(room, asked, Instant::now());
         self.ledger.shortage(&room, self.reserve, octets).map_or(Ok(()), |what| Err(failed(SpoolErrorKind::Full(what))))
     }
 
     /// Moves a file between shelves and makes that durable, first where it is, then where it was. In `bad/`, whose names
     /// are not looked up, a name that is taken gets a number.
-    pub(in crate::spool) fn move_file(&self, name: &str, from: Shelf, to: Shelf) -> Result<(), SpoolError> {
+    pub(in crate::spool) fn move_file(&self, name: &str, from: Folder, to: Folder) -> Result<(), SpoolError> {
         let source = (self.folder(from), name);
         let failed = |error| self.error("moving", from, name, error);
         let mut moved = self.disk.rename(source, (self.folder(to), name));
         let mut number = 0;
-        while to == Shelf::Bad && number < 1000 && is_taken(&moved) {
+        while to == Folder::Bad && number < 1000 && is_taken(&moved) {
             number += 1;
             moved = self.disk.rename(source, (self.folder(to), &format!("{name}.{number}")));
         }

@@ -13,7 +13,7 @@ use super::inner::Inner;
 use crate::id::SpoolId;
 use crate::spool::disk::{Access, Disk, Kind, Lock, Status};
 use crate::spool::error::{SpoolError, SpoolErrorKind};
-use crate::spool::folder::Shelf;
+use crate::spool::folder::Folder;
 use crate::spool::frozen;
 use crate::spool::frozen::{Depth, Octets};
 use crate::spool::traits::{Claimed, Glance};
@@ -70,7 +70,7 @@ const NEWBORN: Duration = Duration::from_secs(60);
 /// Opens a file if it is there and could be ours.
 pub(in crate::spool) fn open<D: Disk>(
     inner: &Inner<D>,
-    shelf: Shelf,
+    shelf: Folder,
     name: &str,
     access: Access,
 ) -> Result<Option<(D::File, Status)>, SpoolError> {
@@ -83,7 +83,7 @@ pub(in crate::spool) fn open<D: Disk>(
 
 fn open_unchecked<D: Disk>(
     inner: &Inner<D>,
-    shelf: Shelf,
+    shelf: Folder,
     name: &str,
     access: Access,
 ) -> Result<Option<D::File>, SpoolError> {
@@ -98,7 +98,7 @@ fn open_unchecked<D: Disk>(
 /// the two, and the name may have been given to another.
 pub(in crate::spool) fn open_locked<D: Disk>(
     inner: &Inner<D>,
-    shelf: Shelf,
+    shelf: Folder,
     name: &str,
 ) -> Result<Claimed<(D::File, Status)>, SpoolError> {
     let failed = |trouble| inner.error("locking", shelf, name, trouble);
@@ -150,7 +150,7 @@ fn is_newborn<D: Disk>(inner: &Inner<D>, status: &Status) -> bool {
 }
 
 /// Whether a name is on a shelf, whatever it leads to.
-pub(in crate::spool) fn is_there<D: Disk>(inner: &Inner<D>, shelf: Shelf, name: &str) -> Result<bool, SpoolError> {
+pub(in crate::spool) fn is_there<D: Disk>(inner: &Inner<D>, shelf: Folder, name: &str) -> Result<bool, SpoolError> {
     match inner.disk.status_at(inner.folder(shelf), name) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -168,7 +168,7 @@ pub(in crate::spool) struct Found<D: Disk> {
 /// What a look at a message of a shelf tells, with few system calls; `None` where it is not there, or not yet.
 pub(in crate::spool) fn peek<D: Disk>(
     inner: &Inner<D>,
-    shelf: Shelf,
+    shelf: Folder,
     id: SpoolId,
 ) -> Result<Option<Glance>, SpoolError> {
     let name = id.to_string();
@@ -194,7 +194,7 @@ pub(in crate::spool) fn peek<D: Disk>(
 /// The same, wherever it lies on these shelves.
 pub(in crate::spool) fn peek_on<D: Disk>(
     inner: &Inner<D>,
-    shelves: &[Shelf],
+    shelves: &[Folder],
     id: SpoolId,
 ) -> Result<Option<Glance>, SpoolError> {
     // Twice, as it may move from a shelf not yet seen to one that was.
@@ -209,7 +209,7 @@ pub(in crate::spool) fn peek_on<D: Disk>(
 /// A message wherever it lies on these shelves.
 pub(in crate::spool) fn find<D: Disk>(
     inner: &Inner<D>,
-    shelves: &[Shelf],
+    shelves: &[Folder],
     id: SpoolId,
 ) -> Result<Option<Found<D>>, SpoolError> {
     // Twice, as it may move from a shelf not yet seen to one that was.
@@ -221,7 +221,7 @@ pub(in crate::spool) fn find<D: Disk>(
     Ok(None)
 }
 
-fn glance<D: Disk>(inner: &Inner<D>, shelf: Shelf, id: SpoolId) -> Result<Option<Found<D>>, SpoolError> {
+fn glance<D: Disk>(inner: &Inner<D>, shelf: Folder, id: SpoolId) -> Result<Option<Found<D>>, SpoolError> {
     let name = id.to_string();
     let busy = is_busy(inner, shelf, &name)?;
     let Some((file, status)) = open(inner, shelf, &name, Access::Read)? else {
@@ -240,7 +240,7 @@ fn glance<D: Disk>(inner: &Inner<D>, shelf: Shelf, id: SpoolId) -> Result<Option
 
 /// Whether somebody has the lock. Asking takes it for a moment, shared, on a descriptor of its own: a claimer that comes in
 /// that moment is told `Busy` and tries again, as it does for any locked file; who creates a file tries again too.
-pub(in crate::spool) fn is_busy<D: Disk>(inner: &Inner<D>, shelf: Shelf, name: &str) -> Result<bool, SpoolError> {
+pub(in crate::spool) fn is_busy<D: Disk>(inner: &Inner<D>, shelf: Folder, name: &str) -> Result<bool, SpoolError> {
     match open(inner, shelf, name, Access::Read)? {
         None => Ok(false),
         Some((file, _)) => {
@@ -251,7 +251,11 @@ pub(in crate::spool) fn is_busy<D: Disk>(inner: &Inner<D>, shelf: Shelf, name: &
 }
 
 /// What is wrong with a file, read wholly, if anything; `None` when it is gone or still arriving.
-pub(in crate::spool) fn verify<D: Disk>(inner: &Inner<D>, shelf: Shelf, name: &str) -> Option<Result<u64, SpoolError>> {
+pub(in crate::spool) fn verify<D: Disk>(
+    inner: &Inner<D>,
+    shelf: Folder,
+    name: &str,
+) -> Option<Result<u64, SpoolError>> {
     let checked = || {
         let busy = is_busy(inner, shelf, name)?;
         let Some((file, status)) = open(inner, shelf, name, Access::Read)? else {

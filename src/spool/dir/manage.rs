@@ -14,8 +14,8 @@ use super::spool::DirSpool;
 use crate::id::SpoolId;
 use crate::spool::disk::{Disk, HostDisk};
 use crate::spool::error::{SpoolError, SpoolErrorKind};
-use crate::spool::folder::Shelf;
-use crate::spool::manage::{Finding, Handled, Reading, Shelves};
+use crate::spool::folder::Folder;
+use crate::spool::manage::{Finding, Handled, Manage, Reading};
 use crate::spool::traits::{Claimed, Glance};
 
 /// A message of the directory spool that is being read.
@@ -38,8 +38,8 @@ impl<D: Disk> Reading for DirReading<D> {
 impl<D: Disk> DirClaim<D> {
     /// Copies the file as it is to the same shelf of another spool.
     fn copy_to(&self, to: &Arc<Inner<D>>) -> Result<(), SpoolError> {
-        for shelf in Shelf::ALL {
-            if shelf != Shelf::Bad && look::is_there(to, shelf, &self.name)? {
+        for shelf in Folder::ALL {
+            if shelf != Folder::Bad && look::is_there(to, shelf, &self.name)? {
                 return Err(to.error("copying to", shelf, &self.name, SpoolErrorKind::Exists));
             }
         }
@@ -64,11 +64,11 @@ impl<D: Disk> DirClaim<D> {
     }
 }
 
-impl<D: Disk> Shelves for DirSpool<D> {
+impl<D: Disk> Manage for DirSpool<D> {
     type Reading = DirReading<D>;
 
-    fn locate(&self, id: SpoolId) -> Result<Option<Shelf>, SpoolError> {
-        for shelf in Shelf::ALL.into_iter().chain(Shelf::ALL) {
+    fn locate(&self, id: SpoolId) -> Result<Option<Folder>, SpoolError> {
+        for shelf in Folder::ALL.into_iter().chain(Folder::ALL) {
             if look::is_there(&self.inner, shelf, &id.to_string())? {
                 return Ok(Some(shelf));
             }
@@ -76,20 +76,20 @@ impl<D: Disk> Shelves for DirSpool<D> {
         Ok(None)
     }
 
-    fn ids(&self, shelf: Shelf) -> Result<Vec<SpoolId>, SpoolError> {
+    fn ids(&self, shelf: Folder) -> Result<Vec<SpoolId>, SpoolError> {
         let mut ids: Vec<SpoolId> = Vec::new();
         let listed =
             self.inner.disk.each_name(self.inner.folder(shelf), &mut |name| ids.extend(name.parse::<SpoolId>().ok()));
-        listed.map_err(|error| SpoolError::new("listing", shelf.folder(), error))?;
+        listed.map_err(|error| SpoolError::new("listing", shelf.name(), error))?;
         ids.sort_unstable();
         Ok(ids)
     }
 
-    fn peek_at(&self, id: SpoolId, shelf: Shelf) -> Result<Option<Glance>, SpoolError> {
+    fn peek_at(&self, id: SpoolId, shelf: Folder) -> Result<Option<Glance>, SpoolError> {
         look::peek(&self.inner, shelf, id)
     }
 
-    fn claim_from(&self, id: SpoolId, shelf: Shelf) -> Result<Claimed<Self::Claim>, SpoolError> {
+    fn claim_from(&self, id: SpoolId, shelf: Folder) -> Result<Claimed<Self::Claim>, SpoolError> {
         claim::claim_in(&self.inner, shelf, id)
     }
 
@@ -97,11 +97,11 @@ impl<D: Disk> Shelves for DirSpool<D> {
         claim.copy_to(&to.inner)
     }
 
-    fn move_between(&self, id: SpoolId, from: Shelf, to: Shelf) -> Result<Handled, SpoolError> {
+    fn move_between(&self, id: SpoolId, from: Folder, to: Folder) -> Result<Handled, SpoolError> {
         self.handle(id, from, |name| if from == to { Ok(()) } else { self.inner.move_file(name, from, to) })
     }
 
-    fn remove(&self, id: SpoolId, shelf: Shelf) -> Result<Handled, SpoolError> {
+    fn remove(&self, id: SpoolId, shelf: Folder) -> Result<Handled, SpoolError> {
         self.handle(id, shelf, |name| {
             let removed = self.inner.disk.unlink(self.inner.folder(shelf), name);
             removed
@@ -111,13 +111,13 @@ impl<D: Disk> Shelves for DirSpool<D> {
     }
 
     fn read(&self, id: SpoolId) -> Result<Option<DirReading<D>>, SpoolError> {
-        let found = look::find(&self.inner, &Shelf::ALL, id)?;
+        let found = look::find(&self.inner, &Folder::ALL, id)?;
         Ok(found.map(|found| DirReading { inner: Arc::clone(&self.inner), found }))
     }
 
-    fn verify(&self, shelf: Shelf) -> Result<Vec<Finding>, SpoolError> {
+    fn verify(&self, shelf: Folder) -> Result<Vec<Finding>, SpoolError> {
         let listed = self.inner.disk.list(self.inner.folder(shelf));
-        let mut names = listed.map_err(|error| SpoolError::new("listing", shelf.folder(), error))?;
+        let mut names = listed.map_err(|error| SpoolError::new("listing", shelf.name(), error))?;
         names.sort_unstable();
         Ok(names.into_iter().filter_map(|name| self.check(shelf, name)).collect())
     }
@@ -128,7 +128,7 @@ impl<D: Disk> DirSpool<D> {
     fn handle(
         &self,
         id: SpoolId,
-        shelf: Shelf,
+        shelf: Folder,
         act: impl FnOnce(&str) -> Result<(), SpoolError>,
     ) -> Result<Handled, SpoolError> {
         let name = id.to_string();
@@ -139,8 +139,8 @@ impl<D: Disk> DirSpool<D> {
         }
     }
 
-    fn check(&self, shelf: Shelf, name: String) -> Option<Finding> {
-        let size = if shelf == Shelf::Bad || name.parse::<SpoolId>().is_ok() {
+    fn check(&self, shelf: Folder, name: String) -> Option<Finding> {
+        let size = if shelf == Folder::Bad || name.parse::<SpoolId>().is_ok() {
             look::verify(&self.inner, shelf, &name)?
         } else {
             Err(self.inner.error("verifying", shelf, &name, SpoolErrorKind::Foreign("its name is no message id")))

@@ -13,7 +13,7 @@ use std::time::UNIX_EPOCH;
 use sha2::{Digest, Sha256};
 
 use crate::address::Domain;
-use crate::spool::folder::Shelf;
+use crate::spool::folder::Folder;
 
 /// Hexadecimal digits of a mark.
 const DIGITS: usize = 16;
@@ -23,7 +23,7 @@ const DIGITS: usize = 16;
 /// # Errors
 /// When there is no spool, or it may not be looked at.
 pub fn mark(spool: &Path, hostname: &Domain) -> io::Result<String> {
-    let status = fs::metadata(spool.join(Shelf::Queue.folder()))?;
+    let status = fs::metadata(spool.join(Folder::Queue.name()))?;
     // Copies of a disk image have the same numbers; where the file system knows it, the time of birth adds to them.
     let born = status.created().ok().and_then(|born| born.duration_since(UNIX_EPOCH).ok());
     let facts = format!("{hostname} {} {} {:?}", status.dev(), status.ino(), born);

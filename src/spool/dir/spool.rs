@@ -25,7 +25,7 @@ use crate::id::{IdSource, SpoolId};
 use crate::mutant::{Mutant, planted};
 use crate::spool::disk::{Disk, HostDisk, Kind};
 use crate::spool::error::{SpoolError, SpoolErrorKind};
-use crate::spool::folder::Shelf;
+use crate::spool::folder::Folder;
 use crate::spool::traits::{Claimed, Entry, Glance, Spool};
 
 /// A spool in a folder. Clones share it.
@@ -62,13 +62,13 @@ impl<D: Disk> DirSpool<D> {
         let root = disk.root(path).map_err(failed(""))?;
         check_folder(&disk, &root, path)?;
         let there = disk.list(&root).map_err(failed(""))?;
-        let is_new = Shelf::ALL.map(Shelf::folder).iter().chain(&BESIDE).any(|name| !there.iter().any(|it| it == name));
+        let is_new = Folder::ALL.map(Folder::name).iter().chain(&BESIDE).any(|name| !there.iter().any(|it| it == name));
         let folder = |name: &'static str| {
             let folder = disk.folder(&root, name).map_err(failed(name))?;
             check_folder(&disk, &folder, &path.join(name))?;
             Ok::<_, SpoolError>(folder)
         };
-        // In the order of [`Shelf::ALL`].
+        // In the order of [`Folder::ALL`].
         let folders = [folder("queue")?, folder("hold")?, folder("failed")?, folder("bad")?];
         for name in BESIDE {
             folder(name)?;
@@ -109,7 +109,7 @@ impl<D: Disk> DirSpool<D> {
 /// a file system, a version control system or a new home directory begins with is nothing, nor is the page in `./spool`.
 fn check_purpose(path: &Path) -> Result<(), SpoolError> {
     let Ok(mut names) = std::fs::read_dir(path) else { return Ok(()) };
-    if path.join(Shelf::Queue.folder()).symlink_metadata().is_ok() {
+    if path.join(Folder::Queue.name()).symlink_metadata().is_ok() {
         return Ok(());
     }
     let is_other = |name: &str| !name.starts_with('.') && !["README.md", "lost+found", "log", "routes"].contains(&name);
@@ -197,7 +197,7 @@ impl<D: Disk> Spool for DirSpool<D> {
     }
 
     fn open_as(&self, id: SpoolId, envelope: &Envelope) -> Result<DirDraft<D>, SpoolError> {
-        for shelf in [Shelf::Hold, Shelf::Failed] {
+        for shelf in [Folder::Hold, Folder::Failed] {
             if look::is_there(&self.inner, shelf, &id.to_string())? {
                 return Err(self.inner.error("opening", shelf, &id.to_string(), SpoolErrorKind::Exists));
             }
@@ -205,14 +205,14 @@ impl<D: Disk> Spool for DirSpool<D> {
         DirDraft::open(&self.inner, id, envelope)
     }
 
-    fn entries(&self, shelf: Shelf) -> Result<Vec<Entry>, SpoolError> {
+    fn entries(&self, shelf: Folder) -> Result<Vec<Entry>, SpoolError> {
         let mut entries = Vec::new();
         self.scan(shelf, &mut |entry| entries.push(entry))?;
         entries.sort_unstable_by_key(|entry| entry.id);
         Ok(entries)
     }
 
-    fn scan(&self, shelf: Shelf, each: &mut dyn FnMut(Entry)) -> Result<(), SpoolError> {
+    fn scan(&self, shelf: Folder, each: &mut dyn FnMut(Entry)) -> Result<(), SpoolError> {
         let Inner { disk, clock, settings, .. } = &*self.inner;
         let folder = self.inner.folder(shelf);
         let now = clock.now();
@@ -229,15 +229,15 @@ impl<D: Disk> Spool for DirSpool<D> {
                 Err(error) => failed = Some(self.inner.error("listing", shelf, name, error)),
             }
         });
-        listed.map_err(|error| SpoolError::new("listing", shelf.folder(), error))?;
+        listed.map_err(|error| SpoolError::new("listing", shelf.name(), error))?;
         failed.map_or(Ok(()), Err)
     }
 
     fn claim(&self, id: SpoolId) -> Result<Claimed<DirClaim<D>>, SpoolError> {
-        claim::claim_in(&self.inner, Shelf::Queue, id)
+        claim::claim_in(&self.inner, Folder::Queue, id)
     }
 
     fn peek(&self, id: SpoolId) -> Result<Option<Glance>, SpoolError> {
-        look::peek_on(&self.inner, &[Shelf::Queue, Shelf::Hold, Shelf::Failed], id)
+        look::peek_on(&self.inner, &[Folder::Queue, Folder::Hold, Folder::Failed], id)
     }
 }

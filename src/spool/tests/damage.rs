@@ -99,7 +99,7 @@ fn a_peek_into_a_changed_file_never_shows_another_envelope_or_history() {
 /// Puts octets into the queue as a crash or a bad disk would have left them.
 fn put(spool: &Fixture, number: u64, octets: &[u8]) -> SpoolId {
     let id = SpoolId::new(Timestamp::from_millis(1_000), 0, number);
-    std::fs::write(spool.path(Shelf::Queue, &id.to_string()), octets).unwrap();
+    std::fs::write(spool.path(Folder::Queue, &id.to_string()), octets).unwrap();
     id
 }
 
@@ -118,11 +118,11 @@ fn a_claim_moves_what_is_torn_or_changed_to_bad_and_goes_on() {
         let error = spool.spool.claim(id).unwrap_err();
         assert!(matches!(error.kind, SpoolErrorKind::Torn(_) | SpoolErrorKind::Corrupt(_)), "{error}");
         assert!(matches!(spool.spool.claim(id), Ok(Claimed::Gone)));
-        assert_eq!(std::fs::read(spool.path(Shelf::Bad, &id.to_string())).unwrap(), *octets);
+        assert_eq!(std::fs::read(spool.path(Folder::Bad, &id.to_string())).unwrap(), *octets);
     }
     let good = spool.message(MESSAGE);
     assert_eq!(message_of(&spool.claim(good)), MESSAGE);
-    assert_eq!(spool.names(Shelf::Bad).len(), damaged.len());
+    assert_eq!(spool.names(Folder::Bad).len(), damaged.len());
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn a_name_that_is_taken_in_bad_gets_a_number() {
         assert!(spool.spool.claim(id).is_err());
     }
     let name = SpoolId::new(Timestamp::from_millis(1_000), 0, 7).to_string();
-    assert_eq!(spool.names(Shelf::Bad), [name.clone(), format!("{name}.1"), format!("{name}.2")]);
+    assert_eq!(spool.names(Folder::Bad), [name.clone(), format!("{name}.1"), format!("{name}.2")]);
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn a_newer_file_stays_where_it_is() {
     let spool = Fixture::new(Creation::Anonymous);
     let id = put(&spool, 1, &file);
     assert!(matches!(spool.spool.claim(id).unwrap_err().kind, SpoolErrorKind::Newer(9)));
-    assert_eq!(spool.names(Shelf::Queue), [id.to_string()]);
+    assert_eq!(spool.names(Folder::Queue), [id.to_string()]);
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn a_torn_tail_is_cut_off_so_that_later_receipts_can_be_read() {
         claim.record(thawed.receipts[last - 1].clone(), Durability::Synced).unwrap();
         drop(claim);
         assert_eq!(spool.claim(id).receipts(), thawed.receipts);
-        assert_eq!(std::fs::read(spool.path(Shelf::Queue, &id.to_string())).unwrap(), file);
+        assert_eq!(std::fs::read(spool.path(Folder::Queue, &id.to_string())).unwrap(), file);
     }
 }
 
@@ -234,5 +234,5 @@ fn an_empty_file_is_a_message_about_to_arrive_for_a_minute_and_torn_after_it() {
     assert_eq!(spool.spool.peek(id).unwrap(), None);
     spool.clock.forward(120_000);
     assert!(matches!(spool.spool.claim(id).unwrap_err().kind, SpoolErrorKind::Torn(_)));
-    assert_eq!(spool.names(Shelf::Bad), [id.to_string()]);
+    assert_eq!(spool.names(Folder::Bad), [id.to_string()]);
 }

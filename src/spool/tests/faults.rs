@@ -144,7 +144,7 @@ fn a_process_that_stops_leaves_nothing_or_a_whole_file_or_a_torn_one() {
     every_acceptance(Trial::Stops, |stage, pieces, result| {
         assert!(result.is_err(), "the call after which everything stopped cannot have been the last");
         let spool = stage.after();
-        for entry in spool.entries(Shelf::Queue).unwrap() {
+        for entry in spool.entries(Folder::Queue).unwrap() {
             match spool.claim(entry.id) {
                 Ok(Claimed::Ours(claim)) => {
                     assert_eq!((claim.envelope(), claim.seal()), (&full_envelope(), &full_seal()));
@@ -356,14 +356,14 @@ fn a_message_that_is_moved_is_on_one_shelf_whatever_fails() {
             let id = stage.accept(&[MESSAGE]).unwrap();
             let claim = ours(stage.spool.claim(id).unwrap());
             let fired = stage.put_on_trial(n, trial);
-            let moved = claim.set_aside(Shelf::Failed);
-            let shelves: Vec<_> = Shelf::ALL
+            let moved = claim.set_aside(Folder::Failed);
+            let shelves: Vec<_> = Folder::ALL
                 .into_iter()
-                .filter(|shelf| stage.folder.path().join(shelf.folder()).join(id.to_string()).exists())
+                .filter(|shelf| stage.folder.path().join(shelf.name()).join(id.to_string()).exists())
                 .collect();
             assert_eq!(shelves.len(), 1);
             if moved.is_ok() {
-                assert_eq!(shelves, [Shelf::Failed]);
+                assert_eq!(shelves, [Folder::Failed]);
             }
             if !fired.load(Ordering::SeqCst) {
                 assert!(n > 3 && moved.is_ok());

@@ -14,7 +14,7 @@ fn id(number: u64) -> SpoolId {
 
 /// Everything in the queue under id-shaped names that is no message, and what it is.
 fn plant(spool: &Fixture) -> Vec<SpoolId> {
-    let at = |number| spool.path(Shelf::Queue, &id(number).to_string());
+    let at = |number| spool.path(Folder::Queue, &id(number).to_string());
     let outside = spool.folder.path().join("outside");
     std::fs::write(&outside, file_of(&plain_envelope(), MESSAGE, &plain_seal(), &[])).unwrap();
     symlink(&outside, at(0)).unwrap();
@@ -37,12 +37,12 @@ fn links_fifos_sockets_and_folders_are_refused_and_stay_where_they_are() {
         foreign(spool.spool.claim(*id).unwrap_err());
         foreign(spool.spool.peek(*id).unwrap_err());
         foreign(spool.spool.read(*id).map(|_| ()).unwrap_err());
-        foreign(spool.spool.move_between(*id, Shelf::Queue, Shelf::Hold).unwrap_err());
-        foreign(Shelves::remove(&spool.spool, *id, Shelf::Queue).unwrap_err());
+        foreign(spool.spool.move_between(*id, Folder::Queue, Folder::Hold).unwrap_err());
+        foreign(Manage::remove(&spool.spool, *id, Folder::Queue).unwrap_err());
     }
-    assert_eq!(spool.names(Shelf::Queue).len(), planted.len());
+    assert_eq!(spool.names(Folder::Queue).len(), planted.len());
     assert_eq!(before, (std::fs::read(&outside).unwrap(), std::fs::metadata(&outside).unwrap().mtime_nsec()));
-    let findings = spool.spool.verify(Shelf::Queue).unwrap();
+    let findings = spool.spool.verify(Folder::Queue).unwrap();
     assert!(findings.len() == planted.len() && findings.iter().all(|finding| finding.size.is_err()));
 }
 
@@ -50,12 +50,12 @@ fn links_fifos_sockets_and_folders_are_refused_and_stay_where_they_are() {
 fn entries_are_regular_files_whose_names_are_ids() {
     let spool = Fixture::new(Creation::Anonymous);
     plant(&spool);
-    std::fs::remove_file(spool.path(Shelf::Queue, &id(1).to_string())).unwrap();
+    std::fs::remove_file(spool.path(Folder::Queue, &id(1).to_string())).unwrap();
     for name in ["README", ".hidden", "01arz3ndektsv4rrffq69g5fav", &format!("{}.1", id(9))] {
-        std::fs::write(spool.path(Shelf::Queue, name), "").unwrap();
+        std::fs::write(spool.path(Folder::Queue, name), "").unwrap();
     }
     let message = spool.message(MESSAGE);
-    let entries = spool.spool.entries(Shelf::Queue).unwrap();
+    let entries = spool.spool.entries(Folder::Queue).unwrap();
     assert_eq!(entries.iter().map(|entry| entry.id).collect::<Vec<_>>(), [message]);
 }
 
@@ -84,7 +84,7 @@ fn folders_are_0700_and_files_0600() {
     for creation in [Creation::Anonymous, Creation::Named] {
         let spool = Fixture::new(creation);
         let id = spool.message(MESSAGE);
-        assert_eq!(mode(spool.path(Shelf::Queue, &id.to_string())), 0o600);
+        assert_eq!(mode(spool.path(Folder::Queue, &id.to_string())), 0o600);
     }
 }
 
@@ -130,7 +130,7 @@ fn a_hint_that_is_further_off_than_any_interval_counts_as_due_now() {
     let spool = Fixture::new(Creation::Anonymous);
     let id = spool.message(MESSAGE);
     let now = spool.clock.now();
-    let due = || spool.spool.entries(Shelf::Queue).unwrap()[0].due;
+    let due = || spool.spool.entries(Folder::Queue).unwrap()[0].due;
     let claim = spool.claim(id);
     for (off, seen) in [(Duration::from_secs(3600), now + Duration::from_secs(3600)), (Duration::from_secs(9_000), now)]
     {

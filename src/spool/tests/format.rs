@@ -53,7 +53,7 @@ fn the_spool_writes_what_the_format_says() {
     for receipt in history() {
         claim.record(receipt, Durability::Buffered).unwrap();
     }
-    let file = std::fs::read(spool.path(Shelf::Queue, &id.to_string())).unwrap();
+    let file = std::fs::read(spool.path(Folder::Queue, &id.to_string())).unwrap();
     assert!(file == file_of(&full_envelope(), MESSAGE, &full_seal(), &history()));
 }
 

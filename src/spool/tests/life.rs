@@ -26,7 +26,7 @@ fn a_message_comes_back_as_it_came() {
                 claim.remove().unwrap();
             }
         }
-        assert!(spool.names(Shelf::Queue).is_empty());
+        assert!(spool.names(Folder::Queue).is_empty());
     }
 }
 
@@ -38,7 +38,7 @@ fn a_dropped_draft_leaves_nothing() {
             let mut draft = spool.spool.open(&plain_envelope()).unwrap();
             draft.append(&vec![b'x'; size]).unwrap();
             drop(draft);
-            assert!(spool.names(Shelf::Queue).is_empty());
+            assert!(spool.names(Folder::Queue).is_empty());
         }
     }
 }
@@ -88,8 +88,8 @@ fn a_claim_excludes_every_other_of_any_thread_until_dropped() {
     for other in [&spool.spool, &second] {
         assert!(matches!(other.claim(id), Ok(Claimed::Busy)));
         assert!(thread::scope(|scope| scope.spawn(|| matches!(other.claim(id), Ok(Claimed::Busy))).join().unwrap()));
-        assert_eq!(other.move_between(id, Shelf::Queue, Shelf::Hold).unwrap(), Handled::Busy);
-        assert_eq!(Shelves::remove(other, id, Shelf::Queue).unwrap(), Handled::Busy);
+        assert_eq!(other.move_between(id, Folder::Queue, Folder::Hold).unwrap(), Handled::Busy);
+        assert_eq!(Manage::remove(other, id, Folder::Queue).unwrap(), Handled::Busy);
         assert!(other.peek(id).unwrap().unwrap().busy);
     }
     drop(claim);
@@ -105,10 +105,10 @@ fn a_message_that_arrives_under_its_name_is_busy_and_not_seen() {
     let mut draft = spool.spool.open(&plain_envelope()).unwrap();
     draft.append(&vec![b'x'; 100_000]).unwrap();
     let id = draft.id();
-    assert_eq!(spool.names(Shelf::Queue), [id.to_string()]);
+    assert_eq!(spool.names(Folder::Queue), [id.to_string()]);
     assert!(matches!(spool.spool.claim(id), Ok(Claimed::Busy)));
     assert_eq!(spool.spool.peek(id).unwrap(), None);
-    assert!(spool.spool.verify(Shelf::Queue).unwrap().is_empty());
+    assert!(spool.spool.verify(Folder::Queue).unwrap().is_empty());
     draft.commit(&plain_seal()).unwrap();
     assert_eq!(spool.spool.peek(id).unwrap().unwrap().size, 100_000);
 }
@@ -137,10 +137,10 @@ fn twenty_threads_commit_at_once_and_no_id_is_shared() {
             threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
         });
         assert_eq!(ids.iter().collect::<HashSet<_>>().len(), 200);
-        let entries = spool.spool.entries(Shelf::Queue).unwrap();
+        let entries = spool.spool.entries(Folder::Queue).unwrap();
         assert!(entries.is_sorted_by_key(|entry| entry.id));
         assert_eq!(entries.iter().map(|entry| entry.id).collect::<HashSet<_>>(), ids.iter().copied().collect());
-        assert!(spool.spool.verify(Shelf::Queue).unwrap().iter().all(|finding| finding.size.is_ok()));
+        assert!(spool.spool.verify(Folder::Queue).unwrap().iter().all(|finding| finding.size.is_ok()));
     }
 }
 
@@ -153,7 +153,7 @@ fn who_looks_or_claims_never_makes_a_commit_fail() {
             for _ in 0..3 {
                 scope.spawn(|| {
                     while accepted.load(Ordering::SeqCst) < 150 && begun.elapsed().as_secs() < 30 {
-                        for entry in spool.spool.entries(Shelf::Queue).unwrap() {
+                        for entry in spool.spool.entries(Folder::Queue).unwrap() {
                             spool.spool.peek(entry.id).unwrap();
                             if let Claimed::Ours(claim) = spool.spool.claim(entry.id).unwrap() {
                                 assert!(message_of(&claim).ends_with(b"octets"));
@@ -167,7 +167,7 @@ fn who_looks_or_claims_never_makes_a_commit_fail() {
                 accepted.fetch_add(1, Ordering::SeqCst);
             }
         });
-        assert_eq!((spool.names(Shelf::Queue).len(), spool.names(Shelf::Bad).len()), (150, 0));
+        assert_eq!((spool.names(Folder::Queue).len(), spool.names(Folder::Bad).len()), (150, 0));
     }
 }
 
@@ -212,11 +212,11 @@ fn an_id_that_is_in_use_on_any_shelf_exists() {
         assert!(exists());
         let claim = spool.claim(id);
         assert!(exists(), "while somebody works on it, too");
-        claim.set_aside(Shelf::Hold).unwrap();
+        claim.set_aside(Folder::Hold).unwrap();
         assert!(exists());
-        assert_eq!(spool.spool.move_between(id, Shelf::Hold, Shelf::Failed).unwrap(), Handled::Done);
+        assert_eq!(spool.spool.move_between(id, Folder::Hold, Folder::Failed).unwrap(), Handled::Done);
         assert!(exists());
-        assert_eq!(Shelves::remove(&spool.spool, id, Shelf::Failed).unwrap(), Handled::Done);
+        assert_eq!(Manage::remove(&spool.spool, id, Folder::Failed).unwrap(), Handled::Done);
         assert!(write().is_ok());
     }
 }
@@ -227,12 +227,12 @@ fn a_torn_file_under_a_derived_id_makes_way_for_a_whole_one() {
         let spool = Fixture::new(creation);
         let id = SpoolId::new(Timestamp::from_millis(1), 2, 3).derived(b"bounce");
         let torn = &file_of(&plain_envelope(), MESSAGE, &plain_seal(), &[])[..150];
-        std::fs::write(spool.path(Shelf::Queue, &id.to_string()), torn).unwrap();
+        std::fs::write(spool.path(Folder::Queue, &id.to_string()), torn).unwrap();
         let mut draft = spool.spool.open_as(id, &plain_envelope()).unwrap();
         draft.append(b"bounce").unwrap();
         draft.commit(&plain_seal()).unwrap();
         assert_eq!(message_of(&spool.claim(id)), b"bounce");
-        assert_eq!(spool.names(Shelf::Bad), [id.to_string()]);
+        assert_eq!(spool.names(Folder::Bad), [id.to_string()]);
     }
 }
 
@@ -240,29 +240,29 @@ fn a_torn_file_under_a_derived_id_makes_way_for_a_whole_one() {
 fn a_message_goes_from_shelf_to_shelf_with_its_history() {
     let spool = Fixture::new(Creation::Anonymous);
     let id = spool.message(MESSAGE);
-    assert_eq!(spool.spool.locate(id).unwrap(), Some(Shelf::Queue));
+    assert_eq!(spool.spool.locate(id).unwrap(), Some(Folder::Queue));
     let mut claim = spool.claim(id);
     claim.record(receipt(ReceiptKind::Held, &[0], "by root"), Durability::Synced).unwrap();
-    claim.set_aside(Shelf::Hold).unwrap();
-    assert_eq!(spool.spool.locate(id).unwrap(), Some(Shelf::Hold));
+    claim.set_aside(Folder::Hold).unwrap();
+    assert_eq!(spool.spool.locate(id).unwrap(), Some(Folder::Hold));
     assert!(matches!(spool.spool.claim(id), Ok(Claimed::Gone)));
     let glance = spool.spool.peek(id).unwrap().unwrap();
-    assert_eq!((glance.shelf, glance.size, glance.receipts.len()), (Shelf::Hold, MESSAGE.len() as u64, 1));
-    let mut claim = ours(spool.spool.claim_from(id, Shelf::Hold).unwrap());
+    assert_eq!((glance.shelf, glance.size, glance.receipts.len()), (Folder::Hold, MESSAGE.len() as u64, 1));
+    let mut claim = ours(spool.spool.claim_from(id, Folder::Hold).unwrap());
     claim.record(receipt(ReceiptKind::Released, &[0], "by root"), Durability::Synced).unwrap();
-    claim.set_aside(Shelf::Queue).unwrap();
+    claim.set_aside(Folder::Queue).unwrap();
     assert_eq!(spool.claim(id).receipts().len(), 2);
-    assert_eq!(spool.spool.move_between(id, Shelf::Hold, Shelf::Queue).unwrap(), Handled::Gone);
+    assert_eq!(spool.spool.move_between(id, Folder::Hold, Folder::Queue).unwrap(), Handled::Gone);
 }
 
 #[test]
 fn a_move_never_replaces_a_message() {
     let spool = Fixture::new(Creation::Anonymous);
     let id = spool.message(MESSAGE);
-    std::fs::copy(spool.path(Shelf::Queue, &id.to_string()), spool.path(Shelf::Hold, &id.to_string())).unwrap();
-    let error = spool.claim(id).set_aside(Shelf::Hold).unwrap_err();
+    std::fs::copy(spool.path(Folder::Queue, &id.to_string()), spool.path(Folder::Hold, &id.to_string())).unwrap();
+    let error = spool.claim(id).set_aside(Folder::Hold).unwrap_err();
     assert!(matches!(error.kind, SpoolErrorKind::Exists));
-    assert_eq!(spool.names(Shelf::Queue).len(), 1);
+    assert_eq!(spool.names(Folder::Queue).len(), 1);
 }
 
 #[test]
@@ -283,13 +283,13 @@ fn a_message_can_be_read_to_its_end_though_it_is_removed_meanwhile() {
 fn verifying_names_what_is_wrong_and_moves_nothing() {
     let spool = Fixture::new(Creation::Anonymous);
     let (good, bad) = (spool.message(MESSAGE), spool.message(MESSAGE));
-    let path = spool.path(Shelf::Queue, &bad.to_string());
+    let path = spool.path(Folder::Queue, &bad.to_string());
     let mut octets = std::fs::read(&path).unwrap();
     let middle = octets.len() / 2;
     octets[middle] ^= 1;
     std::fs::write(&path, octets).unwrap();
-    std::fs::write(spool.path(Shelf::Queue, "README"), "").unwrap();
-    let findings = spool.spool.verify(Shelf::Queue).unwrap();
+    std::fs::write(spool.path(Folder::Queue, "README"), "").unwrap();
+    let findings = spool.spool.verify(Folder::Queue).unwrap();
     for finding in &findings {
         match (&finding.size, finding.name == good.to_string()) {
             (Ok(size), true) => assert_eq!(*size, MESSAGE.len() as u64),
@@ -297,7 +297,7 @@ fn verifying_names_what_is_wrong_and_moves_nothing() {
             (size, _) => panic!("{}: {size:?}", finding.name),
         }
     }
-    assert_eq!((findings.len(), spool.names(Shelf::Queue).len()), (3, 3));
+    assert_eq!((findings.len(), spool.names(Folder::Queue).len()), (3, 3));
 }
 
 #[test]

@@ -67,12 +67,12 @@ impl Fixture {
         Self { spool, clock, folder }
     }
 
-    pub(super) fn path(&self, shelf: Shelf, name: &str) -> PathBuf {
-        self.folder.path().join(shelf.folder()).join(name)
+    pub(super) fn path(&self, shelf: Folder, name: &str) -> PathBuf {
+        self.folder.path().join(shelf.name()).join(name)
     }
 
-    pub(super) fn names(&self, shelf: Shelf) -> Vec<String> {
-        let mut names: Vec<_> = std::fs::read_dir(self.folder.path().join(shelf.folder()))
+    pub(super) fn names(&self, shelf: Folder) -> Vec<String> {
+        let mut names: Vec<_> = std::fs::read_dir(self.folder.path().join(shelf.name()))
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();

@@ -28,7 +28,7 @@ fn messages_that_move_at_the_same_time_share_the_syncs_of_both_folders() {
             let spool = &spool;
             scope.spawn(move || {
                 for id in own {
-                    assert_eq!(spool.move_between(*id, Shelf::Queue, Shelf::Hold).unwrap(), Handled::Done);
+                    assert_eq!(spool.move_between(*id, Folder::Queue, Folder::Hold).unwrap(), Handled::Done);
                 }
             });
         }

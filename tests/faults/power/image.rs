@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leafmail::clock::{Clock, Timestamp};
-use leafmail::spool::{Claim, Claimed, DirSpool, Shelf, Spool, SpoolErrorKind, SpoolSettings};
+use leafmail::spool::{Claim, Claimed, DirSpool, Folder, Spool, SpoolErrorKind, SpoolSettings};
 use leafmail::sys::SystemClock;
 
 use super::recording::Recording;
@@ -107,7 +107,7 @@ impl<'a> Cutter<'a> {
                 return found;
             }
         };
-        for entry in spool.entries(Shelf::Queue).unwrap() {
+        for entry in spool.entries(Folder::Queue).unwrap() {
             match spool.claim(entry.id) {
                 Ok(Claimed::Ours(claim)) => match traffic::recognize(&octets(&claim)) {
                     Arrived::Whole(number) => {

@@ -15,7 +15,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
-use leafmail::spool::{Claim, Claimed, DirSpool, Shelf, Spool, SpoolSettings};
+use leafmail::spool::{Claim, Claimed, DirSpool, Folder, Spool, SpoolSettings};
 use leafmail::sys::SystemClock;
 
 use crate::sink::Sink;
@@ -96,7 +96,7 @@ impl Scene {
     fn queued(&self) -> BTreeSet<usize> {
         let clock = std::sync::Arc::new(SystemClock);
         let spool = DirSpool::open(&self.site.spool(), SpoolSettings::default(), clock).unwrap();
-        let entries = spool.entries(Shelf::Queue).unwrap();
+        let entries = spool.entries(Folder::Queue).unwrap();
         let numbers = entries.iter().filter_map(|entry| match spool.claim(entry.id).unwrap() {
             Claimed::Ours(claim) => number_of(&claim),
             other => panic!("{}: {other:?}", entry.id),

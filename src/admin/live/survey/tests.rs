@@ -46,14 +46,14 @@ fn each_message_counts_for_its_routes_until_it_is_gone() {
     let both = put(&spool, &["a@alerts.example", "b@elsewhere.example"]);
     put(&spool, &["b@elsewhere.example"]);
     let held = put(&spool, &["c@elsewhere.example"]);
-    spool.move_between(held, Shelf::Queue, Shelf::Hold).unwrap();
+    spool.move_between(held, Folder::Queue, Folder::Hold).unwrap();
     let later = both.time() + std::time::Duration::from_secs(6 * 60);
     let mut survey = Survey::default();
     let found = survey.look(&spool, &routes, later).unwrap();
     assert_eq!((found.all.waiting, found.all.oldest, found.held, found.failed), (2, Some(both.time()), 1, 0));
     assert_eq!(found.routes.iter().map(|one| one.waiting).collect::<Vec<_>>(), [1, 2]);
     assert_eq!((found.ages[..3].to_vec(), found.unsorted), (vec![0, 2, 0], 0));
-    spool.remove(both, Shelf::Queue).unwrap();
+    spool.remove(both, Folder::Queue).unwrap();
     let found = survey.look(&spool, &routes, later).unwrap();
     assert_eq!(
         found.routes.iter().map(|one| (one.waiting, one.oldest.is_some())).collect::<Vec<_>>(),

@@ -18,7 +18,7 @@ use leafmail::admin::{Filter, Selected};
 use leafmail::clock::Clock;
 use leafmail::config::Config;
 use leafmail::smtp::Reply;
-use leafmail::spool::Shelf;
+use leafmail::spool::Folder;
 use leafmail::submission::{self, Failure, LoneDot, Order, Request, Unfit, compose};
 use leafmail::sys::identity::is_root;
 use leafmail::sys::{self, Account, SystemClock};
@@ -234,7 +234,7 @@ fn list(site: &Site, json: bool) -> anyhow::Result<()> {
     if !way::owns_spool(site) {
         return listing::say(&way::ask_for_list(site, json)?);
     }
-    let shelves = vec![Shelf::Queue, Shelf::Hold];
+    let shelves = vec![Folder::Queue, Folder::Hold];
     let selected = Selected { ids: Vec::new(), shelves, filter: Filter::default() };
     listing::list(&site.config, &*cli::open_spool(&site.config)?, &selected, json)
 }
