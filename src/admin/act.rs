@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::crowd::in_order;
+use super::parallel::in_order;
 use crate::address::ReversePath;
 use crate::annotation::BY_HAND;
 use crate::clock::{Clock, Timestamp};

@@ -3,7 +3,6 @@
 //! How that data looks as text or as JSON is here too, in functions that neither read nor write anything.
 
 mod act;
-mod crowd;
 mod doctor;
 mod explain;
 mod history;
@@ -11,13 +10,14 @@ mod kept;
 mod listing;
 pub mod live;
 mod own_mail;
+mod parallel;
 mod pasted;
 mod routes;
 mod select;
 mod shape;
 mod stats;
-mod tidy;
 mod transfer;
+mod verify;
 
 pub use act::{Act, Acted, Hand, act, act_on_all, would_act};
 pub use doctor::{Door, ReceiverPlan, SpoolPlan, probe_receiver, probe_spool, step_json, step_text};
@@ -31,5 +31,5 @@ pub use routes::{RouteView, Routes, Switched, pause, resume};
 pub use select::{Filter, Found, Selected, SenderFilter, visit};
 pub use shape::{COLUMNS, Of, Shape};
 pub use stats::{ShelfCount, Stats};
-pub use tidy::{Checked, CopyError, check, copy_message};
 pub use transfer::{Original, transfer, would_transfer};
+pub use verify::{Checked, CopyError, check, copy_message};

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use super::crowd::{cores, in_order};
 use super::listing::Listing;
+use super::parallel::{cores, in_order};
 use super::routes::Routes;
 use crate::address::{AddressPattern, ReversePath};
 use crate::clock::Timestamp;
