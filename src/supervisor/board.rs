@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Boss;
+use super::SupervisorStatus;
 use crate::event::{Event, Observer};
 use crate::sys::process;
 
@@ -37,7 +37,7 @@ pub struct Record {
     /// What it does.
     pub state: State,
     /// Its supervisor.
-    pub supervisor: Boss,
+    pub supervisor: SupervisorStatus,
     /// Sessions at present.
     pub sessions: u64,
     /// What it did.
@@ -158,14 +158,14 @@ impl Board {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn begin(folder: BoardFolder, boss: &Boss, now: u64) -> io::Result<Self> {
+    pub fn begin(folder: BoardFolder, supervisor: &SupervisorStatus, now: u64) -> io::Result<Self> {
         let pid = std::process::id();
         let first = Record {
             pid,
             birth: process::birth(pid).unwrap_or_default(),
             since: now,
             state: State::Serving,
-            supervisor: boss.clone(),
+            supervisor: supervisor.clone(),
             sessions: 0,
             own: Totals::default(),
             before: folder.inherit(),
@@ -257,8 +257,8 @@ mod tests {
         let spool = tempfile::tempdir().unwrap();
         fs::create_dir(spool.path().join("log")).unwrap();
         let folder = BoardFolder::of_spool(spool.path());
-        let boss = Boss { pid: 7, restarts: 1, ..Boss::default() };
-        let board = Board::begin(folder.clone(), &boss, 5).unwrap();
+        let supervisor = SupervisorStatus { pid: 7, restarts: 1, ..SupervisorStatus::default() };
+        let board = Board::begin(folder.clone(), &supervisor, 5).unwrap();
         let dead = Record {
             pid: u32::MAX,
             own: Totals { sessions: 3, accepted: 2, refused: 1 },
@@ -276,7 +276,7 @@ mod tests {
         assert_eq!((record.sessions, record.own.sessions, record.last_error.as_deref()), (1, 2, Some("ab")));
         assert!(record.is_alive() && !dead.is_alive());
         board.end();
-        let next = Board::begin(folder.clone(), &boss, 6).unwrap();
+        let next = Board::begin(folder.clone(), &supervisor, 6).unwrap();
         assert_eq!(next.record().before, Totals { sessions: 33, accepted: 22, refused: 11 });
         assert_eq!(folder.records().unwrap(), [next.record()]);
     }

@@ -17,8 +17,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::orders::VARIABLE;
-use super::{BackOff, Boss, Orders, tell_ready, tell_reloading, tell_stopping};
+use super::worker_env::VARIABLE;
+use super::{BackOff, SupervisorStatus, WorkerEnv, tell_ready, tell_reloading, tell_stopping};
 use crate::driver::Socket;
 use crate::sys::process;
 
@@ -45,7 +45,7 @@ pub struct Supervisor<'a> {
     /// The pauses.
     pub back_off: BackOff,
     /// Of this process; its `pid` and `since`.
-    pub boss: Boss,
+    pub supervisor: SupervisorStatus,
 }
 
 struct Worker {
@@ -129,8 +129,8 @@ impl Crew<'_> {
     fn start(&mut self) -> io::Result<()> {
         let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
         let sockets = self.supervisor.sockets.iter().map(process::leave_open).collect::<io::Result<_>>()?;
-        let orders = Orders {
-            boss: self.supervisor.boss.clone(),
+        let orders = WorkerEnv {
+            supervisor: self.supervisor.supervisor.clone(),
             sockets,
             serves_unnamed: self.supervisor.serves_unnamed,
             ready: process::leave_open(write.as_fd())?,
@@ -188,13 +188,13 @@ impl Crew<'_> {
         }
         tell_reloading();
         // The worker that is started is told of it; whether it takes over is seen later.
-        self.supervisor.boss.reloads += 1;
+        self.supervisor.supervisor.reloads += 1;
         let renewed = (self.supervisor.renew)(&mut self.supervisor.sockets);
         let started = renewed.and_then(|()| self.start().map_err(|error| format!("starting a worker: {error}")));
         match started {
             Ok(()) => self.due = None,
             Err(reason) => {
-                self.supervisor.boss.note_failed_reload();
+                self.supervisor.supervisor.note_failed_reload();
                 log::error!("{reason}; everything stays as it was");
                 tell_ready();
             }
@@ -207,7 +207,7 @@ impl Crew<'_> {
         if self.leaving || self.coming.is_some() {
             return;
         }
-        self.supervisor.boss.restarts += 1;
+        self.supervisor.supervisor.restarts += 1;
         if let Err(error) = self.start() {
             log::error!("starting a worker: {error}");
             self.wait(Duration::ZERO);
@@ -261,7 +261,7 @@ impl Crew<'_> {
             if self.serving.is_none() {
                 self.died(status, worker.started.elapsed());
             } else {
-                self.supervisor.boss.note_failed_reload();
+                self.supervisor.supervisor.note_failed_reload();
                 tell_ready();
             }
         }
@@ -281,7 +281,7 @@ impl Crew<'_> {
     }
 
     fn died(&mut self, status: ExitStatus, lived: Duration) {
-        self.supervisor.boss.last_end = Some(status.to_string());
+        self.supervisor.supervisor.last_end = Some(status.to_string());
         if !self.leaving && self.coming.is_none() {
             self.wait(lived);
         }

@@ -2,19 +2,19 @@
 //! at HUP. Connections wait in the sockets meanwhile, and none is refused.
 //!
 //! It talks only to its workers and to systemd, touches no mail, and takes nothing from a worker except one octet and
-//! an exit code. [`Orders`] is what a worker receives.
+//! an exit code. [`WorkerEnv`] is what a worker receives.
 
 mod back_off;
 mod board;
 mod crew;
-mod orders;
 mod pid_file;
+mod worker_env;
 
 pub use back_off::BackOff;
 pub use board::{Board, BoardFolder, Record, State, Totals};
 pub use crew::Supervisor;
-pub use orders::{Boss, Orders};
 pub use pid_file::PidFile;
+pub use worker_env::{SupervisorStatus, WorkerEnv};
 
 use sd_notify::NotifyState;
 

@@ -12,7 +12,7 @@ use leafmail::clock::Clock;
 use leafmail::config::{Config, Task};
 use leafmail::driver::{Listener, Shutdown, Socket, listen};
 use leafmail::event::Observer;
-use leafmail::supervisor::{self, Board, BoardFolder, Boss, Orders, PidFile};
+use leafmail::supervisor::{self, Board, BoardFolder, PidFile, SupervisorStatus, WorkerEnv};
 use leafmail::sys::process::{self, Starter};
 use leafmail::sys::{SystemClock, identity};
 use sysexits::ExitCode;
@@ -28,17 +28,17 @@ use crate::{Options, receiver};
 /// Who is to know that connections are taken.
 enum Waiting {
     /// The supervisor, at the other end of a pipe.
-    Supervisor(OwnedFd, Boss),
+    Supervisor(OwnedFd, SupervisorStatus),
     /// systemd perhaps, and the process that went into the background.
     Starter(Option<Starter>),
 }
 
 /// Serves what the supervisor hands over.
-pub(super) fn as_worker(options: &Options, config: &Config, orders: &Orders) -> anyhow::Result<()> {
+pub(super) fn as_worker(options: &Options, config: &Config, orders: &WorkerEnv) -> anyhow::Result<()> {
     let (handed, ready) = orders.take().or_exit(ExitCode::OsErr)?;
     let handed: Vec<Socket> = handed.into_iter().filter_map(|socket| Socket::handed_over(socket).ok()).collect();
     let sockets = sockets::gather(config, handed, Unnamed::of(orders.serves_unnamed))?;
-    serve(options, config, sockets, &mut Waiting::Supervisor(ready, orders.boss.clone()))
+    serve(options, config, sockets, &mut Waiting::Supervisor(ready, orders.supervisor.clone()))
 }
 
 /// Serves by itself.
@@ -175,9 +175,9 @@ fn heed_retirement(retire: impl Fn() + Send + 'static) -> anyhow::Result<()> {
 
 /// A worker's record on the scoreboard.
 fn board(config: &Config, waiting: &Waiting) -> Option<Arc<Board>> {
-    let Waiting::Supervisor(_, boss) = waiting else { return None };
+    let Waiting::Supervisor(_, supervisor) = waiting else { return None };
     let now = SystemClock.now().as_millis();
-    match Board::begin(BoardFolder::of_spool(&config.spool), boss, now) {
+    match Board::begin(BoardFolder::of_spool(&config.spool), supervisor, now) {
         Ok(board) => {
             let board = Arc::new(board);
             let kept = Arc::clone(&board);
@@ -196,7 +196,7 @@ impl Waiting {
     /// Whether no worker of the same supervisor took connections before.
     fn is_for_the_first(&self) -> bool {
         match self {
-            Self::Supervisor(_, boss) => boss.restarts == 0 && boss.reloads == 0,
+            Self::Supervisor(_, supervisor) => supervisor.restarts == 0 && supervisor.reloads == 0,
             Self::Starter(_) => true,
         }
     }

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use leafmail::config::{Config, LogTo};
-use leafmail::supervisor::Orders;
+use leafmail::supervisor::WorkerEnv;
 use leafmail::syslog::SystemLog;
 
 pub(crate) use mail_list::SpoolLister;
@@ -72,7 +72,7 @@ impl ServiceOptions {
 
 /// Listens until TERM or INT: as a worker, under a supervisor, or alone.
 pub(crate) fn listen_for_good(options: &Options, config: &Config) -> anyhow::Result<()> {
-    match Orders::given() {
+    match WorkerEnv::given() {
         Some(orders) => listening::as_worker(options, config, &orders),
         None if options.service.supervise => supervise::supervise(options, config),
         None => listening::alone(options, config),

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use leafmail::config::{Config, ListenAddress};
 use leafmail::driver::{Door, Front, Socket};
-use leafmail::supervisor::Orders;
+use leafmail::supervisor::WorkerEnv;
 use leafmail::sys::process;
 use sysexits::ExitCode;
 
@@ -34,7 +34,7 @@ pub(super) type Fronted = (Socket, Front);
 
 /// Whether systemd hands sockets over, or a supervisor.
 pub(crate) fn sockets_are_handed_over() -> bool {
-    if Orders::given().is_some() {
+    if WorkerEnv::given().is_some() {
         return true;
     }
     let of_systemd = sd_notify::listen_fds().map(|sockets| sockets.len()).unwrap_or(0);

@@ -46,14 +46,14 @@ fn table(records: &[Record]) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
     if let Some(record) = records.last() {
-        let boss = &record.supervisor;
-        let lives = if process::is_alive(boss.pid) { "" } else { ", which is gone" };
-        let since = Timestamp::from_millis(boss.since);
-        let last = boss.last_end.as_ref().map(|end| format!(" (the last: {end})")).unwrap_or_default();
+        let supervisor = &record.supervisor;
+        let lives = if process::is_alive(supervisor.pid) { "" } else { ", which is gone" };
+        let since = Timestamp::from_millis(supervisor.since);
+        let last = supervisor.last_end.as_ref().map(|end| format!(" (the last: {end})")).unwrap_or_default();
         let _ = writeln!(
             text,
             "supervisor {}{lives}, since {since}: {} restarts{last}, {} reloads, {} failed",
-            boss.pid, boss.restarts, boss.reloads, boss.failed_reloads
+            supervisor.pid, supervisor.restarts, supervisor.reloads, supervisor.failed_reloads
         );
     }
     for record in records {
@@ -83,10 +83,10 @@ fn object(records: &[Record]) -> serde_json::Value {
         })
     };
     let supervisor = records.last().map(|record| {
-        let boss = &record.supervisor;
+        let supervisor = &record.supervisor;
         json!({
-            "pid": boss.pid, "alive": process::is_alive(boss.pid), "since": Timestamp::from_millis(boss.since).to_string(),
-            "restarts": boss.restarts, "reloads": boss.reloads, "failed_reloads": boss.failed_reloads, "last_end": boss.last_end,
+            "pid": supervisor.pid, "alive": process::is_alive(supervisor.pid), "since": Timestamp::from_millis(supervisor.since).to_string(),
+            "restarts": supervisor.restarts, "reloads": supervisor.reloads, "failed_reloads": supervisor.failed_reloads, "last_end": supervisor.last_end,
         })
     });
     json!({

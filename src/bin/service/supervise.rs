@@ -11,7 +11,7 @@ use std::thread;
 use leafmail::clock::Clock;
 use leafmail::config::Config;
 use leafmail::driver::Socket;
-use leafmail::supervisor::{BackOff, Boss, Supervisor};
+use leafmail::supervisor::{BackOff, Supervisor, SupervisorStatus};
 use leafmail::sys::SystemClock;
 use leafmail::sys::process::{self, Starter};
 use sysexits::ExitCode;
@@ -75,7 +75,11 @@ fn keep_going(
             }
         }),
         back_off: BackOff::new(config.process.restart_at_most, config.process.healthy_after),
-        boss: Boss { pid: std::process::id(), since: SystemClock.now().as_millis(), ..Boss::default() },
+        supervisor: SupervisorStatus {
+            pid: std::process::id(),
+            since: SystemClock.now().as_millis(),
+            ..SupervisorStatus::default()
+        },
     };
     let code = supervisor.run().or_exit(ExitCode::OsErr)?;
     log::info!("the supervisor is done");

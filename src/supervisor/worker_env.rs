@@ -13,9 +13,9 @@ pub(super) const VARIABLE: &str = "LEAFMAIL_WORKER";
 
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Orders {
+pub struct WorkerEnv {
     /// The supervisor.
-    pub boss: Boss,
+    pub supervisor: SupervisorStatus,
     /// The listening sockets.
     pub sockets: Vec<RawFd>,
     /// Whether sockets that the configuration does not name are served too: systemd's.
@@ -26,7 +26,7 @@ pub struct Orders {
 
 /// The supervisor, and how it fared so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Boss {
+pub struct SupervisorStatus {
     /// Its process id.
     pub pid: u32,
     /// When it was started, in milliseconds since 1970.
@@ -42,7 +42,7 @@ pub struct Boss {
     pub last_end: Option<String>,
 }
 
-impl Boss {
+impl SupervisorStatus {
     /// The last reload came to nothing.
     pub(super) fn note_failed_reload(&mut self) {
         self.reloads = self.reloads.saturating_sub(1);
@@ -50,14 +50,14 @@ impl Boss {
     }
 }
 
-impl Orders {
+impl WorkerEnv {
     /// Those that this process was started with. A command that a worker runs inherits the variable, but is no child of the
     /// supervisor.
     pub fn given() -> Option<Self> {
         let text = std::env::var(VARIABLE).ok()?;
         let orders: Self = serde_json::from_str(&text).ok()?;
         let parent = rustix::process::getppid()?.as_raw_nonzero().get();
-        (u32::try_from(parent) == Ok(orders.boss.pid)).then_some(orders)
+        (u32::try_from(parent) == Ok(orders.supervisor.pid)).then_some(orders)
     }
 
     /// The sockets, and the pipe; to be called once, before anything is opened.
