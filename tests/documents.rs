@@ -332,3 +332,23 @@ fn no_document_and_no_help_has_a_phrase_that_makes_a_reader_stop() {
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
+
+#[test]
+fn every_path_that_a_page_names_exists() {
+    let folders = ["src/", "tests/", "docs/", "benches/", "fuzz/", "examples/", "contrib/", ".ci/"];
+    let mut seen = 0;
+    for page in pages().iter().filter(|page| !page.starts_with(root().join("docs/decisions"))) {
+        let text = fs::read_to_string(page).unwrap();
+        if page.ends_with("CHANGELOG.md") {
+            continue;
+        }
+        for path in text.lines().flat_map(quoted).filter(|word| folders.iter().any(|folder| word.starts_with(folder))) {
+            let path = path.split([' ', ':']).next().unwrap();
+            if !path.contains("NAME") && !path.contains('*') {
+                seen += 1;
+                assert!(root().join(path).exists(), "{}: there is no {path}", page.display());
+            }
+        }
+    }
+    assert!(seen > 100, "only {seen} paths were found");
+}

@@ -95,7 +95,7 @@ impl House {
             // Relative: only what is in this module, or was brought in.
             _ => {
                 let here = self.file(&at, from);
-                let child = [&at[..], &[first.clone()]].concat();
+                let child = [&at[..], std::slice::from_ref(first)].concat();
                 let known = here.is_some_and(|file| file.names.contains_key(first)) || self.is_module(&child);
                 if !known {
                     return None;
@@ -256,7 +256,7 @@ impl File {
         let is_used = |name: &String| !self.passed_on.contains(name) || self.tokens.iter().any(|token| token.is(name));
         let mut paths: Vec<_> =
             self.names.iter().filter(|(name, _)| is_used(name)).map(|(_, path)| path.clone()).collect();
-        paths.extend(self.globs.iter().cloned().map(|glob| [&glob[..], &["*".to_owned()]].concat()));
+        paths.extend(self.globs.iter().map(|glob| [&glob[..], &["*".to_owned()]].concat()));
         let mut at = 0;
         while at < self.tokens.len() {
             let mut path = Vec::new();

@@ -325,13 +325,13 @@ fn doubtful_crates_are_named_in_one_place() {
 #[test]
 fn the_table_in_the_page_is_the_table_of_this_test() {
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).unwrap();
-    for (module, allowed) in MAY_USE.iter().copied() {
+    for &(module, allowed) in MAY_USE {
         let uses = if allowed.is_empty() { "nothing of ours".to_owned() } else { allowed.join(", ") };
         let row = format!("| {module} | {uses} |");
         assert!(page.contains(&row), "ARCHITECTURE.md lacks the row: {row}");
     }
-    for (folder, parts) in INSIDE.iter().copied() {
-        for (part, allowed) in parts.iter().copied() {
+    for &(folder, parts) in INSIDE {
+        for &(part, allowed) in parts {
             let uses = if allowed.is_empty() { "nothing beside it".to_owned() } else { allowed.join(", ") };
             let row = format!("| {folder}: {part} | {uses} |");
             assert!(page.contains(&row), "ARCHITECTURE.md lacks the row: {row}");
