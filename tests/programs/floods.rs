@@ -68,7 +68,6 @@ fn no_stage_of_a_session_takes_memory_for_what_a_client_sends_without_end() {
         let before = smtpd.peak_memory();
         run((stage, lead, again), FLOOD);
         let growth = smtpd.peak_memory().saturating_sub(before);
-        eprintln!("{stage}: {growth} KiB");
         assert!(growth < 512, "{stage}: {FLOOD} octets made it grow by {growth} KiB");
     }
 }
