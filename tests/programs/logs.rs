@@ -278,7 +278,9 @@ fn each_line_of_a_dialogue_names_its_connection() {
         smtpd.client().submit("a@example.com", &["b@example.com"], format!("Subject: {number}\r\n").as_bytes());
     }
     for session in ["127.0.0.1 (session 1) < ", "127.0.0.1 (session 2) < "] {
-        assert_eq!(smtpd.log().matches(&format!("{session}(message of ")).count(), 1, "{}", smtpd.log());
+        let message = format!("{session}(message of ");
+        smtpd.wait_for_log(&message);
+        assert_eq!(smtpd.log().matches(&message).count(), 1, "{}", smtpd.log());
     }
     let relay = format!("smtp://{}?tls=none", smarthost.address);
     let run = site.run(&["-v", "--relay", &relay, "flush"]);
