@@ -58,9 +58,10 @@ impl Certificate {
     /// In one line.
     pub(super) fn describe(&self, now: u64) -> String {
         let days = self.days_left(now);
+        let plural = if days.abs() == 1 { "" } else { "s" };
         let expiry = match days {
-            0.. => format!("valid until {}, {days} days left", date(self.not_after)),
-            _ => format!("expired on {}, {} days ago", date(self.not_after), -days),
+            0.. => format!("valid until {}, {days} day{plural} left", date(self.not_after)),
+            _ => format!("expired on {}, {} day{plural} ago", date(self.not_after), -days),
         };
         format!("for {}, by {}, {expiry}, key {}", self.names.join(" "), self.issuer, self.pin)
     }
@@ -135,6 +136,9 @@ mod tests {
         assert!(text.contains("valid until 2027-01-01, 40 days left, key sha256:"), "{text}");
         let text = Certificate::read(&made(2002)).unwrap().describe(now);
         assert!(text.contains("expired on 2002-01-01, 9091 days ago"), "{text}");
+        let mut certificate = Certificate::read(&made(2027)).unwrap();
+        certificate.not_after = 1_795_226_607 + 24 * 60 * 60;
+        assert!(certificate.describe(now).contains(", 1 day left, "));
     }
 
     #[test]
