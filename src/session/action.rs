@@ -1,9 +1,12 @@
-//! What the driver must do for the session, one action at a time.
+//! What the driver must do for the session, one action at a time; the questions among them, and the possible answers.
 
-use super::{MailQuery, Query, Question};
+use std::sync::Arc;
+
+use super::HeaderBlock;
 use crate::address::{Mailbox, ReversePath};
+use crate::auth::Found;
 use crate::envelope::{Envelope, Seal};
-use crate::smtp::{Mechanism, Reply};
+use crate::smtp::{Mechanism, Reply, Secret};
 
 /// One thing for the driver to do.
 #[derive(Debug)]
@@ -76,4 +79,87 @@ pub struct Rejection {
     pub sender: Option<ReversePath>,
     /// The recipient in question.
     pub recipient: Option<Mailbox>,
+}
+
+/// A question to the policy. While it is open, the session takes no input.
+#[derive(Debug, Clone)]
+pub enum Question {
+    /// May this client speak at all? Asked before the greeting.
+    Connect,
+    /// May it call itself so? The text of HELO or EHLO: hostile, but without control octets.
+    Helo(String),
+    /// May it send from here?
+    Mail {
+        /// The sender.
+        sender: ReversePath,
+        /// SIZE=, in octets (RFC 1870).
+        declared_size: Option<u64>,
+    },
+    /// May it send there?
+    Rcpt {
+        /// The sender.
+        sender: ReversePath,
+        /// The recipient in question.
+        recipient: Mailbox,
+    },
+    /// Are the header fields as they should be?
+    Headers(Arc<HeaderBlock>),
+    /// Is the message welcome as a whole? Its octets are in the draft.
+    Message {
+        /// Octets of the message as the client sent it.
+        size: u64,
+    },
+}
+
+/// An answer to a [`Question`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Go on.
+    Accept,
+    /// No, with a 5xx reply.
+    Refuse(Reply),
+    /// Not now, with a 4xx reply.
+    Defer(Reply),
+    /// Say this and close.
+    Disconnect(Reply),
+}
+
+/// What the session asks on behalf of a login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Query {
+    /// May a login begin? With which nonce?
+    Begin(Mechanism),
+    /// Is this the user's password?
+    Password {
+        /// Whom the client claims to be.
+        user: String,
+        /// What it gives.
+        password: Secret,
+    },
+    /// What is stored of this user for this mechanism?
+    Find(Mechanism, String),
+}
+
+/// What a [`Query`] may be answered.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// It may begin; the nonce is printable, without a comma, and used this once only.
+    Begin(String),
+    /// It is the user's password.
+    Right,
+    /// It is not.
+    Wrong,
+    /// This is stored, or was made up for a user who does not exist.
+    Found(Found),
+    /// No: this is the reply.
+    Unavailable(Reply),
+}
+
+/// Who wants to see its mail in the queue, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MailQuery {
+    /// The user of this host, by the kernel's word.
+    pub uid: u32,
+    /// As JSON, one object a line, instead of a table.
+    pub json: bool,
 }

@@ -4,27 +4,9 @@
 //! Names are compared without regard to case, and answered as configured. XMAILQ exists only for clients that the kernel
 //! names; for all others it is an unknown verb.
 
-use super::{Action, OpenQuestion, Session};
+use super::{Action, MailQuery, OpenQuestion, Session};
 use crate::address::{Domain, Mailbox};
 use crate::smtp::{CommandError, Reply, catalogue};
-
-/// What is known of the names at this site.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Directory {
-    /// Mailboxes that exist.
-    pub addresses: Vec<Mailbox>,
-    /// Lists, by their address, with their members.
-    pub lists: Vec<(Mailbox, Vec<Mailbox>)>,
-}
-
-/// Who wants to see its mail in the queue, and how.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MailQuery {
-    /// The user of this host, by the kernel's word.
-    pub uid: u32,
-    /// As JSON, one object a line, instead of a table.
-    pub json: bool,
-}
 
 impl Session {
     /// XMAILQ.

@@ -13,19 +13,17 @@ mod extensions;
 mod headers;
 mod message;
 mod proxied;
-mod question;
 mod security;
 mod settings;
+mod terms;
 mod trace;
 mod transaction;
 mod transcript;
 
-pub use action::{Action, Note, Rejection};
-pub use directory::{Directory, MailQuery};
+pub use action::{Action, Answer, MailQuery, Note, Query, Question, Rejection, Verdict};
 pub use headers::HeaderBlock;
-pub use question::{Question, Verdict};
-pub use security::{Answer, Query, Terms};
-pub use settings::Settings;
+pub use settings::{Directory, Settings};
+pub use terms::Terms;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -37,8 +35,8 @@ use crate::id::SpoolId;
 use crate::mutant::{Mutant, planted};
 use crate::smtp::{Chunk, Dialect, Enhanced, Input, MailParams, RcptParams, Reply, catalogue};
 use message::Incoming;
-use proxied::Trust;
-use security::{Pending, Proved};
+use settings::Trust;
+use terms::{Pending, Proved};
 use transaction::Transaction;
 
 /// Replies are gathered up to this many octets before they must be written.

@@ -6,28 +6,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use ipnet::IpNet;
-
-use super::{Hello, OpenQuestion, Question, Session, Settings};
+use super::{Hello, OpenQuestion, Question, Session};
 use crate::envelope::Peer;
 use crate::smtp::xclient::{Told, Xclient, Xforward};
 use crate::smtp::{CommandError, Reply, catalogue};
-
-/// What the other end of the connection may say of other clients.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Trust {
-    pub(super) xclient: bool,
-    pub(super) xforward: bool,
-}
-
-impl Trust {
-    pub(super) fn of(peer: Peer, settings: &Settings) -> Self {
-        // A Unix socket or a pipe is on this host.
-        let address = peer.ip().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let listed = |networks: &[IpNet]| networks.iter().any(|network| network.contains(&address));
-        Self { xclient: listed(&settings.xclient), xforward: listed(&settings.xforward) }
-    }
-}
 
 impl Session {
     /// XCLIENT.
@@ -111,7 +93,7 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::envelope::LocalUser;
-    use crate::session::{Action, Terms, Verdict};
+    use crate::session::{Action, Settings, Terms, Verdict};
 
     /// What the session answers to these lines, where every question is answered with yes.
     fn said(mut session: Session, lines: &[u8]) -> String {

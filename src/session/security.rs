@@ -1,138 +1,15 @@
-//! STARTTLS (RFC 3207) and AUTH (RFC 4954): what a client has proved, and what it must prove first.
+//! STARTTLS (RFC 3207) and AUTH (RFC 4954): how a client proves who it is.
 //!
 //! The handshake discards everything from before: unread octets, HELO, login and transaction. The session uses no
 //! randomness and knows no passwords: it asks with [`Action::Authenticate`] and is answered by `authenticated`.
 
 use base64::engine::{Engine, general_purpose::STANDARD};
 
-use super::{Action, Note, OpenQuestion, Session};
-use crate::auth::{Exchange, Found, Step};
+use super::terms::Pending;
+use super::{Action, Answer, Note, OpenQuestion, Query, Session, Terms};
+use crate::auth::{Exchange, Step};
 use crate::envelope::{LocalUser, Tls};
-use crate::smtp::{Extension, Line, MAX_AUTH_LINE, Mechanism, Mechanisms, Reply, Secret, catalogue};
-
-/// On which terms this client is served; the driver knows them before the session begins.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Terms {
-    /// Whether STARTTLS is offered.
-    pub starttls: bool,
-    /// What protects the connection already (implicit TLS).
-    pub tls: Option<Tls>,
-    /// Whether nothing but STARTTLS is taken in clear text.
-    pub require_tls: bool,
-    /// The mechanisms of AUTH; none: AUTH is not known here.
-    pub mechanisms: Mechanisms,
-    /// Whether AUTH is offered in clear text.
-    pub clear_auth: bool,
-    /// Whether MAIL needs a login.
-    pub require_auth: bool,
-    /// Failed logins at which the session ends.
-    pub max_failures: u32,
-    /// Who the client is, where the kernel says so; it need not log in.
-    pub local_user: Option<LocalUser>,
-}
-
-impl Default for Terms {
-    /// Neither STARTTLS nor AUTH.
-    fn default() -> Self {
-        Self {
-            starttls: false,
-            tls: None,
-            require_tls: false,
-            mechanisms: Mechanisms::NONE,
-            clear_auth: false,
-            require_auth: false,
-            max_failures: 3,
-            local_user: None,
-        }
-    }
-}
-
-/// What the session asks on behalf of a login.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Query {
-    /// May a login begin? With which nonce?
-    Begin(Mechanism),
-    /// Is this the user's password?
-    Password {
-        /// Whom the client claims to be.
-        user: String,
-        /// What it gives.
-        password: Secret,
-    },
-    /// What is stored of this user for this mechanism?
-    Find(Mechanism, String),
-}
-
-/// What a [`Query`] may be answered.
-#[derive(Debug, Clone)]
-pub enum Answer {
-    /// It may begin; the nonce is printable, without a comma, and used this once only.
-    Begin(String),
-    /// It is the user's password.
-    Right,
-    /// It is not.
-    Wrong,
-    /// This is stored, or was made up for a user who does not exist.
-    Found(Found),
-    /// No: this is the reply.
-    Unavailable(Reply),
-}
-
-/// What the client has proved so far.
-#[derive(Debug, Default)]
-pub(super) struct Proved {
-    pub(super) terms: Terms,
-    pub(super) login: Option<String>,
-    exchange: Option<Exchange>,
-    failures: u32,
-}
-
-/// What a login waits to hear.
-#[derive(Debug)]
-pub(super) enum Pending {
-    /// Leave to begin, and what the client said already.
-    Begin(Mechanism, Option<Secret>),
-    /// A judgement of this user's password.
-    Password(Mechanism, String),
-    /// What is stored.
-    Found,
-}
-
-impl Proved {
-    /// What EHLO offers: no STARTTLS within TLS (RFC 3207 4.2), no AUTH where its secrets could be overheard.
-    pub(super) fn extensions(&self) -> impl Iterator<Item = Extension> {
-        let starttls = (self.terms.starttls && self.terms.tls.is_none()).then_some(Extension::StartTls);
-        let auth = self.may_login().then_some(Extension::Auth(self.terms.mechanisms));
-        starttls.into_iter().chain(auth)
-    }
-
-    fn may_login(&self) -> bool {
-        let private = self.terms.tls.is_some() || (self.terms.clear_auth && !self.terms.require_tls);
-        private && !self.terms.mechanisms.is_empty() && self.login.is_none()
-    }
-
-    /// Whether this command has to wait for TLS (RFC 3207 4).
-    pub(super) fn needs_tls(&self) -> bool {
-        self.terms.require_tls && self.terms.tls.is_none()
-    }
-
-    /// Whether an exchange of AUTH is under way.
-    pub(super) fn in_exchange(&self) -> bool {
-        self.exchange.is_some()
-    }
-
-    /// What MAIL has to wait for, and whether it may carry AUTH=.
-    pub(super) fn check_mail(&self, submitter: Option<&str>) -> Result<(), Reply> {
-        if self.terms.require_auth && self.login.is_none() && self.terms.local_user.is_none() {
-            return Err(catalogue::login_required());
-        }
-        if submitter.is_some() && self.terms.mechanisms.is_empty() {
-            let unknown = crate::smtp::ParamError::Unknown("AUTH".to_owned());
-            return Err(catalogue::bad_command(&unknown.into()));
-        }
-        Ok(())
-    }
-}
+use crate::smtp::{Line, MAX_AUTH_LINE, Mechanism, Reply, Secret, catalogue};
 
 impl Session {
     /// The same session on these terms; to be called before the first poll.

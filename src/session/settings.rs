@@ -1,9 +1,11 @@
-//! The settings of a session.
+//! The settings of a session: the rules of the house, the same for every client.
+
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 
-use super::Directory;
-use crate::address::Domain;
+use crate::address::{Domain, Mailbox};
+use crate::envelope::Peer;
 use crate::smtp::Dialect;
 use crate::smtp::body::BareNewline;
 
@@ -70,5 +72,30 @@ impl Settings {
             traced: Vec::new(),
             directory: Directory::default(),
         }
+    }
+}
+
+/// What is known of the names at this site.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Directory {
+    /// Mailboxes that exist.
+    pub addresses: Vec<Mailbox>,
+    /// Lists, by their address, with their members.
+    pub lists: Vec<(Mailbox, Vec<Mailbox>)>,
+}
+
+/// What the other end of the connection may say of other clients.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Trust {
+    pub(super) xclient: bool,
+    pub(super) xforward: bool,
+}
+
+impl Trust {
+    pub(super) fn of(peer: Peer, settings: &Settings) -> Self {
+        // A Unix socket or a pipe is on this host.
+        let address = peer.ip().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let listed = |networks: &[IpNet]| networks.iter().any(|network| network.contains(&address));
+        Self { xclient: listed(&settings.xclient), xforward: listed(&settings.xforward) }
     }
 }

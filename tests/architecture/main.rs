@@ -221,15 +221,6 @@ const CIRCLES: &[&[&str]] = &[
         "src/config/security.rs",
         "src/config/submission.rs",
     ],
-    &[
-        "src/session/action.rs",
-        "src/session/directory.rs",
-        "src/session/message.rs",
-        "src/session/mod.rs",
-        "src/session/proxied.rs",
-        "src/session/security.rs",
-        "src/session/settings.rs",
-    ],
 ];
 
 /// How many files a folder has at most, without those for tests.

@@ -1,0 +1,100 @@
+//! On which terms a client is served, and what it has proved so far.
+//!
+//! What the client has not proved is never taken for proved: the default of everything is that it proved nothing.
+
+use crate::auth::Exchange;
+use crate::envelope::{LocalUser, Tls};
+use crate::smtp::{Extension, Mechanism, Mechanisms, ParamError, Reply, Secret, catalogue};
+
+/// On which terms this client is served; the driver knows them before the session begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// Whether STARTTLS is offered.
+    pub starttls: bool,
+    /// What protects the connection already (implicit TLS).
+    pub tls: Option<Tls>,
+    /// Whether nothing but STARTTLS is taken in clear text.
+    pub require_tls: bool,
+    /// The mechanisms of AUTH; none: AUTH is not known here.
+    pub mechanisms: Mechanisms,
+    /// Whether AUTH is offered in clear text.
+    pub clear_auth: bool,
+    /// Whether MAIL needs a login.
+    pub require_auth: bool,
+    /// Failed logins at which the session ends.
+    pub max_failures: u32,
+    /// Who the client is, where the kernel says so; it need not log in.
+    pub local_user: Option<LocalUser>,
+}
+
+impl Default for Terms {
+    /// Neither STARTTLS nor AUTH.
+    fn default() -> Self {
+        Self {
+            starttls: false,
+            tls: None,
+            require_tls: false,
+            mechanisms: Mechanisms::NONE,
+            clear_auth: false,
+            require_auth: false,
+            max_failures: 3,
+            local_user: None,
+        }
+    }
+}
+
+/// What the client has proved so far.
+#[derive(Debug, Default)]
+pub(super) struct Proved {
+    pub(super) terms: Terms,
+    pub(super) login: Option<String>,
+    pub(super) exchange: Option<Exchange>,
+    pub(super) failures: u32,
+}
+
+/// What a login waits to hear.
+#[derive(Debug)]
+pub(super) enum Pending {
+    /// Leave to begin, and what the client said already.
+    Begin(Mechanism, Option<Secret>),
+    /// A judgement of this user's password.
+    Password(Mechanism, String),
+    /// What is stored.
+    Found,
+}
+
+impl Proved {
+    /// What EHLO offers: no STARTTLS within TLS (RFC 3207 4.2), no AUTH where its secrets could be overheard.
+    pub(super) fn extensions(&self) -> impl Iterator<Item = Extension> {
+        let starttls = (self.terms.starttls && self.terms.tls.is_none()).then_some(Extension::StartTls);
+        let auth = self.may_login().then_some(Extension::Auth(self.terms.mechanisms));
+        starttls.into_iter().chain(auth)
+    }
+
+    pub(super) fn may_login(&self) -> bool {
+        let private = self.terms.tls.is_some() || (self.terms.clear_auth && !self.terms.require_tls);
+        private && !self.terms.mechanisms.is_empty() && self.login.is_none()
+    }
+
+    /// Whether this command has to wait for TLS (RFC 3207 4).
+    pub(super) fn needs_tls(&self) -> bool {
+        self.terms.require_tls && self.terms.tls.is_none()
+    }
+
+    /// Whether an exchange of AUTH is under way.
+    pub(super) fn in_exchange(&self) -> bool {
+        self.exchange.is_some()
+    }
+
+    /// What MAIL has to wait for, and whether it may carry AUTH=.
+    pub(super) fn check_mail(&self, submitter: Option<&str>) -> Result<(), Reply> {
+        if self.terms.require_auth && self.login.is_none() && self.terms.local_user.is_none() {
+            return Err(catalogue::login_required());
+        }
+        if submitter.is_some() && self.terms.mechanisms.is_empty() {
+            let unknown = ParamError::Unknown("AUTH".to_owned());
+            return Err(catalogue::bad_command(&unknown.into()));
+        }
+        Ok(())
+    }
+}
