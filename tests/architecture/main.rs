@@ -197,7 +197,6 @@ const INSIDE: &[Inside] = &[
 
 /// Circles that are still there. Each may only shrink: a file that left its circle leaves this list.
 const CIRCLES: &[&[&str]] = &[
-    &["src/bin/verbs/acting.rs", "src/bin/verbs/deliver.rs", "src/bin/verbs/mod.rs"],
     &[
         "src/bin/cli/sendmail/help.rs",
         "src/bin/cli/sendmail/mod.rs",

@@ -20,7 +20,7 @@ use leafmail::sys::SystemClock;
 use serde_json::json;
 use sysexits::ExitCode;
 
-use super::existing_spool;
+use super::existing::existing_spool;
 use super::explain::Departures;
 use super::filters::{Filters, duration, known_route};
 use super::listing::{Stopped, code_of, for_each, routes, say, states, tell, worse};

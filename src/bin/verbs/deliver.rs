@@ -14,7 +14,7 @@ use log::LevelFilter;
 use serde_json::json;
 use sysexits::ExitCode;
 
-use super::existing_spool;
+use super::existing::existing_spool;
 use super::explain::places;
 use super::filters::Filters;
 use super::listing::{Stopped, for_each, routes, say, say_folded, tell};

@@ -3,6 +3,7 @@
 mod acting;
 mod deliver;
 mod doctor;
+mod existing;
 mod explain;
 mod filters;
 mod listing;
@@ -10,24 +11,19 @@ mod live;
 mod look;
 mod pages;
 
-use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-use std::sync::Arc;
-
-use anyhow::anyhow;
 use clap::Subcommand;
 use leafmail::admin::{Act, Of, pasted_id};
-use leafmail::config::{Config, NONE_FOUND};
+use leafmail::config::Config;
 use leafmail::id::SpoolId;
 use leafmail::queue::Urgency;
-use leafmail::spool::{DirSpool, Folder};
+use leafmail::spool::Folder;
 use leafmail::transport::Step;
-use sysexits::ExitCode;
 
 use crate::cli::confine::Told;
-use crate::cli::{self, Logging, OrExit, Reader, Stay};
+use crate::cli::{Logging, Reader, Stay};
 use acting::{Acting, Carrying, Switching};
+use existing::existing_spool;
+pub(crate) use existing::spool_is_there;
 use filters::Filters;
 use listing::routes;
 pub(crate) use listing::{say, say_folded};
@@ -210,32 +206,4 @@ impl Verb {
 pub(crate) fn pass(config: &Config, logging: &Logging, told: &Told) -> anyhow::Result<()> {
     told.log(Stay::Short);
     deliver::pass(config, logging, Urgency::Due, false)
-}
-
-/// The spool, for the verbs that look or tidy. One that was made only to be looked at would say that the queue is empty,
-/// whatever lies in the right one.
-fn existing_spool(config: &Config) -> anyhow::Result<Arc<DirSpool>> {
-    spool_is_there(config)?;
-    cli::open_spool(config)
-}
-
-/// An error where nothing is, or an empty folder: looking makes no spool.
-pub(crate) fn spool_is_there(config: &Config) -> anyhow::Result<()> {
-    let spool = &config.spool;
-    let is_missing =
-        |path: &Path| matches!(path.symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound);
-    let why = match config.path() {
-        Some(path) => format!("--spool or {} says where", path.display()),
-        None => format!("{NONE_FOUND}; --spool or --config says where"),
-    };
-    if is_missing(spool) {
-        return Err(anyhow!("there is no spool {}; {why}", spool.display())).or_exit(ExitCode::NoInput);
-    }
-    let is_own = spool.metadata().is_ok_and(|status| status.uid() == rustix::process::geteuid().as_raw());
-    let is_empty = is_own && spool.read_dir().is_ok_and(|mut entries| entries.next().is_none());
-    if is_empty {
-        return Err(anyhow!("there is no spool in the empty folder {}; {why}", spool.display()))
-            .or_exit(ExitCode::NoInput);
-    }
-    Ok(())
 }
