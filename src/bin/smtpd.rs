@@ -17,89 +17,18 @@ mod service;
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 
 use clap::builder::ValueParser;
-use clap::{Command, CommandFactory, Parser, Subcommand};
-use ipnet::IpNet;
-use leafmail::config::{self, BareNewline, Config, ListenAddress, RoutePlan};
-use leafmail::dns::{Resolver, SystemResolver};
-use leafmail::driver::{DiskWait, Limits, MailList, Receiver, Security, Shutdown, spawner_names_client};
-use leafmail::event::Observer;
-use leafmail::policy::{Chain, NextHopSize};
-use leafmail::queue::SizeFile;
-use leafmail::session::{Directory, Settings};
-use leafmail::smtp::Dialect;
-use leafmail::smtp::body;
-use leafmail::spool::DirSpool;
-use leafmail::sys::{self, HiddenStderr, StandardInput, SystemClock};
+use clap::{Command, CommandFactory};
+use leafmail::config::{Config, NONE_FOUND};
+use leafmail::driver::spawner_names_client;
+use leafmail::sys::{self, HiddenStderr, StandardInput};
 use sysexits::ExitCode;
 
+use cli::OrExit;
 use cli::help::dressed;
-use cli::{Common, OrExit};
-use passwd::{PasswdOptions, passwd};
-use security::security;
 use sendmail::{Role, Site};
-
-/// Receives mail by SMTP and keeps it safe in the spool until it is delivered
-#[derive(Debug, Parser)]
-#[command(name = "smtpd", version)]
-struct Options {
-    #[arg(long, value_name = "ADDRESS", conflicts_with = "one", help = LISTEN_FORMS, long_help = LISTEN)]
-    listen: Vec<ListenAddress>,
-    /// Accept mail at this port of 127.0.0.1
-    #[arg(short, long, value_name = "PORT", conflicts_with = "one")]
-    port: Option<u16>,
-    /// Serve one session on standard input and output, of any type
-    #[arg(long, hide_short_help = true)]
-    one: bool,
-    /// Also deliver the mail, as `spoolrun watch` does
-    #[arg(long, conflicts_with = "one")]
-    deliver: bool,
-    /// Support only the minimum of RFC 821: no EHLO, no enhanced codes
-    #[arg(long, hide_short_help = true)]
-    strict_821: bool,
-    /// Offer STARTTLS with a temporary certificate, for tests
-    ///
-    /// Its fingerprint is logged.
-    #[arg(long)]
-    self_signed: bool,
-    /// Log the SMTP dialogue with clients in NETWORK; repeatable
-    ///
-    /// NETWORK is an address or a network such as 192.0.2.0/24. Passwords and messages are not logged.
-    #[arg(long, value_name = "NETWORK", value_parser = config::parse_network, hide_short_help = true)]
-    trace: Vec<IpNet>,
-    #[command(flatten)]
-    service: service::ServiceOptions,
-    #[command(flatten)]
-    common: Common,
-    #[command(subcommand)]
-    verb: Option<Verb>,
-}
-
-#[derive(Debug, Subcommand)]
-enum Verb {
-    /// Set or remove a user's password, in the file of auth.users
-    ///
-    /// The password is read from standard input. A terminal does not show it.
-    Passwd(PasswdOptions),
-    #[command(external_subcommand)]
-    Other(Vec<OsString>),
-}
-
-/// `--listen` in short.
-const LISTEN_FORMS: &str =
-    "Accept mail at 127.0.0.1:2525, tls:0.0.0.0:465, login:..., unix:/PATH or proxy:...; repeatable";
-/// And in full.
-const LISTEN: &str = "\
-Accept mail at ADDRESS. Repeatable. The forms are:
-  127.0.0.1:2525, [::1]:2525  SMTP, STARTTLS if configured
-  tls:0.0.0.0:465             TLS from the start
-  login:0.0.0.0:587           SMTP; clients must log in
-  proxy:127.0.0.1:2526        behind a proxy (PROXY protocol)
-  unix:/run/leafmail.sock     for programs of this host
-Prefixes combine in this order: proxy:tls:login:127.0.0.1:4650";
+use service::options::{Options, Verb};
 
 fn main() -> std::process::ExitCode {
     let hidden = sys::keep_stderr_from_client(spawner_names_client());
@@ -139,33 +68,15 @@ fn command() -> Command {
     dressed(Options::command(), service::pages::PAGES)
 }
 
-/// The configuration with what the command line changes; not checked yet.
-fn configured(options: &Options) -> anyhow::Result<Config> {
-    let mut config = options.common.configuration()?;
-    let addresses = options.listen.iter().cloned();
-    let port = options
-        .port
-        .map(|port| ListenAddress::Tcp(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port), config::Front::default()));
-    let addresses: Vec<_> = addresses.chain(port).collect();
-    if !addresses.is_empty() {
-        config.listen.addresses = addresses;
-    }
-    config.protocol.strict_821 |= options.strict_821;
-    config.tls.self_signed |= options.self_signed;
-    config.log.trace_clients.extend(&options.trace);
-    options.service.change(&mut config);
-    Ok(config)
-}
-
 fn run(options: &Options, mut hidden: Option<HiddenStderr>) -> anyhow::Result<()> {
     // A person may have started it by ssh, whose one socket looks like a client's.
     let mut give_back = || hidden.take().map_or(Ok(()), HiddenStderr::give_back).or_exit(ExitCode::OsErr);
     if matches!(options.verb, Some(Verb::Passwd(_))) || options.common.check || options.service.status {
         give_back()?;
     }
-    let config = configured(options).inspect_err(|error| turn_away(options, None, error))?;
+    let config = options.configured().inspect_err(|error| turn_away(options, None, error))?;
     match &options.verb {
-        Some(Verb::Passwd(verb)) => return passwd(&config, verb),
+        Some(Verb::Passwd(verb)) => return passwd::passwd(&config, verb),
         Some(Verb::Other(arguments)) => return other_verb(config, arguments),
         None => {}
     }
@@ -174,7 +85,7 @@ fn run(options: &Options, mut hidden: Option<HiddenStderr>) -> anyhow::Result<()
     if options.common.check {
         let report = cli::report_checked(&config)?;
         // Files that can be read, but not used.
-        security(&config, security::certificate(&config)?)?;
+        security::security(&config, security::certificate(&config)?)?;
         return std::io::stdout().write_all(cli::screen::for_output(&report).as_bytes()).or_exit(ExitCode::IoErr);
     }
     if options.service.status {
@@ -188,7 +99,7 @@ fn run(options: &Options, mut hidden: Option<HiddenStderr>) -> anyhow::Result<()
         Mode::One => {
             // Only the session keeps the client's connection.
             drop(hidden);
-            service::serve_one(&options.common, &config, options.service.reader(&config), receiver)
+            service::serve_one(&options.common, &config, options.service.reader(&config))
         }
     }
 }
@@ -234,7 +145,7 @@ fn mode(options: &Options, config: &Config) -> anyhow::Result<Mode> {
         StandardInput::Other => {
             let named = match config.path() {
                 Some(path) => format!("{} names no listen.addresses", path.display()),
-                None => config::NONE_FOUND.to_owned(),
+                None => NONE_FOUND.to_owned(),
             };
             Err(anyhow::anyhow!(
                 "nothing to do: {named}, and no socket or pipe is on standard input\n\
@@ -243,79 +154,6 @@ fn mode(options: &Options, config: &Config) -> anyhow::Result<Mode> {
             .or_exit(ExitCode::Usage)
         }
     }
-}
-
-fn receiver(
-    config: &Config,
-    spool: Arc<DirSpool>,
-    shutdown: Shutdown,
-    security: Security,
-    observer: Arc<dyn Observer>,
-) -> Receiver<DirSpool> {
-    let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver::default());
-    let settings = Settings {
-        mark: cli::wiring::own_mark(config),
-        default_domain: config.default_domain().clone(),
-        dialect: if config.protocol.strict_821 { Dialect::Rfc821 } else { Dialect::Esmtp },
-        max_size: config.message.max_size,
-        max_recipients: config.recipients.max,
-        bare_newline: match config.message.bare_newline {
-            BareNewline::Refuse => body::BareNewline::Refuse,
-            BareNewline::Normalize => body::BareNewline::Normalize,
-        },
-        add_missing_headers: config.message.add_missing,
-        hide_client: config.message.hide_client,
-        max_hops: usize::from(config.message.max_hops),
-        slow_after_errors: config.limits.slow_after_errors,
-        max_errors: config.limits.close_after_errors,
-        max_junk_commands: config.limits.junk_commands,
-        xclient: config.clients.xclient.clone(),
-        xforward: config.clients.xforward.clone(),
-        traced: config.log.trace_clients.clone(),
-        directory: Directory { addresses: config.verify.addresses.clone(), lists: config.verify.lists.clone() },
-        ..Settings::new(config.hostname.clone())
-    };
-    let limits = &config.limits;
-    let mail_list = MailList::of(service::SpoolLister { config: config.clone(), spool: Arc::clone(&spool) });
-    Receiver {
-        settings: Arc::new(settings),
-        limits: Limits {
-            sessions: limits.sessions,
-            sessions_per_address: limits.sessions_per_address,
-            connections_per_second: limits.connections_per_second,
-            exempt: limits.exempt.clone(),
-            idle: limits.idle,
-            session: limits.session,
-            slowest_body: limits.slowest_body,
-            overload: limits.overload,
-            overload_idle: limits.overload_idle,
-            shutdown: limits.shutdown,
-        },
-        policy: Chain::new(config.rules(), Arc::clone(&resolver), vec![Arc::new(next_hop_size(config))]),
-        resolver: config.clients.reverse_names.then_some(resolver),
-        security,
-        spool,
-        mail_list,
-        disk_wait: DiskWait::Elsewhere,
-        observer,
-        clock: Arc::new(SystemClock),
-        shutdown,
-    }
-}
-
-/// What whoever forwards from this spool has found out of its next hops, and what the configuration says of them: a message
-/// is too large if no route takes it. Which route it will go by is not known yet.
-fn next_hop_size(config: &Config) -> NextHopSize {
-    let folder = config.spool.join("routes");
-    let route = |plan: RoutePlan| {
-        let configured: Option<Vec<u64>> = plan.hops.iter().map(|hop| hop.max_size).collect();
-        (SizeFile::new(&folder, &plan.name), configured.and_then(|sizes| sizes.into_iter().max()))
-    };
-    let routes: Vec<_> = config.routes().into_iter().map(route).collect();
-    NextHopSize::new(move || {
-        let limits = routes.iter().map(|(file, configured)| file.limit().into_iter().chain(*configured).min());
-        limits.collect::<Option<Vec<_>>>()?.into_iter().max()
-    })
 }
 
 #[cfg(test)]

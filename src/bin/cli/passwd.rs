@@ -15,8 +15,7 @@ use sysexits::ExitCode;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::OrExit;
-use crate::cli;
+use crate::cli::{self, OrExit};
 
 /// Whose password, and how it is kept.
 #[derive(Debug, Args)]

@@ -7,7 +7,7 @@ use leafmail::config::Config;
 use leafmail::driver::{Accounts, CertificateFiles, Security, ServerTls};
 use sysexits::ExitCode;
 
-use super::OrExit;
+use crate::cli::OrExit;
 
 /// Our certificate, which is read while the program may still be root; and what is to be said of it.
 #[derive(Default)]

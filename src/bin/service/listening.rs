@@ -19,11 +19,12 @@ use sysexits::ExitCode;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::options::Options;
+use super::receiver;
 use super::sockets::{self, Fronted, Unnamed};
 use super::telling::Telling;
 use crate::cli::{self, Logging, OrExit};
 use crate::security::{certificate, later_remark, security};
-use crate::{Options, receiver};
 
 /// Who is to know that connections are taken.
 enum Waiting {
@@ -106,7 +107,8 @@ fn serve(options: &Options, config: &Config, sockets: Vec<Fronted>, waiting: &mu
     let board = board(config, waiting);
     let mut observers = vec![telling.observer(runner.as_mut())];
     observers.extend(board.clone().map(|board| board as Arc<dyn Observer>));
-    let receiver = Arc::new(receiver(config, Arc::clone(&spool), shutdown.clone(), security, Arc::new(observers)));
+    let receiver =
+        Arc::new(receiver::build(config, Arc::clone(&spool), shutdown.clone(), security, Arc::new(observers)));
     let replaced = Arc::new(AtomicBool::new(false));
     if let Waiting::Supervisor(..) = waiting {
         let replaced = Arc::clone(&replaced);

@@ -11,9 +11,9 @@ use leafmail::spool::DirSpool;
 use crate::listing::routes;
 
 /// Lists the mail of a spool.
-pub(crate) struct SpoolLister {
-    pub(crate) config: Config,
-    pub(crate) spool: Arc<DirSpool>,
+pub(super) struct SpoolLister {
+    pub(super) config: Config,
+    pub(super) spool: Arc<DirSpool>,
 }
 
 impl MailLister for SpoolLister {

@@ -10,8 +10,7 @@ use std::sync::Arc;
 
 use leafmail::clock::Clock;
 use leafmail::config::{Config, LogTo, Task};
-use leafmail::driver::{DiskWait, Receiver, Security, Shutdown, serve_standard_input};
-use leafmail::event::Observer;
+use leafmail::driver::{DiskWait, Receiver, Shutdown, serve_standard_input};
 use leafmail::smtp::{Enhanced, catalogue};
 use leafmail::spool::DirSpool;
 use leafmail::sys::{self, StandardInput, SystemClock};
@@ -19,6 +18,7 @@ use leafmail::syslog::{Sender, Severity, SystemLog};
 use sysexits::ExitCode;
 use tokio::runtime::{Builder, Runtime};
 
+use super::receiver;
 use crate::cli::screen::Screen;
 use crate::cli::{self, Common, Logging, OrExit, Reader};
 use crate::security::{certificate, security};
@@ -32,12 +32,9 @@ struct Ready {
     _logging: Logging,
 }
 
-/// What makes a receiver of its parts.
-type Making = fn(&Config, Arc<DirSpool>, Shutdown, Security, Arc<dyn Observer>) -> Receiver<DirSpool>;
-
 /// Serves it.
-pub(crate) fn serve_one(common: &Common, config: &Config, reader: Reader, making: Making) -> anyhow::Result<()> {
-    let ready = get_ready(common, config, reader, making).inspect_err(|error| turn_away(Some(config), error))?;
+pub(crate) fn serve_one(common: &Common, config: &Config, reader: Reader) -> anyhow::Result<()> {
+    let ready = get_ready(common, config, reader).inspect_err(|error| turn_away(Some(config), error))?;
     let served = ready.runtime.block_on(serve_standard_input(&ready.receiver)).or_exit(ExitCode::OsErr);
     // A thread may still wait for a pipe that nobody writes to.
     ready.runtime.shutdown_background();
@@ -45,7 +42,7 @@ pub(crate) fn serve_one(common: &Common, config: &Config, reader: Reader, making
     served.and_then(|()| cli::sound(&ready.spool))
 }
 
-fn get_ready(common: &Common, config: &Config, reader: Reader, making: Making) -> anyhow::Result<Ready> {
+fn get_ready(common: &Common, config: &Config, reader: Reader) -> anyhow::Result<Ready> {
     let certificate = certificate(config)?;
     cli::assume(config)?;
     let spool = cli::open_spool(config)?;
@@ -56,7 +53,8 @@ fn get_ready(common: &Common, config: &Config, reader: Reader, making: Making) -
     let screen = is_person.then(|| Screen::begin(false, 0, BTreeMap::new())).flatten();
     screen.iter().filter(|_| std::io::stdin().is_terminal()).for_each(Screen::invite);
     let observer = screen.as_ref().map_or_else(|| cli::log_observer(config), Screen::observer);
-    let receiver = making(config, Arc::clone(&spool), Shutdown::default(), security(config, certificate)?, observer);
+    let receiver =
+        receiver::build(config, Arc::clone(&spool), Shutdown::default(), security(config, certificate)?, observer);
     let receiver = Receiver { disk_wait: DiskWait::Here, ..receiver };
     let runtime = Builder::new_current_thread().enable_all().build().or_exit(ExitCode::OsErr)?;
     Ok(Ready { receiver, spool, runtime, screen, _logging: logging })

@@ -17,9 +17,9 @@ use leafmail::sys::process::{self, Starter};
 use sysexits::ExitCode;
 
 use super::listening::{logs_for, pid_file, written};
+use super::options::Options;
 use super::sockets::{self, Unnamed};
 use crate::cli::{self, Logging, OrExit};
-use crate::{Options, configured};
 
 /// Runs until TERM or INT.
 pub(super) fn supervise(options: &Options, config: &Config) -> anyhow::Result<()> {
@@ -95,7 +95,7 @@ fn command(program: &Path, arguments: &[OsString]) -> Command {
 }
 
 fn renew(options: &Options, sockets: &mut Vec<Socket>, unnamed: Unnamed) -> anyhow::Result<()> {
-    let config = configured(options)?;
+    let config = options.configured()?;
     config.check()?;
     // What fails must leave the sockets as they are, so the new ones are made beside them.
     let handed = sockets.iter().map(Socket::try_clone).collect::<std::io::Result<Vec<_>>>()?;

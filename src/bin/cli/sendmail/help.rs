@@ -2,7 +2,7 @@
 
 use clap::Command;
 
-use super::Role;
+use super::role::Role;
 
 /// The help of a name.
 pub(super) fn text(role: Role) -> &'static str {

@@ -6,9 +6,11 @@
 
 mod arguments;
 pub(crate) mod help;
+mod role;
+mod site;
 mod way;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io::{self, BufRead, Read, Write};
 use std::path::Path;
 
@@ -25,36 +27,11 @@ use leafmail::sys::{self, Account, SystemClock};
 use rustix::process::getuid;
 use sysexits::ExitCode;
 
-use super::cli::{self, OrExit};
-use super::listing;
+use crate::cli::{self, OrExit};
+use crate::listing;
 use arguments::{Invocation, Mode};
-
-/// The names that this program may be called by instead of `smtpd`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
-    Sendmail,
-    Mailq,
-    Newaliases,
-}
-
-impl Role {
-    /// What the base name of a path, such as the program's own, asks for.
-    pub(crate) fn of(program: &OsStr) -> Option<Self> {
-        match Path::new(program).file_name()?.to_str()? {
-            "sendmail" => Some(Self::Sendmail),
-            "mailq" => Some(Self::Mailq),
-            "newaliases" => Some(Self::Newaliases),
-            _ => None,
-        }
-    }
-}
-
-/// The relay of this host.
-pub(crate) struct Site {
-    pub(crate) config: Config,
-    /// Whether the configuration says where the spool is; the default is a folder of wherever one is.
-    pub(crate) has_spool: bool,
-}
+pub(crate) use role::Role;
+pub(crate) use site::Site;
 
 /// The configuration for whoever calls one of our names, from wherever: `./leafmail.toml` may be anybody's. One that cannot
 /// be used must not lose mail that the receiver would take: the built-in defaults know its usual socket.
@@ -231,7 +208,7 @@ fn list(site: &Site, json: bool) -> anyhow::Result<()> {
     if is_root() {
         cli::assume(&site.config)?;
     }
-    if !way::owns_spool(site) {
+    if !site.owns_spool() {
         return listing::say(&way::ask_for_list(site, json)?);
     }
     let shelves = vec![Folder::Queue, Folder::Hold];

@@ -3,7 +3,6 @@
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown as Half;
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -20,12 +19,14 @@ use leafmail::sys;
 use log::LevelFilter;
 use rustix::io::Errno;
 use rustix::net::AddressFamily;
-use rustix::process::{geteuid, getuid};
+use rustix::process::getuid;
 use sysexits::ExitCode;
 use tokio::runtime::{Builder, Runtime};
 
-use super::Site;
+use super::site::Site;
 use crate::cli::{self, Logging, OrExit, Reader};
+use crate::security::{certificate, security};
+use crate::service;
 
 /// RFC 5321 4.5.3.2.6: the longest that any reply may take.
 const PATIENCE: Duration = Duration::from_secs(10 * 60);
@@ -37,7 +38,7 @@ const CONNECTING: Duration = Duration::from_secs(10);
 pub(super) fn hand_over(site: &Site, order: &Order<'_>) -> anyhow::Result<Result<Vec<Reply>, Failure>> {
     match connect(site) {
         Ok(stream) => Ok(submission::submit(stream, order)),
-        Err(_) if owns_spool(site) => own_session(site, |stream| submission::submit(stream, order)),
+        Err(_) if site.owns_spool() => own_session(site, |stream| submission::submit(stream, order)),
         Err(error) => Err(error).or_exit(ExitCode::TempFail),
     }
 }
@@ -48,9 +49,8 @@ pub(super) fn dialogue(site: &Site) -> anyhow::Result<()> {
     let may_be_stranger = spawner_names_client() || is_from_network();
     match connect(site) {
         Ok(stream) if !may_be_stranger => bridge(stream).or_exit(ExitCode::IoErr),
-        _ if owns_spool(site) => {
-            let (_logging, receiver, runtime) =
-                receiver(site, crate::security(&site.config, crate::security::certificate(&site.config)?)?)?;
+        _ if site.owns_spool() => {
+            let (_logging, receiver, runtime) = receiver(site, security(&site.config, certificate(&site.config)?)?)?;
             let served = runtime.block_on(serve_standard_input(&receiver)).or_exit(ExitCode::OsErr);
             runtime.shutdown_background();
             served
@@ -130,12 +130,6 @@ fn connect_within(path: &Path, patience: Duration) -> io::Result<UnixStream> {
     Ok(stream)
 }
 
-/// Files in the spool must belong to its owner, so that nobody else, not even root, writes there.
-pub(super) fn owns_spool(site: &Site) -> bool {
-    let owner = std::fs::metadata(&site.config.spool).map(|status| status.uid());
-    site.has_spool && owner.is_ok_and(|owner| owner == geteuid().as_raw())
-}
-
 /// A receiver for one session. What it logs goes where the configuration says; on standard error it is silent but for trouble, as
 /// standard error is the caller's.
 fn receiver(site: &Site, security: Security) -> anyhow::Result<(Option<Logging>, Receiver<DirSpool>, Runtime)> {
@@ -148,7 +142,7 @@ fn receiver(site: &Site, security: Security) -> anyhow::Result<(Option<Logging>,
     let logging = Logging::start("smtpd", &log, Reader::Log).ok();
     let spool = cli::open_spool(config)?;
     let receiver =
-        crate::receiver(config, Arc::clone(&spool), Shutdown::default(), security, cli::log_observer(config));
+        service::receiver::build(config, Arc::clone(&spool), Shutdown::default(), security, cli::log_observer(config));
     let runtime = Builder::new_current_thread().enable_all().build().or_exit(ExitCode::OsErr)?;
     Ok((logging, receiver, runtime))
 }

@@ -1,0 +1,100 @@
+//! The receiver, made from the configuration: the same for a service, for one session, and for `sendmail`.
+
+use std::sync::Arc;
+
+use leafmail::config::{BareNewline, Config, RoutePlan};
+use leafmail::dns::{Resolver, SystemResolver};
+use leafmail::driver::{DiskWait, Limits, MailList, Receiver, Security, Shutdown};
+use leafmail::event::Observer;
+use leafmail::policy::{Chain, NextHopSize};
+use leafmail::queue::SizeFile;
+use leafmail::session::{Directory, Settings};
+use leafmail::smtp::{Dialect, body};
+use leafmail::spool::DirSpool;
+use leafmail::sys::SystemClock;
+
+use super::mail_list::SpoolLister;
+use crate::cli;
+
+/// A receiver for mail into this spool.
+pub(crate) fn build(
+    config: &Config,
+    spool: Arc<DirSpool>,
+    shutdown: Shutdown,
+    security: Security,
+    observer: Arc<dyn Observer>,
+) -> Receiver<DirSpool> {
+    let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver::default());
+    let mail_list = MailList::of(SpoolLister { config: config.clone(), spool: Arc::clone(&spool) });
+    Receiver {
+        settings: Arc::new(settings(config)),
+        limits: limits(config),
+        policy: Chain::new(config.rules(), Arc::clone(&resolver), vec![Arc::new(next_hop_size(config))]),
+        resolver: config.clients.reverse_names.then_some(resolver),
+        security,
+        spool,
+        mail_list,
+        disk_wait: DiskWait::Elsewhere,
+        observer,
+        clock: Arc::new(SystemClock),
+        shutdown,
+    }
+}
+
+/// What its sessions go by.
+fn settings(config: &Config) -> Settings {
+    Settings {
+        mark: cli::wiring::own_mark(config),
+        default_domain: config.default_domain().clone(),
+        dialect: if config.protocol.strict_821 { Dialect::Rfc821 } else { Dialect::Esmtp },
+        max_size: config.message.max_size,
+        max_recipients: config.recipients.max,
+        bare_newline: match config.message.bare_newline {
+            BareNewline::Refuse => body::BareNewline::Refuse,
+            BareNewline::Normalize => body::BareNewline::Normalize,
+        },
+        add_missing_headers: config.message.add_missing,
+        hide_client: config.message.hide_client,
+        max_hops: usize::from(config.message.max_hops),
+        slow_after_errors: config.limits.slow_after_errors,
+        max_errors: config.limits.close_after_errors,
+        max_junk_commands: config.limits.junk_commands,
+        xclient: config.clients.xclient.clone(),
+        xforward: config.clients.xforward.clone(),
+        traced: config.log.trace_clients.clone(),
+        directory: Directory { addresses: config.verify.addresses.clone(), lists: config.verify.lists.clone() },
+        ..Settings::new(config.hostname.clone())
+    }
+}
+
+/// How much of its clients it bears.
+fn limits(config: &Config) -> Limits {
+    let limits = &config.limits;
+    Limits {
+        sessions: limits.sessions,
+        sessions_per_address: limits.sessions_per_address,
+        connections_per_second: limits.connections_per_second,
+        exempt: limits.exempt.clone(),
+        idle: limits.idle,
+        session: limits.session,
+        slowest_body: limits.slowest_body,
+        overload: limits.overload,
+        overload_idle: limits.overload_idle,
+        shutdown: limits.shutdown,
+    }
+}
+
+/// What whoever forwards from this spool has found out of its next hops, and what the configuration says of them: a message
+/// is too large if no route takes it. Which route it will go by is not known yet.
+fn next_hop_size(config: &Config) -> NextHopSize {
+    let folder = config.spool.join("routes");
+    let route = |plan: RoutePlan| {
+        let configured: Option<Vec<u64>> = plan.hops.iter().map(|hop| hop.max_size).collect();
+        (SizeFile::new(&folder, &plan.name), configured.and_then(|sizes| sizes.into_iter().max()))
+    };
+    let routes: Vec<_> = config.routes().into_iter().map(route).collect();
+    NextHopSize::new(move || {
+        let limits = routes.iter().map(|(file, configured)| file.limit().into_iter().chain(*configured).min());
+        limits.collect::<Option<Vec<_>>>()?.into_iter().max()
+    })
+}
