@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::Config;
 use super::error::{Fault, unexpected};
 use super::values::{self, FromText};
 
@@ -76,8 +75,8 @@ impl FromText for Webhook {
 }
 
 /// A channel that this program was built without.
-pub(super) fn faults(config: &Config) -> Vec<Fault> {
-    let missing = config.alarm.webhook.is_some() && !cfg!(feature = "webhook");
+pub(super) fn faults(alarm: &Alarm) -> Vec<Fault> {
+    let missing = alarm.webhook.is_some() && !cfg!(feature = "webhook");
     let reason = "this leafmail was built without the feature webhook; use alarm.command with curl instead";
     missing.then(|| Fault::new("alarm.webhook", reason)).into_iter().collect()
 }

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 
+use super::error::unexpected;
 use super::values::{self, FromText};
-use super::{Config, error::unexpected};
 use crate::address::{Domain, Mailbox};
 
 /// `[aliases]`.
@@ -20,23 +20,12 @@ pub struct Aliases {
     /// A file in the form of sendmail's, read again when it changes.
     #[serde(deserialize_with = "values::optional")]
     pub file: Option<PathBuf>,
-    /// The domains whose addresses are looked up; empty: see [`Config::local_domains`].
+    /// The domains whose addresses are looked up; empty: see [`Config::local_domains`](super::Config::local_domains).
     #[serde(deserialize_with = "values::non_empty_list")]
     pub local_domains: Vec<Domain>,
     /// Further aliases: a local name, an address, `@domain` or `*`, and whom it means: addresses, or further local names.
     #[serde(deserialize_with = "table")]
     pub table: BTreeMap<String, Vec<String>>,
-}
-
-impl Config {
-    /// The domains whose addresses are looked up among the aliases: those named, else the host name and the default domain.
-    pub fn local_domains(&self) -> Vec<Domain> {
-        if !self.aliases.local_domains.is_empty() {
-            return self.aliases.local_domains.clone();
-        }
-        let default = self.default_domain.clone().filter(|domain| *domain != self.hostname);
-        std::iter::once(self.hostname.clone()).chain(default).collect()
-    }
 }
 
 fn table<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Vec<String>>, D::Error> {
@@ -127,7 +116,7 @@ impl<'de> Visitor<'de> for TargetsVisitor {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::config::Config;
 
     fn parsed(text: &str) -> Result<Config, String> {
         Config::parse(text, "leafmail.toml".as_ref()).map_err(|error| error.to_string())

@@ -12,16 +12,16 @@ const RULES: [Rule; 13] = [
     (&["clients", "recipients"], trust::open_relay),
     (&["listen", "clients", "auth", "limits"], trust::strangers),
     (&["relay", "route"], route::faults),
-    (&["rewrite", "relay", "route"], rewrite::faults),
+    (&["rewrite", "relay", "route"], |config| rewrite::faults(&config.rewrite, &config.written_routes())),
     (&["limits"], |config| listed(config.idle())),
     (&["limits"], |config| listed(config.slowness())),
     (&["tls", "protocol", "listen"], |config| listed(config.certificates())),
     (&["auth", "protocol", "tls", "clients"], |config| listed(config.logins())),
     (&["listen", "auth", "protocol"], |config| listed(config.fronts())),
     (&["notices"], |config| listed(config.copies())),
-    (&["log", "relay", "route"], log::faults),
-    (&["alarm"], alarm::faults),
-    (&["process"], process::faults),
+    (&["log", "relay", "route"], |config| log::faults(&config.log, &config.usable_routes())),
+    (&["alarm"], |config| alarm::faults(&config.alarm)),
+    (&["process"], |config| process::faults(&config.process)),
 ];
 
 fn listed(fault: Option<Fault>) -> Vec<Fault> {
@@ -41,6 +41,16 @@ impl Config {
     pub(super) fn contradictions(&self, unread: &[String]) -> Vec<Fault> {
         let applies = |(sections, _): &&Rule| !sections.iter().any(|section| unread.iter().any(|name| name == section));
         RULES.iter().filter(applies).flat_map(|(_, rule)| rule(self)).collect()
+    }
+
+    /// The names of the routes as they are written.
+    fn written_routes(&self) -> Vec<String> {
+        self.entries().into_iter().map(|entry| entry.name).collect()
+    }
+
+    /// The names of the routes that have a next hop.
+    fn usable_routes(&self) -> Vec<String> {
+        self.routes().into_iter().map(|plan| plan.name).collect()
     }
 
     /// Copies must have somebody to go to.

@@ -6,7 +6,6 @@ use ipnet::IpNet;
 use log::LevelFilter;
 use serde::Deserialize;
 
-use super::Config;
 use super::error::{Fault, unexpected};
 use super::values::{self, FromText};
 use crate::syslog::SystemLog;
@@ -119,16 +118,14 @@ impl FromText for LogTo {
     }
 }
 
-/// What does not go together in `[log]`.
-pub(super) fn faults(config: &Config) -> Vec<Fault> {
-    let log = &config.log;
+/// What does not go together in `[log]`, and what does not exist of the routes that it names.
+pub(super) fn faults(log: &Log, routes: &[String]) -> Vec<Fault> {
     let two_places = (log.file.is_some() && log.to != LogTo::Stderr)
         .then(|| Fault::new("log.file", "log.file and log.to name two places for the log; leave one of them out"));
-    let names: Vec<String> = config.routes().into_iter().map(|plan| plan.name).collect();
-    let unknown = log.trace_routes.iter().enumerate().filter(|(_, name)| !names.contains(name));
+    let unknown = log.trace_routes.iter().enumerate().filter(|(_, name)| !routes.contains(name));
     let unknown = unknown.map(|(index, name)| {
         let reason =
-            format!("there is no route \"{}\" to be traced; there is {}", name.escape_debug(), names.join(", "));
+            format!("there is no route \"{}\" to be traced; there is {}", name.escape_debug(), routes.join(", "));
         Fault::new(format!("log.trace_routes[{index}]"), reason)
     });
     two_places.into_iter().chain(unknown).collect()

@@ -36,18 +36,18 @@ pub use rewrite::Rewrite;
 pub use route::{OAuth2, Preset, Region, Route, RouteName, RoutePlan, TimeoutKeys, TokenUrl, UserName};
 pub use sandbox_needs::{SandboxNeeds, Task};
 pub use sections::{
-    BareNewline, Clients, Limits, Listen, Message, Notices, Protocol, Queue, Recipients, Reserve, Senders, Verify,
+    Auth, BareNewline, Clients, Limits, Listen, Message, Notices, Protocol, Queue, Recipients, Reserve, Senders, Tls,
+    Verify,
 };
-pub use security::{Auth, Tls};
 pub use submission::Submission;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use crate::address::Domain;
 use crate::policy::{AddressList, Rules};
-use crate::transport::NextHop;
+use crate::routing::Rewriting;
 use reading::origin::Origin;
 use reading::{error, network, values};
 
@@ -156,7 +156,7 @@ fn machine_name() -> Domain {
 
 impl Config {
     /// The file that it was read from; `None` for the built-in defaults.
-    pub fn path(&self) -> Option<&std::path::Path> {
+    pub fn path(&self) -> Option<&Path> {
         self.origin.path.as_deref()
     }
 
@@ -165,16 +165,27 @@ impl Config {
         self.default_domain.as_ref().unwrap_or(&self.hostname)
     }
 
-    /// Sends all mail elsewhere, as `--relay` does: `[relay]` leads there, and every `[[route]]` is dropped, with what is
-    /// rewritten on it alone. The file's credentials go along only if there is a user to whom they can belong, and its pin
-    /// only where certificates are looked at.
-    pub fn relay_to(&mut self, next_hop: NextHop) {
-        self.relay.lead_to(next_hop);
-        self.route.clear();
-        rewrite::keep_only(&mut self.rewrite, "relay");
-        for changed in ["relay.url", "relay.preset", "relay.user", "route", "rewrite"] {
-            self.origin.forget(changed);
+    /// The domains whose addresses are looked up among the aliases: those named, else the host name and the default domain.
+    pub fn local_domains(&self) -> Vec<Domain> {
+        if !self.aliases.local_domains.is_empty() {
+            return self.aliases.local_domains.clone();
         }
+        let default = self.default_domain.clone().filter(|domain| *domain != self.hostname);
+        std::iter::once(self.hostname.clone()).chain(default).collect()
+    }
+
+    /// The Unix socket of the receiver: the first that it listens on, else the one that a super-server is to have.
+    pub fn submission_socket(&self) -> &Path {
+        let own = self.listen.addresses.iter().find_map(|address| match address {
+            ListenAddress::Unix(path) => Some(path.as_path()),
+            ListenAddress::Tcp(..) => None,
+        });
+        own.unwrap_or(&self.submission.socket)
+    }
+
+    /// What is changed in messages on their way, in the order of the file; the first that fits counts.
+    pub fn rewritings(&self) -> Vec<Rewriting> {
+        self.rewrite.iter().map(Rewrite::rewriting).collect()
     }
 
     /// What the built-in policies go by.

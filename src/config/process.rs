@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::Config;
 use super::error::{Fault, unexpected};
 use super::values::{self, FromText};
 
@@ -77,8 +76,8 @@ impl FromStr for Sandbox {
 }
 
 /// What does not go together in `[process]`.
-pub(super) fn faults(config: &Config) -> Vec<Fault> {
-    let alone = config.process.group.is_some() && config.process.user.is_none();
+pub(super) fn faults(process: &Process) -> Vec<Fault> {
+    let alone = process.group.is_some() && process.user.is_none();
     let fault = || Fault::new("process.group", "process.group is set, but process.user is not");
     alone.then(fault).into_iter().collect()
 }
@@ -86,6 +85,7 @@ pub(super) fn faults(config: &Config) -> Vec<Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
 
     #[test]
     fn a_group_needs_a_user_and_the_sandbox_has_three_modes() {

@@ -4,7 +4,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::error::Fault;
-use super::{Config, RouteName, values};
+use super::{RouteName, values};
 use crate::address::{AddressPattern, Domain, Mailbox};
 use crate::routing::{Criteria, Rewriting};
 
@@ -51,6 +51,18 @@ impl Rewrite {
         }
     }
 
+    /// The change as the routing takes it.
+    pub(super) fn rewriting(&self) -> Rewriting {
+        Rewriting {
+            criteria: self.criteria(),
+            routes: self.routes.iter().map(|RouteName(name)| name.clone()).collect(),
+            envelope_sender: self.envelope_sender.clone(),
+            from: self.from.clone(),
+            sender: self.sender.clone(),
+            masquerade: self.masquerade.clone(),
+        }
+    }
+
     /// Whether it leaves no message to those after it.
     fn is_for_everything(&self) -> bool {
         self.routes.is_empty() && self.criteria().is_everything()
@@ -59,21 +71,6 @@ impl Rewrite {
     fn changes_something(&self) -> bool {
         let addresses = [&self.envelope_sender, &self.from, &self.sender];
         addresses.iter().any(|address| address.is_some()) || !self.masquerade.is_empty()
-    }
-}
-
-impl Config {
-    /// What is changed in messages on their way, in the order of the file; the first that fits counts.
-    pub fn rewritings(&self) -> Vec<Rewriting> {
-        let rewriting = |rewrite: &Rewrite| Rewriting {
-            criteria: rewrite.criteria(),
-            routes: rewrite.routes.iter().map(|RouteName(name)| name.clone()).collect(),
-            envelope_sender: rewrite.envelope_sender.clone(),
-            from: rewrite.from.clone(),
-            sender: rewrite.sender.clone(),
-            masquerade: rewrite.masquerade.clone(),
-        };
-        self.rewrite.iter().map(rewriting).collect()
     }
 }
 
@@ -86,9 +83,8 @@ pub(super) fn keep_only(rewrites: &mut Vec<Rewrite>, route: &str) {
     });
 }
 
-/// What is wrong with each of them.
-pub(super) fn faults(config: &Config) -> Vec<Fault> {
-    let names: Vec<String> = config.entries().into_iter().map(|entry| entry.name).collect();
+/// What is wrong with each of them; `names` are those of the routes.
+pub(super) fn faults(rewrites: &[Rewrite], names: &[String]) -> Vec<Fault> {
     let fault = |(index, rewrite): (usize, &Rewrite)| {
         let place = format!("rewrite[{index}]");
         if !rewrite.changes_something() {
@@ -97,7 +93,7 @@ pub(super) fn faults(config: &Config) -> Vec<Fault> {
             );
             return Some(Fault::new(place, reason));
         }
-        if rewrite.is_for_everything() && index + 1 < config.rewrite.len() {
+        if rewrite.is_for_everything() && index + 1 < rewrites.len() {
             let next = index + 1;
             let reason = format!(
                 "{place} is for all mail, and the first that fits counts, so that nothing is left for rewrite[{next}]; \
@@ -116,12 +112,13 @@ pub(super) fn faults(config: &Config) -> Vec<Fault> {
             format!("{place}.routes: there is no route {}; the routes are {}", rewrite.routes[at].0, names.join(", "));
         Some(Fault::new(format!("{place}.routes[{at}]"), reason))
     };
-    config.rewrite.iter().enumerate().filter_map(fault).collect()
+    rewrites.iter().enumerate().filter_map(fault).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
 
     fn checked(text: &str) -> Result<Config, String> {
         let config = Config::parse(text, "leafmail.toml".as_ref()).map_err(|error| error.to_string())?;

@@ -2,6 +2,7 @@
 //!
 //! `docs/leafmail.toml` explains every key to those who set it; a test holds it to these structs.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -335,5 +336,48 @@ pub struct Notices {
 impl Default for Notices {
     fn default() -> Self {
         Self { admin: None, per_hour: 100, copy_failures: false }
+    }
+}
+
+/// `[tls]`: the certificate that clients are shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate with its chain, PEM.
+    #[serde(deserialize_with = "values::optional")]
+    pub certificate: Option<PathBuf>,
+    /// Its private key, PEM.
+    #[serde(deserialize_with = "values::optional")]
+    pub key: Option<PathBuf>,
+    /// The authorities of certificates that clients may show, PEM.
+    #[serde(deserialize_with = "values::optional")]
+    pub client_ca: Option<PathBuf>,
+    /// Whether a certificate is made at each start.
+    pub self_signed: bool,
+    /// Whether nothing is taken in clear text.
+    pub require: bool,
+}
+
+/// `[auth]`: who may log in.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Auth {
+    /// The file of users.
+    #[serde(deserialize_with = "values::optional")]
+    pub users: Option<PathBuf>,
+    /// Whether every sender has to log in.
+    pub require: bool,
+    /// Networks that may log in without TLS.
+    #[serde(deserialize_with = "values::list")]
+    pub clear_networks: Vec<IpNet>,
+    /// Networks that may log in with any password.
+    #[serde(deserialize_with = "values::list")]
+    pub any_password_from: Vec<IpNet>,
+}
+
+impl Tls {
+    /// Whether there is a certificate.
+    pub fn is_configured(&self) -> bool {
+        self.self_signed || self.certificate.is_some()
     }
 }

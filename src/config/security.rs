@@ -1,56 +1,7 @@
-//! `[tls]` and `[auth]`: what protects a client's connection, and how clients log in; with the rules between these
-//! keys and the others.
-
-use std::path::PathBuf;
-
-use ipnet::IpNet;
-use serde::Deserialize;
+//! The rules between `[tls]`, `[auth]` and the other keys: what is demanded of a client must be possible.
 
 use super::error::Fault;
-use super::{Config, ListenAddress, values};
-
-/// `[tls]`: the certificate that clients are shown.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Tls {
-    /// The certificate with its chain, PEM.
-    #[serde(deserialize_with = "values::optional")]
-    pub certificate: Option<PathBuf>,
-    /// Its private key, PEM.
-    #[serde(deserialize_with = "values::optional")]
-    pub key: Option<PathBuf>,
-    /// The authorities of certificates that clients may show, PEM.
-    #[serde(deserialize_with = "values::optional")]
-    pub client_ca: Option<PathBuf>,
-    /// Whether a certificate is made at each start.
-    pub self_signed: bool,
-    /// Whether nothing is taken in clear text.
-    pub require: bool,
-}
-
-/// `[auth]`: who may log in.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Auth {
-    /// The file of users.
-    #[serde(deserialize_with = "values::optional")]
-    pub users: Option<PathBuf>,
-    /// Whether every sender has to log in.
-    pub require: bool,
-    /// Networks that may log in without TLS.
-    #[serde(deserialize_with = "values::list")]
-    pub clear_networks: Vec<IpNet>,
-    /// Networks that may log in with any password.
-    #[serde(deserialize_with = "values::list")]
-    pub any_password_from: Vec<IpNet>,
-}
-
-impl Tls {
-    /// Whether there is a certificate.
-    pub fn is_configured(&self) -> bool {
-        self.self_signed || self.certificate.is_some()
-    }
-}
+use super::{Config, ListenAddress};
 
 impl Config {
     /// What must hold of the certificate.
@@ -126,7 +77,7 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::config::Config;
 
     fn checked(text: &str) -> Result<(), String> {
         Config::parse(text, "leafmail.toml".as_ref()).unwrap().check().map_err(|error| error.to_string())

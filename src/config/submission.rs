@@ -1,10 +1,10 @@
 //! `[submission]`: how programs of this host hand over mail through the name `sendmail`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::{Config, ListenAddress, values};
+use super::values;
 
 /// `[submission]`: submission by the programs of this host.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -21,20 +21,11 @@ impl Default for Submission {
     }
 }
 
-impl Config {
-    /// The Unix socket of the receiver: the first that it listens on, else the one that a super-server is to have.
-    pub fn submission_socket(&self) -> &Path {
-        let own = self.listen.addresses.iter().find_map(|address| match address {
-            ListenAddress::Unix(path) => Some(path.as_path()),
-            ListenAddress::Tcp(..) => None,
-        });
-        own.unwrap_or(&self.submission.socket)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::path::Path;
+
+    use crate::config::Config;
 
     #[test]
     fn the_receivers_own_socket_goes_before_the_named_one() {
