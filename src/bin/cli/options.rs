@@ -155,8 +155,9 @@ pub(crate) fn report_checked(config: &Config) -> anyhow::Result<String> {
     let remarks = config.remarks(super::confine::uid(config)?);
     let warnings: String =
         super::shortage(config).iter().chain(&remarks).map(|text| format!("warning: {text}\n")).collect();
-    let routes: String = config.routes().iter().map(route_line).collect();
-    Ok(format!("{warnings}{routes}{}\n", conclusion(config)))
+    let routes = config.routes();
+    let lines: String = routes.iter().map(|plan| route_line(plan, routes.len() == 1)).collect();
+    Ok(format!("{warnings}{lines}{}\n", conclusion(config)))
 }
 
 /// The last line: which configuration is in order, or that there is none.
@@ -178,9 +179,13 @@ fn cannot_log(config: &Config, error: &std::io::Error) -> anyhow::Error {
     anyhow::anyhow!("opening the log file {}: {error}{missing}", file.display())
 }
 
-/// A route and its next hops, in the order in which they are tried.
-fn route_line(plan: &RoutePlan) -> String {
+/// A route and its next hops, in the order in which they are tried; `alone`: there is no other route.
+fn route_line(plan: &RoutePlan, alone: bool) -> String {
     let hops: Vec<_> = plan.hops.iter().map(|hop| hop.next_hop.to_string()).collect();
-    let which = if plan.criteria.is_everything() { "all other mail" } else { "some mail" };
+    let which = match (plan.criteria.is_everything(), alone) {
+        (true, true) => "all mail",
+        (true, false) => "all other mail",
+        (false, _) => "some mail",
+    };
     format!("route {}: {which} to {}\n", plan.name, hops.join(", then "))
 }
