@@ -60,6 +60,32 @@ fn verbs_that_act_say_what_they_did() {
 }
 
 #[test]
+fn carrying_and_giving_up_say_what_they_did() {
+    for columns in [80, 120] {
+        let (site, id) = with_mail();
+        let [folder, nowhere] = ["carried", "nowhere"].map(|name| site.path(name).display().to_string());
+        verb(&site, columns, &["export", &folder, &id], 0).wait_for(&format!("{id}: exported"));
+        verb(&site, columns, &["import", &folder, "--all"], 0).wait_for(&format!("{id}: imported"));
+        verb(&site, columns, &["expire", &id], 0).wait_for(&format!("{id}: expired"));
+        verb(&site, columns, &["import", &nowhere, "--all"], 66).wait_for("there is no spool");
+    }
+}
+
+#[test]
+fn a_link_called_mailq_lists_the_queue() {
+    let (site, _) = with_mail();
+    let link = site.path("mailq");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_spoolrun"), &link).unwrap();
+    for columns in [80, 120] {
+        let mut command = std::process::Command::new(&link);
+        command.arg("--config").arg(site.config());
+        let mut shown = Terminal::open(columns, 50).run(command);
+        assert_eq!(shown.wait(), 0, "{}", shown.page());
+        shown.wait_for("-- 1 Kbytes in 2 Requests.");
+    }
+}
+
+#[test]
 fn mistakes_are_answered_in_words() {
     let (site, _) = with_mail();
     for columns in [80, 120] {
