@@ -52,8 +52,7 @@ pub struct Session {
     trust: Trust,
     /// What XCLIENT said that the client calls itself, until the policy was asked.
     told_hello: Option<Hello>,
-    /// Who was authenticated.
-    /// What XFORWARD told, for the next transaction.
+    /// What XFORWARD said, for the next transaction.
     forwarded: Vec<(String, String)>,
     now: Timestamp,
     input: Input,
