@@ -46,7 +46,7 @@ impl Opening {
                 done = &mut step => return Ok(done),
                 () = load.changed() => {}
                 () = shutdown.raised() => return Err("before the receiver ended".to_owned()),
-                () = sleep_until(self.begun + patience) => return Err(format!("within {patience:?}")),
+                () = sleep_until(self.begun + patience) => return Err(format!("within {} s", patience.as_secs_f32())),
             }
         }
     }
@@ -70,14 +70,14 @@ mod tests {
         assert_eq!(opening.within(&limits(), &mut load, &shutdown, ready(7)).await, Ok(7));
         for _ in 0..2 {
             let reason = opening.within(&limits(), &mut load, &shutdown, pending::<()>()).await.unwrap_err();
-            assert_eq!(reason, "within 200ms");
+            assert_eq!(reason, "within 0.2 s");
             assert!(opening.begun.elapsed() >= Duration::from_millis(200));
         }
         // Long ago, so that nothing is left even of the longest time.
         let Some(begun) = opening.begun.checked_sub(PATIENCE) else { return };
         let long = Limits { idle: Duration::from_secs(3_600), ..limits() };
         let reason = Opening { begun }.within(&long, &mut load, &shutdown, pending::<()>()).await.unwrap_err();
-        assert_eq!(reason, "within 30s");
+        assert_eq!(reason, "within 30 s");
     }
 
     #[tokio::test]
@@ -88,7 +88,7 @@ mod tests {
         let overload = async { gauge.read(2) };
         let silent = Opening::begin();
         let (reason, _) = tokio::join!(silent.within(&limits, &mut load, &shutdown, pending::<()>()), overload);
-        assert_eq!(reason.unwrap_err(), "within 20ms");
+        assert_eq!(reason.unwrap_err(), "within 0.02 s");
         shutdown.raise();
         let reason = Opening::begin().within(&limits, &mut Load::default(), &shutdown, pending::<()>()).await;
         assert_eq!(reason.unwrap_err(), "before the receiver ended");

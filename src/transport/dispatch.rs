@@ -16,7 +16,7 @@ use super::smarthost::SmarthostDispatch;
 
 /// The dispatch for a route's next hops, each with settings of its own: where one does not work, the next is tried at once.
 /// Nothing is read or opened before the first delivery. Once `leaving` is raised, a delivery that waits for a next hop ends with
-/// a [`RouteFailure`](super::Fault) if the message was not handed over yet, and soon if it was.
+/// a [`RouteFailure`](super::RouteFailure) if the message was not handed over yet, and soon if it was.
 ///
 /// # Errors
 /// When there is no next hop, or settings contradict each other.

@@ -35,21 +35,21 @@ fn a_handshake_and_a_proxy_header_have_the_time_that_a_client_may_be_silent() {
     write_certificate(&site);
     let smtpd = listening(&site, "tls:127.0.0.1:0");
     assert_eq!(answer_to(&smtpd, b""), "");
-    smtpd.wait_for_log("no TLS handshake within 2s");
+    smtpd.wait_for_log("no TLS handshake within 2 s");
     for octets in [&b""[..], b"PROXY TCP4 127."] {
         let smtpd = listening(&site, "proxy:127.0.0.1:0");
         assert_eq!(answer_to(&smtpd, octets), "");
-        smtpd.wait_for_log("sent no PROXY header within 2s");
+        smtpd.wait_for_log("sent no PROXY header within 2 s");
     }
     let smtpd = listening(&site, "proxy:tls:127.0.0.1:0");
     assert_eq!(answer_to(&smtpd, b"PROXY TCP4 127.0.0.1 127.0.0.1 4711 25\r\n"), "");
-    smtpd.wait_for_log("no TLS handshake within 2s");
+    smtpd.wait_for_log("no TLS handshake within 2 s");
     let smtpd = listening(&site, "127.0.0.1:0");
     let mut client = smtpd.client();
     client.expect("EHLO x", "250");
     client.expect("STARTTLS", "220");
     assert_eq!(client.rest(), "");
-    smtpd.wait_for_log("no TLS handshake within 2s");
+    smtpd.wait_for_log("no TLS handshake within 2 s");
 }
 
 /// With the default `idle`, which is longer than any test waits.
@@ -69,7 +69,7 @@ fn silent_handshakes_make_room_under_overload_for_a_client_that_sends() {
     crate::site::wait_until("all are taken", || smtpd.log().matches("connect from").count() >= 8);
     let mut ninth = smtpd.client();
     ninth.expect("EHLO x", "250");
-    smtpd.wait_for_log("no TLS handshake within 1s");
+    smtpd.wait_for_log("no TLS handshake within 1 s");
     smtpd.client().submit("a@example.com", &["b@example.com"], b"Subject: x\r\n");
     drop(silent);
 }

@@ -268,7 +268,9 @@ fn a_flush_says_why_mail_was_kept_and_what_to_do_about_it() {
     let down = format!("smtp://127.0.0.1:{}", free_port());
     let run = |arguments: &[&str]| text(&site.run(&[&["--relay", &down], arguments].concat()));
     let said = run(&["flush"]);
-    assert!(said.starts_with("0 sent, 0 deferred, 1 kept as a route failed, 0 notices written, 3 left"), "{said}");
+    // How many had begun when the route was paused is a matter of chance.
+    assert!(said.starts_with("0 sent, 0 deferred, ") && !said.starts_with("0 sent, 0 deferred, 0 kept"), "{said}");
+    assert!(said.contains(" kept as a route failed, 0 notices written, 3 left"), "{said}");
     let failed = format!("connecting to {} failed: Connection refused; next try ", &down[7..]);
     assert!(
         said.contains("3 messages wait for route relay, which has been paused since ") && said.contains(&failed),

@@ -16,6 +16,9 @@ use rustls::{ServerConnection, StreamOwned};
 use super::fake_sasl;
 pub(crate) use super::smarthost_script::{Act, Identity, Script, reply};
 
+/// How long it takes nothing; longer than anybody who writes to it waits.
+const CLOGGED: Duration = Duration::from_secs(60);
+
 /// What the smarthost was told, over all connections.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Record {
@@ -341,6 +344,10 @@ impl<'a> Session<'a> {
             Act::Stall => loop {
                 self.octet()?;
             },
+            Act::Clog => {
+                thread::sleep(CLOGGED);
+                Err(Over)
+            }
             Act::After(octets, act) => {
                 self.skip(octets)?;
                 self.perform(*act, good)

@@ -28,6 +28,8 @@ pub(crate) enum Act {
     Reset,
     /// Says nothing and keeps the connection until the other side closes it.
     Stall,
+    /// In `body` only: takes nothing any more, so that what is written to it waits.
+    Clog,
     /// In `body` only: reads this many octets of the message, then acts.
     After(usize, Box<Act>),
 }

@@ -76,6 +76,8 @@ fn act(step: &str, deed: &str) -> Act {
         "no text" => say(format!("{code}\r\n")),
         "close" => Act::Close,
         "reset" => Act::Reset,
+        // With a reader, however slow, the whole message may be with the system before the time is over.
+        "stall" if step == "body" => Act::Clog,
         "stall" => Act::Stall,
         "half a reply" => Act::SendAndClose(format!("{code} fi").into_bytes()),
         other => panic!("{other}"),
