@@ -30,8 +30,8 @@ use super::site::{PATIENCE, wait_until};
 /// Rows above the screen that are kept.
 const ABOVE: usize = 10_000;
 /// What changes how programs write to a terminal; the tests set what they want of it.
-const OF_TERMINALS: [&str; 8] =
-    ["NO_COLOR", "COLORTERM", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES", "TERM", "LEAFMAIL_CONFIG"];
+const OF_TERMINALS: [&str; 9] =
+    ["NO_COLOR", "COLORTERM", "CLICOLOR", "CLICOLOR_FORCE", "CI", "COLUMNS", "LINES", "TERM", "LEAFMAIL_CONFIG"];
 
 /// A terminal of a given size, before a program runs in it.
 pub(crate) struct Terminal {
