@@ -16,7 +16,6 @@ mod sendmail;
 mod service;
 
 use std::ffi::{OsStr, OsString};
-use std::io::Write;
 
 use clap::builder::ValueParser;
 use clap::{Command, CommandFactory};
@@ -86,7 +85,7 @@ fn run(options: &Options, mut hidden: Option<HiddenStderr>) -> anyhow::Result<()
         let report = cli::report_checked(&config)?;
         // Files that can be read, but not used.
         security::security(&config, security::certificate(&config)?)?;
-        return std::io::stdout().write_all(cli::screen::for_output(&report).as_bytes()).or_exit(ExitCode::IoErr);
+        return listing::say_folded(&report);
     }
     if options.service.status {
         return service::status(&config, options.service.json);

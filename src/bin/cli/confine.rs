@@ -20,7 +20,7 @@ use super::OrExit;
 /// What is to be said of it, once there is a log.
 #[must_use]
 #[derive(Debug, Default)]
-pub(crate) struct Told(Vec<(Level, String)>);
+pub(crate) struct Told(pub(crate) Vec<(Level, String)>);
 
 impl Told {
     /// Says it; a program that does not run for good says what is in order only to those who want to hear more.
@@ -29,14 +29,6 @@ impl Told {
             let level = if (*level, stay) == (Level::Info, Stay::Short) { Level::Debug } else { *level };
             log::log!(level, "{text}");
         }
-    }
-}
-
-impl Told {
-    /// What wants a look.
-    #[allow(dead_code, reason = "spoolrun has no block at its start")]
-    pub(crate) fn warnings(&self) -> impl Iterator<Item = String> {
-        self.0.iter().filter(|(level, _)| *level <= Level::Warn).map(|(_, text)| text.clone())
     }
 }
 

@@ -40,7 +40,7 @@ pub(crate) fn finish(program: &str, result: anyhow::Result<()>) -> std::process:
     let Err(error) = result else { return std::process::ExitCode::SUCCESS };
     // Standard error may be closed, or a full pipe that nobody reads; then there is nobody to tell.
     let text: String = format!("{error:#}").lines().map(|line| format!("{program}: {line}\n")).collect();
-    say_last(super::screen::for_errors(&escaped(&text)).as_bytes());
+    say_last(super::screen::terminal::for_errors(&escaped(&text)).as_bytes());
     code_of(&error).into()
 }
 

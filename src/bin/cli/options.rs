@@ -27,7 +27,8 @@ pub(crate) fn explain_usage(error: &clap::Error) -> std::process::ExitCode {
     // Where nobody reads, the exit code has to do.
     if error.use_stderr() {
         // It repeats what was given, which may be anything.
-        let _ = write!(std::io::stderr(), "{}", super::screen::for_errors(&escaped(&error.render().to_string())));
+        let _ =
+            write!(std::io::stderr(), "{}", super::screen::terminal::for_errors(&escaped(&error.render().to_string())));
         return ExitCode::Usage.into();
     }
     let _ = error.print();

@@ -7,6 +7,7 @@ pub(crate) mod pages;
 pub(crate) mod receiver;
 mod single;
 mod sockets;
+mod start;
 mod status;
 mod supervise;
 mod telling;

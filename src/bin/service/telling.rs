@@ -9,10 +9,12 @@ use leafmail::driver::{Door, Listener};
 use leafmail::event::Observer;
 use leafmail::queue::{RouteState, Runner};
 use leafmail::spool::{DirSpool, Folder, Spool};
+use log::Level;
 
 use super::sockets::Fronted;
+use super::start::Start;
 use crate::cli::confine::Told;
-use crate::cli::screen::{Screen, Start};
+use crate::cli::screen::Screen;
 use crate::cli::{self, Logging, Reader};
 
 /// See the module.
@@ -44,7 +46,10 @@ impl<'a> Telling<'a> {
                 told.log(cli::Stay::Long);
                 cli::root_remark().into_iter().chain(remarks).for_each(|remark| log::warn!("{remark}"));
             }
-            Reader::Person => self.remarks = told.warnings().chain(cli::root_remark()).chain(remarks).collect(),
+            Reader::Person => {
+                let warnings = told.0.iter().filter(|(level, _)| *level <= Level::Warn).map(|(_, text)| text.clone());
+                self.remarks = warnings.chain(cli::root_remark()).chain(remarks).collect();
+            }
         }
     }
 
@@ -71,12 +76,11 @@ impl<'a> Telling<'a> {
                 listeners.iter().for_each(|listener| log::info!("listening on {listener}"));
                 self.remarks.iter().for_each(|remark| log::warn!("{remark}"));
             }
-            Some(screen) if is_first => screen.start(&Start {
-                config: self.config,
-                addresses: &self.addresses,
-                delivers: self.delivers,
-                remarks: &self.remarks,
-            }),
+            Some(screen) if is_first => {
+                let (config, addresses, remarks) = (self.config, &self.addresses[..], &self.remarks[..]);
+                let start = Start { config, addresses, delivers: self.delivers, remarks };
+                screen.begin_with(|paper| start.text(paper));
+            }
             Some(screen) => screen.note("another worker takes the connections"),
         }
     }

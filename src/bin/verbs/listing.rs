@@ -118,9 +118,8 @@ pub(crate) fn tell(text: &str) -> io::Result<()> {
 }
 
 /// To standard output, for people: long lines are folded at words where that is a terminal.
-#[allow(dead_code, reason = "smtpd has no such verb")]
 pub(crate) fn say_folded(text: &str) -> anyhow::Result<()> {
-    say(&cli::screen::for_output(&escaped(text)))
+    say(&cli::screen::terminal::for_output(&escaped(text)))
 }
 
 /// To standard output, without anything that would change how a terminal shows the rest; a reader that has seen enough is no

@@ -4,11 +4,9 @@
 //! Events go to a thread that tells them, and its lines to the thread that writes the log: a terminal that hangs holds up no
 //! mail. What does not fit on the way is counted and dropped. Where there is no such terminal, nothing of this runs.
 
-mod paper;
-#[allow(dead_code, reason = "spoolrun has no block at its start")]
-mod start;
+pub(crate) mod paper;
 mod story;
-mod terminal;
+pub(crate) mod terminal;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,11 +21,8 @@ use leafmail::event::{Event, Observer, OncePerMinute};
 use leafmail::sys::SystemClock;
 use log::{Level, LevelFilter};
 use paper::{Line, Paper, Tone};
-#[allow(unused_imports, reason = "spoolrun has no block at its start")]
-pub(crate) use start::Start;
 use story::Story;
-#[allow(unused_imports, reason = "smtpd has no view")]
-pub(crate) use terminal::{columns, for_errors, for_output, is_smart, wants_colour};
+use terminal::{columns, is_smart, wants_colour};
 
 /// The target of log records that are lines for the screen already.
 pub(super) const SCREEN: &str = "screen";
@@ -101,9 +96,9 @@ impl Screen {
         Arc::new(OncePerMinute::new(Arc::new(Teller { way, sessions, dropped })))
     }
 
-    /// The block at the start.
-    pub(crate) fn start(&self, start: &Start<'_>) {
-        self.say(start.text(paper()));
+    /// The block at the start, as it is composed for the paper.
+    pub(crate) fn begin_with(&self, compose: impl FnOnce(Paper) -> String) {
+        self.say(compose(paper()));
     }
 
     /// A line between those of messages.

@@ -22,7 +22,7 @@ pub(crate) enum Tone {
 }
 
 impl Tone {
-    fn colour(self) -> &'static str {
+    pub(crate) fn colour(self) -> &'static str {
         match self {
             Self::Good => "\x1b[32m",
             Self::Waits => "\x1b[33m",
@@ -64,13 +64,6 @@ impl Paper {
         out
     }
 
-    /// A text without a time, such as a warning at the start, between blanks at its left.
-    pub(crate) fn remark(self, tone: Tone, word: &str, text: &str) -> String {
-        let (colour, normal) = if self.colour { (tone.colour(), "\x1b[0m") } else { ("", "") };
-        let margin = word.len() + 1;
-        format!("{colour}{word}{normal} {}\n", wrapped(&one_line(text), self.columns, margin))
-    }
-
     /// How many columns an address may take.
     pub(crate) fn address(self) -> usize {
         (self.columns.saturating_sub(32) / 2).clamp(20, 60)
@@ -78,13 +71,13 @@ impl Paper {
 }
 
 /// On one line, without what is not printable.
-pub(super) fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     escaped(&text.split(['\n', '\t', ' ']).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")).into_owned()
 }
 
 /// Broken at blanks into lines that begin at the margin, but for the first, whose margin is filled already. The last column
 /// stays empty, as some terminals begin a new line there.
-pub(super) fn wrapped(text: &str, columns: usize, margin: usize) -> String {
+pub(crate) fn wrapped(text: &str, columns: usize, margin: usize) -> String {
     if columns < NARROW {
         return text.to_owned();
     }

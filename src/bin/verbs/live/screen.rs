@@ -13,7 +13,7 @@ use rustix::termios::{
     InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr,
 };
 
-use crate::cli::screen::{columns, is_smart, wants_colour};
+use crate::cli::screen::terminal::{columns, is_smart, wants_colour};
 
 /// The alternate screen, without a cursor, and lines that are cut at the edge instead of wrapped.
 const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J";

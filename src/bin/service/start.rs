@@ -7,7 +7,7 @@ use leafmail::address::{Domain, escaped};
 use leafmail::config::{Config, Front, ListenAddress};
 use leafmail::transport::NextHop;
 
-use super::paper::{Paper, Tone, one_line, wrapped};
+use crate::cli::screen::paper::{Paper, Tone, one_line, wrapped};
 
 /// Columns before what a row says.
 const MARGIN: usize = 18;
@@ -35,7 +35,7 @@ impl Start<'_> {
             text.push_str(&escaped(&test));
         }
         text.push('\n');
-        text.extend(self.remarks.iter().map(|remark| paper.remark(Tone::Waits, "warning:", remark)));
+        text.extend(self.remarks.iter().map(|remark| warning(remark, paper)));
         if !self.remarks.is_empty() {
             text.push('\n');
         }
@@ -145,6 +145,13 @@ impl Start<'_> {
         let mut networks = clients.networks.iter().chain(&clients.own_public_networks).chain(&clients.auth_networks);
         front.login || networks.any(|network| network.contains(&ip))
     }
+}
+
+/// A warning, with its line end.
+fn warning(text: &str, paper: Paper) -> String {
+    const WORD: &str = "warning:";
+    let (colour, normal) = if paper.colour { (Tone::Waits.colour(), "\x1b[0m") } else { ("", "") };
+    format!("{colour}{WORD}{normal} {}\n", wrapped(&one_line(text), paper.columns, WORD.len() + 1))
 }
 
 /// Where a client of this host reaches an address.
