@@ -128,6 +128,13 @@ fn the_faults_of_the_ancestor_are_watched_by_tests_that_exist() {
 }
 
 #[test]
+fn every_device_is_played_by_a_test_that_exists() {
+    for row in check_tests("docs/devices.md", 10) {
+        assert_eq!(row.len(), 5, "a row has five cells: {row:?}");
+    }
+}
+
+#[test]
 fn every_place_and_every_test_of_the_conformance_page_exists() {
     for row in check_tests("docs/conformance.md", 100) {
         let [_, places, _] = &row[..] else { panic!("a row has three cells: {row:?}") };
