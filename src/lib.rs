@@ -193,3 +193,6 @@ pub mod supervisor;
 pub mod sys;
 pub mod syslog;
 pub mod tls_words;
+
+// Below several of them.
+mod small_file;

@@ -2,9 +2,9 @@
 //!
 //! It is used only if nobody except its owner can read it: a reader could try passwords offline, or would have them.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,6 +12,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::users::is_name;
 use super::{Users, Verifier};
+use crate::small_file::{self, Durability, Writers};
 
 /// Longer than a file of many thousand users.
 const MAX_OCTETS: u64 = 16 << 20;
@@ -84,21 +85,10 @@ impl UserFile {
             None => {}
             Some(verifier) => lines.push(format!("{user}:{verifier}")),
         }
-        self.replace(&(lines.join("\n") + "\n"))?;
+        let text = lines.join("\n") + "\n";
+        small_file::replace(&self.path, text.as_bytes(), Writers::One, Durability::Synced)?;
         folder.sync_all()?;
         Ok(true)
-    }
-
-    fn replace(&self, text: &str) -> io::Result<()> {
-        let mut name = self.path.file_name().unwrap_or_default().to_owned();
-        name.push(".new");
-        let new = self.path.with_file_name(name);
-        // Left over from one who was killed; the lock is ours.
-        let _ = fs::remove_file(&new);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&new, &self.path)
     }
 }
 

@@ -4,9 +4,8 @@
 //! writes it, so no lock is needed. A new worker adds up the counts of the earlier ones, and removes the files of
 //! dead ones.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -17,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::SupervisorStatus;
 use crate::event::{Event, Observer};
+use crate::small_file::{self, Durability, Writers};
 use crate::sys::process;
 
 /// Longer than any that we write.
@@ -125,10 +125,8 @@ impl BoardFolder {
 
     /// Whole or not at all; it need not outlive a power cut.
     fn write(&self, record: &Record) -> io::Result<()> {
-        let (path, fresh) = (self.path(record.pid), self.0.join(format!(".smtpd-{}.new", record.pid)));
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-        file.write_all(&serde_json::to_vec(record)?)?;
-        fs::rename(fresh, path)
+        let octets = serde_json::to_vec(record)?;
+        small_file::replace(&self.path(record.pid), &octets, Writers::One, Durability::Unsynced)
     }
 
     /// What the dead did; their files are gone then. The living tell it themselves.

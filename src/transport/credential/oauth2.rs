@@ -4,9 +4,8 @@
 //! wall clock is read: a token's age is that of its file. Secrets go to the endpoint alone, and into no error.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::OFlags;
@@ -15,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::secret::Password;
 use super::token::Freshness;
+use crate::small_file::{self, Durability, Writers, beside};
 use crate::transport::settings::TokenGrant;
 
 /// A provider that takes longer is in trouble.
@@ -114,13 +114,8 @@ impl TokenGrant {
     }
 
     fn save(&self, kept: &Kept) -> io::Result<()> {
-        let fresh = beside(&self.file, "new");
-        let _ = fs::remove_file(&fresh);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
-        file.write_all(&serde_json::to_vec(kept)?)?;
-        // A rotated refresh token exists nowhere else.
-        file.sync_all()?;
-        fs::rename(&fresh, &self.file)
+        // Synced, because a rotated refresh token exists nowhere else.
+        small_file::replace(&self.file, &serde_json::to_vec(kept)?, Writers::One, Durability::Synced)
     }
 
     fn fetch(&self, secrets: &Secrets, rotated: Option<&str>, origin: String) -> Result<Kept, String> {
@@ -183,17 +178,11 @@ fn seconds(value: &serde_json::Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 
-fn beside(file: &Path, suffix: &str) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(format!(".{suffix}"));
-    name.into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::transport::SecretSource;
-    use std::io::{BufRead, BufReader, Read};
+    use std::io::{BufRead, BufReader, Read, Write};
     use std::net::TcpListener;
     use std::os::unix::fs::PermissionsExt;
     use std::sync::{Arc, Mutex};

@@ -7,11 +7,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::own::{file_name, read_own, write_new};
+use super::own::{file_name, read_own};
 use super::shared::change_shared;
 use super::size::SizeFile;
 use crate::queue::dsn::tally::Tally;
 use crate::queue::routes::state::{RouteState, RouteStore};
+use crate::small_file::{self, Durability, Writers};
 
 /// The folder with the states of all routes.
 #[derive(Debug)]
@@ -50,13 +51,7 @@ impl RouteStore for RouteFolder {
                 result => result,
             };
         };
-        // Unique among all writers, also in containers that share the folder: two must not write into one file.
-        let fresh = path.with_extension(format!("{:016x}.new", getrandom::u64()?));
-        let written = write_new(&fresh, &serde_json::to_vec(pause)?).and_then(|()| fs::rename(&fresh, &path));
-        if written.is_err() {
-            let _already_failing = fs::remove_file(&fresh);
-        }
-        written
+        small_file::replace(&path, &serde_json::to_vec(pause)?, Writers::Many, Durability::Unsynced)
     }
 
     fn note_largest_message(&self, route: &str, octets: u64) -> io::Result<()> {

@@ -1,10 +1,9 @@
-//! How our programs open, lock and write the small files that they share.
+//! How our programs open and lock the small files that they share.
 //!
 //! No link is followed and no pipe is waited for, whatever is in the folder, and no wait for a lock is endless.
 
 use std::fs;
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Read};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,11 +15,6 @@ use rustix::io::{Errno, retry_on_intr};
 pub(in crate::queue) fn file_name(route: &str) -> String {
     let safe = |c: char| if c.is_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' };
     route.chars().map(safe).collect()
-}
-
-pub(super) fn write_new(path: &Path, octets: &[u8]) -> io::Result<()> {
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(octets)
 }
 
 /// The octets of a file that our programs write here; `None` if there is none, if it is longer than `most`, or if it is not a

@@ -2,14 +2,14 @@
 //!
 //! As with the states of routes: not synced, and what cannot be understood counts as none.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::own::{lock, open_shared, read_own, write_new};
+use super::own::{lock, open_shared, read_own};
+use crate::small_file::{self, Durability, Writers};
 
 /// Longer files are not ours.
 const MAX_FILE: u64 = 1 << 20;
@@ -37,12 +37,7 @@ where
     if after == before {
         return Ok(());
     }
-    let fresh = path.with_extension(format!("{:016x}.new", getrandom::u64()?));
-    let written = write_new(&fresh, &serde_json::to_vec(&after)?).and_then(|()| fs::rename(&fresh, &path));
-    if written.is_err() {
-        let _already_failing = fs::remove_file(&fresh);
-    }
-    written
+    small_file::replace(&path, &serde_json::to_vec(&after)?, Writers::Many, Durability::Unsynced)
 }
 
 fn load<T: Default + DeserializeOwned>(path: &Path) -> T {
@@ -52,6 +47,8 @@ fn load<T: Default + DeserializeOwned>(path: &Path) -> T {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::queue::dsn::notice::NoticeKind;
     use crate::queue::dsn::tally::Tally;

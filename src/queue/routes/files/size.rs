@@ -3,12 +3,12 @@
 //! The forwarder writes it whenever a next hop has greeted, and the receiver reads it, so that a message that is too large is
 //! refused at once instead of bouncing. A hint: a file that is missing, old or not understood limits nothing.
 
-use std::fs;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::own::{file_name, open_own, write_new};
+use super::own::{file_name, open_own};
+use crate::small_file::{self, Durability, Writers};
 
 /// The file of one route.
 #[derive(Debug, Clone)]
@@ -40,15 +40,11 @@ impl SizeFile {
         if self.read(CONFIRMED) == Some(octets) {
             return Ok(());
         }
-        let fresh = self.path.with_extension(format!("{:016x}.new", getrandom::u64()?));
-        let written = write_new(&fresh, format!("{octets}\n").as_bytes()).and_then(|()| fs::rename(&fresh, &self.path));
-        match written {
-            Err(error) => {
-                let _already_failing = fs::remove_file(&fresh);
-                // Without the folder nothing is kept, as for the states of routes.
-                if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) }
-            }
-            Ok(()) => Ok(()),
+        let text = format!("{octets}\n");
+        match small_file::replace(&self.path, text.as_bytes(), Writers::Many, Durability::Unsynced) {
+            // Without the folder nothing is kept, as for the states of routes.
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            replaced => replaced,
         }
     }
 
@@ -63,6 +59,8 @@ impl SizeFile {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
