@@ -1,6 +1,6 @@
 //! The sections of the file, with their defaults and bounds. Each key is a public field of the same name.
 //!
-//! `docs/leafmail.toml` explains every key to those who set it; a test holds it to these structs.
+//! A default that a part of the program has too is taken from there. `docs/leafmail.toml` explains every key to those who set it; a test holds it to these structs.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,8 +14,10 @@ use super::network::parse_network;
 use super::values::{self, FromText};
 use crate::address::Mailbox;
 use crate::address::{AddressPattern, HeloPattern};
+use crate::driver;
 use crate::policy::{self, FieldName};
-use crate::queue::InDoubt;
+use crate::queue::{InDoubt, NoticeSettings, Schedule};
+use crate::session::{Settings, Terms};
 
 /// `[listen]`: where `smtpd` listens.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -106,7 +108,7 @@ pub struct Recipients {
 
 impl Default for Recipients {
     fn default() -> Self {
-        Self { allow: Vec::new(), deny: Vec::new(), max: 1_000 }
+        Self { allow: Vec::new(), deny: Vec::new(), max: Settings::MAX_RECIPIENTS }
     }
 }
 
@@ -148,12 +150,12 @@ impl Default for Message {
     fn default() -> Self {
         let required_headers = ["From", "To", "Subject"].into_iter().filter_map(|name| name.parse().ok()).collect();
         Self {
-            max_size: 35_000_000,
+            max_size: Settings::MAX_SIZE,
             required_headers,
             add_missing: true,
             bare_newline: BareNewline::Refuse,
             hide_client: false,
-            max_hops: 100,
+            max_hops: Settings::MAX_HOPS,
         }
     }
 }
@@ -241,22 +243,23 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
+        let usual = driver::Limits::default();
         Self {
-            sessions: 500,
-            sessions_per_address: 50,
-            connections_per_second: 50,
-            exempt: loopback(),
-            idle: Duration::from_secs(5 * 60),
-            session: Duration::from_secs(60 * 60),
-            slow_after_errors: 10,
-            close_after_errors: 20,
-            slowest_body: 500,
-            junk_commands: 100,
-            overload: 80,
-            overload_idle: Duration::from_secs(10),
-            auth_failures: 3,
+            sessions: usual.sessions,
+            sessions_per_address: usual.sessions_per_address,
+            connections_per_second: usual.connections_per_second,
+            exempt: usual.exempt,
+            idle: usual.idle,
+            session: usual.session,
+            slow_after_errors: Settings::SLOW_AFTER_ERRORS,
+            close_after_errors: Settings::MAX_ERRORS,
+            slowest_body: usual.slowest_body,
+            junk_commands: Settings::MAX_JUNK_COMMANDS,
+            overload: usual.overload,
+            overload_idle: usual.overload_idle,
+            auth_failures: Terms::MAX_FAILURES,
             lockout: Duration::from_secs(10 * 60),
-            shutdown: Duration::from_secs(8),
+            shutdown: usual.shutdown,
         }
     }
 }
@@ -296,14 +299,8 @@ pub struct Queue {
 
 impl Default for Queue {
     fn default() -> Self {
-        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
-        Self {
-            retry: [1, 5, 15, 30, 60, 120].map(minutes).to_vec(),
-            give_up: minutes(4 * 24 * 60),
-            delay_notice: minutes(4 * 60),
-            return_full: 1_000_000,
-            in_doubt: InDoubt::Resend,
-        }
+        let Schedule { retry, give_up, delay_notice, in_doubt } = Schedule::default();
+        Self { retry, give_up, delay_notice, return_full: 1_000_000, in_doubt }
     }
 }
 
@@ -335,7 +332,8 @@ pub struct Notices {
 
 impl Default for Notices {
     fn default() -> Self {
-        Self { admin: None, per_hour: 100, copy_failures: false }
+        let NoticeSettings { admin, per_hour, copy_failures } = NoticeSettings::default();
+        Self { admin, per_hour, copy_failures }
     }
 }
 

@@ -6,8 +6,8 @@ use ipnet::IpNet;
 
 use crate::address::{Domain, Mailbox};
 use crate::envelope::Peer;
-use crate::smtp::Dialect;
 use crate::smtp::body::BareNewline;
+use crate::smtp::{Dialect, LARGEST_MESSAGE};
 
 /// The rules of the house, the same for all sessions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +51,19 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The default of [`max_size`](Self::max_size).
+    pub const MAX_SIZE: u64 = LARGEST_MESSAGE;
+    /// The default of [`max_recipients`](Self::max_recipients).
+    pub const MAX_RECIPIENTS: usize = 1_000;
+    /// The default of [`max_hops`](Self::max_hops).
+    pub const MAX_HOPS: u16 = 100;
+    /// The default of [`slow_after_errors`](Self::slow_after_errors).
+    pub const SLOW_AFTER_ERRORS: u32 = 10;
+    /// The default of [`max_errors`](Self::max_errors).
+    pub const MAX_ERRORS: u32 = 20;
+    /// The default of [`max_junk_commands`](Self::max_junk_commands).
+    pub const MAX_JUNK_COMMANDS: u32 = 100;
+
     /// The defaults for a host of this name.
     pub fn new(hostname: Domain) -> Self {
         Self {
@@ -58,15 +71,15 @@ impl Settings {
             hostname,
             mark: None,
             dialect: Dialect::Esmtp,
-            max_size: 35_000_000,
-            max_recipients: 1000,
+            max_size: Self::MAX_SIZE,
+            max_recipients: Self::MAX_RECIPIENTS,
             bare_newline: BareNewline::Refuse,
             add_missing_headers: true,
             hide_client: false,
-            max_hops: 100,
-            slow_after_errors: 10,
-            max_errors: 20,
-            max_junk_commands: 100,
+            max_hops: Self::MAX_HOPS.into(),
+            slow_after_errors: Self::SLOW_AFTER_ERRORS,
+            max_errors: Self::MAX_ERRORS,
+            max_junk_commands: Self::MAX_JUNK_COMMANDS,
             xclient: Vec::new(),
             xforward: Vec::new(),
             traced: Vec::new(),

@@ -27,6 +27,11 @@ pub struct Terms {
     pub local_user: Option<LocalUser>,
 }
 
+impl Terms {
+    /// The default of [`max_failures`](Self::max_failures).
+    pub const MAX_FAILURES: u32 = 3;
+}
+
 impl Default for Terms {
     /// Neither STARTTLS nor AUTH.
     fn default() -> Self {
@@ -37,7 +42,7 @@ impl Default for Terms {
             mechanisms: Mechanisms::NONE,
             clear_auth: false,
             require_auth: false,
-            max_failures: 3,
+            max_failures: Self::MAX_FAILURES,
             local_user: None,
         }
     }

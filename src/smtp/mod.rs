@@ -20,6 +20,9 @@ pub mod xtext;
 /// The log target of the dialogues that somebody asked to see, whatever the level of the log.
 pub const DIALOGUE: &str = "leafmail::dialogue";
 
+/// Octets of the largest message that a receiver takes, unless it is configured.
+pub const LARGEST_MESSAGE: u64 = 35_000_000;
+
 pub use command::{Chunk, Command, CommandError, Dialect};
 pub use dsn::{Notify, Ret};
 pub use extension::Extension;

@@ -19,6 +19,7 @@ use super::removals::Removals;
 use super::room::{Ledger, Reserve, too_small};
 use crate::clock::{Clock, longest_varied};
 use crate::id::IdSource;
+use crate::smtp::LARGEST_MESSAGE;
 use crate::spool::disk::{Disk, Room, room_at};
 use crate::spool::error::{SpoolError, SpoolErrorKind};
 use crate::spool::folder::Folder;
@@ -41,7 +42,7 @@ pub struct SpoolSettings {
 impl Default for SpoolSettings {
     fn default() -> Self {
         Self {
-            largest_message: 35_000_000,
+            largest_message: LARGEST_MESSAGE,
             reserve_octets: None,
             reserve_inodes: None,
             longest_interval: longest_varied(Duration::from_secs(2 * 3600)),
