@@ -163,6 +163,30 @@ fn every_transcript_goes_as_written() {
     }
 }
 
+/// A farewell closes the session, whose end is noted with its cause. Of recipients without room only the first is noted.
+#[test]
+fn every_refusal_in_a_transcript_is_noted_once_with_its_code() {
+    let mut refusals = 0;
+    for (name, transcript) in transcripts() {
+        let (settings, world) = transcript.surroundings();
+        let log = run(&settings, &world, &[&transcript.sent]);
+        let replies = String::from_utf8_lossy(&log.replies).into_owned();
+        let is_last = |line: &&str| line.as_bytes().get(3) == Some(&b' ') && line.starts_with(['4', '5']);
+        let mut said: Vec<&str> = replies.lines().filter(is_last).collect();
+        let noted: Vec<u16> = log.noted.iter().map(|(_, code)| *code).collect();
+        let is_farewell = |line: &&str| line.starts_with("421 ") && noted.last() != Some(&421);
+        if said.last().is_some_and(|line| is_farewell(&line)) {
+            assert!(log.effects.iter().any(|effect| effect.starts_with("broken: ")), "{name}: {:?}", log.effects);
+            said.pop();
+        }
+        said.dedup_by(|one, other| one.starts_with("452 4.5.3 ") && one == other);
+        let said: Vec<u16> = said.iter().map(|line| line[..3].parse().unwrap()).collect();
+        assert_eq!(noted, said, "{name}: {replies}");
+        refusals += said.len();
+    }
+    assert!(refusals > 100, "only {refusals}");
+}
+
 #[test]
 fn a_wildcard_fits_an_ehlo_reply_that_meets_its_demands_and_no_other() {
     let reply = "250-relay.example\r\n250-SIZE 1000\r\n250 ENHANCEDSTATUSCODES\r\n";

@@ -286,12 +286,12 @@ impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
                 return security.note_failure(&client, &user, mechanism, observer);
             }
             Note::Rejected(rejection) => {
-                let Rejection { stage, reply, sender, recipient } = *rejection;
-                Event::Rejected { client, stage, reply, sender, recipient, helo: helo.map(str::to_owned) }
+                let Rejection { stage, by, reply, sender, recipient } = *rejection;
+                Event::Rejected { client, stage, by, reply, sender, recipient, helo: helo.map(str::to_owned) }
             }
             Note::Remark(remark) => Event::Remarked { client, remark: remark.to_owned() },
             Note::Broken(cause) => {
-                self.cause = Some(cause.to_owned());
+                self.cause = Some(cause);
                 return;
             }
         };

@@ -39,11 +39,17 @@ pub fn json(event: &Event) -> Value {
     };
     match event {
         Event::Connected { client: by } => put(client(by)),
+        Event::Repeated { event, times } => {
+            let fields = event.as_ref().map_or(Value::Null, |event| json(event));
+            let of = fields.get("event").cloned();
+            put(fields);
+            put(json!({ "event": "repeated", "of": of, "times": times }));
+        }
         Event::Disconnected { client: by, cause } => {
             put(client(by));
             put(json!({ "text": cause }));
         }
-        Event::Rejected { client: by, stage, reply, sender, recipient, helo } => {
+        Event::Rejected { client: by, stage, by: _, reply, sender, recipient, helo } => {
             put(client(by));
             let (sender, to) = (text(sender.as_ref()), text(recipient.as_ref()));
             let (code, dsn) = (reply.code(), text(reply.enhanced().as_ref()));
@@ -116,6 +122,7 @@ fn name(event: &Event) -> &'static str {
     match event {
         Event::Connected { .. } => "connected",
         Event::Disconnected { .. } => "disconnected",
+        Event::Repeated { .. } => "repeated",
         Event::Rejected { .. } => "rejected",
         Event::LoggedIn { .. } => "logged_in",
         Event::LoginFailed { .. } => "login_failed",
@@ -169,7 +176,7 @@ fn status(outcome: &Outcome) -> &'static str {
 mod tests {
     use super::*;
     use crate::event::testing::attempted;
-    use crate::smtp::{EnhancedCode, Reply};
+    use crate::smtp::{EnhancedCode, Refuser, Reply};
 
     #[test]
     fn an_attempt_has_its_fields_as_values() {
@@ -187,6 +194,7 @@ mod tests {
         let event = Event::Rejected {
             client: Client { peer: Peer::tcp("192.0.2.1:9".parse().unwrap()), name: None },
             stage: "RCPT",
+            by: Refuser::Policy,
             reply: Reply::new(554, EnhancedCode(5, 7, 1), "no"),
             sender: None,
             recipient: None,

@@ -38,7 +38,7 @@ fn is_about_clients(event: &Event, line: &str) -> bool {
         Event::Accepted { .. } => !line.contains(": from=<"),
         Event::Connected { .. } | Event::Disconnected { .. } | Event::Rejected { .. } | Event::Remarked { .. } => true,
         Event::LoggedIn { .. } | Event::LoginFailed { .. } => true,
-        Event::Overloaded { .. } | Event::Relieved { .. } => true,
+        Event::Overloaded { .. } | Event::Relieved { .. } | Event::Repeated { .. } => true,
         // It says itself what it was about.
         Event::Trouble { .. } => true,
         _ => false,
@@ -64,6 +64,7 @@ pub fn lines(event: &Event) -> Vec<String> {
         Event::Disconnected { client, cause: None } => format!("disconnect from {}", name(client)),
         Event::Disconnected { client, cause: Some(cause) } => format!("{cause} from {}", name(client)),
         Event::Rejected { .. } => rejected(event),
+        Event::Repeated { event, times } => repeated(event.as_deref(), *times),
         Event::LoggedIn { client, user, mechanism } => {
             format!("{}: sasl_method={mechanism}, sasl_username={user}", name(client))
         }
@@ -139,7 +140,7 @@ fn accepted(event: &Event) -> Vec<String> {
 }
 
 fn rejected(event: &Event) -> String {
-    let Event::Rejected { client, stage, reply, sender, recipient, helo } = event else { return String::new() };
+    let Event::Rejected { client, stage, reply, sender, recipient, helo, .. } = event else { return String::new() };
     let mut line = format!("NOQUEUE: reject: {stage} from {}: {reply};", name(client));
     if let Some(sender) = sender {
         let _ = write!(line, " from=<{sender}>");
@@ -151,6 +152,19 @@ fn rejected(event: &Event) -> String {
         let _ = write!(line, " helo=<{helo}>");
     }
     line
+}
+
+/// What was held back within a minute.
+fn repeated(event: Option<&Event>, times: u64) -> String {
+    match event {
+        Some(Event::Rejected { client, stage, reply, .. }) => {
+            let status = reply.enhanced().map(|status| format!(" {status}")).unwrap_or_default();
+            let kind = format!("{stage}: {}{status}", reply.code());
+            format!("warning: {} was refused {times} times more in the last minute at {kind}", name(client))
+        }
+        Some(event) => lines(event).into_iter().map(|line| format!("{line} (and {times} times more)")).collect(),
+        None => format!("warning: other clients were refused {times} times more in the last minute"),
+    }
 }
 
 /// `name[address]`, as Postfix has it.
@@ -219,6 +233,7 @@ mod tests {
         let event = Event::Rejected {
             client: Client { peer: Peer::tcp("192.0.2.1:9".parse().unwrap()), name: None },
             stage: "RCPT",
+            by: crate::smtp::Refuser::Policy,
             reply: crate::smtp::Reply::new(554, EnhancedCode(5, 7, 1), "no"),
             sender: None,
             recipient: None,

@@ -19,7 +19,7 @@ use crate::address::{Mailbox, ReversePath};
 use crate::envelope::{Peer, Recipients};
 use crate::id::SpoolId;
 use crate::receipt::Outcome;
-use crate::smtp::{Mechanism, Reply};
+use crate::smtp::{Mechanism, Refuser, Reply};
 
 /// Something that happened to a client, a message or a route.
 #[derive(Debug, Clone)]
@@ -41,8 +41,10 @@ pub enum Event {
     Rejected {
         /// The client.
         client: Client,
-        /// At which point: a verb such as `RCPT`, or `END-OF-MESSAGE`.
+        /// At which point: a verb such as `RCPT`, `END-OF-MESSAGE`, `UNKNOWN` or `CONNECT`.
         stage: &'static str,
+        /// Whose rules it is against.
+        by: Refuser,
         /// What was answered.
         reply: Reply,
         /// The sender, where MAIL was accepted.
@@ -51,6 +53,13 @@ pub enum Event {
         recipient: Option<Mailbox>,
         /// What the client called itself.
         helo: Option<String>,
+    },
+    /// Events were held back, as they were of the same kind as one a minute before.
+    Repeated {
+        /// That one; `None`: refusals of several kinds.
+        event: Option<Box<Event>>,
+        /// How many.
+        times: u64,
     },
     /// A client logged in.
     LoggedIn {

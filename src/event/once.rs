@@ -2,97 +2,172 @@
 //! accept when all descriptors are in use, must not fill the disk; neither must a client that is refused thousands of
 //! times a second.
 //!
-//! Only [`Event::Trouble`] with the same text, and refusals of clients because of a limit, by address, are withheld.
-//! No count is lost: it is reported with the next event of any kind after the minute.
+//! Only [`Event::Trouble`] with the same text is withheld, and what the session itself refused to one address, by its
+//! kind: command, code and enhanced code. No count is lost: it is reported with the next event of any kind after the
+//! minute.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Client, Event, Observer};
+use super::{Event, Observer};
+use crate::smtp::{EnhancedCode, Refuser};
 
-/// How long the same text is held back.
+/// How long the same is held back.
 const REST: Duration = Duration::from_secs(60);
 /// Texts that are remembered; a flood of different ones is not limited.
 const MAX_TEXTS: usize = 100;
+/// Refusals that are remembered, by address and kind; what is beyond is counted together.
+const MAX_REFUSALS: usize = 1_000;
 
-/// Passes events on, but the same trouble only once a minute.
+/// Passes events on, but the same trouble and the same refusal only once a minute.
 pub struct OncePerMinute {
     inner: Arc<dyn Observer>,
-    told: Mutex<HashMap<String, Told>>,
+    scope: Scope,
+    told: Mutex<Told>,
 }
 
+/// Which refusals are held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    /// Those of the session. Programs that read the log count each refusal of a rule.
+    OfSession,
+    /// All of them, and connections that broke off.
+    All,
+}
+
+/// What makes two events the same.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Kind {
+    Trouble(String),
+    Refused {
+        address: Option<IpAddr>,
+        stage: &'static str,
+        code: u16,
+        status: Option<EnhancedCode>,
+    },
+    BrokenOff {
+        address: Option<IpAddr>,
+        cause: String,
+    },
+    /// Refusals of more kinds than are remembered.
+    Others,
+}
+
+#[derive(Default)]
 struct Told {
-    at: Instant,
-    held_back: u64,
-    /// Who was turned away, where it is that.
-    client: Option<Client>,
+    kinds: HashMap<Kind, Held>,
+    refusals: usize,
+    /// Nothing is due before.
+    next: Option<Instant>,
 }
 
-impl Told {
-    /// What was held back under this text.
-    fn again(&self, text: &str) -> Event {
-        let times = self.held_back;
-        match &self.client {
-            Some(client) => {
-                Event::Remarked { client: client.clone(), remark: format!("was turned away {times} times more") }
+struct Held {
+    at: Instant,
+    times: u64,
+    /// The first of its kind; of trouble the text is enough, and of others there is none.
+    first: Option<Box<Event>>,
+}
+
+impl Scope {
+    /// What an event is the same as; `None`: it is never held back.
+    fn kind(self, event: &Event) -> Option<Kind> {
+        match event {
+            Event::Trouble { text } => Some(Kind::Trouble(text.clone())),
+            Event::Rejected { client, stage, by, reply, .. } if *by == Refuser::Session || self == Self::All => {
+                let (address, code, status) = (client.peer.ip(), reply.code(), reply.enhanced());
+                Some(Kind::Refused { address, stage, code, status })
             }
-            None => Event::Trouble { text: format!("{text} (and {times} times more)") },
+            Event::Disconnected { client, cause: Some(cause) } if self == Self::All => {
+                // How many octets came does not tell kinds apart.
+                let cause = cause.split(" (").next().unwrap_or_default().to_owned();
+                Some(Kind::BrokenOff { address: client.peer.ip(), cause })
+            }
+            _ => None,
         }
     }
 }
 
-/// Under which text an event is held back, and whom it is about.
-fn repeated(event: &Event) -> Option<(String, Option<Client>)> {
-    match event {
-        Event::Trouble { text } => Some((text.clone(), None)),
-        Event::Rejected { client, stage: "CONNECT", reply, .. } if reply.code() == 421 => {
-            Some((format!("turning {} away", client.peer), Some(client.clone())))
+impl Held {
+    /// What was held back.
+    fn again(&self, kind: &Kind) -> Event {
+        let times = self.times;
+        match kind {
+            Kind::Trouble(text) => Event::Trouble { text: format!("{text} (and {times} times more)") },
+            _ => Event::Repeated { event: self.first.clone(), times },
         }
-        _ => None,
     }
 }
 
 impl OncePerMinute {
-    /// In front of this observer.
+    /// In front of this observer, which logs.
     pub fn new(inner: Arc<dyn Observer>) -> Self {
-        Self { inner, told: Mutex::default() }
+        Self { inner, scope: Scope::OfSession, told: Mutex::default() }
+    }
+
+    /// In front of this observer, which keeps a record of every refusal.
+    pub fn of_every_refusal(inner: Arc<dyn Observer>) -> Self {
+        Self { inner, scope: Scope::All, told: Mutex::default() }
     }
 
     /// What is to be told now.
     fn sift(&self, event: &Event, now: Instant) -> Vec<Event> {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut events = Vec::new();
-        told.retain(|text, told| {
-            let over = now.saturating_duration_since(told.at) >= REST;
-            if over && told.held_back > 0 {
-                events.push(told.again(text));
-                (told.at, told.held_back) = (now, 0);
-                return true;
-            }
-            !over
-        });
-        let Some((text, client)) = repeated(event) else {
+        let mut events = told.due(now);
+        if self.scope.kind(event).is_none_or(|kind| told.is_first(kind, event, now)) {
             events.push(event.clone());
-            return events;
-        };
-        match told.get_mut(&text) {
-            Some(told) => told.held_back += 1,
-            None => {
-                if told.len() < MAX_TEXTS {
-                    told.insert(text, Told { at: now, held_back: 0, client });
-                }
-                events.push(event.clone());
-            }
         }
         events
     }
 }
 
+impl Told {
+    /// What was held back for a minute.
+    fn due(&mut self, now: Instant) -> Vec<Event> {
+        let mut events = Vec::new();
+        if self.next.is_none_or(|next| now < next) {
+            return events;
+        }
+        self.kinds.retain(|kind, held| {
+            let over = now.saturating_duration_since(held.at) >= REST;
+            if over && held.times > 0 {
+                events.push(held.again(kind));
+                (held.at, held.times) = (now, 0);
+                return true;
+            }
+            !over
+        });
+        self.refusals = self.kinds.keys().filter(|kind| !matches!(kind, Kind::Trouble(_))).count();
+        self.next = self.kinds.values().map(|held| held.at + REST).min();
+        events
+    }
+
+    /// Whether an event is the first of its kind for a minute; if not, it is counted.
+    fn is_first(&mut self, kind: Kind, event: &Event, now: Instant) -> bool {
+        let is_trouble = matches!(kind, Kind::Trouble(_));
+        let known = self.kinds.contains_key(&kind);
+        if is_trouble && !known && self.kinds.len() - self.refusals >= MAX_TEXTS {
+            return true;
+        }
+        let kind = if !is_trouble && !known && self.refusals >= MAX_REFUSALS { Kind::Others } else { kind };
+        if let Some(held) = self.kinds.get_mut(&kind) {
+            held.times += 1;
+            return false;
+        }
+        let first = (!is_trouble && kind != Kind::Others).then(|| Box::new(event.clone()));
+        let is_told = kind != Kind::Others;
+        self.refusals += usize::from(!is_trouble);
+        self.kinds.insert(kind, Held { at: now, times: u64::from(!is_told), first });
+        self.next.get_or_insert(now + REST);
+        is_told
+    }
+}
+
 impl Observer for OncePerMinute {
     fn observe(&self, event: &Event) {
-        let quiet = self.told.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
-        if quiet && !matches!(event, Event::Trouble { .. } | Event::Rejected { .. }) {
+        let quiet = self.told.lock().unwrap_or_else(PoisonError::into_inner).kinds.is_empty();
+        if quiet && self.scope.kind(event).is_none() {
             return self.inner.observe(event);
         }
         for event in self.sift(event, Instant::now()) {
@@ -104,6 +179,9 @@ impl Observer for OncePerMinute {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::envelope::Peer;
+    use crate::event::Client;
+    use crate::smtp::{Reply, catalogue};
 
     fn texts(events: &[Event]) -> Vec<&str> {
         events.iter().map(|event| if let Event::Trouble { text } = event { text.as_str() } else { "other" }).collect()
@@ -128,19 +206,26 @@ mod tests {
         assert_eq!(texts(&once.sift(&trouble("EMFILE"), start + 4 * REST)), ["EMFILE"], "it is over, and begins anew");
     }
 
+    fn refused(address: &str, stage: &'static str, by: Refuser, reply: Reply) -> Event {
+        let client = Client { peer: Peer::tcp(address.parse().unwrap()), name: None };
+        Event::Rejected { client, stage, by, reply, sender: None, recipient: None, helo: None }
+    }
+
+    fn repeated(event: &Event) -> (Option<String>, u64) {
+        let Event::Repeated { event, times } = event else { panic!("{event:?}") };
+        let of = event.as_deref().map(|event| match event {
+            Event::Rejected { client, stage, reply, .. } => format!("{stage} {} {}", client.peer, reply.code()),
+            other => format!("{other:?}"),
+        });
+        (of, *times)
+    }
+
     #[test]
-    fn who_is_turned_away_at_the_door_is_told_once_a_minute_and_counted() {
-        use crate::envelope::Peer;
-        use crate::smtp::catalogue;
+    fn what_the_session_refuses_is_told_once_a_minute_by_address_and_kind_and_counted() {
         let once = OncePerMinute::new(Arc::new(()));
         let (start, second) = (Instant::now(), Duration::from_secs(1));
-        let turned_away = |address: &str, stage| Event::Rejected {
-            client: Client { peer: Peer::tcp(address.parse().unwrap()), name: None },
-            stage,
-            reply: catalogue::too_busy(&"relay.example".parse().unwrap()),
-            sender: None,
-            recipient: None,
-            helo: None,
+        let turned_away = |address: &str, stage| {
+            refused(address, stage, Refuser::Session, catalogue::too_busy(&"relay.example".parse().unwrap()))
         };
         for port in 1..5_000 {
             let told = once.sift(&turned_away(&format!("192.0.2.1:{port}"), "CONNECT"), start).len();
@@ -149,11 +234,43 @@ mod tests {
         assert_eq!(once.sift(&turned_away("192.0.2.2:1", "CONNECT"), start).len(), 1, "another client");
         assert_eq!(once.sift(&turned_away("192.0.2.1:1", "RCPT"), start).len(), 1, "another stage");
         let told = once.sift(&Event::RouteResumed { route: "relay".to_owned() }, start + REST + second);
-        let Event::Remarked { client, remark } = &told[0] else { panic!("{told:?}") };
-        assert_eq!(
-            (client.peer.to_string().as_str(), remark.as_str()),
-            ("192.0.2.1", "was turned away 4998 times more")
-        );
+        assert_eq!(repeated(&told[0]), (Some("CONNECT 192.0.2.1 421".to_owned()), 4_998));
+        let other = refused("192.0.2.1:1", "CONNECT", Refuser::Session, catalogue::local_error());
+        assert_eq!(once.sift(&other, start + REST + second).len(), 1, "another code");
+    }
+
+    #[test]
+    fn each_refusal_of_a_rule_is_logged_but_recorded_once_a_minute() {
+        let (log, record) = (OncePerMinute::new(Arc::new(())), OncePerMinute::of_every_refusal(Arc::new(())));
+        let start = Instant::now();
+        let denied = refused("192.0.2.1:1", "RCPT", Refuser::Policy, catalogue::no_recipients());
+        let client = Client { peer: Peer::tcp("192.0.2.1:1".parse().unwrap()), name: None };
+        let lost = |octets: u32| Event::Disconnected {
+            client: client.clone(),
+            cause: Some(format!("lost connection after DATA ({octets} bytes)")),
+        };
+        for times in 0..10 {
+            for event in [&denied, &lost(times)] {
+                assert_eq!(log.sift(event, start).len(), 1);
+                assert_eq!(record.sift(event, start).len(), usize::from(times == 0));
+            }
+        }
+    }
+
+    #[test]
+    fn refusals_of_a_flood_of_addresses_are_counted_together() {
+        let once = OncePerMinute::new(Arc::new(()));
+        let start = Instant::now();
+        let from = |n: u32| {
+            let address = format!("{}:1", std::net::Ipv4Addr::from(0x0a00_0000 + n));
+            refused(&address, "MAIL", Refuser::Session, catalogue::no_recipients())
+        };
+        let told = (0..5_000).filter(|n| !once.sift(&from(*n), start).is_empty()).count();
+        let remembered = once.told.lock().unwrap().kinds.len();
+        assert_eq!((told, remembered), (MAX_REFUSALS, MAX_REFUSALS + 1));
+        let due = once.sift(&Event::RouteResumed { route: "relay".to_owned() }, start + REST);
+        assert_eq!((due.len(), repeated(&due[0])), (2, (None, 4_000)), "{due:?}");
+        assert_eq!(once.sift(&from(0), start + REST).len(), 1, "and forgotten after a minute");
     }
 
     #[test]
@@ -161,6 +278,6 @@ mod tests {
         let once = OncePerMinute::new(Arc::new(()));
         let now = Instant::now();
         let told = (0..1_000).filter(|n| !once.sift(&Event::Trouble { text: n.to_string() }, now).is_empty()).count();
-        assert_eq!((told, once.told.lock().unwrap().len()), (1_000, MAX_TEXTS));
+        assert_eq!((told, once.told.lock().unwrap().kinds.len()), (1_000, MAX_TEXTS));
     }
 }

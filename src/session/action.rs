@@ -6,7 +6,7 @@ use super::HeaderBlock;
 use crate::address::{Mailbox, ReversePath};
 use crate::auth::Found;
 use crate::envelope::{Envelope, Seal};
-use crate::smtp::{Mechanism, Reply, Secret};
+use crate::smtp::{Mechanism, Refuser, Reply, Secret};
 
 /// One thing for the driver to do.
 #[derive(Debug)]
@@ -64,15 +64,17 @@ pub enum Note {
     Heard(String),
     /// Something odd that was tolerated.
     Remark(&'static str),
-    /// The session ended otherwise than by QUIT.
-    Broken(&'static str),
+    /// The session ended otherwise than by QUIT; in the words of the log, such as `timeout after RCPT`.
+    Broken(String),
 }
 
 /// What was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
-    /// A verb, or `END-OF-MESSAGE`.
+    /// A verb, `END-OF-MESSAGE`, or `UNKNOWN`.
     pub stage: &'static str,
+    /// Whose rules it is against.
+    pub by: Refuser,
     /// The answer.
     pub reply: Reply,
     /// The sender, where MAIL was accepted or is in question.

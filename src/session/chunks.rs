@@ -71,9 +71,7 @@ impl Session {
         self.reply(reply);
         if !matches!(self.stage, Stage::Closed) {
             let farewell = catalogue::lost_in_chunks(&self.settings.hostname);
-            self.reply(&farewell);
-        }
-        if !matches!(self.stage, Stage::Closed) {
+            self.say(&farewell);
             self.break_off("sent a chunk without its size");
         }
     }

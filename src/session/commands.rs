@@ -14,6 +14,7 @@ impl Session {
         let line = match self.input.line() {
             None => return false,
             Some(Line::TooLong) => {
+                self.verb = "UNKNOWN";
                 self.hear_hidden("a line that is too long");
                 self.reply(&catalogue::line_too_long());
                 return true;
@@ -24,6 +25,7 @@ impl Session {
         if !self.input.is_empty() && !self.hello.as_ref().is_some_and(|hello| hello.extended) {
             self.remark("sent commands in a group, though pipelining was not offered");
         }
+        self.note_verb(&line);
         let read = Command::parse(&line, self.settings.dialect, &self.settings.default_domain);
         self.hear_command(&line, &read);
         match read {
@@ -93,12 +95,15 @@ impl Session {
             Command::Ehlo(name) => self.ask_helo(Hello { name, extended: true }),
             Command::Mail(sender, params) => match self.check_mail(&sender, &params) {
                 Ok(()) => self.ask_mail(sender, params),
-                Err(reply) => self.reply(&reply),
+                Err(reply) => self.refuse_command(&reply, Some(sender), None),
             },
             Command::Rcpt(recipient, params) => match self.check_rcpt(&recipient, &params) {
                 Ok(Some(sender)) => self.ask_rcpt(sender, recipient, params),
-                Ok(None) => self.refuse_surplus(),
-                Err(reply) => self.reply(&reply),
+                Ok(None) => self.refuse_surplus(recipient),
+                Err(reply) => {
+                    let sender = self.transaction.as_ref().map(|transaction| transaction.sender.clone());
+                    self.refuse_command(&reply, sender, Some(recipient));
+                }
             },
             Command::Data => self.begin_data(),
             Command::Bdat(chunk) => self.begin_chunk(chunk),
@@ -256,13 +261,18 @@ impl Session {
     }
 
     /// What has no room is no error of the client (RFC 5321 4.5.3.1.10): it may have pipelined all its recipients, and those
-    /// that were accepted get their message. Only a flood counts.
-    fn refuse_surplus(&mut self) {
-        self.say(&catalogue::too_many_recipients());
+    /// that were accepted get their message. Only a flood counts. The first one is noted.
+    fn refuse_surplus(&mut self, recipient: Mailbox) {
+        let reply = catalogue::too_many_recipients();
+        self.say(&reply);
         let Some(transaction) = &mut self.transaction else { return };
         transaction.refused = true;
         transaction.surplus = transaction.surplus.saturating_add(1);
-        if transaction.surplus > MAX_SURPLUS {
+        let (surplus, sender) = (transaction.surplus, transaction.sender.clone());
+        if surplus == 1 {
+            self.note_refusal("RCPT", reply, Some(sender), Some(recipient));
+        }
+        if surplus > MAX_SURPLUS {
             self.count_junk_command();
         }
     }

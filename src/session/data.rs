@@ -111,6 +111,7 @@ impl Session {
         match outcome {
             Ok(id) => {
                 self.stage = Stage::Commands;
+                self.verb = "END-OF-MESSAGE";
                 self.abandon();
                 self.junk_commands = 0;
                 self.reply(&catalogue::queued(id));
@@ -130,6 +131,7 @@ impl Session {
     /// The end of the message or of a chunk was seen, and the message is not accepted.
     fn finish_with(&mut self, reply: Reply) {
         self.stage = Stage::Commands;
+        self.verb = "END-OF-MESSAGE";
         let sender = self.transaction.take().map(|transaction| transaction.sender);
         self.abandon();
         self.reject("END-OF-MESSAGE", reply, sender, None);

@@ -15,10 +15,10 @@ mod message;
 mod proxied;
 mod security;
 mod settings;
+mod telling;
 mod terms;
 mod trace;
 mod transaction;
-mod transcript;
 
 pub use action::{Action, Answer, MailQuery, Note, Query, Question, Rejection, Verdict};
 pub use headers::HeaderBlock;
@@ -59,6 +59,8 @@ pub struct Session {
     replies: Vec<u8>,
     actions: VecDeque<Action>,
     stage: Stage,
+    /// The last command, as Postfix names the place of an event in its log.
+    verb: &'static str,
     /// The message that is arriving; between two chunks of BDAT the stage is that of commands.
     message: Option<Box<Message>>,
     open_question: Option<OpenQuestion>,
@@ -156,6 +158,7 @@ impl Session {
             replies: Vec::new(),
             actions: VecDeque::new(),
             stage: Stage::Commands,
+            verb: "CONNECT",
             message: None,
             open_question: None,
             hello: None,
@@ -201,7 +204,7 @@ impl Session {
         if planted(Mutant::EofAccepted) && matches!(self.stage, Stage::Data) {
             return self.input.feed(b"\r\n.\r\n");
         }
-        self.break_off("lost connection");
+        self.break_off_after("lost connection");
     }
 
     /// The client was silent for too long.
@@ -212,7 +215,7 @@ impl Session {
             false => catalogue::timed_out(hostname),
         };
         self.say(&farewell);
-        self.break_off("timeout");
+        self.break_off_after("timeout");
     }
 
     /// The server ends: commands that came are answered and a message that is arriving is finished, but nothing that is still
@@ -291,37 +294,6 @@ impl Session {
         self.open_question = Some(open);
     }
 
-    /// Gathers a reply. An error counts; at the limit the session ends.
-    fn reply(&mut self, reply: &Reply) {
-        self.say(reply);
-        if !reply.is_positive() {
-            self.count_error();
-        }
-    }
-
-    /// At the limit the session ends.
-    fn count_error(&mut self) {
-        self.errors = self.errors.saturating_add(1);
-        if self.errors > self.settings.slow_after_errors {
-            self.actions.push_back(Action::SlowDown);
-        }
-        let limit = if self.strained { 1 } else { self.settings.max_errors };
-        if self.errors >= limit && !self.is_closed() {
-            let farewell = catalogue::too_many_errors(&self.settings.hostname);
-            self.say(&farewell);
-            self.break_off("too many errors");
-        }
-    }
-
-    /// A command that brings no mail on its way was answered.
-    fn count_junk_command(&mut self) {
-        self.junk_commands = self.junk_commands.saturating_add(1);
-        let limit = if self.strained { 1 } else { self.settings.max_junk_commands };
-        if self.junk_commands > limit && !self.is_closed() {
-            self.count_error();
-        }
-    }
-
     /// Gathers a reply that counts as nothing, such as a last one.
     fn say(&mut self, reply: &Reply) {
         let enhanced = match self.settings.dialect {
@@ -329,18 +301,6 @@ impl Session {
             Dialect::Rfc821 => Enhanced::Hidden,
         };
         reply.write(&mut self.replies, enhanced);
-    }
-
-    /// Refuses, and tells whoever watches.
-    fn reject(&mut self, stage: &'static str, reply: Reply, sender: Option<ReversePath>, recipient: Option<Mailbox>) {
-        self.reply(&reply);
-        let rejection = Rejection { stage, reply, sender, recipient };
-        self.actions.push_back(Action::Note(Note::Rejected(Box::new(rejection))));
-    }
-
-    fn break_off(&mut self, cause: &'static str) {
-        self.actions.push_back(Action::Note(Note::Broken(cause)));
-        self.close();
     }
 
     /// Ends the session; a draft that is still there is dropped.

@@ -195,10 +195,8 @@ impl Session {
         self.end_exchange(catalogue::bad_credentials());
         if self.proved.failures >= self.proved.terms.max_failures && !self.is_closed() {
             let farewell = catalogue::too_many_logins(&self.settings.hostname);
-            self.reply(&farewell);
-            if !self.is_closed() {
-                self.break_off("too many failed logins");
-            }
+            self.say(&farewell);
+            self.break_off("too many failed logins");
         }
     }
 

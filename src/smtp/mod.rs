@@ -29,7 +29,7 @@ pub use extension::Extension;
 pub use line::{Input, Line, MAX_AUTH_LINE, MAX_LINE, MAX_SWALLOWED};
 pub use mechanism::{Mechanism, Mechanisms};
 pub use params::{BodyType, MailParams, ParamError, RcptParams};
-pub use reply::{Enhanced, EnhancedCode, EnhancedCodeError, Reply, ReplyError, ReplyReader};
+pub use reply::{Enhanced, EnhancedCode, EnhancedCodeError, Refuser, Reply, ReplyError, ReplyReader};
 pub use secret::Secret;
 
 /// For those who know replies but no addresses.

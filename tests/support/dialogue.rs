@@ -7,7 +7,7 @@ use leafmail::clock::Timestamp;
 use leafmail::envelope::{Envelope, Notify, Origin, Peer, Recipient, Ret, Tls};
 use leafmail::id::SpoolId;
 use leafmail::session::{Action, Answer, Note, Query, Question, Session, Settings, Terms, Verdict};
-use leafmail::smtp::{EnhancedCode, Reply};
+use leafmail::smtp::{EnhancedCode, Refuser, Reply};
 
 /// 2026-11-21, so that dates in transcripts stay the same.
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_795_226_607_123);
@@ -21,6 +21,8 @@ pub(crate) struct Log {
     pub(crate) effects: Vec<String>,
     /// The octets of each message that was committed.
     pub(crate) messages: Vec<Vec<u8>>,
+    /// Each refusal that the session noted: the place, and the code.
+    pub(crate) noted: Vec<(&'static str, u16)>,
 }
 
 /// The world around the session: which questions are answered with a refusal.
@@ -124,6 +126,10 @@ pub(crate) fn run(settings: &Settings, world: &World, pieces: &[&[u8]]) -> Log {
                 log.effects.push("discard".to_owned());
             }
             Action::Note(Note::Rejected(rejection)) => {
+                log.noted.push((rejection.stage, rejection.reply.code()));
+                if rejection.by == Refuser::Session {
+                    continue;
+                }
                 log.effects.push(format!("rejected {}: {}", rejection.stage, rejection.reply.code()));
             }
             Action::Note(Note::Broken(cause)) => log.effects.push(format!("broken: {cause}")),

@@ -24,7 +24,7 @@ use crate::driver::receiver::Receiver;
 use crate::driver::security::Door;
 use crate::envelope::Peer;
 use crate::event::{Client, Event};
-use crate::smtp::{Enhanced, Reply, catalogue};
+use crate::smtp::{Enhanced, Refuser, Reply, catalogue};
 use crate::spool::Spool;
 
 /// What comes before SMTP on a TCP connection.
@@ -267,6 +267,7 @@ fn turn_away<S: Spool>(receiver: &Receiver<S>, peer: Peer) -> Reply {
     receiver.observer.observe(&Event::Rejected {
         client: Client { peer, name: None },
         stage: "CONNECT",
+        by: Refuser::Session,
         reply: reply.clone(),
         sender: None,
         recipient: None,

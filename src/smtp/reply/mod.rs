@@ -62,6 +62,15 @@ pub struct Reply {
     text: Cow<'static, str>,
 }
 
+/// Whose rules a refused command is against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refuser {
+    /// Those of this relay: who may send what to whom.
+    Policy,
+    /// Those of the session: syntax, order, sizes, limits, TLS and login.
+    Session,
+}
+
 /// A reply line is at most 512 octets with code and CRLF (RFC 5321 4.5.3.1.5).
 const MAX_TEXT_OF_LINE: usize = 480;
 /// Code, enhanced code, separators and CRLF.

@@ -74,7 +74,7 @@ fn who_drips_a_command_gets_no_more_time_than_who_is_silent() {
         assert!(heard.contains("421 4.4.2") || heard.is_empty() || heard.starts_with("250 "), "{heard}");
     }
     let log = smtpd.log();
-    let told = log.lines().filter(|line| line.contains("timeout from")).count();
+    let told = log.lines().filter(|line| line.contains("timeout after ")).count();
     assert_eq!(told, count, "{log}");
     lab::report("slow drippers", &format!("{ended} at once, all ended after 5 s, a mannerly client served throughout"));
 }

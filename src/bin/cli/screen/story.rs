@@ -95,6 +95,10 @@ impl Story {
                 let recipient = recipient.as_ref().map(ToString::to_string);
                 vec![rejected(client, reply, sender.as_ref(), recipient, paper)]
             }
+            Event::Repeated { event: Some(event), times } => {
+                let again = |line: Line| Line { text: format!("{} (and {times} times more)", line.text), ..line };
+                self.tell(event, now, paper).into_iter().map(again).collect()
+            }
             Event::LoginFailed { client, user, .. } => {
                 let user = user.as_ref().map(|user| format!(" (user {user})")).unwrap_or_default();
                 let text = format!("{}: wrong user name or password{user}", client.peer);

@@ -7,7 +7,7 @@ use leafmail::envelope::{Peer, Recipient, Recipients};
 use leafmail::event::{Client, Delays, Event};
 use leafmail::id::SpoolId;
 use leafmail::receipt::{Outcome, Reason};
-use leafmail::smtp::{EnhancedCode, Reply};
+use leafmail::smtp::{EnhancedCode, Refuser, Reply};
 
 use super::super::paper::{Line, Paper};
 use super::Story;
@@ -171,6 +171,7 @@ fn refusals_name_whom_and_why() {
     let rejected = |reply, recipient| Event::Rejected {
         client: client(),
         stage: "RCPT",
+        by: Refuser::Policy,
         reply,
         sender: None,
         recipient,

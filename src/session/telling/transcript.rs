@@ -2,7 +2,7 @@
 //!
 //! A line that is not a command is not shown either: a client whose AUTH was refused may still send its password.
 
-use super::{Action, Note, Session};
+use crate::session::{Action, Note, Session};
 use crate::smtp::{Command, CommandError};
 
 impl Session {
@@ -14,7 +14,7 @@ impl Session {
     }
 
     /// Tells of a line that was read as this.
-    pub(super) fn hear_command(&mut self, line: &[u8], read: &Result<Command, CommandError>) {
+    pub(in crate::session) fn hear_command(&mut self, line: &[u8], read: &Result<Command, CommandError>) {
         if self.transcript {
             let hidden = matches!(read, Err(CommandError::Unknown));
             self.hear(if hidden { format!("({} octets that are no command)", line.len()) } else { shown(line) });
@@ -22,7 +22,7 @@ impl Session {
     }
 
     /// Tells of octets that are not shown.
-    pub(super) fn hear_hidden(&mut self, what: &str) {
+    pub(in crate::session) fn hear_hidden(&mut self, what: &str) {
         if self.transcript {
             self.hear(format!("({what})"));
         }
