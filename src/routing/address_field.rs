@@ -6,14 +6,14 @@
 
 use std::ops::Range;
 
-use super::tokens::{Kind, Token, tokens};
 use crate::address::{Domain, Mailbox};
+use crate::smtp::header::{AddressTokens, Member, Token, TokenKind, is_comments, is_phrase};
 
 /// What was found in a field.
 #[derive(Debug, Default)]
 pub(super) struct AddressField {
     /// The mailboxes in order, also those within groups.
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<AddressEntry>,
     /// Whether all of it is a list of addresses.
     pub(super) sound: bool,
     /// Whether it is no list of addresses but words alone, which can be a display name.
@@ -22,7 +22,7 @@ pub(super) struct AddressField {
 
 /// One mailbox of a field; the ranges are octets of the field's body.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct AddressEntry {
     /// With display name and comments.
     pub(super) whole: Range<usize>,
     /// What is between angle brackets with these, or the addr-spec alone.
@@ -38,39 +38,13 @@ pub(super) struct Entry {
 impl AddressField {
     /// Reads the body of a field.
     pub(super) fn parse(body: &[u8]) -> Self {
-        let tokens = tokens(body);
-        let phrase = is_phrase(&tokens) && tokens.iter().any(|token| token.kind != Kind::Comment);
-        let mut field = Self { entries: Vec::new(), sound: true, phrase };
-        let (mut start, mut at, mut in_group) = (0, 0, false);
-        let mut angle = None;
-        while at < tokens.len() {
-            match tokens[at].kind {
-                Kind::Special(b'<') => match closing(&tokens, at) {
-                    Some(close) if angle.is_none() => {
-                        angle = Some((at - start, close - start));
-                        at = close;
-                    }
-                    _ => field.sound = false,
-                },
-                Kind::Special(b',') => {
-                    field.element(body, &tokens[start..at], angle.take());
-                    start = at + 1;
-                }
-                Kind::Special(b';') => {
-                    field.element(body, &tokens[start..at], angle.take());
-                    field.sound &= in_group;
-                    (start, in_group) = (at + 1, false);
-                }
-                Kind::Special(b':') => {
-                    field.sound &= !in_group && is_phrase(&tokens[start..at]);
-                    (start, in_group, angle) = (at + 1, true, None);
-                }
-                _ => {}
-            }
-            at += 1;
+        let list = AddressTokens::split(body);
+        let phrase = is_phrase(list.tokens()) && !is_comments(list.tokens());
+        let sound = list.balanced && list.broken.is_none() && list.group_names().all(is_phrase);
+        let mut field = Self { entries: Vec::new(), sound, phrase };
+        for member in list.members() {
+            field.element(body, &member);
         }
-        field.element(body, &tokens[start..], angle);
-        field.sound &= !in_group;
         field
     }
 
@@ -79,26 +53,19 @@ impl AddressField {
         self.sound && self.entries.len() == 1 && self.entries[0].mailbox.as_ref() == Some(mailbox)
     }
 
-    /// The text between two commas, and the place of its angle brackets.
-    fn element(&mut self, body: &[u8], tokens: &[Token], angle: Option<(usize, usize)>) {
-        // RFC 5322 4.4: an empty element is obsolete, but read.
-        let (Some(first), Some(last)) = (tokens.first(), tokens.last()) else { return };
-        if tokens.iter().all(|token| token.kind == Kind::Comment) {
-            return;
-        }
-        let whole = first.start..last.end;
-        let (address, clean, spec) = match angle {
-            Some((open, close)) => {
-                let inner = &tokens[open + 1..close];
+    fn element(&mut self, body: &[u8], member: &Member<'_>) {
+        let whole = span(member.whole);
+        let (address, clean, spec) = match &member.angle {
+            Some(angle) => {
                 // RFC 5322 4.4: a route such as @a,@b: before the addr-spec.
-                let route = inner.iter().rposition(|token| token.kind == Kind::Special(b':'));
-                let spec = Spec::find(body, &inner[route.map_or(0, |at| at + 1)..]);
-                let clean = is_phrase(&tokens[..open]) && is_comments(&tokens[close + 1..]);
+                let route = angle.inside.iter().rposition(|token| token.kind == TokenKind::Special(b':'));
+                let spec = Spec::find(body, &angle.inside[route.map_or(0, |at| at + 1)..]);
+                let clean = is_phrase(angle.before) && is_comments(angle.after);
                 self.sound &= clean && spec.as_ref().is_some_and(|spec| spec.alone);
-                (tokens[open].start..tokens[close].end, clean, spec)
+                (span(angle.span), clean, spec)
             }
             None => {
-                let spec = Spec::find(body, tokens);
+                let spec = Spec::find(body, member.whole);
                 let clean = spec.as_ref().is_some_and(|spec| spec.alone);
                 self.sound &= clean;
                 let Some(spec) = spec else { return };
@@ -106,7 +73,7 @@ impl AddressField {
             }
         };
         let (mailbox, domain) = spec.map_or((None, None), |spec| (spec.mailbox, spec.domain));
-        self.entries.push(Entry { whole, address, clean, mailbox, domain });
+        self.entries.push(AddressEntry { whole, address, clean, mailbox, domain });
     }
 }
 
@@ -121,13 +88,13 @@ struct Spec {
 
 impl Spec {
     fn find(body: &[u8], tokens: &[Token]) -> Option<Self> {
-        let sign = tokens.iter().rposition(|token| token.kind == Kind::Special(b'@'))?;
+        let sign = tokens.iter().rposition(|token| token.kind == TokenKind::Special(b'@'))?;
         let (mut first, mut after_dot) = (sign, true);
         for at in (0..sign).rev() {
             match tokens[at].kind {
-                Kind::Comment => continue,
-                Kind::Dot => after_dot = true,
-                Kind::Word | Kind::Quoted if after_dot => after_dot = false,
+                TokenKind::Comment => continue,
+                TokenKind::Dot => after_dot = true,
+                TokenKind::Word | TokenKind::Quoted if after_dot => after_dot = false,
                 _ => break,
             }
             first = at;
@@ -135,10 +102,10 @@ impl Spec {
         let (mut last, mut after_dot) = (sign, true);
         for (at, token) in tokens.iter().enumerate().skip(sign + 1) {
             match token.kind {
-                Kind::Comment => {}
-                Kind::Dot => after_dot = true,
-                Kind::Word if after_dot => (last, after_dot) = (at, false),
-                Kind::Literal if last == sign => {
+                TokenKind::Comment => {}
+                TokenKind::Dot => after_dot = true,
+                TokenKind::Word if after_dot => (last, after_dot) = (at, false),
+                TokenKind::Literal if last == sign => {
                     last = at;
                     break;
                 }
@@ -149,12 +116,13 @@ impl Spec {
             return None;
         }
         let text = |from: usize| {
-            let meant = tokens[from..=last].iter().filter(|token| token.kind != Kind::Comment);
+            let meant = tokens[from..=last].iter().filter(|token| token.kind != TokenKind::Comment);
             String::from_utf8(meant.flat_map(|token| &body[token.start..token.end]).copied().collect()).ok()
         };
         let inside = first..=last;
-        let is_beside = |(at, token): (usize, &Token)| token.kind != Kind::Comment && !inside.contains(&at);
-        let start = tokens[sign + 1..].iter().find(|token| token.kind != Kind::Comment).map_or(0, |token| token.start);
+        let is_beside = |(at, token): (usize, &Token)| token.kind != TokenKind::Comment && !inside.contains(&at);
+        let start =
+            tokens[sign + 1..].iter().find(|token| token.kind != TokenKind::Comment).map_or(0, |token| token.start);
         Some(Self {
             span: tokens[first].start..tokens[last].end,
             alone: !tokens.iter().enumerate().any(is_beside),
@@ -164,20 +132,9 @@ impl Spec {
     }
 }
 
-/// Where the angle bracket that opens at `open` is closed. One that opens before means that this one never is.
-fn closing(tokens: &[Token], open: usize) -> Option<usize> {
-    let brackets = [Kind::Special(b'<'), Kind::Special(b'>')];
-    let next = open + 1 + tokens[open + 1..].iter().position(|token| brackets.contains(&token.kind))?;
-    (tokens[next].kind == Kind::Special(b'>')).then_some(next)
-}
-
-/// RFC 5322 3.2.5, and with dots as 4.1 has it.
-fn is_phrase(tokens: &[Token]) -> bool {
-    tokens.iter().all(|token| matches!(token.kind, Kind::Word | Kind::Quoted | Kind::Comment | Kind::Dot))
-}
-
-fn is_comments(tokens: &[Token]) -> bool {
-    tokens.iter().all(|token| token.kind == Kind::Comment)
+/// The octets from the first to the last of these tokens.
+fn span(tokens: &[Token]) -> Range<usize> {
+    tokens.first().map_or(0, |first| first.start)..tokens.last().map_or(0, |last| last.end)
 }
 
 #[cfg(test)]
@@ -187,7 +144,7 @@ mod tests {
     /// The entries as `whole|address|domain`, with `!` before what is not clean.
     fn read(body: &str) -> (Vec<String>, bool) {
         let field = AddressField::parse(body.as_bytes());
-        let show = |entry: &Entry| {
+        let show = |entry: &AddressEntry| {
             let domain = entry.domain.as_ref().map_or("", |(range, _)| &body[range.clone()]);
             let mark = if entry.clean { "" } else { "!" };
             format!("{mark}{}|{}|{domain}", &body[entry.whole.clone()], &body[entry.address.clone()])

@@ -12,7 +12,6 @@ mod criteria;
 mod header;
 mod readdressing;
 mod rewriting;
-mod tokens;
 
 pub use alias_file::{AliasFile, AliasFileError};
 pub use aliases::{AliasError, Aliases, LocalDomains, Target};

@@ -1,195 +1,79 @@
-//! Lists of addresses in header fields and command lines (RFC 5322 3.4): groups, comments, quoted strings, folds.
+//! Recipients and other addresses in header fields and command lines (RFC 5322 3.4): groups, comments, quoted strings, folds.
 //!
 //! It only finds where each address is. It guesses nothing: if a list cannot be read, no address is used, because a
 //! recipient that is lost silently would be worse.
 
+use crate::smtp::header::{AddressTokens, Member, Token, TokenKind, is_comments};
+
 /// One address of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Found {
-    /// What stood between the angle brackets, or stood alone: without comments, folds and the spaces around `@` and `.`.
+pub(super) struct FoundAddress {
+    /// What is between the angle brackets, or is alone: without comments, folds and the spaces around `@` and `.`.
     pub(super) text: String,
     /// The offset in the list behind the address's last octet.
     pub(super) end: usize,
 }
 
+const COMMA: &str = "expected a comma between two addresses";
+const ENCODING: &str = "expected an address in ASCII or UTF-8";
+const AT_SIGN: TokenKind = TokenKind::Special(b'@');
+
 /// The addresses of a list, in order; groups count as their members.
 ///
 /// # Errors
 /// In words, when a list cannot be read.
-pub(super) fn addresses(list: &[u8]) -> Result<Vec<Found>, &'static str> {
-    let mut reader = Reader { list, at: 0, found: Vec::new(), bare: Spec::default(), angle: None };
-    while let Some(octet) = reader.next() {
-        match octet {
-            b'(' => reader.skip_comment()?,
-            b'<' => reader.read_angle()?,
-            b'"' | b'[' if reader.angle.is_some() => return Err("expected a comma between two addresses"),
-            b'"' => reader.read_quoted()?,
-            b'[' => reader.read_literal()?,
-            b',' | b';' => reader.finish()?,
-            b':' => reader.begin_group()?,
-            b'>' => return Err("expected < before >"),
-            b' ' | b'\t' | b'\r' | b'\n' => reader.bare.space(),
-            octet => reader.push(octet)?,
+pub(super) fn addresses(list: &[u8]) -> Result<Vec<FoundAddress>, &'static str> {
+    let split = AddressTokens::split(list);
+    for token in split.tokens() {
+        match (token.kind, list[token.start]) {
+            (TokenKind::Stray, b'"') => return Err("expected a closing quote"),
+            (TokenKind::Stray, b'(') => return Err("expected ) at the end of a comment"),
+            (TokenKind::Stray, b'[') => return Err("expected ] behind ["),
+            _ => {}
         }
     }
-    reader.finish()?;
-    Ok(reader.found)
+    if let Some(reason) = split.broken {
+        return Err(reason);
+    }
+    // What is before a colon is a group's name, or `mailto`.
+    let is_address = |token: &Token| [AT_SIGN, TokenKind::Special(b'<')].contains(&token.kind);
+    if split.group_names().flatten().any(is_address) {
+        return Err("expected a comma between two addresses, or the name of a group before :");
+    }
+    split.members().map(|member| address(list, &member)).collect()
 }
 
-/// An address as it is gathered.
-#[derive(Default)]
-struct Spec {
-    octets: Vec<u8>,
-    end: usize,
-    /// White space stood behind what was gathered.
-    spaced: bool,
-    /// Two words stand side by side: a name, or an address that lacks a comma.
-    words: bool,
-}
-
-impl Spec {
-    fn space(&mut self) {
-        self.spaced |= !self.octets.is_empty();
+/// The address of one member.
+fn address(list: &[u8], member: &Member<'_>) -> Result<FoundAddress, &'static str> {
+    let spec = match &member.angle {
+        Some(angle) if !is_comments(angle.after) => return Err(COMMA),
+        Some(angle) => angle.inside,
+        None => member.whole,
+    };
+    let outside = member.angle.as_ref().map_or(member.whole, |angle| angle.before);
+    if outside.iter().any(|token| token.kind == TokenKind::Special(b'>')) {
+        return Err("expected < before >");
     }
-
-    /// RFC 5322 4.4: white space around `@` and dots is obsolete, but read.
-    fn push(&mut self, octet: u8, end: usize) {
-        let joins = |octet: u8| matches!(octet, b'@' | b'.');
-        if std::mem::take(&mut self.spaced) && !joins(octet) && !self.octets.last().copied().is_some_and(joins) {
-            self.words = true;
-            self.octets.push(b' ');
-        }
-        self.octets.push(octet);
-        self.end = end;
-    }
-}
-
-struct Reader<'a> {
-    list: &'a [u8],
-    at: usize,
-    found: Vec<Found>,
-    /// Outside angle brackets.
-    bare: Spec,
-    angle: Option<Spec>,
-}
-
-impl Reader<'_> {
-    fn next(&mut self) -> Option<u8> {
-        let octet = self.list.get(self.at).copied();
-        self.at += usize::from(octet.is_some());
-        octet
-    }
-
-    /// Outside angle brackets.
-    fn push(&mut self, octet: u8) -> Result<(), &'static str> {
-        if self.angle.is_some() {
-            return Err("expected a comma between two addresses");
-        }
-        self.bare.push(octet, self.at);
-        Ok(())
-    }
-
-    /// What stood before the colon is a group's name, or `mailto`.
-    fn begin_group(&mut self) -> Result<(), &'static str> {
-        if self.angle.is_some() || self.bare.octets.contains(&b'@') {
-            return Err("expected a comma between two addresses, or the name of a group before :");
-        }
-        self.bare = Spec::default();
-        Ok(())
-    }
-
-    fn finish(&mut self) -> Result<(), &'static str> {
-        let bare = std::mem::take(&mut self.bare);
-        let (spec, angle) = match self.angle.take() {
-            Some(spec) => (spec, true),
-            None => (bare, false),
-        };
-        if spec.octets.is_empty() {
-            // Between two commas; <> is an address of nobody.
-            return if angle { Err("expected an address, but found <>") } else { Ok(()) };
-        }
-        if spec.words {
+    let (mut octets, mut last): (Vec<u8>, Option<&Token>) = (Vec::new(), None);
+    for token in spec.iter().filter(|token| token.kind != TokenKind::Comment) {
+        // RFC 5322 4.4: white space around `@` and dots is obsolete, but read. Elsewhere two words side by side are a name,
+        // or an address that lacks a comma.
+        let joins = |token: &Token| matches!(token.kind, TokenKind::Dot | AT_SIGN);
+        if last.is_some_and(|last| last.end < token.start && !joins(last) && !joins(token)) {
             return Err("expected a comma between two addresses, or < and > around one");
         }
-        const ENCODING: &str = "expected an address in ASCII or UTF-8";
-        let text = String::from_utf8(spec.octets).map_err(|_| ENCODING)?;
-        // What stood on a command line in another encoding: nobody has such an address.
-        if text.contains(char::REPLACEMENT_CHARACTER) {
-            return Err(ENCODING);
-        }
-        self.found.push(Found { text, end: spec.end });
-        Ok(())
+        // RFC 5322 3.2.2: the line end of a fold is not part of what is folded.
+        octets.extend(list[token.start..token.end].iter().filter(|octet| !matches!(octet, b'\r' | b'\n')));
+        last = Some(token);
     }
-
-    /// RFC 5322 3.2.2: comments nest.
-    fn skip_comment(&mut self) -> Result<(), &'static str> {
-        let mut depth = 1;
-        while depth > 0 {
-            match self.next() {
-                None => return Err("expected ) at the end of a comment"),
-                Some(b'(') => depth += 1,
-                Some(b')') => depth -= 1,
-                Some(b'\\') => self.at += 1,
-                Some(_) => {}
-            }
-        }
-        self.bare.space();
-        Ok(())
+    // <> is an address of nobody.
+    let end = last.ok_or("expected an address, but found <>")?.end;
+    let text = String::from_utf8(octets).map_err(|_| ENCODING)?;
+    // What a command line had in another encoding: nobody has such an address.
+    if text.contains(char::REPLACEMENT_CHARACTER) {
+        return Err(ENCODING);
     }
-
-    fn read_angle(&mut self) -> Result<(), &'static str> {
-        if self.angle.is_some() {
-            return Err("expected a comma between two addresses");
-        }
-        let name = std::mem::take(&mut self.bare);
-        loop {
-            match self.next() {
-                None => return Err("expected > behind <"),
-                Some(b'>') => break,
-                Some(b'(') => self.skip_comment()?,
-                Some(b'"') => self.read_quoted()?,
-                Some(b'[') => self.read_literal()?,
-                Some(b'<') => return Err("expected > before another <"),
-                Some(b' ' | b'\t' | b'\r' | b'\n') => self.bare.space(),
-                Some(octet) => self.bare.push(octet, self.at),
-            }
-        }
-        self.angle = Some(std::mem::replace(&mut self.bare, name));
-        Ok(())
-    }
-
-    /// RFC 5322 3.2.4; kept with its quotes, as they are part of the address.
-    fn read_quoted(&mut self) -> Result<(), &'static str> {
-        self.bare.push(b'"', self.at);
-        loop {
-            let octet = self.next().ok_or("expected a closing quote")?;
-            match octet {
-                // RFC 5322 3.2.2: the line end of a fold is not part of what is folded.
-                b'\r' | b'\n' => {}
-                b'\\' => {
-                    let quoted = self.next().ok_or("expected a closing quote")?;
-                    self.bare.octets.extend([b'\\', quoted]);
-                }
-                octet => self.bare.octets.push(octet),
-            }
-            self.bare.end = self.at;
-            if octet == b'"' {
-                return Ok(());
-            }
-        }
-    }
-
-    fn read_literal(&mut self) -> Result<(), &'static str> {
-        self.bare.push(b'[', self.at);
-        loop {
-            let octet = self.next().ok_or("expected ] behind [")?;
-            self.bare.octets.push(octet);
-            self.bare.end = self.at;
-            if octet == b']' {
-                return Ok(());
-            }
-        }
-    }
+    Ok(FoundAddress { text, end })
 }
 
 #[cfg(test)]

@@ -1,4 +1,11 @@
-//! Where the header of a message ends, where each of its fields ends, and what a field's name is (RFC 5322 2.2). Pure.
+//! Where the header of a message ends, where each of its fields ends, and what a field's name is (RFC 5322 2.2). In the files
+//! below: the tokens of a structured field, and lists of addresses. Pure.
+
+mod address_list;
+mod tokens;
+
+pub(crate) use address_list::{AddressTokens, Member, is_comments, is_phrase};
+pub(crate) use tokens::{Token, TokenKind};
 
 use memchr::{memchr, memmem};
 

@@ -1,11 +1,11 @@
 //! Tokens of a structured header field (RFC 5322 3.2), with their positions.
 //!
 //! It accepts any octets, in linear time and without recursion, and never fails: an octet outside the grammar becomes
-//! [`Kind::Stray`]. White space and folds are not tokens.
+//! [`TokenKind::Stray`]. White space and folds are not tokens.
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum TokenKind {
     /// An atom, or octets outside ASCII.
     Word,
     /// A quoted string with its quotes.
@@ -24,14 +24,16 @@ pub(super) enum Kind {
 
 /// A token: its octets are `start..end` of the text.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Token {
-    pub(super) kind: Kind,
-    pub(super) start: usize,
-    pub(super) end: usize,
+pub(crate) struct Token {
+    pub(crate) kind: TokenKind,
+    /// Its first octet.
+    pub(crate) start: usize,
+    /// Behind its last octet.
+    pub(crate) end: usize,
 }
 
 /// The tokens of a text, in order.
-pub(super) fn tokens(text: &[u8]) -> Vec<Token> {
+pub(crate) fn tokens(text: &[u8]) -> Vec<Token> {
     let mut found = Vec::new();
     // An opening octet whose other half is missing means that no later one of its kind is looked for: with escapes, each
     // search would run to the end again.
@@ -48,16 +50,16 @@ pub(super) fn tokens(text: &[u8]) -> Vec<Token> {
                 Some((kind, length)) => (kind, length),
                 None => {
                     unbalanced[usize::from(octet)] = true;
-                    (Kind::Stray, 1)
+                    (TokenKind::Stray, 1)
                 }
             },
-            b'.' => (Kind::Dot, 1),
-            b'<' | b'>' | b'@' | b',' | b';' | b':' => (Kind::Special(octet), 1),
+            b'.' => (TokenKind::Dot, 1),
+            b'<' | b'>' | b'@' | b',' | b';' | b':' => (TokenKind::Special(octet), 1),
             _ if is_word(octet) => {
                 let rest = &text[start..];
-                (Kind::Word, rest.iter().position(|octet| !is_word(*octet)).unwrap_or(rest.len()))
+                (TokenKind::Word, rest.iter().position(|octet| !is_word(*octet)).unwrap_or(rest.len()))
             }
-            _ => (Kind::Stray, 1),
+            _ => (TokenKind::Stray, 1),
         };
         found.push(Token { kind, start, end: start + length });
         start += length;
@@ -70,11 +72,11 @@ fn is_word(octet: u8) -> bool {
 }
 
 /// What begins here with a quote, parenthesis or bracket, up to its other half.
-fn enclosed(text: &[u8]) -> Option<(Kind, usize)> {
+fn enclosed(text: &[u8]) -> Option<(TokenKind, usize)> {
     let (kind, close) = match text.first()? {
-        b'(' => (Kind::Comment, b')'),
-        b'[' => (Kind::Literal, b']'),
-        _ => (Kind::Quoted, b'"'),
+        b'(' => (TokenKind::Comment, b')'),
+        b'[' => (TokenKind::Literal, b']'),
+        _ => (TokenKind::Quoted, b'"'),
     };
     let (mut depth, mut at) = (1_usize, 1);
     while at < text.len() {
@@ -82,7 +84,7 @@ fn enclosed(text: &[u8]) -> Option<(Kind, usize)> {
             b'\\' => at += 1,
             octet if octet == close => depth -= 1,
             // RFC 5322 3.2.2: comments nest; nothing else does.
-            b'(' if kind == Kind::Comment => depth += 1,
+            b'(' if kind == TokenKind::Comment => depth += 1,
             _ => {}
         }
         at += 1;
@@ -97,13 +99,13 @@ fn enclosed(text: &[u8]) -> Option<(Kind, usize)> {
 mod tests {
     use super::*;
 
-    fn seen(text: &str) -> Vec<(Kind, &str)> {
+    fn seen(text: &str) -> Vec<(TokenKind, &str)> {
         tokens(text.as_bytes()).into_iter().map(|token| (token.kind, &text[token.start..token.end])).collect()
     }
 
     #[test]
     fn what_is_enclosed_is_one_token() {
-        use Kind::{Comment, Dot, Literal, Quoted, Special, Word};
+        use TokenKind::{Comment, Dot, Literal, Quoted, Special, Word};
         assert_eq!(seen(r#" "a\"<b" "#), [(Quoted, r#""a\"<b""#)]);
         assert_eq!(seen("a(b(c\\))d)e"), [(Word, "a"), (Comment, "(b(c\\))d)"), (Word, "e")]);
         assert_eq!(seen("u@[IPv6:::1]"), [(Word, "u"), (Special(b'@'), "@"), (Literal, "[IPv6:::1]")]);
@@ -112,7 +114,7 @@ mod tests {
 
     #[test]
     fn what_lacks_its_other_half_hides_nothing_behind_it() {
-        use Kind::{Special, Stray, Word};
+        use TokenKind::{Special, Stray, Word};
         for open in ["\"", "(", "["] {
             let text = format!("{open}a <b");
             assert_eq!(seen(&text), [(Stray, open), (Word, "a"), (Special(b'<'), "<"), (Word, "b")]);
