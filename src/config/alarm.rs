@@ -11,7 +11,7 @@ use super::values::{self, FromText};
 /// `[alarm]`: after how long, and over which channels.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Alarm {
+pub struct AlarmSection {
     /// A command for the shell, which gets the text on its standard input and in `LEAFMAIL_ALARM`.
     #[serde(deserialize_with = "values::optional")]
     pub command: Option<String>,
@@ -31,7 +31,7 @@ pub struct Alarm {
     pub repeat: Duration,
 }
 
-impl Default for Alarm {
+impl Default for AlarmSection {
     fn default() -> Self {
         let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
         Self {
@@ -75,7 +75,7 @@ impl FromText for Webhook {
 }
 
 /// A channel that this program was built without.
-pub(super) fn faults(alarm: &Alarm) -> Vec<Fault> {
+pub(super) fn faults(alarm: &AlarmSection) -> Vec<Fault> {
     let missing = alarm.webhook.is_some() && !cfg!(feature = "webhook");
     let reason = "this leafmail was built without the feature webhook; use alarm.command with curl instead";
     missing.then(|| Fault::new("alarm.webhook", reason)).into_iter().collect()

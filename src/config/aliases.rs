@@ -16,7 +16,7 @@ use crate::address::{Domain, Mailbox};
 /// `[aliases]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Aliases {
+pub struct AliasesSection {
     /// A file in the form of sendmail's, read again when it changes.
     #[serde(deserialize_with = "values::optional")]
     pub file: Option<PathBuf>,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::Fault;
 use super::route::Hop;
-use super::{Config, ConfigError, ListenAddress, Route};
+use super::{Config, ConfigError, ListenAddress, RouteSection};
 use crate::transport::{Roots, RouteSettings, SecretSource};
 
 impl Config {
@@ -161,7 +161,7 @@ impl Config {
 /// Files by the last parts of their keys.
 type Files<'a> = [(&'static str, &'a Option<PathBuf>)];
 
-fn secrets_of(table: &Route) -> [(&'static str, &Option<PathBuf>); 4] {
+fn secrets_of(table: &RouteSection) -> [(&'static str, &Option<PathBuf>); 4] {
     [
         ("password_file", &table.password_file),
         ("token_file", &table.token_file),

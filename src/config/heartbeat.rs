@@ -10,7 +10,7 @@ use crate::address::Mailbox;
 /// `[heartbeat]`: a message at an interval.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Heartbeat {
+pub struct HeartbeatSection {
     /// Who gets it; ASCII only. `None`: there is none.
     #[serde(deserialize_with = "values::optional_ascii_mailbox")]
     pub to: Option<Mailbox>,
@@ -22,7 +22,7 @@ pub struct Heartbeat {
     pub interval: Duration,
 }
 
-impl Default for Heartbeat {
+impl Default for HeartbeatSection {
     fn default() -> Self {
         Self { to: None, from: None, interval: Duration::from_secs(60 * 60) }
     }

@@ -14,14 +14,14 @@ use crate::address::Domain;
 pub enum ListenAddress {
     /// `127.0.0.1:2525` or `[::1]:2525`; port 0 lets the system choose. `proxy:`, `tls:` and `login:` may
     /// stand before, in this order.
-    Tcp(SocketAddr, Front),
+    Tcp(SocketAddr, ListenPrefixes),
     /// `unix:/run/leafmail/smtp.sock`.
     Unix(PathBuf),
 }
 
 /// What comes before SMTP on a TCP connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct Front {
+pub struct ListenPrefixes {
     /// `proxy:`, the PROXY protocol: a listed proxy says who the client is.
     pub proxied: bool,
     /// `tls:`, TLS from the start (RFC 8314 3.3).
@@ -45,7 +45,7 @@ impl FromStr for ListenAddress {
         let (tls, rest) = rest.strip_prefix("tls:").map_or((false, rest), |rest| (true, rest));
         let (login, rest) = rest.strip_prefix("login:").map_or((false, rest), |rest| (true, rest));
         let address = tcp_address(rest).ok_or_else(|| format!("{}{}", unexpected(EXPECTED, text), hint(rest)))?;
-        Ok(Self::Tcp(address, Front { proxied, tls, login }))
+        Ok(Self::Tcp(address, ListenPrefixes { proxied, tls, login }))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::syslog::SystemLog;
 /// `[log]`: what is logged, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Log {
+pub struct LogSection {
     /// How much.
     #[serde(deserialize_with = "values::text")]
     pub level: LevelFilter,
@@ -37,7 +37,7 @@ pub struct Log {
     pub history: u64,
 }
 
-impl Default for Log {
+impl Default for LogSection {
     fn default() -> Self {
         Self {
             level: LevelFilter::Info,
@@ -51,7 +51,7 @@ impl Default for Log {
     }
 }
 
-impl Log {
+impl LogSection {
     /// Whether lines on standard error would become mail because cron started the program.
     pub fn is_for_cron(&self) -> bool {
         self.file.is_none() && self.to == LogTo::Stderr
@@ -119,7 +119,7 @@ impl FromText for LogTo {
 }
 
 /// What does not go together in `[log]`, and what does not exist of the routes that it names.
-pub(super) fn faults(log: &Log, routes: &[String]) -> Vec<Fault> {
+pub(super) fn faults(log: &LogSection, routes: &[String]) -> Vec<Fault> {
     let two_places = (log.file.is_some() && log.to != LogTo::Stderr)
         .then(|| Fault::new("log.file", "log.file and log.to name two places for the log; leave one of them out"));
     let unknown = log.trace_routes.iter().enumerate().filter(|(_, name)| !routes.contains(name));

@@ -22,24 +22,24 @@ mod security;
 mod submission;
 mod trust;
 
-pub use alarm::{Alarm, Webhook};
-pub use aliases::Aliases;
-pub use heartbeat::Heartbeat;
-pub use listen::{Front, ListenAddress};
-pub use log::{Log, LogFormat, LogTo};
-pub use process::{Process, Sandbox};
+pub use alarm::{AlarmSection, Webhook};
+pub use aliases::AliasesSection;
+pub use heartbeat::HeartbeatSection;
+pub use listen::{ListenAddress, ListenPrefixes};
+pub use log::{LogFormat, LogSection, LogTo};
+pub use process::{ProcessSection, Sandbox};
 pub use reading::error::ConfigError;
 pub use reading::file::{NONE_FOUND, locate};
 pub use reading::network::parse_network;
 pub use reading::units::parse_duration;
-pub use rewrite::Rewrite;
-pub use route::{OAuth2, Preset, Region, Route, RouteName, RoutePlan, TimeoutKeys, TokenUrl, UserName};
+pub use rewrite::RewriteSection;
+pub use route::{OAuth2, Preset, Region, RouteName, RoutePlan, RouteSection, TimeoutKeys, TokenUrl, UserName};
 pub use sandbox_needs::{SandboxNeeds, Task};
 pub use sections::{
-    Auth, BareNewline, Clients, Limits, Listen, Message, Notices, Protocol, Queue, Recipients, Reserve, Senders, Tls,
-    Verify,
+    AuthSection, ClientsSection, LimitsSection, ListenSection, MessageSection, NoticesSection, ProtocolSection,
+    QueueSection, RecipientsSection, ReserveSection, SendersSection, TlsSection, VerifySection,
 };
-pub use submission::Submission;
+pub use submission::SubmissionSection;
 
 use std::path::{Path, PathBuf};
 
@@ -48,7 +48,7 @@ use serde::Deserialize;
 use crate::address::Domain;
 use crate::policy::{AddressList, Rules};
 use crate::routing::Rewriting;
-use reading::origin::Origin;
+use reading::origin::ConfigOrigin;
 use reading::{error, network, values};
 
 /// All that a user can set. Relative paths are relative to the working directory.
@@ -65,53 +65,53 @@ pub struct Config {
     #[serde(deserialize_with = "values::text")]
     pub spool: PathBuf,
     /// Who the programs run as, and what they may do.
-    pub process: Process,
+    pub process: ProcessSection,
     /// Where `smtpd` listens.
-    pub listen: Listen,
+    pub listen: ListenSection,
     /// How programs of this host hand over mail.
-    pub submission: Submission,
+    pub submission: SubmissionSection,
     /// Who may connect.
-    pub clients: Clients,
+    pub clients: ClientsSection,
     /// The certificate that clients are shown.
-    pub tls: Tls,
+    pub tls: TlsSection,
     /// Who may log in.
-    pub auth: Auth,
+    pub auth: AuthSection,
     /// Who may be named in MAIL.
-    pub senders: Senders,
+    pub senders: SendersSection,
     /// Who may be named in RCPT.
-    pub recipients: Recipients,
+    pub recipients: RecipientsSection,
     /// What VRFY and EXPN may tell.
-    pub verify: Verify,
+    pub verify: VerifySection,
     /// What a message may be.
-    pub message: Message,
+    pub message: MessageSection,
     /// The dialect.
-    pub protocol: Protocol,
+    pub protocol: ProtocolSection,
     /// What clients may take.
-    pub limits: Limits,
+    pub limits: LimitsSection,
     /// What the spool leaves free.
-    pub reserve: Reserve,
+    pub reserve: ReserveSection,
     /// Where mail goes that no other route takes.
-    pub relay: Route,
+    pub relay: RouteSection,
     /// Where other mail goes; the first that fits.
     #[serde(deserialize_with = "values::tables")]
-    pub route: Vec<Route>,
+    pub route: Vec<RouteSection>,
     /// Under which senders mail goes on.
     #[serde(deserialize_with = "values::tables")]
-    pub rewrite: Vec<Rewrite>,
+    pub rewrite: Vec<RewriteSection>,
     /// Who is meant by local addresses.
-    pub aliases: Aliases,
+    pub aliases: AliasesSection,
     /// When to try again, and when to give up.
-    pub queue: Queue,
+    pub queue: QueueSection,
     /// The administrator, and how many notifications are sent.
-    pub notices: Notices,
+    pub notices: NoticesSection,
     /// What is logged, and where.
-    pub log: Log,
+    pub log: LogSection,
     /// What shows that mail works.
-    pub heartbeat: Heartbeat,
+    pub heartbeat: HeartbeatSection,
     /// Which channels report that it does not.
-    pub alarm: Alarm,
+    pub alarm: AlarmSection,
     #[serde(skip)]
-    origin: Origin,
+    origin: ConfigOrigin,
 }
 
 impl Default for Config {
@@ -120,29 +120,29 @@ impl Default for Config {
             hostname: machine_name(),
             default_domain: None,
             spool: PathBuf::from("./spool"),
-            process: Process::default(),
-            listen: Listen::default(),
-            submission: Submission::default(),
-            clients: Clients::default(),
-            tls: Tls::default(),
-            auth: Auth::default(),
-            senders: Senders::default(),
-            recipients: Recipients::default(),
-            verify: Verify::default(),
-            message: Message::default(),
-            protocol: Protocol::default(),
-            limits: Limits::default(),
-            reserve: Reserve::default(),
-            relay: Route::default(),
+            process: ProcessSection::default(),
+            listen: ListenSection::default(),
+            submission: SubmissionSection::default(),
+            clients: ClientsSection::default(),
+            tls: TlsSection::default(),
+            auth: AuthSection::default(),
+            senders: SendersSection::default(),
+            recipients: RecipientsSection::default(),
+            verify: VerifySection::default(),
+            message: MessageSection::default(),
+            protocol: ProtocolSection::default(),
+            limits: LimitsSection::default(),
+            reserve: ReserveSection::default(),
+            relay: RouteSection::default(),
             route: Vec::new(),
             rewrite: Vec::new(),
-            aliases: Aliases::default(),
-            queue: Queue::default(),
-            notices: Notices::default(),
-            log: Log::default(),
-            heartbeat: Heartbeat::default(),
-            alarm: Alarm::default(),
-            origin: Origin::default(),
+            aliases: AliasesSection::default(),
+            queue: QueueSection::default(),
+            notices: NoticesSection::default(),
+            log: LogSection::default(),
+            heartbeat: HeartbeatSection::default(),
+            alarm: AlarmSection::default(),
+            origin: ConfigOrigin::default(),
         }
     }
 }
@@ -185,7 +185,7 @@ impl Config {
 
     /// What is changed in messages on their way, in the order of the file; the first that fits counts.
     pub fn rewritings(&self) -> Vec<Rewriting> {
-        self.rewrite.iter().map(Rewrite::rewriting).collect()
+        self.rewrite.iter().map(RewriteSection::rewriting).collect()
     }
 
     /// What the built-in policies go by.

@@ -11,7 +11,7 @@ use super::values::{self, FromText};
 /// `[process]`: the process itself.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Process {
+pub struct ProcessSection {
     /// The user to become where root starts it, by name or number; `None`: whoever starts it.
     #[serde(deserialize_with = "values::optional")]
     pub user: Option<String>,
@@ -29,7 +29,7 @@ pub struct Process {
     pub healthy_after: Duration,
 }
 
-impl Default for Process {
+impl Default for ProcessSection {
     fn default() -> Self {
         Self {
             user: None,
@@ -76,7 +76,7 @@ impl FromStr for Sandbox {
 }
 
 /// What does not go together in `[process]`.
-pub(super) fn faults(process: &Process) -> Vec<Fault> {
+pub(super) fn faults(process: &ProcessSection) -> Vec<Fault> {
     let alone = process.group.is_some() && process.user.is_none();
     let fault = || Fault::new("process.group", "process.group is set, but process.user is not");
     alone.then(fault).into_iter().collect()

@@ -11,7 +11,7 @@ use crate::routing::{Criteria, Rewriting};
 /// `[[rewrite]]`: which messages, and what is changed in them. An address that is put in is ASCII.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Rewrite {
+pub struct RewriteSection {
     /// From which envelope senders; empty: any.
     #[serde(deserialize_with = "values::non_empty_list")]
     pub senders: Vec<AddressPattern>,
@@ -41,7 +41,7 @@ pub struct Rewrite {
     pub masquerade: Vec<Domain>,
 }
 
-impl Rewrite {
+impl RewriteSection {
     fn criteria(&self) -> Criteria {
         Criteria {
             senders: self.senders.clone(),
@@ -75,7 +75,7 @@ impl Rewrite {
 }
 
 /// Drops what is for other routes alone.
-pub(super) fn keep_only(rewrites: &mut Vec<Rewrite>, route: &str) {
+pub(super) fn keep_only(rewrites: &mut Vec<RewriteSection>, route: &str) {
     rewrites.retain_mut(|rewrite| {
         let for_all = rewrite.routes.is_empty();
         rewrite.routes.retain(|RouteName(name)| name == route);
@@ -84,8 +84,8 @@ pub(super) fn keep_only(rewrites: &mut Vec<Rewrite>, route: &str) {
 }
 
 /// What is wrong with each of them; `names` are those of the routes.
-pub(super) fn faults(rewrites: &[Rewrite], names: &[String]) -> Vec<Fault> {
-    let fault = |(index, rewrite): (usize, &Rewrite)| {
+pub(super) fn faults(rewrites: &[RewriteSection], names: &[String]) -> Vec<Fault> {
+    let fault = |(index, rewrite): (usize, &RewriteSection)| {
         let place = format!("rewrite[{index}]");
         if !rewrite.changes_something() {
             let reason = format!(

@@ -18,11 +18,12 @@ use crate::driver;
 use crate::policy::{self, FieldName};
 use crate::queue::{InDoubt, NoticeSettings, Schedule};
 use crate::session::{Settings, Terms};
+use crate::smtp::body::BareNewline;
 
 /// `[listen]`: where `smtpd` listens.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Listen {
+pub struct ListenSection {
     /// Where; if empty, `smtpd` does not listen by itself but serves the connection on its standard input.
     #[serde(deserialize_with = "values::list")]
     pub addresses: Vec<ListenAddress>,
@@ -34,7 +35,7 @@ pub struct Listen {
 /// `[clients]`: who may connect.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Clients {
+pub struct ClientsSection {
     /// Private networks whose hosts may connect.
     #[serde(deserialize_with = "values::list")]
     pub networks: Vec<IpNet>,
@@ -60,7 +61,7 @@ pub struct Clients {
     pub xforward: Vec<IpNet>,
 }
 
-impl Default for Clients {
+impl Default for ClientsSection {
     fn default() -> Self {
         Self {
             networks: loopback(),
@@ -82,7 +83,7 @@ fn loopback() -> Vec<IpNet> {
 /// `[senders]`: who may be named in MAIL.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Senders {
+pub struct SendersSection {
     /// If not empty, only these.
     #[serde(deserialize_with = "values::list")]
     pub allow: Vec<AddressPattern>,
@@ -94,7 +95,7 @@ pub struct Senders {
 /// `[recipients]`: who may be named in RCPT.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Recipients {
+pub struct RecipientsSection {
     /// If not empty, only these.
     #[serde(deserialize_with = "values::list")]
     pub allow: Vec<AddressPattern>,
@@ -106,7 +107,7 @@ pub struct Recipients {
     pub max: usize,
 }
 
-impl Default for Recipients {
+impl Default for RecipientsSection {
     fn default() -> Self {
         Self { allow: Vec::new(), deny: Vec::new(), max: Settings::MAX_RECIPIENTS }
     }
@@ -115,7 +116,7 @@ impl Default for Recipients {
 /// `[verify]`: what VRFY and EXPN may tell to those who may connect.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Verify {
+pub struct VerifySection {
     /// Addresses that exist.
     #[serde(deserialize_with = "values::list")]
     pub addresses: Vec<Mailbox>,
@@ -127,7 +128,7 @@ pub struct Verify {
 /// `[message]`: what a message may be, and what is done to it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Message {
+pub struct MessageSection {
     /// Octets of the largest message: 64 KiB (RFC 5321 4.5.3.1.7) to 2 GB.
     #[serde(deserialize_with = "values::size::<65_536, 2_000_000_000, _>")]
     pub max_size: u64,
@@ -136,7 +137,7 @@ pub struct Message {
     pub required_headers: Vec<FieldName>,
     /// Whether a missing `Date:` or `Message-ID:` is added (RFC 6409 8).
     pub add_missing: bool,
-    /// What becomes of a line feed without its carriage return.
+    /// What becomes of a line feed without its carriage return; it never ends a message.
     #[serde(deserialize_with = "values::text")]
     pub bare_newline: BareNewline,
     /// Whether `Received:` leaves out the client's address.
@@ -146,7 +147,7 @@ pub struct Message {
     pub max_hops: u16,
 }
 
-impl Default for Message {
+impl Default for MessageSection {
     fn default() -> Self {
         let required_headers = ["From", "To", "Subject"].into_iter().filter_map(|name| name.parse().ok()).collect();
         Self {
@@ -158,16 +159,6 @@ impl Default for Message {
             max_hops: Settings::MAX_HOPS,
         }
     }
-}
-
-/// What becomes of a line feed without its carriage return. Never does it end a message.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum BareNewline {
-    /// The message is refused.
-    #[default]
-    Refuse,
-    /// The line feed becomes CRLF.
-    Normalize,
 }
 
 impl FromText for BareNewline {
@@ -185,7 +176,7 @@ impl FromText for BareNewline {
 /// `[protocol]`: the dialect.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Protocol {
+pub struct ProtocolSection {
     /// Whether only RFC 821 is spoken: EHLO is unknown, and replies carry no enhanced codes.
     pub strict_821: bool,
 }
@@ -193,7 +184,7 @@ pub struct Protocol {
 /// `[limits]`: what one client, and all of them together, may take.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Limits {
+pub struct LimitsSection {
     /// Sessions at the same time: 1 to 100,000.
     #[serde(deserialize_with = "values::whole::<1, 100_000, _, _>")]
     pub sessions: usize,
@@ -241,7 +232,7 @@ pub struct Limits {
     pub shutdown: Duration,
 }
 
-impl Default for Limits {
+impl Default for LimitsSection {
     fn default() -> Self {
         let usual = driver::Limits::default();
         Self {
@@ -267,7 +258,7 @@ impl Default for Limits {
 /// `[reserve]`: what the spool leaves free on its file system.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Reserve {
+pub struct ReserveSection {
     /// Octets: 1 MB to 1,000 GB. `None`: max(64 MB, 2 x largest message, 5 % but at most 1 GB).
     #[serde(deserialize_with = "values::optional_size::<1_000_000, 1_000_000_000_000, _>")]
     pub space: Option<u64>,
@@ -279,7 +270,7 @@ pub struct Reserve {
 /// `[queue]`: when to try again, and when to give up.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Queue {
+pub struct QueueSection {
     /// The pauses after the first, second, ... failed attempt: 1 s to 1 d each; the last is repeated. Never empty.
     #[serde(deserialize_with = "values::durations::<1, 86_400, _>")]
     pub retry: Vec<Duration>,
@@ -297,7 +288,7 @@ pub struct Queue {
     pub in_doubt: InDoubt,
 }
 
-impl Default for Queue {
+impl Default for QueueSection {
     fn default() -> Self {
         let Schedule { retry, give_up, delay_notice, in_doubt } = Schedule::default();
         Self { retry, give_up, delay_notice, return_full: 1_000_000, in_doubt }
@@ -319,7 +310,7 @@ impl FromText for InDoubt {
 /// `[notices]`: who is notified of failures, besides the senders.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Notices {
+pub struct NoticesSection {
     /// The administrator; ASCII only.
     #[serde(deserialize_with = "values::optional_ascii_mailbox")]
     pub admin: Option<Mailbox>,
@@ -330,7 +321,7 @@ pub struct Notices {
     pub copy_failures: bool,
 }
 
-impl Default for Notices {
+impl Default for NoticesSection {
     fn default() -> Self {
         let NoticeSettings { admin, per_hour, copy_failures } = NoticeSettings::default();
         Self { admin, per_hour, copy_failures }
@@ -340,7 +331,7 @@ impl Default for Notices {
 /// `[tls]`: the certificate that clients are shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Tls {
+pub struct TlsSection {
     /// The certificate with its chain, PEM.
     #[serde(deserialize_with = "values::optional")]
     pub certificate: Option<PathBuf>,
@@ -359,7 +350,7 @@ pub struct Tls {
 /// `[auth]`: who may log in.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Auth {
+pub struct AuthSection {
     /// The file of users.
     #[serde(deserialize_with = "values::optional")]
     pub users: Option<PathBuf>,
@@ -373,7 +364,7 @@ pub struct Auth {
     pub any_password_from: Vec<IpNet>,
 }
 
-impl Tls {
+impl TlsSection {
     /// Whether there is a certificate.
     pub fn is_configured(&self) -> bool {
         self.self_signed || self.certificate.is_some()

@@ -9,13 +9,13 @@ use super::values;
 /// `[submission]`: submission by the programs of this host.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Submission {
+pub struct SubmissionSection {
     /// The Unix socket that `sendmail` connects to where `listen.addresses` has none.
     #[serde(deserialize_with = "values::text")]
     pub socket: PathBuf,
 }
 
-impl Default for Submission {
+impl Default for SubmissionSection {
     fn default() -> Self {
         Self { socket: PathBuf::from("/run/leafmail/smtp.sock") }
     }

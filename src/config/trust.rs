@@ -10,7 +10,7 @@ use ipnet::{IpNet, Ipv6Net};
 use super::Config;
 use super::error::Fault;
 use super::network::is_private;
-use super::sections::Recipients;
+use super::sections::RecipientsSection;
 use crate::address::AddressPattern;
 
 /// The broadest public network that one site has: a /16 of IPv4 (an old class B) and a /32 of IPv6, which is what a
@@ -151,7 +151,7 @@ fn those<'a>(networks: &'a [IpNet], key: &str, rule: impl Fn(&IpNet) -> bool) ->
 }
 
 /// Entries such as `@.com` and `@.co.uk`, which allow so much that they restrict nothing.
-fn unlimited(recipients: &Recipients) -> impl Iterator<Item = (usize, &str)> {
+fn unlimited(recipients: &RecipientsSection) -> impl Iterator<Item = (usize, &str)> {
     recipients.allow.iter().enumerate().filter_map(|(index, entry)| match entry {
         AddressPattern::Below(domain) if is_public_suffix(domain.as_str()) => Some((index, domain.as_str())),
         _ => None,

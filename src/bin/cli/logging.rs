@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use env_logger::{Builder, Target};
 use leafmail::clock::Clock;
-use leafmail::config::Log;
+use leafmail::config::LogSection;
 use leafmail::smtp::DIALOGUE;
 use leafmail::sys::SystemClock;
 use log::{Level, LevelFilter};
@@ -66,7 +66,7 @@ impl Logging {
     ///
     /// # Errors
     /// When the file cannot be opened.
-    pub(crate) fn start(program: &'static str, settings: &Log, reader: Reader) -> io::Result<Self> {
+    pub(crate) fn start(program: &'static str, settings: &LogSection, reader: Reader) -> io::Result<Self> {
         let style = Arc::new(Style::new(program, settings, reader));
         let in_order = if reader == Reader::Person { settings.level.min(LevelFilter::Warn) } else { settings.level };
         let sink = Sink::open(settings, Arc::clone(&style))?;

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use leafmail::clock::Clock;
-use leafmail::config::{Log, LogTo};
+use leafmail::config::{LogSection, LogTo};
 use leafmail::sys::SystemClock;
 use leafmail::syslog::Sender;
 use log::Level;
@@ -34,7 +34,7 @@ pub(super) enum Sink {
 impl Sink {
     /// # Errors
     /// When the file cannot be opened. A system log that is not there may come later.
-    pub(super) fn open(settings: &Log, style: Arc<Style>) -> io::Result<Self> {
+    pub(super) fn open(settings: &LogSection, style: Arc<Style>) -> io::Result<Self> {
         match (&settings.file, &settings.to) {
             (Some(path), _) => Ok(Self::File(path.clone(), open(path)?)),
             (None, LogTo::Stderr) => Ok(Self::Stderr),

@@ -2,7 +2,7 @@
 
 use leafmail::address::escaped;
 use leafmail::clock::Timestamp;
-use leafmail::config::{Log, LogFormat, LogTo};
+use leafmail::config::{LogFormat, LogSection, LogTo};
 use leafmail::event::{self, JSON_TARGET};
 use leafmail::syslog::{Severity, SystemLog};
 use log::{Level, Record};
@@ -20,7 +20,7 @@ pub(super) struct Style {
 }
 
 impl Style {
-    pub(super) fn new(program: &'static str, settings: &Log, reader: Reader) -> Self {
+    pub(super) fn new(program: &'static str, settings: &LogSection, reader: Reader) -> Self {
         let system = match &settings.to {
             LogTo::System(log) if settings.file.is_none() => Some(log.clone()),
             _ => None,

@@ -77,7 +77,7 @@ impl Options {
         let mut config = self.common.configuration()?;
         let addresses = self.listen.iter().cloned();
         let port = self.port.map(|port| {
-            ListenAddress::Tcp(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port), config::Front::default())
+            ListenAddress::Tcp(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port), config::ListenPrefixes::default())
         });
         let addresses: Vec<_> = addresses.chain(port).collect();
         if !addresses.is_empty() {

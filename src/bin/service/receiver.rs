@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use leafmail::config::{BareNewline, Config, RoutePlan};
+use leafmail::config::{Config, RoutePlan};
 use leafmail::dns::{Resolver, SystemResolver};
 use leafmail::driver::{DiskWait, Limits, MailList, Receiver, Security, Shutdown};
 use leafmail::event::Observer;
 use leafmail::policy::{Chain, NextHopSize};
 use leafmail::queue::SizeFile;
 use leafmail::session::{Directory, Settings};
-use leafmail::smtp::{Dialect, body};
+use leafmail::smtp::Dialect;
 use leafmail::spool::DirSpool;
 use leafmail::sys::SystemClock;
 
@@ -49,10 +49,7 @@ fn settings(config: &Config) -> Settings {
         dialect: if config.protocol.strict_821 { Dialect::Rfc821 } else { Dialect::Esmtp },
         max_size: config.message.max_size,
         max_recipients: config.recipients.max,
-        bare_newline: match config.message.bare_newline {
-            BareNewline::Refuse => body::BareNewline::Refuse,
-            BareNewline::Normalize => body::BareNewline::Normalize,
-        },
+        bare_newline: config.message.bare_newline,
         add_missing_headers: config.message.add_missing,
         hide_client: config.message.hide_client,
         max_hops: usize::from(config.message.max_hops),

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use leafmail::address::{Domain, escaped};
-use leafmail::config::{Config, Front, ListenAddress};
+use leafmail::config::{Config, ListenAddress, ListenPrefixes};
 use leafmail::transport::NextHop;
 
 use crate::cli::screen::paper::{Paper, Tone, one_line, wrapped};
@@ -140,7 +140,7 @@ impl Start<'_> {
     }
 
     /// Whether a client at this address of this host may send there.
-    fn lets_in(&self, ip: IpAddr, front: Front) -> bool {
+    fn lets_in(&self, ip: IpAddr, front: ListenPrefixes) -> bool {
         let clients = &self.config.clients;
         let mut networks = clients.networks.iter().chain(&clients.own_public_networks).chain(&clients.auth_networks);
         front.login || networks.any(|network| network.contains(&ip))

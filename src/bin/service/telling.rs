@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use leafmail::config::{Config, Front as Prefixes, ListenAddress};
+use leafmail::config::{Config, ListenAddress, ListenPrefixes};
 use leafmail::driver::{Door, Listener};
 use leafmail::event::Observer;
 use leafmail::queue::{RouteState, Runner};
@@ -123,7 +123,7 @@ fn address((socket, front): &Fronted) -> Option<ListenAddress> {
     let login = front.door == Door::Login;
     match socket.to_string().parse().ok()? {
         ListenAddress::Tcp(at, _) => {
-            Some(ListenAddress::Tcp(at, Prefixes { proxied: front.proxied, tls: front.tls, login }))
+            Some(ListenAddress::Tcp(at, ListenPrefixes { proxied: front.proxied, tls: front.tls, login }))
         }
         unix => Some(unix),
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::origin::Origin;
+use super::origin::ConfigOrigin;
 use crate::address::is_unprintable;
 
 /// How many faults are said at once.
@@ -49,7 +49,7 @@ impl ConfigError {
     }
 
     /// These faults, each with the line of its key; none is in order.
-    pub(in crate::config) fn unless_none(origin: &Origin, faults: Vec<Fault>) -> Result<(), Self> {
+    pub(in crate::config) fn unless_none(origin: &ConfigOrigin, faults: Vec<Fault>) -> Result<(), Self> {
         if faults.is_empty() {
             return Ok(());
         }

@@ -13,7 +13,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, line_of};
 use super::gather::gather;
-use super::origin::Origin;
+use super::origin::ConfigOrigin;
 use super::words;
 use crate::config::Config;
 
@@ -85,7 +85,7 @@ impl Config {
         note_lines(&line, "", table.get_ref(), &mut lines);
         let (config, slips) = gather(table);
         let mut config = config.unwrap_or_default();
-        config.origin = Origin::new(path, lines);
+        config.origin = ConfigOrigin::new(path, lines);
         if slips.is_empty() {
             return Ok(config);
         }

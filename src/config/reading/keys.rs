@@ -15,7 +15,7 @@ pub(in crate::config) type Section = (&'static str, Vec<&'static str>);
 
 /// The sections that may come several times, each under a heading in two brackets.
 const REPEATED: [&str; 2] = ["route", "rewrite"];
-/// The keys of a [`Route`] that have no place in `[relay]`.
+/// The keys of a [`RouteSection`] that have no place in `[relay]`.
 pub(in crate::config) const OF_ROUTES: [&str; 5] = ["name", "senders", "recipients", "clients", "logins"];
 /// Those that have none in a fallback either.
 const OF_WHOLE_ROUTES: [&str; 2] = ["pace", "fallback"];
@@ -23,33 +23,33 @@ const OF_WHOLE_ROUTES: [&str; 2] = ["pace", "fallback"];
 /// All sections but fallbacks, each with the keys that are of use there. The first, without a name, is what comes above all
 /// headings.
 pub(in crate::config) fn sections() -> Vec<Section> {
-    let of_relay = fields_of::<Route>().into_iter().filter(|key| !OF_ROUTES.contains(key)).collect();
+    let of_relay = fields_of::<RouteSection>().into_iter().filter(|key| !OF_ROUTES.contains(key)).collect();
     vec![
         ("", fields_of::<Config>()),
-        ("process", fields_of::<Process>()),
-        ("listen", fields_of::<Listen>()),
-        ("submission", fields_of::<Submission>()),
-        ("clients", fields_of::<Clients>()),
-        ("tls", fields_of::<Tls>()),
-        ("auth", fields_of::<Auth>()),
-        ("senders", fields_of::<Senders>()),
-        ("recipients", fields_of::<Recipients>()),
-        ("verify", fields_of::<Verify>()),
-        ("message", fields_of::<Message>()),
-        ("protocol", fields_of::<Protocol>()),
-        ("limits", fields_of::<Limits>()),
-        ("reserve", fields_of::<Reserve>()),
+        ("process", fields_of::<ProcessSection>()),
+        ("listen", fields_of::<ListenSection>()),
+        ("submission", fields_of::<SubmissionSection>()),
+        ("clients", fields_of::<ClientsSection>()),
+        ("tls", fields_of::<TlsSection>()),
+        ("auth", fields_of::<AuthSection>()),
+        ("senders", fields_of::<SendersSection>()),
+        ("recipients", fields_of::<RecipientsSection>()),
+        ("verify", fields_of::<VerifySection>()),
+        ("message", fields_of::<MessageSection>()),
+        ("protocol", fields_of::<ProtocolSection>()),
+        ("limits", fields_of::<LimitsSection>()),
+        ("reserve", fields_of::<ReserveSection>()),
         ("relay", of_relay),
         ("relay.timeouts", fields_of::<TimeoutKeys>()),
         ("relay.oauth2", fields_of::<OAuth2>()),
-        ("route", fields_of::<Route>()),
-        ("rewrite", fields_of::<Rewrite>()),
-        ("aliases", fields_of::<Aliases>()),
-        ("queue", fields_of::<Queue>()),
-        ("notices", fields_of::<Notices>()),
-        ("log", fields_of::<Log>()),
-        ("heartbeat", fields_of::<Heartbeat>()),
-        ("alarm", fields_of::<Alarm>()),
+        ("route", fields_of::<RouteSection>()),
+        ("rewrite", fields_of::<RewriteSection>()),
+        ("aliases", fields_of::<AliasesSection>()),
+        ("queue", fields_of::<QueueSection>()),
+        ("notices", fields_of::<NoticesSection>()),
+        ("log", fields_of::<LogSection>()),
+        ("heartbeat", fields_of::<HeartbeatSection>()),
+        ("alarm", fields_of::<AlarmSection>()),
     ]
 }
 

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 /// Where the values came from, so that errors between keys can name a line too.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in crate::config) struct Origin {
+pub(in crate::config) struct ConfigOrigin {
     pub(in crate::config) path: Option<PathBuf>,
     lines: HashMap<String, usize>,
 }
 
-impl Origin {
+impl ConfigOrigin {
     pub(super) fn new(path: &Path, lines: HashMap<String, usize>) -> Self {
         Self { path: Some(path.to_owned()), lines }
     }

@@ -2,7 +2,7 @@
 //! and that no mail is left without a route.
 
 use super::plan::{Hop, RELAY};
-use super::{Preset, Route, RouteName};
+use super::{Preset, RouteName, RouteSection};
 use crate::config::Config;
 use crate::config::error::Fault;
 
@@ -13,7 +13,7 @@ pub(super) fn faults(config: &Config) -> Vec<Fault> {
 }
 
 /// The keys that say which messages a route takes.
-fn criteria(table: &Route) -> [(&'static str, bool); 4] {
+fn criteria(table: &RouteSection) -> [(&'static str, bool); 4] {
     [
         ("senders", !table.senders.is_empty()),
         ("recipients", !table.recipients.is_empty()),
@@ -45,7 +45,7 @@ fn misplaced(config: &Config) -> Vec<Fault> {
     in_relay.chain(in_fallbacks).collect()
 }
 
-fn misplaced_in_fallback(route: &str, index: usize, fallback: &Route) -> Vec<Fault> {
+fn misplaced_in_fallback(route: &str, index: usize, fallback: &RouteSection) -> Vec<Fault> {
     let of_route = [
         ("name", fallback.name.is_some()),
         ("pace", fallback.pace.is_some()),
@@ -61,11 +61,12 @@ fn misplaced_in_fallback(route: &str, index: usize, fallback: &Route) -> Vec<Fau
 
 fn names(config: &Config) -> Vec<Fault> {
     let routes = &config.route;
-    let fault = |(index, route): (usize, &Route)| {
+    let fault = |(index, route): (usize, &RouteSection)| {
         let Some(RouteName(name)) = &route.name else {
             return Some(Fault::new(format!("route[{index}]"), format!("route[{index}].name is missing")));
         };
-        let same = |other: &Route| other.name.as_ref().is_some_and(|RouteName(other)| other.eq_ignore_ascii_case(name));
+        let same =
+            |other: &RouteSection| other.name.as_ref().is_some_and(|RouteName(other)| other.eq_ignore_ascii_case(name));
         let reason = if name.eq_ignore_ascii_case(RELAY) {
             format!("route[{index}].name is \"{name}\", which is the name of [relay]; choose another")
         } else {
@@ -79,7 +80,7 @@ fn names(config: &Config) -> Vec<Fault> {
 }
 
 fn next_hops(config: &Config) -> Vec<Fault> {
-    if !config.route.is_empty() && !config.relay.leads_somewhere() && config.relay != Route::default() {
+    if !config.route.is_empty() && !config.relay.leads_somewhere() && config.relay != RouteSection::default() {
         let reason =
             "[relay] has neither url nor preset, so that no mail would go there; set one of them, or remove [relay]";
         return vec![Fault::new(RELAY, reason)];
@@ -100,7 +101,7 @@ fn source_of_folder(hop: &Hop<'_>) -> Option<Fault> {
     (hop.is_folder() && hop.table.source.is_some()).then(|| Fault::new(format!("{place}.source"), reason()))
 }
 
-fn next_hop(place: &str, table: &Route, try_out: bool) -> Option<Fault> {
+fn next_hop(place: &str, table: &RouteSection, try_out: bool) -> Option<Fault> {
     let fault = |key: &str, reason: String| Some(Fault::new(format!("{place}.{key}"), reason));
     match (&table.url, table.preset) {
         (None, None) if !try_out => {

@@ -16,7 +16,7 @@ pub use oauth2::{OAuth2, TokenUrl};
 pub(super) use plan::Hop;
 pub use plan::RoutePlan;
 pub use preset::{Preset, Region};
-pub use table::Route;
+pub use table::RouteSection;
 pub use values::{RouteName, TimeoutKeys, UserName};
 
 use super::Config;

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use super::{Route, RouteName};
+use super::{RouteName, RouteSection};
 use crate::config::Config;
 use crate::queue::routes::pace::Pace;
 use crate::routing::Criteria;
@@ -36,7 +36,7 @@ impl Config {
     /// The routes, in the order in which they are asked; the last takes what no other does. Of a configuration that was
     /// checked it is never empty.
     pub fn routes(&self) -> Vec<RoutePlan> {
-        let plan = |entry: Entry<'_>| {
+        let plan = |entry: RouteEntry<'_>| {
             let hops: Vec<_> = entry.hops().iter().filter_map(|hop| hop.settings(self)).collect();
             let pace = entry.table.pace.or_else(|| entry.table.preset.map(|preset| preset.pace()));
             let criteria = entry.table.criteria();
@@ -46,26 +46,26 @@ impl Config {
     }
 
     /// The routes as they are written, with `[relay]` last where it is one.
-    pub(in crate::config) fn entries(&self) -> Vec<Entry<'_>> {
+    pub(in crate::config) fn entries(&self) -> Vec<RouteEntry<'_>> {
         let written = self.route.iter().enumerate().map(|(index, table)| {
             let name = table.name.as_ref().map(|RouteName(name)| name.clone()).unwrap_or_default();
-            Entry { key: format!("route[{index}]"), name, table, next_hop: table.next_hop() }
+            RouteEntry { key: format!("route[{index}]"), name, table, next_hop: table.next_hop() }
         });
         let said = self.relay.leads_somewhere();
         let relay = (self.route.is_empty() || said).then(|| {
             let next_hop = if said { self.relay.next_hop() } else { Some(NextHop::Maildir(TRY_OUT.into())) };
-            Entry { key: RELAY.to_owned(), name: RELAY.to_owned(), table: &self.relay, next_hop }
+            RouteEntry { key: RELAY.to_owned(), name: RELAY.to_owned(), table: &self.relay, next_hop }
         });
         written.chain(relay).collect()
     }
 
     /// All next hops of all routes.
     pub(in crate::config) fn hops(&self) -> Vec<Hop<'_>> {
-        self.entries().iter().flat_map(Entry::hops).collect()
+        self.entries().iter().flat_map(RouteEntry::hops).collect()
     }
 }
 
-impl Route {
+impl RouteSection {
     pub(super) fn criteria(&self) -> Criteria {
         Criteria {
             senders: self.senders.clone(),
@@ -78,19 +78,19 @@ impl Route {
 
 /// A route as it is written.
 #[derive(Debug)]
-pub(in crate::config) struct Entry<'a> {
+pub(in crate::config) struct RouteEntry<'a> {
     /// `relay` or `route[0]`.
     pub(in crate::config) key: String,
     /// Empty where it is missing.
     pub(in crate::config) name: String,
-    pub(in crate::config) table: &'a Route,
+    pub(in crate::config) table: &'a RouteSection,
     next_hop: Option<NextHop>,
 }
 
-impl<'a> Entry<'a> {
+impl<'a> RouteEntry<'a> {
     /// The main next hop, and the fallbacks.
     fn hops(&self) -> Vec<Hop<'a>> {
-        let hop = |key: String, number: usize, table: &'a Route, next_hop: Option<NextHop>| Hop {
+        let hop = |key: String, number: usize, table: &'a RouteSection, next_hop: Option<NextHop>| Hop {
             key,
             route: self.name.clone(),
             number,
@@ -115,14 +115,14 @@ pub(in crate::config) struct Hop<'a> {
     route: String,
     /// 0 is the main one.
     number: usize,
-    pub(in crate::config) table: &'a Route,
-    main: &'a Route,
+    pub(in crate::config) table: &'a RouteSection,
+    main: &'a RouteSection,
     next_hop: Option<NextHop>,
 }
 
 impl<'a> Hop<'a> {
     /// That of `[relay]`, without its fallbacks.
-    pub(super) fn alone(table: &'a Route) -> Self {
+    pub(super) fn alone(table: &'a RouteSection) -> Self {
         let (key, route) = (RELAY.to_owned(), RELAY.to_owned());
         Self { key, route, number: 0, table, main: table, next_hop: table.next_hop() }
     }
@@ -157,7 +157,7 @@ impl<'a> Hop<'a> {
     /// the other side, above all its credentials, it has not.
     fn settings(&self, config: &Config) -> Option<RouteSettings> {
         let (table, main) = (self.table, self.main);
-        let connections = |table: &Route| table.connections.or_else(|| table.preset?.connections());
+        let connections = |table: &RouteSection| table.connections.or_else(|| table.preset?.connections());
         let identity = table.tls_cert.clone().zip(table.tls_key.clone());
         Some(RouteSettings {
             name: self.route.clone(),

@@ -3,7 +3,7 @@
 //! Nothing that belonged to the old next hop goes along to the new one, least of all a credential.
 
 use super::plan::{Hop, RELAY};
-use super::{OAuth2, Route};
+use super::{OAuth2, RouteSection};
 use crate::config::{Config, rewrite};
 use crate::transport::{AuthMethod, NextHop};
 
@@ -21,7 +21,7 @@ impl Config {
     }
 }
 
-impl Route {
+impl RouteSection {
     /// Leads to another next hop, and forgets what belonged to the old one.
     fn lead_to(&mut self, next_hop: NextHop) {
         (self.preset, self.region, self.user, self.max_size) = (None, None, None, None);

@@ -18,7 +18,7 @@ use crate::transport::{AuthMethod, EightBit, NextHop, Pin, Roots, SecretSource, 
 /// `[relay]`, a `[[route]]`, or a `[[relay.fallback]]` or `[[route.fallback]]` of theirs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Route {
+pub struct RouteSection {
     /// What a `[[route]]` is called, and only it.
     #[serde(deserialize_with = "general::optional")]
     pub name: Option<RouteName>,
@@ -107,10 +107,10 @@ pub struct Route {
     pub oauth2: OAuth2,
     /// The next hops that are tried in this order while the one above cannot be reached.
     #[serde(deserialize_with = "general::tables")]
-    pub fallback: Vec<Route>,
+    pub fallback: Vec<RouteSection>,
 }
 
-impl Route {
+impl RouteSection {
     /// The next hop, as the URL or the preset says; `None` if neither does.
     pub(super) fn next_hop(&self) -> Option<NextHop> {
         let of_preset = || self.preset?.next_hop(self.region.as_ref(), self.user.as_ref()?).map(NextHop::Smarthost);

@@ -27,30 +27,30 @@ fn the_sample_shows_every_default() {
     let examples = Config {
         hostname: "relay.example.lan".parse().unwrap(),
         default_domain: Some("example.lan".parse().unwrap()),
-        process: Process {
+        process: ProcessSection {
             user: Some("leafmail".to_owned()),
             group: Some("leafmail".to_owned()),
-            ..Process::default()
+            ..ProcessSection::default()
         },
-        tls: Tls {
+        tls: TlsSection {
             certificate: Some("/etc/leafmail/cert.pem".into()),
             key: Some("/etc/leafmail/key.pem".into()),
             client_ca: Some("/etc/leafmail/clients.pem".into()),
-            ..Tls::default()
+            ..TlsSection::default()
         },
-        auth: Auth { users: Some("/etc/leafmail/users".into()), ..Auth::default() },
-        reserve: Reserve { space: Some(1_000_000_000), inodes: Some(10_000) },
+        auth: AuthSection { users: Some("/etc/leafmail/users".into()), ..AuthSection::default() },
+        reserve: ReserveSection { space: Some(1_000_000_000), inodes: Some(10_000) },
         relay: every_key_of_relay(),
-        route: vec![Route {
+        route: vec![RouteSection {
             name: values::FromText::from_text("scans").ok(),
             senders: vec!["scanner@example.com".parse().unwrap()],
             recipients: vec!["@example.com".parse().unwrap(), "@.example.com".parse().unwrap()],
             clients: vec!["192.168.1.32/28".parse().unwrap()],
             logins: vec!["scanner".to_owned()],
             url: "smtp://scans%40example.com@mail.example.com".parse().ok(),
-            ..Route::default()
+            ..RouteSection::default()
         }],
-        rewrite: vec![Rewrite {
+        rewrite: vec![RewriteSection {
             senders: vec!["@.example.lan".parse().unwrap()],
             recipients: vec!["@example.com".parse().unwrap()],
             clients: vec!["192.168.1.0/24".parse().unwrap()],
@@ -61,36 +61,36 @@ fn the_sample_shows_every_default() {
             sender: "relay@example.com".parse().ok(),
             masquerade: vec!["example.com".parse().unwrap()],
         }],
-        aliases: Aliases {
+        aliases: AliasesSection {
             file: Some("/etc/leafmail/aliases".into()),
             local_domains: vec!["relay.example.lan".parse().unwrap(), "example.lan".parse().unwrap()],
-            ..Aliases::default()
+            ..AliasesSection::default()
         },
-        notices: Notices { admin: "postmaster@example.com".parse().ok(), ..Notices::default() },
-        log: Log {
+        notices: NoticesSection { admin: "postmaster@example.com".parse().ok(), ..NoticesSection::default() },
+        log: LogSection {
             file: Some("/var/log/leafmail.log".into()),
             trace_clients: vec!["192.168.1.20/32".parse().unwrap()],
             trace_routes: vec!["relay".to_owned()],
-            ..Log::default()
+            ..LogSection::default()
         },
-        heartbeat: Heartbeat {
+        heartbeat: HeartbeatSection {
             to: "me@example.com".parse().ok(),
             from: "alerts@example.com".parse().ok(),
-            ..Heartbeat::default()
+            ..HeartbeatSection::default()
         },
-        alarm: Alarm {
+        alarm: AlarmSection {
             command: Some("/etc/leafmail/alarm".to_owned()),
             webhook: values::FromText::from_text("https://alerts.example.com/hook").ok(),
-            ..Alarm::default()
+            ..AlarmSection::default()
         },
         ..Config::default()
     };
     assert_eq!(shown, examples);
 }
 
-fn every_key_of_relay() -> Route {
+fn every_key_of_relay() -> RouteSection {
     let timeouts = crate::transport::Timeouts::default();
-    Route {
+    RouteSection {
         url: "maildir:./inbox".parse().ok(),
         preset: Some(Preset::Microsoft365),
         region: values::FromText::from_text("eu-west-1").ok(),
@@ -124,8 +124,8 @@ fn every_key_of_relay() -> Route {
             scope: Some("https://outlook.office.com/SMTP.Send offline_access".to_owned()),
             keep_in: Some("./spool/routes/relay.token".into()),
         },
-        fallback: vec![Route { url: "smtp://backup.example.com".parse().ok(), ..Route::default() }],
-        ..Route::default()
+        fallback: vec![RouteSection { url: "smtp://backup.example.com".parse().ok(), ..RouteSection::default() }],
+        ..RouteSection::default()
     }
 }
 

@@ -16,7 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use leafmail::clock::{Clock, Timestamp};
-use leafmail::config::{Log, LogFormat};
+use leafmail::config::{LogFormat, LogSection};
 use leafmail::event::{Event, Observer, OncePerMinute};
 use leafmail::sys::SystemClock;
 use log::{Level, LevelFilter};
@@ -42,7 +42,7 @@ pub(crate) enum Reader {
 
 impl Reader {
     /// Who reads a log with these settings, where this program runs in the foreground.
-    pub(crate) fn of(log: &Log) -> Self {
+    pub(crate) fn of(log: &LogSection) -> Self {
         let is_usual = log.level == LevelFilter::Info && log.format == LogFormat::Postfix;
         let is_traced = !log.trace_clients.is_empty() || !log.trace_routes.is_empty();
         if log.is_for_cron() && is_usual && !is_traced && terminal::is_there() { Self::Person } else { Self::Log }
