@@ -58,6 +58,13 @@ impl Reason {
         Self { cause: Some(cause), ..self }
     }
 
+    /// The same as the reason of a deferral: class 5 would say that trying again is of no use (RFC 3463 2).
+    #[must_use]
+    pub fn deferred(&self) -> Self {
+        let EnhancedCode(_, subject, detail) = self.status;
+        Self { status: EnhancedCode(4, subject, detail), ..self.clone() }
+    }
+
     /// The next hop's reply as the reason.
     pub fn reply(reply: &Reply) -> Self {
         let status = reply.enhanced().unwrap_or(EnhancedCode::of_class(reply.code()));

@@ -17,7 +17,7 @@ mod settings;
 mod smarthost;
 mod smtp;
 
-pub use classify::{Meaning, Place, meaning};
+pub use classify::{Meaning, Place, may_be_ours, meaning};
 pub use delivery::{Body, Delivery, DeliveryRequest, Dispatch, Dsn, RouteFailure, SettingsError, Transport};
 pub use dispatch::dispatch;
 pub use leaving::Leaving;

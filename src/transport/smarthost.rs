@@ -9,18 +9,19 @@ pub(super) use super::smtp::Client;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 
+use super::classify::relays_to_nobody;
 use super::credential::{Credential, Freshness, Password};
 use super::delivery::{Body, Delivery, DeliveryRequest, Dispatch, Dsn, RouteFailure, SettingsError, Transport};
 use super::leaving::Leaving;
 use super::settings::{AuthMethod, NextHop, RouteSettings, Smarthost, TlsPolicy};
 use super::smtp::wire;
 use super::smtp::{ConnectionSettings, Ended, HeaderFirst, Login, Refusal, transaction};
-use crate::receipt::{Cause, Reason};
+use crate::receipt::{Cause, Outcome, Reason};
 use crate::smtp::EnhancedCode;
 
 /// Makes transports to one smarthost.
@@ -41,6 +42,8 @@ struct Route {
     connection_settings: Arc<ConnectionSettings>,
     /// The largest message that the smarthost said to take, since its last greeting; 0 where it named none.
     largest: AtomicU64,
+    /// Whether it took a recipient of ours, so that it relays for us.
+    relays: AtomicBool,
 }
 
 impl SmarthostDispatch {
@@ -61,8 +64,8 @@ impl SmarthostDispatch {
         }
         let connection_settings = Arc::new(ConnectionSettings::of(settings, smarthost.tls, leaving).map_err(refuse)?);
         let (addresses, auth) = (Vec::new(), settings.auth);
-        let route =
-            Route { smarthost, addresses, credential, auth, connection_settings, largest: AtomicU64::new(UNKNOWN) };
+        let (largest, relays) = (AtomicU64::new(UNKNOWN), AtomicBool::new(false));
+        let route = Route { smarthost, addresses, credential, auth, connection_settings, largest, relays };
         Ok(Self { route: Arc::new(route), connections: settings.connections.max(1) })
     }
 }
@@ -96,9 +99,10 @@ impl SmarthostTransport {
         address: IpAddr,
         connection_settings: Arc<ConnectionSettings>,
     ) -> Self {
-        let largest = AtomicU64::new(UNKNOWN);
+        // A mail exchanger relays for its own domains only: what it says of a recipient is about that.
+        let (largest, relays) = (AtomicU64::new(UNKNOWN), AtomicBool::new(true));
         let (addresses, credential, auth) = (vec![address], None, AuthMethod::Auto);
-        Self::over(Arc::new(Route { smarthost, addresses, credential, auth, connection_settings, largest }))
+        Self::over(Arc::new(Route { smarthost, addresses, credential, auth, connection_settings, largest, relays }))
     }
 }
 
@@ -174,6 +178,10 @@ impl Link {
             match transaction::run(&mut client, request, &mut body).await {
                 Ended::Judged { outcomes, usable, route_trouble } => {
                     let relay = client.relay().to_owned();
+                    if let Some(reason) = self.route.relays_to_nobody(&outcomes) {
+                        client.quit().await;
+                        return Err(RouteFailure { reason, relay });
+                    }
                     let dsn = if client.capabilities().dsn { Dsn::PassedOn } else { Dsn::NotPassedOn };
                     self.client = usable.then_some(client);
                     return Ok(Delivery { outcomes, relay, connecting, dsn, route_trouble });
@@ -193,6 +201,17 @@ impl Link {
 }
 
 impl Route {
+    /// That the smarthost relays for nobody of ours is the route's trouble, unless it took a recipient before.
+    fn relays_to_nobody(&self, outcomes: &[Outcome]) -> Option<Reason> {
+        if self.relays.load(Ordering::Relaxed) {
+            return None;
+        }
+        if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Delivered(_))) {
+            self.relays.store(true, Ordering::Relaxed);
+        }
+        relays_to_nobody(outcomes)
+    }
+
     /// A new connection, ready for MAIL. A token that is refused is read or fetched anew once.
     async fn client(&self) -> Result<Client, RouteFailure> {
         let (Some(user), Some(credential)) = (&self.smarthost.user, &self.credential) else {

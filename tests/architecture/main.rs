@@ -159,7 +159,7 @@ const INSIDE: &[Inside] = &[
             ("maildir", &["delivery"]),
             ("smtp", &["classify", "credential", "delivery", "leaving", "settings"]),
             ("probe", &["classify", "credential", "leaving", "settings", "smtp"]),
-            ("smarthost", &["credential", "delivery", "leaving", "settings", "smtp"]),
+            ("smarthost", &["classify", "credential", "delivery", "leaving", "settings", "smtp"]),
             ("mx", &["classify", "delivery", "failover", "leaving", "settings", "smarthost", "smtp"]),
             ("dispatch", &["delivery", "failover", "leaving", "maildir", "mx", "settings", "smarthost"]),
         ],

@@ -22,6 +22,7 @@ mod proxy_protocol;
 mod real_into_smtpd;
 mod real_security;
 mod real_servers;
+mod replies;
 mod rivals;
 mod routes;
 mod sendmail;

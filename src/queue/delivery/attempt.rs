@@ -19,7 +19,7 @@ use crate::queue::dsn::notice::NoticeKind;
 use crate::queue::routes::connection::RouteConnection;
 use crate::receipt::{Outcome, Receipt, ReceiptKind};
 use crate::spool::{Claim, Durability, Spool};
-use crate::transport::{Delivery, DeliveryRequest, Dsn, RouteFailure};
+use crate::transport::{Delivery, DeliveryRequest, Dsn, RouteFailure, may_be_ours};
 
 impl<S: Spool> DeliveryTask<'_, S> {
     /// Hands a message over. Before that, the one that follows it is prepared, if there is one.
@@ -48,7 +48,7 @@ impl<S: Spool> DeliveryTask<'_, S> {
         let result = transport.deliver(&request, &mut body);
         self.took = result.as_ref().ok().map(|delivery| began.elapsed().saturating_sub(delivery.connecting));
         let marked = body.marked;
-        match result {
+        match result.map(|delivery| self.doubting(delivery, recipients)) {
             Err(fault) => {
                 self.undo_mark(marked, recipients, &fault);
                 Break(End::Faulted(fault, self.next_due()))
@@ -73,6 +73,22 @@ impl<S: Spool> DeliveryTask<'_, S> {
             }
             Ok(delivery) => self.record(&delivery, recipients, now),
         }
+    }
+
+    /// A refusal that may be about this relay is believed the second time only: it becomes a deferral, which its receipt tells.
+    fn doubting(&self, mut delivery: Delivery, recipients: &[u16]) -> Delivery {
+        let doubtful = |outcome: &Outcome| matches!(outcome, Outcome::Failed(reason) if may_be_ours(reason));
+        if !delivery.outcomes.iter().any(doubtful) {
+            return delivery;
+        }
+        let ledger = self.runner.schedule.ledger(&self.envelope, self.claim.receipts());
+        for (outcome, index) in delivery.outcomes.iter_mut().zip(recipients) {
+            let doubted = ledger.accounts().get(usize::from(*index)).is_some_and(|account| account.doubted);
+            if let (true, false, Outcome::Failed(reason)) = (doubtful(outcome), doubted, &*outcome) {
+                *outcome = Outcome::Deferred(reason.deferred());
+            }
+        }
+        delivery
     }
 
     /// Whether every recipient is settled once these are.

@@ -32,6 +32,8 @@ pub struct Account<'a> {
     pub last: Option<&'a Receipt>,
     /// Whether a copy may have arrived although nothing confirmed it.
     pub in_doubt: bool,
+    /// Whether a permanent refusal was taken for a deferral, as it may have been about this relay: the next one is believed.
+    pub doubted: bool,
     /// Whether the delay was reported to the sender.
     pub delay_notified: bool,
     /// The receipt of a delivery that this relay has to report to the sender, and has not yet.
@@ -96,6 +98,7 @@ impl<'a> Account<'a> {
         last_attempt: None,
         last: None,
         in_doubt: false,
+        doubted: false,
         delay_notified: false,
         unreported: None,
         withheld: false,
@@ -158,6 +161,7 @@ impl<'a> Account<'a> {
             ReceiptKind::Deferred | ReceiptKind::InDoubt => {
                 self.mark = None;
                 self.in_doubt = receipt.what == ReceiptKind::InDoubt;
+                self.doubted |= receipt.reason.reply_code.is_some_and(|code| code >= 500);
                 self.count(receipt, longest_gap);
             }
             ReceiptKind::DelayNotified => self.delay_notified = true,

@@ -10,17 +10,91 @@ use crate::smtp::EnhancedCode;
 
 /// What a reason means; `None` for a success.
 pub fn meaning(reason: &Reason) -> Option<Meaning> {
+    why(reason).map(super::words::of)
+}
+
+/// What is behind a reason.
+pub(super) fn why(reason: &Reason) -> Option<Why> {
     if reason.status.0 == 2 {
         return None;
     }
     // A cause is that of a failure of our own, which may quote anything.
     let code = reason.reply_code.or_else(|| code_in(&reason.text).filter(|_| reason.cause.is_none()));
     let why = match code {
+        // A refused login is one, whatever its words.
+        Some(code) if reason.text.contains(REFUSED_LOGIN) => {
+            Some(table::why_of_login(code, reason.status, said(&reason.text)))
+        }
         Some(code) => table::why(code, reason.status, &reason.text).or_else(|| of_reply(code, reason)),
         None => reason.cause.map(Why::from).or_else(|| of_our_words(reason)),
     };
     let last = if reason.status.0 == 5 { Why::Never } else { Why::Later };
-    Some(super::words::of(why.unwrap_or(last)))
+    Some(why.unwrap_or(last))
+}
+
+/// How the wire tells of a login that was refused (`smtp/login.rs`).
+const REFUSED_LOGIN: &str = "refused the login of";
+
+/// The reply that a text about a refused login quotes; what goes before it has the user's name and the host's.
+fn said(text: &str) -> &str {
+    let after = text.find(REFUSED_LOGIN).map_or(text, |at| &text[at + REFUSED_LOGIN.len()..]);
+    after.split_once(": ").map_or(after, |(_, reply)| reply)
+}
+
+/// Words of refusals that speak of this relay: its name, its login, its account, its address, its limits.
+const OURS: &[&str] = &[
+    "helo",
+    "ehlo",
+    "hostname",
+    "authent",
+    "login",
+    "log in",
+    "logged in",
+    "credential",
+    "password",
+    "relay",
+    "account",
+    "quota",
+    "limit",
+    "ip address",
+    "your ip",
+    "your host",
+    "client host",
+    "your server",
+    "sending ip",
+    "access denied",
+    "permission",
+    "not permitted",
+    "unauthorized",
+    "unauthorised",
+    "not authorized",
+    "not authorised",
+    "too many",
+    "rate",
+    "banned",
+    "reputation",
+    "tls",
+    "sender",
+    "not allowed",
+];
+
+/// Whether a refusal that no row knows may be about us: such a one is tried once more before it is believed.
+pub fn may_be_ours(reason: &Reason) -> bool {
+    let Some(code) = reason.reply_code.filter(|code| *code >= 500) else { return false };
+    is_unknown(code, reason) && speaks_of_us(&reason.text)
+}
+
+fn is_unknown(code: u16, reason: &Reason) -> bool {
+    table::why(code, reason.status, &reason.text).is_none() && by_words(&reason.text).is_none()
+        // RFC 3463 X.1, X.2: an address, a mailbox.
+        && !matches!(reason.status, EnhancedCode(_, 1 | 2, _))
+}
+
+/// Whole words only where the words are short, so that no address or longer word is taken for one.
+fn speaks_of_us(text: &str) -> bool {
+    let text: String = text.to_ascii_lowercase();
+    let begins = |at: usize| !text[..at].ends_with(|before: char| before.is_ascii_alphanumeric());
+    OURS.iter().any(|words| text.match_indices(words).any(|(at, _)| begins(at)))
 }
 
 /// The code of the reply that a text quotes: at its beginning, or after what was refused.
@@ -45,11 +119,6 @@ const REPLIES: &[(&[&str], Why)] = &[
     (&["from header"], Why::SenderRefused),
     (&["sender", "not allowed"], Why::SenderRefused),
     (&["sender", "not authorized"], Why::SenderRefused),
-    (&["relay access denied"], Why::RelayDenied),
-    (&["relay not permitted"], Why::RelayDenied),
-    (&["relaying denied"], Why::RelayDenied),
-    (&["unable to relay"], Why::RelayDenied),
-    (&["not permitted to relay"], Why::RelayDenied),
     (&["message size exceeds"], Why::TooLarge),
     (&["too large"], Why::TooLarge),
     (&["too big"], Why::TooLarge),
@@ -67,14 +136,13 @@ const REPLIES: &[(&[&str], Why)] = &[
     (&["over quota"], Why::MailboxFull),
 ];
 
+fn by_words(text: &str) -> Option<Why> {
+    let text = text.to_ascii_lowercase();
+    REPLIES.iter().find(|(words, _)| words.iter().all(|word| text.contains(word))).map(|(_, why)| *why)
+}
+
 fn of_reply(code: u16, reason: &Reason) -> Option<Why> {
-    let text = reason.text.to_ascii_lowercase();
-    // A refused login is one, whatever its words.
-    if text.contains("refused the login of") {
-        return Some(Why::LoginRefused);
-    }
-    let by_words = REPLIES.iter().find(|(words, _)| words.iter().all(|word| text.contains(word)));
-    by_words.map(|(_, why)| *why).or_else(|| {
+    by_words(&reason.text).or_else(|| {
         Some(match (reason.status, code) {
             // RFC 3463 X.1.7, X.1.8: the sender's address.
             (EnhancedCode(_, 1, 7..=8), _) => Why::SenderRefused,
@@ -83,6 +151,7 @@ fn of_reply(code: u16, reason: &Reason) -> Option<Why> {
             (EnhancedCode(_, 2, 3), _) => Why::TooLarge,
             (EnhancedCode(_, 3, _) | EnhancedCode(4, 0, 0), 400..500) => Why::ServiceAway,
             (EnhancedCode(_, 4, 6), _) => Why::Loop,
+            _ if code >= 500 && speaks_of_us(&reason.text) => Why::PerhapsOurs,
             (EnhancedCode(5, 7, _), _) => Why::Policy,
             (EnhancedCode(5, _, _), 552) => Why::TooLarge,
             _ => return None,

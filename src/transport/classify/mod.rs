@@ -12,7 +12,7 @@ mod tests;
 mod why;
 mod words;
 
-pub use meaning::meaning;
+pub use meaning::{may_be_ours, meaning};
 pub use why::{Meaning, Place};
 
 use scope::Scope;
@@ -73,7 +73,21 @@ pub(super) fn disposition(stage: Stage, reply: &Reply) -> Disposition {
 /// Whom a refusal is about.
 fn scope(stage: Stage, reply: &Reply) -> Scope {
     let by_stage = if stage == Stage::Rcpt { Scope::Recipient } else { Scope::Message };
-    table::look_up(reply).unwrap_or(by_stage)
+    match table::look_up(reply) {
+        // Only of recipients it is open whether it holds for all.
+        Some(Scope::Relay) if stage != Stage::Rcpt => Scope::Account,
+        scope => scope.unwrap_or(by_stage),
+    }
+}
+
+/// What keeps the route from working, where these outcomes say that the next hop relays for nobody of ours. That it does not
+/// relay to some recipients of several is about those.
+pub(super) fn relays_to_nobody(outcomes: &[Outcome]) -> Option<Reason> {
+    let is_denied = |outcome: &Outcome| match outcome {
+        Outcome::Failed(reason) | Outcome::Deferred(reason) => table::denies_relaying(reason),
+        _ => false,
+    };
+    outcomes.first().filter(|_| outcomes.iter().all(is_denied)).map(|outcome| outcome.reason().clone())
 }
 
 /// What keeps the route from working, where the reply to a message that was handed over says so. A service that closes does
@@ -118,8 +132,5 @@ pub(super) fn outcome(disposition: Disposition, reply: &Reply) -> Outcome {
 }
 
 fn deferral(reply: &Reply) -> Reason {
-    let mut reason = Reason::reply(reply);
-    // RFC 3463 2: class 5 would say that trying again is of no use.
-    reason.status.0 = 4;
-    reason
+    Reason::reply(reply).deferred()
 }

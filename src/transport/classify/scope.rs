@@ -9,6 +9,8 @@ pub(super) enum Scope {
     Message,
     /// The route: our login, our account, their limits. Whatever the message, the next hop would say the same.
     Account,
+    /// The route where it holds for all recipients (the next hop does not relay for us), those recipients where it does not.
+    Relay,
     /// The route: the service as a whole, for now. Once it has seen a message, that may be why.
     Service,
 }

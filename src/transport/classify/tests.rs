@@ -1,210 +1,212 @@
-//! Real replies, word for word but for names and addresses, and whose trouble each is. The sources are in `docs/replies.md`.
+//! Real replies, word for word but for names and addresses, and what each comes to: `replies.txt`.
+//!
+//! `docs/replies.md` is made from the same rows: `LEAFMAIL_WRITE=1 cargo test --lib the_page_of_replies` writes it.
 
 use super::*;
 
-const ACCOUNT: Scope = Scope::Account;
-const SERVICE: Scope = Scope::Service;
-const RECIPIENT: Scope = Scope::Recipient;
-const MESSAGE: Scope = Scope::Message;
-
-fn parsed(text: &str) -> Reply {
-    Reply::parse(text.replace('|', "\r\n").as_bytes()).unwrap()
+/// A row of `replies.txt`.
+struct Row<'a> {
+    provider: &'a str,
+    step: &'a str,
+    about: &'a str,
+    outcome: &'a str,
+    why: &'a str,
+    reply: &'a str,
 }
 
-/// Each reply at a stage where it is given; lines are separated by `|`.
-fn check(replies: &[(Stage, &str, Scope)]) {
-    for (stage, text, expected) in replies {
-        let reply = parsed(text);
-        assert_eq!(scope(*stage, &reply), *expected, "{stage:?} {text}");
-        let ruled = disposition(*stage, &reply);
-        match (expected, stage) {
-            (scope, Stage::EndOfData) if scope.is_route() => {
-                assert_eq!(ruled, Disposition::Deferred, "{text}");
-                assert_eq!(route_trouble(&reply).is_some(), *scope == Scope::Account, "{text}");
-            }
-            (scope, _) if scope.is_route() => assert_eq!(ruled, Disposition::Route, "{text}"),
-            _ => {
-                assert!(matches!(ruled, Disposition::Deferred | Disposition::Failed), "{text}");
-                assert_eq!(route_trouble(&reply), None, "{text}");
-            }
+fn rows() -> Vec<Row<'static>> {
+    let (mut rows, mut provider) = (Vec::new(), "");
+    for line in include_str!("replies.txt").lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        if let Some(name) = line.strip_prefix("= ") {
+            provider = name;
+            continue;
         }
+        let mut words = line.splitn(5, ' ');
+        let mut next = || words.next().unwrap_or_else(|| panic!("a row has five columns: {line}"));
+        let (step, about, outcome, why, reply) = (next(), next(), next(), next(), next());
+        rows.push(Row { provider, step, about, outcome, why, reply });
+    }
+    rows
+}
+
+fn parsed(text: &str) -> Reply {
+    Reply::parse(text.replace("\\n", "\r\n").as_bytes()).unwrap()
+}
+
+impl Row<'_> {
+    fn stage(&self) -> Option<Stage> {
+        match self.step {
+            "mail" => Some(Stage::Mail),
+            "rcpt" => Some(Stage::Rcpt),
+            "data" => Some(Stage::Data),
+            "end" => Some(Stage::EndOfData),
+            "greeting" | "ehlo" | "auth" => None,
+            other => panic!("expected a step, but found {other}"),
+        }
+    }
+
+    /// What the transport keeps as the reason at this step.
+    fn reason(&self) -> Reason {
+        let mut reason = Reason::reply(&parsed(self.reply));
+        match self.step {
+            "auth" => reason.text = format!("mx.example[192.0.2.1]:587 refused the login of limit@x: {}", reason.text),
+            "ehlo" => reason.text = format!("mx.example refused EHLO: {}", reason.text),
+            "greeting" => reason.text = format!("mx.example refused the greeting: {}", reason.text),
+            _ => {}
+        }
+        reason
     }
 }
 
 #[test]
-fn microsoft() {
-    use Stage::{Data, EndOfData, Mail, Rcpt};
-    check(&[
-        (Mail, "535 5.7.3 Authentication unsuccessful [AM0PR05CA0001.eurprd05.prod.outlook.com]", ACCOUNT),
-        (
-            Mail,
-            "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant. \
-             Visit https://aka.ms/smtp_auth_disabled for more information.",
-            ACCOUNT,
-        ),
-        (Mail, "530 5.7.57 SMTP; Client was not authenticated to send anonymous mail during MAIL FROM", ACCOUNT),
-        (Mail, "550 5.7.57 SMTP; Client was not authenticated to send anonymous mail during MAIL FROM", ACCOUNT),
-        (Data, "432 4.3.2 Concurrent connections limit exceeded. Visit https://aka.ms/concurrent_sending", ACCOUNT),
-        (EndOfData, "432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded", ACCOUNT),
-        (Rcpt, "432 4.3.2 STOREDRV.Deliver; recipient thread limit exceeded", RECIPIENT),
-        (EndOfData, "550 5.7.60 SMTP; Client does not have permissions to send as this sender", MESSAGE),
-        (EndOfData, "554 5.2.252 SendAsDenied; a@x.example not allowed to send as b@x.example", MESSAGE),
-        (
-            EndOfData,
-            "554 5.2.0 STOREDRV.Submission.Exception:SendAsDeniedException.MapiExceptionSendAsDenied; Failed to process \
-             message due to a permanent exception with message Cannot submit message.",
-            MESSAGE,
-        ),
-        (
-            EndOfData,
-            "554 5.2.0 STOREDRV.Submission.Exception:OutboundSpamException; Failed to process message due to a permanent \
-             exception with message WASCL UserAction verdict is not None. Actual verdict is RefuseQuota, ShowTierUpgrade.",
-            ACCOUNT,
-        ),
-        (EndOfData, "554 5.2.2 mailbox full; STOREDRV.Deliver.Exception:QuotaExceededException", RECIPIENT),
-        (EndOfData, "550 5.1.90 Your message can't be sent because you've reached your daily limit", ACCOUNT),
-        (EndOfData, "550 5.1.8 Access denied, bad outbound sender AS(42003)", ACCOUNT),
-        (Rcpt, "550 5.7.705 Access denied, tenant has exceeded threshold", ACCOUNT),
-        (Rcpt, "550 5.7.708 Access denied, traffic not accepted from this IP", ACCOUNT),
-        (Rcpt, "550 5.7.501 Access denied, spam abuse detected", ACCOUNT),
-        (Rcpt, "451 4.7.500 Server busy. Please try again later from [192.0.2.1]", ACCOUNT),
-        (
-            Rcpt,
-            "451 4.7.650 The mail server [192.0.2.1] has been temporarily rate limited due to IP reputation.",
-            ACCOUNT,
-        ),
-        (Mail, "421 4.3.2 Service not available", SERVICE),
-        (EndOfData, "421 4.3.2 The maximum number of concurrent connections has exceeded a limit, closing", SERVICE),
-        (Rcpt, "450 4.7.320 Certificate validation failed", RECIPIENT),
-        (Rcpt, "450 4.7.325 certificate-host-mismatch", RECIPIENT),
-        (Rcpt, "550 5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient not found by SMTP address lookup", RECIPIENT),
-        (EndOfData, "550 5.7.509 Access denied, sending domain x.example does not pass DMARC verification", MESSAGE),
-    ]);
+fn the_rows_are_many_and_of_many_providers() {
+    let rows = rows();
+    let mut providers: Vec<_> = rows.iter().map(|row| row.provider).collect();
+    providers.dedup();
+    assert!(rows.len() >= 150 && providers.len() >= 25, "{} rows of {} providers", rows.len(), providers.len());
+    for row in &rows {
+        let twice = rows
+            .iter()
+            .filter(|other| (other.provider, other.step, other.reply) == (row.provider, row.step, row.reply));
+        assert_eq!(twice.count(), 1, "{} {}", row.provider, row.reply);
+    }
 }
 
 #[test]
-fn google() {
-    use Stage::{EndOfData, Mail, Rcpt};
-    check(&[
-        (
-            Mail,
-            "535-5.7.8 Username and Password not accepted. For more information, go to|535 5.7.8  Learn more",
-            ACCOUNT,
-        ),
-        (Mail, "534-5.7.9 Application-specific password required. For more information, go to|534 5.7.9 x", ACCOUNT),
-        (Mail, "534-5.7.14 Please log in via your web browser and then try again.|534 5.7.14 x - gsmtp", ACCOUNT),
-        (Mail, "530-5.7.0 Must issue a STARTTLS command first.|530 5.7.0 x - gsmtp", ACCOUNT),
-        (Mail, "454 4.7.0 Too many login attempts, please try again later. - gsmtp", ACCOUNT),
-        (EndOfData, "550-5.4.5 Daily user sending limit exceeded. For more information on Gmail|550 5.4.5 x", ACCOUNT),
-        (Rcpt, "550 5.4.5 Daily SMTP relay limit exceeded for customer. - gsmtp", ACCOUNT),
-        (Rcpt, "450 4.2.1 Peak SMTP relay limit exceeded for customer. This is a temporary error.", ACCOUNT),
-        (Mail, "421 4.7.0 Try again later, closing connection. (EHLO) - gsmtp", SERVICE),
-        (Mail, "421 4.4.5 Server busy, try again later.", SERVICE),
-        (
-            EndOfData,
-            "421-4.7.28 Gmail has detected an unusual rate of unsolicited mail originating|421 4.7.28 from your IP",
-            ACCOUNT,
-        ),
-        (Rcpt, "452-4.2.2 The recipient's inbox is out of storage space. Please direct the|452 4.2.2 x", RECIPIENT),
-        (Rcpt, "552-5.2.2 The recipient's inbox is out of storage space and inactive.|552 5.2.2 x", RECIPIENT),
-        (
-            Rcpt,
-            "450-4.2.1 The user you are trying to contact is receiving mail at a rate that|450-4.2.1 prevents additional \
-             messages from being delivered.|450 4.2.1 x",
-            RECIPIENT,
-        ),
-        (Rcpt, "452 4.5.3 Your message has too many recipients.", RECIPIENT),
-        (Rcpt, "550-5.1.1 The email account that you tried to reach does not exist.|550 5.1.1 x", RECIPIENT),
-        (
-            EndOfData,
-            "550-5.7.26 Your email has been blocked because the sender is unauthenticated.|550 5.7.26 x",
-            MESSAGE,
-        ),
-        (EndOfData, "552-5.7.0 This message was blocked because its content presents a potential|552 5.7.0 x", MESSAGE),
-        (EndOfData, "552-5.3.4 Your message exceeded Google's message size limits.|552 5.3.4 x", MESSAGE),
-    ]);
+fn each_reply_is_judged_as_its_row_says() {
+    let mut wrong = Vec::new();
+    for row in rows() {
+        let Some(stage) = row.stage() else {
+            // Before MAIL nothing is about a message.
+            assert!(row.about != "message" && row.outcome == "paused", "{}", row.reply);
+            continue;
+        };
+        let reply = parsed(row.reply);
+        let about = match scope(stage, &reply) {
+            Scope::Account => "account",
+            Scope::Service => "service",
+            Scope::Relay => "relay",
+            _ if may_be_ours(&Reason::reply(&reply)) => "unknown",
+            Scope::Message => "message",
+            Scope::Recipient => "recipient",
+        };
+        let outcome = match disposition(stage, &reply) {
+            Disposition::Route => "paused",
+            _ if route_trouble(&reply).is_some() && stage == Stage::EndOfData => "paused",
+            _ if about == "relay" => "paused",
+            _ if about == "unknown" => "deferred",
+            Disposition::Deferred => "deferred",
+            Disposition::Failed => "bounced",
+            other => panic!("{other:?}: {}", row.reply),
+        };
+        if (about, outcome) != (row.about, row.outcome) {
+            wrong.push(format!(
+                "{} {}: {about} {outcome}, not {} {}: {}",
+                row.provider, row.step, row.about, row.outcome, row.reply
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
-fn other_providers() {
-    use Stage::{EndOfData, Mail, Rcpt};
-    check(&[
-        // Amazon SES.
-        (EndOfData, "454 Throttling failure: Maximum sending rate exceeded.", ACCOUNT),
-        (EndOfData, "454 Throttling failure: Daily message quota exceeded.", ACCOUNT),
-        (EndOfData, "554 Message rejected: Sending paused for this account. For more information, check", ACCOUNT),
-        (Mail, "535 Authentication Credentials Invalid", ACCOUNT),
-        (Mail, "530 Authentication required", ACCOUNT),
-        (Mail, "421 Too many concurrent SMTP connections", SERVICE),
-        (EndOfData, "451 Temporary service failure", MESSAGE),
-        (
-            EndOfData,
-            "554 Message rejected: Email address is not verified. The following identities failed the check in region \
-             EU-WEST-1: a@x.example",
-            MESSAGE,
-        ),
-        // SendGrid.
-        (Mail, "451 Authentication failed: Maximum credits exceeded", ACCOUNT),
-        (Mail, "550 Unauthenticated senders not allowed", ACCOUNT),
-        (EndOfData, "550 The from address does not match a verified Sender Identity.", MESSAGE),
-        // Mailgun.
-        (
-            EndOfData,
-            "421 Domain x.mailgun.org is not allowed to send: Please activate your Mailgun account. Check your inbox",
-            ACCOUNT,
-        ),
-        (
-            Rcpt,
-            "421 Domain x.mailgun.org is not allowed to send: Sandbox subdomains are for test purposes only. Please add",
-            RECIPIENT,
-        ),
-        (
-            Rcpt,
-            "554 Sandbox subdomains are for test purposes only. Please add your own domain or add the address to \
-             authorized recipients in Account Settings.",
-            RECIPIENT,
-        ),
-        // Yahoo.
-        (
-            Mail,
-            "421 4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred due to unexpected volume or user complaints",
-            SERVICE,
-        ),
-        (EndOfData, "554 5.7.9 Message not accepted for policy reasons. See https://postmaster.yahooinc.com/", MESSAGE),
-        (Rcpt, "450 User is receiving mail too quickly", RECIPIENT),
-    ]);
+fn each_reply_is_explained_as_its_row_says() {
+    let place = Place { heading: "[relay]".to_owned(), credential: "password_file" };
+    let mut wrong = Vec::new();
+    for row in rows() {
+        let found = meaning::why(&row.reason()).map(|why| format!("{why:?}")).unwrap_or_default();
+        let remedy = meaning(&row.reason()).unwrap().remedy(&place);
+        if found != row.why || remedy.contains("reply above") || remedy.contains("words above") {
+            wrong.push(format!("{} {}: {found}, not {}: {}: {remedy}", row.provider, row.step, row.why, row.reply));
+        }
+        // A deferral keeps the reply, so it means the same.
+        if !["greeting", "ehlo", "auth"].contains(&row.step) {
+            assert_eq!(meaning(&row.reason().deferred()), meaning(&row.reason()), "{}", row.reply);
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// `LoginRefused` as `login refused`.
+fn name(why: &str) -> String {
+    let letter = |c: char| if c.is_ascii_uppercase() { format!(" {}", c.to_ascii_lowercase()) } else { c.to_string() };
+    why.chars().map(letter).collect::<String>().trim().to_owned()
+}
+
+/// What `docs/replies.md` has below its mark.
+fn page() -> String {
+    let mut page = String::from("## The replies\n");
+    let mut provider = "";
+    for row in rows() {
+        if row.provider != provider {
+            provider = row.provider;
+            page +=
+                &format!("\n### {provider}\n\n| step | reply | about | becomes | meaning |\n|---|---|---|---|---|\n");
+        }
+        let reply = row.reply.replace("\\n", " ").replace('|', "/");
+        page += &format!("| {} | `{}` | {} | {} | {} |\n", row.step, reply, row.about, row.outcome, name(row.why));
+    }
+    page += "\n## The meanings\n\n`{place}` is the heading of the route's settings, `{credential}` the key of its password or token.\n\n";
+    page += "| meaning | what happened | what to do |\n|---|---|---|\n";
+    let mut meanings: Vec<_> = rows().iter().map(|row| (name(row.why), meaning(&row.reason()).unwrap())).collect();
+    meanings.sort_by(|one, other| one.0.cmp(&other.0));
+    meanings.dedup();
+    let place = Place { heading: "{place}".to_owned(), credential: "{credential}" };
+    for (name, meaning) in meanings {
+        page += &format!("| {name} | {} | {} |\n", meaning.what, meaning.remedy(&place));
+    }
+    page
 }
 
 #[test]
-fn servers_of_our_own() {
-    use Stage::{Data, EndOfData, Mail, Rcpt};
-    check(&[
-        // Postfix, postgrey, Postfix's sizes.
-        (Rcpt, "450 4.1.1 <a@x.example>: Recipient address rejected: unverified address", RECIPIENT),
-        (
-            Rcpt,
-            "450 4.2.0 <a@x.example>: Recipient address rejected: Greylisted, see http://postgrey.schweikert.ch",
-            RECIPIENT,
-        ),
-        (Rcpt, "451 4.7.1 Greylisting in action, please come back later", RECIPIENT),
-        (Data, "451 4.7.1 Greylisting in action, please come back later", RECIPIENT),
-        (Rcpt, "450 4.7.1 <client.example>: Helo command rejected: Host not found", RECIPIENT),
-        (Mail, "452 4.3.1 Insufficient system storage", SERVICE),
-        (EndOfData, "452 4.3.1 Insufficient system storage", SERVICE),
-        (Mail, "552 5.3.4 Message size exceeds fixed limit", MESSAGE),
-        (EndOfData, "552 5.3.4 Error: message file too big", MESSAGE),
-        (Rcpt, "554 5.7.1 <a@x.example>: Relay access denied", RECIPIENT),
-        (Rcpt, "454 4.7.1 <a@x.example>: Relay access denied", RECIPIENT),
-        (EndOfData, "451 4.3.0 Error: queue file write error", MESSAGE),
-        // Exim.
-        (Rcpt, "451 Temporary local problem - please try later", RECIPIENT),
-        (Rcpt, "550 Unrouteable address", RECIPIENT),
-        (EndOfData, "552 Message size exceeds maximum permitted", MESSAGE),
-        // OpenSMTPD.
-        (Mail, "421 4.3.0 Temporary Error", SERVICE),
-        (Rcpt, "550 Invalid recipient: <a@x.example>", RECIPIENT),
-        (EndOfData, "554 5.6.0 Message content rejected", MESSAGE),
-    ]);
+fn the_page_of_replies_is_made_from_the_rows() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/replies.md");
+    const MARK: &str = "<!-- What follows is made from src/transport/classify/replies.txt. -->\n\n";
+    let written = std::fs::read_to_string(path).unwrap();
+    let (head, body) = written.split_once(MARK).unwrap();
+    if std::env::var_os("LEAFMAIL_WRITE").is_some() {
+        std::fs::write(path, format!("{head}{MARK}{}", page())).unwrap();
+        return;
+    }
+    assert!(body == page(), "run: LEAFMAIL_WRITE=1 cargo test --lib the_page_of_replies");
+}
+
+#[test]
+fn a_relay_that_is_denied_to_all_is_ours_and_to_some_is_theirs() {
+    let denied = |text: &str| outcome(disposition(Stage::Rcpt, &parsed(text)), &parsed(text));
+    let (never, later) =
+        (denied("554 5.7.1 <a@x>: Relay access denied"), denied("454 4.7.1 <a@x>: Relay access denied"));
+    let delivered = Outcome::Delivered(Reason::new(EnhancedCode(2, 0, 0), "ok"));
+    let unknown = denied("550 5.1.1 no such user");
+    assert!(relays_to_nobody(&[never.clone()]).is_some());
+    assert!(relays_to_nobody(&[never.clone(), later.clone()]).is_some());
+    assert_eq!(relays_to_nobody(&[never.clone(), delivered]), None);
+    assert_eq!(relays_to_nobody(&[never, unknown]), None);
+    assert_eq!(relays_to_nobody(&[]), None);
+}
+
+#[test]
+fn only_words_of_their_own_make_a_refusal_doubtful() {
+    let doubtful = |text: &str| may_be_ours(&Reason::reply(&parsed(text)));
+    for text in [
+        "550 5.7.1 your account is on hold",
+        "554 Authentication problem",
+        "550 5.7.1 quota of the day",
+        "550 IP address unknown",
+    ] {
+        assert!(doubtful(text), "{text}");
+    }
+    for text in [
+        "550 5.1.1 no such account",
+        "550 5.7.1 not you",
+        "550 the prelogin collaborate",
+        "450 4.7.1 your account is on hold",
+        "552 5.2.2 account is full",
+        "550 user unknown in this account",
+        "554 5.6.0 Message content rejected by account policy",
+    ] {
+        assert!(!doubtful(text), "{text}");
+    }
 }
 
 #[test]

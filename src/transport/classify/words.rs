@@ -16,8 +16,58 @@ pub(super) fn of(why: Why) -> Meaning {
             "Set the user in {place} url, as in smtp://user@host:587, or {place} user, and {place} password_file."),
         Why::LoginMethod => (
             "The provider does not take this way of logging in.",
-            "Choose another in {place} auth, or use a token with {place} token_file, token_command or oauth2. For some \
+            "Choose another mechanism in {place} auth, or use a token with {place} token_file, token_command or oauth2. For some \
              providers the account must be allowed to send by SMTP AUTH, or needs an app password in {place} {credential}."),
+        Why::LoginToken => (
+            "The provider takes access tokens only, and no passwords.",
+            "Set {place} token_file, token_command or oauth2 in place of the password (docs/recipes.md has examples), or use \
+             another way of sending that the provider offers."),
+        Why::LoginLater => (
+            "The provider cannot check logins for now. The mail is tried again.",
+            "Nothing, unless it lasts: then look at the provider's status page, and at the user and {place} {credential}."),
+        Why::LoginLine => (
+            "The provider found the line of the login too long.",
+            "Set {place} auth to another mechanism that the provider offers, or use a shorter token."),
+        Why::LoginRights => (
+            "The login is right, but may not send.",
+            "Give this user the right to send at the provider, for this sender's domain."),
+        Why::AppPassword => (
+            "The provider wants an app password here, not the one of the web site.",
+            "Make an app password at the provider, and put it where {place} {credential} reads it."),
+        Why::TlsWanted => (
+            "The next hop takes mail over TLS only.",
+            "Add ?tls=required to {place} url, or use smtps: with port 465."),
+        Why::HeloRefused => (
+            "The next hop does not like the name that this host uses in EHLO.",
+            "Set {place} helo (or hostname) to the full name of this host, with a dot, that its address has in the DNS."),
+        Why::AddressUnknown => (
+            "The next hop does not take mail from the address of this host.",
+            "Register this host's public address at the provider (relay service, connector, allowed IPs), or log in: a user in \
+             {place} url and {place} password_file. If another address of this host is registered, set {place} source."),
+        Why::AddressBlocked => (
+            "The address of this host is on a block list of the next hop, or has a bad reputation there.",
+            "Have the address taken off the list that the reply names, or send through a provider: {place} url with a user. If \
+             this host has another address, set {place} source."),
+        Why::AddressName => (
+            "The address of this host has no name in the DNS that leads back to it.",
+            "Have whoever runs the network set a PTR record for this host's address, and set {place} helo to that name; or send \
+             through a provider: {place} url with a user."),
+        Why::PerhapsOurs => (
+            "The reply may be about this relay or about the message, so it is tried once more before it is believed.",
+            "If the provider has to allow this relay: look at the user in {place} url, at {place} helo and {place} source. If it is \
+             about the sender, set from and envelope_sender in a [[rewrite]]."),
+        Why::RecipientClosed => (
+            "The recipient takes mail from certain senders only.",
+            "Ask the recipient's administrator to allow this sender; no setting here helps."),
+        Why::TooManyRecipients => (
+            "The next hop takes fewer recipients at once. The others are tried again.",
+            "Nothing: the rest goes in further transactions."),
+        Why::LongLines => (
+            "The message has lines of more than 998 octets, and the next hop does not take them.",
+            "Have the program that made the message wrap or encode its lines (quoted-printable)."),
+        Why::HeaderFields => (
+            "A header field of the message is missing or malformed.",
+            "Correct it in the program that made the message, or set from in a [[rewrite]] if it is the From:."),
         Why::LoginUnsafe => (
             "The connection is not safe enough to send a password over it.",
             "Add ?tls=required to {place} url, or use smtps:."),
@@ -31,7 +81,7 @@ pub(super) fn of(why: Why) -> Meaning {
             "The provider allows fewer connections at the same time.",
             "Lower {place} connections."),
         Why::Quota => (
-            "The account has sent as much as the provider allows for now. The mail waits, and is not lost.",
+            "This relay has sent as much as the provider allows for now. The mail waits, and is not lost.",
             "Lower {place} pace so that it fits the provider's limit, or ask the provider for a higher one."),
         Why::AccountBlocked => (
             "The provider has blocked this account, or the address of this site, from sending.",
@@ -72,7 +122,8 @@ pub(super) fn of(why: Why) -> Meaning {
              once, set [message] max_size to the same."),
         Why::Content => (
             "The provider did not like what is in the message.",
-            "Read its reply above. No setting here changes what is in a message."),
+            "Change what the message has in it: attachments of programs, archives with a password and certain links are often \
+             refused. No setting here changes that."),
         Why::Spam => (
             "The other side considers the message, or the address that it comes from, to be spam.",
             "Send through a provider with a good reputation: {place} url. If its reply names a block list, ask who runs that list."),
