@@ -6,6 +6,9 @@ use std::io;
 
 use rustls::{CertificateError, Error};
 
+/// What is said of a client that speaks without TLS.
+pub const NO_TLS: &str = "what was received is no TLS";
+
 /// Why a handshake failed.
 pub fn of_handshake(error: &io::Error) -> String {
     let of_tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
@@ -19,7 +22,7 @@ pub fn of(error: &Error) -> String {
         Error::General(text) => text.clone(),
         Error::InvalidCertificate(why) => of_certificate(why),
         Error::AlertReceived(alert) => format!("the other side ended the handshake: {}", plain(&format!("{alert:?}"))),
-        Error::InvalidMessage(why) => format!("what was received is no TLS: {}", plain(&format!("{why:?}"))),
+        Error::InvalidMessage(why) => format!("{NO_TLS}: {}", plain(&format!("{why:?}"))),
         Error::PeerIncompatible(why) => {
             format!("the other side cannot do what is needed: {}", plain(&format!("{why:?}")))
         }

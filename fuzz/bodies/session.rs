@@ -8,7 +8,8 @@ use leafmail::envelope::{Peer, Tls};
 use leafmail::id::SpoolId;
 use leafmail::session::{Action, Answer, Query, Session, Settings, Terms, Verdict};
 use leafmail::smtp::body::BareNewline;
-use leafmail::smtp::{Dialect, EnhancedCode, Reply, Secret, catalogue};
+use leafmail::smtp::catalogue::{self, TimeLimit};
+use leafmail::smtp::{Dialect, EnhancedCode, Reply, Secret};
 
 use super::bytes::Bytes;
 use super::language::replies_are_well_formed;
@@ -100,7 +101,7 @@ pub(super) fn session(octets: &[u8]) {
         match session.poll() {
             Action::Read => match (pieces.next(), world.choice()) {
                 (None, 0..230) => session.eof(),
-                (_, 253..) => session.timed_out(),
+                (_, 253..) => session.timed_out(TimeLimit::Idle),
                 (piece, last) => {
                     if last > 250 {
                         session.retire();

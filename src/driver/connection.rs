@@ -17,7 +17,8 @@ use crate::envelope::{LocalUser, Origin, Seal};
 use crate::event::{Client, Event};
 use crate::policy::ClientInfo;
 use crate::session::{Action, Note, Patience, Question, Rejection, Session, Verdict};
-use crate::smtp::{Reply, catalogue};
+use crate::smtp::Reply;
+use crate::smtp::catalogue::{self, TimeLimit};
 use crate::spool::{Committed, Draft, Spool};
 
 /// A body slower than the limit is broken off only after this long.
@@ -139,7 +140,7 @@ impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
             self.body = None;
         }
         match self.hear(session).await {
-            Heard::Silence => session.timed_out(),
+            Heard::Silence => session.timed_out(self.exceeded(session)),
             Heard::End => session.eof(),
             Heard::Call => {
                 self.called = None;
@@ -152,12 +153,12 @@ impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
                 if self.load.is_high() {
                     self.deadline.shorten(self.idle());
                 } else {
-                    self.deadline.begin(self.idle());
+                    self.begin_wait(session);
                 }
             }
             Heard::Octets(octets) => {
                 if session.patience() == Patience::Body && self.is_too_slow(octets) {
-                    session.timed_out();
+                    session.timed_out(TimeLimit::SlowestBody);
                 }
             }
         }
@@ -167,8 +168,11 @@ impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
     async fn hear(&mut self, session: &mut Session) -> Heard {
         // A command is one wait, however slowly its octets drip (RFC 5321 4.5.3.2.7 is about whole commands).
         let lines = session.lines_read();
+        if !session.is_within_message() && self.deadline.is_over() {
+            return Heard::Silence;
+        }
         if !(session.is_within_line() && self.waiting_since == Some(lines)) {
-            self.deadline.begin(self.idle());
+            self.begin_wait(session);
         }
         self.waiting_since = Some(lines);
         let Self { receiver, io, deadline, called, load, .. } = self;
@@ -187,6 +191,25 @@ impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
             () = call => Heard::Call,
             () = load.changed() => Heard::Load,
             () = deadline.passed() => Heard::Silence,
+        }
+    }
+
+    /// The session's end cuts off no message whose octets come.
+    fn begin_wait(&mut self, session: &Session) {
+        if session.is_within_message() {
+            self.deadline.begin_within_message(self.idle());
+        } else {
+            self.deadline.begin(self.idle());
+        }
+    }
+
+    /// Which limit a wait that was too long has reached.
+    fn exceeded(&self, session: &Session) -> TimeLimit {
+        let limits = &self.receiver.limits;
+        match self.load.is_high() && limits.overload_idle < limits.idle {
+            _ if self.deadline.is_over() && !session.is_within_message() => TimeLimit::Session,
+            true => TimeLimit::OverloadIdle,
+            false => TimeLimit::Idle,
         }
     }
 

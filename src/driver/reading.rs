@@ -38,6 +38,8 @@ pub(super) async fn read_once(io: &mut (impl AsyncRead + Unpin), mut take: impl 
 /// How long a session may wait now, and last in all.
 pub(super) struct Deadline {
     end: Instant,
+    /// Whether not even a message may last longer.
+    is_last: bool,
     until: Instant,
     /// Never set to later than `until`, but often to earlier: then it is set again when it fires.
     timer: Pin<Box<Sleep>>,
@@ -47,12 +49,27 @@ impl Deadline {
     /// A session that begins now and may last so long.
     pub(super) fn new(session: Duration) -> Self {
         let end = Instant::now() + session;
-        Self { end, until: end, timer: Box::pin(sleep_until(end)) }
+        Self { end, is_last: false, until: end, timer: Box::pin(sleep_until(end)) }
     }
 
     /// A wait begins that may last so long.
     pub(super) fn begin(&mut self, wait: Duration) {
-        self.until = self.end.min(Instant::now() + wait);
+        self.wait_until(self.end.min(Instant::now() + wait));
+    }
+
+    /// A wait within a message begins: the end of the session cuts none off that moves.
+    pub(super) fn begin_within_message(&mut self, wait: Duration) {
+        let until = Instant::now() + wait;
+        self.wait_until(if self.is_last { self.end.min(until) } else { until });
+    }
+
+    /// Whether the session has lasted too long.
+    pub(super) fn is_over(&self) -> bool {
+        self.end <= Instant::now()
+    }
+
+    fn wait_until(&mut self, until: Instant) {
+        self.until = until;
         if self.timer.deadline() > self.until {
             self.timer.as_mut().reset(self.until);
         }
@@ -60,7 +77,9 @@ impl Deadline {
 
     /// The session may last no longer than this from now on.
     pub(super) fn end_within(&mut self, rest: Duration) {
-        self.end = self.end.min(Instant::now() + rest);
+        // Nor is a message that outlasted the session cut off sooner.
+        self.end = if self.is_over() { Instant::now() + rest } else { self.end.min(Instant::now() + rest) };
+        self.is_last = true;
         self.shorten(rest);
     }
 
@@ -109,6 +128,16 @@ mod tests {
         deadline.begin(millis(3_600_000));
         deadline.passed().await;
         assert!(start.elapsed() >= millis(40));
+        assert!(deadline.is_over());
+        deadline.begin_within_message(millis(20));
+        let moving = Instant::now();
+        deadline.passed().await;
+        assert!(moving.elapsed() >= millis(20), "a message has its own time");
+        deadline.end_within(millis(10));
+        deadline.begin_within_message(millis(3_600_000));
+        let called = Instant::now();
+        deadline.passed().await;
+        assert!(called.elapsed() < millis(1_000), "but not after the call to leave");
         let mut deadline = Deadline::new(millis(3_600_000));
         deadline.end_within(millis(10));
         deadline.begin(millis(3_600_000));

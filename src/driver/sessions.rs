@@ -16,6 +16,16 @@ use crate::envelope::{LocalUser, Peer};
 use crate::event::{Client, Event};
 use crate::session::{Session, Terms};
 use crate::spool::Spool;
+use crate::tls_words;
+
+/// What a client of a port with TLS from the first octet on may be set to, if it sends something else or waits.
+const WITHOUT_TLS: &str = "a client without TLS, with STARTTLS or with a PROXY header, on a port with the prefix tls: in the \
+                           setting listen.addresses: set it to SSL/TLS, or drop the prefix";
+
+/// Whether a handshake failed because the client speaks in clear text, or waits for a greeting.
+fn is_silent_or_plain(cause: &str) -> bool {
+    cause.contains(tls_words::NO_TLS) || cause.starts_with("no TLS handshake within")
+}
 
 impl<S: Spool> Receiver<S> {
     /// Runs a session to its end. `early` says that octets came before the greeting.
@@ -73,7 +83,10 @@ impl<S: Spool> Receiver<S> {
                 let terms = self.security.terms(peer, door, Some(secured.tls), self.observer.as_ref());
                 self.converse_with(Wire::Tls(secured.stream), client, secured.early, terms, load).await
             }
-            Err(cause) => self.observer.observe(&Event::Disconnected { client, cause: Some(cause) }),
+            Err(cause) => {
+                let cause = if is_silent_or_plain(&cause) { format!("{cause} ({WITHOUT_TLS})") } else { cause };
+                self.observer.observe(&Event::Disconnected { client, cause: Some(cause) });
+            }
         }
     }
 

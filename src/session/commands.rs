@@ -11,6 +11,9 @@ const MAX_SURPLUS: u32 = 10_000;
 impl Session {
     /// Takes the next command line; `false` when there is none.
     pub(super) fn next_command(&mut self) -> bool {
+        if self.ends_at_tls() {
+            return true;
+        }
         let line = match self.input.line() {
             None => return false,
             Some(Line::TooLong) => {
@@ -22,6 +25,9 @@ impl Session {
             Some(Line::Endless) => return self.give_up_line(),
             Some(Line::Whole(line)) => line,
         };
+        if self.ends_at_proxy_header(&line) {
+            return true;
+        }
         if !self.input.is_empty() && !self.hello.as_ref().is_some_and(|hello| hello.extended) {
             self.remark("sent commands in a group, though pipelining was not offered");
         }
@@ -35,10 +41,7 @@ impl Session {
                 }
                 self.carry_out(command);
             }
-            Err(CommandError::Http) => {
-                self.reply(&catalogue::bad_command(&CommandError::Http));
-                self.break_off("spoke HTTP");
-            }
+            Err(CommandError::Http) => self.end_at_slip(catalogue::http()),
             Err(error) => self.refuse_line(&line, &error),
         }
         true

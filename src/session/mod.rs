@@ -33,7 +33,8 @@ use crate::clock::Timestamp;
 use crate::envelope::{Origin, Peer, Protocol};
 use crate::id::SpoolId;
 use crate::mutant::{Mutant, planted};
-use crate::smtp::{Chunk, Dialect, Enhanced, Input, MailParams, RcptParams, Reply, catalogue};
+use crate::smtp::catalogue::{self, TimeLimit};
+use crate::smtp::{Chunk, Dialect, Enhanced, Input, MailParams, RcptParams, Reply};
 use message::Incoming;
 use settings::Trust;
 use terms::{Pending, Proved};
@@ -207,14 +208,18 @@ impl Session {
         self.break_off_after("lost connection");
     }
 
-    /// The client was silent for too long.
-    pub fn timed_out(&mut self) {
+    /// The client took longer than this limit allows.
+    pub fn timed_out(&mut self, limit: TimeLimit) {
         let hostname = &self.settings.hostname;
-        let farewell = match self.retiring {
-            true => catalogue::shutting_down(hostname),
-            false => catalogue::timed_out(hostname),
-        };
-        self.say(&farewell);
+        if self.retiring {
+            let farewell = catalogue::shutting_down(hostname);
+            self.say(&farewell);
+        } else {
+            let farewell = catalogue::timed_out(hostname, limit);
+            self.say(&farewell);
+            let sender = self.transaction.as_ref().map(|transaction| transaction.sender.clone());
+            self.note_refusal(self.verb, farewell, sender, None);
+        }
         self.break_off_after("timeout");
     }
 
@@ -238,6 +243,11 @@ impl Session {
     /// Whether a command line has begun whose end has not come.
     pub fn is_within_line(&self) -> bool {
         self.patience() == Patience::Command && self.input.is_within_line()
+    }
+
+    /// Whether a message is arriving, also between two of its chunks.
+    pub fn is_within_message(&self) -> bool {
+        self.message.is_some() || self.patience() == Patience::Body
     }
 
     /// How long to wait for octets, when the action is [`Action::Read`].

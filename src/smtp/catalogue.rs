@@ -23,8 +23,10 @@ fn text(sentence: Arguments<'_>) -> Cow<'static, str> {
 }
 
 mod security;
+mod slips;
 
 pub use security::*;
+pub use slips::*;
 
 /// The first words (RFC 5321 4.2), and the relay's mark, by which it knows itself.
 pub fn greeting(hostname: &Domain, mark: Option<&str>) -> Reply {
@@ -144,7 +146,7 @@ pub fn bad_command(error: &CommandError) -> Reply {
     match error {
         CommandError::Unknown => reply!(500, (5, 5, 1), "unknown command; try HELP"),
         CommandError::NotImplemented(verb) => reply!(502, (5, 5, 1), "{verb} is not implemented"),
-        CommandError::Http => reply!(421, (4, 7, 0), "this is a mail server, not a web server"),
+        CommandError::Http => http(),
         CommandError::Octets => reply!(500, (5, 5, 2), "the command holds control characters, or is not UTF-8"),
         CommandError::Syntax(form) => reply!(501, (5, 5, 4), "syntax: {form}"),
         CommandError::Address(why) => reply!(501, (5, 1, 3), "{}", ascii(&why.to_string())),
@@ -259,13 +261,39 @@ pub fn shutting_down(hostname: &Domain) -> Reply {
     reply!(421, (4, 3, 2), "{hostname} is shutting down")
 }
 
+/// A limit of time that a client may exceed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeLimit {
+    /// Of silence, or of one command.
+    Idle,
+    /// The same, while the server is overloaded.
+    OverloadIdle,
+    /// Of the session.
+    Session,
+    /// Of the speed of a message.
+    SlowestBody,
+}
+
+impl TimeLimit {
+    /// The setting that has it.
+    pub const fn setting(self) -> &'static str {
+        match self {
+            Self::Idle => "limits.idle",
+            Self::OverloadIdle => "limits.overload_idle",
+            Self::Session => "limits.session",
+            Self::SlowestBody => "limits.slowest_body",
+        }
+    }
+}
+
 /// The client took too long.
-pub fn timed_out(hostname: &Domain) -> Reply {
-    reply!(
-        421,
-        (4, 4, 2),
-        "{hostname} waited too long; its settings limits.idle, limits.session and limits.slowest_body say how long that is"
-    )
+pub fn timed_out(hostname: &Domain, limit: TimeLimit) -> Reply {
+    let what = match limit {
+        TimeLimit::Idle | TimeLimit::OverloadIdle => "waited too long",
+        TimeLimit::Session => "ends this session, which lasted too long",
+        TimeLimit::SlowestBody => "ends this session, whose message comes too slowly",
+    };
+    reply!(421, (4, 4, 2), "{hostname} {what}; its setting {} is the limit", limit.setting())
 }
 
 /// The client made too many errors.
@@ -306,7 +334,13 @@ mod tests {
             (too_many_recipients(), &["recipients.max"]),
             (too_large(1), &["message.max_size"]),
             (too_many_hops(101), &["message.max_hops"]),
-            (timed_out(&host), &["limits.idle", "limits.session", "limits.slowest_body"]),
+            (timed_out(&host, TimeLimit::Idle), &["limits.idle"]),
+            (timed_out(&host, TimeLimit::OverloadIdle), &["limits.overload_idle"]),
+            (timed_out(&host, TimeLimit::Session), &["limits.session"]),
+            (timed_out(&host, TimeLimit::SlowestBody), &["limits.slowest_body"]),
+            (tls_on_a_plain_port(), &["listen.addresses"]),
+            (proxy_header_on_a_plain_port(), &["listen.addresses", "listen.proxy_from"]),
+            (http(), &["listen.addresses"]),
             (too_many_errors(&host), &["limits.close_after_errors"]),
             (too_busy(&host), &["limits.sessions", "limits.sessions_per_address", "limits.connections_per_second"]),
             (needs_starttls(), &["tls.require"]),

@@ -23,6 +23,7 @@ mod real_into_smtpd;
 mod real_security;
 mod real_servers;
 mod replies;
+mod refusals;
 mod rivals;
 mod routes;
 mod sendmail;

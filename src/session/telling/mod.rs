@@ -4,5 +4,6 @@
 //! farewell says why the session ends, its end is noted with that reason.
 
 mod refusals;
+mod slip;
 mod transcript;
 mod verb;

@@ -1,0 +1,304 @@
+//! Nothing is refused in silence: what the log says at its default level of each refusal, each slip and each limit, and
+//! what fail2ban makes of it.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::client::Client;
+use crate::have::have;
+use crate::site::{PATIENCE, Running, Site, wait_until};
+use crate::tls_and_logins::{PASSWORD, store, write_certificate};
+
+/// What is said to these octets after the greeting, to the end.
+fn answer_to(smtpd: &Running, octets: &[u8]) -> String {
+    let mut stream = TcpStream::connect(smtpd.address()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.read_exact(&mut [0; 4]).unwrap();
+    stream.write_all(octets).unwrap();
+    let mut said = Vec::new();
+    let _ = stream.read_to_end(&mut said);
+    String::from_utf8_lossy(&said).into_owned()
+}
+
+/// The lines of the log that tell of a refusal.
+fn rejections(smtpd: &Running) -> Vec<String> {
+    let log = smtpd.log();
+    let lines = log.lines().filter_map(|line| line.split("]: NOQUEUE: reject: ").nth(1));
+    lines.map(str::to_owned).collect()
+}
+
+/// One session each: the lines in order, and the start of the last reply.
+fn refuse(smtpd: &Running, lines: &[&str]) -> String {
+    let mut client = smtpd.client();
+    let (last, before) = lines.split_last().unwrap();
+    before.iter().for_each(|line| drop(client.expect(line, "")));
+    client.send(format!("{last}\r\n").as_bytes());
+    let reply = client.reply();
+    client.expect("QUIT", "221");
+    reply
+}
+
+const MAIL: &str = "MAIL FROM:<a@example.com>";
+
+#[test]
+fn each_refusal_of_the_session_is_one_line_of_the_log() {
+    let site = Site::new("[recipients]\nmax = 100\n");
+    let smtpd = site.listen(&[]);
+    let large = format!("{MAIL} SIZE=99000000");
+    let parameter = format!("{MAIL} FOO=1");
+    for (lines, place, code) in [
+        (&["EHLO x", &large][..], "MAIL", "552 5.3.4"),
+        (&["EHLO x", &parameter], "MAIL", "555 5.5.4"),
+        (&["EHLO x", MAIL, MAIL], "MAIL", "503 5.5.1"),
+        (&["EHLO x", "RCPT TO:<b@example.com>"], "RCPT", "503 5.5.1"),
+        (&["EHLO x", MAIL, "RCPT TO:<b@c@d>"], "RCPT", "501 5.1.3"),
+        (&["EHLO x", MAIL, "RCPT TO:<"], "RCPT", "501 5.5.4"),
+        (&["EHLO x", MAIL, "DATA"], "DATA", "503 5.5.1"),
+        (&["STARTTLS"], "STARTTLS", "502 5.5.1"),
+        (&["AUTH PLAIN AAA="], "AUTH", "502 5.5.1"),
+        (&["XCLIENT ADDR=192.0.2.1"], "XCLIENT", "502 5.5.1"),
+        (&["MUMBLE"], "UNKNOWN", "500 5.5.1"),
+        (&["VRFY"], "VRFY", "501 5.5.4"),
+    ] {
+        let before = rejections(&smtpd).len();
+        let reply = refuse(&smtpd, lines);
+        assert!(reply.starts_with(code), "{lines:?}: {reply}");
+        let expected = format!("{place} from unknown[127.0.0.1]: {code} ");
+        wait_until(&expected, || rejections(&smtpd).len() > before);
+        let told = rejections(&smtpd);
+        assert!(told.len() == before + 1 && told[before].starts_with(&expected), "{expected}: {told:?}");
+    }
+    let mut client = smtpd.client();
+    client.expect("EHLO x", "250");
+    client.expect(MAIL, "250");
+    (0..100).for_each(|n| drop(client.expect(&format!("RCPT TO:<b{n}@example.com>"), "250")));
+    (0..3).for_each(|n| drop(client.expect(&format!("RCPT TO:<c{n}@example.com>"), "452 4.5.3")));
+    smtpd.wait_for_log("reject: RCPT from unknown[127.0.0.1]: 452 4.5.3 ");
+    assert!(smtpd.log().contains("from=<a@example.com> to=<c0@example.com> helo=<x>"), "{}", smtpd.log());
+}
+
+#[test]
+fn tls_and_a_login_that_are_missing_are_logged() {
+    for (more, place, code) in [
+        ("require = true\n", "MAIL", "530 5.7.0 must issue a STARTTLS"),
+        ("[auth]\nrequire = true\nusers = \"users\"\n", "MAIL", "530 5.7.0 authentication required"),
+        ("[auth]\nusers = \"users\"\n", "AUTH", "538 5.7.11 "),
+    ] {
+        let site = Site::new(&format!("[tls]\ncertificate = \"cert\"\nkey = \"key\"\n{more}"));
+        write_certificate(&site);
+        if more.contains("users") {
+            store(&site, "joe", PASSWORD, "scram");
+        }
+        let smtpd = site.listen(&[]);
+        let line = if place == "AUTH" { "AUTH PLAIN AGEAYg==" } else { MAIL };
+        let reply = refuse(&smtpd, &["EHLO x", line]);
+        assert!(reply.starts_with(code), "{reply}");
+        smtpd.wait_for_log(&format!("reject: {place} from unknown[127.0.0.1]: {code}"));
+    }
+}
+
+#[test]
+fn a_flood_of_one_refusal_is_one_line_of_the_log() {
+    let site = Site::new("[limits]\nclose_after_errors = 1000\nslow_after_errors = 1000\n");
+    let smtpd = site.listen(&[]);
+    for _ in 0..20 {
+        answer_to(&smtpd, &[b"MUMBLE\r\n".repeat(50), b"QUIT\r\n".to_vec()].concat());
+    }
+    smtpd.client().expect("VRFY", "501");
+    smtpd.wait_for_log("reject: VRFY");
+    let told = rejections(&smtpd);
+    assert!(
+        told.iter().filter(|line| line.starts_with("UNKNOWN")).count() <= 1 + PATIENCE.as_secs() as usize / 60,
+        "{told:?}"
+    );
+}
+
+#[test]
+fn the_log_says_after_which_command_a_client_left_or_was_too_slow() {
+    let site = Site::new("[limits]\nidle = \"1s\"\nslow_after_errors = 3\nclose_after_errors = 3\n");
+    let smtpd = site.listen(&[]);
+    for (lines, place) in [
+        (&[][..], "CONNECT"),
+        (&["EHLO x"], "EHLO"),
+        (&["EHLO x", MAIL], "MAIL"),
+        (&["EHLO x", MAIL, "RCPT TO:<b@example.com>"], "RCPT"),
+        (&["EHLO x", MAIL, "RCPT TO:<b@example.com>", "DATA"], "DATA (0 bytes)"),
+        (&["NOOP"], "NOOP"),
+    ] {
+        let mut client = smtpd.client();
+        lines.iter().for_each(|line| drop(client.expect(line, "")));
+        drop(client);
+        smtpd.wait_for_log(&format!("lost connection after {place} from unknown[127.0.0.1]"));
+        let mut client = smtpd.client();
+        lines.iter().for_each(|line| drop(client.expect(line, "")));
+        let farewell = client.rest();
+        assert!(farewell.starts_with("421 4.4.2 ") && farewell.contains("limits.idle"), "{farewell}");
+        smtpd.wait_for_log(&format!("timeout after {place} from unknown[127.0.0.1]"));
+    }
+    smtpd.wait_for_log("reject: CONNECT from unknown[127.0.0.1]: 421 4.4.2 ");
+    answer_to(&smtpd, b"EHLO x\r\nA\r\nB\r\nC\r\n");
+    smtpd.wait_for_log("too many errors after UNKNOWN from unknown[127.0.0.1]");
+}
+
+/// The addresses that fail2ban takes from a log by this filter.
+fn banned(site: &Site, log: &str, filter: &str) -> String {
+    fs::write(site.path("mail.log"), log).unwrap();
+    let output =
+        Command::new("fail2ban-regex").args(["-o", "ip"]).arg(site.path("mail.log")).arg(filter).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn fail2bans_own_filter_finds_who_guesses_fails_and_leaves() {
+    if !have("fail2ban-regex") {
+        return;
+    }
+    let limits = "[limits]\nslow_after_errors = 3\nclose_after_errors = 3\n";
+    let site = Site::new(&format!("{limits}[auth]\nusers = \"users\"\nclear_networks = [\"127.0.0.0/8\"]\n"));
+    store(&site, "joe", PASSWORD, "scram");
+    let smtpd = site.listen(&[]);
+    let logged = |part: &str| {
+        smtpd.wait_for_log(part);
+        smtpd.log().lines().filter(|line| line.contains(part)).map(|line| format!("{line}\n")).collect::<String>()
+    };
+    answer_to(&smtpd, b"EHLO x\r\nA\r\nB\r\nC\r\n");
+    refuse(&smtpd, &["EHLO x", "AUTH PLAIN AGEAYg=="]);
+    let mut leaves = smtpd.client();
+    leaves.expect("EHLO x", "250");
+    drop(leaves);
+    smtpd.client().submit("a@example.com", &["b@example.com"], b"Subject: x\r\n");
+    for (part, modes) in [
+        ("too many errors after UNKNOWN", &["normal", "errors", "aggressive"][..]),
+        ("SASL PLAIN authentication failed", &["auth", "aggressive"]),
+        ("lost connection after EHLO", &["ddos", "aggressive"]),
+    ] {
+        let lines = logged(part);
+        for mode in modes {
+            let found = banned(&site, &lines, &format!("postfix[mode={mode}, _daemon=\"leafmail/smtpd\"]"));
+            assert!(found.lines().any(|line| line.trim() == "127.0.0.1"), "{mode}: {lines}{found}");
+        }
+    }
+    let good = logged(" from=<a@example.com>") + &logged(" client=unknown[");
+    assert_eq!(banned(&site, &good, "postfix[mode=aggressive, _daemon=\"leafmail/smtpd\"]").trim(), "");
+}
+
+/// A header of version 2, of a client at 192.168.1.7.
+const PROXY_V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c\xc0\xa8\x01\x07\xc0\xa8\x01\x01\xdc\x04\x00\x19";
+/// The beginning of a ClientHello.
+const CLIENT_HELLO: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n\nMAIL FROM:<a@b>\r\n";
+
+#[test]
+fn another_protocol_on_a_plain_port_is_one_line_that_names_the_setting() {
+    for (octets, words) in [
+        (CLIENT_HELLO, "the prefix tls: in its setting listen.addresses"),
+        (b"PROXY TCP4 192.168.1.7 192.168.1.1 5000 25\r\nEHLO x\r\n", "listen.proxy_from"),
+        (b"PROXY UNKNOWN\r\n", "listen.proxy_from"),
+        (PROXY_V2, "listen.proxy_from"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "a health check of a port in the relay's setting listen.addresses"),
+        (b"OPTIONS / HTTP/1.0\r\n\r\n", "a health check"),
+    ] {
+        // In one piece, and octet by octet.
+        for size in [octets.len(), 1] {
+            let site = Site::new("");
+            let smtpd = site.listen(&[]);
+            let mut stream = TcpStream::connect(smtpd.address()).unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            stream.set_nodelay(true).unwrap();
+            stream.read_exact(&mut [0; 4]).unwrap();
+            octets.chunks(size).for_each(|piece| drop(stream.write_all(piece)));
+            let mut said = Vec::new();
+            let _ = stream.read_to_end(&mut said);
+            smtpd.wait_for_log(words);
+            let told = rejections(&smtpd);
+            let told: Vec<_> = told.iter().filter(|line| line.contains(words)).collect();
+            assert!(told.len() == 1 && told[0].starts_with("CONNECT from unknown[127.0.0.1]: "), "{told:?}");
+            assert!(!smtpd.log().contains("refused from") && !smtpd.log().contains("192.168.1.7["), "{}", smtpd.log());
+        }
+    }
+}
+
+#[test]
+fn clear_text_on_a_port_with_tls_is_one_line_that_names_the_setting() {
+    let site = Site::new("[limits]\nidle = \"1s\"\n[tls]\ncertificate = \"cert\"\nkey = \"key\"\n");
+    write_certificate(&site);
+    for octets in
+        [&b"EHLO x\r\n"[..], b"PROXY TCP4 192.168.1.7 192.168.1.1 5000 25\r\n", b"GET / HTTP/1.1\r\n\r\n", b""]
+    {
+        let mut command = site.smtpd();
+        command.args(["--listen", "tls:127.0.0.1:0"]);
+        let smtpd = Running::start(command);
+        smtpd.wait_for_log("listening on");
+        let mut stream = TcpStream::connect(smtpd.address()).unwrap();
+        stream.write_all(octets).unwrap();
+        let _ = stream.read_to_end(&mut Vec::new());
+        smtpd.wait_for_log("on a port with the prefix tls: in the setting listen.addresses");
+        let log = smtpd.log();
+        assert_eq!(log.lines().filter(|line| line.contains("127.0.0.1]")).count(), 1, "{log}");
+    }
+}
+
+/// Octets of a message, one line each half a second, for as long; then its end.
+fn drip(client: &mut Client, long: Duration, line: &[u8]) {
+    let begun = Instant::now();
+    while begun.elapsed() < long {
+        client.send(line);
+        thread::sleep(Duration::from_millis(300));
+    }
+}
+
+#[test]
+fn the_limit_of_a_session_cuts_no_message_off_that_moves() {
+    let site = Site::new("[limits]\nsession = \"10s\"\nidle = \"5s\"\n");
+    let smtpd = site.listen(&[]);
+    let long = Duration::from_secs(12);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut client = smtpd.client();
+            client.begin("a@example.com", &["b@example.com"]);
+            drip(&mut client, long, b"X: y\r\n");
+            client.finish(b"");
+            let farewell = client.rest();
+            assert!(farewell.starts_with("421 4.4.2 ") && farewell.contains("limits.session"), "{farewell}");
+        });
+        scope.spawn(|| {
+            let mut client = smtpd.client();
+            ["EHLO x", MAIL, "RCPT TO:<b@example.com>"].iter().for_each(|line| drop(client.expect(line, "250")));
+            let begun = Instant::now();
+            while begun.elapsed() < long {
+                client.expect("BDAT 6\r\nX: y", "250");
+                thread::sleep(Duration::from_millis(300));
+            }
+            client.expect("BDAT 0 LAST", "250 2.0.0 queued");
+        });
+        scope.spawn(|| {
+            let mut client = smtpd.client();
+            client.begin("a@example.com", &["b@example.com"]);
+            drip(&mut client, long, b"X: y\r\n");
+            // It moves no more: the limit of silence holds.
+            let farewell = client.rest();
+            assert!(farewell.starts_with("421 4.4.2 ") && farewell.contains("limits.idle"), "{farewell}");
+        });
+        scope.spawn(|| {
+            // Without a message the session ends, however busy it is.
+            let mut client = smtpd.client();
+            let begun = Instant::now();
+            let farewell = loop {
+                client.send(b"NOOP\r\n");
+                let reply = client.reply();
+                if !reply.starts_with("250") {
+                    break reply;
+                }
+                assert!(begun.elapsed() < PATIENCE, "the session has no end");
+                thread::sleep(Duration::from_millis(300));
+            };
+            assert!(farewell.starts_with("421 4.4.2 ") && farewell.contains("limits.session"), "{farewell}");
+        });
+    });
+    smtpd.wait_for_log("reject: END-OF-MESSAGE from unknown[127.0.0.1]: 421 4.4.2 ");
+    smtpd.wait_for_log("timeout after NOOP from");
+    assert_eq!(site.shelf("queue").len(), 2);
+}
