@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// What must be true of the new file after a power cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Durability {
+pub(crate) enum FileSync {
     /// Nothing: what it says is learnt again.
     Unsynced,
     /// It is whole once it has the name: it is synced before the rename. The folder is not.
@@ -31,7 +31,7 @@ pub(crate) enum Writers {
 ///
 /// # Errors
 /// When the new file cannot be created, written, synced or renamed. It is removed then, and the old file is unchanged.
-pub(crate) fn replace(path: &Path, octets: &[u8], writers: Writers, durability: Durability) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, octets: &[u8], writers: Writers, durability: FileSync) -> io::Result<()> {
     let new = match writers {
         Writers::One => beside(path, "new"),
         Writers::Many => path.with_extension(format!("{:016x}.new", getrandom::u64()?)),
@@ -46,7 +46,7 @@ pub(crate) fn replace(path: &Path, octets: &[u8], writers: Writers, durability: 
     };
     let written = file
         .write_all(octets)
-        .and_then(|()| if durability == Durability::Synced { file.sync_all() } else { Ok(()) })
+        .and_then(|()| if durability == FileSync::Synced { file.sync_all() } else { Ok(()) })
         .and_then(|()| fs::rename(&new, path));
     if written.is_err() {
         let _already_failing = fs::remove_file(&new);
@@ -76,7 +76,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("state.json");
             for text in ["first", "2"] {
-                replace(&path, text.as_bytes(), writers, Durability::Synced).unwrap();
+                replace(&path, text.as_bytes(), writers, FileSync::Synced).unwrap();
                 assert_eq!(fs::read_to_string(&path).unwrap(), text);
             }
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -92,7 +92,7 @@ mod tests {
             // A folder with a file in it is never replaced by a rename.
             fs::create_dir(&path).unwrap();
             fs::write(path.join("inside"), "").unwrap();
-            replace(&path, b"new", writers, Durability::Unsynced).unwrap_err();
+            replace(&path, b"new", writers, FileSync::Unsynced).unwrap_err();
             assert!(path.join("inside").exists());
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
         }
@@ -104,7 +104,7 @@ mod tests {
         let (path, victim) = (folder.path().join("users"), folder.path().join("victim"));
         fs::write(&victim, "untouched").unwrap();
         symlink(&victim, folder.path().join("users.new")).unwrap();
-        replace(&path, b"ours", Writers::One, Durability::Unsynced).unwrap();
+        replace(&path, b"ours", Writers::One, FileSync::Unsynced).unwrap();
         assert_eq!(fs::read_to_string(&victim).unwrap(), "untouched");
         assert!(fs::symlink_metadata(&path).unwrap().is_file());
         assert!(!folder.path().join("users.new").exists());

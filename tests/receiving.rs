@@ -13,7 +13,7 @@ use leafmail::id::SpoolId;
 use leafmail::policy::Chain;
 use leafmail::session::Settings;
 use leafmail::spool::{
-    Claim, Claimed, DirSpool, Entry, Folder, Glance, Spool, SpoolError, SpoolErrorKind, SpoolSettings,
+    Claim, Claimed, DirSpool, Folder, Glance, QueueEntry, Spool, SpoolError, SpoolErrorKind, SpoolSettings,
 };
 use leafmail::sys::SystemClock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -148,7 +148,7 @@ impl Spool for Poisoned {
         unimplemented!("MAIL was refused")
     }
 
-    fn entries(&self, _: Folder) -> Result<Vec<Entry>, SpoolError> {
+    fn entries(&self, _: Folder) -> Result<Vec<QueueEntry>, SpoolError> {
         unimplemented!("a receiver does not look")
     }
 

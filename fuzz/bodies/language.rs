@@ -5,7 +5,7 @@
 
 use leafmail::address::{Domain, Mailbox, ReversePath};
 use leafmail::receipt::Reason;
-use leafmail::smtp::xclient::{Told, Xclient, Xforward};
+use leafmail::smtp::xclient::{Attribute, Xclient, Xforward};
 use leafmail::smtp::{Command, Dialect, Enhanced, MailParams, RcptParams, Reply, catalogue, xtext};
 use leafmail::transport::meaning;
 
@@ -32,7 +32,7 @@ pub(super) fn command(octets: &[u8]) {
 fn told_of_a_client(argument: &str) {
     let Ok(client) = Xclient::parse(argument) else { return };
     for told in [client.helo, client.login] {
-        if let Told::Is(text) = told {
+        if let Attribute::Is(text) = told {
             assert!(harmless(&text), "{text:?}");
         }
     }

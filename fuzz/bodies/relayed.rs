@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use leafmail::smtp::xclient::{Told, Xclient, Xforward};
+use leafmail::smtp::xclient::{Attribute, Xclient, Xforward};
 
 use super::proxy::{MAX_V1, NotProxy, START, Start, parse_v1, parse_v2, start, v2_rest};
 
@@ -23,7 +23,9 @@ pub(super) fn relayed(octets: &[u8]) {
             let text = String::from_utf8_lossy(rest);
             if let Ok(client) = Xclient::parse(&text) {
                 let texts = [client.helo, client.login];
-                assert!(!texts.iter().any(|told| matches!(told, Told::Is(text) if text.contains(char::is_control))));
+                assert!(
+                    !texts.iter().any(|told| matches!(told, Attribute::Is(text) if text.contains(char::is_control)))
+                );
             }
         }
         _ => {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use leafmail::auth::{Found, Users};
+use leafmail::auth::{StoredSecret, Users};
 use leafmail::clock::Timestamp;
 use leafmail::envelope::{Peer, Tls};
 use leafmail::id::SpoolId;
@@ -80,7 +80,7 @@ impl World<'_> {
             (0, _) => Answer::Unavailable(catalogue::auth_unavailable()),
             (_, Query::Begin(_)) => Answer::Begin("nonce".to_owned()),
             (1, Query::Password { .. }) => Answer::Right,
-            (_, Query::Find(..)) => Answer::Found(Found::Secret(Secret::new("secret"))),
+            (_, Query::Find(..)) => Answer::Found(StoredSecret::Secret(Secret::new("secret"))),
             _ => Answer::Wrong,
         }
     }
@@ -189,7 +189,7 @@ fn told(choice: u8, pieces: &[&[u8]]) -> (Vec<u8>, Vec<String>) {
             Action::StartTls => session.secured(Err(())),
             Action::Authenticate(Query::Begin(_)) => session.authenticated(Answer::Begin("nonce".to_owned())),
             Action::Authenticate(Query::Find(..)) => {
-                session.authenticated(Answer::Found(Found::Secret(Secret::new("secret"))));
+                session.authenticated(Answer::Found(StoredSecret::Secret(Secret::new("secret"))));
             }
             Action::Authenticate(_) => session.authenticated(Answer::Right),
             Action::Open(envelope) => {

@@ -20,15 +20,15 @@ mod transfer;
 mod verify;
 
 pub use act::{Act, Acted, Hand, act, act_on_all, would_act};
-pub use doctor::{Door, ReceiverPlan, SpoolPlan, probe_receiver, probe_spool, step_json, step_text};
-pub use explain::{Answer, Explanation, Point, RecipientStory, explain};
+pub use doctor::{ReceiverAddress, ReceiverPlan, SpoolPlan, probe_receiver, probe_spool, step_json, step_text};
+pub use explain::{Explanation, Explanations, Point, RecipientStory, explain};
 pub use history::{History, history};
 pub use kept::{Kept, kept};
 pub use listing::{Listing, RecipientState, Table};
 pub use own_mail::own_mail;
 pub use pasted::pasted_id;
 pub use routes::{RouteView, Routes, Switched, pause, resume};
-pub use select::{Filter, Found, Selected, SenderFilter, visit};
+pub use select::{Filter, Selected, SenderFilter, Visited, visit};
 pub use shape::{COLUMNS, Of, Shape};
 pub use stats::{ShelfCount, Stats};
 pub use transfer::{Original, transfer, would_transfer};

@@ -96,7 +96,7 @@ pub struct Selected {
 
 /// What is found on the way.
 #[derive(Debug)]
-pub enum Found<'l> {
+pub enum Visited<'l> {
     /// A message that is meant.
     Message(&'l Listing),
     /// There is none of this id, which was asked for.
@@ -117,23 +117,23 @@ pub fn visit<S: Manage, E>(
     selected: &Selected,
     routes: &Routes,
     now: Timestamp,
-    mut visit: impl FnMut(Found<'_>) -> Result<(), E>,
+    mut visit: impl FnMut(Visited<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     for id in &selected.ids {
         match spool.peek(*id) {
             Ok(Some(glance)) if selected.shelves.contains(&glance.shelf) => {
                 let listing = Listing::new(*id, &glance, routes);
                 if selected.filter.fits(&listing, now) {
-                    visit(Found::Message(&listing))?;
+                    visit(Visited::Message(&listing))?;
                 }
             }
             Ok(Some(_)) => {}
             Ok(None) => match spool.locate(*id) {
-                Ok(Some(Folder::Bad)) => visit(Found::SetAside(*id))?,
-                Ok(_) => visit(Found::NotThere(*id))?,
-                Err(error) => visit(Found::Unreadable(error))?,
+                Ok(Some(Folder::Bad)) => visit(Visited::SetAside(*id))?,
+                Ok(_) => visit(Visited::NotThere(*id))?,
+                Err(error) => visit(Visited::Unreadable(error))?,
             },
-            Err(error) => visit(Found::Unreadable(error))?,
+            Err(error) => visit(Visited::Unreadable(error))?,
         }
     }
     if !selected.ids.is_empty() {
@@ -143,7 +143,7 @@ pub fn visit<S: Manage, E>(
         let ids = match spool.ids(*shelf) {
             Ok(ids) => ids,
             Err(error) => {
-                visit(Found::Unreadable(error))?;
+                visit(Visited::Unreadable(error))?;
                 continue;
             }
         };
@@ -158,9 +158,9 @@ pub fn visit<S: Manage, E>(
         let look_at_all = |piece: &&[SpoolId]| piece.iter().map(look).collect::<Vec<_>>();
         in_order(&pieces, (cores(), 2), look_at_all, |_, found| {
             found.into_iter().try_for_each(|found| match found {
-                Ok(Some(listing)) => visit(Found::Message(&listing)),
+                Ok(Some(listing)) => visit(Visited::Message(&listing)),
                 Ok(None) => Ok(()),
-                Err(error) => visit(Found::Unreadable(error)),
+                Err(error) => visit(Visited::Unreadable(error)),
             })
         })?;
     }

@@ -1,6 +1,6 @@
 //! Which alarms begin, persist and end. Pure.
 //!
-//! An alarm is sent once when its condition begins, again after [`Limits::repeat`] while it persists, and once when
+//! An alarm is sent once when its condition begins, again after [`AlarmThresholds::repeat`] while it persists, and once when
 //! it ends. An unknown condition neither begins nor ends anything.
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use crate::queue::RouteState;
 
 /// From when on something is an alarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct AlarmThresholds {
     /// How long a route may be paused.
     pub route_paused: Duration,
     /// How old the oldest message in the queue may be.
@@ -117,7 +117,12 @@ impl Stage {
 const RETRY: Duration = Duration::from_secs(5 * 60);
 
 /// What is to be told now, and what goes on from now.
-pub fn alarms(now: Timestamp, facts: &Facts, limits: &Limits, before: &AlarmStates) -> (Vec<Alarm>, AlarmStates) {
+pub fn alarms(
+    now: Timestamp,
+    facts: &Facts,
+    limits: &AlarmThresholds,
+    before: &AlarmStates,
+) -> (Vec<Alarm>, AlarmStates) {
     let findings = findings(now, facts, limits);
     let (mut alarms, mut after) = (Vec::new(), AlarmStates::new());
     for (condition, finding) in &findings {
@@ -214,7 +219,7 @@ impl Finding {
     }
 }
 
-fn findings(now: Timestamp, facts: &Facts, limits: &Limits) -> Vec<(String, Finding)> {
+fn findings(now: Timestamp, facts: &Facts, limits: &AlarmThresholds) -> Vec<(String, Finding)> {
     let route = |(name, state): &(String, Option<RouteState>)| {
         let finding = Finding::when(state, |state| match state {
             // Whoever paused it knows.

@@ -13,6 +13,6 @@ mod monitor;
 mod webhook;
 
 pub use channels::Channels;
-pub use decide::{Alarm, AlarmState, AlarmStates, Facts, Limits, Pulse, Stage, Waiting, alarms};
+pub use decide::{Alarm, AlarmState, AlarmStates, AlarmThresholds, Facts, Pulse, Stage, Waiting, alarms};
 pub use heartbeat::Heartbeat;
 pub use monitor::Monitor;

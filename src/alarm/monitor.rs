@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::channels::Channels;
-use super::decide::{Alarm, AlarmStates, Facts, Limits, Pulse, Stage, Waiting, alarms, note_told};
+use super::decide::{Alarm, AlarmStates, AlarmThresholds, Facts, Pulse, Stage, Waiting, alarms, note_told};
 use super::heartbeat::{Heartbeat, Last};
 use crate::clock::{Clock, Timestamp};
 use crate::envelope::Envelope;
@@ -30,7 +30,7 @@ pub struct Monitor<S: Manage> {
     /// What is sent again and again.
     pub heartbeat: Option<Heartbeat>,
     /// When something becomes an alarm.
-    pub limits: Limits,
+    pub limits: AlarmThresholds,
     /// How alarms are sent.
     pub channels: Channels,
     /// This host, as alarms name it.

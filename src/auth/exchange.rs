@@ -14,7 +14,7 @@ use crate::smtp::{Mechanism, Secret};
 
 /// What to do next.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum AuthStep {
     /// Send these octets, and hand the response in.
     Challenge(Vec<u8>),
     /// Find out whether this is the user's password; the exchange is over.
@@ -36,7 +36,7 @@ pub enum Step {
 
 /// What is stored of a user.
 #[derive(Debug, Clone)]
-pub enum Found {
+pub enum StoredSecret {
     /// For SCRAM-SHA-256.
     Keys(ScramKeys),
     /// For CRAM-MD5: the password itself.
@@ -89,63 +89,67 @@ impl Exchange {
     }
 
     /// Takes a response, decoded.
-    pub fn respond(&mut self, response: &[u8]) -> Step {
+    pub fn respond(&mut self, response: &[u8]) -> AuthStep {
         let state = std::mem::replace(&mut self.state, State::Over);
         match (self.mechanism, state) {
-            (Mechanism::Plain, State::Fresh) => plain(response).unwrap_or(Step::Malformed),
+            (Mechanism::Plain, State::Fresh) => plain(response).unwrap_or(AuthStep::Malformed),
             (Mechanism::Login, State::Fresh) => match name(response) {
-                None => Step::Malformed,
+                None => AuthStep::Malformed,
                 Some(user) => {
                     self.state = State::LoginUser(user);
-                    Step::Challenge(b"Password:".to_vec())
+                    AuthStep::Challenge(b"Password:".to_vec())
                 }
             },
             (Mechanism::Login, State::LoginUser(user)) => match password(response) {
-                None => Step::Malformed,
-                Some(password) => Step::Password { user, password },
+                None => AuthStep::Malformed,
+                Some(password) => AuthStep::Password { user, password },
             },
             (Mechanism::CramMd5, State::Fresh) => match cram(response) {
-                None => Step::Malformed,
+                None => AuthStep::Malformed,
                 Some((user, digest)) => {
                     self.state = State::Cram { user: user.clone(), digest };
-                    Step::Find(user)
+                    AuthStep::Find(user)
                 }
             },
             (Mechanism::ScramSha256, State::Fresh) => match ClientFirst::parse(response) {
-                None => Step::Malformed,
+                None => AuthStep::Malformed,
                 Some(first) => {
                     let user = first.user.clone();
                     self.state = State::ScramFirst(first);
-                    Step::Find(user)
+                    AuthStep::Find(user)
                 }
             },
             (Mechanism::ScramSha256, State::ScramProof { user, proving }) => match proving.finish(response) {
-                Proof::Malformed => Step::Malformed,
-                Proof::Wrong => Step::Failed(user),
+                Proof::Malformed => AuthStep::Malformed,
+                Proof::Wrong => AuthStep::Failed(user),
                 Proof::Right(ours) => {
                     self.state = State::ScramDone(user);
                     // RFC 4954 4: a 235 carries no data, so that ours is a challenge, answered by an empty response.
-                    Step::Challenge(ours.into_bytes())
+                    AuthStep::Challenge(ours.into_bytes())
                 }
             },
-            (Mechanism::ScramSha256, State::ScramDone(user)) if response.is_empty() => Step::Succeeded(user),
-            _ => Step::Malformed,
+            (Mechanism::ScramSha256, State::ScramDone(user)) if response.is_empty() => AuthStep::Succeeded(user),
+            _ => AuthStep::Malformed,
         }
     }
 
     /// Takes what is stored of the user who was asked for.
-    pub fn found(&mut self, found: Found) -> Step {
+    pub fn found(&mut self, found: StoredSecret) -> AuthStep {
         match (std::mem::replace(&mut self.state, State::Over), found) {
-            (State::Cram { user, digest }, Found::Secret(secret)) => {
+            (State::Cram { user, digest }, StoredSecret::Secret(secret)) => {
                 let expected = cram_digest(secret.reveal(), self.nonce.as_bytes());
-                if expected.as_bytes().ct_eq(&digest).into() { Step::Succeeded(user) } else { Step::Failed(user) }
+                if expected.as_bytes().ct_eq(&digest).into() {
+                    AuthStep::Succeeded(user)
+                } else {
+                    AuthStep::Failed(user)
+                }
             }
-            (State::ScramFirst(first), Found::Keys(keys)) => {
+            (State::ScramFirst(first), StoredSecret::Keys(keys)) => {
                 let (proving, ours) = Proving::begin(&first, keys, &self.nonce);
                 self.state = State::ScramProof { user: first.user, proving };
-                Step::Challenge(ours.into_bytes())
+                AuthStep::Challenge(ours.into_bytes())
             }
-            _ => Step::Malformed,
+            _ => AuthStep::Malformed,
         }
     }
 }
@@ -163,7 +167,7 @@ fn password(octets: &[u8]) -> Option<Secret> {
 }
 
 /// RFC 4616 2: `[authzid] NUL authcid NUL passwd`. Nobody may act for another.
-fn plain(response: &[u8]) -> Option<Step> {
+fn plain(response: &[u8]) -> Option<AuthStep> {
     let mut parts = response.split(|octet| *octet == 0);
     let (identity, user, word) = (parts.next()?, parts.next()?, parts.next()?);
     if parts.next().is_some() {
@@ -171,9 +175,9 @@ fn plain(response: &[u8]) -> Option<Step> {
     }
     let user = name(user)?;
     if !identity.is_empty() && identity != user.as_bytes() {
-        return Some(Step::Failed(user));
+        return Some(AuthStep::Failed(user));
     }
-    Some(Step::Password { user, password: password(word)? })
+    Some(AuthStep::Password { user, password: password(word)? })
 }
 
 /// RFC 2195 2: the user, a blank and the digest; a user may have blanks in it.
@@ -189,11 +193,11 @@ fn cram(response: &[u8]) -> Option<(String, Vec<u8>)> {
 mod tests {
     use super::*;
 
-    fn asked(user: &str, password: &str) -> Step {
-        Step::Password { user: user.to_owned(), password: Secret::new(password) }
+    fn asked(user: &str, password: &str) -> AuthStep {
+        AuthStep::Password { user: user.to_owned(), password: Secret::new(password) }
     }
 
-    fn respond(mechanism: Mechanism, response: &[u8]) -> Step {
+    fn respond(mechanism: Mechanism, response: &[u8]) -> AuthStep {
         Exchange::new(mechanism, "nonce".to_owned()).respond(response)
     }
 
@@ -202,9 +206,9 @@ mod tests {
         let plain = |response: &[u8]| respond(Mechanism::Plain, response);
         assert_eq!(plain(b"\0tim\0tanstaaftanstaaf"), asked("tim", "tanstaaftanstaaf"));
         assert_eq!(plain(b"tim\0tim\0x"), asked("tim", "x"));
-        assert_eq!(plain(b"root\0tim\0x"), Step::Failed("tim".to_owned()));
+        assert_eq!(plain(b"root\0tim\0x"), AuthStep::Failed("tim".to_owned()));
         for bad in [&b""[..], b"tim", b"\0tim", b"\0\0x", b"\0tim\0", b"\0tim\0x\0", b"\0tim\0\xff", b"\0t\nm\0x"] {
-            assert_eq!(plain(bad), Step::Malformed, "{bad:?}");
+            assert_eq!(plain(bad), AuthStep::Malformed, "{bad:?}");
         }
     }
 
@@ -212,9 +216,9 @@ mod tests {
     fn login_asks_for_the_user_and_then_for_the_password() {
         let mut exchange = Exchange::new(Mechanism::Login, String::new());
         assert_eq!(exchange.challenge(), b"Username:");
-        assert_eq!(exchange.respond(b"tim"), Step::Challenge(b"Password:".to_vec()));
+        assert_eq!(exchange.respond(b"tim"), AuthStep::Challenge(b"Password:".to_vec()));
         assert_eq!(exchange.respond(b"x"), asked("tim", "x"));
-        assert_eq!(exchange.respond(b"x"), Step::Malformed, "it is over");
+        assert_eq!(exchange.respond(b"x"), AuthStep::Malformed, "it is over");
     }
 
     #[test]
@@ -223,14 +227,14 @@ mod tests {
         let try_with = |secret: &str, response: &[u8]| {
             let mut exchange = Exchange::new(Mechanism::CramMd5, challenge.to_owned());
             assert_eq!(exchange.challenge(), challenge.as_bytes());
-            assert_eq!(exchange.respond(response), Step::Find("tim".to_owned()));
-            exchange.found(Found::Secret(Secret::new(secret)))
+            assert_eq!(exchange.respond(response), AuthStep::Find("tim".to_owned()));
+            exchange.found(StoredSecret::Secret(Secret::new(secret)))
         };
         let response = b"tim b913a602c7eda7a495b4e6e7334d3890";
-        assert_eq!(try_with("tanstaaftanstaaf", response), Step::Succeeded("tim".to_owned()));
-        assert_eq!(try_with("tanstaaf", response), Step::Failed("tim".to_owned()));
+        assert_eq!(try_with("tanstaaftanstaaf", response), AuthStep::Succeeded("tim".to_owned()));
+        assert_eq!(try_with("tanstaaf", response), AuthStep::Failed("tim".to_owned()));
         for bad in [&b"tim"[..], b"tim ", b"tim b913", b" b913a602c7eda7a495b4e6e7334d3890"] {
-            assert_eq!(respond(Mechanism::CramMd5, bad), Step::Malformed, "{bad:?}");
+            assert_eq!(respond(Mechanism::CramMd5, bad), AuthStep::Malformed, "{bad:?}");
         }
     }
 
@@ -239,11 +243,11 @@ mod tests {
         let salt = [0x5b, 0x6d, 0x99, 0x68, 0x9d, 0x12, 0x35, 0x8e, 0xec, 0xa0, 0x4b, 0x14, 0x12, 0x36, 0xfa, 0x81];
         let keys = ScramKeys::derive(b"pencil", &salt, 4096);
         let mut exchange = Exchange::new(Mechanism::ScramSha256, "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0".to_owned());
-        assert_eq!(exchange.respond(b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO"), Step::Find("user".to_owned()));
-        assert!(matches!(exchange.found(Found::Keys(keys)), Step::Challenge(_)));
+        assert_eq!(exchange.respond(b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO"), AuthStep::Find("user".to_owned()));
+        assert!(matches!(exchange.found(StoredSecret::Keys(keys)), AuthStep::Challenge(_)));
         let last = b"c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=";
         let server = b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=".to_vec();
-        assert_eq!(exchange.respond(last), Step::Challenge(server));
-        assert_eq!(exchange.respond(b""), Step::Succeeded("user".to_owned()));
+        assert_eq!(exchange.respond(last), AuthStep::Challenge(server));
+        assert_eq!(exchange.respond(b""), AuthStep::Succeeded("user".to_owned()));
     }
 }

@@ -12,7 +12,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::users::is_name;
 use super::{Users, Verifier};
-use crate::small_file::{self, Durability, Writers};
+use crate::small_file::{self, FileSync, Writers};
 
 /// Longer than a file of many thousand users.
 const MAX_OCTETS: u64 = 16 << 20;
@@ -86,7 +86,7 @@ impl UserFile {
             Some(verifier) => lines.push(format!("{user}:{verifier}")),
         }
         let text = lines.join("\n") + "\n";
-        small_file::replace(&self.path, text.as_bytes(), Writers::One, Durability::Synced)?;
+        small_file::replace(&self.path, text.as_bytes(), Writers::One, FileSync::Synced)?;
         folder.sync_all()?;
         Ok(true)
     }

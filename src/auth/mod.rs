@@ -11,7 +11,7 @@ mod users;
 mod verifier;
 mod work_memory;
 
-pub use exchange::{Exchange, Found, Step};
+pub use exchange::{AuthStep, Exchange, StoredSecret};
 pub use file::UserFile;
 pub use scram::ScramKeys;
 pub use users::Users;

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use sha2::{Digest, Sha256};
 
-use super::{Found, ScramKeys, Verifier, WorkMemory, hmac_sha256};
+use super::{ScramKeys, StoredSecret, Verifier, WorkMemory, hmac_sha256};
 use crate::smtp::{Mechanism, Mechanisms, Secret};
 
 /// Of keys that are made up, or made of a password that is stored as it is.
@@ -98,18 +98,18 @@ impl Users {
     }
 
     /// What a mechanism wants to know of a user; made up where there is nothing. `None` for PLAIN and LOGIN.
-    pub fn find(&self, mechanism: Mechanism, user: &str) -> Option<Found> {
+    pub fn find(&self, mechanism: Mechanism, user: &str) -> Option<StoredSecret> {
         let stored = self.users.get(user);
         let made_up = |purpose: &[u8]| hmac_sha256(&self.pepper, &[purpose, b"\0", user.as_bytes()]);
         match mechanism {
             Mechanism::Plain | Mechanism::Login => None,
-            Mechanism::CramMd5 => Some(Found::Secret(match stored {
+            Mechanism::CramMd5 => Some(StoredSecret::Secret(match stored {
                 Some(Verifier::Plain(secret)) => secret.clone(),
                 _ => Secret::new(made_up(b"secret")),
             })),
             Mechanism::ScramSha256 => {
                 let (salt, nobody) = (made_up(b"salt"), made_up(b"password"));
-                Some(Found::Keys(self.keys(stored, &salt[..super::SALT], &nobody)))
+                Some(StoredSecret::Keys(self.keys(stored, &salt[..super::SALT], &nobody)))
             }
         }
     }
@@ -152,7 +152,7 @@ pub(super) fn is_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::{Exchange, Form, SALT, Step};
+    use crate::auth::{AuthStep, Exchange, Form, SALT};
 
     fn users() -> Users {
         let stored = |form| Verifier::new("right", form, [3; SALT]).unwrap();
@@ -203,15 +203,15 @@ mod tests {
             exchange.respond(format!("n,,n={user},r=x").as_bytes());
             exchange.found(users.find(Mechanism::ScramSha256, user).unwrap())
         };
-        let Step::Challenge(first) = steps("nobody") else { panic!() };
-        assert_eq!(Step::Challenge(first.clone()), steps("nobody"), "the same salt each time");
-        assert_ne!(Step::Challenge(first.clone()), steps("nobody2"), "a salt of its own");
-        let Step::Challenge(known) = steps("scram") else { panic!() };
+        let AuthStep::Challenge(first) = steps("nobody") else { panic!() };
+        assert_eq!(AuthStep::Challenge(first.clone()), steps("nobody"), "the same salt each time");
+        assert_ne!(AuthStep::Challenge(first.clone()), steps("nobody2"), "a salt of its own");
+        let AuthStep::Challenge(known) = steps("scram") else { panic!() };
         assert_eq!(known.len(), first.len());
         let mut exchange = Exchange::new(Mechanism::CramMd5, "n".to_owned());
         exchange.respond(b"nobody 00000000000000000000000000000000");
         let found = users().find(Mechanism::CramMd5, "nobody").unwrap();
-        assert_eq!(exchange.found(found), Step::Failed("nobody".to_owned()));
+        assert_eq!(exchange.found(found), AuthStep::Failed("nobody".to_owned()));
     }
 
     #[test]

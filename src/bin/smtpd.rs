@@ -27,7 +27,7 @@ use sysexits::ExitCode;
 use cli::OrExit;
 use cli::help::dressed;
 use sendmail::{Role, Site};
-use service::options::{Options, Verb};
+use service::options::{Options, ServiceVerb};
 
 fn main() -> std::process::ExitCode {
     let hidden = sys::keep_stderr_from_client(spawner_names_client());
@@ -47,9 +47,9 @@ fn main() -> std::process::ExitCode {
 /// The command line. The names of sendmail are verbs with a grammar of their own, so clap hands their arguments over as they
 /// are, and does not list them. For help, and to explain what is wrong, they are verbs like others.
 fn parse(arguments: &[OsString]) -> Result<Options, clap::Error> {
-    let is_known = |verb: &Verb| match verb {
-        Verb::Passwd(_) => true,
-        Verb::Other(words) => words.first().and_then(|name| Role::of(name)).is_some(),
+    let is_known = |verb: &ServiceVerb| match verb {
+        ServiceVerb::Passwd(_) => true,
+        ServiceVerb::Other(words) => words.first().and_then(|name| Role::of(name)).is_some(),
     };
     let parsed = cli::parse_from::<Options>(command(), arguments);
     if parsed.as_ref().is_ok_and(|options| options.verb.as_ref().is_none_or(is_known)) {
@@ -70,13 +70,13 @@ fn command() -> Command {
 fn run(options: &Options, mut hidden: Option<HiddenStderr>) -> anyhow::Result<()> {
     // A person may have started it by ssh, whose one socket looks like a client's.
     let mut give_back = || hidden.take().map_or(Ok(()), HiddenStderr::give_back).or_exit(ExitCode::OsErr);
-    if matches!(options.verb, Some(Verb::Passwd(_))) || options.common.check || options.service.status {
+    if matches!(options.verb, Some(ServiceVerb::Passwd(_))) || options.common.check || options.service.status {
         give_back()?;
     }
     let config = options.configured().inspect_err(|error| turn_away(options, None, error))?;
     match &options.verb {
-        Some(Verb::Passwd(verb)) => return passwd::passwd(&config, verb),
-        Some(Verb::Other(arguments)) => return other_verb(config, arguments),
+        Some(ServiceVerb::Passwd(verb)) => return passwd::passwd(&config, verb),
+        Some(ServiceVerb::Other(arguments)) => return other_verb(config, arguments),
         None => {}
     }
     let checked = config.check().or_exit(ExitCode::Config);

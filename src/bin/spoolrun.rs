@@ -94,7 +94,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
     }
     let seen = options.verb.as_ref().map(|verb| verb.look_first(&config)).unwrap_or_default();
     cli::assume(&config)?;
-    let told = if delivers { cli::lock_in(&config, Task::Forward)? } else { cli::confine::Told::default() };
+    let told = if delivers { cli::lock_in(&config, Task::Forward)? } else { cli::confine::SandboxReport::default() };
     let reader = options.verb.as_ref().map_or(Reader::Log, |verb| verb.reader(&config));
     let logging = options.common.logging("spoolrun", &config, reader)?;
     match &options.verb {

@@ -16,7 +16,7 @@ const MOST_TEXT: usize = 998;
 
 /// What became of one recipient, or of the message as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct HistoryEntry {
     /// When, in milliseconds since the epoch.
     pub time: u64,
     /// The message.
@@ -91,7 +91,7 @@ pub struct Whose<'a> {
     pub seal: &'a Seal,
 }
 
-impl Entry {
+impl HistoryEntry {
     /// The line for an event; `None` for what is no departure.
     pub fn of(event: &Event, now: Timestamp) -> Option<Self> {
         let bare = |id: &SpoolId, what| Self::new(*id, what, now);

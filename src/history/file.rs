@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 
-use super::entry::Entry;
+use super::entry::HistoryEntry;
 
 /// The file that lines are added to.
 pub(super) fn current(folder: &Path) -> PathBuf {
@@ -49,7 +49,7 @@ impl HistoryFile {
     ///
     /// # Errors
     /// When they cannot be written; the history then lacks them.
-    pub fn append(&self, entries: &[Entry]) -> io::Result<()> {
+    pub fn append(&self, entries: &[HistoryEntry]) -> io::Result<()> {
         if self.limit == 0 || entries.is_empty() {
             return Ok(());
         }

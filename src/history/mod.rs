@@ -11,7 +11,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-pub use entry::{Departure, Entry, Whose};
+pub use entry::{Departure, HistoryEntry, Whose};
 pub use file::HistoryFile;
 pub use observer::HistoryObserver;
 pub use read::{Search, search};

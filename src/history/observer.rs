@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::entry::Entry;
+use super::entry::HistoryEntry;
 use super::file::HistoryFile;
 use crate::clock::Clock;
 use crate::event::{Event, Observer};
@@ -24,7 +24,7 @@ impl HistoryObserver {
 
 impl Observer for HistoryObserver {
     fn observe(&self, event: &Event) {
-        let Some(entry) = Entry::of(event, self.clock.now()) else { return };
+        let Some(entry) = HistoryEntry::of(event, self.clock.now()) else { return };
         match self.file.append(&[entry]) {
             Ok(()) => self.failing.store(false, Ordering::Relaxed),
             // Reported once, or a full disk would fill the log with a line for each message.

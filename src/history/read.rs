@@ -9,7 +9,7 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-use super::entry::Entry;
+use super::entry::HistoryEntry;
 use super::file::{current, open_file, previous};
 
 /// Octets that are read at once.
@@ -32,7 +32,7 @@ pub enum Search {
 
 impl Search {
     /// Whether an entry is meant.
-    pub fn fits(&self, entry: &Entry) -> bool {
+    pub fn fits(&self, entry: &HistoryEntry) -> bool {
         let alike = |found: Option<&String>, text: &str| found.is_some_and(|found| found.eq_ignore_ascii_case(text));
         match self {
             Self::Id(id) => entry.id == *id,
@@ -50,7 +50,7 @@ impl Search {
 ///
 /// # Errors
 /// When a file is there but cannot be read.
-pub fn search(folder: &Path, wanted: impl Fn(&Entry) -> bool, most: usize) -> io::Result<Vec<Entry>> {
+pub fn search(folder: &Path, wanted: impl Fn(&HistoryEntry) -> bool, most: usize) -> io::Result<Vec<HistoryEntry>> {
     let mut found = Vec::new();
     for path in [current(folder), previous(folder)] {
         let file = match open_file(&path, OFlags::RDONLY) {
@@ -59,7 +59,7 @@ pub fn search(folder: &Path, wanted: impl Fn(&Entry) -> bool, most: usize) -> io
             Err(error) => return Err(error),
         };
         backwards(&file, &mut |line| {
-            if let Ok(entry) = serde_json::from_slice::<Entry>(line)
+            if let Ok(entry) = serde_json::from_slice::<HistoryEntry>(line)
                 && wanted(&entry)
             {
                 found.push(entry);

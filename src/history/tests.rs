@@ -48,7 +48,7 @@ fn observer(folder: &Path, limit: u64) -> HistoryObserver {
     HistoryObserver::new(HistoryFile::new(folder.join("log"), limit), Arc::new(At(1_795_226_700_000)))
 }
 
-fn find(folder: &Path, wanted: &Search) -> Vec<Entry> {
+fn find(folder: &Path, wanted: &Search) -> Vec<HistoryEntry> {
     search(&folder.join("log"), |entry| wanted.fits(entry), 100).unwrap()
 }
 

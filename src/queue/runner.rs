@@ -17,7 +17,7 @@ use crate::event::{Event, Observer};
 use crate::id::SpoolId;
 use crate::routing::Readdressing;
 use crate::routing::{self, Criteria};
-use crate::spool::{Entry, Folder, Spool, SpoolError};
+use crate::spool::{Folder, QueueEntry, Spool, SpoolError};
 use crate::transport::Dispatch;
 
 /// All that forwarding needs.
@@ -98,13 +98,13 @@ pub struct Summary {
 
 impl<S: Spool> Runner<S> {
     /// The queue, with hints that are plausible. Of a long one, `early` gets each piece when it is found, as the rest takes a while.
-    pub(super) fn entries(&self, now: Timestamp, early: impl Fn(&[Entry])) -> Result<Vec<Entry>, SpoolError> {
+    pub(super) fn entries(&self, now: Timestamp, early: impl Fn(&[QueueEntry])) -> Result<Vec<QueueEntry>, SpoolError> {
         // A hint that is further off than any interval, and a margin, is from another clock or from another schedule.
         let longest = self.schedule.longest();
         let furthest = now + longest_varied(longest) + longest / 20;
         let mut entries = Vec::new();
-        self.spool.scan(Folder::Queue, &mut |Entry { id, due }| {
-            entries.push(Entry { id, due: if due > furthest { now } else { due } });
+        self.spool.scan(Folder::Queue, &mut |QueueEntry { id, due }| {
+            entries.push(QueueEntry { id, due: if due > furthest { now } else { due } });
             if entries.len().is_multiple_of(PIECE) {
                 early(&entries[entries.len() - PIECE..]);
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::HeaderBlock;
 use crate::address::{Mailbox, ReversePath};
-use crate::auth::Found;
+use crate::auth::StoredSecret;
 use crate::envelope::{Envelope, Seal};
 use crate::smtp::{Mechanism, Refuser, Reply, Secret};
 
@@ -152,7 +152,7 @@ pub enum Answer {
     /// It is not.
     Wrong,
     /// This is stored, or was made up for a user who does not exist.
-    Found(Found),
+    Found(StoredSecret),
     /// No: this is the reply.
     Unavailable(Reply),
 }

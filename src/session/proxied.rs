@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::{Hello, OpenQuestion, Question, Session};
 use crate::envelope::Peer;
-use crate::smtp::xclient::{Told, Xclient, Xforward};
+use crate::smtp::xclient::{Attribute, Xclient, Xforward};
 use crate::smtp::{CommandError, Reply, catalogue};
 
 impl Session {
@@ -53,28 +53,28 @@ impl Session {
         // The kernel named who speaks, not for whom.
         self.proved.terms.local_user = None;
         self.proved.login = match client.login {
-            Told::Is(login) => Some(login),
-            Told::Not | Told::Unavailable => None,
+            Attribute::Is(login) => Some(login),
+            Attribute::Not | Attribute::Unavailable => None,
         };
-        let port = if let Told::Is(port) = client.port { port } else { 0 };
+        let port = if let Attribute::Is(port) = client.port { port } else { 0 };
         match (client.address, self.peer) {
-            (Told::Is(address), _) => self.become_peer(address, port),
+            (Attribute::Is(address), _) => self.become_peer(address, port),
             // It is nobody's address, so no network of the policy has it but one that has all.
-            (Told::Unavailable, _) => self.become_peer(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port),
-            (Told::Not, Peer::Tcp(address)) if client.port != Told::Not => {
+            (Attribute::Unavailable, _) => self.become_peer(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port),
+            (Attribute::Not, Peer::Tcp(address)) if client.port != Attribute::Not => {
                 self.peer = Peer::tcp((address.ip(), port).into())
             }
-            (Told::Not, _) => {}
+            (Attribute::Not, _) => {}
         }
         match client.name {
-            Told::Is(name) => self.reverse_name = Some(name.to_string()),
-            Told::Unavailable => self.reverse_name = None,
-            Told::Not => {}
+            Attribute::Is(name) => self.reverse_name = Some(name.to_string()),
+            Attribute::Unavailable => self.reverse_name = None,
+            Attribute::Not => {}
         }
-        let extended = client.extended == Told::Is(true);
+        let extended = client.extended == Attribute::Is(true);
         self.told_hello = match client.helo {
-            Told::Is(name) => Some(Hello { name, extended }),
-            Told::Not | Told::Unavailable => None,
+            Attribute::Is(name) => Some(Hello { name, extended }),
+            Attribute::Not | Attribute::Unavailable => None,
         };
     }
 

@@ -7,7 +7,7 @@ use base64::engine::{Engine, general_purpose::STANDARD};
 
 use super::terms::Pending;
 use super::{Action, Answer, Note, OpenQuestion, Query, Session, Terms};
-use crate::auth::{Exchange, Step};
+use crate::auth::{AuthStep, Exchange};
 use crate::envelope::{LocalUser, Tls};
 use crate::smtp::{Line, MAX_AUTH_LINE, Mechanism, Reply, Secret, catalogue};
 
@@ -122,18 +122,18 @@ impl Session {
         self.follow(step);
     }
 
-    fn follow(&mut self, step: Step) {
+    fn follow(&mut self, step: AuthStep) {
         let Some(mechanism) = self.proved.exchange.as_ref().map(Exchange::mechanism) else { return };
         match step {
-            Step::Challenge(octets) => self.reply(&catalogue::challenge(STANDARD.encode(octets))),
-            Step::Find(user) => self.query(Query::Find(mechanism, user), Pending::Found),
-            Step::Password { user, password } => {
+            AuthStep::Challenge(octets) => self.reply(&catalogue::challenge(STANDARD.encode(octets))),
+            AuthStep::Find(user) => self.query(Query::Find(mechanism, user), Pending::Found),
+            AuthStep::Password { user, password } => {
                 let pending = Pending::Password(mechanism, user.clone());
                 self.query(Query::Password { user, password }, pending);
             }
-            Step::Succeeded(user) => self.log_in(mechanism, user),
-            Step::Failed(user) => self.fail_login(mechanism, user),
-            Step::Malformed => self.end_exchange(catalogue::bad_response()),
+            AuthStep::Succeeded(user) => self.log_in(mechanism, user),
+            AuthStep::Failed(user) => self.fail_login(mechanism, user),
+            AuthStep::Malformed => self.end_exchange(catalogue::bad_response()),
         }
     }
 
@@ -156,7 +156,7 @@ impl Session {
             (Pending::Password(mechanism, user), Answer::Wrong) => self.fail_login(mechanism, user),
             (Pending::Found, Answer::Found(found)) => {
                 let step = self.proved.exchange.as_mut().map(|exchange| exchange.found(found));
-                self.follow(step.unwrap_or(Step::Malformed));
+                self.follow(step.unwrap_or(AuthStep::Malformed));
             }
             (_, Answer::Unavailable(reply)) => self.end_exchange(reply),
             // An answer to another question is a driver's mistake, and proves nothing.
@@ -174,7 +174,7 @@ impl Session {
         let challenge = exchange.challenge();
         self.proved.exchange = Some(exchange);
         match initial {
-            None => self.follow(Step::Challenge(challenge)),
+            None => self.follow(AuthStep::Challenge(challenge)),
             // RFC 4954 4: "=" is an initial response without octets; the server of CRAM-MD5 must speak first.
             Some(_) if mechanism == Mechanism::CramMd5 => self.end_exchange(catalogue::bad_response()),
             Some(initial) if initial.reveal() == b"=" => self.respond(b""),

@@ -10,7 +10,7 @@ use crate::address::Domain;
 
 /// One attribute of XCLIENT.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Told<T> {
+pub enum Attribute<T> {
     /// Nothing was said of it.
     #[default]
     Not,
@@ -24,21 +24,21 @@ pub enum Told<T> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Xclient {
     /// NAME, a host name.
-    pub name: Told<Domain>,
+    pub name: Attribute<Domain>,
     /// ADDR.
-    pub address: Told<IpAddr>,
+    pub address: Attribute<IpAddr>,
     /// PORT.
-    pub port: Told<u16>,
+    pub port: Attribute<u16>,
     /// PROTO: whether it is ESMTP rather than SMTP.
-    pub extended: Told<bool>,
+    pub extended: Attribute<bool>,
     /// HELO, hostile text.
-    pub helo: Told<String>,
+    pub helo: Attribute<String>,
     /// LOGIN.
-    pub login: Told<String>,
+    pub login: Attribute<String>,
     /// DESTADDR.
-    pub destination: Told<IpAddr>,
+    pub destination: Attribute<IpAddr>,
     /// DESTPORT.
-    pub destination_port: Told<u16>,
+    pub destination_port: Attribute<u16>,
 }
 
 /// The attributes of XFORWARD that one command sets, or erases, by name.
@@ -94,7 +94,7 @@ impl Xforward {
                 "PROTO" => read(name, value, |value| (value.len() <= MAX_PROTOCOL).then(|| harmless(value)))?,
                 _ => read(name, value, |value| Some(harmless(value)))?,
             };
-            told.push((name, if let Told::Is(value) = value { Some(value) } else { None }));
+            told.push((name, if let Attribute::Is(value) = value { Some(value) } else { None }));
         }
         Ok(Self(told))
     }
@@ -120,11 +120,11 @@ fn attributes(
     if found.is_empty() { Err(form) } else { Ok(found) }
 }
 
-fn read<T>(name: &'static str, value: String, parse: impl Fn(&str) -> Option<T>) -> Result<Told<T>, CommandError> {
+fn read<T>(name: &'static str, value: String, parse: impl Fn(&str) -> Option<T>) -> Result<Attribute<T>, CommandError> {
     if value.eq_ignore_ascii_case("[UNAVAILABLE]") || value.eq_ignore_ascii_case("[TEMPUNAVAIL]") {
-        return Ok(Told::Unavailable);
+        return Ok(Attribute::Unavailable);
     }
-    parse(&value).map(Told::Is).ok_or_else(|| ParamError::Value(name).into())
+    parse(&value).map(Attribute::Is).ok_or_else(|| ParamError::Value(name).into())
 }
 
 fn host_name(value: &str) -> Option<Domain> {
@@ -179,14 +179,17 @@ mod tests {
              DESTPORT=[unavailable]",
         )
         .unwrap();
-        assert_eq!(told.name, Told::Is("spike.porcupine.org".parse().unwrap()));
-        assert_eq!((told.address, told.port), (Told::Is("168.100.189.2".parse().unwrap()), Told::Is(1025)));
-        assert_eq!((told.extended, told.helo), (Told::Is(true), Told::Is("a b".to_owned())));
-        assert_eq!(told.login, Told::Is("joe=".to_owned()));
-        assert_eq!((told.destination, told.destination_port), (Told::Is("::1".parse().unwrap()), Told::Unavailable));
+        assert_eq!(told.name, Attribute::Is("spike.porcupine.org".parse().unwrap()));
+        assert_eq!((told.address, told.port), (Attribute::Is("168.100.189.2".parse().unwrap()), Attribute::Is(1025)));
+        assert_eq!((told.extended, told.helo), (Attribute::Is(true), Attribute::Is("a b".to_owned())));
+        assert_eq!(told.login, Attribute::Is("joe=".to_owned()));
+        assert_eq!(
+            (told.destination, told.destination_port),
+            (Attribute::Is("::1".parse().unwrap()), Attribute::Unavailable)
+        );
         let told = Xclient::parse("NAME=[TEMPUNAVAIL] ADDR=IPV6:::ffff:192.0.2.1").unwrap();
-        assert_eq!((told.name, told.helo), (Told::Unavailable, Told::Not));
-        assert_eq!(told.address, Told::Is("192.0.2.1".parse().unwrap()));
+        assert_eq!((told.name, told.helo), (Attribute::Unavailable, Attribute::Not));
+        assert_eq!(told.address, Attribute::Is("192.0.2.1".parse().unwrap()));
     }
 
     #[test]

@@ -17,4 +17,4 @@ pub use dir::{Creation, DirClaim, DirDraft, DirReading, DirSpool, Reserve, Spool
 pub use error::{SpoolError, SpoolErrorKind};
 pub use folder::Folder;
 pub use manage::{Finding, Handled, Manage, Reading};
-pub use traits::{Claim, Claimed, Committed, Draft, Durability, Entry, Glance, Spool};
+pub use traits::{Claim, Claimed, Committed, Draft, Durability, Glance, QueueEntry, Spool};

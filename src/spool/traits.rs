@@ -46,13 +46,13 @@ pub trait Spool: Send + Sync + 'static {
     ///
     /// # Errors
     /// When the folder cannot be read.
-    fn entries(&self, shelf: Folder) -> Result<Vec<Entry>, SpoolError>;
+    fn entries(&self, shelf: Folder) -> Result<Vec<QueueEntry>, SpoolError>;
 
     /// Hands out the same one by one, in no order, as they are found.
     ///
     /// # Errors
     /// As [`Spool::entries`]; some may have been handed out before.
-    fn scan(&self, shelf: Folder, each: &mut dyn FnMut(Entry)) -> Result<(), SpoolError> {
+    fn scan(&self, shelf: Folder, each: &mut dyn FnMut(QueueEntry)) -> Result<(), SpoolError> {
         self.entries(shelf)?.into_iter().for_each(each);
         Ok(())
     }
@@ -72,7 +72,7 @@ pub trait Spool: Send + Sync + 'static {
 
 /// A message's name, and a hint of when it is next due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
+pub struct QueueEntry {
     /// The id.
     pub id: SpoolId,
     /// When it is due, as far as the folder tells; the receipts decide.

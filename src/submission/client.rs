@@ -27,7 +27,7 @@ pub struct Order<'a> {
 
 /// Why it was not sent, or not to all.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub enum SubmitFailure {
     /// A command, or the message, was answered so; `place` says which.
     #[error("{place}: {reply}")]
     Refused {
@@ -51,14 +51,14 @@ pub enum Failure {
 ///
 /// # Errors
 /// When not all recipients were taken.
-pub fn submit(stream: impl Read + Write, order: &Order<'_>) -> Result<Vec<Reply>, Failure> {
+pub fn submit(stream: impl Read + Write, order: &Order<'_>) -> Result<Vec<Reply>, SubmitFailure> {
     let mut dialogue = Dialogue::over(stream);
     let greeting = dialogue.reply()?;
     accepted("greeting", greeting)?;
     let offers = dialogue.greet()?;
     let needs_utf8 = !order.reverse_path.is_ascii() || !order.recipients.iter().all(Mailbox::is_ascii);
     if needs_utf8 && !offers.smtputf8 {
-        return Err(Failure::NeedsUtf8);
+        return Err(SubmitFailure::NeedsUtf8);
     }
     let mail = mail_command(order, &offers, needs_utf8);
     let mut replies = Vec::new();
@@ -79,7 +79,7 @@ pub fn submit(stream: impl Read + Write, order: &Order<'_>) -> Result<Vec<Reply>
 ///
 /// # Errors
 /// When it does not list mail, or not to this caller.
-pub fn list_mail(stream: impl Read + Write, json: bool) -> Result<String, Failure> {
+pub fn list_mail(stream: impl Read + Write, json: bool) -> Result<String, SubmitFailure> {
     let mut dialogue = Dialogue::over(stream);
     accepted("greeting", dialogue.reply()?)?;
     let reply = accepted("XMAILQ", dialogue.command(if json { "XMAILQ JSON" } else { "XMAILQ" })?)?;
@@ -89,8 +89,8 @@ pub fn list_mail(stream: impl Read + Write, json: bool) -> Result<String, Failur
     Ok(mail_list::parse(reply.text()).ok_or_else(no_list)?)
 }
 
-fn accepted(place: &str, reply: Reply) -> Result<Reply, Failure> {
-    if reply.is_positive() { Ok(reply) } else { Err(Failure::Refused { place: place.to_owned(), reply }) }
+fn accepted(place: &str, reply: Reply) -> Result<Reply, SubmitFailure> {
+    if reply.is_positive() { Ok(reply) } else { Err(SubmitFailure::Refused { place: place.to_owned(), reply }) }
 }
 
 /// What the receiver can.
@@ -136,7 +136,7 @@ impl<S: Read + Write> Dialogue<S> {
         Self { stream, replies: ReplyReader::whole(MAX_REPLY) }
     }
 
-    fn greet(&mut self) -> Result<Offers, Failure> {
+    fn greet(&mut self) -> Result<Offers, SubmitFailure> {
         // An address literal of one's own passes any rule about names.
         let ehlo = self.command("EHLO [127.0.0.1]")?;
         if ehlo.is_permanent() {
@@ -153,7 +153,7 @@ impl<S: Read + Write> Dialogue<S> {
     }
 
     /// Names recipients until a transaction is full; answers how many.
-    fn name(&mut self, recipients: &[Mailbox], order: &Order<'_>, offers: &Offers) -> Result<usize, Failure> {
+    fn name(&mut self, recipients: &[Mailbox], order: &Order<'_>, offers: &Offers) -> Result<usize, SubmitFailure> {
         let notify = order.notify.filter(|_| offers.dsn).map(|notify| format!(" NOTIFY={notify}")).unwrap_or_default();
         for (at, recipient) in recipients.iter().enumerate() {
             let reply = self.command(&format!("RCPT TO:<{recipient}>{notify}"))?;
@@ -165,7 +165,7 @@ impl<S: Read + Write> Dialogue<S> {
             if !reply.is_positive() {
                 // Nothing is sent to the others; what the receiver says to that changes nothing.
                 let _ = self.command("QUIT");
-                return Err(Failure::Refused { place: format!("<{recipient}>"), reply });
+                return Err(SubmitFailure::Refused { place: format!("<{recipient}>"), reply });
             }
         }
         Ok(recipients.len())
@@ -182,7 +182,7 @@ impl<S: Read + Write> Dialogue<S> {
     }
 
     /// RFC 5321 4.5.2: a dot is put before each that begins a line.
-    fn data(&mut self, octets: &[u8]) -> Result<Reply, Failure> {
+    fn data(&mut self, octets: &[u8]) -> Result<Reply, SubmitFailure> {
         const PIECE: usize = 64 * 1024;
         let mut piece = Vec::with_capacity(PIECE);
         for line in octets.split_inclusive(|octet| *octet == b'\n') {
@@ -197,7 +197,7 @@ impl<S: Read + Write> Dialogue<S> {
         }
         piece.extend_from_slice(b".\r\n");
         self.write(&piece)?;
-        self.reply().map_err(Failure::InDoubt)
+        self.reply().map_err(SubmitFailure::InDoubt)
     }
 
     fn reply(&mut self) -> io::Result<Reply> {

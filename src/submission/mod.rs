@@ -10,7 +10,7 @@ mod author;
 mod client;
 mod text;
 
-pub use client::{Failure, Order, list_mail, submit};
+pub use client::{Order, SubmitFailure, list_mail, submit};
 pub use text::LoneDot;
 
 use crate::address::{Domain, Mailbox};

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::SupervisorStatus;
 use crate::event::{Event, Observer};
-use crate::small_file::{self, Durability, Writers};
+use crate::small_file::{self, FileSync, Writers};
 use crate::sys::process;
 
 /// Longer than any that we write.
@@ -126,7 +126,7 @@ impl BoardFolder {
     /// Whole or not at all; it need not outlive a power cut.
     fn write(&self, record: &Record) -> io::Result<()> {
         let octets = serde_json::to_vec(record)?;
-        small_file::replace(&self.path(record.pid), &octets, Writers::One, Durability::Unsynced)
+        small_file::replace(&self.path(record.pid), &octets, Writers::One, FileSync::Unsynced)
     }
 
     /// What the dead did; their files are gone then. The living tell it themselves.

@@ -47,7 +47,7 @@ impl BootClock for SystemClock {
 
 /// A user in this host's own list; users of a directory service are not in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Account {
+pub struct UserAccount {
     /// The login name.
     pub name: String,
     /// The person's name; may be empty.
@@ -55,13 +55,13 @@ pub struct Account {
 }
 
 /// The user with this id, from `/etc/passwd`.
-pub fn account(uid: u32) -> Option<Account> {
+pub fn account(uid: u32) -> Option<UserAccount> {
     account_in(&String::from_utf8_lossy(&std::fs::read("/etc/passwd").ok()?), uid)
 }
 
 /// passwd(5): name, password, uid, gid, and the comment, whose part before the first comma is the full name; `&` in it
 /// stands for the capitalised login name.
-fn account_in(users: &str, uid: u32) -> Option<Account> {
+fn account_in(users: &str, uid: u32) -> Option<UserAccount> {
     users.lines().find_map(|line| {
         let fields: Vec<&str> = line.split(':').collect();
         let [name, _, id, _, comment, ..] = fields[..] else { return None };
@@ -71,7 +71,7 @@ fn account_in(users: &str, uid: u32) -> Option<Account> {
         let (first, rest) = name.split_at(name.chars().next().map_or(0, char::len_utf8));
         let capitalised = format!("{}{rest}", first.to_uppercase());
         let full_name = comment.split(',').next().unwrap_or_default().replace('&', &capitalised);
-        Some(Account { name: name.to_owned(), full_name: full_name.trim().to_owned() })
+        Some(UserAccount { name: name.to_owned(), full_name: full_name.trim().to_owned() })
     })
 }
 

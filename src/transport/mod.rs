@@ -23,7 +23,7 @@ pub use dispatch::dispatch;
 pub use leaving::Leaving;
 pub use maildir::{MaildirDispatch, MaildirTransport};
 pub use mx::{MxDispatch, MxTransport};
-pub use probe::{Inquiry, Severity, Step, own_certificate, probe};
+pub use probe::{Inquiry, ProbeVerdict, Step, own_certificate, probe};
 pub use settings::{
     AuthMethod, ClientIdentity, DirectMx, EightBit, Extensions, NextHop, NextHopError, Pin, PinError, Roots,
 };

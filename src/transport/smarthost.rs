@@ -4,7 +4,7 @@
 //! runtime of its own, so it must be used from a thread that is not itself inside a runtime. What is said in a transaction
 //! stands in `transaction.rs`, what a reply means in `classify/`.
 
-pub(super) use super::smtp::Client;
+pub(super) use super::smtp::SmtpClient;
 
 use std::io;
 use std::net::IpAddr;
@@ -123,7 +123,7 @@ impl Transport for SmarthostTransport {
 
     fn looks_ahead(&self) -> bool {
         // Nothing is known of a next hop before it was greeted.
-        self.link.client.as_ref().is_none_or(Client::looks_ahead)
+        self.link.client.as_ref().is_none_or(SmtpClient::looks_ahead)
     }
 
     fn largest_message(&self) -> Option<u64> {
@@ -156,7 +156,7 @@ fn runtime() -> io::Result<Runtime> {
 /// The connection, while there is one, and how to make another.
 #[derive(Debug)]
 struct Link {
-    client: Option<Client>,
+    client: Option<SmtpClient>,
     route: Arc<Route>,
 }
 
@@ -213,7 +213,7 @@ impl Route {
     }
 
     /// A new connection, ready for MAIL. A token that is refused is read or fetched anew once.
-    async fn client(&self) -> Result<Client, RouteFailure> {
+    async fn client(&self) -> Result<SmtpClient, RouteFailure> {
         let (Some(user), Some(credential)) = (&self.smarthost.user, &self.credential) else {
             return self.connection().await;
         };
@@ -234,10 +234,10 @@ impl Route {
         self.logged_in(user, &fresh).await?.map_err(|(fault, _)| fault)
     }
 
-    async fn connection(&self) -> Result<Client, RouteFailure> {
+    async fn connection(&self) -> Result<SmtpClient, RouteFailure> {
         let opened = wire::open(&self.smarthost, &self.addresses, &self.connection_settings).await?;
         self.largest.store(opened.capabilities.size.unwrap_or(0), Ordering::Relaxed);
-        Client::over(opened, &self.connection_settings).await
+        SmtpClient::over(opened, &self.connection_settings).await
     }
 
     /// A connection with a login, or why it was refused; other faults are the outer error.
@@ -245,7 +245,7 @@ impl Route {
         &self,
         user: &str,
         secret: &Password,
-    ) -> Result<Result<Client, (RouteFailure, Refusal)>, RouteFailure> {
+    ) -> Result<Result<SmtpClient, (RouteFailure, Refusal)>, RouteFailure> {
         let mut client = self.connection().await?;
         let is_token = self.credential.as_ref().is_some_and(Credential::is_token);
         let login = Login { user, secret, is_token, method: self.auth, policy: self.smarthost.tls };

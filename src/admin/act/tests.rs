@@ -1,5 +1,5 @@
 use super::*;
-use crate::admin::{Found, Listing, Routes, Selected, visit};
+use crate::admin::{Listing, Routes, Selected, Visited, visit};
 use crate::queue::testing::{at, envelope, seal};
 use crate::spool::{Creation, DirSpool, Draft, Spool, SpoolSettings};
 use std::sync::Arc;
@@ -69,7 +69,7 @@ fn what_is_held_lies_in_hold_until_it_is_released_and_says_who_held_it() {
     let shelves = vec![Folder::Hold];
     let selected = Selected { ids: Vec::new(), shelves, filter: crate::admin::Filter::default() };
     visit(&house.spool, &selected, &Routes::default(), Now.now(), |found| {
-        let Found::Message(listing) = found else { panic!("it can be read") };
+        let Visited::Message(listing) = found else { panic!("it can be read") };
         lines.push(listing.text());
         Ok::<(), ()>(())
     })

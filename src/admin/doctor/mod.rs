@@ -7,7 +7,7 @@ mod receiver;
 mod spool;
 mod writing;
 
-pub use receiver::{Door, ReceiverPlan, probe_receiver};
+pub use receiver::{ReceiverAddress, ReceiverPlan, probe_receiver};
 pub use spool::{SpoolPlan, probe_spool};
 
 use serde_json::json;

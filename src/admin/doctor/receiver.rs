@@ -17,7 +17,7 @@ use crate::transport::Step;
 #[derive(Debug, Clone)]
 pub struct ReceiverPlan {
     /// Where it listens.
-    pub doors: Vec<Door>,
+    pub doors: Vec<ReceiverAddress>,
     /// What it calls itself.
     pub hostname: Domain,
     /// Whose mail it may relay without a login.
@@ -26,7 +26,7 @@ pub struct ReceiverPlan {
 
 /// One address that it listens at.
 #[derive(Debug, Clone)]
-pub struct Door {
+pub struct ReceiverAddress {
     /// The address; unspecified: all of this host's.
     pub address: SocketAddr,
     /// Why it cannot be asked in plain SMTP.
@@ -224,7 +224,7 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::transport::Severity;
+    use crate::transport::ProbeVerdict;
 
     /// A receiver that answers each RCPT by `rule`, once.
     fn receiver(rule: fn(&str) -> bool) -> SocketAddr {
@@ -242,9 +242,9 @@ mod tests {
         address
     }
 
-    fn verdict(rule: fn(&str) -> bool, networks: &[&str]) -> (Severity, String) {
+    fn verdict(rule: fn(&str) -> bool, networks: &[&str]) -> (ProbeVerdict, String) {
         let plan = ReceiverPlan {
-            doors: vec![Door { address: receiver(rule), closed: None }],
+            doors: vec![ReceiverAddress { address: receiver(rule), closed: None }],
             hostname: "relay.example".parse().unwrap(),
             networks: networks.iter().map(|network| network.parse().unwrap()).collect(),
         };
@@ -257,28 +257,28 @@ mod tests {
     #[test]
     fn who_relays_for_strangers_is_found_out() {
         let (found, text) = verdict(|_| true, &[]);
-        assert!(found == Severity::Fault && text.starts_with("OPEN RELAY: ") && text.contains("8 of 8"), "{text}");
+        assert!(found == ProbeVerdict::Fault && text.starts_with("OPEN RELAY: ") && text.contains("8 of 8"), "{text}");
         let (found, text) = verdict(|_| true, &["127.0.0.0/8"]);
-        assert!(found == Severity::Ok && text.contains("as [clients] networks has it"), "{text}");
+        assert!(found == ProbeVerdict::Ok && text.contains("as [clients] networks has it"), "{text}");
         let (found, text) = verdict(|_| false, &[]);
         assert!(
-            found == Severity::Ok && text.contains("relays nothing for strangers at 127.0.0.1: 554 no? relay"),
+            found == ProbeVerdict::Ok && text.contains("relays nothing for strangers at 127.0.0.1: 554 no? relay"),
             "{text}"
         );
         let (found, text) = verdict(|line| line.contains('%'), &[]);
-        assert!(found == Severity::Warning && text.contains("victim%elsewhere.example@relay.example"), "{text}");
+        assert!(found == ProbeVerdict::Warning && text.contains("victim%elsewhere.example@relay.example"), "{text}");
     }
 
     #[test]
     fn that_nobody_answers_is_said() {
         let plan = ReceiverPlan {
-            doors: vec![Door { address: "127.0.0.1:9".parse().unwrap(), closed: None }],
+            doors: vec![ReceiverAddress { address: "127.0.0.1:9".parse().unwrap(), closed: None }],
             hostname: "relay.example".parse().unwrap(),
             networks: Vec::new(),
         };
         let mut steps = Vec::new();
         probe_receiver(&plan, &mut |step| steps.push(step));
-        assert_eq!(steps[0].verdict, Severity::Fault);
+        assert_eq!(steps[0].verdict, ProbeVerdict::Fault);
         assert!(steps[0].remedy.as_ref().unwrap().contains("Start smtpd"));
     }
 }

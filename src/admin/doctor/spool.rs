@@ -144,14 +144,14 @@ fn history(path: &Path) -> Step {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::Severity;
+    use crate::transport::ProbeVerdict;
 
     #[test]
     fn a_clock_that_cannot_be_right_is_told() {
         let now = Timestamp::from_millis(1_795_226_607_123);
-        assert_eq!(clock(now, None).verdict, Severity::Ok);
-        assert_eq!(clock(now, Some(now)).verdict, Severity::Ok);
-        assert_eq!(clock(now, Some(now + AHEAD * 2)).verdict, Severity::Warning);
-        assert_eq!(clock(Timestamp::from_millis(5), None).verdict, Severity::Fault);
+        assert_eq!(clock(now, None).verdict, ProbeVerdict::Ok);
+        assert_eq!(clock(now, Some(now)).verdict, ProbeVerdict::Ok);
+        assert_eq!(clock(now, Some(now + AHEAD * 2)).verdict, ProbeVerdict::Warning);
+        assert_eq!(clock(Timestamp::from_millis(5), None).verdict, ProbeVerdict::Fault);
     }
 }

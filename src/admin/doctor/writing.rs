@@ -98,7 +98,7 @@ fn try_in(folder: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::Severity;
+    use crate::transport::ProbeVerdict;
 
     fn told(spool: &Path) -> Vec<Step> {
         let mut steps = Vec::new();
@@ -110,17 +110,19 @@ mod tests {
     fn a_sound_spool_stays_as_it_was_and_an_empty_one_is_new() {
         let folder = tempfile::tempdir().unwrap();
         let found = told(folder.path());
-        assert!(found[0].verdict == Severity::Ok && found[0].found.contains("is empty"), "{found:?}");
+        assert!(found[0].verdict == ProbeVerdict::Ok && found[0].found.contains("is empty"), "{found:?}");
         for shelf in Folder::ALL {
             std::fs::create_dir(folder.path().join(shelf.name())).unwrap();
         }
         let found = told(folder.path());
-        assert!(found.len() == 1 && found[0].verdict == Severity::Ok, "{found:?}");
+        assert!(found.len() == 1 && found[0].verdict == ProbeVerdict::Ok, "{found:?}");
         let left = Folder::ALL.map(|shelf| std::fs::read_dir(folder.path().join(shelf.name())).unwrap().count());
         assert_eq!(left, [0; Folder::ALL.len()]);
         std::fs::remove_dir(folder.path().join("queue")).unwrap();
         let found = told(folder.path());
-        assert!(found[0].verdict == Severity::Fault && found[0].found.starts_with("queue/ of the spool is missing"));
+        assert!(
+            found[0].verdict == ProbeVerdict::Fault && found[0].found.starts_with("queue/ of the spool is missing")
+        );
     }
 
     #[test]
@@ -136,7 +138,7 @@ mod tests {
         ] {
             let step = cannot("/spool".as_ref(), "the spool", &io::Error::from(errno));
             assert!(step.remedy.as_ref().unwrap().contains(word), "{step:?}");
-            assert!(step.verdict == Severity::Fault && step.found.contains("cannot be written"), "{step:?}");
+            assert!(step.verdict == ProbeVerdict::Fault && step.found.contains("cannot be written"), "{step:?}");
         }
     }
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 use super::context::Context;
 use super::story::{Explanation, RecipientStory};
 use super::words::{point, said, span};
-use crate::history::{Departure, Entry};
+use crate::history::{Departure, HistoryEntry};
 use crate::id::SpoolId;
 use crate::spool::Spool;
 use crate::transport::meaning;
 
 /// The story of a message by its lines, oldest first.
-pub(super) fn story<S: Spool>(context: &Context<'_, S>, id: &str, entries: &[&Entry]) -> Explanation {
+pub(super) fn story<S: Spool>(context: &Context<'_, S>, id: &str, entries: &[&HistoryEntry]) -> Explanation {
     let mut facts = Vec::new();
     let sender = entries.iter().find_map(|entry| entry.sender.as_ref());
     let from = sender.map(|sender| format!(" from <{sender}>")).unwrap_or_default();
@@ -42,7 +42,7 @@ pub(super) fn story<S: Spool>(context: &Context<'_, S>, id: &str, entries: &[&En
     Explanation { id: id.to_owned(), shelf: "gone", facts, remedy: None, recipients }
 }
 
-fn of_whole(entry: &Entry) -> Option<String> {
+fn of_whole(entry: &HistoryEntry) -> Option<String> {
     let (when, text) = (entry.at().listing(), &entry.text);
     Some(match entry.what {
         Departure::SenderTold => {
@@ -59,7 +59,7 @@ fn of_whole(entry: &Entry) -> Option<String> {
     })
 }
 
-fn of_recipient<S: Spool>(context: &Context<'_, S>, entry: &Entry, address: String) -> RecipientStory {
+fn of_recipient<S: Spool>(context: &Context<'_, S>, entry: &HistoryEntry, address: String) -> RecipientStory {
     let (reason, by) = (entry.reason(), said(&entry.relay, entry.reply_code.is_some(), &entry.text));
     let route = if entry.route.is_empty() { String::new() } else { format!(" by route {}", entry.route) };
     let after = entry.delay.map(|seconds| format!(" after {}", span(Duration::from_secs(seconds)))).unwrap_or_default();

@@ -12,7 +12,7 @@ mod story;
 mod tests;
 mod words;
 
-pub use story::{Answer, Explanation, Point, RecipientStory};
+pub use story::{Explanation, Explanations, Point, RecipientStory};
 
 use std::path::Path;
 
@@ -38,7 +38,7 @@ pub fn explain<S: Spool>(
     places: &[(String, Place)],
     folder: &Path,
     wanted: &Search,
-) -> Result<Answer, SpoolError> {
+) -> Result<Explanations, SpoolError> {
     let context = Context { runner, places };
     let mut found = in_spool(&context, wanted)?;
     let there: Vec<String> = found.iter().map(|message| message.id.clone()).collect();
@@ -53,7 +53,7 @@ pub fn explain<S: Spool>(
     let whole = search(folder, |entry| ids.contains(&entry.id), MOST_LINES).map_err(failed)?;
     for id in ids {
         let entries: Vec<_> = whole.iter().rev().filter(|entry| entry.id == id).collect();
-        let concerns = |entry: &&&_| wanted.fits(entry) || crate::history::Entry::is_of_whole(entry);
+        let concerns = |entry: &&&_| wanted.fits(entry) || crate::history::HistoryEntry::is_of_whole(entry);
         let entries: Vec<_> = match wanted {
             Search::Recipient(_) => entries.iter().filter(concerns).copied().collect(),
             _ => entries,
@@ -62,7 +62,7 @@ pub fn explain<S: Spool>(
     }
     found.sort_by(|one, other| one.id.cmp(&other.id));
     let messages = found.split_off(found.len().saturating_sub(MOST));
-    Ok(Answer { messages, others })
+    Ok(Explanations { messages, others })
 }
 
 fn in_spool<S: Spool>(context: &Context<'_, S>, wanted: &Search) -> Result<Vec<Explanation>, SpoolError> {

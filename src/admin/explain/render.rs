@@ -4,10 +4,10 @@ use std::fmt::Arguments;
 
 use serde_json::json;
 
-use super::story::{Answer, Explanation, RecipientStory};
+use super::story::{Explanation, Explanations, RecipientStory};
 use crate::address::is_unprintable;
 
-impl Answer {
+impl Explanations {
     /// For people.
     pub fn text(&self) -> String {
         let mut text: Vec<String> = self.messages.iter().map(Explanation::text).collect();

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 /// All that was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Answer {
+pub struct Explanations {
     /// The newest messages, newest last.
     pub messages: Vec<Explanation>,
     /// How many others fit.

@@ -38,7 +38,7 @@ pub struct View<'v> {
 
 /// How a line is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tone {
+pub enum FrameTone {
     /// As text.
     Plain,
     /// The head of what is below.
@@ -49,9 +49,9 @@ pub enum Tone {
 
 /// A line of the page.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
+pub struct FrameLine {
     /// How it is meant.
-    pub tone: Tone,
+    pub tone: FrameTone,
     /// What it says.
     pub text: String,
 }
@@ -79,39 +79,39 @@ const HELP: [&str; 7] = [
 ];
 
 /// The page of a terminal of this size.
-pub fn frame(view: &View<'_>, width: usize, height: usize) -> Vec<Line> {
+pub fn frame(view: &View<'_>, width: usize, height: usize) -> Vec<FrameLine> {
     let mut lines = Vec::new();
-    let mut say = |tone, text: String| lines.push(Line { tone, text: cut(&text, width) });
-    say(Tone::Heading, title(view, width));
-    say(Tone::Plain, sums(view));
+    let mut say = |tone, text: String| lines.push(FrameLine { tone, text: cut(&text, width) });
+    say(FrameTone::Heading, title(view, width));
+    say(FrameTone::Plain, sums(view));
     if height >= LOW {
         let ages = view.queue.map_or([0; 10], |queue| queue.ages);
-        say(Tone::Plain, "younger than ".to_owned() + &column_heads().map(|head| format!(" {head:>5}")).concat());
-        say(Tone::Plain, "messages     ".to_owned() + &ages.map(|count| format!(" {count:>5}")).concat());
-        say(Tone::Plain, String::new());
+        say(FrameTone::Plain, "younger than ".to_owned() + &column_heads().map(|head| format!(" {head:>5}")).concat());
+        say(FrameTone::Plain, "messages     ".to_owned() + &ages.map(|count| format!(" {count:>5}")).concat());
+        say(FrameTone::Plain, String::new());
     }
     let below = if height >= LOW { BELOW } else { BELOW - 1 };
     routes(view, width, height.saturating_sub(lines.len() + below), &mut lines);
-    let mut say = |tone, text: String| lines.push(Line { tone, text: cut(&text, width) });
-    say(Tone::Plain, String::new());
-    say(Tone::Heading, if view.help { "What the columns mean" } else { "Last events" }.to_owned());
+    let mut say = |tone, text: String| lines.push(FrameLine { tone, text: cut(&text, width) });
+    say(FrameTone::Plain, String::new());
+    say(FrameTone::Heading, if view.help { "What the columns mean" } else { "Last events" }.to_owned());
     lines.truncate(height.saturating_sub(1));
     let room = height.saturating_sub(lines.len() + 1);
     if view.help {
         let told = HELP.iter().flat_map(|text| wrap(text, width, (0, 2)));
-        lines.extend(told.take(room).map(|text| Line { tone: Tone::Plain, text }));
+        lines.extend(told.take(room).map(|text| FrameLine { tone: FrameTone::Plain, text }));
     } else {
         events(view, width, room, &mut lines);
     }
-    lines.resize(height.saturating_sub(1), Line { tone: Tone::Plain, text: String::new() });
+    lines.resize(height.saturating_sub(1), FrameLine { tone: FrameTone::Plain, text: String::new() });
     let last = match (view.leaving, view.help) {
-        (false, false) => (Tone::Heading, "q: quit after the deliveries under way   ?: help"),
-        (false, true) => (Tone::Heading, "q: quit after the deliveries under way   ?: events"),
-        (true, _) => (Tone::Warning, "quitting after the deliveries under way"),
+        (false, false) => (FrameTone::Heading, "q: quit after the deliveries under way   ?: help"),
+        (false, true) => (FrameTone::Heading, "q: quit after the deliveries under way   ?: events"),
+        (true, _) => (FrameTone::Warning, "quitting after the deliveries under way"),
     };
-    lines.extend((height > 1).then(|| Line { tone: last.0, text: cut(last.1, width) }));
+    lines.extend((height > 1).then(|| FrameLine { tone: last.0, text: cut(last.1, width) }));
     if height == 1 {
-        lines.push(Line { tone: Tone::Heading, text: cut(&title(view, width), width) });
+        lines.push(FrameLine { tone: FrameTone::Heading, text: cut(&title(view, width), width) });
     }
     lines
 }
@@ -122,7 +122,7 @@ fn column_heads() -> [String; COLUMNS.len()] {
 }
 
 /// The last events in at most so many lines. Each has one line; what room that leaves, the latest ones that are longer get.
-fn events(view: &View<'_>, width: usize, room: usize, lines: &mut Vec<Line>) {
+fn events(view: &View<'_>, width: usize, room: usize, lines: &mut Vec<FrameLine>) {
     let shown = &view.lines[view.lines.len().saturating_sub(room)..];
     let mut spare = room - shown.len();
     let told = |noted: &Noted| {
@@ -133,10 +133,10 @@ fn events(view: &View<'_>, width: usize, room: usize, lines: &mut Vec<Line>) {
         }
         spare -= wrapped.len() - 1;
         let warns = noted.text.contains("warning: ") || noted.text.starts_with("error: ");
-        let tone = if warns { Tone::Warning } else { Tone::Plain };
-        wrapped.into_iter().map(|text| Line { tone, text }).collect::<Vec<_>>()
+        let tone = if warns { FrameTone::Warning } else { FrameTone::Plain };
+        wrapped.into_iter().map(|text| FrameLine { tone, text }).collect::<Vec<_>>()
     };
-    let latest_first: Vec<Vec<Line>> = shown.iter().rev().map(told).collect();
+    let latest_first: Vec<Vec<FrameLine>> = shown.iter().rev().map(told).collect();
     lines.extend(latest_first.into_iter().rev().flatten());
 }
 
@@ -173,7 +173,7 @@ fn sums(view: &View<'_>) -> String {
 }
 
 /// The table of the routes in at most so many lines, but for its head.
-fn routes(view: &View<'_>, width: usize, room: usize, lines: &mut Vec<Line>) {
+fn routes(view: &View<'_>, width: usize, room: usize, lines: &mut Vec<FrameLine>) {
     let name = width.saturating_sub(FIGURES).clamp(8, 40);
     let head = format!(
         "{} {:<6} {:>7} {:>7} {:>6} {:>7} {:>8} {:>8} {:>7}",
@@ -187,7 +187,7 @@ fn routes(view: &View<'_>, width: usize, room: usize, lines: &mut Vec<Line>) {
         "deferred",
         "bounced"
     );
-    lines.push(Line { tone: Tone::Heading, text: cut(&head, width) });
+    lines.push(FrameLine { tone: FrameTone::Heading, text: cut(&head, width) });
     let all = view.routes.all();
     let mut left = room.saturating_sub(1);
     let full = |route: &RouteView| route.pause().map(|pause| why(pause, width)).unwrap_or_default();
@@ -203,13 +203,13 @@ fn routes(view: &View<'_>, width: usize, room: usize, lines: &mut Vec<Line>) {
         if own.len() > left.saturating_sub(usize::from(rest.len() > 1)) {
             let paused = rest.iter().filter(|route| route.pause().is_some()).count();
             let text = format!("and {} more, {paused} of them paused", rest.len());
-            let tone = if paused > 0 { Tone::Warning } else { Tone::Plain };
-            lines.push(Line { tone, text: cut(&text, width) });
+            let tone = if paused > 0 { FrameTone::Warning } else { FrameTone::Plain };
+            lines.push(FrameLine { tone, text: cut(&text, width) });
             return;
         }
         left -= own.len();
-        let tone = if route.pause().is_some() { Tone::Warning } else { Tone::Plain };
-        lines.extend(own.into_iter().map(|text| Line { tone, text: cut(&text, width) }));
+        let tone = if route.pause().is_some() { FrameTone::Warning } else { FrameTone::Plain };
+        lines.extend(own.into_iter().map(|text| FrameLine { tone, text: cut(&text, width) }));
     }
 }
 

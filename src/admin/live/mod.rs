@@ -11,7 +11,7 @@ mod rate;
 mod survey;
 mod text;
 
-pub use frame::{Line, Tone, View, frame};
+pub use frame::{FrameLine, FrameTone, View, frame};
 pub use observer::{Counts, LiveObserver, Noted, RouteCounts};
 pub use progress::Progress;
 pub use survey::{Backlog, QueueView, Survey};

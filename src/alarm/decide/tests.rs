@@ -2,7 +2,7 @@ use super::*;
 use crate::queue::routes::state::Pause;
 use crate::smtp::EnhancedCode;
 
-const LIMITS: Limits = Limits {
+const LIMITS: AlarmThresholds = AlarmThresholds {
     route_paused: Duration::from_secs(900),
     oldest: Duration::from_secs(14_400),
     repeat: Duration::from_secs(86_400),

@@ -20,9 +20,9 @@ use super::OrExit;
 /// What is to be said of it, once there is a log.
 #[must_use]
 #[derive(Debug, Default)]
-pub(crate) struct Told(pub(crate) Vec<(Level, String)>);
+pub(crate) struct SandboxReport(pub(crate) Vec<(Level, String)>);
 
-impl Told {
+impl SandboxReport {
     /// Says it; a program that does not run for good says what is in order only to those who want to hear more.
     pub(crate) fn log(&self, stay: Stay) {
         for (level, text) in &self.0 {
@@ -93,8 +93,8 @@ fn make_file(path: &Path) -> io::Result<std::fs::File> {
 }
 
 /// Locks the process in, as the configuration wants it, with a helper outside for its commands.
-pub(crate) fn lock_in(config: &Config, task: Task) -> anyhow::Result<Told> {
-    let mut told = Told::default();
+pub(crate) fn lock_in(config: &Config, task: Task) -> anyhow::Result<SandboxReport> {
+    let mut told = SandboxReport::default();
     if config.process.user.is_some()
         && let Some(reason) = config.unreadable_later()
     {

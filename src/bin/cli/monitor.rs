@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use leafmail::alarm::{Channels, Heartbeat, Limits, Monitor};
+use leafmail::alarm::{AlarmThresholds, Channels, Heartbeat, Monitor};
 use leafmail::config::{Config, RoutePlan, Webhook};
 use leafmail::queue::Runner;
 use leafmail::spool::DirSpool;
@@ -30,7 +30,7 @@ pub(crate) fn monitor(runner: &Runner<DirSpool>, config: &Config) -> Option<Moni
         routes: config.routes().into_iter().map(|plan: RoutePlan| plan.name).collect(),
         folder: config.spool.join("routes"),
         heartbeat,
-        limits: Limits {
+        limits: AlarmThresholds {
             route_paused: config.alarm.route_paused,
             oldest: config.alarm.oldest,
             repeat: config.alarm.repeat,

@@ -45,11 +45,11 @@ pub(crate) struct Options {
     #[command(flatten)]
     pub(crate) common: Common,
     #[command(subcommand)]
-    pub(crate) verb: Option<Verb>,
+    pub(crate) verb: Option<ServiceVerb>,
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Verb {
+pub(crate) enum ServiceVerb {
     /// Set or remove a user's password, in the file of auth.users
     ///
     /// The password is read from standard input. A terminal does not show it.

@@ -13,7 +13,7 @@ use log::Level;
 
 use super::sockets::Fronted;
 use super::start::Start;
-use crate::cli::confine::Told;
+use crate::cli::confine::SandboxReport;
 use crate::cli::screen::Screen;
 use crate::cli::{self, Logging, Reader};
 
@@ -40,7 +40,7 @@ impl<'a> Telling<'a> {
     }
 
     /// Says who this runs as and what it is locked in by, and what wants a look: at once in a log, to a person after the rest.
-    pub(super) fn confined(&mut self, told: &Told, remarks: impl Iterator<Item = String>) {
+    pub(super) fn confined(&mut self, told: &SandboxReport, remarks: impl Iterator<Item = String>) {
         match self.reader {
             Reader::Log => {
                 told.log(cli::Stay::Long);

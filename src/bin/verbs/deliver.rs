@@ -20,7 +20,7 @@ use super::filters::Filters;
 use super::listing::{Stopped, for_each, routes, say, say_folded, tell};
 use super::live::{Bar, LiveView};
 use super::look::no_such_message;
-use crate::cli::confine::Told;
+use crate::cli::confine::SandboxReport;
 use crate::cli::screen::Screen;
 use crate::cli::{self, Logging, OrExit, Reader, Stay};
 
@@ -190,7 +190,7 @@ fn report(summary: &Summary) -> anyhow::Result<()> {
 }
 
 /// Works for good; on a terminal with a live view, unless somebody wants to read the log there.
-pub(crate) fn watch(config: &Config, logging: &Logging, plain: bool, told: &Told) -> anyhow::Result<()> {
+pub(crate) fn watch(config: &Config, logging: &Logging, plain: bool, told: &SandboxReport) -> anyhow::Result<()> {
     let mut runner = cli::runner(config, cli::open_spool(config)?)?;
     leave_at_signals(logging, &runner)?;
     let wordy = config.log.level > LevelFilter::Info && config.log.file.is_none();

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use clap::Args;
 use leafmail::address::{AddressPattern, Mailbox, ReversePath};
-use leafmail::admin::{self, Door, ReceiverPlan, SpoolPlan};
+use leafmail::admin::{self, ReceiverAddress, ReceiverPlan, SpoolPlan};
 use leafmail::clock::Clock;
 use leafmail::config::{Config, ListenAddress, RoutePlan};
 use leafmail::sys::SystemClock;
 use leafmail::sys::identity::is_root;
-use leafmail::transport::{Inquiry, Place, Severity, Step, own_certificate, probe};
+use leafmail::transport::{Inquiry, Place, ProbeVerdict, Step, own_certificate, probe};
 
 use sysexits::ExitCode;
 
@@ -52,7 +52,7 @@ pub(crate) fn doctor(
         let names: Vec<_> = config.routes().into_iter().map(|plan| plan.name).collect();
         return Err(anyhow!("there is no route {route}; the routes are {}", names.join(", "))).or_exit(ExitCode::Usage);
     }
-    let mut ward = Ward { say, json: options.json, worst: Severity::Ok, said: Ok(()) };
+    let mut ward = Ward { say, json: options.json, worst: ProbeVerdict::Ok, said: Ok(()) };
     if options.route.is_none() {
         ward.visit("spool", |tell| {
             let plan = SpoolPlan { path: &config.spool, shortage: cli::shortage(config), now: SystemClock.now() };
@@ -79,8 +79,8 @@ pub(crate) fn doctor(
     }
     ward.said?;
     match ward.worst {
-        Severity::Fault => Err(anyhow!("not all is in order: see the faults above")).or_exit(ExitCode::Unavailable),
-        Severity::Ok | Severity::Warning => Ok(()),
+        ProbeVerdict::Fault => Err(anyhow!("not all is in order: see the faults above")).or_exit(ExitCode::Unavailable),
+        ProbeVerdict::Ok | ProbeVerdict::Warning => Ok(()),
     }
 }
 
@@ -92,7 +92,7 @@ fn is_meant(plan: &RoutePlan, options: &DoctorOptions) -> bool {
 struct Ward<'a> {
     say: &'a mut dyn FnMut(&str) -> anyhow::Result<()>,
     json: bool,
-    worst: Severity,
+    worst: ProbeVerdict,
     said: anyhow::Result<()>,
 }
 
@@ -201,7 +201,7 @@ fn receiver(config: &Config) -> ReceiverPlan {
                 (_, true) => Some("as it speaks TLS from the start"),
                 (false, false) => None,
             };
-            Some(Door { address: *address, closed })
+            Some(ReceiverAddress { address: *address, closed })
         }
     };
     ReceiverPlan {

@@ -9,7 +9,7 @@ use clap::Args;
 use leafmail::admin;
 use leafmail::clock::Clock;
 use leafmail::config::Config;
-use leafmail::history::{Departure, Entry, HistoryFile, Search, Whose};
+use leafmail::history::{Departure, HistoryEntry, HistoryFile, Search, Whose};
 use leafmail::id::SpoolId;
 use leafmail::queue::plan::ledger::{Ledger, Standing};
 use leafmail::spool::{DirSpool, Spool};
@@ -97,7 +97,7 @@ const MOST_REMOVED: usize = 1_000;
 /// What the history is to say of messages that a person is about to remove.
 pub(super) struct Departures {
     file: HistoryFile,
-    known: HashMap<SpoolId, Vec<Entry>>,
+    known: HashMap<SpoolId, Vec<HistoryEntry>>,
 }
 
 impl Departures {
@@ -109,7 +109,7 @@ impl Departures {
             let ledger = Ledger::fold(&glance.envelope, &glance.receipts, Duration::MAX);
             let left = ledger.indices(|_, account| account.standing != Standing::Delivered);
             let whose = Whose { id: *id, envelope: &glance.envelope, seal: &glance.seal };
-            Some((*id, Entry::by_hand(whose, &left, what, text, SystemClock.now())))
+            Some((*id, HistoryEntry::by_hand(whose, &left, what, text, SystemClock.now())))
         };
         let known = ids.iter().take(MOST_REMOVED).filter_map(entries).collect();
         Self { file: HistoryFile::new(config.spool.join("log"), config.log.history), known }
@@ -117,7 +117,8 @@ impl Departures {
 
     /// One was removed.
     pub(super) fn note(&mut self, id: SpoolId) {
-        let entries = self.known.remove(&id).unwrap_or_else(|| vec![Entry::removed_unseen(id, SystemClock.now())]);
+        let entries =
+            self.known.remove(&id).unwrap_or_else(|| vec![HistoryEntry::removed_unseen(id, SystemClock.now())]);
         if let Err(error) = self.file.append(&entries) {
             log::warn!("{id}: noting the removal in the history: {error}");
         }

@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, Write};
 
 use anyhow::anyhow;
 use leafmail::address::escaped;
-use leafmail::admin::{self, Found, Listing, Routes, Selected, Table};
+use leafmail::admin::{self, Listing, Routes, Selected, Table, Visited};
 use leafmail::clock::Clock;
 use leafmail::config::Config;
 use leafmail::queue::RouteFolder;
@@ -73,16 +73,16 @@ pub(crate) fn for_each(
     let mut worst = None;
     let now = SystemClock.now();
     let visited = admin::visit(spool, selected, routes, now, |found| match found {
-        Found::Message(listing) => each(listing),
-        Found::NotThere(id) => {
+        Visited::Message(listing) => each(listing),
+        Visited::NotThere(id) => {
             worst = worse(worst, ExitCode::NoInput);
             tell(&format!("there is no message {id}"))
         }
-        Found::SetAside(id) => {
+        Visited::SetAside(id) => {
             worst = worse(worst, ExitCode::DataErr);
             tell(&format!("{id} lies in bad/, as its file is damaged: spoolrun explain {id} says more"))
         }
-        Found::Unreadable(error) => {
+        Visited::Unreadable(error) => {
             worst = worse(worst, code_of(&error));
             tell(&error.to_string())
         }

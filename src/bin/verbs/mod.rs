@@ -19,7 +19,7 @@ use leafmail::queue::Urgency;
 use leafmail::spool::Folder;
 use leafmail::transport::Step;
 
-use crate::cli::confine::Told;
+use crate::cli::confine::SandboxReport;
 use crate::cli::{Logging, Reader, Stay};
 use acting::{Acting, Carrying, Switching};
 use existing::existing_spool;
@@ -161,7 +161,13 @@ impl Verb {
     }
 
     /// Does it; `seen` is what was looked at first.
-    pub(crate) fn run(&self, config: &Config, logging: &Logging, told: &Told, seen: Vec<Step>) -> anyhow::Result<()> {
+    pub(crate) fn run(
+        &self,
+        config: &Config,
+        logging: &Logging,
+        told: &SandboxReport,
+        seen: Vec<Step>,
+    ) -> anyhow::Result<()> {
         if !matches!(self, Self::Watch { .. }) {
             told.log(Stay::Short);
         }
@@ -203,7 +209,7 @@ impl Verb {
 }
 
 /// What runs from cron: one pass over what is due.
-pub(crate) fn pass(config: &Config, logging: &Logging, told: &Told) -> anyhow::Result<()> {
+pub(crate) fn pass(config: &Config, logging: &Logging, told: &SandboxReport) -> anyhow::Result<()> {
     told.log(Stay::Short);
     deliver::pass(config, logging, Urgency::Due, false)
 }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use super::lane::Due;
 use crate::clock::Timestamp;
-use crate::spool::Entry;
+use crate::spool::QueueEntry;
 
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
@@ -17,7 +17,7 @@ pub(super) struct Backlog {
 }
 
 impl Backlog {
-    pub(in crate::queue) fn new(entries: Vec<Entry>, now: Timestamp) -> Self {
+    pub(in crate::queue) fn new(entries: Vec<QueueEntry>, now: Timestamp) -> Self {
         let mut all: Vec<Due> = entries.into_iter().map(|entry| (entry.due, entry.id)).collect();
         all.sort_unstable();
         let later = all.split_off(all.partition_point(|(due, _)| *due <= now));
@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn each_fourth_is_the_newest_and_the_future_comes_last() {
-        let entries = (0..8).map(|number| Entry { id: id(number), due: at(u64::from(number)) }).collect();
+        let entries = (0..8).map(|number| QueueEntry { id: id(number), due: at(u64::from(number)) }).collect();
         let mut backlog = Backlog::new(entries, at(5));
         assert_eq!(backlog.len(), 8);
         let order: Vec<_> = std::iter::from_fn(|| backlog.next()).map(|(due, _)| due.as_millis() / 1000).collect();

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::id::SpoolId;
-use crate::spool::Entry;
+use crate::spool::QueueEntry;
 use backlog::Backlog;
 use lane::{Due, Lane};
 use next_due::{MessageKind, NextDue};
@@ -114,7 +114,7 @@ impl Agenda {
     }
 
     /// Brings the agenda into line with a scan, whose hints count where they are earlier than what is known.
-    pub(in crate::queue) fn align(&mut self, mut entries: Vec<Entry>, now: Timestamp) {
+    pub(in crate::queue) fn align(&mut self, mut entries: Vec<QueueEntry>, now: Timestamp) {
         entries.sort_unstable_by_key(|entry| entry.id);
         let listed = |id: &SpoolId| entries.binary_search_by_key(id, |entry| entry.id).is_ok();
         let vanished: Vec<_> = self.known.keys().filter(|id| !listed(id)).copied().collect();

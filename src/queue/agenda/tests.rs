@@ -20,7 +20,7 @@ fn what_is_in_flight_is_not_offered_again() {
     assert_eq!(take(&mut agenda, 4), None);
     assert_eq!(take(&mut agenda, 9), Some(id(2)));
     agenda.appear(id(2), at(9));
-    agenda.align(vec![Entry { id: id(2), due: at(0) }, Entry { id: id(1), due: at(9) }], at(9));
+    agenda.align(vec![QueueEntry { id: id(2), due: at(0) }, QueueEntry { id: id(1), due: at(9) }], at(9));
     assert_eq!((take(&mut agenda, 9), take(&mut agenda, 9)), (Some(id(1)), None));
     agenda.put_back(id(2), &ahead(&[(0, 20)]));
     agenda.forget(id(1));
@@ -82,7 +82,7 @@ fn a_scan_adds_drops_and_hastens() {
     let mut agenda = Agenda::new(1);
     agenda.offer(id(1), at(50));
     agenda.offer(id(2), at(50));
-    agenda.align(vec![Entry { id: id(3), due: at(4) }, Entry { id: id(2), due: at(9) }], at(9));
+    agenda.align(vec![QueueEntry { id: id(3), due: at(4) }, QueueEntry { id: id(2), due: at(9) }], at(9));
     assert_eq!([take(&mut agenda, 99), take(&mut agenda, 99), take(&mut agenda, 99)], [Some(id(3)), Some(id(2)), None]);
 }
 
@@ -137,7 +137,7 @@ fn of_a_very_long_queue_the_oldest_and_the_newest_come_first() {
     let mut agenda = Agenda::new(1);
     let entry = |number: u32| {
         let due = at(u64::from(number));
-        Entry { id: SpoolId::new(due, 0, u64::from(number)), due }
+        QueueEntry { id: SpoolId::new(due, 0, u64::from(number)), due }
     };
     agenda.align((0..100_000).map(entry).collect(), at(90_000));
     assert_eq!((agenda.waiting(), agenda.in_all()), (HORIZON, 100_000));
@@ -158,8 +158,9 @@ fn of_a_very_long_queue_the_oldest_and_the_newest_come_first() {
 fn what_waits_for_later_makes_room_for_what_is_due() {
     let mut agenda = Agenda::new(1);
     let id = |number: u64| SpoolId::new(at(0), 0, number);
-    let all =
-        |due: &dyn Fn(u64) -> u64| (0..30_000).map(|number| Entry { id: id(number), due: at(due(number)) }).collect();
+    let all = |due: &dyn Fn(u64) -> u64| {
+        (0..30_000).map(|number| QueueEntry { id: id(number), due: at(due(number)) }).collect()
+    };
     agenda.align(all(&|_| 0), at(1));
     let mut tried = HashSet::new();
     for now in 1..=2 {
@@ -177,7 +178,7 @@ fn what_waits_for_later_makes_room_for_what_is_due() {
 fn what_waits_for_a_paused_route_hides_nothing_from_others() {
     let mut agenda = Agenda::new(2);
     let id = |number: u64| SpoolId::new(at(0), 0, number);
-    agenda.align((0..60_000).map(|number| Entry { id: id(number), due: at(0) }).collect(), at(1));
+    agenda.align((0..60_000).map(|number| QueueEntry { id: id(number), due: at(0) }).collect(), at(1));
     loop {
         let sample = agenda.sample(1, at(1));
         if sample.is_empty() {
@@ -188,7 +189,7 @@ fn what_waits_for_a_paused_route_hides_nothing_from_others() {
         }
     }
     assert_eq!(agenda.take(1, true, at(1)), Some((id(29_999), false)));
-    agenda.align((0..60_000).map(|number| Entry { id: id(number), due: at(0) }).collect(), at(1));
+    agenda.align((0..60_000).map(|number| QueueEntry { id: id(number), due: at(0) }).collect(), at(1));
     assert_eq!(agenda.waiting(), 59_999, "what is known stays so");
 }
 
@@ -198,7 +199,7 @@ fn a_clock_that_went_back_does_not_make_a_hindrance_last() {
     agenda.offer(id(1), at(0));
     assert_eq!(take(&mut agenda, 900_000), Some(id(1)));
     agenda.postpone(id(1), Hindrance::Trouble, at(900_000));
-    let entry = || vec![Entry { id: id(1), due: at(0) }];
+    let entry = || vec![QueueEntry { id: id(1), due: at(0) }];
     agenda.align(entry(), at(899_999));
     assert_eq!(take(&mut agenda, 899_999), None);
     agenda.align(entry(), at(5));

@@ -10,7 +10,7 @@ use crate::envelope::{Envelope, Seal};
 use crate::id::SpoolId;
 use crate::receipt::{Receipt, ReceiptKind};
 use crate::spool::{
-    Claim, Claimed, Committed, Draft, Durability, Entry, Folder, Glance, Spool, SpoolError, SpoolErrorKind,
+    Claim, Claimed, Committed, Draft, Durability, Folder, Glance, QueueEntry, Spool, SpoolError, SpoolErrorKind,
 };
 
 #[derive(Debug, Clone, Default)]
@@ -191,13 +191,13 @@ impl Spool for MemorySpool {
         Ok(MemoryDraft { spool: self.clone(), id, envelope: envelope.clone(), octets: Vec::new() })
     }
 
-    fn entries(&self, shelf: Folder) -> Result<Vec<Entry>, SpoolError> {
+    fn entries(&self, shelf: Folder) -> Result<Vec<QueueEntry>, SpoolError> {
         let state = self.state();
         let lying = state.messages.iter().filter(|(_, stored)| stored.shelf == shelf);
-        Ok(lying.map(|(id, stored)| Entry { id: *id, due: stored.due }).collect())
+        Ok(lying.map(|(id, stored)| QueueEntry { id: *id, due: stored.due }).collect())
     }
 
-    fn scan(&self, shelf: Folder, each: &mut dyn FnMut(Entry)) -> Result<(), SpoolError> {
+    fn scan(&self, shelf: Folder, each: &mut dyn FnMut(QueueEntry)) -> Result<(), SpoolError> {
         let entries = self.entries(shelf)?;
         let (first, rest) = entries.split_at(entries.len().min(1_000));
         first.iter().copied().for_each(&mut *each);

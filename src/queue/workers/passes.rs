@@ -8,7 +8,7 @@ use crate::event::Event;
 use crate::id::SpoolId;
 use crate::queue::plan::schedule::Urgency;
 use crate::queue::runner::{Route, Runner, Selection, Summary};
-use crate::spool::{Entry, Spool, SpoolError};
+use crate::spool::{QueueEntry, Spool, SpoolError};
 
 impl<S: Spool> Runner<S> {
     /// Works once on what is due, or with [`Urgency::Now`] on all that is pending, and returns. A fault of a route ends the pass
@@ -21,7 +21,7 @@ impl<S: Spool> Runner<S> {
         self.send_digest(started);
         let entries = match which {
             Selection::All => self.entries(started, |_| {})?,
-            Selection::One(id) => vec![Entry { id, due: started }],
+            Selection::One(id) => vec![QueueEntry { id, due: started }],
         };
         Ok(self.work_through(entries, urgency))
     }
@@ -29,10 +29,10 @@ impl<S: Spool> Runner<S> {
     /// Works once on these messages, as [`Runner::flush`] does on one.
     pub fn flush_these(&self, ids: &[SpoolId], urgency: Urgency) -> Summary {
         let due = self.clock.now();
-        self.work_through(ids.iter().map(|id| Entry { id: *id, due }).collect(), urgency)
+        self.work_through(ids.iter().map(|id| QueueEntry { id: *id, due }).collect(), urgency)
     }
 
-    fn work_through(&self, entries: Vec<Entry>, urgency: Urgency) -> Summary {
+    fn work_through(&self, entries: Vec<QueueEntry>, urgency: Urgency) -> Summary {
         // A message with an implausible hint is due since it was listed.
         let now = self.clock.now();
         let pool = WorkerPool::new(self, Mode::Pass, urgency);

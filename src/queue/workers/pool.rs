@@ -19,7 +19,7 @@ use crate::queue::plan::schedule::Urgency;
 use crate::queue::routes::gate::RouteGate;
 use crate::queue::runner::{Runner, Summary};
 use crate::receipt::Receipt;
-use crate::spool::{Claim, Durability, Entry, Spool};
+use crate::spool::{Claim, Durability, QueueEntry, Spool};
 
 /// When the workers end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +79,7 @@ impl<'r, S: Spool> WorkerPool<'r, S> {
     }
 
     /// Puts the entries that are due on the agenda; returns how many are not due.
-    pub(super) fn enlist(&self, mut entries: Vec<Entry>, now: Timestamp) -> usize {
+    pub(super) fn enlist(&self, mut entries: Vec<QueueEntry>, now: Timestamp) -> usize {
         let listed = entries.len();
         entries.retain(|entry| entry.due <= now || self.urgency == Urgency::Now);
         for entry in &mut entries {

@@ -3,7 +3,7 @@
 use super::pool::WorkerPool;
 use crate::clock::Timestamp;
 use crate::event::Event;
-use crate::spool::{Entry, Spool};
+use crate::spool::{QueueEntry, Spool};
 
 /// Messages that keep all workers busy until the next piece is found.
 const ENOUGH: usize = 4_000;
@@ -29,7 +29,7 @@ impl<S: Spool> WorkerPool<'_, S> {
 
     /// Lets the workers begin with these, unless they have enough: a scan of a million messages takes seconds. Its end puts
     /// their order right.
-    fn begin_with(&self, found: &[Entry], now: Timestamp) {
+    fn begin_with(&self, found: &[QueueEntry], now: Timestamp) {
         let mut shared = self.shared();
         if shared.agenda.waiting() > ENOUGH {
             return;

@@ -7,7 +7,7 @@
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::group_commit::Failure;
+use super::group_commit::SyncFailure;
 
 /// What is to be done after the sync, with its outcome.
 pub(in crate::spool) type Waiter = Box<dyn FnOnce(io::Result<()>) + Send>;
@@ -33,7 +33,7 @@ impl Finishing {
         drop(state);
         let _turn = Turn(self);
         while let Some(mut round) = self.next_round() {
-            let outcome = sync().map_err(|error| Failure::from(&error));
+            let outcome = sync().map_err(|error| SyncFailure::from(&error));
             if outcome.is_err() {
                 round.append(&mut self.lock().waiting);
             }

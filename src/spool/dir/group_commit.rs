@@ -26,11 +26,11 @@ struct State {
 
 /// The outcome of one sync, as an error number where there is one, for `io::Error` cannot be copied.
 #[derive(Debug, Default)]
-struct Round(OnceLock<Result<(), Failure>>);
+struct Round(OnceLock<Result<(), SyncFailure>>);
 
 /// An error that can be told several times.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::spool) enum Failure {
+pub(in crate::spool) enum SyncFailure {
     Os(i32),
     Other(io::ErrorKind),
 }
@@ -61,7 +61,7 @@ impl GroupCommit {
     }
 
     fn lead(&self, round: &Round, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-        let mut lead = Lead { group: self, round, outcome: Err(Failure::Other(io::ErrorKind::Other)) };
+        let mut lead = Lead { group: self, round, outcome: Err(SyncFailure::Other(io::ErrorKind::Other)) };
         let result = sync();
         lead.outcome = match &result {
             Ok(()) => Ok(()),
@@ -79,7 +79,7 @@ impl GroupCommit {
 struct Lead<'a> {
     group: &'a GroupCommit,
     round: &'a Round,
-    outcome: Result<(), Failure>,
+    outcome: Result<(), SyncFailure>,
 }
 
 impl Drop for Lead<'_> {
@@ -97,17 +97,17 @@ impl Drop for Lead<'_> {
     }
 }
 
-impl From<&io::Error> for Failure {
+impl From<&io::Error> for SyncFailure {
     fn from(error: &io::Error) -> Self {
         error.raw_os_error().map_or_else(|| Self::Other(error.kind()), Self::Os)
     }
 }
 
-impl From<Failure> for io::Error {
-    fn from(failure: Failure) -> Self {
+impl From<SyncFailure> for io::Error {
+    fn from(failure: SyncFailure) -> Self {
         match failure {
-            Failure::Os(number) => Self::from_raw_os_error(number),
-            Failure::Other(kind) => Self::from(kind),
+            SyncFailure::Os(number) => Self::from_raw_os_error(number),
+            SyncFailure::Other(kind) => Self::from(kind),
         }
     }
 }

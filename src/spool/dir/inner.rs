@@ -16,7 +16,7 @@ use super::finishing::Finishing;
 use super::gauge::Gauge;
 use super::group_commit::GroupCommit;
 use super::removals::Removals;
-use super::room::{Ledger, Reserve, too_small};
+use super::room::{Reservations, Reserve, too_small};
 use crate::clock::{Clock, longest_varied};
 use crate::id::IdSource;
 use crate::smtp::LARGEST_MESSAGE;
@@ -84,7 +84,7 @@ pub(in crate::spool) struct Inner<D: Disk> {
     pub(super) disk: D,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) settings: SpoolSettings,
-    pub(super) ledger: Arc<Ledger>,
+    pub(super) ledger: Arc<Reservations>,
     /// The user whose files are ours.
     pub(super) owner: u32,
     pub(super) reserve: Reserve,

@@ -159,7 +159,7 @@ pub(in crate::spool) fn is_there<D: Disk>(inner: &Inner<D>, shelf: Folder, name:
 }
 
 /// A message that was looked at, not claimed.
-pub(in crate::spool) struct Found<D: Disk> {
+pub(in crate::spool) struct PeekedMessage<D: Disk> {
     pub(in crate::spool) file: D::File,
     pub(in crate::spool) message_at: u64,
     pub(in crate::spool) glance: Glance,
@@ -211,7 +211,7 @@ pub(in crate::spool) fn find<D: Disk>(
     inner: &Inner<D>,
     shelves: &[Folder],
     id: SpoolId,
-) -> Result<Option<Found<D>>, SpoolError> {
+) -> Result<Option<PeekedMessage<D>>, SpoolError> {
     // Twice, as it may move from a shelf not yet seen to one that was.
     for shelf in shelves.iter().chain(shelves) {
         if let Some(found) = glance(inner, *shelf, id)? {
@@ -221,7 +221,7 @@ pub(in crate::spool) fn find<D: Disk>(
     Ok(None)
 }
 
-fn glance<D: Disk>(inner: &Inner<D>, shelf: Folder, id: SpoolId) -> Result<Option<Found<D>>, SpoolError> {
+fn glance<D: Disk>(inner: &Inner<D>, shelf: Folder, id: SpoolId) -> Result<Option<PeekedMessage<D>>, SpoolError> {
     let name = id.to_string();
     let busy = is_busy(inner, shelf, &name)?;
     let Some((file, status)) = open(inner, shelf, &name, Access::Read)? else {
@@ -235,7 +235,7 @@ fn glance<D: Disk>(inner: &Inner<D>, shelf: Folder, id: SpoolId) -> Result<Optio
     };
     let frozen::Thawed { envelope, seal, receipts, message_at, size, .. } = thawed;
     let glance = Glance { shelf, envelope, seal, size, receipts, busy };
-    Ok(Some(Found { file, message_at, glance }))
+    Ok(Some(PeekedMessage { file, message_at, glance }))
 }
 
 /// Whether somebody has the lock. Asking takes it for a moment, shared, on a descriptor of its own: a claimer that comes in

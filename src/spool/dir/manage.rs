@@ -9,7 +9,7 @@ use super::claim::{self, DirClaim};
 use super::draft_file::{Arriving, BUFFER};
 use super::inner::Inner;
 use super::look;
-use super::look::{Found, InFile};
+use super::look::{InFile, PeekedMessage};
 use super::spool::DirSpool;
 use crate::id::SpoolId;
 use crate::spool::disk::{Disk, HostDisk};
@@ -21,7 +21,7 @@ use crate::spool::traits::{Claimed, Glance};
 /// A message of the directory spool that is being read.
 pub struct DirReading<D: Disk = HostDisk> {
     inner: Arc<Inner<D>>,
-    found: Found<D>,
+    found: PeekedMessage<D>,
 }
 
 impl<D: Disk> Reading for DirReading<D> {

@@ -49,14 +49,14 @@ pub(in crate::spool) fn too_small(room: &Room, reserve: Reserve) -> Option<Strin
 
 /// What all drafts of a spool together may still write.
 #[derive(Debug, Default)]
-pub(in crate::spool) struct Ledger {
+pub(in crate::spool) struct Reservations {
     octets: AtomicU64,
     inodes: AtomicU64,
     /// All that was ever reserved, also what was given back.
     asked: AtomicU64,
 }
 
-impl Ledger {
+impl Reservations {
     /// Octets that were ever reserved: between two calls, at least as many as were written.
     pub(in crate::spool) fn asked(&self) -> u64 {
         self.asked.load(Ordering::SeqCst)
@@ -91,7 +91,7 @@ impl Ledger {
 /// What one draft may still write; given back when dropped.
 #[derive(Debug)]
 pub(in crate::spool) struct Reservation {
-    ledger: Arc<Ledger>,
+    ledger: Arc<Reservations>,
     octets: u64,
 }
 
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn what_drafts_reserved_counts_until_it_is_written_or_dropped() {
-        let ledger = Arc::new(Ledger::default());
+        let ledger = Arc::new(Reservations::default());
         let short = |octets| ledger.shortage(&ROOM, Reserve { octets: 100, inodes: 9 }, octets).is_some();
         assert!(!short(900) && short(901));
         let mut draft = ledger.reserve(500);
@@ -168,6 +168,6 @@ mod tests {
     #[test]
     fn a_file_system_that_counts_no_inodes_is_never_short_of_them() {
         let room = Room { inodes: 0, free_inodes: 0, ..ROOM };
-        assert_eq!(Ledger::default().shortage(&room, Reserve { octets: 0, inodes: 9 }, 0), None);
+        assert_eq!(Reservations::default().shortage(&room, Reserve { octets: 0, inodes: 9 }, 0), None);
     }
 }

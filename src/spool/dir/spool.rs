@@ -26,7 +26,7 @@ use crate::mutant::{Mutant, planted};
 use crate::spool::disk::{Disk, HostDisk, Kind};
 use crate::spool::error::{SpoolError, SpoolErrorKind};
 use crate::spool::folder::Folder;
-use crate::spool::traits::{Claimed, Entry, Glance, Spool};
+use crate::spool::traits::{Claimed, Glance, QueueEntry, Spool};
 
 /// A spool in a folder. Clones share it.
 pub struct DirSpool<D: Disk = HostDisk> {
@@ -205,14 +205,14 @@ impl<D: Disk> Spool for DirSpool<D> {
         DirDraft::open(&self.inner, id, envelope)
     }
 
-    fn entries(&self, shelf: Folder) -> Result<Vec<Entry>, SpoolError> {
+    fn entries(&self, shelf: Folder) -> Result<Vec<QueueEntry>, SpoolError> {
         let mut entries = Vec::new();
         self.scan(shelf, &mut |entry| entries.push(entry))?;
         entries.sort_unstable_by_key(|entry| entry.id);
         Ok(entries)
     }
 
-    fn scan(&self, shelf: Folder, each: &mut dyn FnMut(Entry)) -> Result<(), SpoolError> {
+    fn scan(&self, shelf: Folder, each: &mut dyn FnMut(QueueEntry)) -> Result<(), SpoolError> {
         let Inner { disk, clock, settings, .. } = &*self.inner;
         let folder = self.inner.folder(shelf);
         let now = clock.now();
@@ -222,7 +222,7 @@ impl<D: Disk> Spool for DirSpool<D> {
             match disk.status_at(folder, name) {
                 Ok(status) if status.kind == Kind::Regular => {
                     let believed = status.modified <= now + settings.longest_interval;
-                    each(Entry { id, due: if believed { status.modified } else { now } });
+                    each(QueueEntry { id, due: if believed { status.modified } else { now } });
                 }
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -27,7 +27,7 @@ impl Write for &mut Script {
 
 const EHLO: &str = "250-relay\r\n250-8BITMIME\r\n250-SIZE 100\r\n250 DSN\r\n";
 
-fn run(replies: &[&str], recipients: &[&str], octets: &[u8]) -> (Result<Vec<Reply>, Failure>, String) {
+fn run(replies: &[&str], recipients: &[&str], octets: &[u8]) -> (Result<Vec<Reply>, SubmitFailure>, String) {
     let mut script = Script { replies: io::Cursor::new(replies.concat().into_bytes()), said: Vec::new() };
     let recipients: Vec<Mailbox> = recipients.iter().map(|text| text.parse().unwrap()).collect();
     let order = Order {
@@ -87,18 +87,18 @@ fn an_end_before_and_after_the_message_are_told_apart() {
     let ok = "250 fine\r\n";
     let replies = ["220 hi\r\n", EHLO, ok, ok, "354 go\r\n"];
     for cut in 0..replies.len() {
-        assert!(matches!(run(&replies[..cut], &["a@x"], b"\r\n").0, Err(Failure::Broken(_))), "{cut}");
+        assert!(matches!(run(&replies[..cut], &["a@x"], b"\r\n").0, Err(SubmitFailure::Broken(_))), "{cut}");
     }
-    assert!(matches!(run(&replies, &["a@x"], b"\r\n").0, Err(Failure::InDoubt(_))));
-    assert!(matches!(run(&["what\r\n"], &["a@x"], b"\r\n").0, Err(Failure::Broken(_))), "no reply at all");
+    assert!(matches!(run(&replies, &["a@x"], b"\r\n").0, Err(SubmitFailure::InDoubt(_))));
+    assert!(matches!(run(&["what\r\n"], &["a@x"], b"\r\n").0, Err(SubmitFailure::Broken(_))), "no reply at all");
     let endless = "220-x\r\n".repeat(20_000);
-    assert!(matches!(run(&[&endless], &["a@x"], b"\r\n").0, Err(Failure::Broken(_))), "no end");
+    assert!(matches!(run(&[&endless], &["a@x"], b"\r\n").0, Err(SubmitFailure::Broken(_))), "no end");
 }
 
 #[test]
 fn addresses_beyond_ascii_need_a_receiver_that_takes_them() {
     let (result, said) = run(&["220 hi\r\n", EHLO], &["j\u{fc}rgen@x"], b"\r\n");
-    assert!(matches!(result, Err(Failure::NeedsUtf8)) && !said.contains("MAIL"), "{said}");
+    assert!(matches!(result, Err(SubmitFailure::NeedsUtf8)) && !said.contains("MAIL"), "{said}");
 }
 
 #[test]
@@ -113,6 +113,6 @@ fn a_list_is_asked_for_and_put_together() {
     assert!(asked(&["220 hi\r\n", "250 .\r\n"], true).1.starts_with("XMAILQ JSON\r\n"));
     let (list, _) = asked(&["220 hi\r\n", "500 5.5.1 what\r\n"], false);
     assert_eq!(list.unwrap_err().to_string(), "XMAILQ: 500 5.5.1 what");
-    assert!(matches!(asked(&["220 hi\r\n", "250 2.0.0 ok\r\n"], false).0, Err(Failure::Broken(_))));
-    assert!(matches!(asked(&["220 hi\r\n"], false).0, Err(Failure::Broken(_))));
+    assert!(matches!(asked(&["220 hi\r\n", "250 2.0.0 ok\r\n"], false).0, Err(SubmitFailure::Broken(_))));
+    assert!(matches!(asked(&["220 hi\r\n"], false).0, Err(SubmitFailure::Broken(_))));
 }

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::secret::Password;
 use super::token::Freshness;
-use crate::small_file::{self, Durability, Writers, beside};
+use crate::small_file::{self, FileSync, Writers, beside};
 use crate::transport::settings::TokenGrant;
 
 /// A provider that takes longer is in trouble.
@@ -115,7 +115,7 @@ impl TokenGrant {
 
     fn save(&self, kept: &Kept) -> io::Result<()> {
         // Synced, because a rotated refresh token exists nowhere else.
-        small_file::replace(&self.file, &serde_json::to_vec(kept)?, Writers::One, Durability::Synced)
+        small_file::replace(&self.file, &serde_json::to_vec(kept)?, Writers::One, FileSync::Synced)
     }
 
     fn fetch(&self, secrets: &Secrets, rotated: Option<&str>, origin: String) -> Result<Kept, String> {

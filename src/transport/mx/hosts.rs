@@ -23,12 +23,12 @@ pub(super) struct Host {
     /// Lower goes first.
     pub(super) preference: u16,
     /// Where it is.
-    pub(super) place: Place,
+    pub(super) place: HostPlace,
 }
 
 /// Where a host is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum HostPlace {
     /// Where its name leads.
     Name(Domain),
     /// Where the address literal says.
@@ -55,7 +55,7 @@ impl Shared {
             let address = address.ok_or_else(|| {
                 never(EnhancedCode(5, 1, 2), format!("{domain} is no address that mail can be sent to"))
             })?;
-            return Ok(vec![Host { name: address.to_string(), preference: 0, place: Place::Address(address) }]);
+            return Ok(vec![Host { name: address.to_string(), preference: 0, place: HostPlace::Address(address) }]);
         }
         let answer = self.in_time(domain, self.dns.exchangers(domain)).await?;
         let exchangers = match answer {
@@ -90,8 +90,8 @@ impl Shared {
     /// The addresses of a host of this domain; empty where it has none.
     pub(super) async fn addresses(&self, domain: &Domain, host: &Host) -> Result<Vec<IpAddr>, Dead> {
         match &host.place {
-            Place::Address(address) => Ok(vec![*address]),
-            Place::Name(name) => self.in_time(domain, self.dns.exchanger_addresses(name)).await,
+            HostPlace::Address(address) => Ok(vec![*address]),
+            HostPlace::Name(name) => self.in_time(domain, self.dns.exchanger_addresses(name)).await,
         }
     }
 
@@ -138,7 +138,7 @@ fn in_order(exchangers: Vec<Exchanger>) -> Vec<Host> {
     let host = |(preference, _, name): (u16, u64, Domain)| {
         // A host in figures is no name, but somebody's slip that is easily understood.
         let address = name.as_str().parse().ok();
-        Host { name: name.to_string(), preference, place: address.map_or(Place::Name(name), Place::Address) }
+        Host { name: name.to_string(), preference, place: address.map_or(HostPlace::Name(name), HostPlace::Address) }
     };
     drawn.into_iter().take(MOST_HOSTS).map(host).collect()
 }

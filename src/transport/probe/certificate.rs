@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_file_that_expires_is_told_in_time() {
-        use super::super::Severity;
+        use super::super::ProbeVerdict;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cert.pem");
         let pem = |until| {
@@ -167,13 +167,15 @@ mod tests {
         };
         pem(2027);
         // 2026-12-31, 2026-11-21, 2027-02-01.
-        for (now, verdict) in
-            [(1_798_700_000, Severity::Warning), (1_795_226_607, Severity::Ok), (1_801_400_000, Severity::Fault)]
-        {
+        for (now, verdict) in [
+            (1_798_700_000, ProbeVerdict::Warning),
+            (1_795_226_607, ProbeVerdict::Ok),
+            (1_801_400_000, ProbeVerdict::Fault),
+        ] {
             assert_eq!(of_file(&path, now).verdict, verdict, "{now}");
         }
         std::fs::write(&path, "no certificate").unwrap();
-        assert_eq!(of_file(&path, 0).verdict, Severity::Fault);
+        assert_eq!(of_file(&path, 0).verdict, ProbeVerdict::Fault);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::transport::classify::Place;
 use crate::transport::credential::{Credential, Freshness, Password};
 use crate::transport::settings::{RouteSettings, Smarthost, TlsPolicy};
 use crate::transport::smtp::wire::{Opened, Phase, WireError};
-use crate::transport::smtp::{Client, ConnectionSettings, Login, Refusal, wire};
+use crate::transport::smtp::{ConnectionSettings, Login, Refusal, SmtpClient, wire};
 
 /// Providers that look at `From:` only once they have the whole message.
 const LATE_JUDGES: [&str; 4] = ["office365.com", "outlook.com", "gmail.com", "googlemail.com"];
@@ -26,7 +26,7 @@ pub(super) struct Dialogue<'a> {
 
 impl Dialogue<'_> {
     pub(super) async fn run(&self, opened: Opened, address: IpAddr, tell: &mut dyn FnMut(Step)) {
-        let client = match Client::over(opened, self.connection_settings).await {
+        let client = match SmtpClient::over(opened, self.connection_settings).await {
             Ok(client) => client,
             Err(fault) => return tell(Step::failed("EHLO", &fault.reason, self.place)),
         };
@@ -45,7 +45,7 @@ impl Dialogue<'_> {
         client.quit().await;
     }
 
-    async fn log_in(&self, client: Client, address: IpAddr, tell: &mut dyn FnMut(Step)) -> Option<Client> {
+    async fn log_in(&self, client: SmtpClient, address: IpAddr, tell: &mut dyn FnMut(Step)) -> Option<SmtpClient> {
         let (smarthost, place) = (self.smarthost, self.place);
         let credential = match Credential::of(smarthost, self.settings) {
             Ok(credential) => credential,
@@ -93,18 +93,18 @@ impl Dialogue<'_> {
         None
     }
 
-    async fn another(&self, address: IpAddr) -> Option<Client> {
+    async fn another(&self, address: IpAddr) -> Option<SmtpClient> {
         let opened = wire::open(self.smarthost, &[address], self.connection_settings).await.ok()?;
-        Client::over(opened, self.connection_settings).await.ok()
+        SmtpClient::over(opened, self.connection_settings).await.ok()
     }
 
     async fn attempt(
         &self,
-        mut client: Client,
+        mut client: SmtpClient,
         user: &str,
         secret: &Password,
         is_token: bool,
-    ) -> Result<Client, Refusal> {
+    ) -> Result<SmtpClient, Refusal> {
         let policy: TlsPolicy = self.smarthost.tls;
         let login = Login { user, secret, is_token, method: self.settings.auth, policy };
         match login.run(&mut client).await {
@@ -117,7 +117,7 @@ impl Dialogue<'_> {
     }
 
     /// One sender, and all recipients. An error is a connection that is gone.
-    async fn offer(&self, client: &mut Client, sender: &Mailbox, tell: &mut dyn FnMut(Step)) -> Result<(), ()> {
+    async fn offer(&self, client: &mut SmtpClient, sender: &Mailbox, tell: &mut dyn FnMut(Step)) -> Result<(), ()> {
         // RFC 6531 3.4: an address beyond ASCII goes with this parameter only.
         let utf8 = if sender.is_ascii() { "" } else { " SMTPUTF8" };
         let reply = self.say(client, Phase::Mail, &format!("MAIL FROM:<{sender}>{utf8}\r\n"), "MAIL", tell).await?;
@@ -155,7 +155,7 @@ impl Dialogue<'_> {
     }
 
     /// Notices of failure have no sender (RFC 5321 4.5.5).
-    async fn null_sender(&self, client: &mut Client, tell: &mut dyn FnMut(Step)) -> Result<(), ()> {
+    async fn null_sender(&self, client: &mut SmtpClient, tell: &mut dyn FnMut(Step)) -> Result<(), ()> {
         let reply = self.say(client, Phase::Mail, "MAIL FROM:<>\r\n", "MAIL", tell).await?;
         tell(match reply.is_positive() {
             true => Step::ok("MAIL", format!("<>, as notices of failure have: {reply}")),
@@ -173,13 +173,13 @@ impl Dialogue<'_> {
         Step { found: format!("{whom}: {}", step.found), ..step }
     }
 
-    async fn reset(&self, client: &mut Client, tell: &mut dyn FnMut(Step)) -> Result<(), ()> {
+    async fn reset(&self, client: &mut SmtpClient, tell: &mut dyn FnMut(Step)) -> Result<(), ()> {
         self.say(client, Phase::Reset, "RSET\r\n", "RSET", tell).await.map(|_| ())
     }
 
     async fn say(
         &self,
-        client: &mut Client,
+        client: &mut SmtpClient,
         phase: Phase,
         line: &str,
         what: &'static str,

@@ -10,7 +10,7 @@ mod hop;
 mod step;
 
 use hop::Target;
-pub use step::{Inquiry, Severity, Step};
+pub use step::{Inquiry, ProbeVerdict, Step};
 
 use std::path::Path;
 use std::time::Duration;

@@ -25,7 +25,7 @@ pub struct Step {
     /// Which step, in one or two words.
     pub what: &'static str,
     /// How it went.
-    pub verdict: Severity,
+    pub verdict: ProbeVerdict,
     /// What was found, on one line.
     pub found: String,
     /// What to do about it; `None` where nothing is to be done.
@@ -34,7 +34,7 @@ pub struct Step {
 
 /// How a step went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
+pub enum ProbeVerdict {
     /// As it should.
     Ok,
     /// Mail goes, but something will bite.
@@ -43,7 +43,7 @@ pub enum Severity {
     Fault,
 }
 
-impl Severity {
+impl ProbeVerdict {
     /// As reports show it.
     pub fn word(self) -> &'static str {
         match self {
@@ -57,17 +57,17 @@ impl Severity {
 impl Step {
     /// A step that went as it should.
     pub fn ok(what: &'static str, found: impl Into<String>) -> Self {
-        Self { what, verdict: Severity::Ok, found: printable(found), remedy: None }
+        Self { what, verdict: ProbeVerdict::Ok, found: printable(found), remedy: None }
     }
 
     /// A step that found something that will bite.
     pub fn warning(what: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { what, verdict: Severity::Warning, found: printable(found), remedy: Some(remedy.into()) }
+        Self { what, verdict: ProbeVerdict::Warning, found: printable(found), remedy: Some(remedy.into()) }
     }
 
     /// A step that failed.
     pub fn fault(what: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { what, verdict: Severity::Fault, found: printable(found), remedy: Some(remedy.into()) }
+        Self { what, verdict: ProbeVerdict::Fault, found: printable(found), remedy: Some(remedy.into()) }
     }
 
     /// A step that failed for this reason.

@@ -25,7 +25,7 @@ impl AsyncTokioStream for Wire {
 }
 
 /// lettre's connection over our wire. Its replies come from the [`Control`], as lettre's errors lose half of them.
-pub(in crate::transport) struct Client {
+pub(in crate::transport) struct SmtpClient {
     lettre: AsyncSmtpConnection,
     control: Control,
     capabilities: Capabilities,
@@ -40,7 +40,7 @@ pub(in crate::transport) struct Client {
     ahead: Option<String>,
 }
 
-impl Client {
+impl SmtpClient {
     /// Hands an open wire to lettre.
     pub(in crate::transport) async fn over(
         opened: Opened,
@@ -198,9 +198,9 @@ impl Client {
     }
 }
 
-impl fmt::Debug for Client {
+impl fmt::Debug for SmtpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client")
+        f.debug_struct("SmtpClient")
             .field("relay", &self.relay)
             .field("protection", &self.protection)
             .finish_non_exhaustive()

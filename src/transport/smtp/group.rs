@@ -2,7 +2,7 @@
 //!
 //! Pure. DATA is the last command of its group (RFC 2920 3.1); a message in one chunk may be part of a group.
 
-use super::client::Client;
+use super::client::SmtpClient;
 use super::parameters::{mail_line, rcpt_line};
 use super::wire::{Capabilities, Phase};
 use crate::envelope::Recipient;
@@ -25,7 +25,7 @@ pub(in crate::transport) enum Framing {
 }
 
 impl Framing {
-    pub(in crate::transport) fn of(client: &Client, request: &DeliveryRequest<'_>, recipients: usize) -> Self {
+    pub(in crate::transport) fn of(client: &SmtpClient, request: &DeliveryRequest<'_>, recipients: usize) -> Self {
         let (capabilities, wanted) = (client.capabilities(), client.extensions());
         match capabilities.chunking && wanted.chunking {
             false => Self::Data,
@@ -39,7 +39,7 @@ impl Framing {
 
 /// What a line of a group asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::transport) enum Command {
+pub(in crate::transport) enum GroupCommand {
     Mail,
     /// The recipient's place in the request.
     Rcpt(usize),
@@ -48,7 +48,7 @@ pub(in crate::transport) enum Command {
     LastChunk,
 }
 
-impl Command {
+impl GroupCommand {
     pub(in crate::transport) fn phase(self) -> Phase {
         match self {
             Self::Mail => Phase::Mail,
@@ -65,13 +65,13 @@ pub(in crate::transport) fn commands(
     recipients: &[(usize, &Recipient)],
     framing: Framing,
     capabilities: &Capabilities,
-) -> Vec<(Command, String)> {
-    let rcpt = |(at, recipient): &(usize, &Recipient)| (Command::Rcpt(*at), rcpt_line(recipient, capabilities));
+) -> Vec<(GroupCommand, String)> {
+    let rcpt = |(at, recipient): &(usize, &Recipient)| (GroupCommand::Rcpt(*at), rcpt_line(recipient, capabilities));
     let last = match framing {
-        Framing::Data => Some((Command::Data, "DATA\r\n".to_owned())),
-        Framing::OneChunk => Some((Command::LastChunk, format!("BDAT {} LAST\r\n", request.size))),
+        Framing::Data => Some((GroupCommand::Data, "DATA\r\n".to_owned())),
+        Framing::OneChunk => Some((GroupCommand::LastChunk, format!("BDAT {} LAST\r\n", request.size))),
         Framing::Bdat => None,
     };
-    let mail = (Command::Mail, mail_line(request, capabilities));
+    let mail = (GroupCommand::Mail, mail_line(request, capabilities));
     std::iter::once(mail).chain(recipients.iter().map(rcpt)).chain(last).collect()
 }

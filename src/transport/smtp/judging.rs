@@ -2,8 +2,8 @@
 //!
 //! Invariant: who was judged keeps the verdict, whatever a later reply says.
 
-use super::client::Client;
-use super::group::Command;
+use super::client::SmtpClient;
+use super::group::GroupCommand;
 use super::wire::{Phase, WireError};
 use crate::envelope::Recipient;
 use crate::mutant::{Mutant, planted};
@@ -76,7 +76,7 @@ impl<'a> Transaction<'a> {
     }
 
     /// Judges what needs no asking; whether nobody is left.
-    pub(super) fn judge_by(&mut self, client: &Client, header_is_utf8: bool) -> bool {
+    pub(super) fn judge_by(&mut self, client: &SmtpClient, header_is_utf8: bool) -> bool {
         let (capabilities, eight_bit) = (client.capabilities(), client.extensions().eight_bit);
         let (size, max_size) = (self.request.size, client.max_size());
         // RFC 1870 6.1: no need to send what is bound to be refused. A limit of 0 is none.
@@ -120,21 +120,26 @@ impl<'a> Transaction<'a> {
 }
 
 impl Transaction<'_> {
-    pub(super) async fn judge(&mut self, client: &mut Client, command: Command, answer: Answer) -> Result<(), Stop> {
+    pub(super) async fn judge(
+        &mut self,
+        client: &mut SmtpClient,
+        command: GroupCommand,
+        answer: Answer,
+    ) -> Result<(), Stop> {
         match (command, answer) {
-            (Command::Mail, Ok(reply)) => self.judge_mail(client, &reply),
+            (GroupCommand::Mail, Ok(reply)) => self.judge_mail(client, &reply),
             // A kept connection may have died.
-            (Command::Mail, Err(error)) if !client.control().message_ended() => {
+            (GroupCommand::Mail, Err(error)) if !client.control().message_ended() => {
                 Err(Stop::Unanswered(error.reason(Phase::Mail, client.relay())))
             }
             (_, Err(error)) => Err(self.broken(client, &error)),
-            (Command::Rcpt(at), Ok(reply)) => self.judge_recipient(client, at, &reply),
-            (Command::Data, Ok(reply)) if self.is_settled() => self.call_off(client, &reply).await,
+            (GroupCommand::Rcpt(at), Ok(reply)) => self.judge_recipient(client, at, &reply),
+            (GroupCommand::Data, Ok(reply)) if self.is_settled() => self.call_off(client, &reply).await,
             (_, Ok(reply)) => self.go_on(client, Stage::Data, &reply),
         }
     }
 
-    fn judge_mail(&mut self, client: &Client, reply: &Reply) -> Result<(), Stop> {
+    fn judge_mail(&mut self, client: &SmtpClient, reply: &Reply) -> Result<(), Stop> {
         match disposition(Stage::Mail, reply) {
             Disposition::Accepted => {}
             Disposition::Route if reply.code() == 421 => return Err(Stop::Unanswered(Reason::reply(reply))),
@@ -150,7 +155,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    fn judge_recipient(&mut self, client: &Client, at: usize, reply: &Reply) -> Result<(), Stop> {
+    fn judge_recipient(&mut self, client: &SmtpClient, at: usize, reply: &Reply) -> Result<(), Stop> {
         if self.verdicts[at].is_some() {
             // MAIL was refused while this RCPT was on its way: the reply says nothing about the recipient.
             self.astray |= reply.is_positive();
@@ -175,7 +180,7 @@ impl Transaction<'_> {
 
     /// DATA went along, but nobody was accepted. Where it is taken all the same, an empty message has to follow, which nobody
     /// gets (RFC 2920 3.1).
-    async fn call_off(&mut self, client: &mut Client, reply: &Reply) -> Result<(), Stop> {
+    async fn call_off(&mut self, client: &mut SmtpClient, reply: &Reply) -> Result<(), Stop> {
         match disposition(Stage::Data, reply) {
             Disposition::Accepted if self.astray => Err(self.broken(client, &out_of_step(reply))),
             Disposition::Accepted => match client.exchange(Phase::Data, ".\r\n").await {
@@ -188,7 +193,7 @@ impl Transaction<'_> {
     }
 
     /// The connection is of no use any more; what that means for those who are not judged.
-    pub(super) fn broken(&mut self, client: &Client, error: &WireError) -> Stop {
+    pub(super) fn broken(&mut self, client: &SmtpClient, error: &WireError) -> Stop {
         if client.control().message_ended() {
             let reason = error.reason(Phase::EndOfData, client.relay());
             match self.closing.take() {
@@ -201,7 +206,7 @@ impl Transaction<'_> {
     }
 
     /// What the reply to DATA, or to a chunk that is not the last, means for those who were accepted.
-    pub(super) fn go_on(&mut self, client: &Client, stage: Stage, reply: &Reply) -> Result<(), Stop> {
+    pub(super) fn go_on(&mut self, client: &SmtpClient, stage: Stage, reply: &Reply) -> Result<(), Stop> {
         match disposition(stage, reply) {
             Disposition::Accepted => Ok(()),
             Disposition::Route => Err(Stop::Fault(Reason::reply(reply))),
@@ -215,7 +220,7 @@ impl Transaction<'_> {
 }
 
 /// As long as the end of the message did not go out.
-pub(super) fn broken(client: &Client, error: &WireError) -> Stop {
+pub(super) fn broken(client: &SmtpClient, error: &WireError) -> Stop {
     let reason = error.reason(client.control().phase(), client.relay());
     // Nobody is to blame when we leave, so it must not count as an attempt.
     if *error == WireError::Leaving { Stop::Fault(reason) } else { Stop::Broken(reason) }

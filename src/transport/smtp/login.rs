@@ -5,8 +5,8 @@
 
 use base64::engine::{Engine, general_purpose::STANDARD};
 
-use super::client::Client;
-use super::sasl::{Dialogue, Means, Mechanism, candidates};
+use super::client::SmtpClient;
+use super::sasl::{Dialogue, LoginMechanism, Means, candidates};
 use super::wire::{Phase, Protection, WireError};
 use crate::address::is_unprintable;
 use crate::receipt::{Cause, Reason};
@@ -41,7 +41,7 @@ const MOST_CHALLENGES: usize = 5;
 
 impl Login<'_> {
     /// Logs in.
-    pub(in crate::transport) async fn run(&self, client: &mut Client) -> Result<(), Refusal> {
+    pub(in crate::transport) async fn run(&self, client: &mut SmtpClient) -> Result<(), Refusal> {
         if client.protection() != Protection::Verified && self.policy != TlsPolicy::None {
             let text = format!("the connection to {} is not secure enough for a password", client.relay());
             return Err(Reason::new(EnhancedCode(4, 7, 11), text).because(Cause::LoginUnsafe).into());
@@ -58,7 +58,7 @@ impl Login<'_> {
     }
 
     /// The best that both sides know.
-    fn mechanism(&self, client: &Client) -> Result<Mechanism, Reason> {
+    fn mechanism(&self, client: &SmtpClient) -> Result<LoginMechanism, Reason> {
         let means = match (self.is_token, client.protection()) {
             (true, _) => Means::Token,
             (false, Protection::Verified) => Means::PasswordInSecret,
@@ -79,8 +79,8 @@ impl Login<'_> {
 
     async fn talk(
         &self,
-        client: &mut Client,
-        mechanism: Mechanism,
+        client: &mut SmtpClient,
+        mechanism: LoginMechanism,
         dialogue: &mut Dialogue<'_>,
     ) -> Result<(), Refusal> {
         let (user, secret) = (self.user, self.secret.reveal());
@@ -109,7 +109,7 @@ impl Login<'_> {
         Err(self.cancel(client, "expected an end of the challenges, but found none").await)
     }
 
-    fn judge(&self, client: &Client, reply: &Reply, dialogue: &Dialogue<'_>) -> Result<(), Refusal> {
+    fn judge(&self, client: &SmtpClient, reply: &Reply, dialogue: &Dialogue<'_>) -> Result<(), Refusal> {
         if reply.code() == 235 {
             let proof = dialogue.accepted();
             return proof.map_err(|what| self.unbelievable(client, &what).into());
@@ -124,13 +124,13 @@ impl Login<'_> {
     }
 
     /// RFC 4954 4: the client ends a login by `*`, and the server refuses it then.
-    async fn cancel(&self, client: &mut Client, what: &str) -> Refusal {
+    async fn cancel(&self, client: &mut SmtpClient, what: &str) -> Refusal {
         // What it answers adds nothing.
         let _: Result<Reply, WireError> = client.exchange(Phase::Auth, "*\r\n").await;
         self.unbelievable(client, what).into()
     }
 
-    fn unbelievable(&self, client: &Client, what: &str) -> Reason {
+    fn unbelievable(&self, client: &SmtpClient, what: &str) -> Reason {
         let text = format!("logging {} in at {}: {what}", self.user, client.relay());
         Reason::new(EnhancedCode(4, 7, 0), client.control().without_secrets(&text)).because(Cause::LoginFailed)
     }

@@ -18,7 +18,7 @@ mod tls;
 pub(super) mod transaction;
 pub(super) mod wire;
 
-pub(super) use client::Client;
+pub(super) use client::SmtpClient;
 pub(super) use connection_settings::ConnectionSettings;
 pub(super) use header_first::HeaderFirst;
 pub(super) use judging::Ended;

@@ -6,8 +6,8 @@
 
 use super::judging::{Ended, Stop, Transaction, broken, out_of_step};
 
-use super::client::Client;
-use super::group::{Command, Framing, MOST_IN_GROUP, commands};
+use super::client::SmtpClient;
+use super::group::{Framing, GroupCommand, MOST_IN_GROUP, commands};
 use super::header_first::HeaderFirst;
 use super::origin;
 use super::wire::{Phase, WireError};
@@ -18,7 +18,7 @@ use crate::transport::delivery::{Body, DeliveryRequest};
 
 /// Offers the message to the smarthost for all recipients of the request.
 pub(in crate::transport) async fn run(
-    client: &mut Client,
+    client: &mut SmtpClient,
     request: &DeliveryRequest<'_>,
     body: &mut HeaderFirst<'_>,
 ) -> Ended {
@@ -44,7 +44,7 @@ pub(in crate::transport) async fn run(
 impl Transaction<'_> {
     /// The dialogue; whether the connection is good for another message. After the final reply nothing happens here but
     /// noting it.
-    async fn offer(&mut self, client: &mut Client, body: &mut HeaderFirst<'_>) -> Result<bool, Stop> {
+    async fn offer(&mut self, client: &mut SmtpClient, body: &mut HeaderFirst<'_>) -> Result<bool, Stop> {
         self.introduce(client).await?;
         let answer = match Framing::of(client, self.request, self.verdicts.len()) {
             Framing::OneChunk => self.send_group(client, body).await?,
@@ -87,7 +87,7 @@ impl Transaction<'_> {
     /// The whole message in the group of its commands, before anybody knows who is accepted; the answer to it.
     async fn send_group(
         &mut self,
-        client: &mut Client,
+        client: &mut SmtpClient,
         body: &mut HeaderFirst<'_>,
     ) -> Result<Result<Reply, WireError>, Stop> {
         let chunk = next_chunk(client, body)?;
@@ -103,7 +103,7 @@ impl Transaction<'_> {
 
     /// BDAT (RFC 3030 2): the message in counted chunks, each answered. The last is known before it is sent, so that the
     /// hand-over comes before it.
-    async fn chunks(&mut self, client: &mut Client, body: &mut dyn Body) -> Result<Result<Reply, WireError>, Stop> {
+    async fn chunks(&mut self, client: &mut SmtpClient, body: &mut dyn Body) -> Result<Result<Reply, WireError>, Stop> {
         let mut chunk = next_chunk(client, body)?;
         loop {
             let following = if chunk.is_empty() { Vec::new() } else { next_chunk(client, body)? };
@@ -121,7 +121,7 @@ impl Transaction<'_> {
     }
 
     /// Tells a next hop that trusts us where the message came from.
-    async fn introduce(&mut self, client: &mut Client) -> Result<(), Stop> {
+    async fn introduce(&mut self, client: &mut SmtpClient) -> Result<(), Stop> {
         let (wanted, offered) = (client.extensions(), client.capabilities());
         let envelope = self.request.envelope;
         if wanted.xclient {
@@ -153,7 +153,7 @@ impl Transaction<'_> {
     }
 
     /// As the first command of a transaction: a kept connection may have died.
-    async fn ask(&self, client: &mut Client, line: &str) -> Result<Reply, Stop> {
+    async fn ask(&self, client: &mut SmtpClient, line: &str) -> Result<Reply, Stop> {
         match client.exchange(Phase::Mail, line).await {
             Ok(reply) if reply.code() == 421 => Err(Stop::Unanswered(Reason::reply(&reply))),
             Ok(reply) => Ok(reply),
@@ -164,7 +164,7 @@ impl Transaction<'_> {
     /// The commands, in groups where PIPELINING is offered; with a chunk, the message goes along.
     async fn announce(
         &mut self,
-        client: &mut Client,
+        client: &mut SmtpClient,
         framing: Framing,
         mut chunk: Option<Vec<u8>>,
     ) -> Result<(), Stop> {
@@ -180,7 +180,7 @@ impl Transaction<'_> {
             for (at, (command, _)) in group.iter().enumerate() {
                 let phase = command.phase();
                 let answer = match chunk.take() {
-                    _ if *command == Command::LastChunk => return Ok(()),
+                    _ if *command == GroupCommand::LastChunk => return Ok(()),
                     Some(chunk) => client.exchange_chunk(phase, &lines, chunk, true).await,
                     None if at > 0 || ahead => client.next_reply(phase).await,
                     None => client.exchange(phase, &lines).await,
@@ -197,7 +197,7 @@ impl Transaction<'_> {
 
 /// The commands that can go along with the end of this message, where it is known which is the next (RFC 2920 3.1: "the actual
 /// transfer of message content is explicitly allowed to be the first command in a group").
-fn following(client: &Client, body: &dyn Body) -> String {
+fn following(client: &SmtpClient, body: &dyn Body) -> String {
     let Some(next) = body.next().filter(|_| client.looks_ahead()) else { return String::new() };
     let mut transaction = Transaction::new(&next);
     let recipients: Vec<_> = transaction.recipients.iter().copied().enumerate().collect();
@@ -215,7 +215,7 @@ fn following(client: &Client, body: &dyn Body) -> String {
 }
 
 /// The message cannot be sent to its end, so that no end is ever sent.
-fn broken_off(client: &Client, text: String) -> Stop {
+fn broken_off(client: &SmtpClient, text: String) -> Stop {
     client.control().break_off(text.clone());
     broken(client, &WireError::BrokenOff(text))
 }
@@ -224,7 +224,7 @@ fn broken_off(client: &Client, text: String) -> Stop {
 const CHUNK: usize = 256 * 1024;
 
 /// The next octets; none at the end. Where they cannot be read, the connection is broken off, so that no end is ever sent.
-fn next_chunk(client: &Client, body: &mut dyn Body) -> Result<Vec<u8>, Stop> {
+fn next_chunk(client: &SmtpClient, body: &mut dyn Body) -> Result<Vec<u8>, Stop> {
     let (mut chunk, mut piece) = (Vec::new(), Vec::new());
     while chunk.len() < CHUNK {
         match body.next_piece(&mut piece) {

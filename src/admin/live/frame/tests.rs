@@ -61,7 +61,7 @@ fn page(routes: &Routes, leaving: bool, width: usize, height: usize) -> Vec<Stri
         counts: &counts,
         lines: &lines,
     };
-    let same = |line: Line| {
+    let same = |line: FrameLine| {
         assert!(columns(&line.text) <= width && !line.text.contains(char::is_control), "{line:?}");
         // Seconds are the same in all time zones.
         let mut text = line.text.trim_end().to_owned();
@@ -234,5 +234,5 @@ fn before_the_first_look_nothing_is_claimed() {
     };
     let lines = frame(&view, 80, 24);
     assert_eq!(lines[1].text, "looking at the queue");
-    assert_eq!(lines.iter().filter(|line| line.tone == Tone::Warning).count(), 4, "two paused routes and why");
+    assert_eq!(lines.iter().filter(|line| line.tone == FrameTone::Warning).count(), 4, "two paused routes and why");
 }

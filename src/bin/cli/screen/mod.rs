@@ -20,7 +20,7 @@ use leafmail::config::{LogFormat, LogSection};
 use leafmail::event::{Event, Observer, OncePerMinute};
 use leafmail::sys::SystemClock;
 use log::{Level, LevelFilter};
-use paper::{Line, Paper, Tone};
+use paper::{Paper, StoryLine, Tone};
 use story::Story;
 use terminal::{columns, is_smart, wants_colour};
 
@@ -61,7 +61,7 @@ pub(super) fn record(level: Level, text: &str, now: Timestamp) -> String {
         Level::Warn => (Tone::Waits, "warning"),
         _ => (Tone::Plain, "note"),
     };
-    paper().compose(&Line::new(tone, word, text), &now.time_of_day())
+    paper().compose(&StoryLine::new(tone, word, text), &now.time_of_day())
 }
 
 enum Job {
@@ -177,7 +177,7 @@ impl Observer for Teller {
 }
 
 fn tell(jobs: &Receiver<Job>, mut story: Story, dropped: &AtomicU64) {
-    let write = |lines: Vec<Line>| {
+    let write = |lines: Vec<StoryLine>| {
         let time = SystemClock.now().time_of_day();
         lines.iter().for_each(|line| pass_on(&paper().compose(line, &time)));
     };
@@ -201,7 +201,7 @@ fn tell(jobs: &Receiver<Job>, mut story: Story, dropped: &AtomicU64) {
         write(story.go_on(Instant::now(), paper()));
         let lost = dropped.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            write(vec![Line::new(Tone::Waits, "warning", format!("{lost} events were too many to be shown"))]);
+            write(vec![StoryLine::new(Tone::Waits, "warning", format!("{lost} events were too many to be shown"))]);
         }
     }
 }

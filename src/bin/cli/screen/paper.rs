@@ -34,13 +34,13 @@ impl Tone {
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Line {
+pub(crate) struct StoryLine {
     pub(crate) tone: Tone,
     pub(crate) word: &'static str,
     pub(crate) text: String,
 }
 
-impl Line {
+impl StoryLine {
     pub(crate) fn new(tone: Tone, word: &'static str, text: impl Into<String>) -> Self {
         Self { tone, word, text: text.into() }
     }
@@ -55,7 +55,7 @@ pub(crate) struct Paper {
 
 impl Paper {
     /// The line as it is written at this time of day, with its line end.
-    pub(crate) fn compose(self, line: &Line, time: &str) -> String {
+    pub(crate) fn compose(self, line: &StoryLine, time: &str) -> String {
         let (colour, normal) =
             if self.colour && line.tone != Tone::Plain { (line.tone.colour(), "\x1b[0m") } else { ("", "") };
         let mut out = format!("{time} {colour}{:WORD$}{normal} ", line.word);
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn a_line_wraps_at_words_under_its_text() {
         let text = "me@example.com > you@example.com, 84 B: connecting to mail.example.com failed: Connection refused";
-        let composed = PAPER.compose(&Line::new(Tone::Waits, "waiting", text), "14:03:22");
+        let composed = PAPER.compose(&StoryLine::new(Tone::Waits, "waiting", text), "14:03:22");
         let lines: Vec<&str> = composed.lines().collect();
         assert_eq!(lines.len(), 2, "{composed}");
         assert!(
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn colour_is_an_addition_and_nothing_else_controls_the_terminal() {
-        let line = Line::new(Tone::Bad, "refused", "a\u{1b}[2Jb\r\u{202e}c\nd");
+        let line = StoryLine::new(Tone::Bad, "refused", "a\u{1b}[2Jb\r\u{202e}c\nd");
         let plain = PAPER.compose(&line, "14:03:22");
         let coloured = Paper { colour: true, ..PAPER }.compose(&line, "14:03:22");
         assert_eq!(coloured.replace("\x1b[31m", "").replace("\x1b[0m", ""), plain);
@@ -181,9 +181,12 @@ mod tests {
     #[test]
     fn long_words_and_narrow_terminals_lose_nothing() {
         let word = "x".repeat(200);
-        assert!(PAPER.compose(&Line::new(Tone::Plain, "note", word.clone()), "14:03:22").contains(&word));
+        assert!(PAPER.compose(&StoryLine::new(Tone::Plain, "note", word.clone()), "14:03:22").contains(&word));
         let narrow = Paper { columns: 10, colour: false };
-        assert_eq!(narrow.compose(&Line::new(Tone::Plain, "note", "a b c"), "14:03:22"), "14:03:22 note     a b c\n");
+        assert_eq!(
+            narrow.compose(&StoryLine::new(Tone::Plain, "note", "a b c"), "14:03:22"),
+            "14:03:22 note     a b c\n"
+        );
     }
 
     #[test]

@@ -12,7 +12,7 @@ use leafmail::id::SpoolId;
 use leafmail::receipt::Outcome;
 use leafmail::smtp::Reply;
 
-use super::paper::{Line, Paper, Tone, shortened, size};
+use super::paper::{Paper, StoryLine, Tone, shortened, size};
 
 /// How long a message may take to go on before it is told that it waits.
 const SOON: Duration = Duration::from_secs(2);
@@ -59,7 +59,7 @@ impl Story {
     }
 
     /// What is to be said once this happened.
-    pub(crate) fn tell(&mut self, event: &Event, now: Instant, paper: Paper) -> Vec<Line> {
+    pub(crate) fn tell(&mut self, event: &Event, now: Instant, paper: Paper) -> Vec<StoryLine> {
         match event {
             Event::Connected { .. } | Event::Disconnected { cause: None, .. } | Event::LoggedIn { .. } => Vec::new(),
             Event::Expanded { .. } | Event::CopiedToAdmin { .. } => Vec::new(),
@@ -83,35 +83,36 @@ impl Story {
                 self.paused.insert(route.clone(), text.clone());
                 let seconds = retry_in.as_secs();
                 let text = format!("route {route} cannot be used, the next try is in {seconds} s: {text}");
-                let mut lines = vec![Line::new(Tone::Waits, "paused", text)];
+                let mut lines = vec![StoryLine::new(Tone::Waits, "paused", text)];
                 lines.extend(self.waiting(now, paper, true));
                 lines
             }
             Event::RouteResumed { route } => {
                 self.paused.remove(route);
-                vec![Line::new(Tone::Good, "resumed", format!("route {route} works again"))]
+                vec![StoryLine::new(Tone::Good, "resumed", format!("route {route} works again"))]
             }
             Event::Rejected { client, reply, sender, recipient, .. } => {
                 let recipient = recipient.as_ref().map(ToString::to_string);
                 vec![rejected(client, reply, sender.as_ref(), recipient, paper)]
             }
             Event::Repeated { event: Some(event), times } => {
-                let again = |line: Line| Line { text: format!("{} (and {times} times more)", line.text), ..line };
+                let again =
+                    |line: StoryLine| StoryLine { text: format!("{} (and {times} times more)", line.text), ..line };
                 self.tell(event, now, paper).into_iter().map(again).collect()
             }
             Event::LoginFailed { client, user, .. } => {
                 let user = user.as_ref().map(|user| format!(" (user {user})")).unwrap_or_default();
                 let text = format!("{}: wrong user name or password{user}", client.peer);
-                vec![Line::new(Tone::Bad, "refused", text)]
+                vec![StoryLine::new(Tone::Bad, "refused", text)]
             }
             Event::Disconnected { client, cause: Some(cause) } => {
-                vec![Line::new(Tone::Plain, "left", format!("{}: {cause}", client.peer))]
+                vec![StoryLine::new(Tone::Plain, "left", format!("{}: {cause}", client.peer))]
             }
             other => remark(other),
         }
     }
 
-    fn accepted(&mut self, event: &Event, now: Instant, paper: Paper) -> Vec<Line> {
+    fn accepted(&mut self, event: &Event, now: Instant, paper: Paper) -> Vec<StoryLine> {
         let Event::Accepted { id, sender, size, recipients, .. } = event else { return Vec::new() };
         let message = Message {
             sender: name(sender),
@@ -122,7 +123,7 @@ impl Story {
             due: Some(now + SOON),
         };
         if !self.delivers || self.messages.len() >= MOST {
-            return vec![Line::new(Tone::Good, "queued", message.who(paper, &message.recipients, ""))];
+            return vec![StoryLine::new(Tone::Good, "queued", message.who(paper, &message.recipients, ""))];
         }
         self.messages.insert(*id, message);
         // A route that is known not to work keeps nobody waiting for that.
@@ -136,7 +137,7 @@ impl Story {
         result: Result,
         now: Instant,
         paper: Paper,
-    ) -> Vec<Line> {
+    ) -> Vec<StoryLine> {
         if self.messages.len() >= MOST && !self.messages.contains_key(&id) {
             let message = Message::unknown(sender);
             return Message { results: vec![result], ..message }.lines(paper);
@@ -150,7 +151,7 @@ impl Story {
         if is_whole { self.messages.remove(&id).map_or(Vec::new(), |message| message.lines(paper)) } else { Vec::new() }
     }
 
-    fn note_told(&mut self, id: SpoolId, told: bool) -> Vec<Line> {
+    fn note_told(&mut self, id: SpoolId, told: bool) -> Vec<StoryLine> {
         if let Some(message) = self.messages.get_mut(&id) {
             message.told = Some(told);
         }
@@ -158,11 +159,11 @@ impl Story {
     }
 
     /// What is to be said as time went by.
-    pub(crate) fn go_on(&mut self, now: Instant, paper: Paper) -> Vec<Line> {
+    pub(crate) fn go_on(&mut self, now: Instant, paper: Paper) -> Vec<StoryLine> {
         let is_due = |message: &Message| message.due.is_some_and(|due| due <= now);
         let told = |message: &Message| is_due(message) && !message.results.is_empty();
         let ids: Vec<SpoolId> = self.messages.iter().filter(|(_, message)| told(message)).map(|(id, _)| *id).collect();
-        let mut lines: Vec<Line> =
+        let mut lines: Vec<StoryLine> =
             ids.iter().filter_map(|id| self.messages.remove(id)).flat_map(|message| message.lines(paper)).collect();
         lines.extend(self.waiting(now, paper, false));
         lines
@@ -174,7 +175,7 @@ impl Story {
     }
 
     /// Those of whom nothing is known but that they came: all of them, or those that came a while ago.
-    fn waiting(&mut self, now: Instant, paper: Paper, all: bool) -> Vec<Line> {
+    fn waiting(&mut self, now: Instant, paper: Paper, all: bool) -> Vec<StoryLine> {
         let all = all && self.routes == self.paused.len();
         let why = match (self.routes, self.paused.len()) {
             (_, 0) => "; it is being delivered".to_owned(),
@@ -185,13 +186,13 @@ impl Story {
             |message: &&mut Message| message.results.is_empty() && message.due.is_some_and(|due| all || due <= now);
         let told = self.messages.values_mut().filter(waits).map(|message| {
             message.due = None;
-            Line::new(Tone::Waits, "waiting", message.who(paper, &message.recipients, &why))
+            StoryLine::new(Tone::Waits, "waiting", message.who(paper, &message.recipients, &why))
         });
         told.collect()
     }
 
     /// What is left to say at the end.
-    pub(crate) fn end(&mut self, paper: Paper) -> Vec<Line> {
+    pub(crate) fn end(&mut self, paper: Paper) -> Vec<StoryLine> {
         self.messages.drain().flat_map(|(_, message)| message.lines(paper)).collect()
     }
 }
@@ -218,8 +219,8 @@ impl Message {
     }
 
     /// A line for each kind of result.
-    fn lines(self, paper: Paper) -> Vec<Line> {
-        let mut lines: Vec<Line> = Vec::new();
+    fn lines(self, paper: Paper) -> Vec<StoryLine> {
+        let mut lines: Vec<StoryLine> = Vec::new();
         let mut done = 0;
         let alike = |one: &Result, other: &Result| one.word == other.word && one.text == other.text;
         while let Some(first) = self.results.get(done) {
@@ -235,7 +236,7 @@ impl Message {
                 _ => "",
             };
             let text = format!("{}{told}", self.who(paper, &recipients, &first.text));
-            lines.push(Line::new(first.tone, first.word, text));
+            lines.push(StoryLine::new(first.tone, first.word, text));
         }
         lines
     }
@@ -269,7 +270,7 @@ fn rejected(
     sender: Option<&ReversePath>,
     recipient: Option<String>,
     paper: Paper,
-) -> Line {
+) -> StoryLine {
     let room = paper.address();
     let said = reply.text().replace(":\n", ": ").replace('\n', "; ");
     let peer = client.peer.to_string();
@@ -282,18 +283,18 @@ fn rejected(
         (None, None) if said.starts_with(&peer) => String::new(),
         (None, None) => format!("{peer}: "),
     };
-    Line::new(Tone::Bad, "refused", format!("{about}{said}"))
+    StoryLine::new(Tone::Bad, "refused", format!("{about}{said}"))
 }
 
 /// What is said in the words of the log.
-fn remark(event: &Event) -> Vec<Line> {
+fn remark(event: &Event) -> Vec<StoryLine> {
     let line = |text: String| {
         for (start, tone, word) in [("warning: ", Tone::Waits, "warning"), ("error: ", Tone::Bad, "error")] {
             if let Some(rest) = text.strip_prefix(start) {
-                return Line::new(tone, word, rest);
+                return StoryLine::new(tone, word, rest);
             }
         }
-        Line::new(Tone::Plain, "note", text)
+        StoryLine::new(Tone::Plain, "note", text)
     };
     event::lines(event).into_iter().map(line).collect()
 }

@@ -9,7 +9,7 @@ use leafmail::id::SpoolId;
 use leafmail::receipt::{Outcome, Reason};
 use leafmail::smtp::{EnhancedCode, Refuser, Reply};
 
-use super::super::paper::{Line, Paper};
+use super::super::paper::{Paper, StoryLine};
 use super::Story;
 
 const PAPER: Paper = Paper { columns: 80, colour: false };
@@ -78,7 +78,7 @@ fn said(story: &mut Story, events: &[Event]) -> Vec<String> {
     texts(events.iter().flat_map(|event| story.tell(event, now, PAPER)))
 }
 
-fn texts(lines: impl IntoIterator<Item = Line>) -> Vec<String> {
+fn texts(lines: impl IntoIterator<Item = StoryLine>) -> Vec<String> {
     lines.into_iter().map(|line| format!("{} {}", line.word, line.text)).collect()
 }
 

@@ -21,9 +21,9 @@ use leafmail::clock::Clock;
 use leafmail::config::Config;
 use leafmail::smtp::Reply;
 use leafmail::spool::Folder;
-use leafmail::submission::{self, Failure, LoneDot, Order, Request, Unfit, compose};
+use leafmail::submission::{self, LoneDot, Order, Request, SubmitFailure, Unfit, compose};
 use leafmail::sys::identity::is_root;
-use leafmail::sys::{self, Account, SystemClock};
+use leafmail::sys::{self, SystemClock, UserAccount};
 use rustix::process::getuid;
 use sysexits::ExitCode;
 
@@ -160,7 +160,7 @@ fn request(config: &Config, invocation: &Invocation) -> anyhow::Result<(ReverseP
 
 /// Who calls: by the list of users; for one of a directory service what its session says, as the receiver goes by the
 /// kernel's word anyway.
-fn caller(uid: u32, account: Option<&Account>, config: &Config) -> anyhow::Result<Mailbox> {
+fn caller(uid: u32, account: Option<&UserAccount>, config: &Config) -> anyhow::Result<Mailbox> {
     let domain = config.default_domain();
     let named = account.map(|account| account.name.clone()).or_else(|| std::env::var("LOGNAME").ok());
     let mailbox = |name: &str| Mailbox::parse(&format!("{name}@{domain}"), None).ok();
@@ -180,11 +180,11 @@ fn code_of_unfit(unfit: &Unfit) -> ExitCode {
 }
 
 /// What was refused for good is told apart as far as sysexits.h does; all else may succeed later.
-fn code_of_failure(failure: &Failure) -> ExitCode {
+fn code_of_failure(failure: &SubmitFailure) -> ExitCode {
     match failure {
-        Failure::Refused { reply, .. } if reply.is_permanent() => code_of_refusal(reply),
-        Failure::NeedsUtf8 => ExitCode::Unavailable,
-        Failure::Refused { .. } | Failure::Broken(_) | Failure::InDoubt(_) => ExitCode::TempFail,
+        SubmitFailure::Refused { reply, .. } if reply.is_permanent() => code_of_refusal(reply),
+        SubmitFailure::NeedsUtf8 => ExitCode::Unavailable,
+        SubmitFailure::Refused { .. } | SubmitFailure::Broken(_) | SubmitFailure::InDoubt(_) => ExitCode::TempFail,
     }
 }
 

@@ -14,7 +14,7 @@ use leafmail::driver::{Receiver, Security, Shutdown, serve_standard_input, spawn
 use leafmail::envelope::LocalUser;
 use leafmail::smtp::Reply;
 use leafmail::spool::DirSpool;
-use leafmail::submission::{self, Failure, Order};
+use leafmail::submission::{self, Order, SubmitFailure};
 use leafmail::sys;
 use log::LevelFilter;
 use rustix::io::Errno;
@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(10 * 60);
 const CONNECTING: Duration = Duration::from_secs(10);
 
 /// Hands a message over; the inner error is what became of the dialogue.
-pub(super) fn hand_over(site: &Site, order: &Order<'_>) -> anyhow::Result<Result<Vec<Reply>, Failure>> {
+pub(super) fn hand_over(site: &Site, order: &Order<'_>) -> anyhow::Result<Result<Vec<Reply>, SubmitFailure>> {
     match connect(site) {
         Ok(stream) => Ok(submission::submit(stream, order)),
         Err(_) if site.owns_spool() => own_session(site, |stream| submission::submit(stream, order)),
@@ -98,7 +98,7 @@ pub(super) fn ask_for_list(site: &Site, json: bool) -> anyhow::Result<String> {
     });
     submission::list_mail(stream.or_exit(ExitCode::Unavailable)?, json).or_else(|failure| {
         let code = match &failure {
-            Failure::Refused { reply, .. } if reply.is_permanent() => ExitCode::Unavailable,
+            SubmitFailure::Refused { reply, .. } if reply.is_permanent() => ExitCode::Unavailable,
             _ => ExitCode::TempFail,
         };
         Err(anyhow!("the relay at {shown} does not list mail: {failure}")).or_exit(code)

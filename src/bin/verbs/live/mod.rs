@@ -27,7 +27,7 @@ use rustix::termios::Termios;
 use super::listing::states;
 use crate::cli::{self, Logging};
 pub(crate) use bar::Bar;
-use screen::{Key, Screen};
+use screen::{Key, LiveScreen};
 
 /// How often the page is drawn, and how long a survey rests at least.
 const SECOND: Duration = Duration::from_secs(1);
@@ -66,7 +66,7 @@ impl<'l> LiveView<'l> {
     /// Takes over the terminal, if there is a fit one, and makes the runner tell what happens to the view; without a log
     /// file, to the view alone. `None`: there is none, and nothing has changed.
     pub(crate) fn begin(config: &Config, logging: &'l Logging, runner: &mut Runner<DirSpool>) -> Option<Self> {
-        let screen = Screen::take()?;
+        let screen = LiveScreen::take()?;
         let names = runner.routes.iter().map(|route| route.name.clone());
         let live = Arc::new(LiveObserver::new(names, Arc::new(SystemClock)));
         let shared = Arc::new(Shared {
@@ -140,7 +140,7 @@ fn criteria(runner: &Runner<DirSpool>) -> Vec<(String, Criteria)> {
 }
 
 impl Shared {
-    fn draw(&self, screen: Screen) {
+    fn draw(&self, screen: LiveScreen) {
         let mut drawn: Option<((usize, usize), Instant)> = None;
         while !self.over.load(Ordering::SeqCst) {
             let size = screen.size();
@@ -164,7 +164,7 @@ impl Shared {
         }
     }
 
-    fn page(&self, (width, height): (usize, usize)) -> Vec<leafmail::admin::live::Line> {
+    fn page(&self, (width, height): (usize, usize)) -> Vec<leafmail::admin::live::FrameLine> {
         let (counts, lines) = (self.live.counts(), self.live.lines(height));
         let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         let (routes, queue) = &*found;

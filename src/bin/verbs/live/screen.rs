@@ -5,7 +5,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use leafmail::admin::live::{Line, Tone};
+use leafmail::admin::live::{FrameLine, FrameTone};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::getpgrp;
 use rustix::stdio::{stdin, stdout};
@@ -22,7 +22,7 @@ const LEAVE: &[u8] = b"\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l";
 const NONE: u8 = 0;
 
 /// A terminal in the hands of the view, until it is dropped.
-pub(crate) struct Screen {
+pub(crate) struct LiveScreen {
     /// How the keyboard was set; `None` where there is none.
     before: Option<Termios>,
     colour: bool,
@@ -40,7 +40,7 @@ pub(crate) enum Key {
     Gone,
 }
 
-impl Screen {
+impl LiveScreen {
     /// Takes over the terminal; `None` where output or errors go elsewhere, or where this program runs in the background.
     pub(crate) fn take() -> Option<Self> {
         let ours = |group: rustix::process::Pid| group == getpgrp();
@@ -75,17 +75,17 @@ impl Screen {
     }
 
     /// Shows a page in place of the one before; it has a line for each row.
-    pub(crate) fn show(&self, page: &[Line]) {
+    pub(crate) fn show(&self, page: &[FrameLine]) {
         let mut octets = b"\x1b[H".to_vec();
         for (number, line) in page.iter().enumerate() {
             if number > 0 {
                 octets.extend_from_slice(b"\r\n");
             }
             let style = match (line.tone, self.colour) {
-                (Tone::Plain, _) => "",
-                (Tone::Heading, _) => "\x1b[1m",
-                (Tone::Warning, true) => "\x1b[33m",
-                (Tone::Warning, false) => "\x1b[1m",
+                (FrameTone::Plain, _) => "",
+                (FrameTone::Heading, _) => "\x1b[1m",
+                (FrameTone::Warning, true) => "\x1b[33m",
+                (FrameTone::Warning, false) => "\x1b[1m",
             };
             // Before the text: after a line as wide as the page, the cursor is on its last column.
             octets.extend_from_slice(b"\x1b[K");
@@ -132,7 +132,7 @@ impl Screen {
     }
 }
 
-impl Drop for Screen {
+impl Drop for LiveScreen {
     fn drop(&mut self) {
         self.write(LEAVE);
         if let Some(before) = &self.before {

@@ -12,7 +12,7 @@ use super::shared::change_shared;
 use super::size::SizeFile;
 use crate::queue::dsn::tally::Tally;
 use crate::queue::routes::state::{RouteState, RouteStore};
-use crate::small_file::{self, Durability, Writers};
+use crate::small_file::{self, FileSync, Writers};
 
 /// The folder with the states of all routes.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl RouteStore for RouteFolder {
                 result => result,
             };
         };
-        small_file::replace(&path, &serde_json::to_vec(pause)?, Writers::Many, Durability::Unsynced)
+        small_file::replace(&path, &serde_json::to_vec(pause)?, Writers::Many, FileSync::Unsynced)
     }
 
     fn note_largest_message(&self, route: &str, octets: u64) -> io::Result<()> {

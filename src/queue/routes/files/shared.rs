@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::own::{lock, open_shared, read_own};
-use crate::small_file::{self, Durability, Writers};
+use crate::small_file::{self, FileSync, Writers};
 
 /// Longer files are not ours.
 const MAX_FILE: u64 = 1 << 20;
@@ -37,7 +37,7 @@ where
     if after == before {
         return Ok(());
     }
-    small_file::replace(&path, &serde_json::to_vec(&after)?, Writers::Many, Durability::Unsynced)
+    small_file::replace(&path, &serde_json::to_vec(&after)?, Writers::Many, FileSync::Unsynced)
 }
 
 fn load<T: Default + DeserializeOwned>(path: &Path) -> T {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::own::{file_name, open_own};
-use crate::small_file::{self, Durability, Writers};
+use crate::small_file::{self, FileSync, Writers};
 
 /// The file of one route.
 #[derive(Debug, Clone)]
@@ -41,7 +41,7 @@ impl SizeFile {
             return Ok(());
         }
         let text = format!("{octets}\n");
-        match small_file::replace(&self.path, text.as_bytes(), Writers::Many, Durability::Unsynced) {
+        match small_file::replace(&self.path, text.as_bytes(), Writers::Many, FileSync::Unsynced) {
             // Without the folder nothing is kept, as for the states of routes.
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             replaced => replaced,

@@ -12,7 +12,7 @@ use scram::Scram;
 
 /// What we can speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::transport) enum Mechanism {
+pub(in crate::transport) enum LoginMechanism {
     Plain,
     Login,
     CramMd5,
@@ -20,7 +20,7 @@ pub(in crate::transport) enum Mechanism {
     Xoauth2,
 }
 
-impl Mechanism {
+impl LoginMechanism {
     /// Its registered name.
     pub(in crate::transport) fn name(self) -> &'static str {
         match self {
@@ -45,8 +45,8 @@ pub(in crate::transport) enum Means {
 }
 
 /// The mechanisms that will do, best first.
-pub(in crate::transport) fn candidates(method: AuthMethod, means: Means) -> &'static [Mechanism] {
-    use Mechanism::{CramMd5, Login, Plain, ScramSha256, Xoauth2};
+pub(in crate::transport) fn candidates(method: AuthMethod, means: Means) -> &'static [LoginMechanism] {
+    use LoginMechanism::{CramMd5, Login, Plain, ScramSha256, Xoauth2};
     match (method, means) {
         (AuthMethod::Auto, Means::Token) | (AuthMethod::Xoauth2, _) => &[Xoauth2],
         // Inside TLS the weak digest gains nothing, and servers that store hashed passwords offer it in vain.
@@ -70,13 +70,18 @@ pub(in crate::transport) enum Dialogue<'a> {
 
 impl<'a> Dialogue<'a> {
     /// `nonce` is fresh random text; only SCRAM needs it.
-    pub(in crate::transport) fn new(mechanism: Mechanism, user: &'a str, secret: &'a Password, nonce: String) -> Self {
+    pub(in crate::transport) fn new(
+        mechanism: LoginMechanism,
+        user: &'a str,
+        secret: &'a Password,
+        nonce: String,
+    ) -> Self {
         match mechanism {
-            Mechanism::Plain => Self::Plain { user, password: secret },
-            Mechanism::Login => Self::Login { user, password: secret, asked: 0 },
-            Mechanism::CramMd5 => Self::CramMd5 { user, password: secret },
-            Mechanism::ScramSha256 => Self::Scram(Scram::new(user, secret, nonce)),
-            Mechanism::Xoauth2 => Self::Xoauth2 { user, token: secret, complaint: None },
+            LoginMechanism::Plain => Self::Plain { user, password: secret },
+            LoginMechanism::Login => Self::Login { user, password: secret, asked: 0 },
+            LoginMechanism::CramMd5 => Self::CramMd5 { user, password: secret },
+            LoginMechanism::ScramSha256 => Self::Scram(Scram::new(user, secret, nonce)),
+            LoginMechanism::Xoauth2 => Self::Xoauth2 { user, token: secret, complaint: None },
         }
     }
 
@@ -147,9 +152,9 @@ mod tests {
     #[test]
     fn plain_and_login_say_what_they_must() {
         let password = Password::new("tanstaaftanstaaf");
-        let plain = Dialogue::new(Mechanism::Plain, "tim", &password, String::new());
+        let plain = Dialogue::new(LoginMechanism::Plain, "tim", &password, String::new());
         assert_eq!(plain.initial().unwrap(), b"\0tim\0tanstaaftanstaaf");
-        let mut login = Dialogue::new(Mechanism::Login, "tim", &password, String::new());
+        let mut login = Dialogue::new(LoginMechanism::Login, "tim", &password, String::new());
         assert_eq!(login.initial(), None);
         assert_eq!(login.answer(b"User Name").unwrap(), b"tim");
         assert_eq!(login.answer(b"").unwrap(), b"tanstaaftanstaaf");
@@ -159,7 +164,7 @@ mod tests {
     #[test]
     fn xoauth2_keeps_the_complaint_and_answers_it_with_nothing() {
         let token = Password::new("ya29.vF9dft4qmTc2Nvb3RlckBhdHRhdmlzdGEuY29tCg");
-        let mut dialogue = Dialogue::new(Mechanism::Xoauth2, "someuser@example.com", &token, String::new());
+        let mut dialogue = Dialogue::new(LoginMechanism::Xoauth2, "someuser@example.com", &token, String::new());
         let initial = dialogue.initial().unwrap();
         let expected = "user=someuser@example.com\x01auth=Bearer ya29.vF9dft4qmTc2Nvb3RlckBhdHRhdmlzdGEuY29tCg\x01\x01";
         assert_eq!(initial, expected.as_bytes());
