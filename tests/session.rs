@@ -64,6 +64,7 @@ impl Transcript {
                 "mark" => settings.mark = Some(value.to_owned()),
                 "strained" => world.strained = true,
                 "bare-newline" => settings.bare_newline = BareNewline::Normalize,
+                "lf-only" => settings.lf_only.push(format!("{value}/32").parse().unwrap()),
                 "add-missing-headers" => settings.add_missing_headers = true,
                 "address" => settings.directory.addresses.push(value.parse().unwrap()),
                 "list" => {

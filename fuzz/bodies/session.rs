@@ -32,6 +32,9 @@ fn settings(choice: u8) -> Settings {
     if choice & 2 == 2 {
         settings.dialect = Dialect::Rfc821;
     }
+    if choice & 64 == 64 {
+        settings.lf_only = settings.xclient.clone();
+    }
     if choice & 4 == 4 {
         settings.max_errors = u32::MAX;
     }

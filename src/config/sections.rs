@@ -45,6 +45,9 @@ pub struct ClientsSection {
     /// Networks whose hosts may connect too, but must log in before they may send.
     #[serde(deserialize_with = "values::list")]
     pub auth_networks: Vec<IpNet>,
+    /// Hosts whose messages may end their lines with LF alone.
+    #[serde(deserialize_with = "values::list")]
+    pub lf_only: Vec<IpNet>,
     /// What clients may call themselves; never empty.
     #[serde(deserialize_with = "values::non_empty_list")]
     pub helo: Vec<HeloPattern>,
@@ -67,6 +70,7 @@ impl Default for ClientsSection {
             networks: loopback(),
             own_public_networks: Vec::new(),
             auth_networks: Vec::new(),
+            lf_only: Vec::new(),
             helo: vec![HeloPattern::Any],
             verify: policy::Verify::None,
             reverse_names: false,
@@ -137,7 +141,7 @@ pub struct MessageSection {
     pub required_headers: Vec<FieldName>,
     /// Whether a missing `Date:` or `Message-ID:` is added (RFC 6409 8).
     pub add_missing: bool,
-    /// What becomes of a line feed without its carriage return; it never ends a message.
+    /// What becomes of a line feed or a carriage return without the other; it never ends a message.
     #[serde(deserialize_with = "values::text")]
     pub bare_newline: BareNewline,
     /// Whether `Received:` leaves out the client's address.

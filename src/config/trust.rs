@@ -41,7 +41,7 @@ struct Trusted {
 
 /// All keys that trust hosts with more than a connection. `clients.networks` and `clients.own_public_networks` have the
 /// rule of [`open_relay`]; the hosts of `clients.auth_networks` are not trusted.
-const TRUSTED: [Trusted; 6] = [
+const TRUSTED: [Trusted; 7] = [
     Trusted {
         key: "listen.proxy_from",
         networks: |config| &config.listen.proxy_from,
@@ -70,6 +70,12 @@ const TRUSTED: [Trusted; 6] = [
         key: "auth.clear_networks",
         networks: |config| &config.auth.clear_networks,
         right: "may log in without TLS, so that passwords cross the Internet in clear text",
+        opens: false,
+    },
+    Trusted {
+        key: "clients.lf_only",
+        networks: |config| &config.clients.lf_only,
+        right: "may end messages with LF . LF, so that text of strangers could end one and begin another",
         opens: false,
     },
     Trusted {
@@ -274,6 +280,7 @@ mod tests {
             ("clients.xforward", false),
             ("auth.any_password_from", true),
             ("auth.clear_networks", false),
+            ("clients.lf_only", false),
             ("limits.exempt", false),
         ];
         assert_eq!(keys.len(), TRUSTED.len());

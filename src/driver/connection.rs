@@ -25,6 +25,8 @@ use crate::spool::{Committed, Draft, Spool};
 const SLOW_START: Duration = Duration::from_secs(60);
 /// After the call to leave, a message that brings no octets for this part of `limits.shutdown` is not moving any more.
 const STILL: u32 = 4;
+/// How long a client may be silent after what it seems to take for the end of the message.
+const AFTER_FALSE_END: Duration = Duration::from_secs(5);
 /// How a client that makes error after error is slowed down.
 const PENALTY: Duration = Duration::from_secs(1);
 
@@ -197,7 +199,8 @@ impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
     /// The session's end cuts off no message whose octets come.
     fn begin_wait(&mut self, session: &Session) {
         if session.is_within_message() {
-            self.deadline.begin_within_message(self.idle());
+            let after_false_end = session.false_end().map(|_| AFTER_FALSE_END);
+            self.deadline.begin_within_message(after_false_end.unwrap_or(Duration::MAX).min(self.idle()));
         } else {
             self.deadline.begin(self.idle());
         }

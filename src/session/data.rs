@@ -7,6 +7,7 @@ use super::trace::Trace;
 use super::{Action, HeaderBlock, Message, OpenQuestion, Question, Session, Stage};
 use crate::envelope::Seal;
 use crate::id::SpoolId;
+use crate::smtp::body::FalseEnd;
 use crate::smtp::{Reply, catalogue};
 
 impl Session {
@@ -22,7 +23,8 @@ impl Session {
             }
             (Err(reply), Some(chunk)) => self.refuse_chunk(chunk, reply),
             (Ok(id), None) => {
-                self.begin_message(id, Incoming::by_data(&self.settings));
+                let line_ends = self.settings.line_ends(self.peer);
+                self.begin_message(id, Incoming::by_data(&self.settings, line_ends));
                 self.stage = Stage::Data;
                 self.reply(&catalogue::start_data());
             }
@@ -126,6 +128,24 @@ impl Session {
         if let Some(message) = &mut self.message {
             message.incoming.refuse(reply);
         }
+    }
+
+    /// The end of the message that the client seems to mean, but that is none: if nothing more comes, both would wait.
+    pub fn false_end(&self) -> Option<FalseEnd> {
+        match (&self.stage, &self.message) {
+            (Stage::Data, Some(message)) => message.incoming.false_end(),
+            _ => None,
+        }
+    }
+
+    /// The client was silent after a false end. What it would send next may be a command to it, but more of the message to
+    /// others: the session ends.
+    pub(super) fn refuse_false_end(&mut self, end: FalseEnd) {
+        let sender = self.transaction.as_ref().map(|transaction| transaction.sender.clone());
+        let farewell = catalogue::ended_wrongly(&self.settings.hostname, end);
+        self.say(&farewell);
+        self.note_refusal("END-OF-MESSAGE", farewell, sender, None);
+        self.break_off_after("timeout");
     }
 
     /// The end of the message or of a chunk was seen, and the message is not accepted.

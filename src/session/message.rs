@@ -5,7 +5,7 @@
 //! the rest is dropped up to the true end, and the reply there reports the most serious error.
 
 use super::{HeaderBlock, Settings};
-use crate::smtp::body::{Blemish, BodyDecoder};
+use crate::smtp::body::{Blemish, BodyDecoder, FalseEnd, LineEnds};
 use crate::smtp::chunk::ChunkDecoder;
 use crate::smtp::header::end_of_header;
 use crate::smtp::{Chunk, Input, Reply, catalogue};
@@ -60,8 +60,8 @@ pub(super) enum Progress {
 
 impl Incoming {
     /// A message that comes by DATA.
-    pub(super) fn by_data(settings: &Settings) -> Self {
-        Self::new(settings, Framing::Dots(BodyDecoder::new(settings.bare_newline)))
+    pub(super) fn by_data(settings: &Settings, line_ends: LineEnds) -> Self {
+        Self::new(settings, Framing::Dots(BodyDecoder::new(settings.bare_newline, line_ends)))
     }
 
     /// A message that comes by BDAT.
@@ -206,6 +206,14 @@ impl Incoming {
         match &self.framing {
             Framing::Dots(decoder) => decoder.eight_bit(),
             Framing::Chunks { decoder, .. } => decoder.eight_bit(),
+        }
+    }
+
+    /// The end that the client seems to mean, if nothing more comes.
+    pub(super) fn false_end(&self) -> Option<FalseEnd> {
+        match &self.framing {
+            Framing::Dots(decoder) => decoder.false_end(),
+            Framing::Chunks { .. } => None,
         }
     }
 

@@ -205,11 +205,17 @@ impl Session {
         if planted(Mutant::EofAccepted) && matches!(self.stage, Stage::Data) {
             return self.input.feed(b"\r\n.\r\n");
         }
+        if let Some(end) = self.false_end() {
+            self.actions.push_back(Action::Note(Note::Remark(catalogue::false_end_remark(end))));
+        }
         self.break_off_after("lost connection");
     }
 
     /// The client took longer than this limit allows.
     pub fn timed_out(&mut self, limit: TimeLimit) {
+        if let Some(end) = self.false_end() {
+            return self.refuse_false_end(end);
+        }
         let hostname = &self.settings.hostname;
         if self.retiring {
             let farewell = catalogue::shutting_down(hostname);

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use crate::address::{Domain, Mailbox};
 use crate::envelope::Peer;
-use crate::smtp::body::BareNewline;
+use crate::smtp::body::{BareNewline, LineEnds};
 use crate::smtp::{Dialect, LARGEST_MESSAGE};
 
 /// The rules of the house, the same for all sessions.
@@ -24,8 +24,10 @@ pub struct Settings {
     pub max_size: u64,
     /// Recipients of one transaction; RFC 5321 4.5.3.1.8 demands 100 at least.
     pub max_recipients: usize,
-    /// What becomes of an LF that no CR precedes.
+    /// What becomes of an LF that no CR precedes, and of a CR that no LF follows.
     pub bare_newline: BareNewline,
+    /// Networks whose hosts may end the lines of a message, and so the message, with LF alone.
+    pub lf_only: Vec<IpNet>,
     /// Whether a missing `Date:` and `Message-ID:` are added.
     pub add_missing_headers: bool,
     /// Whether `Received:` leaves out who the client is.
@@ -74,6 +76,7 @@ impl Settings {
             max_size: Self::MAX_SIZE,
             max_recipients: Self::MAX_RECIPIENTS,
             bare_newline: BareNewline::Refuse,
+            lf_only: Vec::new(),
             add_missing_headers: true,
             hide_client: false,
             max_hops: Self::MAX_HOPS.into(),
@@ -85,6 +88,14 @@ impl Settings {
             traced: Vec::new(),
             directory: Directory::default(),
         }
+    }
+}
+
+impl Settings {
+    /// Which line ends a message of this client may have. Who comes by a socket of this host has no address to be listed by.
+    pub(super) fn line_ends(&self, peer: Peer) -> LineEnds {
+        let is_listed = |ip: IpAddr| self.lf_only.iter().any(|network| network.contains(&ip));
+        if peer.ip().is_some_and(is_listed) { LineEnds::LfAllowed } else { LineEnds::CrLf }
     }
 }
 

@@ -1,21 +1,46 @@
 //! The framing of message octets after DATA (RFC 5321 4.5.2): the end is CR LF . CR LF and nothing else.
 //!
 //! The decoder removes dot-stuffing and copies everything else unchanged. A bare CR, a bare LF and NUL are not
-//! allowed in a message (RFC 5321 2.3.8, 4.1.1.4): they are recorded as a [`Blemish`], and the decoder continues to
-//! the true end, so no peer can make the rest look like commands.
+//! allowed in a message (RFC 5321 2.3.8, 4.1.1.4): they are recorded as a [`Blemish`], or mended, and the decoder
+//! continues to the true end, so no peer can make the rest look like commands. The one exception is for clients that
+//! are listed one by one ([`LineEnds::LfAllowed`]): a message of theirs in which every line ends in LF ends at LF . LF.
 
 use memchr::memchr3;
 
 use crate::mutant::{Mutant, planted};
 
-/// What to do with an LF that no CR precedes.
+/// What to do with an LF that no CR precedes, a CR that no LF follows, and a CR before CR LF.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BareNewline {
     /// It is a blemish.
     #[default]
     Refuse,
-    /// It becomes CR LF; but a dot after it is text, not an end and not stuffed.
+    /// Each becomes CR LF, and CR CR LF becomes one CR LF; but a dot after a bare CR or LF is text, not an end and not
+    /// stuffed.
     Normalize,
+}
+
+/// Whether the client may end the lines of a message with LF alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LineEnds {
+    /// No: lines end in CR LF.
+    #[default]
+    CrLf,
+    /// In a message in which every line ends in LF; the first CR LF ends the exception.
+    LfAllowed,
+}
+
+/// A line of one dot that is not the end of the message, though the client seems to mean it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FalseEnd {
+    /// LF . LF, or LF . CR LF.
+    Lf,
+    /// The same by a client that may do so, but a line of this message ended in CR LF.
+    Mixed,
+    /// CR . CR, or CR . CR LF.
+    Cr,
+    /// CR LF . CR CR LF.
+    CrCrLf,
 }
 
 /// The first thing found that must not be in a message.
@@ -38,33 +63,62 @@ pub struct Decoded {
     pub ended: bool,
 }
 
+/// CRs before an LF that count as one line end; of a longer run the first ones are line ends of their own.
+pub(super) const MAX_RUN: usize = 8;
+
 /// Decodes one message, in pieces of any size.
 #[derive(Debug)]
 pub struct BodyDecoder {
     bare_newline: BareNewline,
+    line_ends: LineEnds,
     state: State,
+    /// Whether a line ended in LF alone, and whether one ended in CR LF.
+    lf: bool,
+    cr_lf: bool,
+    /// The false end that the last octets are, and whether LF . LF was one at any time.
+    false_end: Option<FalseEnd>,
+    false_lf: bool,
     blemish: Option<Blemish>,
     eight_bit: bool,
 }
 
+/// What a line end was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LineEnd {
+    /// CR LF, or the beginning of the message.
+    CrLf,
+    Lf,
+    Cr,
+}
+
 #[derive(Debug, Clone, Copy)]
 enum State {
-    /// After CR LF, or before the first octet.
-    LineStart,
+    /// After a line end.
+    Start(LineEnd),
     /// Within a line.
     Text,
-    /// After a CR that was not written yet.
-    Cr,
-    /// After a dot at the start of a line.
-    Dot,
-    /// After dot and CR at the start of a line, neither of them written.
-    DotCr,
+    /// After these CRs, which were not written yet.
+    Cr(usize),
+    /// After a dot at the start of a line, which was not written.
+    Dot(LineEnd),
+    /// After a dot at the start of a line and these CRs, none of them written.
+    DotCr(LineEnd, usize),
 }
 
 impl BodyDecoder {
     /// A decoder at the first octet after the 354.
-    pub fn new(bare_newline: BareNewline) -> Self {
-        Self { bare_newline, state: State::LineStart, blemish: None, eight_bit: false }
+    pub fn new(bare_newline: BareNewline, line_ends: LineEnds) -> Self {
+        Self {
+            bare_newline,
+            line_ends,
+            state: State::Start(LineEnd::CrLf),
+            lf: false,
+            cr_lf: false,
+            false_end: None,
+            false_lf: false,
+            blemish: None,
+            eight_bit: false,
+        }
     }
 
     /// Decodes up to the end of the message or of the input; appends to `out` what belongs to the message.
@@ -93,6 +147,16 @@ impl BodyDecoder {
         self.eight_bit
     }
 
+    /// The end that the client seems to mean, if nothing more comes.
+    pub fn false_end(&self) -> Option<FalseEnd> {
+        match self.state {
+            State::DotCr(LineEnd::Cr, _) => Some(FalseEnd::Cr),
+            // Commands may have followed.
+            _ if self.false_lf && !self.cr_lf => Some(FalseEnd::Lf),
+            _ => self.false_end,
+        }
+    }
+
     /// Copies up to the next octet that means something, and takes that one too. A line end before a line without a dot
     /// means nothing: whole lines are copied at once.
     fn copy_text(&mut self, input: &[u8], out: &mut Vec<u8>) -> usize {
@@ -101,7 +165,10 @@ impl BodyDecoder {
             end += found;
             match input[end..] {
                 // After CR LF, all octets but the dot are as within a line.
-                [b'\r', b'\n', next, ..] if next != b'.' => end += 2,
+                [b'\r', b'\n', next, ..] if next != b'.' => {
+                    self.note_cr_lf();
+                    end += 2;
+                }
                 _ => break,
             }
         }
@@ -122,38 +189,65 @@ impl BodyDecoder {
 
     /// Takes one octet; `true` at the end of the message.
     fn step(&mut self, octet: u8, out: &mut Vec<u8>) -> bool {
+        self.false_end = None;
         match (self.state, octet) {
-            (State::DotCr, b'\n') => return true,
-            (State::Dot, b'\n') if planted(Mutant::LfEndAccepted) => return true,
-            (State::LineStart, b'.') => self.state = State::Dot,
-            (State::Dot, b'\r') => self.state = State::DotCr,
-            (State::Cr, b'\n') => {
-                out.extend_from_slice(b"\r\n");
-                self.state = State::LineStart;
+            (State::DotCr(LineEnd::CrLf, 1), b'\n') => return true,
+            (State::Dot(LineEnd::CrLf | LineEnd::Lf), b'\n') if self.may_end_in_lf() => return true,
+            (State::Start(line_end), b'.') => self.state = State::Dot(line_end),
+            (State::Dot(line_end), b'\r') => self.state = State::DotCr(line_end, 1),
+            (State::DotCr(line_end, count), b'\r') if count < MAX_RUN => {
+                self.state = State::DotCr(line_end, count + 1);
             }
-            (State::Cr | State::DotCr, _) => {
-                self.note(Blemish::BareCr);
-                out.push(b'\r');
+            (State::Cr(count), b'\r') if count < MAX_RUN => self.state = State::Cr(count + 1),
+            (State::Cr(count), b'\n') => self.end_line(count, out),
+            (State::DotCr(line_end, count), b'\n') => {
+                // After LF it is no stuffed dot: the exception ends with this line.
+                if line_end != LineEnd::CrLf {
+                    out.push(b'.');
+                }
+                self.end_line(count, out);
+                self.false_end = Some(match line_end {
+                    LineEnd::CrLf => FalseEnd::CrCrLf,
+                    LineEnd::Lf => self.false_lf(),
+                    LineEnd::Cr => FalseEnd::Cr,
+                });
+            }
+            (State::Cr(count), _) => {
+                self.bare_crs(count, out);
+                return self.step(octet, out);
+            }
+            (State::DotCr(line_end, count), _) => {
+                self.keep_dot(line_end, out);
+                self.bare_crs(count, out);
+                return self.step(octet, out);
+            }
+            (State::Dot(line_end), _) => {
+                self.keep_dot(line_end, out);
                 self.text(octet, out);
+                if octet == b'\n' {
+                    self.false_end = Some(self.false_lf());
+                    self.false_lf = true;
+                }
             }
-            // Whatever follows a stuffed dot, the dot itself is dropped (RFC 5321 4.5.2).
-            (State::LineStart | State::Dot | State::Text, _) => self.text(octet, out),
+            (State::Start(_) | State::Text, _) => self.text(octet, out),
         }
         false
     }
 
+    /// Takes an octet that is neither a dot at the start of a line nor after a CR.
     fn text(&mut self, octet: u8, out: &mut Vec<u8>) {
         self.state = State::Text;
         match octet {
-            b'\r' => self.state = State::Cr,
-            b'\n' if planted(Mutant::LfEndAccepted) => {
-                out.extend_from_slice(b"\r\n");
-                self.state = State::LineStart;
-            }
-            b'\n' if self.bare_newline == BareNewline::Normalize => out.extend_from_slice(b"\r\n"),
+            b'\r' => self.state = State::Cr(1),
             b'\n' => {
-                self.note(Blemish::BareLf);
-                out.push(octet);
+                self.lf = true;
+                if self.may_end_in_lf() || self.bare_newline == BareNewline::Normalize {
+                    out.extend_from_slice(b"\r\n");
+                } else {
+                    self.note(Blemish::BareLf);
+                    out.push(octet);
+                }
+                self.state = State::Start(LineEnd::Lf);
             }
             _ => {
                 if octet == 0 {
@@ -165,117 +259,62 @@ impl BodyDecoder {
         }
     }
 
+    /// LF after these CRs.
+    fn end_line(&mut self, crs: usize, out: &mut Vec<u8>) {
+        if crs > 1 && self.bare_newline == BareNewline::Refuse {
+            self.bare_crs(crs - 1, out);
+        }
+        self.note_cr_lf();
+        out.extend_from_slice(b"\r\n");
+        self.state = State::Start(LineEnd::CrLf);
+    }
+
+    /// These CRs, which no LF follows.
+    fn bare_crs(&mut self, count: usize, out: &mut Vec<u8>) {
+        for _ in 0..count {
+            match self.bare_newline {
+                BareNewline::Normalize => out.extend_from_slice(b"\r\n"),
+                BareNewline::Refuse => {
+                    self.note(Blemish::BareCr);
+                    out.push(b'\r');
+                }
+            }
+        }
+        self.state = State::Start(LineEnd::Cr);
+    }
+
+    /// A dot after CR LF was stuffed, whatever follows it (RFC 5321 4.5.2); after another line end it is text.
+    fn keep_dot(&self, line_end: LineEnd, out: &mut Vec<u8>) {
+        let stuffed = match line_end {
+            LineEnd::CrLf => true,
+            LineEnd::Lf => self.may_end_in_lf(),
+            LineEnd::Cr => false,
+        };
+        if !stuffed {
+            out.push(b'.');
+        }
+    }
+
+    fn may_end_in_lf(&self) -> bool {
+        (self.line_ends == LineEnds::LfAllowed && !self.cr_lf) || planted(Mutant::LfEndAccepted)
+    }
+
+    fn false_lf(&self) -> FalseEnd {
+        if self.line_ends == LineEnds::LfAllowed { FalseEnd::Mixed } else { FalseEnd::Lf }
+    }
+
+    /// A line ended in CR LF: lines that were allowed to end in LF are not any more.
+    fn note_cr_lf(&mut self) {
+        if self.lf && !self.cr_lf && self.bare_newline == BareNewline::Refuse {
+            self.note(Blemish::BareLf);
+        }
+        self.cr_lf = true;
+    }
+
     fn note(&mut self, blemish: Blemish) {
         self.blemish.get_or_insert(blemish);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    /// What was decoded, what of the input was left (or `None` without an end), and the blemish.
-    type Result = (Vec<u8>, Option<Vec<u8>>, Option<Blemish>);
-
-    fn decode(pieces: &[&[u8]], bare_newline: BareNewline) -> Result {
-        let mut decoder = BodyDecoder::new(bare_newline);
-        let mut out = Vec::new();
-        for (index, piece) in pieces.iter().enumerate() {
-            let decoded = decoder.decode(piece, &mut out);
-            if decoded.ended {
-                let mut rest = piece[decoded.taken..].to_vec();
-                rest.extend(pieces[index + 1..].concat());
-                return (out, Some(rest), decoder.blemish());
-            }
-        }
-        (out, None, decoder.blemish())
-    }
-
-    fn refuse(text: &[u8]) -> Result {
-        decode(&[text], BareNewline::Refuse)
-    }
-
-    #[test]
-    fn dots_are_unstuffed_at_line_starts_only() {
-        let (text, rest, blemish) = refuse(b"..a\r\n.b\r\nc.\r\n...\r\n.\r\nQUIT\r\n");
-        assert_eq!(text, b".a\r\nb\r\nc.\r\n..\r\n");
-        assert_eq!(rest.as_deref(), Some(&b"QUIT\r\n"[..]));
-        assert_eq!(blemish, None);
-    }
-
-    #[test]
-    fn a_dot_at_once_is_an_empty_message() {
-        assert_eq!(refuse(b".\r\n"), (vec![], Some(vec![]), None));
-    }
-
-    #[test]
-    fn every_false_end_is_text_and_a_blemish() {
-        for (end, blemish) in [
-            (&b"\n.\n"[..], Blemish::BareLf),
-            (b"\n.\r\n", Blemish::BareLf),
-            (b"\r\n.\n", Blemish::BareLf),
-            (b"\r.\r", Blemish::BareCr),
-            (b"\r.\r\n", Blemish::BareCr),
-            (b"\r\n.\r", Blemish::BareCr),
-            (b"\r\n.\r\r\n", Blemish::BareCr),
-            (b"\r\r\n.\r\r\n", Blemish::BareCr),
-            (b"\r\n\0.\r\n", Blemish::Nul),
-            (b"\r\n.\0\r\n", Blemish::Nul),
-        ] {
-            let (_, rest, found) = refuse(&[b"a", end, b"MAIL FROM:<x@y>\r\n.\r\n"].concat());
-            assert_eq!(rest, Some(vec![]), "{end:?}: the end is the last dot");
-            assert_eq!(found, Some(blemish), "{end:?}");
-        }
-    }
-
-    #[test]
-    fn normalizing_mends_lf_but_ends_nowhere_else() {
-        let (text, rest, blemish) = decode(&[b"a\n.\n..b\n.\r\nc\r\n.\r\n"], BareNewline::Normalize);
-        assert_eq!(text, b"a\r\n.\r\n..b\r\n.\r\nc\r\n");
-        assert_eq!((rest, blemish), (Some(vec![]), None));
-        assert_eq!(decode(&[b"a\rb\r\n.\r\n"], BareNewline::Normalize).2, Some(Blemish::BareCr));
-    }
-
-    #[test]
-    fn eight_bit_is_noticed() {
-        let mut decoder = BodyDecoder::new(BareNewline::Refuse);
-        decoder.decode(b"abc\r\n", &mut Vec::new());
-        assert!(!decoder.eight_bit());
-        decoder.decode(b"\xfcber", &mut Vec::new());
-        assert!(decoder.eight_bit());
-    }
-
-    /// The definition, without regard for speed: split at CR LF, stop at a line of one dot, drop one leading dot.
-    fn reference(text: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
-        let mut out = Vec::new();
-        let mut rest = text;
-        while let Some(end) = rest.windows(2).position(|pair| pair == b"\r\n") {
-            let line = &rest[..end];
-            rest = &rest[end + 2..];
-            if line == b"." {
-                return (out, Some(rest.to_vec()));
-            }
-            out.extend_from_slice(line.strip_prefix(b".").unwrap_or(line));
-            out.extend_from_slice(b"\r\n");
-        }
-        (out, None)
-    }
-
-    proptest! {
-        #[test]
-        fn any_octets_in_any_pieces_decode_as_the_reference(
-            text in proptest::collection::vec(prop_oneof![Just(b'\r'), Just(b'\n'), Just(b'.'), Just(b'a'), Just(0), any::<u8>()], 0..60),
-            cut in 1_usize..9,
-        ) {
-            let whole = decode(&[&text], BareNewline::Refuse);
-            let pieces: Vec<&[u8]> = text.chunks(cut).collect();
-            prop_assert_eq!(&decode(&pieces, BareNewline::Refuse), &whole);
-            let (expected, rest) = reference(&text);
-            prop_assert_eq!(&whole.1, &rest);
-            if rest.is_some() {
-                prop_assert_eq!(&whole.0, &expected);
-            }
-        }
-    }
-}
+mod tests;

@@ -5,7 +5,6 @@
 use std::borrow::Cow;
 use std::fmt::{Arguments, Display};
 
-use super::body::Blemish;
 use super::command::CommandError;
 use super::params::ParamError;
 use super::{EnhancedCode, Extension, Reply};
@@ -22,9 +21,11 @@ fn text(sentence: Arguments<'_>) -> Cow<'static, str> {
     sentence.as_str().map_or_else(|| sentence.to_string().into(), Cow::Borrowed)
 }
 
+mod framing;
 mod security;
 mod slips;
 
+pub use framing::*;
 pub use security::*;
 pub use slips::*;
 
@@ -228,19 +229,6 @@ pub fn headers_too_large() -> Reply {
     reply!(554, (5, 6, 0), "the header of the message is too large")
 }
 
-/// Octets that RFC 5321 2.3.8 forbids.
-pub fn blemished(blemish: Blemish) -> Reply {
-    match blemish {
-        Blemish::BareCr => reply!(550, (5, 5, 2), "the message holds a CR without LF"),
-        Blemish::BareLf => reply!(
-            550,
-            (5, 5, 2),
-            "the message holds an LF without CR; the relay repairs that with its setting message.bare_newline = \"normalize\""
-        ),
-        Blemish::Nul => reply!(550, (5, 5, 2), "the message holds a NUL octet"),
-    }
-}
-
 /// The message went around too often (RFC 5321 6.3).
 pub fn too_many_hops(hops: usize) -> Reply {
     reply!(554, (5, 4, 6), "mail loop: {hops} Received fields; the relay's setting message.max_hops allows fewer")
@@ -324,6 +312,7 @@ pub fn too_busy(hostname: &Domain) -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::smtp::body::{Blemish, FalseEnd};
 
     #[test]
     fn where_a_setting_decides_it_is_named_and_it_exists() {
@@ -331,6 +320,9 @@ mod tests {
         let sample = include_str!("../../docs/leafmail.toml");
         for (reply, settings) in [
             (blemished(Blemish::BareLf), &["message.bare_newline"][..]),
+            (blemished(Blemish::BareCr), &["message.bare_newline"]),
+            (ended_wrongly(&host, FalseEnd::Lf), &["clients.lf_only"]),
+            (ended_wrongly(&host, FalseEnd::Mixed), &["clients.lf_only"]),
             (too_many_recipients(), &["recipients.max"]),
             (too_large(1), &["message.max_size"]),
             (too_many_hops(101), &["message.max_hops"]),

@@ -1,12 +1,12 @@
 //! The framing of message octets after BDAT (RFC 3030 2): they are counted, so nothing in them is an end and no dot
 //! is stuffed.
 //!
-//! The same octets are allowed as after DATA: a bare CR, a bare LF and NUL are a [`Blemish`] here too, as BINARYMIME
-//! is not offered. A CR at the end of one chunk and the LF at the beginning of the next are one line end.
+//! The same octets are allowed as after DATA: a bare CR, a bare LF and NUL are a [`Blemish`] here too, or are mended, as
+//! BINARYMIME is not offered. A CR at the end of one chunk and the LF at the beginning of the next are one line end.
 
 use memchr::memchr3;
 
-use super::body::{BareNewline, Blemish};
+use super::body::{BareNewline, Blemish, MAX_RUN};
 
 /// Decodes one message, in chunks that come in pieces of any size.
 #[derive(Debug)]
@@ -23,8 +23,8 @@ enum Line {
     Start,
     /// Within a line.
     Text,
-    /// After a CR that was not written yet.
-    Cr,
+    /// After these CRs, which were not written yet.
+    Cr(usize),
 }
 
 impl ChunkDecoder {
@@ -37,7 +37,7 @@ impl ChunkDecoder {
     pub fn decode(&mut self, input: &[u8], out: &mut Vec<u8>) {
         let mut rest = input;
         while let Some((first, after)) = rest.split_first() {
-            if self.line == Line::Cr || matches!(first, b'\r' | b'\n' | 0) {
+            if matches!(self.line, Line::Cr(_)) || matches!(first, b'\r' | b'\n' | 0) {
                 self.step(*first, out);
                 rest = after;
             } else {
@@ -52,8 +52,13 @@ impl ChunkDecoder {
 
     /// The last chunk has ended: a last line without CR LF gets one, as the spool holds whole lines.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
-        if self.line == Line::Cr {
-            self.note(Blemish::BareCr);
+        if let Line::Cr(count) = self.line {
+            match self.bare_newline {
+                BareNewline::Refuse => self.note(Blemish::BareCr),
+                // The last of them is the end of the last line.
+                BareNewline::Normalize => self.bare_crs(count - 1, out),
+            }
+            self.line = Line::Text;
         }
         if self.line != Line::Start {
             out.extend_from_slice(b"\r\n");
@@ -72,18 +77,25 @@ impl ChunkDecoder {
     }
 
     fn step(&mut self, octet: u8, out: &mut Vec<u8>) {
-        if self.line == Line::Cr {
-            if octet == b'\n' {
+        match (self.line, octet) {
+            (Line::Cr(count), b'\n') => {
+                if count > 1 && self.bare_newline == BareNewline::Refuse {
+                    self.bare_crs(count - 1, out);
+                }
                 out.extend_from_slice(b"\r\n");
                 self.line = Line::Start;
                 return;
             }
-            self.note(Blemish::BareCr);
-            out.push(b'\r');
+            (Line::Cr(count), b'\r') if count < MAX_RUN => {
+                self.line = Line::Cr(count + 1);
+                return;
+            }
+            (Line::Cr(count), _) => self.bare_crs(count, out),
+            _ => {}
         }
         self.line = Line::Text;
         match octet {
-            b'\r' => self.line = Line::Cr,
+            b'\r' => self.line = Line::Cr(1),
             b'\n' if self.bare_newline == BareNewline::Normalize => {
                 out.extend_from_slice(b"\r\n");
                 self.line = Line::Start;
@@ -95,6 +107,19 @@ impl ChunkDecoder {
                     _ => self.eight_bit |= !octet.is_ascii(),
                 }
                 out.push(octet);
+            }
+        }
+    }
+
+    /// These CRs, which no LF follows.
+    fn bare_crs(&mut self, count: usize, out: &mut Vec<u8>) {
+        for _ in 0..count {
+            match self.bare_newline {
+                BareNewline::Normalize => out.extend_from_slice(b"\r\n"),
+                BareNewline::Refuse => {
+                    self.note(Blemish::BareCr);
+                    out.push(b'\r');
+                }
             }
         }
     }
@@ -143,7 +168,17 @@ mod tests {
         assert_eq!(decode(&[b"a\nb\r\n"], BareNewline::Refuse).1, Some(Blemish::BareLf));
         assert_eq!(decode(&[b"a\0b\r\n"], BareNewline::Refuse).1, Some(Blemish::Nul));
         assert_eq!(decode(&[b"a\n.\nb"], BareNewline::Normalize), (b"a\r\n.\r\nb\r\n".to_vec(), None));
-        assert_eq!(decode(&[b"a\rb"], BareNewline::Normalize).1, Some(Blemish::BareCr));
+        assert_eq!(decode(&[b"a\0b"], BareNewline::Normalize).1, Some(Blemish::Nul));
+        for (text, stored) in [
+            (&b"a\rb"[..], &b"a\r\nb\r\n"[..]),
+            (b"a\r\r\n.\r\r\n\r\r\r\n", b"a\r\n.\r\n\r\n"),
+            (b"a\r\rb\n\rc\r", b"a\r\n\r\nb\r\n\r\nc\r\n"),
+            (b"a\r\r", b"a\r\n\r\n"),
+        ] {
+            let octets: Vec<&[u8]> = text.chunks(1).collect();
+            assert_eq!(decode(&octets, BareNewline::Normalize), (stored.to_vec(), None));
+            assert_eq!(decode(&[text], BareNewline::Normalize), (stored.to_vec(), None));
+        }
     }
 
     proptest! {

@@ -1,6 +1,6 @@
 //! Input octets, and the command lines in them.
 //!
-//! A command line ends at LF, with or without CR before it, as people type into `nc`. Message octets never do, see
+//! A command line ends at LF, with CRs or without one before it, as people type into `nc` and text mode writes. Message octets never do, see
 //! [`super::body`]. A line of more than [`MAX_LINE`] octets is dropped to its end and reported once; one of more than
 //! [`MAX_SWALLOWED`] is reported as endless. So the result never depends on how the octets were cut into pieces.
 
@@ -113,12 +113,17 @@ impl Input {
         let line = &self.rest()[..end];
         let found = match too_long {
             true => Line::TooLong,
-            false => Line::Whole(line.strip_suffix(b"\r").unwrap_or(line).to_vec()),
+            false => Line::Whole(line[..line_length(line)].to_vec()),
         };
         self.take(end + 1);
         self.lines += 1;
         Some(found)
     }
+}
+
+/// Without the CRs before the LF: there are several where text mode writes a CR LF.
+fn line_length(line: &[u8]) -> usize {
+    line.iter().rposition(|octet| *octet != b'\r').map_or(0, |last| last + 1)
 }
 
 #[cfg(test)]

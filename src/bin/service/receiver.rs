@@ -50,6 +50,7 @@ fn settings(config: &Config) -> Settings {
         max_size: config.message.max_size,
         max_recipients: config.recipients.max,
         bare_newline: config.message.bare_newline,
+        lf_only: config.clients.lf_only.clone(),
         add_missing_headers: config.message.add_missing,
         hide_client: config.message.hide_client,
         max_hops: usize::from(config.message.max_hops),
