@@ -6,6 +6,7 @@
 mod body;
 mod bytes;
 mod frozen;
+mod header;
 mod language;
 #[path = "../../src/driver/listening/proxy.rs"]
 mod proxy;
@@ -16,12 +17,13 @@ mod session;
 pub(crate) type Body = fn(&[u8]);
 
 /// All targets, by the names of their folders in `fuzz/corpus`.
-pub(crate) const ALL: [(&str, Body); 9] = [
+pub(crate) const ALL: [(&str, Body); 10] = [
     ("address", language::address),
     ("body", body::body),
     ("command", language::command),
     ("dialogue", session::dialogue),
     ("flipped", frozen::flipped),
+    ("header", header::header),
     ("relayed", relayed::relayed),
     ("reply", language::reply),
     ("session", session::session),

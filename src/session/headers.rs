@@ -1,4 +1,9 @@
 //! The header block of a message: enough of RFC 5322 2.2 to find fields, and no more.
+//!
+//! The block that the policy judges is the header of the message that is passed on: every line of it belongs to a field,
+//! so that no reader ends it earlier (`docs/decisions/0006-what-is-a-header.md`).
+
+mod mending;
 
 use crate::smtp::header::{end_of_field, split_field};
 
@@ -12,9 +17,24 @@ impl HeaderBlock {
         Self(octets)
     }
 
-    /// The octets as they came.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+    /// Takes the header off the beginning of a message, of which the first `end` octets are the lines before the first empty
+    /// line; makes it such that every reader finds the fields in it that the policy finds. What of the lines is text is
+    /// left there, after an empty line.
+    pub(super) fn take_from(message: &mut Vec<u8>, end: usize, required: &[String]) -> Self {
+        let length = mending::header_length(&message[..end], required);
+        // The smaller part is copied: a hostile header may be large.
+        let mut header = if length > message.len() / 2 {
+            let rest = message.split_off(length);
+            std::mem::replace(message, rest)
+        } else {
+            message.drain(..length).collect()
+        };
+        if length < end {
+            message.reserve_exact(2);
+            message.splice(..0, *b"\r\n");
+        }
+        mending::mend(&mut header);
+        Self(header)
     }
 
     /// The octets, taken out.
@@ -23,7 +43,7 @@ impl HeaderBlock {
     }
 
     /// The fields in order: name as written, and body, still folded, without the last CRLF. A line that is neither a
-    /// field nor the continuation of one is passed over.
+    /// field nor the continuation of one is passed over; the header of a message has none.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
         let mut rest = self.0.as_slice();
         std::iter::from_fn(move || {

@@ -4,6 +4,8 @@
 //! our own lines can go before it. Everything after it is passed on in the pieces in which it came. After an error,
 //! the rest is dropped up to the true end, and the reply there reports the most serious error.
 
+use std::sync::Arc;
+
 use super::{HeaderBlock, Settings};
 use crate::smtp::body::{Blemish, BodyDecoder, FalseEnd, LineEnds};
 use crate::smtp::chunk::ChunkDecoder;
@@ -22,6 +24,8 @@ pub(super) struct Incoming {
     headers_end: HeadersEnd,
     size: u64,
     max_size: u64,
+    /// The names of fields that the header must have.
+    required: Arc<[String]>,
     headers_too_large: bool,
     refusal: Option<Reply>,
     ended: bool,
@@ -77,6 +81,7 @@ impl Incoming {
             headers_end: HeadersEnd::NotBefore(0),
             size: 0,
             max_size: settings.max_size,
+            required: Arc::clone(&settings.required_fields),
             headers_too_large: false,
             refusal: None,
             ended: false,
@@ -164,8 +169,7 @@ impl Incoming {
         match end {
             Some(end) if end <= MAX_HEADERS => {
                 self.headers_end = HeadersEnd::Judged;
-                let rest = self.pending.split_off(end);
-                Progress::Headers(HeaderBlock::new(std::mem::replace(&mut self.pending, rest)))
+                Progress::Headers(HeaderBlock::take_from(&mut self.pending, end, &self.required))
             }
             None if self.pending.len() < MAX_HEADERS + 2 => {
                 self.headers_end = HeadersEnd::NotBefore(self.pending.len().saturating_sub(3));

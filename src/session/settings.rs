@@ -1,6 +1,7 @@
 //! The settings of a session: the rules of the house, the same for every client.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -28,6 +29,8 @@ pub struct Settings {
     pub bare_newline: BareNewline,
     /// Networks whose hosts may end the lines of a message, and so the message, with LF alone.
     pub lf_only: Vec<IpNet>,
+    /// The names of the header fields that a message must have: lines that are no fields do not keep these out of the header.
+    pub required_fields: Arc<[String]>,
     /// Whether a missing `Date:` and `Message-ID:` are added.
     pub add_missing_headers: bool,
     /// Whether `Received:` leaves out who the client is.
@@ -77,6 +80,7 @@ impl Settings {
             max_recipients: Self::MAX_RECIPIENTS,
             bare_newline: BareNewline::Refuse,
             lf_only: Vec::new(),
+            required_fields: Arc::default(),
             add_missing_headers: true,
             hide_client: false,
             max_hops: Self::MAX_HOPS.into(),

@@ -31,10 +31,6 @@ impl Trace {
             let _ = write!(lines, "Message-ID: {ours}\r\n");
             message_id = Some(ours);
         }
-        // Text that is no header at all, or begins with white space, must not become part of our own lines.
-        if !begins_with_field(headers) {
-            lines.push_str("\r\n");
-        }
         Self { lines, message_id }
     }
 }
@@ -108,9 +104,4 @@ fn comment(text: &str) -> String {
 fn printable(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body.trim_ascii());
     text.chars().take(500).map(|c| if is_unprintable(c) { '?' } else { c }).collect()
-}
-
-fn begins_with_field(headers: &HeaderBlock) -> bool {
-    let octets = headers.as_bytes();
-    octets.is_empty() || headers.fields().next().is_some_and(|(name, _)| octets.starts_with(name.as_bytes()))
 }

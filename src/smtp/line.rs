@@ -168,9 +168,9 @@ mod tests {
     }
 
     #[test]
-    fn a_line_ends_at_lf_and_loses_one_cr() {
+    fn a_line_ends_at_lf_and_loses_its_crs() {
         let whole = |text: &[u8]| Line::Whole(text.to_vec());
-        assert_eq!(lines(&[b"NOOP\r\nQUIT\nA\r\r\nhalf"]), [whole(b"NOOP"), whole(b"QUIT"), whole(b"A\r")]);
+        assert_eq!(lines(&[b"NOOP\r\nQUIT\nA\r\r\nhalf"]), [whole(b"NOOP"), whole(b"QUIT"), whole(b"A")]);
     }
 
     #[test]

@@ -51,6 +51,7 @@ fn settings(config: &Config) -> Settings {
         max_recipients: config.recipients.max,
         bare_newline: config.message.bare_newline,
         lf_only: config.clients.lf_only.clone(),
+        required_fields: config.message.required_headers.iter().map(|name| name.as_str().to_owned()).collect(),
         add_missing_headers: config.message.add_missing,
         hide_client: config.message.hide_client,
         max_hops: usize::from(config.message.max_hops),

@@ -24,19 +24,19 @@ pub fn blemished(blemish: Blemish) -> Reply {
 /// The client waits for the reply to a message whose end has not come (RFC 5321 4.1.1.4). A temporary error, as it may be
 /// the network that keeps the rest back.
 pub fn ended_wrongly(hostname: &Domain, end: FalseEnd) -> Reply {
-    let (sent, remedy) = match end {
-        FalseEnd::Lf => ("LF . LF", "or list its address in the relay's setting clients.lf_only"),
+    let (lines, remedy) = match end {
+        FalseEnd::Lf => ("LF alone", "or list its address in the relay's setting clients.lf_only"),
         FalseEnd::Mixed => {
-            ("LF . LF", "as a line before ended in CR LF, the relay's setting clients.lf_only does not help")
+            ("LF alone", "as one of them did: so the relay's setting clients.lf_only does not help this message")
         }
-        FalseEnd::Cr => ("CR . CR", "the end cannot be taken in another form"),
-        FalseEnd::CrCrLf => ("CR LF . CR CR LF", "often by sending in binary mode instead of text mode"),
+        FalseEnd::Cr => ("CR alone", "there is no other way"),
+        FalseEnd::CrCrLf => ("CR CR LF", "often by sending in binary mode instead of text mode"),
     };
     reply!(
         421,
         (4, 5, 2),
-        "{hostname} waits for the end of the message: {sent} is none, only CR LF . CR LF is (RFC 5321); set the client to \
-         end lines with CR LF, {remedy}"
+        "{hostname} waits for the end of the message, which is CR LF . CR LF (RFC 5321); lines that end in {lines} do not \
+         end it; set the client to end lines with CR LF, {remedy}"
     )
 }
 
