@@ -14,7 +14,7 @@ use leafmail::clock::Timestamp;
 use leafmail::envelope::{Envelope, Origin, Protocol, Recipient, Recipients, Seal};
 use leafmail::id::SpoolId;
 use leafmail::receipt::{Reason, Receipt, ReceiptKind};
-use leafmail::smtp::body::{BareNewline, BodyDecoder};
+use leafmail::smtp::body::{BareNewline, BodyDecoder, LineEnds};
 use leafmail::smtp::{Command, Dialect, EnhancedCode};
 use leafmail::spool::frozen::{Depth, LENGTH_AT, freeze_end, freeze_head, freeze_receipt, sum_on, thaw};
 use leafmail::spool::{DirSpool, Folder, Spool, SpoolSettings};
@@ -56,7 +56,7 @@ fn decode(bencher: Bencher<'_, '_>, mut octets: Vec<u8>) {
     octets.extend_from_slice(b".\r\n");
     let mut out = Vec::with_capacity(32 << 10);
     bencher.counter(BytesCount::new(octets.len())).bench_local(|| {
-        let mut decoder = BodyDecoder::new(BareNewline::Refuse);
+        let mut decoder = BodyDecoder::new(BareNewline::Refuse, LineEnds::CrLf);
         for piece in octets.chunks(16 << 10) {
             out.clear();
             decoder.decode(black_box(piece), &mut out);
