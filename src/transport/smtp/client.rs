@@ -49,7 +49,7 @@ impl SmtpClient {
         let ConnectionSettings { extensions, max_size, .. } = *connection_settings;
         let helo = connection_settings.helo.clone();
         let Opened { wire, control, capabilities, protection, relay } = opened;
-        // The name goes nowhere: the wire has said EHLO already and plays the answers.
+        // The name goes nowhere: EHLO was sent already.
         let hello = ClientId::Domain("played".to_owned());
         match AsyncSmtpConnection::connect_with_transport(Box::new(wire), &hello).await {
             Ok(lettre) => {
@@ -93,7 +93,7 @@ impl SmtpClient {
     pub(in crate::transport) async fn exchange(&mut self, phase: Phase, lines: &str) -> Result<Reply, WireError> {
         self.control.enter(phase);
         self.owed = lines.lines().count();
-        // A refusal is an Err to lettre; the control tells refusals from troubles.
+        // lettre's result says nothing; the control has the reply, or why there is none.
         let _ = self.lettre.command(lines).await;
         self.answer()
     }

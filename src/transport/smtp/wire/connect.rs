@@ -160,7 +160,6 @@ impl Opening<'_> {
                 (wire, capabilities) = self.hello(wire).await?;
             }
         }
-        wire.play_hello();
         Ok((wire, capabilities, protection))
     }
 

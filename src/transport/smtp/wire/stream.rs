@@ -1,11 +1,11 @@
 //! The stream under lettre: TCP or TLS, with deadlines, whole replies only, and a memory of what was said.
 //!
-//! A [`Wire`] is opened by `connect.rs`, which greets, says EHLO and starts TLS on it; then it is handed to lettre, to
-//! which it plays a greeting and an EHLO reply, as lettre insists on both. Invariants: a read hands out exactly one reply,
-//! as one short line; nothing is sent while an unasked reply lies unread; after a [`WireError`] nothing is sent at all. What
-//! lettre writes is gathered (`outgoing.rs`), so that a small message, its end and what may follow it leave in one piece.
+//! A [`Wire`] is opened by `connect.rs`, which reads the greeting, sends EHLO and starts TLS on it; then lettre gets it. lettre
+//! reads one and the same line ([`READ_BY_LETTRE`]) for each reply, and twice before the first, as it insists on a greeting and
+//! on EHLO. Invariants: lettre reads one line for each reply, after the reply is whole; nothing is sent while an unasked reply
+//! is unread; after a [`WireError`] nothing is sent at all. What lettre writes is gathered (`outgoing.rs`), so that a small
+//! message, its end and what may follow it leave in one piece.
 
-use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
@@ -34,8 +34,8 @@ pub(in crate::transport) struct Wire {
     pub(super) input: ReplyReader,
     /// What lettre wrote and is to be sent.
     output: Outgoing,
-    /// Replies that lettre wants and that the server gave to us already; until the last is read, writes go nowhere.
-    played: VecDeque<&'static [u8]>,
+    /// How many replies lettre still wants that the server gave us already: until it has read the last, it writes to nobody.
+    played: u8,
     /// Whether the runtime was asked what has arrived since the exchange began.
     looked: bool,
 }
@@ -52,7 +52,8 @@ impl Wire {
             leaving,
             input: ReplyReader::default(),
             output: Outgoing::default(),
-            played: VecDeque::new(),
+            // The greeting, and the reply to EHLO.
+            played: 2,
             looked: false,
         }
     }
@@ -60,11 +61,6 @@ impl Wire {
     /// The other end.
     pub(in crate::transport) fn peer(&self) -> SocketAddr {
         self.peer
-    }
-
-    /// Plays the greeting and the reply to EHLO to lettre, which has neither heard nor sent them.
-    pub(in crate::transport) fn play_hello(&mut self) {
-        self.played.extend([&b"220 ready\r\n"[..], b"250 ready\r\n"]);
     }
 
     /// Sends a command line without its CRLF and waits for the reply.
@@ -272,13 +268,9 @@ fn hide_secrets(reply: Reply, secrets: &[String]) -> Reply {
     }
 }
 
-/// The reply as lettre is shown it. Its text is kept in the [`Control`], where nothing of it is lost; lettre would refuse
-/// replies without text, long lines, and codes whose second digit is above 5.
-fn line_for_lettre(reply: &Reply) -> String {
-    let code = reply.code();
-    let code = if code / 10 % 10 > 5 { code / 100 * 100 + 50 + code % 10 } else { code };
-    format!("{code} reply\r\n")
-}
+/// What lettre reads for every reply, whatever the server said: it only has to return. The reply itself is kept in the
+/// [`Control`], where nothing of it is lost.
+const READ_BY_LETTRE: &[u8] = b"250 played\r\n";
 
 /// A TLS peer that closes without a goodbye, as many do, has simply closed.
 fn lost(error: &io::Error) -> WireError {
@@ -294,13 +286,13 @@ fn as_io_error(_: WireError) -> io::Error {
 impl AsyncRead for Wire {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let wire = self.get_mut();
-        if let Some(reply) = wire.played.pop_front() {
-            buffer.put_slice(reply);
-            return Poll::Ready(Ok(()));
+        if wire.played > 0 {
+            wire.played -= 1;
+        } else {
+            let reply = ready!(wire.poll_reply(cx)).map_err(as_io_error)?;
+            wire.control.state().reply = Some(reply);
         }
-        let reply = ready!(wire.poll_reply(cx)).map_err(as_io_error)?;
-        buffer.put_slice(line_for_lettre(&reply).as_bytes());
-        wire.control.state().reply = Some(reply);
+        buffer.put_slice(READ_BY_LETTRE);
         Poll::Ready(Ok(()))
     }
 }
@@ -308,7 +300,7 @@ impl AsyncRead for Wire {
 impl AsyncWrite for Wire {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
         let wire = self.get_mut();
-        if !wire.played.is_empty() {
+        if wire.played > 0 {
             return Poll::Ready(Ok(octets.len()));
         }
         if wire.output.is_full() {
