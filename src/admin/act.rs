@@ -46,8 +46,8 @@ impl Act {
     }
 
     /// The result, if nothing needs to be done to a message in this folder.
-    fn at_once(self, shelf: Folder) -> Option<Acted> {
-        match (self, shelf) {
+    fn at_once(self, folder: Folder) -> Option<Acted> {
+        match (self, folder) {
             (Self::Remove, _) => None,
             (_, Folder::Bad) => Some(Acted::Refused("it is damaged: it can only be removed")),
             (Self::Hold, Folder::Hold) => Some(Acted::AsItWas("it is held already")),
@@ -90,7 +90,7 @@ impl Hand {
     }
 }
 
-/// How often a message that moves from shelf to shelf is run after.
+/// How often a message that moves from folder to folder is run after.
 const CHASES: usize = 8;
 /// How often a message that is being delivered is asked for.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
@@ -103,19 +103,19 @@ const HANDS: usize = 32;
 /// When it cannot be read, written to or moved. What is torn or corrupt is in `bad/` then.
 pub fn act<S: Manage>(spool: &S, id: SpoolId, act: Act, hand: &Hand, now: Timestamp) -> Result<Acted, SpoolError> {
     for _ in 0..CHASES {
-        let Some(shelf) = spool.locate(id)? else { return Ok(Acted::NotThere) };
-        if let Some(acted) = act.at_once(shelf) {
+        let Some(folder) = spool.locate(id)? else { return Ok(Acted::NotThere) };
+        if let Some(acted) = act.at_once(folder) {
             return Ok(acted);
         }
         if act == Act::Remove {
-            match spool.remove(id, shelf)? {
-                Handled::Done => return Ok(Acted::Done(shelf)),
+            match spool.remove(id, folder)? {
+                Handled::Done => return Ok(Acted::Done(folder)),
                 Handled::Busy => return Ok(Acted::Busy),
                 Handled::Gone => continue,
             }
         }
-        match spool.claim_from(id, shelf)? {
-            Claimed::Ours(claim) => return Work { spool, claim, shelf, hand, now }.run(act),
+        match spool.claim_from(id, folder)? {
+            Claimed::Ours(claim) => return Work { spool, claim, folder, hand, now }.run(act),
             Claimed::Busy => return Ok(Acted::Busy),
             Claimed::Gone => {}
         }
@@ -128,18 +128,18 @@ pub fn act<S: Manage>(spool: &S, id: SpoolId, act: Act, hand: &Hand, now: Timest
 /// # Errors
 /// When it cannot be read.
 pub fn would_act<S: Manage>(spool: &S, id: SpoolId, act: Act) -> Result<Acted, SpoolError> {
-    let Some(shelf) = spool.locate(id)? else { return Ok(Acted::NotThere) };
-    if let Some(acted) = act.at_once(shelf) {
+    let Some(folder) = spool.locate(id)? else { return Ok(Acted::NotThere) };
+    if let Some(acted) = act.at_once(folder) {
         return Ok(acted);
     }
-    if shelf == Folder::Bad {
-        return Ok(Acted::Done(shelf));
+    if folder == Folder::Bad {
+        return Ok(Acted::Done(folder));
     }
-    Ok(match spool.peek_at(id, shelf)? {
+    Ok(match spool.peek_at(id, folder)? {
         None => Acted::NotThere,
         Some(glance) if glance.busy => Acted::Busy,
         Some(glance) if act == Act::Expire && pending(&glance).is_empty() => Acted::Refused(NOBODY),
-        Some(_) => Acted::Done(shelf),
+        Some(_) => Acted::Done(folder),
     })
 }
 
@@ -186,7 +186,7 @@ fn pending(glance: &Glance) -> Vec<u16> {
 struct Work<'a, S: Manage> {
     spool: &'a S,
     claim: S::Claim,
-    shelf: Folder,
+    folder: Folder,
     hand: &'a Hand,
     now: Timestamp,
 }
@@ -211,7 +211,7 @@ impl<S: Manage> Work<'_, S> {
             Act::Expire => Folder::Queue,
             Act::Remove => {
                 self.claim.remove()?;
-                return Ok(Acted::Done(self.shelf));
+                return Ok(Acted::Done(self.folder));
             }
         };
         // Before the move, which wakes who watches.
@@ -219,7 +219,7 @@ impl<S: Manage> Work<'_, S> {
             self.claim.note_due(self.now);
         }
         self.claim.set_aside(to)?;
-        Ok(Acted::Done(self.shelf))
+        Ok(Acted::Done(self.folder))
     }
 
     fn record(

@@ -34,13 +34,13 @@ pub fn history<S: Manage>(spool: &S, id: SpoolId) -> Result<Option<History>, Spo
 impl History {
     /// For people.
     pub fn text(&self) -> String {
-        let Glance { shelf, envelope, seal, size, receipts, busy } = &self.glance;
+        let Glance { folder, envelope, seal, size, receipts, busy } = &self.glance;
         let mut text = String::new();
         let mut line = |name: &str, value: &str| {
             let _ = writeln!(text, "{name:<12} {value}");
         };
         line("id", &self.id.to_string());
-        line("in", if *busy { "queue, being worked on" } else { shelf.name() });
+        line("in", if *busy { "queue, being worked on" } else { folder.name() });
         line("accepted", &envelope.received_at.rfc3339());
         line("from", &came_from(envelope));
         line("size", &format!("{size} octets"));
@@ -65,12 +65,12 @@ impl History {
 
     /// For programs.
     pub fn json(&self) -> Value {
-        let Glance { shelf, envelope, seal, size, receipts, busy } = &self.glance;
+        let Glance { folder, envelope, seal, size, receipts, busy } = &self.glance;
         let recipients: Vec<Value> =
             self.standings().map(|(mailbox, standing)| json!({ "address": mailbox, "standing": standing })).collect();
         json!({
             "queue_id": self.id.to_string(),
-            "shelf": shelf.name(),
+            "shelf": folder.name(),
             "busy": busy,
             "arrival_time": envelope.received_at.as_millis() / 1000,
             "origin": came_from(envelope),

@@ -24,7 +24,7 @@ pub struct Listing {
     /// Its id.
     pub id: SpoolId,
     /// Its folder.
-    pub shelf: Folder,
+    pub folder: Folder,
     /// Whether somebody works on it.
     pub busy: bool,
     /// Octets of the message.
@@ -60,15 +60,15 @@ pub(super) fn is_by_hand(receipt: &Receipt) -> bool {
 
 impl Listing {
     pub(super) fn new(id: SpoolId, glance: &Glance, routes: &Routes) -> Self {
-        let Glance { shelf, envelope, receipts, .. } = glance;
+        let Glance { folder, envelope, receipts, .. } = glance;
         let ledger = Ledger::fold(envelope, receipts, Duration::MAX);
         let accounts = ledger.accounts().iter().zip(envelope.recipients.iter());
         let open = accounts.filter(|(account, _)| !matches!(account.standing, Standing::Delivered | Standing::Bounced));
         // Whoever held it said why.
-        let held = receipts.iter().rev().find(|receipt| *shelf == Folder::Hold && receipt.what == ReceiptKind::Held);
+        let held = receipts.iter().rev().find(|receipt| *folder == Folder::Hold && receipt.what == ReceiptKind::Held);
         let state = |(account, to): (&Account<'_>, &crate::envelope::Recipient)| {
             let route = routes.to(envelope, &to.mailbox);
-            let pause = route.filter(|_| *shelf == Folder::Queue && account.standing == Standing::Pending);
+            let pause = route.filter(|_| *folder == Folder::Queue && account.standing == Standing::Pending);
             let last = account.last.map(|receipt| &receipt.reason);
             let reasons = [
                 held.map(|receipt| match is_by_hand(receipt) {
@@ -90,7 +90,7 @@ impl Listing {
             |account: &Account<'_>| account.standing == Standing::Failed && account.last.is_some_and(is_by_hand);
         Self {
             id,
-            shelf: *shelf,
+            folder: *folder,
             busy: glance.busy,
             size: glance.size,
             arrived: envelope.received_at,
@@ -103,7 +103,7 @@ impl Listing {
 
     /// The suffix of the id in the table.
     fn mark(&self) -> char {
-        match (self.busy, self.shelf) {
+        match (self.busy, self.folder) {
             (true, _) => '*',
             (false, Folder::Hold) => '!',
             _ if self.forced_expire => '#',
@@ -113,11 +113,11 @@ impl Listing {
 
     /// The queue of Postfix that this corresponds to.
     fn queue_name(&self) -> &'static str {
-        match (self.shelf, self.busy, self.attempts) {
+        match (self.folder, self.busy, self.attempts) {
             (Folder::Queue, true, _) => "active",
             (Folder::Queue, false, 0) => "incoming",
             (Folder::Queue, false, _) => "deferred",
-            (shelf, ..) => shelf.name(),
+            (folder, ..) => folder.name(),
         }
     }
 
@@ -165,7 +165,7 @@ impl Listing {
             "forced_expire": self.forced_expire,
             "sender": self.sender.to_string(),
             "recipients": self.recipients.iter().map(recipient).collect::<Vec<_>>(),
-            "shelf": self.shelf.name(),
+            "shelf": self.folder.name(),
             "attempts": self.attempts,
             "busy": self.busy,
         })
@@ -213,7 +213,7 @@ mod tests {
         };
         Listing {
             id: SpoolId::new(Timestamp::from_millis(1_795_226_607_123), 1, 1),
-            shelf: Folder::Queue,
+            folder: Folder::Queue,
             busy: false,
             size: 1500,
             arrived: Timestamp::from_millis(1_795_226_607_123),
@@ -243,7 +243,7 @@ mod tests {
     fn marks_tell_what_is_delivered_now_what_is_held_and_what_was_given_up() {
         assert_eq!(listing().mark(), ' ');
         assert_eq!(Listing { busy: true, ..listing() }.mark(), '*');
-        assert_eq!(Listing { shelf: Folder::Hold, ..listing() }.mark(), '!');
+        assert_eq!(Listing { folder: Folder::Hold, ..listing() }.mark(), '!');
         assert_eq!(Listing { forced_expire: true, ..listing() }.mark(), '#');
     }
 

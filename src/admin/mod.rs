@@ -30,6 +30,6 @@ pub use pasted::pasted_id;
 pub use routes::{RouteView, Routes, Switched, pause, resume};
 pub use select::{Filter, Selected, SenderFilter, Visited, visit};
 pub use shape::{COLUMNS, Of, Shape};
-pub use stats::{ShelfCount, Stats};
+pub use stats::{FolderCount, Stats};
 pub use transfer::{Original, transfer, would_transfer};
 pub use verify::{Checked, CopyError, check, copy_message};

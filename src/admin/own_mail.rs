@@ -29,12 +29,12 @@ const MOST_REASON: usize = 500;
 pub fn own_mail<S: Manage>(spool: &S, uid: u32, routes: &Routes, json: bool) -> Result<String, SpoolError> {
     let (mut text, mut table, mut shown, mut left_out) = (String::new(), Table::default(), 0, 0);
     let mut is_whole = true;
-    for shelf in [Folder::Queue, Folder::Hold] {
-        let ids = spool.ids(shelf)?;
+    for folder in [Folder::Queue, Folder::Hold] {
+        let ids = spool.ids(folder)?;
         is_whole &= ids.len() <= MOST_LOOKED;
         for id in &ids[ids.len().saturating_sub(MOST_LOOKED)..] {
             // Gone meanwhile, or damaged: then nobody can say whose it is.
-            let Ok(Some(glance)) = spool.peek_at(*id, shelf) else { continue };
+            let Ok(Some(glance)) = spool.peek_at(*id, folder) else { continue };
             if !is_of(uid, &glance) {
                 continue;
             }

@@ -86,10 +86,10 @@ const PIECE: usize = 32;
 /// The messages that are meant.
 #[derive(Debug, Clone)]
 pub struct Selected {
-    /// By id; empty: those on the shelves.
+    /// By id; empty: those in the folders.
     pub ids: Vec<SpoolId>,
     /// Where they lie; for those that are given by id too.
-    pub shelves: Vec<Folder>,
+    pub folders: Vec<Folder>,
     /// What else is asked of them.
     pub filter: Filter,
 }
@@ -107,7 +107,7 @@ pub enum Visited<'l> {
     Unreadable(SpoolError),
 }
 
-/// Goes through the messages that are meant, shelf by shelf, oldest first, until `visit` fails. What is removed meanwhile is
+/// Goes through the messages that are meant, folder by folder, oldest first, until `visit` fails. What is removed meanwhile is
 /// left out.
 ///
 /// # Errors
@@ -121,7 +121,7 @@ pub fn visit<S: Manage, E>(
 ) -> Result<(), E> {
     for id in &selected.ids {
         match spool.peek(*id) {
-            Ok(Some(glance)) if selected.shelves.contains(&glance.shelf) => {
+            Ok(Some(glance)) if selected.folders.contains(&glance.folder) => {
                 let listing = Listing::new(*id, &glance, routes);
                 if selected.filter.fits(&listing, now) {
                     visit(Visited::Message(&listing))?;
@@ -139,15 +139,15 @@ pub fn visit<S: Manage, E>(
     if !selected.ids.is_empty() {
         return Ok(());
     }
-    for shelf in &selected.shelves {
-        let ids = match spool.ids(*shelf) {
+    for folder in &selected.folders {
+        let ids = match spool.ids(*folder) {
             Ok(ids) => ids,
             Err(error) => {
                 visit(Visited::Unreadable(error))?;
                 continue;
             }
         };
-        let look = |id: &SpoolId| match spool.peek_at(*id, *shelf) {
+        let look = |id: &SpoolId| match spool.peek_at(*id, *folder) {
             Ok(Some(glance)) => {
                 Ok(Some(Listing::new(*id, &glance, routes)).filter(|listing| selected.filter.fits(listing, now)))
             }
@@ -183,7 +183,7 @@ mod tests {
         let arrived = Timestamp::from_millis(1_000_000_000);
         let listing = Listing {
             id: SpoolId::new(arrived, 1, 1),
-            shelf: Folder::Queue,
+            folder: Folder::Queue,
             busy: false,
             size: 1,
             arrived,

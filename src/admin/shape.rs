@@ -123,7 +123,7 @@ mod tests {
         let arrived = Timestamp::from_millis(1_000_000_000);
         Listing {
             id: SpoolId::new(arrived, 1, 1),
-            shelf: Folder::Queue,
+            folder: Folder::Queue,
             busy: false,
             size: 1,
             arrived,

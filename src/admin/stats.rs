@@ -14,7 +14,7 @@ use crate::spool::Folder;
 
 /// What is in a folder.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ShelfCount {
+pub struct FolderCount {
     /// Messages.
     pub messages: u64,
     /// Those that somebody works on.
@@ -30,26 +30,26 @@ pub struct ShelfCount {
 /// Sums over messages, counted one at a time.
 #[derive(Debug, Default)]
 pub struct Stats {
-    shelves: [ShelfCount; 3],
+    folders: [FolderCount; 3],
     /// Messages of the queue by route; one that takes two routes counts for both.
     routes: BTreeMap<String, u64>,
     /// Files in `bad/`.
     bad: usize,
 }
 
-const SHELVES: [Folder; 3] = [Folder::Queue, Folder::Hold, Folder::Failed];
+const FOLDERS: [Folder; 3] = [Folder::Queue, Folder::Hold, Folder::Failed];
 
 impl Stats {
     /// Counts a message.
     pub fn count(&mut self, listing: &Listing) {
-        let Some(place) = SHELVES.iter().position(|shelf| *shelf == listing.shelf) else { return };
-        let count = &mut self.shelves[place];
+        let Some(place) = FOLDERS.iter().position(|folder| *folder == listing.folder) else { return };
+        let count = &mut self.folders[place];
         count.messages += 1;
         count.busy += u64::from(listing.busy);
         count.octets = count.octets.saturating_add(listing.size);
         count.oldest = Some(count.oldest.map_or(listing.arrived, |oldest| oldest.min(listing.arrived)));
         count.attempts += u64::from(listing.attempts);
-        if listing.shelf == Folder::Queue {
+        if listing.folder == Folder::Queue {
             let mut routes: Vec<&str> = listing.recipients.iter().filter_map(|one| one.route.as_deref()).collect();
             routes.sort_unstable();
             routes.dedup();
@@ -70,11 +70,11 @@ impl Stats {
     /// For people.
     pub fn text(&self, routes: &Routes, now: Timestamp) -> String {
         let mut text =
-            format!("{:<8} {:>9} {:>9} {:>9} {:>12}  oldest\n", "shelf", "messages", "busy", "attempts", "octets");
-        for (shelf, count) in SHELVES.iter().zip(&self.shelves) {
-            let ShelfCount { messages, busy, octets, oldest, attempts } = count;
+            format!("{:<8} {:>9} {:>9} {:>9} {:>12}  oldest\n", "folder", "messages", "busy", "attempts", "octets");
+        for (folder, count) in FOLDERS.iter().zip(&self.folders) {
+            let FolderCount { messages, busy, octets, oldest, attempts } = count;
             let oldest = oldest.map_or("-".to_owned(), |oldest| spell(now.since(oldest)));
-            let _ = writeln!(text, "{:<8} {messages:>9} {busy:>9} {attempts:>9} {octets:>12}  {oldest}", shelf.name());
+            let _ = writeln!(text, "{:<8} {messages:>9} {busy:>9} {attempts:>9} {octets:>12}  {oldest}", folder.name());
         }
         let _ = writeln!(text, "{:<8} {:>9}", "bad", self.bad);
         text.push('\n');
@@ -89,17 +89,17 @@ impl Stats {
 
     /// For programs.
     pub fn json(&self, routes: &Routes, now: Timestamp) -> Value {
-        let shelf = |(shelf, count): (&Folder, &ShelfCount)| {
-            let ShelfCount { messages, busy, octets, oldest, attempts } = count;
+        let folder = |(folder, count): (&Folder, &FolderCount)| {
+            let FolderCount { messages, busy, octets, oldest, attempts } = count;
             let figures = json!({
                 "messages": messages, "busy": busy, "octets": octets, "attempts": attempts,
                 "oldest_arrival": oldest.map(|oldest| oldest.as_millis() / 1000),
                 "oldest_age": oldest.map(|oldest| now.since(oldest).as_secs()),
             });
-            (shelf.name().to_owned(), figures)
+            (folder.name().to_owned(), figures)
         };
-        let mut shelves: serde_json::Map<String, Value> = SHELVES.iter().zip(&self.shelves).map(shelf).collect();
-        shelves.insert(Folder::Bad.name().to_owned(), json!({ "files": self.bad }));
+        let mut folders: serde_json::Map<String, Value> = FOLDERS.iter().zip(&self.folders).map(folder).collect();
+        folders.insert(Folder::Bad.name().to_owned(), json!({ "files": self.bad }));
         let route = |route: &super::RouteView| {
             let messages = self.routes.get(&route.name).copied().unwrap_or(0);
             let mut object = json!({ "name": route.name, "messages": messages, "state": "open" });
@@ -113,7 +113,7 @@ impl Stats {
             }
             object
         };
-        json!({ "shelves": shelves, "routes": routes.all().iter().map(route).collect::<Vec<_>>() })
+        json!({ "shelves": folders, "routes": routes.all().iter().map(route).collect::<Vec<_>>() })
     }
 }
 

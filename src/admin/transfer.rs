@@ -16,22 +16,22 @@ pub enum Original {
     Kept,
 }
 
-/// Moves or copies a message, with its history, to the same shelf of another spool.
+/// Moves or copies a message, with its history, to the same folder of another spool.
 ///
 /// # Errors
 /// [`crate::spool::SpoolErrorKind::Exists`] when that spool has it; otherwise when it cannot be read or written.
 pub fn transfer<S: Manage>(from: &S, to: &S, id: SpoolId, original: Original) -> Result<Acted, SpoolError> {
-    let Some(shelf) = from.locate(id)? else { return Ok(Acted::NotThere) };
-    if shelf == Folder::Bad {
+    let Some(folder) = from.locate(id)? else { return Ok(Acted::NotThere) };
+    if folder == Folder::Bad {
         return Ok(Acted::Refused(DAMAGED));
     }
-    match from.claim_from(id, shelf)? {
+    match from.claim_from(id, folder)? {
         Claimed::Ours(mut claim) => {
             from.copy_to(&claim, to)?;
             if original == Original::Removed {
                 claim.remove()?;
             }
-            Ok(Acted::Done(shelf))
+            Ok(Acted::Done(folder))
         }
         Claimed::Busy => Ok(Acted::Busy),
         Claimed::Gone => Ok(Acted::NotThere),

@@ -8,7 +8,7 @@ use crate::spool::{Finding, Folder, Manage, Reading, SpoolError};
 /// A spool that was read through.
 #[derive(Debug, Default)]
 pub struct Checked {
-    /// Messages in order, on all shelves but `bad`.
+    /// Messages in order, in all folders but `bad`.
     pub sound: usize,
     /// What is not in order, with its folder.
     pub unsound: Vec<(Folder, Finding)>,
@@ -22,11 +22,11 @@ pub struct Checked {
 /// When a folder cannot be read.
 pub fn check<S: Manage>(spool: &S) -> Result<Checked, SpoolError> {
     let mut checked = Checked::default();
-    for shelf in [Folder::Queue, Folder::Hold, Folder::Failed] {
-        for finding in spool.verify(shelf)? {
+    for folder in [Folder::Queue, Folder::Hold, Folder::Failed] {
+        for finding in spool.verify(folder)? {
             match finding.size {
                 Ok(_) => checked.sound += 1,
-                Err(_) => checked.unsound.push((shelf, finding)),
+                Err(_) => checked.unsound.push((folder, finding)),
             }
         }
     }

@@ -10,44 +10,44 @@ use super::folder::Folder;
 use super::traits::{Claimed, Glance, Spool};
 use crate::id::SpoolId;
 
-/// A spool whose shelves can be looked through and tidied.
+/// A spool whose folders can be looked through and tidied.
 pub trait Manage: Spool {
     /// A message that is being read without a claim.
     type Reading: Reading;
 
-    /// On which shelf a message lies.
+    /// In which folder a message is.
     ///
     /// # Errors
     /// When a folder cannot be read.
     fn locate(&self, id: SpoolId) -> Result<Option<Folder>, SpoolError>;
 
-    /// The ids of the messages on a shelf, oldest first, without a look at the files.
+    /// The ids of the messages in a folder, oldest first, without a look at the files.
     ///
     /// # Errors
     /// When the folder cannot be read.
-    fn ids(&self, shelf: Folder) -> Result<Vec<SpoolId>, SpoolError>;
+    fn ids(&self, folder: Folder) -> Result<Vec<SpoolId>, SpoolError>;
 
-    /// Reads a message of one shelf without claiming it, as [`Spool::peek`] does.
+    /// Reads a message of one folder without claiming it, as [`Spool::peek`] does.
     ///
     /// # Errors
     /// As [`Spool::peek`].
-    fn peek_at(&self, id: SpoolId, shelf: Folder) -> Result<Option<Glance>, SpoolError>;
+    fn peek_at(&self, id: SpoolId, folder: Folder) -> Result<Option<Glance>, SpoolError>;
 
-    /// Takes a message of any shelf to work on it, as [`Spool::claim`] does for the queue: to record a receipt before
+    /// Takes a message of any folder to work on it, as [`Spool::claim`] does for the queue: to record a receipt before
     /// [`crate::spool::Claim::set_aside`] moves it, for instance. What is torn or corrupt goes to `bad/`, or stays there.
     ///
     /// # Errors
     /// As [`Spool::claim`].
-    fn claim_from(&self, id: SpoolId, shelf: Folder) -> Result<Claimed<Self::Claim>, SpoolError>;
+    fn claim_from(&self, id: SpoolId, folder: Folder) -> Result<Claimed<Self::Claim>, SpoolError>;
 
-    /// Copies a message that is claimed to the same shelf of another spool, with its history; when this answers `Ok`, the
+    /// Copies a message that is claimed to the same folder of another spool, with its history; when this answers `Ok`, the
     /// copy survives a power cut.
     ///
     /// # Errors
     /// [`crate::spool::SpoolErrorKind::Exists`] when that spool has a message of this id; [`crate::spool::SpoolErrorKind::Full`] when it has no room.
     fn copy_to(&self, claim: &Self::Claim, to: &Self) -> Result<(), SpoolError>;
 
-    /// Moves a message between shelves without reading it.
+    /// Moves a message between folders without reading it.
     ///
     /// # Errors
     /// [`crate::spool::SpoolErrorKind::Exists`] when its name is taken there; [`crate::spool::SpoolErrorKind::Foreign`] for what is no message.
@@ -57,7 +57,7 @@ pub trait Manage: Spool {
     ///
     /// # Errors
     /// When it cannot be removed; [`crate::spool::SpoolErrorKind::Foreign`] for what is no message.
-    fn remove(&self, id: SpoolId, shelf: Folder) -> Result<Handled, SpoolError>;
+    fn remove(&self, id: SpoolId, folder: Folder) -> Result<Handled, SpoolError>;
 
     /// Opens a message for reading, wherever it lies. Its message octets are not verified.
     ///
@@ -65,11 +65,11 @@ pub trait Manage: Spool {
     /// As [`Spool::peek`].
     fn read(&self, id: SpoolId) -> Result<Option<Self::Reading>, SpoolError>;
 
-    /// Reads and checks everything on a shelf; nothing is moved. What is still arriving is left out.
+    /// Reads and checks everything in a folder; nothing is moved. What is still arriving is left out.
     ///
     /// # Errors
     /// When the folder cannot be read; what is wrong with a file is in its [`Finding`].
-    fn verify(&self, shelf: Folder) -> Result<Vec<Finding>, SpoolError>;
+    fn verify(&self, folder: Folder) -> Result<Vec<Finding>, SpoolError>;
 }
 
 /// What came of handling a message.
@@ -79,7 +79,7 @@ pub enum Handled {
     Done,
     /// Another process has it.
     Busy,
-    /// It is not on that shelf.
+    /// It is not in that folder.
     Gone,
 }
 
@@ -95,7 +95,7 @@ pub trait Reading: Send {
     fn read_at(&self, offset: u64, octets: &mut [u8]) -> io::Result<usize>;
 }
 
-/// One file of a shelf, checked.
+/// One file of a folder, checked.
 #[derive(Debug)]
 pub struct Finding {
     /// Its name, which is an id unless the file is foreign or was set aside under a name that was taken.

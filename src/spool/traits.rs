@@ -42,18 +42,18 @@ pub trait Spool: Send + Sync + 'static {
     /// As [`Spool::open`].
     fn open_as(&self, id: SpoolId, envelope: &Envelope) -> Result<Self::Draft, SpoolError>;
 
-    /// The messages on a shelf, in the order of their ids. Files that are no messages are left out.
+    /// The messages in a folder, in the order of their ids. Files that are no messages are left out.
     ///
     /// # Errors
     /// When the folder cannot be read.
-    fn entries(&self, shelf: Folder) -> Result<Vec<QueueEntry>, SpoolError>;
+    fn entries(&self, folder: Folder) -> Result<Vec<QueueEntry>, SpoolError>;
 
     /// Hands out the same one by one, in no order, as they are found.
     ///
     /// # Errors
     /// As [`Spool::entries`]; some may have been handed out before.
-    fn scan(&self, shelf: Folder, each: &mut dyn FnMut(QueueEntry)) -> Result<(), SpoolError> {
-        self.entries(shelf)?.into_iter().for_each(each);
+    fn scan(&self, folder: Folder, each: &mut dyn FnMut(QueueEntry)) -> Result<(), SpoolError> {
+        self.entries(folder)?.into_iter().for_each(each);
         Ok(())
     }
 
@@ -161,11 +161,11 @@ pub trait Claim: Send {
     /// When the name cannot be removed; the claim stays, so that what was delivered can still be recorded.
     fn remove(&mut self) -> Result<(), SpoolError>;
 
-    /// Moves the message to another shelf.
+    /// Moves the message to another folder.
     ///
     /// # Errors
     /// When it cannot be moved.
-    fn set_aside(self, shelf: Folder) -> Result<(), SpoolError>;
+    fn set_aside(self, folder: Folder) -> Result<(), SpoolError>;
 }
 
 /// Whether a receipt must survive a power cut or only a kill.
@@ -181,7 +181,7 @@ pub enum Durability {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Glance {
     /// Where it lies.
-    pub shelf: Folder,
+    pub folder: Folder,
     /// Its envelope.
     pub envelope: Envelope,
     /// What was known at its end.

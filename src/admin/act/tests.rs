@@ -63,11 +63,11 @@ fn what_is_held_lies_in_hold_until_it_is_released_and_says_who_held_it() {
     let id = house.put("s@x", &["a@x"]);
     assert_eq!(house.act(id, Act::Release), Acted::AsItWas("it is not held"));
     assert_eq!(house.act(id, Act::Hold), Acted::Done(Folder::Queue));
-    assert_eq!(house.glance(id).shelf, Folder::Hold);
+    assert_eq!(house.glance(id).folder, Folder::Hold);
     assert!(matches!(house.act(id, Act::Hold), Acted::AsItWas(_)));
     let mut lines = Vec::new();
-    let shelves = vec![Folder::Hold];
-    let selected = Selected { ids: Vec::new(), shelves, filter: crate::admin::Filter::default() };
+    let folders = vec![Folder::Hold];
+    let selected = Selected { ids: Vec::new(), folders, filter: crate::admin::Filter::default() };
     visit(&house.spool, &selected, &Routes::default(), Now.now(), |found| {
         let Visited::Message(listing) = found else { panic!("it can be read") };
         lines.push(listing.text());
@@ -77,7 +77,7 @@ fn what_is_held_lies_in_hold_until_it_is_released_and_says_who_held_it() {
     assert!(lines[0].contains(&format!("{id}!")) && lines[0].contains("(held by hand)"), "{lines:?}");
     assert_eq!(house.act(id, Act::Release), Acted::Done(Folder::Hold));
     let glance = house.glance(id);
-    assert_eq!(glance.shelf, Folder::Queue);
+    assert_eq!(glance.folder, Folder::Queue);
     let story: Vec<_> = glance.receipts.iter().map(|receipt| receipt.what).collect();
     assert_eq!(story, [ReceiptKind::Held, ReceiptKind::Released]);
     assert!(glance.receipts.iter().all(|receipt| receipt.annotations == [(BY_HAND.to_owned(), "7".to_owned())]));
@@ -88,15 +88,15 @@ fn a_crash_between_receipt_and_move_leaves_a_message_that_can_be_acted_on_again(
     let house = House::new();
     let id = house.put("s@x", &["a@x"]);
     house.record(id, ReceiptKind::Held, &[]);
-    assert_eq!((house.glance(id).shelf, house.standings(id)), (Folder::Queue, vec![Standing::Pending]));
+    assert_eq!((house.glance(id).folder, house.standings(id)), (Folder::Queue, vec![Standing::Pending]));
     assert_eq!(house.act(id, Act::Hold), Acted::Done(Folder::Queue));
     let Ok(Claimed::Ours(mut claim)) = house.spool.claim_from(id, Folder::Hold) else { panic!("it is held") };
     let released = Receipt::new(Now.now(), ReceiptKind::Released, vec![], Reason::new(EnhancedCode(2, 0, 0), "x"));
     claim.record(released, Durability::Synced).unwrap();
     drop(claim);
-    assert_eq!(house.glance(id).shelf, Folder::Hold);
+    assert_eq!(house.glance(id).folder, Folder::Hold);
     assert_eq!(house.act(id, Act::Release), Acted::Done(Folder::Hold));
-    assert_eq!(house.glance(id).shelf, Folder::Queue);
+    assert_eq!(house.glance(id).folder, Folder::Queue);
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn a_requeue_brings_back_from_failed_what_nobody_was_told_of() {
     assert!(matches!(house.act(id, Act::Release), Acted::Refused(_)));
     assert!(matches!(house.act(id, Act::Expire), Acted::Refused(_)));
     assert_eq!(house.act(id, Act::Requeue), Acted::Done(Folder::Failed));
-    assert_eq!((house.glance(id).shelf, house.standings(id)), (Folder::Queue, vec![Standing::Pending]));
+    assert_eq!((house.glance(id).folder, house.standings(id)), (Folder::Queue, vec![Standing::Pending]));
     let due = house.spool.entries(Folder::Queue).unwrap()[0].due;
     assert_eq!(due, Now.now(), "who scans sees that it is due");
 }
@@ -143,7 +143,7 @@ fn who_is_given_up_by_hand_has_failed_with_the_last_reason() {
         texts.contains(&"given up by hand; 451 4.3.0 later") && texts.last() == Some(&"given up by hand"),
         "{texts:?}"
     );
-    assert_eq!(glance.shelf, Folder::Queue, "the runner tells the sender");
+    assert_eq!(glance.folder, Folder::Queue, "the runner tells the sender");
     assert!(Listing::new(id, &glance, &Routes::default()).forced_expire);
     assert_eq!(house.act(id, Act::Expire), Acted::Refused(NOBODY));
     assert_eq!(would_act(&house.spool, id, Act::Expire).unwrap(), Acted::Refused(NOBODY));

@@ -47,7 +47,7 @@ pub fn probe_spool<S: Spool>(
         Ok(spool) => spool,
         Err(error) => return tell(Step::fault("spool", error, "Run this as the user of leafmail.")),
     };
-    let newest = shelves(&spool, tell);
+    let newest = folders(&spool, tell);
     tell(clock(plan.now, newest));
     tell(history(plan.path));
 }
@@ -85,10 +85,10 @@ fn directory(plan: &SpoolPlan<'_>, tell: &mut dyn FnMut(Step)) -> bool {
 }
 
 /// The number of messages in each folder; the time of the newest one, by its id.
-fn shelves<S: Spool>(spool: &S, tell: &mut dyn FnMut(Step)) -> Option<Timestamp> {
+fn folders<S: Spool>(spool: &S, tell: &mut dyn FnMut(Step)) -> Option<Timestamp> {
     let mut newest = None;
-    for shelf in Folder::ALL {
-        let entries = match spool.entries(shelf) {
+    for folder in Folder::ALL {
+        let entries = match spool.entries(folder) {
             Ok(entries) => entries,
             Err(error) => {
                 tell(Step::fault("folder", error.to_string(), "Look at the disk, and at the owner of the folder."));
@@ -96,8 +96,8 @@ fn shelves<S: Spool>(spool: &S, tell: &mut dyn FnMut(Step)) -> Option<Timestamp>
             }
         };
         newest = newest.max(entries.iter().map(|entry| entry.id.time()).max());
-        let found = format!("{}/: {} messages", shelf.name(), entries.len());
-        tell(match shelf {
+        let found = format!("{}/: {} messages", folder.name(), entries.len());
+        tell(match folder {
             Folder::Failed if !entries.is_empty() => Step::warning(
                 "folder",
                 found,

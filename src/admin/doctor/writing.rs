@@ -14,16 +14,16 @@ use crate::spool::Folder;
 use crate::transport::Step;
 
 const WHAT: &str = "writing";
-/// Folders beside the shelves that delivery and history write into; each is made when it is needed.
+/// Folders besides those of messages that delivery and history write into; each is made when it is needed.
 const OTHERS: [&str; 2] = ["routes", "log"];
 /// What is tried: a block.
 const OCTETS: [u8; 4096] = [0; 4096];
 
 /// Tries it; whether the spool can be opened without making what is missing.
 pub(super) fn probe_writing(spool: &Path, tell: &mut dyn FnMut(Step)) -> bool {
-    let shelves = Folder::ALL.map(Folder::name);
-    let missing: Vec<&str> = shelves.into_iter().filter(|folder| !spool.join(folder).is_dir()).collect();
-    if missing.len() == shelves.len() {
+    let mail = Folder::ALL.map(Folder::name);
+    let missing: Vec<&str> = mail.into_iter().filter(|folder| !spool.join(folder).is_dir()).collect();
+    if missing.len() == mail.len() {
         tell(match try_in(spool) {
             Ok(()) => Step::ok(WHAT, "the spool is empty; smtpd makes its folders at its first start"),
             Err(error) => cannot(spool, "the spool", &error),
@@ -37,7 +37,7 @@ pub(super) fn probe_writing(spool: &Path, tell: &mut dyn FnMut(Step)) -> bool {
         return false;
     }
     let others = OTHERS.into_iter().filter(|folder| spool.join(folder).is_dir());
-    let folders: Vec<&str> = shelves.into_iter().chain(others).collect();
+    let folders: Vec<&str> = mail.into_iter().chain(others).collect();
     let failed: Vec<(&str, io::Error)> =
         folders.iter().filter_map(|folder| Some((*folder, try_in(&spool.join(folder)).err()?))).collect();
     match &failed[..] {
@@ -111,12 +111,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let found = told(folder.path());
         assert!(found[0].verdict == ProbeVerdict::Ok && found[0].found.contains("is empty"), "{found:?}");
-        for shelf in Folder::ALL {
-            std::fs::create_dir(folder.path().join(shelf.name())).unwrap();
+        for mail in Folder::ALL {
+            std::fs::create_dir(folder.path().join(mail.name())).unwrap();
         }
         let found = told(folder.path());
         assert!(found.len() == 1 && found[0].verdict == ProbeVerdict::Ok, "{found:?}");
-        let left = Folder::ALL.map(|shelf| std::fs::read_dir(folder.path().join(shelf.name())).unwrap().count());
+        let left = Folder::ALL.map(|mail| std::fs::read_dir(folder.path().join(mail.name())).unwrap().count());
         assert_eq!(left, [0; Folder::ALL.len()]);
         std::fs::remove_dir(folder.path().join("queue")).unwrap();
         let found = told(folder.path());

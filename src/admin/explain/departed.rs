@@ -39,7 +39,7 @@ pub(super) fn story<S: Spool>(context: &Context<'_, S>, id: &str, entries: &[&Hi
             }
         }
     }
-    Explanation { id: id.to_owned(), shelf: "gone", facts, remedy: None, recipients }
+    Explanation { id: id.to_owned(), folder: "gone", facts, remedy: None, recipients }
 }
 
 fn of_whole(entry: &HistoryEntry) -> Option<String> {

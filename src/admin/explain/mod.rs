@@ -81,8 +81,8 @@ fn in_spool<S: Spool>(context: &Context<'_, S>, wanted: &Search) -> Result<Vec<E
         });
     }
     let mut found: Vec<(SpoolId, Glance)> = Vec::new();
-    for shelf in [Folder::Queue, Folder::Hold, Folder::Failed] {
-        for entry in spool.entries(shelf)? {
+    for folder in [Folder::Queue, Folder::Hold, Folder::Failed] {
+        for entry in spool.entries(folder)? {
             // What is removed meanwhile, or damaged, is not what was looked for.
             if let Ok(Some(glance)) = spool.peek(entry.id)
                 && is_wanted(wanted, &glance)

@@ -42,7 +42,7 @@ pub(super) fn story<S: Spool>(context: &Context<'_, S>, id: SpoolId, glance: &Gl
         story.events = events(&glance.receipts, index);
         story
     });
-    Explanation { id: id.to_string(), shelf: glance.shelf.name(), facts, remedy, recipients: recipients.collect() }
+    Explanation { id: id.to_string(), folder: glance.folder.name(), facts, remedy, recipients: recipients.collect() }
 }
 
 /// What can be said of a file that is no message any more.
@@ -50,7 +50,7 @@ pub(super) fn damaged(id: SpoolId, error: Option<&SpoolError>) -> Explanation {
     let what = error.map(|error| format!(": {error}")).unwrap_or_default();
     Explanation {
         id: id.to_string(),
-        shelf: Folder::Bad.name(),
+        folder: Folder::Bad.name(),
         facts: vec![format!("Its file is damaged, and is not delivered{what}.")],
         remedy: Some(
             "Look at the disk and at its log. The file is in bad/ of the spool, or will be moved there; its text may still be read by \
@@ -62,7 +62,7 @@ pub(super) fn damaged(id: SpoolId, error: Option<&SpoolError>) -> Explanation {
 }
 
 fn lies(id: SpoolId, glance: &Glance) -> (String, Option<String>) {
-    match glance.shelf {
+    match glance.folder {
         Folder::Queue if glance.busy => ("It is being delivered right now.".to_owned(), None),
         Folder::Queue => ("It waits in the queue.".to_owned(), None),
         Folder::Hold => (
@@ -123,7 +123,7 @@ impl<S: Spool> Scene<'_, S> {
     fn pending(&self, mut story: RecipientStory, account: &Account<'_>) -> RecipientStory {
         let pause = match self.context.runner.states.load(self.route) {
             // What does not lie in the queue does not wait for a route.
-            Ok(Some(RouteState::Paused(pause))) if self.glance.shelf == Folder::Queue => Some(pause),
+            Ok(Some(RouteState::Paused(pause))) if self.glance.folder == Folder::Queue => Some(pause),
             _ => None,
         };
         if account.in_doubt {
@@ -132,10 +132,10 @@ impl<S: Spool> Scene<'_, S> {
         match (pause, account.last) {
             (Some(pause), _) => self.paused(&mut story, &pause),
             (None, Some(last)) => self.explain(&mut story, &last.reason, &last.route),
-            (None, None) if self.glance.shelf == Folder::Queue && !self.glance.busy => self.untried(&mut story),
+            (None, None) if self.glance.folder == Folder::Queue && !self.glance.busy => self.untried(&mut story),
             (None, None) => {}
         }
-        if self.glance.shelf == Folder::Queue && account.attempts > 0 {
+        if self.glance.folder == Folder::Queue && account.attempts > 0 {
             self.give_up(&mut story, account);
         }
         story

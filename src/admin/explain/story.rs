@@ -17,7 +17,8 @@ pub struct Explanation {
     /// Its id.
     pub id: String,
     /// Where it lies: a folder of the spool, or `gone`.
-    pub shelf: &'static str,
+    #[serde(rename = "shelf")]
+    pub folder: &'static str,
     /// What is known of the whole, as sentences.
     pub facts: Vec<String>,
     /// What a person can do about the whole.

@@ -173,7 +173,7 @@ takes; to send it another way, make a [[route]] with a provider that takes more.
     // As long as it is in the spool, its receipts know more.
     house.put(1, "alice@example.com", &["bob@example.com", "dan@example.com"]);
     let both = explain(&house.runner(), &[], folder.path(), &by_id()).unwrap();
-    assert_eq!((both.messages.len(), both.messages[0].shelf), (1, "queue"));
+    assert_eq!((both.messages.len(), both.messages[0].folder), (1, "queue"));
 }
 
 #[test]

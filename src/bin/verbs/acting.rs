@@ -269,11 +269,11 @@ impl<'m> Report<'m> {
     fn enter(&mut self, id: SpoolId, acted: Result<Acted, SpoolError>) {
         let what = self.what;
         let (result, code, detail) = match acted {
-            Ok(Acted::Done(shelf)) => {
+            Ok(Acted::Done(folder)) => {
                 self.done += 1;
-                self.changed_in_queue |= shelf == Folder::Queue;
+                self.changed_in_queue |= folder == Folder::Queue;
                 if self.manner.dry_run {
-                    ("would", None, format!("would be {what}, from {}/", shelf.name()))
+                    ("would", None, format!("would be {what}, from {}/", folder.name()))
                 } else {
                     self.observer.observe(&Event::ByHand { id, what, uid: uid() });
                     ("done", None, what.to_owned())

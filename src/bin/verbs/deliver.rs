@@ -85,7 +85,7 @@ pub(crate) fn flush(
         ids.clear();
         let routes = routes(config);
         let found = for_each(&spool, &filters.selected(&[Folder::Queue], &routes)?, &routes, |listing| {
-            ids.extend((listing.shelf == Folder::Queue).then_some(listing.id));
+            ids.extend((listing.folder == Folder::Queue).then_some(listing.id));
             Ok(())
         });
         found.or_else(Stopped::explain)?;

@@ -44,7 +44,7 @@ pub(crate) struct Filters {
     reason: Option<String>,
     /// In FOLDER
     #[arg(long = "folder", alias = "shelf", value_enum, value_name = "FOLDER", help_heading = FILTERS)]
-    shelf: Vec<ShelfName>,
+    folder: Vec<FolderName>,
     /// All messages that match the other filters, if any
     #[arg(long, help_heading = FILTERS)]
     all: bool,
@@ -53,7 +53,7 @@ pub(crate) struct Filters {
 const FILTERS: &str = "Filters";
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum ShelfName {
+enum FolderName {
     /// Waiting for delivery
     Queue,
     /// Held by the administrator
@@ -67,22 +67,22 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 impl Filters {
-    /// What is meant; where no shelf is named, those of `shelves`.
-    pub(crate) fn selected(&self, shelves: &[Folder], routes: &Routes) -> anyhow::Result<Selected> {
+    /// What is meant; where no folder is named, those of `folders`.
+    pub(crate) fn selected(&self, folders: &[Folder], routes: &Routes) -> anyhow::Result<Selected> {
         for name in &self.route {
             known_route(name, routes)?;
         }
-        let shelf = |name: &ShelfName| match name {
-            ShelfName::Queue => Folder::Queue,
-            ShelfName::Hold => Folder::Hold,
-            ShelfName::Failed => Folder::Failed,
+        let folder = |name: &FolderName| match name {
+            FolderName::Queue => Folder::Queue,
+            FolderName::Hold => Folder::Hold,
+            FolderName::Failed => Folder::Failed,
         };
-        let named: Vec<Folder> = self.shelf.iter().map(shelf).collect();
+        let named: Vec<Folder> = self.folder.iter().map(folder).collect();
         // Who names a message means it wherever it lies.
-        let usual = if self.ids.is_empty() { shelves } else { &[Folder::Queue, Folder::Hold, Folder::Failed] };
+        let usual = if self.ids.is_empty() { folders } else { &[Folder::Queue, Folder::Hold, Folder::Failed] };
         Ok(Selected {
             ids: self.ids.clone(),
-            shelves: if named.is_empty() { usual.to_vec() } else { named },
+            folders: if named.is_empty() { usual.to_vec() } else { named },
             filter: Filter {
                 senders: self.sender.clone(),
                 recipients: self.recipient.clone(),
@@ -109,8 +109,8 @@ impl Filters {
     }
 
     fn is_unfiltered(&self) -> bool {
-        let Self { sender, recipient, older, younger, route, reason, shelf, all: _, ids: _ } = self;
-        let lists_are_empty = sender.is_empty() && recipient.is_empty() && route.is_empty() && shelf.is_empty();
+        let Self { sender, recipient, older, younger, route, reason, folder, all: _, ids: _ } = self;
+        let lists_are_empty = sender.is_empty() && recipient.is_empty() && route.is_empty() && folder.is_empty();
         lists_are_empty && older.is_none() && younger.is_none() && reason.is_none()
     }
 

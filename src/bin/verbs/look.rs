@@ -98,12 +98,12 @@ pub(crate) fn stats(config: &Config, spool: &DirSpool, selected: &Selected, json
 /// Reads everything.
 pub(crate) fn verify(spool: &DirSpool, json: bool) -> anyhow::Result<()> {
     let checked = admin::check(spool).or_exit(ExitCode::IoErr)?;
-    for (shelf, finding) in &checked.unsound {
+    for (folder, finding) in &checked.unsound {
         let Err(error) = &finding.size else { continue };
         say(&match json {
             true => format!(
                 "{}\n",
-                serde_json::json!({ "folder": shelf.name(), "name": finding.name, "error": error.to_string() })
+                serde_json::json!({ "folder": folder.name(), "name": finding.name, "error": error.to_string() })
             ),
             false => format!("{error}\n"),
         })?;

@@ -191,8 +191,8 @@ impl Verb {
                 look::shape(config, &*spool()?, &filters.selected(&[Folder::Queue], &routes(config))?, of, *json)
             }
             Self::Stats { filters, json } => {
-                let shelves = [Folder::Queue, Folder::Hold, Folder::Failed];
-                look::stats(config, &*spool()?, &filters.selected(&shelves, &routes(config))?, *json)
+                let folders = [Folder::Queue, Folder::Hold, Folder::Failed];
+                look::stats(config, &*spool()?, &filters.selected(&folders, &routes(config))?, *json)
             }
             Self::Hold(options) => acting::act(config, options, Act::Hold),
             Self::Release(options) => acting::act(config, options, Act::Release),

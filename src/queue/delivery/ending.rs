@@ -36,7 +36,7 @@ impl<S: Spool> DeliveryTask<'_, S> {
         let free = match self.runner.spool.peek(notice.original) {
             Ok(None) => true,
             // A corrupt or failed message is not worked on again, so it cannot be reported again.
-            Ok(Some(glance)) => matches!(glance.shelf, Folder::Bad | Folder::Failed) || told(&glance),
+            Ok(Some(glance)) => matches!(glance.folder, Folder::Bad | Folder::Failed) || told(&glance),
             Err(error) if matches!(error.kind, SpoolErrorKind::Torn(_) | SpoolErrorKind::Corrupt(_)) => true,
             Err(error) => {
                 self.runner.trouble(&error);
@@ -110,11 +110,11 @@ impl<S: Spool> DeliveryTask<'_, S> {
         }
     }
 
-    fn set_aside(self, shelf: Folder, text: String) -> Worked<S::Claim> {
+    fn set_aside(self, folder: Folder, text: String) -> Worked<S::Claim> {
         let id = self.claim.id();
-        let end = match self.claim.set_aside(shelf) {
+        let end = match self.claim.set_aside(folder) {
             Ok(()) => {
-                self.runner.emit(&Event::SetAside { name: id.to_string(), folder: shelf.name(), text });
+                self.runner.emit(&Event::SetAside { name: id.to_string(), folder: folder.name(), text });
                 End::SetAside
             }
             Err(error) => {

@@ -22,7 +22,7 @@ impl<S: Spool> Runner<S> {
     /// Looks at a message without claiming it; an urgent one is due now.
     pub(in crate::queue) fn look(&self, id: SpoolId, pressing: bool) -> Look {
         match self.spool.peek(id) {
-            Ok(Some(glance)) if glance.shelf != Folder::Queue => Look::Gone,
+            Ok(Some(glance)) if glance.folder != Folder::Queue => Look::Gone,
             Ok(Some(glance)) if glance.busy => Look::Busy,
             Ok(Some(glance)) => {
                 let mut next_due = self.next_due(id, &glance.envelope, &glance.receipts, glance.size);

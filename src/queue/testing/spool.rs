@@ -35,7 +35,7 @@ struct State {
 
 #[derive(Debug)]
 struct Stored {
-    shelf: Folder,
+    folder: Folder,
     envelope: Envelope,
     seal: Seal,
     octets: Arc<Vec<u8>>,
@@ -146,8 +146,8 @@ impl MemorySpool {
     }
 
     /// As a person does.
-    pub(crate) fn move_to(&self, id: SpoolId, shelf: Folder) {
-        self.state().messages.get_mut(&id).unwrap().shelf = shelf;
+    pub(crate) fn move_to(&self, id: SpoolId, folder: Folder) {
+        self.state().messages.get_mut(&id).unwrap().folder = folder;
     }
 
     pub(crate) fn add_receipt(&self, id: SpoolId, receipt: Receipt) {
@@ -160,14 +160,14 @@ impl MemorySpool {
         receipts.into_iter().flatten().collect()
     }
 
-    pub(crate) fn on(&self, shelf: Folder) -> Vec<SpoolId> {
-        self.state().messages.iter().filter(|(_, stored)| stored.shelf == shelf).map(|(id, _)| *id).collect()
+    pub(crate) fn on(&self, folder: Folder) -> Vec<SpoolId> {
+        self.state().messages.iter().filter(|(_, stored)| stored.folder == folder).map(|(id, _)| *id).collect()
     }
 
     /// When the queue next has something due; `None` when it is empty.
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
         let state = self.state();
-        state.messages.values().filter(|stored| stored.shelf == Folder::Queue).map(|stored| stored.due).min()
+        state.messages.values().filter(|stored| stored.folder == Folder::Queue).map(|stored| stored.due).min()
     }
 }
 
@@ -191,19 +191,19 @@ impl Spool for MemorySpool {
         Ok(MemoryDraft { spool: self.clone(), id, envelope: envelope.clone(), octets: Vec::new() })
     }
 
-    fn entries(&self, shelf: Folder) -> Result<Vec<QueueEntry>, SpoolError> {
+    fn entries(&self, folder: Folder) -> Result<Vec<QueueEntry>, SpoolError> {
         let state = self.state();
-        let lying = state.messages.iter().filter(|(_, stored)| stored.shelf == shelf);
+        let lying = state.messages.iter().filter(|(_, stored)| stored.folder == folder);
         Ok(lying.map(|(id, stored)| QueueEntry { id: *id, due: stored.due }).collect())
     }
 
-    fn scan(&self, shelf: Folder, each: &mut dyn FnMut(QueueEntry)) -> Result<(), SpoolError> {
-        let entries = self.entries(shelf)?;
+    fn scan(&self, folder: Folder, each: &mut dyn FnMut(QueueEntry)) -> Result<(), SpoolError> {
+        let entries = self.entries(folder)?;
         let (first, rest) = entries.split_at(entries.len().min(1_000));
         first.iter().copied().for_each(&mut *each);
         // A long one takes its time.
         for _ in 0..if rest.is_empty() { 0 } else { 2_000 } {
-            let left = self.on(shelf).len() < entries.len();
+            let left = self.on(folder).len() < entries.len();
             self.state().left_during_scan |= left;
             if left {
                 break;
@@ -220,11 +220,11 @@ impl Spool for MemorySpool {
             return Err(failing("claiming"));
         }
         let (epoch, corrupt) = (state.epoch, state.corrupt.contains(&id));
-        let Some(stored) = state.messages.get_mut(&id).filter(|stored| stored.shelf == Folder::Queue) else {
+        let Some(stored) = state.messages.get_mut(&id).filter(|stored| stored.folder == Folder::Queue) else {
             return Ok(Claimed::Gone);
         };
         if corrupt {
-            stored.shelf = Folder::Bad;
+            stored.folder = Folder::Bad;
             return Err(SpoolError::new("thawing", id.to_string(), SpoolErrorKind::Corrupt("a sum is wrong")));
         }
         if std::mem::replace(&mut stored.locked, true) {
@@ -243,7 +243,7 @@ impl Spool for MemorySpool {
 
     fn peek(&self, id: SpoolId) -> Result<Option<Glance>, SpoolError> {
         Ok(self.state().messages.get(&id).map(|stored| Glance {
-            shelf: stored.shelf,
+            folder: stored.folder,
             envelope: stored.envelope.clone(),
             seal: stored.seal.clone(),
             size: stored.octets.len() as u64,
@@ -278,7 +278,7 @@ impl Draft for MemoryDraft {
                 return Err(SpoolError::new("committing", id.to_string(), SpoolErrorKind::Exists));
             }
             let stored = Stored {
-                shelf: Folder::Queue,
+                folder: Folder::Queue,
                 envelope: self.envelope,
                 seal: seal.clone(),
                 octets: Arc::new(self.octets),
@@ -366,10 +366,10 @@ impl Claim for MemoryClaim {
         })
     }
 
-    fn set_aside(self, shelf: Folder) -> Result<(), SpoolError> {
+    fn set_aside(self, folder: Folder) -> Result<(), SpoolError> {
         let id = self.id;
         self.spool.change("setting aside", |state| {
-            state.messages.get_mut(&id).unwrap().shelf = shelf;
+            state.messages.get_mut(&id).unwrap().folder = folder;
             Ok(())
         })
     }

@@ -31,7 +31,7 @@ const SHORT_TEXT: usize = 4096;
 /// A claim in the directory spool.
 pub struct DirClaim<D: Disk = HostDisk> {
     pub(super) inner: Arc<Inner<D>>,
-    pub(super) shelf: Folder,
+    pub(super) folder: Folder,
     pub(super) id: SpoolId,
     pub(super) name: String,
     pub(super) file: D::File,
@@ -41,19 +41,19 @@ pub struct DirClaim<D: Disk = HostDisk> {
     remnant: bool,
 }
 
-/// Claims a message on a shelf. What is torn or corrupt is moved to `bad/`, unless it is there already.
+/// Claims a message in a folder. What is torn or corrupt is moved to `bad/`, unless it is there already.
 pub(in crate::spool) fn claim_in<D: Disk>(
     inner: &Arc<Inner<D>>,
-    shelf: Folder,
+    folder: Folder,
     id: SpoolId,
 ) -> Result<Claimed<DirClaim<D>>, SpoolError> {
     let name = id.to_string();
-    let (file, status) = match look::open_locked(inner, shelf, &name)? {
+    let (file, status) = match look::open_locked(inner, folder, &name)? {
         Claimed::Ours(opened) => opened,
         Claimed::Busy => return Ok(Claimed::Busy),
         Claimed::Gone => return Ok(Claimed::Gone),
     };
-    let failed = |trouble| inner.error("thawing", shelf, &name, trouble);
+    let failed = |trouble| inner.error("thawing", folder, &name, trouble);
     let front = read_front(&inner.disk, &file, &status).map_err(|error| failed(error.into()))?;
     let source = Fronted { front: &front, rest: InFile { disk: &inner.disk, file: &file } };
     match frozen::thaw(&source, status.size, Depth::Whole) {
@@ -62,10 +62,10 @@ pub(in crate::spool) fn claim_in<D: Disk>(
                 cut_off(inner, &file, thawed.end).map_err(|error| failed(error.into()))?;
             }
             let inner = Arc::clone(inner);
-            Ok(Claimed::Ours(DirClaim { inner, shelf, id, name, file, front, thawed, remnant: false }))
+            Ok(Claimed::Ours(DirClaim { inner, folder, id, name, file, front, thawed, remnant: false }))
         }
-        Err(trouble @ (SpoolErrorKind::Torn(_) | SpoolErrorKind::Corrupt(_))) if shelf != Folder::Bad => {
-            inner.move_file(&name, shelf, Folder::Bad)?;
+        Err(trouble @ (SpoolErrorKind::Torn(_) | SpoolErrorKind::Corrupt(_))) if folder != Folder::Bad => {
+            inner.move_file(&name, folder, Folder::Bad)?;
             Err(failed(trouble))
         }
         Err(trouble) => Err(failed(trouble)),
@@ -113,11 +113,11 @@ impl<D: Disk> DirClaim<D> {
     /// Makes file and name durable, whoever wrote them.
     pub(in crate::spool) fn make_durable(&self) -> io::Result<()> {
         self.inner.heed(self.inner.disk.sync(&self.file, Extent::All))?;
-        self.inner.sync_shelf(self.shelf)
+        self.inner.sync_folder(self.folder)
     }
 
     pub(super) fn failed(&self, doing: &'static str, trouble: impl Into<SpoolErrorKind>) -> SpoolError {
-        self.inner.error(doing, self.shelf, &self.name, trouble)
+        self.inner.error(doing, self.folder, &self.name, trouble)
     }
 
     fn append(&mut self, entry: &[u8], durability: Durability) -> io::Result<()> {
@@ -202,15 +202,15 @@ impl<D: Disk> Claim for DirClaim<D> {
     }
 
     fn remove(&mut self) -> Result<(), SpoolError> {
-        let removed = self.inner.disk.unlink(self.inner.folder(self.shelf), &self.name);
+        let removed = self.inner.disk.unlink(self.inner.folder(self.folder), &self.name);
         removed.map_err(|error| self.failed("removing", error))?;
         // The name is gone for everybody; that a power cut could bring it back is no reason to work on it again.
-        self.inner.sync_removal(self.shelf);
+        self.inner.sync_removal(self.folder);
         Ok(())
     }
 
-    fn set_aside(self, shelf: Folder) -> Result<(), SpoolError> {
-        if shelf == self.shelf { Ok(()) } else { self.inner.move_file(&self.name, self.shelf, shelf) }
+    fn set_aside(self, folder: Folder) -> Result<(), SpoolError> {
+        if folder == self.folder { Ok(()) } else { self.inner.move_file(&self.name, self.folder, folder) }
     }
 }
 
@@ -234,6 +234,6 @@ pub(in crate::spool) fn read_message(
 
 impl<D: Disk> std::fmt::Debug for DirClaim<D> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DirClaim").field("id", &self.id).field("shelf", &self.shelf).finish_non_exhaustive()
+        f.debug_struct("DirClaim").field("id", &self.id).field("shelf", &self.folder).finish_non_exhaustive()
     }
 }

@@ -152,7 +152,7 @@ impl<D: Disk> Draft for DirDraft<D> {
     fn commit(mut self, seal: &Seal) -> Result<Committed, SpoolError> {
         if let Some(arriving) = self.complete(seal)? {
             arriving.sync_file()?;
-            let synced = self.inner.sync_shelf(Folder::Queue);
+            let synced = self.inner.sync_folder(Folder::Queue);
             arriving.settle(synced)?;
         }
         Ok(Committed { id: self.id, size: self.size })

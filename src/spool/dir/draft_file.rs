@@ -24,10 +24,10 @@ pub(super) const SLACK: u64 = 4096;
 /// How often a newly named file is tried to be locked, at 2 ms, while somebody looks at it.
 const LOCK_ATTEMPTS: usize = 250;
 
-/// A locked file on its way to a shelf. Dropped before it is durable, it takes its name with it.
+/// A locked file on its way to a folder. Dropped before it is durable, it takes its name with it.
 pub(super) struct Arriving<D: Disk> {
     inner: Arc<Inner<D>>,
-    shelf: Folder,
+    folder: Folder,
     name: String,
     file: D::File,
     written: u64,
@@ -36,13 +36,13 @@ pub(super) struct Arriving<D: Disk> {
 }
 
 impl<D: Disk> Arriving<D> {
-    pub(super) fn create(inner: &Arc<Inner<D>>, shelf: Folder, id: SpoolId) -> Result<Self, SpoolError> {
+    pub(super) fn create(inner: &Arc<Inner<D>>, folder: Folder, id: SpoolId) -> Result<Self, SpoolError> {
         let name = id.to_string();
-        let failed = |error: io::Error| inner.error("creating", shelf, &name, error);
+        let failed = |error: io::Error| inner.error("creating", folder, &name, error);
         if inner.settings.creation == Creation::Anonymous {
-            match inner.disk.create_anonymous(inner.folder(shelf)) {
+            match inner.disk.create_anonymous(inner.folder(folder)) {
                 Ok(file) => {
-                    let arriving = Self { inner: Arc::clone(inner), shelf, name, file, written: 0, named: false };
+                    let arriving = Self { inner: Arc::clone(inner), folder, name, file, written: 0, named: false };
                     arriving.lock()?;
                     return Ok(arriving);
                 }
@@ -50,17 +50,17 @@ impl<D: Disk> Arriving<D> {
                 Err(error) => return Err(failed(error)),
             }
         }
-        Self::create_named(inner, shelf, name)
+        Self::create_named(inner, folder, name)
     }
 
-    fn create_named(inner: &Arc<Inner<D>>, shelf: Folder, name: String) -> Result<Self, SpoolError> {
-        let mut created = inner.disk.create_named(inner.folder(shelf), &name);
+    fn create_named(inner: &Arc<Inner<D>>, folder: Folder, name: String) -> Result<Self, SpoolError> {
+        let mut created = inner.disk.create_named(inner.folder(folder), &name);
         if created.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
-            make_way(inner, shelf, &name)?;
-            created = inner.disk.create_named(inner.folder(shelf), &name);
+            make_way(inner, folder, &name)?;
+            created = inner.disk.create_named(inner.folder(folder), &name);
         }
-        let file = created.map_err(|error| inner.error("creating", shelf, &name, error))?;
-        let mut arriving = Self { inner: Arc::clone(inner), shelf, name, file, written: 0, named: true };
+        let file = created.map_err(|error| inner.error("creating", folder, &name, error))?;
+        let mut arriving = Self { inner: Arc::clone(inner), folder, name, file, written: 0, named: true };
         arriving.lock()?;
         // Before it was locked, whoever came long after its making took it for torn.
         arriving.named = arriving.is_in_place().map_err(|error| arriving.failed("creating", error))?;
@@ -73,14 +73,14 @@ impl<D: Disk> Arriving<D> {
     /// Whether the name leads to our file.
     fn is_in_place(&self) -> io::Result<bool> {
         let ours = self.inner.disk.status(&self.file)?.identity;
-        match self.inner.disk.status_at(self.inner.folder(self.shelf), &self.name) {
+        match self.inner.disk.status_at(self.inner.folder(self.folder), &self.name) {
             Ok(found) => Ok(found.identity == ours),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// Nobody but one who looks at a shelf can have the lock, and only for a moment.
+    /// Nobody but one who looks at a folder can have the lock, and only for a moment.
     fn lock(&self) -> Result<(), SpoolError> {
         for _ in 0..LOCK_ATTEMPTS {
             if self.inner.disk.try_lock(&self.file, Lock::Exclusive).map_err(|error| self.failed("locking", error))? {
@@ -123,10 +123,10 @@ impl<D: Disk> Arriving<D> {
         if self.named {
             return Ok(());
         }
-        let folder = self.inner.folder(self.shelf);
+        let folder = self.inner.folder(self.folder);
         let mut linked = self.inner.disk.link(&self.file, folder, &self.name);
         if linked.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
-            make_way(&self.inner, self.shelf, &self.name)?;
+            make_way(&self.inner, self.folder, &self.name)?;
             linked = self.inner.disk.link(&self.file, folder, &self.name);
         }
         linked.map_err(|error| self.failed("naming", error))?;
@@ -137,7 +137,7 @@ impl<D: Disk> Arriving<D> {
     /// File, then name, without company.
     pub(super) fn make_durable(self) -> Result<(), SpoolError> {
         self.sync_file()?;
-        let synced = self.inner.sync_shelf(self.shelf);
+        let synced = self.inner.sync_folder(self.folder);
         self.settle(synced)
     }
 
@@ -157,7 +157,7 @@ impl<D: Disk> Arriving<D> {
     }
 
     fn failed(&self, doing: &'static str, error: io::Error) -> SpoolError {
-        self.inner.error(doing, self.shelf, &self.name, error)
+        self.inner.error(doing, self.folder, &self.name, error)
     }
 }
 
@@ -165,17 +165,17 @@ impl<D: Disk> Drop for Arriving<D> {
     fn drop(&mut self) {
         if self.named {
             // Nothing more can be done; what stays is torn, or whole and unacknowledged.
-            let _ = self.inner.disk.unlink(self.inner.folder(self.shelf), &self.name);
+            let _ = self.inner.disk.unlink(self.inner.folder(self.folder), &self.name);
         }
     }
 }
 
 /// The name is taken. By a whole message: it exists, and is made durable before that is said, as whoever wrote it may
 /// have died before. By a torn one, left by a crash: it is set aside, and the name is free.
-fn make_way<D: Disk>(inner: &Arc<Inner<D>>, shelf: Folder, name: &str) -> Result<(), SpoolError> {
-    let failed = |trouble| inner.error("creating", shelf, name, trouble);
+fn make_way<D: Disk>(inner: &Arc<Inner<D>>, folder: Folder, name: &str) -> Result<(), SpoolError> {
+    let failed = |trouble| inner.error("creating", folder, name, trouble);
     let id = name.parse().map_err(|error| failed(SpoolErrorKind::Io(io::Error::other(error))))?;
-    match claim::claim_in(inner, shelf, id) {
+    match claim::claim_in(inner, folder, id) {
         Ok(Claimed::Ours(whole)) => {
             whole.make_durable().map_err(|error| failed(error.into()))?;
             Err(failed(SpoolErrorKind::Exists))
@@ -183,7 +183,7 @@ fn make_way<D: Disk>(inner: &Arc<Inner<D>>, shelf: Folder, name: &str) -> Result
         Ok(Claimed::Gone) | Err(SpoolError { kind: SpoolErrorKind::Torn(_) | SpoolErrorKind::Corrupt(_), .. }) => {
             Ok(())
         }
-        Ok(Claimed::Busy) if look::find(inner, &[shelf], id)?.is_some() => Err(failed(SpoolErrorKind::Exists)),
+        Ok(Claimed::Busy) if look::find(inner, &[folder], id)?.is_some() => Err(failed(SpoolErrorKind::Exists)),
         Ok(Claimed::Busy) => Err(failed(SpoolErrorKind::Io(io::ErrorKind::WouldBlock.into()))),
         Err(error) => Err(error),
     }

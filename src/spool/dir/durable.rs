@@ -32,21 +32,21 @@ impl<D: Disk> Inner<D> {
         })
     }
 
-    /// Makes the names on a shelf durable, together with others who wait for the same.
-    pub(super) fn sync_shelf(&self, shelf: Folder) -> io::Result<()> {
-        self.heed(self.syncs[shelf as usize].sync(|| self.disk.sync_folder(self.folder(shelf))))
+    /// Makes the names in a folder durable, together with others who wait for the same.
+    pub(super) fn sync_folder(&self, folder: Folder) -> io::Result<()> {
+        self.heed(self.syncs[folder as usize].sync(|| self.disk.sync_folder(self.folder(folder))))
     }
 
     /// Sees to it that a removal becomes durable soon, without waiting where somebody syncs just now.
-    pub(super) fn sync_removal(self: &Arc<Self>, shelf: Folder) {
+    pub(super) fn sync_removal(self: &Arc<Self>, folder: Folder) {
         // A failure poisons the spool, which is how it is known.
         let inner = Arc::clone(self);
-        let sync = move || drop(inner.sync_shelf(shelf));
-        if shelf == Folder::Queue { self.removals.note(sync) } else { sync() }
+        let sync = move || drop(inner.sync_folder(folder));
+        if folder == Folder::Queue { self.removals.note(sync) } else { sync() }
     }
 
     /// Calls `waiter` once the names of the queue are durable, with others who wait for the same.
     pub(super) fn sync_queue_then(&self, waiter: Waiter) {
-        self.finishing.join(waiter, || self.sync_shelf(Folder::Queue));
+        self.finishing.join(waiter, || self.sync_folder(Folder::Queue));
     }
 }

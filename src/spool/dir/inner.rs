@@ -100,15 +100,15 @@ pub(in crate::spool) struct Inner<D: Disk> {
 }
 
 impl<D: Disk> Inner<D> {
-    pub(in crate::spool) fn folder(&self, shelf: Folder) -> &D::Folder {
-        &self.folders[shelf as usize]
+    pub(in crate::spool) fn folder(&self, folder: Folder) -> &D::Folder {
+        &self.folders[folder as usize]
     }
 
-    /// An error about a file of a shelf.
+    /// An error about a file of a folder.
     pub(in crate::spool) fn error(
         &self,
         doing: &'static str,
-        shelf: Folder,
+        folder: Folder,
         name: &str,
         trouble: impl Into<SpoolErrorKind>,
     ) -> SpoolError {
@@ -116,7 +116,7 @@ impl<D: Disk> Inner<D> {
             SpoolErrorKind::Io(error) if is_full(&error) => SpoolErrorKind::Full(format!("the disk says: {error}")),
             other => other,
         };
-        SpoolError::new(doing, Path::new(shelf.name()).join(name), trouble)
+        SpoolError::new(doing, Path::new(folder.name()).join(name), trouble)
     }
 
     /// Whether so many octets fit beside the reserve and what drafts have reserved.
@@ -139,7 +139,7 @@ impl<D: Disk> Inner<D> {
         self.ledger.shortage(&room, self.reserve, octets).map_or(Ok(()), |what| Err(failed(SpoolErrorKind::Full(what))))
     }
 
-    /// Moves a file between shelves and makes that durable, first where it is, then where it was. In `bad/`, whose names
+    /// Moves a file between folders and makes that durable, first where it is, then where it was. In `bad/`, whose names
     /// are not looked up, a name that is taken gets a number.
     pub(in crate::spool) fn move_file(&self, name: &str, from: Folder, to: Folder) -> Result<(), SpoolError> {
         let source = (self.folder(from), name);
@@ -154,7 +154,7 @@ impl<D: Disk> Inner<D> {
             return Err(self.error("moving to", to, name, SpoolErrorKind::Exists));
         }
         moved.map_err(|error| failed(SpoolErrorKind::from(error)))?;
-        self.sync_shelf(to).and_then(|()| self.sync_shelf(from)).map_err(|error| failed(SpoolErrorKind::from(error)))
+        self.sync_folder(to).and_then(|()| self.sync_folder(from)).map_err(|error| failed(SpoolErrorKind::from(error)))
     }
 }
 

@@ -70,12 +70,12 @@ const NEWBORN: Duration = Duration::from_secs(60);
 /// Opens a file if it is there and could be ours.
 pub(in crate::spool) fn open<D: Disk>(
     inner: &Inner<D>,
-    shelf: Folder,
+    folder: Folder,
     name: &str,
     access: Access,
 ) -> Result<Option<(D::File, Status)>, SpoolError> {
-    let failed = |trouble| inner.error("opening", shelf, name, trouble);
-    let Some(file) = open_unchecked(inner, shelf, name, access)? else { return Ok(None) };
+    let failed = |trouble| inner.error("opening", folder, name, trouble);
+    let Some(file) = open_unchecked(inner, folder, name, access)? else { return Ok(None) };
     let status = inner.disk.status(&file).map_err(|error| failed(error.into()))?;
     check(inner, &status).map_err(failed)?;
     Ok((status.links > 0).then_some((file, status)))
@@ -83,14 +83,14 @@ pub(in crate::spool) fn open<D: Disk>(
 
 fn open_unchecked<D: Disk>(
     inner: &Inner<D>,
-    shelf: Folder,
+    folder: Folder,
     name: &str,
     access: Access,
 ) -> Result<Option<D::File>, SpoolError> {
-    match inner.disk.open(inner.folder(shelf), name, access) {
+    match inner.disk.open(inner.folder(folder), name, access) {
         Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(inner.error("opening", shelf, name, foreign(&error).unwrap_or(SpoolErrorKind::Io(error)))),
+        Err(error) => Err(inner.error("opening", folder, name, foreign(&error).unwrap_or(SpoolErrorKind::Io(error)))),
     }
 }
 
@@ -98,12 +98,12 @@ fn open_unchecked<D: Disk>(
 /// the two, and the name may have been given to another.
 pub(in crate::spool) fn open_locked<D: Disk>(
     inner: &Inner<D>,
-    shelf: Folder,
+    folder: Folder,
     name: &str,
 ) -> Result<Claimed<(D::File, Status)>, SpoolError> {
-    let failed = |trouble| inner.error("locking", shelf, name, trouble);
+    let failed = |trouble| inner.error("locking", folder, name, trouble);
     // What it is is asked once, under the lock: that of a file which is not ours does no harm.
-    let Some(file) = open_unchecked(inner, shelf, name, Access::ReadWrite)? else {
+    let Some(file) = open_unchecked(inner, folder, name, Access::ReadWrite)? else {
         return Ok(Claimed::Gone);
     };
     if !inner.disk.try_lock(&file, Lock::Exclusive).map_err(|error| failed(error.into()))? {
@@ -111,7 +111,7 @@ pub(in crate::spool) fn open_locked<D: Disk>(
     }
     let status = inner.disk.status(&file).map_err(|error| failed(error.into()))?;
     check(inner, &status).map_err(failed)?;
-    match inner.disk.status_at(inner.folder(shelf), name) {
+    match inner.disk.status_at(inner.folder(folder), name) {
         Ok(named) if named.identity == status.identity && !is_newborn(inner, &status) => {
             Ok(Claimed::Ours((file, status)))
         }
@@ -149,12 +149,12 @@ fn is_newborn<D: Disk>(inner: &Inner<D>, status: &Status) -> bool {
     status.size == 0 && inner.clock.now().since(status.modified) < NEWBORN
 }
 
-/// Whether a name is on a shelf, whatever it leads to.
-pub(in crate::spool) fn is_there<D: Disk>(inner: &Inner<D>, shelf: Folder, name: &str) -> Result<bool, SpoolError> {
-    match inner.disk.status_at(inner.folder(shelf), name) {
+/// Whether a name is in a folder, whatever it leads to.
+pub(in crate::spool) fn is_there<D: Disk>(inner: &Inner<D>, folder: Folder, name: &str) -> Result<bool, SpoolError> {
+    match inner.disk.status_at(inner.folder(folder), name) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(inner.error("looking for", shelf, name, error)),
+        Err(error) => Err(inner.error("looking for", folder, name, error)),
     }
 }
 
@@ -165,87 +165,87 @@ pub(in crate::spool) struct PeekedMessage<D: Disk> {
     pub(in crate::spool) glance: Glance,
 }
 
-/// What a look at a message of a shelf tells, with few system calls; `None` where it is not there, or not yet.
+/// What a look at a message of a folder tells, with few system calls; `None` where it is not there, or not yet.
 pub(in crate::spool) fn peek<D: Disk>(
     inner: &Inner<D>,
-    shelf: Folder,
+    folder: Folder,
     id: SpoolId,
 ) -> Result<Option<Glance>, SpoolError> {
     let name = id.to_string();
-    let Some((file, status)) = open(inner, shelf, &name, Access::Read)? else { return Ok(None) };
+    let Some((file, status)) = open(inner, folder, &name, Access::Read)? else { return Ok(None) };
     let window = RefCell::new(Window { at: 0, octets: Vec::new() });
     let source = Windowed { file: InFile { disk: &inner.disk, file: &file }, window };
     match frozen::thaw(&source, status.size, Depth::WithoutMessage) {
         Ok(thawed) => {
             // Whoever claims it before the file is closed, which is at once, is told `Busy` and tries again.
             let free = inner.disk.try_lock(&file, Lock::Shared);
-            let busy = !free.map_err(|error| inner.error("locking", shelf, &name, error))?;
+            let busy = !free.map_err(|error| inner.error("locking", folder, &name, error))?;
             let frozen::Thawed { envelope, seal, receipts, size, .. } = thawed;
-            Ok(Some(Glance { shelf, envelope, seal, size, receipts, busy }))
+            Ok(Some(Glance { folder, envelope, seal, size, receipts, busy }))
         }
         // It may have been arriving: only who asks for the lock first, and reads then, knows.
         Err(_) => {
             drop(file);
-            Ok(glance(inner, shelf, id)?.map(|found| found.glance))
+            Ok(glance(inner, folder, id)?.map(|found| found.glance))
         }
     }
 }
 
-/// The same, wherever it lies on these shelves.
+/// The same, whichever of these folders it is in.
 pub(in crate::spool) fn peek_on<D: Disk>(
     inner: &Inner<D>,
-    shelves: &[Folder],
+    folders: &[Folder],
     id: SpoolId,
 ) -> Result<Option<Glance>, SpoolError> {
-    // Twice, as it may move from a shelf not yet seen to one that was.
-    for shelf in shelves.iter().chain(shelves) {
-        if let Some(found) = peek(inner, *shelf, id)? {
+    // Twice, as it may move from a folder not yet seen to one that was.
+    for folder in folders.iter().chain(folders) {
+        if let Some(found) = peek(inner, *folder, id)? {
             return Ok(Some(found));
         }
     }
     Ok(None)
 }
 
-/// A message wherever it lies on these shelves.
+/// A message whichever of these folders it is in.
 pub(in crate::spool) fn find<D: Disk>(
     inner: &Inner<D>,
-    shelves: &[Folder],
+    folders: &[Folder],
     id: SpoolId,
 ) -> Result<Option<PeekedMessage<D>>, SpoolError> {
-    // Twice, as it may move from a shelf not yet seen to one that was.
-    for shelf in shelves.iter().chain(shelves) {
-        if let Some(found) = glance(inner, *shelf, id)? {
+    // Twice, as it may move from a folder not yet seen to one that was.
+    for folder in folders.iter().chain(folders) {
+        if let Some(found) = glance(inner, *folder, id)? {
             return Ok(Some(found));
         }
     }
     Ok(None)
 }
 
-fn glance<D: Disk>(inner: &Inner<D>, shelf: Folder, id: SpoolId) -> Result<Option<PeekedMessage<D>>, SpoolError> {
+fn glance<D: Disk>(inner: &Inner<D>, folder: Folder, id: SpoolId) -> Result<Option<PeekedMessage<D>>, SpoolError> {
     let name = id.to_string();
-    let busy = is_busy(inner, shelf, &name)?;
-    let Some((file, status)) = open(inner, shelf, &name, Access::Read)? else {
+    let busy = is_busy(inner, folder, &name)?;
+    let Some((file, status)) = open(inner, folder, &name, Access::Read)? else {
         return Ok(None);
     };
     let thawed = match frozen::thaw(&InFile { disk: &inner.disk, file: &file }, status.size, Depth::WithoutMessage) {
         Ok(thawed) => thawed,
         // Still arriving, so not there yet.
         Err(SpoolErrorKind::Torn(_)) if busy || is_newborn(inner, &status) => return Ok(None),
-        Err(trouble) => return Err(inner.error("thawing", shelf, &name, trouble)),
+        Err(trouble) => return Err(inner.error("thawing", folder, &name, trouble)),
     };
     let frozen::Thawed { envelope, seal, receipts, message_at, size, .. } = thawed;
-    let glance = Glance { shelf, envelope, seal, size, receipts, busy };
+    let glance = Glance { folder, envelope, seal, size, receipts, busy };
     Ok(Some(PeekedMessage { file, message_at, glance }))
 }
 
 /// Whether somebody has the lock. Asking takes it for a moment, shared, on a descriptor of its own: a claimer that comes in
 /// that moment is told `Busy` and tries again, as it does for any locked file; who creates a file tries again too.
-pub(in crate::spool) fn is_busy<D: Disk>(inner: &Inner<D>, shelf: Folder, name: &str) -> Result<bool, SpoolError> {
-    match open(inner, shelf, name, Access::Read)? {
+pub(in crate::spool) fn is_busy<D: Disk>(inner: &Inner<D>, folder: Folder, name: &str) -> Result<bool, SpoolError> {
+    match open(inner, folder, name, Access::Read)? {
         None => Ok(false),
         Some((file, _)) => {
             let free = inner.disk.try_lock(&file, Lock::Shared);
-            free.map(|free| !free).map_err(|error| inner.error("locking", shelf, name, error))
+            free.map(|free| !free).map_err(|error| inner.error("locking", folder, name, error))
         }
     }
 }
@@ -253,18 +253,18 @@ pub(in crate::spool) fn is_busy<D: Disk>(inner: &Inner<D>, shelf: Folder, name: 
 /// What is wrong with a file, read wholly, if anything; `None` when it is gone or still arriving.
 pub(in crate::spool) fn verify<D: Disk>(
     inner: &Inner<D>,
-    shelf: Folder,
+    folder: Folder,
     name: &str,
 ) -> Option<Result<u64, SpoolError>> {
     let checked = || {
-        let busy = is_busy(inner, shelf, name)?;
-        let Some((file, status)) = open(inner, shelf, name, Access::Read)? else {
+        let busy = is_busy(inner, folder, name)?;
+        let Some((file, status)) = open(inner, folder, name, Access::Read)? else {
             return Ok(None);
         };
         match frozen::thaw(&InFile { disk: &inner.disk, file: &file }, status.size, Depth::Whole) {
             Ok(thawed) => Ok(Some(thawed.size)),
             Err(SpoolErrorKind::Torn(_)) if busy || is_newborn(inner, &status) => Ok(None),
-            Err(trouble) => Err(inner.error("thawing", shelf, name, trouble)),
+            Err(trouble) => Err(inner.error("thawing", folder, name, trouble)),
         }
     };
     checked().transpose()

@@ -36,15 +36,15 @@ impl<D: Disk> Reading for DirReading<D> {
 }
 
 impl<D: Disk> DirClaim<D> {
-    /// Copies the file as it is to the same shelf of another spool.
+    /// Copies the file as it is to the same folder of another spool.
     fn copy_to(&self, to: &Arc<Inner<D>>) -> Result<(), SpoolError> {
-        for shelf in Folder::ALL {
-            if shelf != Folder::Bad && look::is_there(to, shelf, &self.name)? {
-                return Err(to.error("copying to", shelf, &self.name, SpoolErrorKind::Exists));
+        for folder in Folder::ALL {
+            if folder != Folder::Bad && look::is_there(to, folder, &self.name)? {
+                return Err(to.error("copying to", folder, &self.name, SpoolErrorKind::Exists));
             }
         }
         to.check_room(self.thawed.end)?;
-        let mut arriving = Arriving::create(to, self.shelf, self.id)?;
+        let mut arriving = Arriving::create(to, self.folder, self.id)?;
         let mut piece = vec![0; BUFFER];
         let mut done = 0;
         while done < self.thawed.end {
@@ -68,29 +68,29 @@ impl<D: Disk> Manage for DirSpool<D> {
     type Reading = DirReading<D>;
 
     fn locate(&self, id: SpoolId) -> Result<Option<Folder>, SpoolError> {
-        for shelf in Folder::ALL.into_iter().chain(Folder::ALL) {
-            if look::is_there(&self.inner, shelf, &id.to_string())? {
-                return Ok(Some(shelf));
+        for folder in Folder::ALL.into_iter().chain(Folder::ALL) {
+            if look::is_there(&self.inner, folder, &id.to_string())? {
+                return Ok(Some(folder));
             }
         }
         Ok(None)
     }
 
-    fn ids(&self, shelf: Folder) -> Result<Vec<SpoolId>, SpoolError> {
+    fn ids(&self, folder: Folder) -> Result<Vec<SpoolId>, SpoolError> {
         let mut ids: Vec<SpoolId> = Vec::new();
         let listed =
-            self.inner.disk.each_name(self.inner.folder(shelf), &mut |name| ids.extend(name.parse::<SpoolId>().ok()));
-        listed.map_err(|error| SpoolError::new("listing", shelf.name(), error))?;
+            self.inner.disk.each_name(self.inner.folder(folder), &mut |name| ids.extend(name.parse::<SpoolId>().ok()));
+        listed.map_err(|error| SpoolError::new("listing", folder.name(), error))?;
         ids.sort_unstable();
         Ok(ids)
     }
 
-    fn peek_at(&self, id: SpoolId, shelf: Folder) -> Result<Option<Glance>, SpoolError> {
-        look::peek(&self.inner, shelf, id)
+    fn peek_at(&self, id: SpoolId, folder: Folder) -> Result<Option<Glance>, SpoolError> {
+        look::peek(&self.inner, folder, id)
     }
 
-    fn claim_from(&self, id: SpoolId, shelf: Folder) -> Result<Claimed<Self::Claim>, SpoolError> {
-        claim::claim_in(&self.inner, shelf, id)
+    fn claim_from(&self, id: SpoolId, folder: Folder) -> Result<Claimed<Self::Claim>, SpoolError> {
+        claim::claim_in(&self.inner, folder, id)
     }
 
     fn copy_to(&self, claim: &Self::Claim, to: &Self) -> Result<(), SpoolError> {
@@ -101,12 +101,12 @@ impl<D: Disk> Manage for DirSpool<D> {
         self.handle(id, from, |name| if from == to { Ok(()) } else { self.inner.move_file(name, from, to) })
     }
 
-    fn remove(&self, id: SpoolId, shelf: Folder) -> Result<Handled, SpoolError> {
-        self.handle(id, shelf, |name| {
-            let removed = self.inner.disk.unlink(self.inner.folder(shelf), name);
+    fn remove(&self, id: SpoolId, folder: Folder) -> Result<Handled, SpoolError> {
+        self.handle(id, folder, |name| {
+            let removed = self.inner.disk.unlink(self.inner.folder(folder), name);
             removed
-                .and_then(|()| self.inner.sync_shelf(shelf))
-                .map_err(|error| self.inner.error("removing", shelf, name, error))
+                .and_then(|()| self.inner.sync_folder(folder))
+                .map_err(|error| self.inner.error("removing", folder, name, error))
         })
     }
 
@@ -115,11 +115,11 @@ impl<D: Disk> Manage for DirSpool<D> {
         Ok(found.map(|found| DirReading { inner: Arc::clone(&self.inner), found }))
     }
 
-    fn verify(&self, shelf: Folder) -> Result<Vec<Finding>, SpoolError> {
-        let listed = self.inner.disk.list(self.inner.folder(shelf));
-        let mut names = listed.map_err(|error| SpoolError::new("listing", shelf.name(), error))?;
+    fn verify(&self, folder: Folder) -> Result<Vec<Finding>, SpoolError> {
+        let listed = self.inner.disk.list(self.inner.folder(folder));
+        let mut names = listed.map_err(|error| SpoolError::new("listing", folder.name(), error))?;
         names.sort_unstable();
-        Ok(names.into_iter().filter_map(|name| self.check(shelf, name)).collect())
+        Ok(names.into_iter().filter_map(|name| self.check(folder, name)).collect())
     }
 }
 
@@ -128,22 +128,22 @@ impl<D: Disk> DirSpool<D> {
     fn handle(
         &self,
         id: SpoolId,
-        shelf: Folder,
+        folder: Folder,
         act: impl FnOnce(&str) -> Result<(), SpoolError>,
     ) -> Result<Handled, SpoolError> {
         let name = id.to_string();
-        match look::open_locked(&self.inner, shelf, &name)? {
+        match look::open_locked(&self.inner, folder, &name)? {
             Claimed::Ours(_locked) => act(&name).map(|()| Handled::Done),
             Claimed::Busy => Ok(Handled::Busy),
             Claimed::Gone => Ok(Handled::Gone),
         }
     }
 
-    fn check(&self, shelf: Folder, name: String) -> Option<Finding> {
-        let size = if shelf == Folder::Bad || name.parse::<SpoolId>().is_ok() {
-            look::verify(&self.inner, shelf, &name)?
+    fn check(&self, folder: Folder, name: String) -> Option<Finding> {
+        let size = if folder == Folder::Bad || name.parse::<SpoolId>().is_ok() {
+            look::verify(&self.inner, folder, &name)?
         } else {
-            Err(self.inner.error("verifying", shelf, &name, SpoolErrorKind::Foreign("its name is no message id")))
+            Err(self.inner.error("verifying", folder, &name, SpoolErrorKind::Foreign("its name is no message id")))
         };
         Some(Finding { name, size })
     }

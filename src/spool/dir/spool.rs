@@ -197,39 +197,39 @@ impl<D: Disk> Spool for DirSpool<D> {
     }
 
     fn open_as(&self, id: SpoolId, envelope: &Envelope) -> Result<DirDraft<D>, SpoolError> {
-        for shelf in [Folder::Hold, Folder::Failed] {
-            if look::is_there(&self.inner, shelf, &id.to_string())? {
-                return Err(self.inner.error("opening", shelf, &id.to_string(), SpoolErrorKind::Exists));
+        for folder in [Folder::Hold, Folder::Failed] {
+            if look::is_there(&self.inner, folder, &id.to_string())? {
+                return Err(self.inner.error("opening", folder, &id.to_string(), SpoolErrorKind::Exists));
             }
         }
         DirDraft::open(&self.inner, id, envelope)
     }
 
-    fn entries(&self, shelf: Folder) -> Result<Vec<QueueEntry>, SpoolError> {
+    fn entries(&self, folder: Folder) -> Result<Vec<QueueEntry>, SpoolError> {
         let mut entries = Vec::new();
-        self.scan(shelf, &mut |entry| entries.push(entry))?;
+        self.scan(folder, &mut |entry| entries.push(entry))?;
         entries.sort_unstable_by_key(|entry| entry.id);
         Ok(entries)
     }
 
-    fn scan(&self, shelf: Folder, each: &mut dyn FnMut(QueueEntry)) -> Result<(), SpoolError> {
+    fn scan(&self, folder: Folder, each: &mut dyn FnMut(QueueEntry)) -> Result<(), SpoolError> {
         let Inner { disk, clock, settings, .. } = &*self.inner;
-        let folder = self.inner.folder(shelf);
+        let handle = self.inner.folder(folder);
         let now = clock.now();
         let mut failed = None;
-        let listed = disk.each_name(folder, &mut |name| {
+        let listed = disk.each_name(handle, &mut |name| {
             let (Ok(id), None) = (name.parse::<SpoolId>(), &failed) else { return };
-            match disk.status_at(folder, name) {
+            match disk.status_at(handle, name) {
                 Ok(status) if status.kind == Kind::Regular => {
                     let believed = status.modified <= now + settings.longest_interval;
                     each(QueueEntry { id, due: if believed { status.modified } else { now } });
                 }
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => failed = Some(self.inner.error("listing", shelf, name, error)),
+                Err(error) => failed = Some(self.inner.error("listing", folder, name, error)),
             }
         });
-        listed.map_err(|error| SpoolError::new("listing", shelf.name(), error))?;
+        listed.map_err(|error| SpoolError::new("listing", folder.name(), error))?;
         failed.map_or(Ok(()), Err)
     }
 

@@ -349,7 +349,7 @@ fn a_disk_that_cannot_be_read_sets_nothing_aside() {
 }
 
 #[test]
-fn a_message_that_is_moved_is_on_one_shelf_whatever_fails() {
+fn a_message_that_is_moved_is_on_one_folder_whatever_fails() {
     for trial in [Trial::Fails(EIO), Trial::Stops] {
         for n in 1.. {
             let stage = Stage::new(Creation::Anonymous);
@@ -357,13 +357,13 @@ fn a_message_that_is_moved_is_on_one_shelf_whatever_fails() {
             let claim = ours(stage.spool.claim(id).unwrap());
             let fired = stage.put_on_trial(n, trial);
             let moved = claim.set_aside(Folder::Failed);
-            let shelves: Vec<_> = Folder::ALL
+            let folders: Vec<_> = Folder::ALL
                 .into_iter()
-                .filter(|shelf| stage.folder.path().join(shelf.name()).join(id.to_string()).exists())
+                .filter(|folder| stage.folder.path().join(folder.name()).join(id.to_string()).exists())
                 .collect();
-            assert_eq!(shelves.len(), 1);
+            assert_eq!(folders.len(), 1);
             if moved.is_ok() {
-                assert_eq!(shelves, [Folder::Failed]);
+                assert_eq!(folders, [Folder::Failed]);
             }
             if !fired.load(Ordering::SeqCst) {
                 assert!(n > 3 && moved.is_ok());

@@ -98,7 +98,7 @@ fn a_spool_of_our_own_is_narrowed_to_its_owner() {
 }
 
 #[test]
-fn a_shelf_that_others_may_write_to_is_refused() {
+fn a_folder_that_others_may_write_to_is_refused() {
     for (name, mode) in [("queue", 0o702), ("hold", 0o720)] {
         let folder = folder();
         let changed = folder.path().join(name);
@@ -110,7 +110,7 @@ fn a_shelf_that_others_may_write_to_is_refused() {
 }
 
 #[test]
-fn a_shelf_that_is_a_symbolic_link_is_refused() {
+fn a_folder_that_is_a_symbolic_link_is_refused() {
     let (folder, elsewhere) = (folder(), folder());
     symlink(elsewhere.path(), folder.path().join("queue")).unwrap();
     assert!(DirSpool::open(folder.path(), settings(Creation::Anonymous), TestClock::new()).is_err());
@@ -156,11 +156,11 @@ fn a_page_that_explains_the_folder_does_not_keep_it_from_becoming_a_spool() {
 fn a_file_that_was_set_aside_before_its_creator_had_the_lock_takes_no_message() {
     let (folder, disk) = (folder(), FaultyDisk::new());
     let spool = DirSpool::open_on(disk.clone(), folder.path(), settings(Creation::Named), TestClock::new()).unwrap();
-    let shelves = folder.path().to_owned();
+    let folders = folder.path().to_owned();
     disk.book.lock().unwrap().follow(move |_, call| {
         if call == "try_lock" {
-            let name = std::fs::read_dir(shelves.join("queue")).unwrap().next().unwrap().unwrap().file_name();
-            std::fs::rename(shelves.join("queue").join(&name), shelves.join("bad").join(&name)).unwrap();
+            let name = std::fs::read_dir(folders.join("queue")).unwrap().next().unwrap().unwrap().file_name();
+            std::fs::rename(folders.join("queue").join(&name), folders.join("bad").join(&name)).unwrap();
         }
         Fault::None
     });

@@ -1,4 +1,4 @@
-//! The life of a message on its shelves, alone and beside others.
+//! The life of a message in its folders, alone and beside others.
 
 use std::collections::HashSet;
 use std::thread;
@@ -197,7 +197,7 @@ fn twenty_claimers_of_one_message_are_one_at_a_time() {
 }
 
 #[test]
-fn an_id_that_is_in_use_on_any_shelf_exists() {
+fn an_id_that_is_in_use_on_any_folder_exists() {
     for creation in BOTH {
         let spool = Fixture::new(creation);
         let original = spool.message(MESSAGE);
@@ -237,7 +237,7 @@ fn a_torn_file_under_a_derived_id_makes_way_for_a_whole_one() {
 }
 
 #[test]
-fn a_message_goes_from_shelf_to_shelf_with_its_history() {
+fn a_message_goes_from_folder_to_folder_with_its_history() {
     let spool = Fixture::new(Creation::Anonymous);
     let id = spool.message(MESSAGE);
     assert_eq!(spool.spool.locate(id).unwrap(), Some(Folder::Queue));
@@ -247,7 +247,7 @@ fn a_message_goes_from_shelf_to_shelf_with_its_history() {
     assert_eq!(spool.spool.locate(id).unwrap(), Some(Folder::Hold));
     assert!(matches!(spool.spool.claim(id), Ok(Claimed::Gone)));
     let glance = spool.spool.peek(id).unwrap().unwrap();
-    assert_eq!((glance.shelf, glance.size, glance.receipts.len()), (Folder::Hold, MESSAGE.len() as u64, 1));
+    assert_eq!((glance.folder, glance.size, glance.receipts.len()), (Folder::Hold, MESSAGE.len() as u64, 1));
     let mut claim = ours(spool.spool.claim_from(id, Folder::Hold).unwrap());
     claim.record(receipt(ReceiptKind::Released, &[0], "by root"), Durability::Synced).unwrap();
     claim.set_aside(Folder::Queue).unwrap();

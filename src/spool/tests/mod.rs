@@ -67,12 +67,12 @@ impl Fixture {
         Self { spool, clock, folder }
     }
 
-    pub(super) fn path(&self, shelf: Folder, name: &str) -> PathBuf {
-        self.folder.path().join(shelf.name()).join(name)
+    pub(super) fn path(&self, folder: Folder, name: &str) -> PathBuf {
+        self.folder.path().join(folder.name()).join(name)
     }
 
-    pub(super) fn names(&self, shelf: Folder) -> Vec<String> {
-        let mut names: Vec<_> = std::fs::read_dir(self.folder.path().join(shelf.name()))
+    pub(super) fn names(&self, folder: Folder) -> Vec<String> {
+        let mut names: Vec<_> = std::fs::read_dir(self.folder.path().join(folder.name()))
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();

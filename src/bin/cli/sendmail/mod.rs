@@ -211,8 +211,8 @@ fn list(site: &Site, json: bool) -> anyhow::Result<()> {
     if !site.owns_spool() {
         return listing::say(&way::ask_for_list(site, json)?);
     }
-    let shelves = vec![Folder::Queue, Folder::Hold];
-    let selected = Selected { ids: Vec::new(), shelves, filter: Filter::default() };
+    let folders = vec![Folder::Queue, Folder::Hold];
+    let selected = Selected { ids: Vec::new(), folders, filter: Filter::default() };
     listing::list(&site.config, &*cli::open_spool(&site.config)?, &selected, json)
 }
 
