@@ -1,16 +1,16 @@
 //! Smuggling: whatever looks like the end of a message to somebody else is message octets to us, wherever the network cuts.
 //!
-//! In this process over the session, at every octet; over sockets and TLS, with the fakes that real servers fell for. What is
+//! With each setting of `leniencies.rs`. In this process over the session, at every octet; over sockets and TLS, with the fakes that real servers fell for. What is
 //! counted is one thing: messages of the second sender. There may be none.
 
 use std::io::{Read, Write};
 
 use leafmail::session::{Settings, Terms};
-use leafmail::smtp::body::BareNewline;
 
 use crate::dialogue::{Log, World, run};
 use crate::fake_smarthost::{FakeSmarthost, Script};
 use crate::lab;
+use crate::leniencies::{self, Configuration};
 use crate::site::{Running, Site};
 use crate::tls_client;
 
@@ -43,6 +43,7 @@ const LINE_ENDS: [&[u8]; 22] = [
 const DOTS: [&[u8]; 4] = [b".", b"..", b"\xef\xbc\x8e", b"\xae"];
 
 const START: &[u8] = b"Subject: x\r\n\r\ntext";
+const START_LF: &[u8] = b"Subject: x\n\ntext";
 const SMUGGLED: &[u8] = b"MAIL FROM:<smuggled@b>\r\nRCPT TO:<evil@c>\r\nDATA\r\nSubject: smuggled\r\n\r\nevil\r\n.\r\n";
 
 /// Every fake end of data; none holds the true one.
@@ -76,8 +77,16 @@ fn by_chunk(fake: &[u8]) -> Vec<u8> {
     [begin.as_bytes(), &text, b"QUIT\r\n"].concat()
 }
 
-fn settings(bare_newline: BareNewline) -> Settings {
-    Settings { bare_newline, add_missing_headers: false, ..Settings::new("relay.example".parse().unwrap()) }
+/// The same by a client that ends all other lines with LF alone: no end is in it for those who may not.
+fn by_lf(fake: &[u8]) -> Vec<u8> {
+    let begin = b"EHLO x\nMAIL FROM:<a@b>\nRCPT TO:<c@d>\nDATA\n";
+    [begin, &START_LF[..], fake, SMUGGLED, b"QUIT\n"].concat()
+}
+
+fn settings(configuration: &Configuration) -> Settings {
+    let mut settings = Settings { add_missing_headers: false, ..Settings::new("relay.example".parse().unwrap()) };
+    configuration.apply(&mut settings);
+    settings
 }
 
 /// One message at most, of the first sender, with all that was smuggled in it.
@@ -100,13 +109,18 @@ fn no_fake_end_of_data_is_one_wherever_it_is_cut() {
         false => fakes().into_iter().step_by(5).chain(KNOWN.map(<[u8]>::to_vec)).collect(),
     };
     let mut runs = 0_u64;
-    for bare_newline in [BareNewline::Refuse, BareNewline::Normalize] {
-        let settings = settings(bare_newline);
+    for configuration in leniencies::all() {
+        let settings = settings(&configuration);
         for fake in &fakes {
-            for sent in [by_data(fake), by_chunk(fake)] {
+            let mut all = vec![by_data(fake), by_chunk(fake)];
+            // To whom an exception is made, LF . LF is an end.
+            if settings.lf_only.is_empty() {
+                all.push(by_lf(fake));
+            }
+            for sent in all {
                 let whole = run(&settings, &World::default(), &[&sent]);
                 assert_is_whole(&whole, &sent);
-                let at = sent.windows(START.len()).position(|octets| octets == START).unwrap() + START.len();
+                let at = sent.windows(4).position(|octets| octets == b"text").unwrap() + 4;
                 let near = at.saturating_sub(2)..(at + fake.len() + 3).min(sent.len());
                 for cut in lab::either(near, 1..sent.len()) {
                     let (start, end) = sent.split_at(cut);
@@ -119,12 +133,16 @@ fn no_fake_end_of_data_is_one_wherever_it_is_cut() {
             }
         }
     }
-    lab::report("smuggling", &format!("{} fake ends, {runs} dialogues, 0 accepted as an end", fakes.len()));
+    let (fakes, configurations) = (fakes.len(), leniencies::all().len());
+    lab::report(
+        "smuggling",
+        &format!("{fakes} fake ends, {configurations} configurations, {runs} dialogues, 0 accepted"),
+    );
 }
 
 #[test]
 fn the_true_end_within_a_chunk_is_text() {
-    let settings = settings(BareNewline::Refuse);
+    let settings = settings(&leniencies::all()[0]);
     let sent = by_chunk(b"\r\n.\r\n");
     let whole = run(&settings, &World::default(), &[&sent]);
     assert_is_whole(&whole, &sent);
@@ -139,8 +157,8 @@ fn the_true_end_within_a_chunk_is_text() {
 fn nothing_that_follows_starttls_in_clear_text_is_heard_and_no_fake_end_within() {
     let terms = Terms { starttls: true, ..Terms::default() };
     let clear = b"EHLO x\r\nSTARTTLS\r\nEHLO x\r\nMAIL FROM:<smuggled@b>\r\nRCPT TO:<evil@c>\r\nDATA\r\nevil\r\n.\r\n";
-    for bare_newline in [BareNewline::Refuse, BareNewline::Normalize] {
-        let settings = settings(bare_newline);
+    for configuration in leniencies::all() {
+        let settings = settings(&configuration);
         for fake in fakes().iter().step_by(lab::either(11, 1)) {
             let world = World { terms: terms.clone(), after_tls: by_data(fake), ..World::default() };
             let whole = run(&settings, &world, &[clear]);
@@ -173,15 +191,15 @@ const KNOWN: [&[u8]; 14] = [
 ];
 
 /// A smtpd that lets a client err as often as it likes.
-fn patient(mode: &str) -> (Site, Running) {
+fn patient(configuration: &Configuration) -> (Site, Running) {
     let site = Site::new(
         "[tls]\ncertificate = \"cert\"\nkey = \"key\"\n[limits]\nslow_after_errors = 1000\nclose_after_errors = 1000\n",
     );
     let text = std::fs::read_to_string(site.config()).unwrap();
     // One connection, so that what it carried can be read as a whole.
     let text = text.replace("[relay]\n", "[relay]\nconnections = 1\n");
-    let text = text.replace("[message]\n", &format!("[message]\nbare_newline = \"{mode}\"\n"));
     std::fs::write(site.config(), text).unwrap();
+    configuration.write(&site);
     tls_client::write_certificate(&site);
     let smtpd = site.listen(&[]);
     (site, smtpd)
@@ -208,8 +226,9 @@ fn converse(stream: &mut (impl Read + Write), fake: &[u8], sent: &[u8]) {
 
 #[test]
 fn over_sockets_and_tls_nothing_of_the_second_sender_is_accepted_nor_sent_on() {
-    for mode in ["refuse", "normalize"] {
-        let (site, smtpd) = patient(mode);
+    for configuration in leniencies::all() {
+        let name = &configuration.name;
+        let (site, smtpd) = patient(&configuration);
         for fake in KNOWN {
             for sent in [by_data(fake), by_chunk(fake)] {
                 let mut clear = tls_client::connect(smtpd.address());
@@ -227,10 +246,10 @@ fn over_sockets_and_tls_nothing_of_the_second_sender_is_accepted_nor_sent_on() {
         assert!(site.run(&["--relay", &relay, "flush"]).status.success());
         let record = smarthost.record();
         assert!(record.verbs("MAIL").iter().all(|line| line.starts_with("MAIL FROM:<a@b>")), "{:?}", record.commands);
-        assert_eq!(record.messages.len(), listed.lines().count(), "in mode {mode}");
+        assert_eq!(record.messages.len(), listed.lines().count(), "{name}");
         assert!(!record.messages.is_empty(), "text in which other alphabets end lines is mail");
         assert_is_clean(&record.octets);
-        lab::report("smuggling", &format!("{} dialogues over TCP and TLS with bare_newline = {mode}", 4 * KNOWN.len()));
+        lab::report("smuggling", &format!("{} dialogues over TCP and TLS with {name}", 4 * KNOWN.len()));
     }
 }
 

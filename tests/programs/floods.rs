@@ -38,23 +38,36 @@ fn no_stage_of_a_session_takes_memory_for_what_a_client_sends_without_end() {
     const FLOOD: usize = 8_000_000;
     let site = Site::new(
         "[limits]\njunk_commands = 100000\nslow_after_errors = 1000\nclose_after_errors = 1000\n\
-         auth_failures = 100\n[auth]\nany_password_from = [\"127.0.0.1\"]\n",
+         auth_failures = 100\n[auth]\nany_password_from = [\"127.0.0.1\"]\n[recipients]\ndeny = [\"@denied.example\"]\n",
     );
+    let text = std::fs::read_to_string(site.config()).unwrap();
+    let lenient = "required_headers = [\"Subject\"]\nbare_newline = \"normalize\"";
+    std::fs::write(site.config(), text.replace("required_headers = []", lenient)).unwrap();
     let hello = b"EHLO x\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.com>\r\n";
     let line = [vec![b'y'; 998], b"\r\n".to_vec()].concat();
     let auth = [b"AUTH LOGIN\r\n".as_slice(), &[b'A'; 12_001], b"\r\n*\r\n"].concat();
     let header = [b"X-Flood: ".as_slice(), &line].concat();
+    // As large as a header may be, all of it to be mended; the second turns out to be text.
+    let mended = format!("DATA\r\n{}{}Subject: x\r\n\r\n", "junk\r\n".repeat(90), "a  : b\r\n".repeat(32_000));
+    let text = format!("DATA\r\n{}\r\n", "junk\r\n".repeat(43_000));
     // Each stage: its name, what leads to it, and what is sent again and again. The first makes a program ready.
-    let stages: [(&str, &[u8], &[u8]); 9] = [
+    let stages: [(&str, &[u8], &[u8]); 16] = [
         ("body", b"DATA\r\nSubject: x\r\n\r\n", &line),
         ("commands", b"", b"NOOP xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n"),
         ("recipients", b"", b"RCPT TO:<b@example.com> NOTIFY=NEVER ORCPT=rfc822;xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n"),
         ("a line without end", b"", b"N"),
         ("AUTH", b"RSET\r\n", &auth),
         ("headers", b"DATA\r\n", &header),
+        ("a header that is mended", mended.as_bytes(), &line),
+        ("a header that is text", text.as_bytes(), &line),
+        ("line feeds", b"DATA\r\nSubject: x\r\n\r\n", b"\n"),
+        ("carriage returns", b"DATA\r\nSubject: x\r\n\r\n", b"\r"),
         ("chunks", b"", b"BDAT 8\r\nX: yyyy\r\n"),
+        ("one chunk", b"BDAT 9000000\r\nSubject: x\r\n\r\n", &line),
         ("a chunk that is refused", b"RSET\r\nBDAT 9000000\r\n", &line),
-        ("a message that is refused", b"DATA\r\nX: y\n\r\n\r\n", &line),
+        ("a message that is refused", b"DATA\r\nX: \0\r\n\r\n", &line),
+        ("after a message that was refused", b"DATA\r\nX: \0\r\n.\r\n", b"NOOP xxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n"),
+        ("recipients that are refused", b"", b"RCPT TO:<b@denied.example>\r\n"),
     ];
     for (stage, lead, again) in stages {
         // A program of its own, in which the others have left nothing.
@@ -69,6 +82,22 @@ fn no_stage_of_a_session_takes_memory_for_what_a_client_sends_without_end() {
         run((stage, lead, again), FLOOD);
         let growth = smtpd.peak_memory().saturating_sub(before);
         assert!(growth < 512, "{stage}: {FLOOD} octets made it grow by {growth} KiB");
+    }
+}
+
+#[test]
+fn a_client_that_is_refused_takes_no_memory_however_much_it_sends() {
+    for more in ["[clients]\nnetworks = [\"10.0.0.0/8\"]\n", "[limits]\nsessions = 1\n"] {
+        let site = Site::new(more);
+        let smtpd = site.listen(&[]);
+        let held = more.contains("sessions").then(|| smtpd.client());
+        flood(smtpd.address(), &[b"NOOP\r\n"]);
+        let before = smtpd.peak_memory();
+        let replies = flood(smtpd.address(), &[&unaligned(b"NOOP\r\nMAIL FROM:<a@b>\r\nDATA\r\n", 8_000_000)]);
+        assert!(!replies.contains("250 "), "{replies}");
+        let growth = smtpd.peak_memory().saturating_sub(before);
+        assert!(growth < 512, "{more}: it grew by {growth} KiB");
+        drop(held);
     }
 }
 

@@ -28,6 +28,15 @@ impl Client {
         client
     }
 
+    /// Sends all of this without hearing anything, and answers all that is said.
+    pub(crate) fn unheard(address: SocketAddr, octets: &[u8]) -> String {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        // Who is refused may be cut off before all was sent.
+        let _ = stream.write_all(octets);
+        Self { stream: BufReader::new(stream) }.rest()
+    }
+
     /// Sends octets as they are.
     pub(crate) fn send(&mut self, octets: &[u8]) {
         self.stream.get_mut().write_all(octets).unwrap();
