@@ -7,8 +7,8 @@ use leafmail::auth::Users;
 use leafmail::envelope::{LocalUser, Peer};
 use leafmail::id::SpoolId;
 use leafmail::session::{Action, Answer, Note, Query, Session, Settings, Terms, Verdict};
-use leafmail::smtp::Dialect;
 use leafmail::smtp::body::BareNewline;
+use leafmail::smtp::{Dialect, Keyword, Mechanism};
 use proptest::prelude::*;
 use std::fs;
 use std::path::Path;
@@ -77,6 +77,13 @@ impl Transcript {
                 "require" if value == "tls" => world.terms.require_tls = true,
                 "require" => world.terms.require_auth = true,
                 "clear-auth" => world.terms.clear_auth = true,
+                "hide" => world.terms.hidden = value.split(' ').map(|name| Keyword::of_name(name).unwrap()).collect(),
+                "auth-equals" => world.terms.auth_equals = true,
+                "any-password" => {
+                    (world.terms.any_password, world.terms.clear_auth) = (true, true);
+                    world.terms.mechanisms =
+                        [Mechanism::CramMd5, Mechanism::Plain, Mechanism::Login].into_iter().collect();
+                }
                 "auth-fails" => world.auth_fails = true,
                 "user" => {
                     world.users += &format!("{value}\n");

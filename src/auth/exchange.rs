@@ -9,6 +9,7 @@ use std::fmt;
 use subtle::ConstantTimeEq;
 
 use super::scram::{ClientFirst, Proof, Proving};
+use super::unchecked::claimed;
 use super::{ScramKeys, cram_digest};
 use crate::smtp::{Mechanism, Secret};
 
@@ -54,10 +55,18 @@ pub struct Exchange {
 enum State {
     Fresh,
     LoginUser(String),
-    Cram { user: String, digest: Vec<u8> },
+    Cram {
+        user: String,
+        digest: Vec<u8>,
+    },
     ScramFirst(ClientFirst),
-    ScramProof { user: String, proving: Proving },
+    ScramProof {
+        user: String,
+        proving: Proving,
+    },
     ScramDone(String),
+    /// Nobody checks what comes; and the user, once one was named.
+    Unchecked(Option<String>),
     Over,
 }
 
@@ -72,6 +81,16 @@ impl Exchange {
     /// A new exchange; `nonce` must be used once only.
     pub fn new(mechanism: Mechanism, nonce: String) -> Self {
         Self { mechanism, nonce, state: State::Fresh }
+    }
+
+    /// The same, where any response is right.
+    pub fn unchecked(mechanism: Mechanism, nonce: String) -> Self {
+        Self { mechanism, nonce, state: State::Unchecked(None) }
+    }
+
+    /// Whether any response is right.
+    pub fn is_unchecked(&self) -> bool {
+        matches!(self.state, State::Unchecked(_))
     }
 
     /// Which mechanism it is of.
@@ -129,6 +148,13 @@ impl Exchange {
                 }
             },
             (Mechanism::ScramSha256, State::ScramDone(user)) if response.is_empty() => AuthStep::Succeeded(user),
+            (Mechanism::Login, State::Unchecked(None)) => {
+                self.state = State::Unchecked(Some(claimed(self.mechanism, response)));
+                AuthStep::Challenge(b"Password:".to_vec())
+            }
+            (mechanism, State::Unchecked(user)) => {
+                AuthStep::Succeeded(user.unwrap_or_else(|| claimed(mechanism, response)))
+            }
             _ => AuthStep::Malformed,
         }
     }

@@ -8,7 +8,7 @@ use super::{Config, ConfigError, alarm, log, process, rewrite, route, trust};
 type Rule = (&'static [&'static str], fn(&Config) -> Vec<Fault>);
 
 /// All rules. None presupposes that another one holds.
-const RULES: [Rule; 13] = [
+const RULES: [Rule; 15] = [
     (&["clients", "recipients"], trust::open_relay),
     (&["listen", "clients", "auth", "limits"], trust::strangers),
     (&["relay", "route"], route::faults),
@@ -18,6 +18,8 @@ const RULES: [Rule; 13] = [
     (&["tls", "protocol", "listen"], |config| listed(config.certificates())),
     (&["auth", "protocol", "tls", "clients"], |config| listed(config.logins())),
     (&["listen", "auth", "protocol"], |config| listed(config.fronts())),
+    (&["listen"], Config::addresses_elsewhere),
+    (&["listen", "clients", "auth", "tls"], Config::dead_ends),
     (&["notices"], |config| listed(config.copies())),
     (&["log", "relay", "route"], |config| log::faults(&config.log, &config.usable_routes())),
     (&["alarm"], |config| alarm::faults(&config.alarm)),

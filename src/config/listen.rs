@@ -5,9 +5,44 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use ipnet::IpNet;
+use serde::Deserialize;
+
 use super::error::unexpected;
-use super::values::FromText;
+use super::values::{self, FromText};
 use crate::address::Domain;
+use crate::smtp::Keyword;
+
+/// `[listen]`: where `smtpd` listens.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ListenSection {
+    /// Where; if empty, `smtpd` does not listen by itself but serves the connection on its standard input.
+    #[serde(deserialize_with = "values::list")]
+    pub addresses: Vec<ListenAddress>,
+    /// The proxies that say at `proxy:` addresses who the client is.
+    #[serde(deserialize_with = "values::list")]
+    pub proxy_from: Vec<IpNet>,
+    /// What EHLO does not offer at an address of `addresses`.
+    #[serde(deserialize_with = "values::table")]
+    pub hide_extensions: Vec<(ListenAddress, Vec<Keyword>)>,
+    /// Where EHLO offers AUTH in its old form too, of `addresses`.
+    #[serde(deserialize_with = "values::list")]
+    pub auth_equals: Vec<ListenAddress>,
+}
+
+impl ListenSection {
+    /// What EHLO does not offer at this address.
+    pub fn hidden_at(&self, at: SocketAddr) -> impl Iterator<Item = Keyword> {
+        let here = move |(address, _): &&(ListenAddress, Vec<Keyword>)| address.socket() == Some(at);
+        self.hide_extensions.iter().filter(here).flat_map(|(_, hidden)| hidden.iter().copied())
+    }
+
+    /// Whether EHLO offers AUTH in its old form too at this address.
+    pub fn has_auth_equals(&self, at: SocketAddr) -> bool {
+        self.auth_equals.iter().any(|address| address.socket() == Some(at))
+    }
+}
 
 /// An address to listen at: TCP with its port, or a Unix socket.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -28,6 +63,13 @@ pub struct ListenPrefixes {
     pub tls: bool,
     /// `login:`, for submission (RFC 6409): who connects there has to log in, from wherever.
     pub login: bool,
+}
+
+impl ListenAddress {
+    /// Where in the network.
+    pub(super) fn socket(&self) -> Option<SocketAddr> {
+        if let Self::Tcp(address, _) = self { Some(*address) } else { None }
+    }
 }
 
 const EXPECTED: &str = "an address such as 127.0.0.1:2525, [::1]:2525, tls:0.0.0.0:465 or unix:/run/leafmail/smtp.sock";

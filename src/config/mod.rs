@@ -25,7 +25,7 @@ mod trust;
 pub use alarm::{AlarmSection, Webhook};
 pub use aliases::AliasesSection;
 pub use heartbeat::HeartbeatSection;
-pub use listen::{ListenAddress, ListenPrefixes};
+pub use listen::{ListenAddress, ListenPrefixes, ListenSection};
 pub use log::{LogFormat, LogSection, LogTo};
 pub use process::{ProcessSection, Sandbox};
 pub use reading::error::ConfigError;
@@ -36,8 +36,8 @@ pub use rewrite::RewriteSection;
 pub use route::{OAuth2, Preset, Region, RouteName, RoutePlan, RouteSection, TimeoutKeys, TokenUrl, UserName};
 pub use sandbox_needs::{SandboxNeeds, Task};
 pub use sections::{
-    AuthSection, ClientsSection, LimitsSection, ListenSection, MessageSection, NoticesSection, ProtocolSection,
-    QueueSection, RecipientsSection, ReserveSection, SendersSection, TlsSection, VerifySection,
+    AuthSection, ClientsSection, LimitsSection, MessageSection, NoticesSection, ProtocolSection, QueueSection,
+    RecipientsSection, ReserveSection, SendersSection, TlsSection, VerifySection,
 };
 pub use submission::SubmissionSection;
 

@@ -9,7 +9,6 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::error::unexpected;
-use super::listen::ListenAddress;
 use super::network::parse_network;
 use super::values::{self, FromText};
 use crate::address::Mailbox;
@@ -18,19 +17,8 @@ use crate::driver;
 use crate::policy::{self, FieldName};
 use crate::queue::{InDoubt, NoticeSettings, Schedule};
 use crate::session::{Settings, Terms};
+use crate::smtp::Keyword;
 use crate::smtp::body::BareNewline;
-
-/// `[listen]`: where `smtpd` listens.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ListenSection {
-    /// Where; if empty, `smtpd` does not listen by itself but serves the connection on its standard input.
-    #[serde(deserialize_with = "values::list")]
-    pub addresses: Vec<ListenAddress>,
-    /// The proxies that say at `proxy:` addresses who the client is.
-    #[serde(deserialize_with = "values::list")]
-    pub proxy_from: Vec<IpNet>,
-}
 
 /// `[clients]`: who may connect.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -62,6 +50,9 @@ pub struct ClientsSection {
     /// Networks whose hosts may tell of another client by XFORWARD.
     #[serde(deserialize_with = "values::list")]
     pub xforward: Vec<IpNet>,
+    /// What EHLO does not offer to the hosts of a network.
+    #[serde(deserialize_with = "values::table")]
+    pub hide_extensions: Vec<(IpNet, Vec<Keyword>)>,
 }
 
 impl Default for ClientsSection {
@@ -76,6 +67,7 @@ impl Default for ClientsSection {
             reverse_names: false,
             xclient: Vec::new(),
             xforward: Vec::new(),
+            hide_extensions: Vec::new(),
         }
     }
 }

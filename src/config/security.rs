@@ -2,6 +2,7 @@
 
 use super::error::Fault;
 use super::{Config, ListenAddress};
+use crate::smtp::Keyword;
 
 impl Config {
     /// What must hold of the certificate.
@@ -57,6 +58,58 @@ impl Config {
         None
     }
 
+    /// What is said of an address must be said of one that is listened on.
+    pub(super) fn addresses_elsewhere(&self) -> Vec<Fault> {
+        let listen = &self.listen;
+        let hiding = listen.hide_extensions.iter().map(|(address, _)| ("listen.hide_extensions".to_owned(), address));
+        let old = listen.auth_equals.iter().enumerate();
+        let old = old.map(|(index, address)| (format!("listen.auth_equals[{index}]"), address));
+        let is_elsewhere = |address: &ListenAddress| match address.socket() {
+            None => true,
+            at => listen.addresses.iter().all(|other| other.socket() != at),
+        };
+        let elsewhere = hiding.chain(old).filter(|(_, address)| is_elsewhere(address));
+        let fault = |(key, address)| {
+            let reason =
+                format!("{address} is no address with a port that listen.addresses names; name it as it is there");
+            Fault::new(key, reason)
+        };
+        elsewhere.map(fault).collect()
+    }
+
+    /// What is demanded of a client must be offered to it.
+    pub(super) fn dead_ends(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        let mut fault = |key: &str, whose: &dyn std::fmt::Display, keyword: &str, wanted: &str| {
+            let reason = format!("{key} hides {keyword} from {whose}, but {wanted}: no mail would be taken there");
+            faults.push(Fault::new(key, reason));
+        };
+        let key = "listen.hide_extensions";
+        let may_be_clear = !(self.auth.clear_networks.is_empty() && self.auth.any_password_from.is_empty());
+        for address in &self.listen.addresses {
+            let ListenAddress::Tcp(at, front) = address else { continue };
+            let hides = |keyword| self.listen.hidden_at(*at).any(|hidden| hidden == keyword);
+            if hides(Keyword::StartTls) && !front.tls && self.tls.require {
+                fault(key, address, "STARTTLS", "tls.require wants TLS");
+            } else if hides(Keyword::StartTls) && !front.tls && front.login && !may_be_clear {
+                fault(key, address, "STARTTLS", "\"login:\" wants TLS, as auth.clear_networks names nobody");
+            }
+            if hides(Keyword::Auth) && (front.login || self.auth.require) {
+                fault(key, address, "AUTH", "a login is wanted there");
+            }
+        }
+        let key = "clients.hide_extensions";
+        for (network, hidden) in &self.clients.hide_extensions {
+            if hidden.contains(&Keyword::StartTls) && self.tls.require {
+                fault(key, network, "STARTTLS", "tls.require wants TLS");
+            }
+            if hidden.contains(&Keyword::Auth) && self.auth.require {
+                fault(key, network, "AUTH", "auth.require wants a login");
+            }
+        }
+        faults
+    }
+
     /// The prefix of an address to listen on must be known.
     pub(super) fn fronts(&self) -> Option<Fault> {
         let is_login = |address: &&ListenAddress| matches!(address, ListenAddress::Tcp(_, front) if front.login);
@@ -110,6 +163,48 @@ mod tests {
             let reason = checked(text).unwrap_err();
             assert!(reason.starts_with(expected), "{reason}");
         }
+    }
+
+    #[test]
+    fn what_is_hidden_must_be_listened_on_and_not_be_demanded() {
+        let listen = |hidden: &str, more: &str| {
+            checked(&format!(
+                "[listen]\naddresses = [\"127.0.0.1:25\", \"login:127.0.0.1:587\", \"tls:login:127.0.0.1:465\"]\n{hidden}\n\
+                 [tls]\nself_signed = true\n{more}\n[auth]\nusers = \"u\"\n"
+            ))
+        };
+        let at = |address: &str, keyword: &str| format!("hide_extensions = {{ \"{address}\" = [\"{keyword}\"] }}");
+        for (hidden, more, expected) in [
+            (at("127.0.0.1:26", "DSN"), "", "127.0.0.1:26 is no address with a port that listen.addresses names"),
+            (at("unix:/s", "DSN"), "", "unix:/s is no address with a port"),
+            ("auth_equals = [\"127.0.0.1:25\", \"[::1]:25\"]".to_owned(), "", "[::1]:25 is no address with a port"),
+            (
+                at("127.0.0.1:25", "starttls"),
+                "require = true",
+                "listen.hide_extensions hides STARTTLS from 127.0.0.1:25",
+            ),
+            (at("127.0.0.1:587", "STARTTLS"), "", "listen.hide_extensions hides STARTTLS from login:127.0.0.1:587"),
+            (at("127.0.0.1:587", "AUTH"), "", "listen.hide_extensions hides AUTH from login:127.0.0.1:587"),
+            (at("127.0.0.1:465", "AUTH"), "", "listen.hide_extensions hides AUTH from tls:login:127.0.0.1:465"),
+        ] {
+            let reason = listen(&hidden, more).unwrap_err();
+            assert!(reason.starts_with(&format!("leafmail.toml:3: {expected}")), "{reason}");
+        }
+        let networks = "[clients]\nhide_extensions = { \"10.0.0.0/8\" = [\"AUTH\", \"STARTTLS\"] }\n";
+        let tls = checked(&format!("{networks}[tls]\nself_signed = true\nrequire = true\n")).unwrap_err();
+        assert!(tls.starts_with("leafmail.toml:2: clients.hide_extensions hides STARTTLS from 10.0.0.0/8"), "{tls}");
+        let auth = "[auth]\nrequire = true\nusers = \"u\"\nclear_networks = [\"10.0.0.0/8\"]\n";
+        let auth = checked(&format!("{networks}{auth}")).unwrap_err();
+        assert!(auth.starts_with("leafmail.toml:2: clients.hide_extensions hides AUTH from 10.0.0.0/8"), "{auth}");
+        for hidden in [
+            at("127.0.0.1:25", "STARTTLS"),
+            at("login:127.0.0.1:587", "CHUNKING"),
+            at("127.0.0.1:465", "STARTTLS"),
+            "auth_equals = [\"127.0.0.1:25\"]".to_owned(),
+        ] {
+            assert_eq!(listen(&hidden, ""), Ok(()), "{hidden}");
+        }
+        assert_eq!(checked(networks), Ok(()));
     }
 
     #[test]

@@ -30,7 +30,7 @@ fn is_silent_or_plain(cause: &str) -> bool {
 impl<S: Spool> Receiver<S> {
     /// Runs a session to its end. `early` says that octets came before the greeting.
     pub async fn converse(&self, io: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, early: bool) {
-        self.converse_at(Door::Ordinary, io, peer, early, Load::default()).await;
+        self.converse_at(Door::default(), io, peer, early, Load::default()).await;
     }
 
     /// The same, with a user of this host whom the kernel names.
@@ -47,7 +47,7 @@ impl<S: Spool> Receiver<S> {
     ) {
         let client = Client { peer: Peer::Local, name: Some(user.in_logs()) };
         self.observer.observe(&Event::Connected { client: client.clone() });
-        let terms = self.security.terms(Peer::Local, Door::Ordinary, None, self.observer.as_ref());
+        let terms = self.security.terms(Peer::Local, Door::default(), None, self.observer.as_ref());
         let terms = Terms { local_user: Some(user), ..terms };
         self.converse_with(Wire::Clear(io), client, early, terms, load).await;
     }

@@ -22,6 +22,8 @@ impl Session {
         offered.extend(self.trust.xclient.then_some(Extension::Xclient));
         offered.extend(self.trust.xforward.then_some(Extension::Xforward));
         offered.push(Extension::Help);
+        let hidden = self.proved.terms.hidden;
+        offered.retain(|extension| !hidden.contains(extension.keyword()));
         offered
     }
 }

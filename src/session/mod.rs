@@ -34,7 +34,7 @@ use crate::envelope::{Origin, Peer, Protocol};
 use crate::id::SpoolId;
 use crate::mutant::{Mutant, planted};
 use crate::smtp::catalogue::{self, TimeLimit};
-use crate::smtp::{Chunk, Dialect, Enhanced, Input, MailParams, RcptParams, Reply};
+use crate::smtp::{Chunk, Dialect, Enhanced, Input, Keyword, MailParams, RcptParams, Reply};
 use message::Incoming;
 use settings::Trust;
 use terms::{Pending, Proved};
@@ -313,8 +313,8 @@ impl Session {
     /// Gathers a reply that counts as nothing, such as a last one.
     fn say(&mut self, reply: &Reply) {
         let enhanced = match self.settings.dialect {
-            Dialect::Esmtp => Enhanced::Shown,
-            Dialect::Rfc821 => Enhanced::Hidden,
+            Dialect::Esmtp if !self.proved.terms.hidden.contains(Keyword::EnhancedStatusCodes) => Enhanced::Shown,
+            Dialect::Esmtp | Dialect::Rfc821 => Enhanced::Hidden,
         };
         reply.write(&mut self.replies, enhanced);
     }

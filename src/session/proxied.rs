@@ -52,6 +52,8 @@ impl Session {
         self.hello = None;
         // The kernel named who speaks, not for whom.
         self.proved.terms.local_user = None;
+        // Nor does the rule for the connection's other end hold for whom it speaks for: that one's password is checked.
+        self.proved.terms.any_password = false;
         self.proved.login = match client.login {
             Attribute::Is(login) => Some(login),
             Attribute::Not | Attribute::Unavailable => None,
@@ -93,7 +95,8 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::envelope::LocalUser;
-    use crate::session::{Action, Settings, Terms, Verdict};
+    use crate::session::{Action, Answer, Settings, Terms, Verdict};
+    use crate::smtp::Mechanism;
 
     /// What the session answers to these lines, where every question is answered with yes.
     fn said(mut session: Session, lines: &[u8]) -> String {
@@ -102,6 +105,7 @@ mod tests {
         loop {
             match session.poll() {
                 Action::Ask(_) => session.verdict(Verdict::Accept),
+                Action::Authenticate(_) => session.authenticated(Answer::Begin("nonce".to_owned())),
                 Action::Write(octets) => replies.extend(octets),
                 Action::Read => match lines.take() {
                     Some(octets) => session.feed(octets, Timestamp::from_millis(0)),
@@ -110,6 +114,24 @@ mod tests {
                 Action::Close => return String::from_utf8(replies).unwrap(),
                 _ => {}
             }
+        }
+    }
+
+    #[test]
+    fn whom_a_host_speaks_for_does_not_get_its_login_with_any_password() {
+        let mut settings = Settings::new("relay.example".parse().unwrap());
+        settings.xclient = vec!["127.0.0.1/32".parse().unwrap()];
+        let mechanisms = [Mechanism::Plain].into_iter().collect();
+        let terms = Terms { any_password: true, clear_auth: true, require_auth: true, mechanisms, ..Terms::default() };
+        let session = || {
+            let peer = Peer::tcp("127.0.0.1:1".parse().unwrap());
+            Session::new(settings.clone().into(), peer, None, Timestamp::from_millis(0)).on_terms(terms.clone())
+        };
+        assert!(said(session(), b"AUTH PLAIN AAA=\r\n").contains("\r\n235 "));
+        for telling in ["ADDR=192.0.2.7", "NAME=a.example", "HELO=x", "LOGIN=[UNAVAILABLE]"] {
+            let lines = format!("EHLO a\r\nXCLIENT {telling}\r\nEHLO a\r\nAUTH PLAIN AAA=\r\nMAIL FROM:<a@b>\r\n");
+            let replies = said(session(), lines.as_bytes());
+            assert!(!replies.contains("\r\n235 ") && replies.contains("\r\n530 "), "{telling}: {replies}");
         }
     }
 

@@ -4,7 +4,7 @@
 
 use crate::auth::Exchange;
 use crate::envelope::{LocalUser, Tls};
-use crate::smtp::{Extension, Mechanism, Mechanisms, ParamError, Reply, Secret, catalogue};
+use crate::smtp::{Extension, Keyword, Keywords, Mechanism, Mechanisms, ParamError, Reply, Secret, catalogue};
 
 /// On which terms this client is served; the driver knows them before the session begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,10 +19,16 @@ pub struct Terms {
     pub mechanisms: Mechanisms,
     /// Whether AUTH is offered in clear text.
     pub clear_auth: bool,
+    /// Whether any user and password will do, before EHLO and again too.
+    pub any_password: bool,
     /// Whether MAIL needs a login.
     pub require_auth: bool,
     /// Failed logins at which the session ends.
     pub max_failures: u32,
+    /// What EHLO does not list. What depends on a command besides, STARTTLS and AUTH, is not known here either.
+    pub hidden: Keywords,
+    /// Whether AUTH is listed in its old form too.
+    pub auth_equals: bool,
     /// Who the client is, where the kernel says so; it need not log in.
     pub local_user: Option<LocalUser>,
 }
@@ -41,8 +47,11 @@ impl Default for Terms {
             require_tls: false,
             mechanisms: Mechanisms::NONE,
             clear_auth: false,
+            any_password: false,
             require_auth: false,
             max_failures: Self::MAX_FAILURES,
+            hidden: Keywords::default(),
+            auth_equals: false,
             local_user: None,
         }
     }
@@ -71,14 +80,27 @@ pub(super) enum Pending {
 impl Proved {
     /// What EHLO offers: no STARTTLS within TLS (RFC 3207 4.2), no AUTH where its secrets could be overheard.
     pub(super) fn extensions(&self) -> impl Iterator<Item = Extension> {
-        let starttls = (self.terms.starttls && self.terms.tls.is_none()).then_some(Extension::StartTls);
-        let auth = self.may_login().then_some(Extension::Auth(self.terms.mechanisms));
-        starttls.into_iter().chain(auth)
+        let starttls = (self.offers_starttls() && self.terms.tls.is_none()).then_some(Extension::StartTls);
+        let offers_auth = self.may_login() && self.login.is_none();
+        let auth = offers_auth.then_some(Extension::Auth(self.terms.mechanisms));
+        let old_auth = (offers_auth && self.terms.auth_equals).then_some(Extension::AuthEquals(self.terms.mechanisms));
+        starttls.into_iter().chain(auth).chain(old_auth)
     }
 
+    /// Whether STARTTLS is known here.
+    pub(super) fn offers_starttls(&self) -> bool {
+        self.terms.starttls && !self.terms.hidden.contains(Keyword::StartTls)
+    }
+
+    /// Whether AUTH is known here.
+    pub(super) fn knows_auth(&self) -> bool {
+        !self.terms.mechanisms.is_empty() && !self.terms.hidden.contains(Keyword::Auth)
+    }
+
+    /// Whether a login is possible: its secrets cannot be overheard, or may be.
     pub(super) fn may_login(&self) -> bool {
         let private = self.terms.tls.is_some() || (self.terms.clear_auth && !self.terms.require_tls);
-        private && !self.terms.mechanisms.is_empty() && self.login.is_none()
+        private && self.knows_auth()
     }
 
     /// Whether this command has to wait for TLS (RFC 3207 4).
@@ -96,7 +118,7 @@ impl Proved {
         if self.terms.require_auth && self.login.is_none() && self.terms.local_user.is_none() {
             return Err(catalogue::login_required());
         }
-        if submitter.is_some() && self.terms.mechanisms.is_empty() {
+        if submitter.is_some() && !self.knows_auth() {
             let unknown = ParamError::Unknown("AUTH".to_owned());
             return Err(catalogue::bad_command(&unknown.into()));
         }

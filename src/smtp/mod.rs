@@ -25,7 +25,7 @@ pub const LARGEST_MESSAGE: u64 = 35_000_000;
 
 pub use command::{Chunk, Command, CommandError, Dialect};
 pub use dsn::{Notify, Ret};
-pub use extension::Extension;
+pub use extension::{Extension, Keyword, Keywords};
 pub use line::{Input, Line, MAX_AUTH_LINE, MAX_LINE, MAX_SWALLOWED};
 pub use mechanism::{Mechanism, Mechanisms};
 pub use params::{BodyType, MailParams, ParamError, RcptParams};

@@ -2,6 +2,7 @@
 
 mod administrator;
 mod alarms;
+mod any_password;
 mod bounded_waits;
 mod client_programs;
 mod crash;

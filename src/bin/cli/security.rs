@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use leafmail::auth::UserFile;
 use leafmail::config::Config;
 use leafmail::driver::{Accounts, CertificateFiles, Security, ServerTls};
+use leafmail::smtp::{Keyword, Keywords};
 use sysexits::ExitCode;
 
 use crate::cli::OrExit;
@@ -34,7 +36,12 @@ pub(crate) fn security(config: &Config, certificate: Certificate) -> anyhow::Res
         clear_networks: config.auth.clear_networks.clone(),
         any_password_from: config.auth.any_password_from.clone(),
         proxy_from: config.listen.proxy_from.clone(),
+        hidden_from: config.clients.hide_extensions.iter().map(hidden_from).collect(),
     })
+}
+
+fn hidden_from((network, hidden): &(IpNet, Vec<Keyword>)) -> (IpNet, Keywords) {
+    (*network, hidden.iter().copied().collect())
 }
 
 /// Reads the certificate, or makes one.

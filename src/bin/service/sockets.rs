@@ -61,7 +61,7 @@ pub(super) fn gather(config: &Config, mut handed: Vec<Socket>, unnamed: Unnamed)
             Some(at) => handed.swap_remove(at),
             None => bind(address)?,
         };
-        found.push((socket, front(address)));
+        found.push((socket, front(config, address)));
     }
     if unnamed == Unnamed::Served {
         found.extend(handed.into_iter().map(|socket| (socket, Front::default())));
@@ -108,10 +108,11 @@ fn remedy(address: &ListenAddress, error: &std::io::Error) -> String {
     }
 }
 
-fn front(address: &ListenAddress) -> Front {
+fn front(config: &Config, address: &ListenAddress) -> Front {
     match address {
-        ListenAddress::Tcp(_, front) => {
-            let door = if front.login { Door::Login } else { Door::Ordinary };
+        ListenAddress::Tcp(at, front) => {
+            let hidden = config.listen.hidden_at(*at).collect();
+            let door = Door { login: front.login, hidden, auth_equals: config.listen.has_auth_equals(*at) };
             Front { proxied: front.proxied, tls: front.tls, door }
         }
         ListenAddress::Unix(_) => Front::default(),

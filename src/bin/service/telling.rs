@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use leafmail::config::{Config, ListenAddress, ListenPrefixes};
-use leafmail::driver::{Door, Listener};
+use leafmail::driver::Listener;
 use leafmail::event::Observer;
 use leafmail::queue::{RouteState, Runner};
 use leafmail::spool::{DirSpool, Folder, Spool};
@@ -120,7 +120,7 @@ fn paused(runner: &Runner<DirSpool>) -> BTreeMap<String, String> {
 
 /// The address of a socket, as the configuration would write it.
 fn address((socket, front): &Fronted) -> Option<ListenAddress> {
-    let login = front.door == Door::Login;
+    let login = front.door.login;
     match socket.to_string().parse().ok()? {
         ListenAddress::Tcp(at, _) => {
             Some(ListenAddress::Tcp(at, ListenPrefixes { proxied: front.proxied, tls: front.tls, login }))

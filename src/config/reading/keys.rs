@@ -69,7 +69,7 @@ pub(super) enum Shape {
 /// The form of this place: names only, without the numbers of repeated sections.
 pub(super) fn shape(place: &[&str]) -> Shape {
     match place {
-        ["aliases", "table"] | ["verify", "lists"] => Shape::Table,
+        ["aliases", "table"] | ["verify", "lists"] | ["listen" | "clients", "hide_extensions"] => Shape::Table,
         [name] if REPEATED.contains(name) => Shape::Sections,
         ["relay" | "route", .., "fallback"] => Shape::Sections,
         ["relay" | "route", .., "timeouts" | "oauth2"] => Shape::Section,

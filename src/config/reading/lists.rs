@@ -92,6 +92,31 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for TablesVisitor<T> {
     }
 }
 
+/// A table whose names mean something, each with a list of values that is not empty.
+pub(in crate::config) fn table<'de, K: FromText, V: FromText, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<(K, Vec<V>)>, D::Error> {
+    let entries = BTreeMap::<String, Entries<V>>::deserialize(deserializer)?;
+    let named = entries.into_iter().map(|(name, Entries(values))| {
+        let key = K::from_text(&name).map_err(D::Error::custom)?;
+        if values.is_empty() {
+            let reason =
+                format!("expected a list with at least one entry, but found an empty one for {}", shown(&name));
+            return Err(D::Error::custom(reason));
+        }
+        Ok((key, values))
+    });
+    named.collect()
+}
+
+struct Entries<V>(Vec<V>);
+
+impl<'de, V: FromText> Deserialize<'de> for Entries<V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        list(deserializer).map(Self)
+    }
+}
+
 /// Lists of addresses, by their own address; none of them empty.
 pub(in crate::config) fn lists<'de, D: Deserializer<'de>>(
     deserializer: D,

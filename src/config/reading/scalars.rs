@@ -18,6 +18,7 @@ use crate::address::{AddressPattern, HeloPattern};
 use crate::address::{Domain, Mailbox};
 use crate::policy::{FieldName, Verify};
 use crate::queue::routes::pace::Pace;
+use crate::smtp::Keyword;
 
 /// A value that the file writes as a string.
 pub(in crate::config) trait FromText: Sized {
@@ -253,6 +254,14 @@ impl FromText for FieldName {
 
     fn from_text(text: &str) -> Result<Self, String> {
         text.parse().map_err(|_| expected::<Self>(text))
+    }
+}
+
+impl FromText for Keyword {
+    const EXPECTED: &'static str = "the keyword of an extension, such as STARTTLS, CHUNKING or 8BITMIME";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        Self::of_name(text).ok_or_else(|| expected::<Self>(text))
     }
 }
 

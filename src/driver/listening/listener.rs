@@ -213,7 +213,7 @@ async fn admit<S: Spool>(receiver: Arc<Receiver<S>>, gate: Arc<Gate>, connection
             match gate.admit(Peer::Local, std::time::Instant::now()) {
                 Some(place) => match user {
                     Some(user) => receiver.converse_with_user(user, stream, early, place.load()).await,
-                    None => receiver.converse_at(Door::Ordinary, stream, Peer::Local, early, place.load()).await,
+                    None => receiver.converse_at(Door::default(), stream, Peer::Local, early, place.load()).await,
                 },
                 None => turn_away_in_words(&receiver, Peer::Local, stream).await,
             }

@@ -20,7 +20,7 @@ use crate::auth::{UserFile, Users};
 use crate::envelope::{Peer, Tls};
 use crate::event::{Client, Event, Observer};
 use crate::session::{Answer, Query, Terms};
-use crate::smtp::{Mechanism, Mechanisms, catalogue};
+use crate::smtp::{Keywords, Mechanism, Mechanisms, catalogue};
 use lockout::Lockout;
 use turns::Turns;
 
@@ -28,14 +28,15 @@ use turns::Turns;
 /// choice, as OWASP narrows it).
 const CHECKS: usize = 4;
 
-/// What a listener demands of those who come by it.
+/// What a listener demands of its clients, and what it offers them. By default nothing of its own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Door {
-    /// Nothing of its own.
-    #[default]
-    Ordinary,
-    /// A login, wherever they come from, and TLS unless they may log in without (submission, RFC 6409).
-    Login,
+pub struct Door {
+    /// Whether they must log in, wherever they come from, and use TLS unless they may log in without (submission, RFC 6409).
+    pub login: bool,
+    /// What EHLO does not offer here.
+    pub hidden: Keywords,
+    /// Whether it lists AUTH in its old form too.
+    pub auth_equals: bool,
 }
 
 /// The rules for TLS and logins; by default neither is there.
@@ -55,6 +56,8 @@ pub struct Security {
     pub any_password_from: Vec<IpNet>,
     /// The proxies that may say who the client is.
     pub proxy_from: Vec<IpNet>,
+    /// What EHLO does not offer to the clients of a network.
+    pub hidden_from: Vec<(IpNet, Keywords)>,
 }
 
 /// The users, and the addresses that guessed too often.
@@ -93,20 +96,23 @@ impl Security {
             tls,
             require_tls: self.require_tls && peer != Peer::Local,
             require_auth: self.require_auth,
+            hidden: self.hidden(peer, door),
+            auth_equals: door.auth_equals,
             ..Terms::default()
         };
         if let Some(accounts) = &self.accounts {
             terms.max_failures = accounts.max_failures;
             terms.clear_auth = within(&self.clear_networks, peer);
             if within(&self.any_password_from, peer) {
-                // Only these two show us a password, of which any is as good.
-                terms.mechanisms = [Mechanism::Plain, Mechanism::Login].into_iter().collect();
+                // SCRAM is not among them: there the server has to prove that it knows the password.
+                terms.mechanisms = [Mechanism::CramMd5, Mechanism::Plain, Mechanism::Login].into_iter().collect();
                 terms.clear_auth = true;
+                terms.any_password = true;
             } else {
                 terms.mechanisms = accounts.mechanisms(observer);
             }
         }
-        if door == Door::Login {
+        if door.login {
             terms.require_auth = true;
             // Of two settings the stricter wins: tls.require holds for a network that may log in without TLS, too.
             terms.require_tls |= !terms.clear_auth;
@@ -114,20 +120,25 @@ impl Security {
         terms
     }
 
+    /// What EHLO does not offer to this client at this listener.
+    fn hidden(&self, peer: Peer, door: Door) -> Keywords {
+        let theirs = self.hidden_from.iter().filter(|(network, _)| within(std::slice::from_ref(network), peer));
+        theirs.fold(door.hidden, |hidden, (_, keywords)| hidden.and(*keywords))
+    }
+
     /// What a session asks of a login.
     pub(super) async fn answer(&self, query: Query, client: &Client, observer: &dyn Observer) -> Answer {
         let Some(accounts) = &self.accounts else { return Answer::Unavailable(catalogue::auth_unavailable()) };
-        if accounts.lockout.holds(client.peer, Instant::now()) {
+        // Where nobody checks a login, there is nothing to guess.
+        let is_checked = !within(&self.any_password_from, client.peer);
+        if is_checked && accounts.lockout.holds(client.peer, Instant::now()) {
             return Answer::Unavailable(catalogue::locked_out());
         }
         if let Query::Begin(_) = query {
             return nonce().map_or_else(|| Answer::Unavailable(catalogue::auth_unavailable()), Answer::Begin);
         }
-        if let Query::Password { user, .. } = &query
-            && within(&self.any_password_from, client.peer)
-        {
-            let remark = format!("logged in as {user:.64} with a password that nobody checked");
-            observer.observe(&Event::Remarked { client: client.clone(), remark });
+        // By XCLIENT another client may be meant than the terms are for.
+        if matches!(query, Query::Password { .. }) && !is_checked {
             return Answer::Right;
         }
         accounts.look_up(query, client.peer, observer).await
@@ -147,7 +158,10 @@ impl Security {
 
     /// A login succeeded.
     pub(super) fn note_success(&self, client: &Client, user: String, mechanism: Mechanism, observer: &dyn Observer) {
-        if let Some(accounts) = &self.accounts {
+        if within(&self.any_password_from, client.peer) {
+            let remark = format!("logged in as {user:.64} with a password that nobody checked");
+            observer.observe(&Event::Remarked { client: client.clone(), remark });
+        } else if let Some(accounts) = &self.accounts {
             accounts.lockout.forgive(client.peer);
         }
         observer.observe(&Event::LoggedIn { client: client.clone(), user, mechanism });
@@ -208,16 +222,17 @@ mod tests {
     #[test]
     fn of_two_settings_the_stricter_wins() {
         let networks = || vec!["10.0.0.0/8".parse().unwrap()];
+        let (ordinary, login) = (Door::default(), Door { login: true, ..Door::default() });
         for (clear_networks, any_password_from) in [(networks(), Vec::new()), (Vec::new(), networks())] {
             for (require_tls, door, address, expected) in [
-                (false, Door::Ordinary, "10.0.0.1:1", false),
-                (true, Door::Ordinary, "10.0.0.1:1", true),
-                (false, Door::Login, "10.0.0.1:1", false),
-                (true, Door::Login, "10.0.0.1:1", true),
-                (false, Door::Ordinary, "192.0.2.1:1", false),
-                (true, Door::Ordinary, "192.0.2.1:1", true),
-                (false, Door::Login, "192.0.2.1:1", true),
-                (true, Door::Login, "192.0.2.1:1", true),
+                (false, ordinary, "10.0.0.1:1", false),
+                (true, ordinary, "10.0.0.1:1", true),
+                (false, login, "10.0.0.1:1", false),
+                (true, login, "10.0.0.1:1", true),
+                (false, ordinary, "192.0.2.1:1", false),
+                (true, ordinary, "192.0.2.1:1", true),
+                (false, login, "192.0.2.1:1", true),
+                (true, login, "192.0.2.1:1", true),
             ] {
                 let security = Security {
                     accounts: Some(Accounts::new(None, 3, Duration::from_secs(1))),
@@ -228,10 +243,10 @@ mod tests {
                 };
                 let terms = security.terms(Peer::tcp(address.parse().unwrap()), door, None, &());
                 assert_eq!(terms.require_tls, expected, "tls.require {require_tls}, {door:?}, {address}");
-                assert_eq!(terms.require_auth, door == Door::Login);
+                assert_eq!(terms.require_auth, door.login);
             }
         }
         let security = Security { require_tls: true, ..Security::default() };
-        assert!(!security.terms(Peer::Local, Door::Ordinary, None, &()).require_tls, "a pipe has nobody who listens");
+        assert!(!security.terms(Peer::Local, ordinary, None, &()).require_tls, "a pipe has nobody who listens");
     }
 }
