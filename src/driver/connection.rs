@@ -12,6 +12,7 @@ use super::load::Load;
 use super::opening::Opening;
 use super::reading::{Deadline, read_once};
 use super::receiver::Receiver;
+use super::security::Begun;
 use super::wire::Wire;
 use crate::envelope::{LocalUser, Origin, Seal};
 use crate::event::{Client, Event};
@@ -245,7 +246,8 @@ impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
             return session.secured(Err(()));
         };
         // All that was read has been fed, and the session drops it (RFC 3207 4.2): nothing in clear text is left here.
-        let handshake = tls.shake_hands(io, |text| observer.observe(&Event::Trouble { text }));
+        let handshake =
+            tls.shake_hands(io, Begun::ByStarttls(self.client.peer), |text| observer.observe(&Event::Trouble { text }));
         let shaken = Opening::begin().within(limits, &mut self.load, shutdown, handshake).await;
         session.strain(self.load.is_high());
         match shaken.unwrap_or_else(|late| Err(format!("no TLS handshake {late}"))) {

@@ -9,7 +9,7 @@ use super::dialogue::Dialogue;
 use super::load::Load;
 use super::opening::Opening;
 use super::receiver::Receiver;
-use super::security::Door;
+use super::security::{Begun, Door};
 use super::wire::Wire;
 use crate::dns::confirmed_name;
 use crate::envelope::{LocalUser, Peer};
@@ -76,7 +76,7 @@ impl<S: Spool> Receiver<S> {
     ) {
         let client = self.connected(peer).await;
         let Some(tls) = &self.security.tls else { return };
-        let handshake = tls.shake_hands(io, |text| self.observer.observe(&Event::Trouble { text }));
+        let handshake = tls.shake_hands(io, Begun::AtOnce, |text| self.observer.observe(&Event::Trouble { text }));
         let shaken = opening.within(&self.limits, &mut load, &self.shutdown, handshake).await;
         match shaken.unwrap_or_else(|late| Err(format!("no TLS handshake {late}"))) {
             Ok(secured) => {

@@ -7,10 +7,12 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
 
+use super::security::Recorded;
+
 /// What a session reads from and writes to.
 pub(super) enum Wire<IO> {
     Clear(IO),
-    Tls(Box<TlsStream<IO>>),
+    Tls(Box<TlsStream<Recorded<IO>>>),
     /// After a handshake that failed: nothing can be said any more.
     Broken,
 }

@@ -19,6 +19,7 @@ mod logs;
 mod many_forwarders;
 mod misconfigured;
 mod monitors;
+mod old_clients;
 mod own_mail;
 mod privileges;
 mod proxy_protocol;

@@ -264,5 +264,5 @@ fn fits(reply: &str, demands: &str) -> bool {
         Some(keyword) => lines.iter().all(|line| line.split(' ').next() != Some(keyword)),
         None => lines.contains(&demand),
     };
-    reply.starts_with("250-") && reply.contains("ENHANCEDSTATUSCODES") && demands.split(" | ").skip(1).all(demanded)
+    reply.starts_with("250-") && reply.contains("250 HELP") && demands.split(" | ").skip(1).all(demanded)
 }

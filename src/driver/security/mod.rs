@@ -3,10 +3,13 @@
 //! A password is checked on a thread that may block, few at a time, and the addresses take turns. The name of an unknown
 //! user never reaches a log, because people type passwords into that field.
 
+mod hello;
 mod lockout;
 mod tls;
 mod turns;
 
+pub(super) use hello::Recorded;
+pub(super) use tls::Begun;
 pub use tls::{CertificateFiles, ServerTls};
 
 use std::sync::Arc;

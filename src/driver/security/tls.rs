@@ -20,7 +20,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::envelope::Tls;
+use super::hello::{Recorded, too_old};
+use crate::envelope::{Peer, Tls};
 use crate::tls_words;
 
 /// How often the files are looked at.
@@ -117,6 +118,7 @@ impl ServerTls {
     pub(in crate::driver) async fn shake_hands<IO>(
         &self,
         io: IO,
+        begun: Begun,
         trouble: impl FnOnce(String),
     ) -> Result<Secured<IO>, String>
     where
@@ -124,9 +126,13 @@ impl ServerTls {
     {
         let (acceptor, renewed) = self.acceptor();
         renewed.unwrap_or_else(trouble);
-        match acceptor.accept(io).await {
-            Err(error) => Err(format!("TLS handshake failed: {}", tls_words::of_handshake(&error))),
+        match acceptor.accept(Recorded::new(io)).into_fallible().await {
+            Err((error, mut io)) => {
+                let why = too_old(&io.take()).map(|old| format!("{old}; {}", begun.remedy()));
+                Err(format!("TLS handshake failed: {}", why.unwrap_or_else(|| tls_words::of_handshake(&error))))
+            }
             Ok(mut stream) => {
+                stream.get_mut().0.take();
                 let tls = protection(&stream);
                 // Who talks before the greeting may do so in the last flight of the handshake.
                 let early = stream.get_mut().1.reader().fill_buf().is_ok_and(|octets| !octets.is_empty());
@@ -138,10 +144,33 @@ impl ServerTls {
 
 /// A connection after its handshake.
 pub(in crate::driver) struct Secured<IO> {
-    pub(in crate::driver) stream: Box<TlsStream<IO>>,
+    pub(in crate::driver) stream: Box<TlsStream<Recorded<IO>>>,
     pub(in crate::driver) tls: Tls,
     /// Whether octets of the client are there already.
     pub(in crate::driver) early: bool,
+}
+
+/// How a handshake began.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::driver) enum Begun {
+    /// With the first octet of a connection.
+    AtOnce,
+    /// With the STARTTLS of this client.
+    ByStarttls(Peer),
+}
+
+impl Begun {
+    /// What lets a device whose TLS is too old send all the same.
+    fn remedy(self) -> String {
+        let Self::ByStarttls(peer) = self else {
+            return "let it send to an address of listen.addresses without \"tls:\", in clear text".to_owned();
+        };
+        let client = peer.ip().map_or_else(|| "ADDRESS".to_owned(), |ip| ip.to_string());
+        format!(
+            "to take its mail in clear text, do not offer it STARTTLS: clients.hide_extensions = {{ \"{client}\" = \
+             [\"STARTTLS\"] }}"
+        )
+    }
 }
 
 /// What was negotiated, with the names that RFC 8446 and the registry of ciphers give.

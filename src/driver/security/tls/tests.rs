@@ -73,7 +73,7 @@ async fn handshake(files: &CertificateFiles, identity: Option<Identity>, word: &
         Some(())
     };
     let server = async {
-        let secured = tls.shake_hands(ours, |trouble| panic!("{trouble}")).await?;
+        let secured = tls.shake_hands(ours, Begun::AtOnce, |trouble| panic!("{trouble}")).await?;
         Ok((secured.tls, secured.early))
     };
     tokio::join!(server, client).0
