@@ -122,6 +122,22 @@ fn a_value_of_the_wrong_type_says_what_was_expected() {
         ),
         ("aliases.table", "1979-05-27", "expected a table of names and what they mean"),
         ("verify.lists", "[]", "expected a table of names and what they mean"),
+        ("listen.hide_extensions", "[\"DSN\"]", "expected a table of names and what they mean"),
+        (
+            "clients.hide_extensions",
+            "{ \"10.0.0.0/8\" = [\"TLS\"] }",
+            "expected the keyword of an extension, such as STARTTLS, CHUNKING or 8BITMIME, but found \"TLS\"",
+        ),
+        (
+            "clients.hide_extensions",
+            "{ \"lan\" = [\"DSN\"] }",
+            "expected a network such as 192.168.1.0/24, but found \"lan\"",
+        ),
+        (
+            "listen.hide_extensions",
+            "{ \"127.0.0.1:25\" = [] }",
+            "expected a list with at least one entry, but found an empty one for 127.0.0.1:25",
+        ),
         (
             "limits.sessions",
             "99999999999999999999999999",
