@@ -3,6 +3,7 @@
 //! How that data looks as text or as JSON is here too, in functions that neither read nor write anything.
 
 mod act;
+mod clients;
 mod doctor;
 mod explain;
 mod history;
@@ -20,6 +21,7 @@ mod transfer;
 mod verify;
 
 pub use act::{Act, Acted, Hand, act, act_on_all, would_act};
+pub use clients::{ClientStory, ClientsAnswer, FateStory, Whom, explain_clients};
 pub use doctor::{ReceiverAddress, ReceiverPlan, SpoolPlan, probe_receiver, probe_spool, step_json, step_text};
 pub use explain::{Explanation, Explanations, Point, RecipientStory, explain};
 pub use history::{History, history};

@@ -33,7 +33,7 @@ pub struct OncePerMinute {
 enum Scope {
     /// Those of the session. Programs that read the log count each refusal of a rule.
     OfSession,
-    /// All of them, and connections that broke off.
+    /// All of them, connections that broke off, and messages that were accepted.
     All,
 }
 
@@ -50,6 +50,9 @@ enum Kind {
     BrokenOff {
         address: Option<IpAddr>,
         cause: String,
+    },
+    Accepted {
+        address: Option<IpAddr>,
     },
     /// Refusals of more kinds than are remembered.
     Others,
@@ -74,7 +77,7 @@ impl Scope {
     /// What an event is the same as; `None`: it is never held back.
     fn kind(self, event: &Event) -> Option<Kind> {
         match event {
-            Event::Trouble { text } => Some(Kind::Trouble(text.clone())),
+            Event::Trouble { text } if self == Self::OfSession => Some(Kind::Trouble(text.clone())),
             Event::Rejected { client, stage, by, reply, .. } if *by == Refuser::Session || self == Self::All => {
                 let (address, code, status) = (client.peer.ip(), reply.code(), reply.enhanced());
                 Some(Kind::Refused { address, stage, code, status })
@@ -83,6 +86,9 @@ impl Scope {
                 // How many octets came does not tell kinds apart.
                 let cause = cause.split(" (").next().unwrap_or_default().to_owned();
                 Some(Kind::BrokenOff { address: client.peer.ip(), cause })
+            }
+            Event::Accepted { client: Some(client), .. } if self == Self::All => {
+                Some(Kind::Accepted { address: client.peer.ip() })
             }
             _ => None,
         }
@@ -106,19 +112,17 @@ impl OncePerMinute {
         Self { inner, scope: Scope::OfSession, told: Mutex::default() }
     }
 
-    /// In front of this observer, which keeps a record of every refusal.
-    pub fn of_every_refusal(inner: Arc<dyn Observer>) -> Self {
+    /// In front of this observer, which keeps a record of what happens to every client.
+    pub fn of_every_client(inner: Arc<dyn Observer>) -> Self {
         Self { inner, scope: Scope::All, told: Mutex::default() }
     }
 
-    /// What is to be told now.
-    fn sift(&self, event: &Event, now: Instant) -> Vec<Event> {
+    /// What was held back and is to be told now, and whether this event is.
+    fn sift(&self, event: &Event, now: Instant) -> (Vec<Event>, bool) {
+        let kind = self.scope.kind(event);
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut events = told.due(now);
-        if self.scope.kind(event).is_none_or(|kind| told.is_first(kind, event, now)) {
-            events.push(event.clone());
-        }
-        events
+        let due = told.due(now);
+        (due, kind.is_none_or(|kind| told.is_first(kind, event, now)))
     }
 }
 
@@ -166,12 +170,10 @@ impl Told {
 
 impl Observer for OncePerMinute {
     fn observe(&self, event: &Event) {
-        let quiet = self.told.lock().unwrap_or_else(PoisonError::into_inner).kinds.is_empty();
-        if quiet && self.scope.kind(event).is_none() {
-            return self.inner.observe(event);
-        }
-        for event in self.sift(event, Instant::now()) {
-            self.inner.observe(&event);
+        let (due, is_told) = self.sift(event, Instant::now());
+        due.iter().for_each(|event| self.inner.observe(event));
+        if is_told {
+            self.inner.observe(event);
         }
     }
 }
@@ -183,6 +185,12 @@ mod tests {
     use crate::event::Client;
     use crate::smtp::{Reply, catalogue};
 
+    fn sift(once: &OncePerMinute, event: &Event, now: Instant) -> Vec<Event> {
+        let (mut events, is_told) = once.sift(event, now);
+        events.extend(is_told.then(|| event.clone()));
+        events
+    }
+
     fn texts(events: &[Event]) -> Vec<&str> {
         events.iter().map(|event| if let Event::Trouble { text } = event { text.as_str() } else { "other" }).collect()
     }
@@ -192,18 +200,22 @@ mod tests {
         let once = OncePerMinute::new(Arc::new(()));
         let (start, second) = (Instant::now(), Duration::from_secs(1));
         let trouble = |text: &str| Event::Trouble { text: text.to_owned() };
-        assert_eq!(texts(&once.sift(&trouble("EMFILE"), start)), ["EMFILE"]);
-        assert_eq!(texts(&once.sift(&trouble("EMFILE"), start + second)), [""; 0]);
-        assert_eq!(texts(&once.sift(&trouble("EIO"), start + second)), ["EIO"], "another text waits for nobody");
+        assert_eq!(texts(&sift(&once, &trouble("EMFILE"), start)), ["EMFILE"]);
+        assert_eq!(texts(&sift(&once, &trouble("EMFILE"), start + second)), [""; 0]);
+        assert_eq!(texts(&sift(&once, &trouble("EIO"), start + second)), ["EIO"], "another text waits for nobody");
         for _ in 0..599 {
-            assert!(once.sift(&trouble("EMFILE"), start + 2 * second).is_empty());
+            assert!(sift(&once, &trouble("EMFILE"), start + 2 * second).is_empty());
         }
         let other = Event::RouteResumed { route: "relay".to_owned() };
-        assert_eq!(texts(&once.sift(&other, start + 2 * second)), ["other"]);
-        assert_eq!(texts(&once.sift(&other, start + REST)), ["EMFILE (and 600 times more)", "other"]);
-        assert_eq!(texts(&once.sift(&trouble("EMFILE"), start + REST + second)), [""; 0]);
-        assert_eq!(texts(&once.sift(&other, start + 3 * REST)), ["EMFILE (and 1 times more)", "other"]);
-        assert_eq!(texts(&once.sift(&trouble("EMFILE"), start + 4 * REST)), ["EMFILE"], "it is over, and begins anew");
+        assert_eq!(texts(&sift(&once, &other, start + 2 * second)), ["other"]);
+        assert_eq!(texts(&sift(&once, &other, start + REST)), ["EMFILE (and 600 times more)", "other"]);
+        assert_eq!(texts(&sift(&once, &trouble("EMFILE"), start + REST + second)), [""; 0]);
+        assert_eq!(texts(&sift(&once, &other, start + 3 * REST)), ["EMFILE (and 1 times more)", "other"]);
+        assert_eq!(
+            texts(&sift(&once, &trouble("EMFILE"), start + 4 * REST)),
+            ["EMFILE"],
+            "it is over, and begins anew"
+        );
     }
 
     fn refused(address: &str, stage: &'static str, by: Refuser, reply: Reply) -> Event {
@@ -228,20 +240,20 @@ mod tests {
             refused(address, stage, Refuser::Session, catalogue::too_busy(&"relay.example".parse().unwrap()))
         };
         for port in 1..5_000 {
-            let told = once.sift(&turned_away(&format!("192.0.2.1:{port}"), "CONNECT"), start).len();
+            let told = sift(&once, &turned_away(&format!("192.0.2.1:{port}"), "CONNECT"), start).len();
             assert_eq!(told, usize::from(port == 1));
         }
-        assert_eq!(once.sift(&turned_away("192.0.2.2:1", "CONNECT"), start).len(), 1, "another client");
-        assert_eq!(once.sift(&turned_away("192.0.2.1:1", "RCPT"), start).len(), 1, "another stage");
-        let told = once.sift(&Event::RouteResumed { route: "relay".to_owned() }, start + REST + second);
+        assert_eq!(sift(&once, &turned_away("192.0.2.2:1", "CONNECT"), start).len(), 1, "another client");
+        assert_eq!(sift(&once, &turned_away("192.0.2.1:1", "RCPT"), start).len(), 1, "another stage");
+        let told = sift(&once, &Event::RouteResumed { route: "relay".to_owned() }, start + REST + second);
         assert_eq!(repeated(&told[0]), (Some("CONNECT 192.0.2.1 421".to_owned()), 4_998));
         let other = refused("192.0.2.1:1", "CONNECT", Refuser::Session, catalogue::local_error());
-        assert_eq!(once.sift(&other, start + REST + second).len(), 1, "another code");
+        assert_eq!(sift(&once, &other, start + REST + second).len(), 1, "another code");
     }
 
     #[test]
     fn each_refusal_of_a_rule_is_logged_but_recorded_once_a_minute() {
-        let (log, record) = (OncePerMinute::new(Arc::new(())), OncePerMinute::of_every_refusal(Arc::new(())));
+        let (log, record) = (OncePerMinute::new(Arc::new(())), OncePerMinute::of_every_client(Arc::new(())));
         let start = Instant::now();
         let denied = refused("192.0.2.1:1", "RCPT", Refuser::Policy, catalogue::no_recipients());
         let client = Client { peer: Peer::tcp("192.0.2.1:1".parse().unwrap()), name: None };
@@ -251,8 +263,8 @@ mod tests {
         };
         for times in 0..10 {
             for event in [&denied, &lost(times)] {
-                assert_eq!(log.sift(event, start).len(), 1);
-                assert_eq!(record.sift(event, start).len(), usize::from(times == 0));
+                assert_eq!(sift(&log, event, start).len(), 1);
+                assert_eq!(sift(&record, event, start).len(), usize::from(times == 0));
             }
         }
     }
@@ -265,19 +277,19 @@ mod tests {
             let address = format!("{}:1", std::net::Ipv4Addr::from(0x0a00_0000 + n));
             refused(&address, "MAIL", Refuser::Session, catalogue::no_recipients())
         };
-        let told = (0..5_000).filter(|n| !once.sift(&from(*n), start).is_empty()).count();
+        let told = (0..5_000).filter(|n| !sift(&once, &from(*n), start).is_empty()).count();
         let remembered = once.told.lock().unwrap().kinds.len();
         assert_eq!((told, remembered), (MAX_REFUSALS, MAX_REFUSALS + 1));
-        let due = once.sift(&Event::RouteResumed { route: "relay".to_owned() }, start + REST);
+        let due = sift(&once, &Event::RouteResumed { route: "relay".to_owned() }, start + REST);
         assert_eq!((due.len(), repeated(&due[0])), (2, (None, 4_000)), "{due:?}");
-        assert_eq!(once.sift(&from(0), start + REST).len(), 1, "and forgotten after a minute");
+        assert_eq!(sift(&once, &from(0), start + REST).len(), 1, "and forgotten after a minute");
     }
 
     #[test]
     fn a_flood_of_different_texts_takes_no_more_memory_than_some() {
         let once = OncePerMinute::new(Arc::new(()));
         let now = Instant::now();
-        let told = (0..1_000).filter(|n| !once.sift(&Event::Trouble { text: n.to_string() }, now).is_empty()).count();
+        let told = (0..1_000).filter(|n| !sift(&once, &Event::Trouble { text: n.to_string() }, now).is_empty()).count();
         assert_eq!((told, once.told.lock().unwrap().kinds.len()), (1_000, MAX_TEXTS));
     }
 }

@@ -10,22 +10,25 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
+use serde::Serialize;
 
-use super::entry::HistoryEntry;
-
-/// The file that lines are added to.
-pub(super) fn current(folder: &Path) -> PathBuf {
-    folder.join("history")
+/// The file of this name that lines are added to.
+pub(super) fn current(folder: &Path, name: &str) -> PathBuf {
+    folder.join(name)
 }
 
 /// The file before it.
-pub(super) fn previous(folder: &Path) -> PathBuf {
-    folder.join("history.1")
+pub(super) fn previous(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("{name}.1"))
 }
 
-/// The history of what left a spool.
+/// The history of what left.
+pub(super) const HISTORY: &str = "history";
+
+/// The history of what left a spool, or another record of its kind.
 #[derive(Debug)]
 pub struct HistoryFile {
+    name: &'static str,
     folder: PathBuf,
     /// Octets of both files together.
     limit: u64,
@@ -42,14 +45,19 @@ struct Open {
 impl HistoryFile {
     /// The history in this folder, of at most `limit` octets; 0: nothing is written. Nothing is opened yet.
     pub fn new(folder: impl AsRef<Path>, limit: u64) -> Self {
-        Self { folder: folder.as_ref().to_owned(), limit, file: Mutex::new(None) }
+        Self::named(HISTORY, folder, limit)
+    }
+
+    /// The same by another name.
+    pub(super) fn named(name: &'static str, folder: impl AsRef<Path>, limit: u64) -> Self {
+        Self { name, folder: folder.as_ref().to_owned(), limit, file: Mutex::new(None) }
     }
 
     /// Adds lines, by one write. Does not wait for the disk.
     ///
     /// # Errors
     /// When they cannot be written; the history then lacks them.
-    pub fn append(&self, entries: &[HistoryEntry]) -> io::Result<()> {
+    pub fn append<T: Serialize>(&self, entries: &[T]) -> io::Result<()> {
         if self.limit == 0 || entries.is_empty() {
             return Ok(());
         }
@@ -80,7 +88,7 @@ impl HistoryFile {
 
     /// How long the file is, if the name still leads to it: another process may have turned it over.
     fn length_if_current(&self, open: &Open) -> io::Result<Option<u64>> {
-        match current(&self.folder).symlink_metadata() {
+        match current(&self.folder, self.name).symlink_metadata() {
             Ok(named) => Ok(((named.dev(), named.ino()) == open.identity).then_some(named.len())),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -93,7 +101,7 @@ impl HistoryFile {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
-        let mut file = open_file(&current(&self.folder), OFlags::RDWR | OFlags::APPEND | OFlags::CREATE)?;
+        let mut file = open_file(&current(&self.folder, self.name), OFlags::RDWR | OFlags::APPEND | OFlags::CREATE)?;
         if file.seek(SeekFrom::End(0))? > 0 {
             let mut last = [0];
             file.seek(SeekFrom::End(-1))?;
@@ -114,7 +122,7 @@ impl HistoryFile {
             return Ok(full);
         }
         if self.length_if_current(&full)?.is_some() {
-            std::fs::rename(current(&self.folder), previous(&self.folder))?;
+            std::fs::rename(current(&self.folder, self.name), previous(&self.folder, self.name))?;
         }
         Ok(self.open()?.0)
     }

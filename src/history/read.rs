@@ -8,9 +8,10 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use rustix::fs::OFlags;
+use serde::de::DeserializeOwned;
 
 use super::entry::HistoryEntry;
-use super::file::{current, open_file, previous};
+use super::file::{HISTORY, current, open_file, previous};
 
 /// Octets that are read at once.
 const BLOCK: usize = 64 * 1024;
@@ -51,15 +52,25 @@ impl Search {
 /// # Errors
 /// When a file is there but cannot be read.
 pub fn search(folder: &Path, wanted: impl Fn(&HistoryEntry) -> bool, most: usize) -> io::Result<Vec<HistoryEntry>> {
+    newest(folder, HISTORY, wanted, most)
+}
+
+/// The same, in the record of this name.
+pub(super) fn newest<T: DeserializeOwned>(
+    folder: &Path,
+    name: &str,
+    wanted: impl Fn(&T) -> bool,
+    most: usize,
+) -> io::Result<Vec<T>> {
     let mut found = Vec::new();
-    for path in [current(folder), previous(folder)] {
+    for path in [current(folder, name), previous(folder, name)] {
         let file = match open_file(&path, OFlags::RDONLY) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             Err(error) => return Err(error),
         };
         backwards(&file, &mut |line| {
-            if let Ok(entry) = serde_json::from_slice::<HistoryEntry>(line)
+            if let Ok(entry) = serde_json::from_slice::<T>(line)
                 && wanted(&entry)
             {
                 found.push(entry);

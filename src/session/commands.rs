@@ -139,12 +139,12 @@ impl Session {
             (Some(open), Verdict::Refuse(reply) | Verdict::Defer(reply)) => self.refuse(open, reply),
             (Some(OpenQuestion::Headers(_) | OpenQuestion::Message), Verdict::Disconnect(reply)) => {
                 self.reply(&reply);
-                self.break_off("refused");
+                self.close();
             }
             (Some(open), Verdict::Disconnect(reply)) => {
                 self.refuse(open, reply);
                 if !matches!(self.stage, Stage::Closed) {
-                    self.break_off("refused");
+                    self.close();
                 }
             }
         }
@@ -183,7 +183,7 @@ impl Session {
         match open {
             OpenQuestion::Connect => {
                 self.reject("CONNECT", reply, None, None);
-                self.break_off("refused");
+                self.close();
             }
             OpenQuestion::Helo(hello) | OpenQuestion::ToldHelo(hello) => {
                 self.reject(if hello.extended { "EHLO" } else { "HELO" }, reply, None, None);

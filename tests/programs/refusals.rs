@@ -301,3 +301,67 @@ fn the_limit_of_a_session_cuts_no_message_off_that_moves() {
     smtpd.wait_for_log("timeout after NOOP from");
     assert_eq!(site.shelf("queue").len(), 2);
 }
+
+/// What `explain --client` says of this client.
+fn explained(site: &Site, client: &str) -> String {
+    let output = site.run(&["explain", "--client", client]);
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn explain_tells_what_a_client_tried_in_one_process_or_several() {
+    let site = Site::new("[clients]\nxclient = [\"127.0.0.0/8\"]\n");
+    let large = format!("{MAIL} SIZE=99000000");
+    for round in 0..2 {
+        let mut smtpd = site.listen(&[]);
+        refuse(&smtpd, &["EHLO printer\u{202e}.lan", &large]);
+        refuse(&smtpd, &["XCLIENT ADDR=10.7.7.7", "EHLO scanner", &format!("{MAIL} FOO=1")]);
+        let mut client = smtpd.client();
+        client.submit("a@example.com", &["b@example.com"], b"Subject: x\r\n");
+        client.expect("QUIT", "221");
+        smtpd.terminate();
+        assert!(smtpd.wait().success(), "{round}");
+    }
+    // As inetd starts it.
+    let mut one = site.smtpd();
+    let input = format!("EHLO x\r\n{large}\r\nQUIT\r\n");
+    let output = crate::client_programs::with_input(one.arg("--one"), &input);
+    assert!(output.status.success(), "{output:?}");
+    let told = explained(&site, "127.0.0.1");
+    for part in [
+        "Client 127.0.0.1, which calls itself ",
+        "  MAIL refused with 552 5.3.4 2 times, ",
+        "  2 messages accepted, ",
+        "    Reply: the message is larger than ",
+        "(setting message.max_size)",
+    ] {
+        assert!(told.contains(part), "{part}\n{told}");
+    }
+    assert!(!told.contains('\u{202e}') && !told.contains("555"), "{told}");
+    assert!(explained(&site, "local").contains("  MAIL refused with 552 5.3.4 once, "));
+    let network = explained(&site, "10.7.7.0/24");
+    assert!(
+        network.contains("Client 10.7.7.7") && network.contains("MAIL refused with 555 5.5.4 2 times"),
+        "{network}"
+    );
+    let nobody = site.run(&["explain", "--client", "10.7.7.8"]);
+    let said = String::from_utf8(nobody.stderr).unwrap();
+    assert_eq!(nobody.status.code(), Some(66), "{said}");
+    assert!(said.contains("there is no such client") && said.contains("10.7.7.7"), "{said}");
+    let wrong = site.run(&["explain", "--client", "printer.lan"]);
+    let said = String::from_utf8(wrong.stderr).unwrap();
+    assert!(wrong.status.code() == Some(64) && said.contains("expected an address"), "{said}");
+    let json = site.run(&["explain", "--json", "--client", "10.7.7.7"]);
+    let object: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!((&object["client"], &object["fates"][0]["times"]), (&"10.7.7.7".into(), &2.into()));
+}
+
+#[test]
+fn without_a_history_no_client_is_recorded() {
+    let site = Site::new("[log]\nhistory = \"0kB\"\n");
+    let smtpd = site.listen(&[]);
+    refuse(&smtpd, &["MUMBLE"]);
+    smtpd.wait_for_log("reject: UNKNOWN");
+    assert!(!site.spool().join("log/clients").exists());
+}

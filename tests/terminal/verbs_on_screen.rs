@@ -79,6 +79,33 @@ fn an_id_that_is_none_is_told_with_what_was_found() {
 }
 
 #[test]
+fn why_a_device_sends_no_mail_fits_the_screen() {
+    let site = Site::new("[clients]\nxclient = [\"127.0.0.0/8\"]\n");
+    let smtpd = site.listen(&[]);
+    let mut device = smtpd.client();
+    device.expect("XCLIENT ADDR=10.7.7.7", "220");
+    device.expect("EHLO scanner-of-the-third-floor.office.example.com", "250");
+    device.expect("MAIL FROM:<scan-to-mail-of-the-third-floor@office.example.com> SIZE=99000000", "552");
+    for (columns, client) in [(80, "10.7.7.7"), (120, "10.7.7.7"), (80, "10.7.0.0/16")] {
+        let mut shown = at(columns).run(spoolrun(&site, "127.0.0.1:9", &["explain", "--client", client]));
+        assert_eq!(shown.wait(), 0, "{}", shown.page());
+        let words = shown.words();
+        for part in [
+            "Client 10.7.7.7, which calls itself scanner-of-the-third-floor.office.example.com",
+            "MAIL refused with 552 5.3.4 once, ",
+            "What to do: Allow larger messages, or send smaller ones",
+        ] {
+            assert!(words.contains(part), "{part}\n{}", shown.page());
+        }
+        // Broken at words: no row is filled to its end.
+        assert!(shown.rows().iter().all(|row| row.trim_end().len() < usize::from(columns)), "{}", shown.page());
+    }
+    let mut shown = at(80).run(spoolrun(&site, "127.0.0.1:9", &["explain", "--client", "10.7.7.8"]));
+    assert_eq!(shown.wait(), 66, "{}", shown.page());
+    shown.wait_for("there is no such client");
+}
+
+#[test]
 fn mailq_without_a_receiver_says_so_on_the_screen() {
     let site = Site::new("");
     let socket = site.path("smtp.sock").display().to_string();

@@ -107,6 +107,7 @@ fn serve(options: &Options, config: &Config, sockets: Vec<Fronted>, waiting: &mu
     let board = board(config, waiting);
     let mut observers = vec![telling.observer(runner.as_mut())];
     observers.extend(board.clone().map(|board| board as Arc<dyn Observer>));
+    observers.extend(receiver::client_record(config));
     let receiver =
         Arc::new(receiver::build(config, Arc::clone(&spool), shutdown.clone(), security, Arc::new(observers)));
     let replaced = Arc::new(AtomicBool::new(false));

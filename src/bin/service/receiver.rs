@@ -6,6 +6,7 @@ use leafmail::config::{Config, RoutePlan};
 use leafmail::dns::{Resolver, SystemResolver};
 use leafmail::driver::{DiskWait, Limits, MailList, Receiver, Security, Shutdown};
 use leafmail::event::Observer;
+use leafmail::history::VisitObserver;
 use leafmail::policy::{Chain, NextHopSize};
 use leafmail::queue::SizeFile;
 use leafmail::session::{Directory, Settings};
@@ -39,6 +40,13 @@ pub(crate) fn build(
         clock: Arc::new(SystemClock),
         shutdown,
     }
+}
+
+/// The record of clients; with the history it is off.
+pub(crate) fn client_record(config: &Config) -> Option<Arc<dyn Observer>> {
+    let folder = config.spool.join("log");
+    (config.log.history > 0)
+        .then(|| Arc::new(VisitObserver::in_folder(&folder, Arc::new(SystemClock))) as Arc<dyn Observer>)
 }
 
 /// What its sessions go by.

@@ -53,8 +53,9 @@ fn get_ready(common: &Common, config: &Config, reader: Reader) -> anyhow::Result
     let screen = is_person.then(|| Screen::begin(false, 0, BTreeMap::new())).flatten();
     screen.iter().filter(|_| std::io::stdin().is_terminal()).for_each(Screen::invite);
     let observer = screen.as_ref().map_or_else(|| cli::log_observer(config), Screen::observer);
-    let receiver =
-        receiver::build(config, Arc::clone(&spool), Shutdown::default(), security(config, certificate)?, observer);
+    let observers: Vec<_> = [observer].into_iter().chain(receiver::client_record(config)).collect();
+    let security = security(config, certificate)?;
+    let receiver = receiver::build(config, Arc::clone(&spool), Shutdown::default(), security, Arc::new(observers));
     let receiver = Receiver { disk_wait: DiskWait::Here, ..receiver };
     let runtime = Builder::new_current_thread().enable_all().build().or_exit(ExitCode::OsErr)?;
     Ok(Ready { receiver, spool, runtime, screen, _logging: logging })

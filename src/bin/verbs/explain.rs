@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use clap::Args;
-use leafmail::admin;
+use leafmail::admin::{self, Whom};
 use leafmail::clock::Clock;
 use leafmail::config::Config;
 use leafmail::history::{Departure, HistoryEntry, HistoryFile, Search, Whose};
@@ -25,7 +25,8 @@ pub(super) const USAGE: &str = "\
 spoolrun explain [OPTIONS] ID
        spoolrun explain [OPTIONS] --sender ADDRESS
        spoolrun explain [OPTIONS] --recipient ADDRESS
-       spoolrun explain [OPTIONS] --message-id ID";
+       spoolrun explain [OPTIONS] --message-id ID
+       spoolrun explain [OPTIONS] --client ADDRESS";
 
 /// Which messages.
 #[derive(Debug, Args)]
@@ -43,6 +44,11 @@ pub(crate) struct Which {
     /// The message with this Message-ID
     #[arg(long, value_name = "ID")]
     message_id: Option<String>,
+    /// What this client tried in the last day, what was refused, and what to change
+    ///
+    /// ADDRESS is an address, a network such as 192.168.1.0/24, or local for programs of this host.
+    #[arg(long, value_name = "ADDRESS")]
+    client: Option<Whom>,
 }
 
 /// Options of the verb.
@@ -77,6 +83,9 @@ pub(super) fn places(config: &Config) -> Vec<(String, Place)> {
 
 /// What is to be printed.
 pub(crate) fn explain(config: &Config, spool: Arc<DirSpool>, options: &ExplainOptions) -> anyhow::Result<String> {
+    if let Some(whom) = options.which.client {
+        return explain_client(config, whom, options.json);
+    }
     let wanted =
         options.which.search().ok_or_else(|| anyhow!("expected an id or an address")).or_exit(ExitCode::Usage)?;
     let runner = cli::runner(config, spool)?;
@@ -89,6 +98,23 @@ pub(crate) fn explain(config: &Config, spool: Arc<DirSpool>, options: &ExplainOp
         .or_exit(ExitCode::NoInput);
     }
     Ok(if options.json { answer.json_lines() } else { answer.text() })
+}
+
+/// The record of clients.
+fn explain_client(config: &Config, whom: Whom, json: bool) -> anyhow::Result<String> {
+    let answer = admin::explain_clients(&config.spool.join("log"), whom, SystemClock.now()).or_exit(ExitCode::IoErr)?;
+    if !answer.clients.is_empty() {
+        return Ok(if json { answer.json_lines() } else { answer.text() });
+    }
+    let others = match answer.others.is_empty() {
+        true => "No other client was here either.".to_owned(),
+        false => format!("Others were: {}.", answer.others.join(", ")),
+    };
+    Err(anyhow!(
+        "there is no such client: none came here in the last 24 hours. {others} Check the server name and the port in the \
+         client, firewalls between, and listen.addresses"
+    ))
+    .or_exit(ExitCode::NoInput)
 }
 
 /// Messages of which the history is told in full when a person removes them; of others in one go, that they were removed.
