@@ -311,7 +311,7 @@ fn explained(site: &Site, client: &str) -> String {
 
 #[test]
 fn explain_tells_what_a_client_tried_in_one_process_or_several() {
-    let site = Site::new("[clients]\nxclient = [\"127.0.0.0/8\"]\n");
+    let site = Site::new("[clients]\nnetworks = [\"127.0.0.0/8\", \"10.0.0.0/8\"]\nxclient = [\"127.0.0.0/8\"]\n");
     let large = format!("{MAIL} SIZE=99000000");
     for round in 0..2 {
         let mut smtpd = site.listen(&[]);

@@ -80,7 +80,7 @@ fn an_id_that_is_none_is_told_with_what_was_found() {
 
 #[test]
 fn why_a_device_sends_no_mail_fits_the_screen() {
-    let site = Site::new("[clients]\nxclient = [\"127.0.0.0/8\"]\n");
+    let site = Site::new("[clients]\nnetworks = [\"127.0.0.0/8\", \"10.0.0.0/8\"]\nxclient = [\"127.0.0.0/8\"]\n");
     let smtpd = site.listen(&[]);
     let mut device = smtpd.client();
     device.expect("XCLIENT ADDR=10.7.7.7", "220");
