@@ -115,6 +115,7 @@ mod tests {
             status,
             text: text.into(),
             cause: None,
+            message: None,
             by_hand,
         };
         let remedy = remedy("relay", &pause, &[]);

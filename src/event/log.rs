@@ -175,7 +175,7 @@ fn name(client: &Client) -> String {
 pub(super) fn status(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Delivered(_) => "sent",
-        Outcome::Deferred(_) | Outcome::InDoubt(_) => "deferred",
+        Outcome::Deferred(_) | Outcome::InDoubt(_) | Outcome::Postponed(_) => "deferred",
         Outcome::Failed(_) => "bounced",
     }
 }

@@ -100,7 +100,7 @@ impl HistoryEntry {
                 let (what, reason) = match outcome {
                     Outcome::Delivered(reason) => (Departure::Delivered, reason),
                     Outcome::Failed(reason) => (Departure::Failed, reason),
-                    Outcome::Deferred(_) | Outcome::InDoubt(_) => return None,
+                    Outcome::Deferred(_) | Outcome::InDoubt(_) | Outcome::Postponed(_) => return None,
                 };
                 Self {
                     sender: Some(sender.to_string()),

@@ -7,6 +7,7 @@ mod notices;
 mod readdressing;
 mod routes;
 mod success;
+mod transactions;
 mod watch;
 
 use std::sync::Arc;

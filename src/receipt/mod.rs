@@ -21,13 +21,20 @@ pub enum Outcome {
     Failed(Reason),
     /// The message was handed over, but the answer was lost: it may or may not have arrived. Counts as an attempt.
     InDoubt(Reason),
+    /// The next hop takes no more recipients in this transaction or over this connection: to be offered in another one at
+    /// once. No attempt.
+    Postponed(Reason),
 }
 
 impl Outcome {
     /// Why.
     pub fn reason(&self) -> &Reason {
         match self {
-            Self::Delivered(reason) | Self::Deferred(reason) | Self::Failed(reason) | Self::InDoubt(reason) => reason,
+            Self::Delivered(reason)
+            | Self::Deferred(reason)
+            | Self::Failed(reason)
+            | Self::InDoubt(reason)
+            | Self::Postponed(reason) => reason,
         }
     }
 }

@@ -92,6 +92,21 @@ pub struct RouteFailure {
     pub reason: Reason,
     /// The next hop, as far as it is known.
     pub relay: String,
+    /// Whether it came in answer to the commands of a message, so that this message may be why.
+    pub in_transaction: bool,
+}
+
+impl RouteFailure {
+    /// A failure that no message can be the reason of.
+    pub fn new(reason: Reason, relay: String) -> Self {
+        Self { reason, relay, in_transaction: false }
+    }
+
+    /// The same in answer to the commands of a message.
+    #[must_use]
+    pub fn in_transaction(self) -> Self {
+        Self { in_transaction: true, ..self }
+    }
 }
 
 /// The next hop and what it failed at; it is not named twice.
@@ -139,6 +154,11 @@ pub trait Dispatch: Send + Sync {
     /// Whether all recipients of a request must be of one domain, since each domain has a next hop of its own.
     fn per_domain(&self) -> bool {
         false
+    }
+
+    /// How many recipients a request should have at most, as far as is known: the next hop takes no more in one transaction.
+    fn most_recipients(&self) -> Option<usize> {
+        None
     }
 }
 

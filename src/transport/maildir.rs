@@ -85,7 +85,7 @@ impl Transport for MaildirTransport {
                 // RFC 3463 X.3.1: mail system full.
                 let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
                 let status = if full { EnhancedCode(4, 3, 1) } else { EnhancedCode(4, 3, 0) };
-                return Err(RouteFailure { reason: reason(status, &doing, &error).because(Cause::Folder), relay });
+                return Err(RouteFailure::new(reason(status, &doing, &error).because(Cause::Folder), relay));
             }
         };
         let outcomes = request.recipients().map(|_| outcome.clone()).collect();

@@ -13,6 +13,7 @@ mod leaving;
 mod maildir;
 mod mx;
 mod probe;
+mod recipient_limit;
 mod settings;
 mod smarthost;
 mod smtp;

@@ -18,6 +18,7 @@ use super::classify::relays_to_nobody;
 use super::credential::{Credential, Freshness, Password};
 use super::delivery::{Body, Delivery, DeliveryRequest, Dispatch, Dsn, RouteFailure, SettingsError, Transport};
 use super::leaving::Leaving;
+use super::recipient_limit::RecipientLimit;
 use super::settings::{AuthMethod, NextHop, RouteSettings, Smarthost, TlsPolicy};
 use super::smtp::wire;
 use super::smtp::{ConnectionSettings, Ended, HeaderFirst, Login, Refusal, transaction};
@@ -44,6 +45,8 @@ struct Route {
     largest: AtomicU64,
     /// Whether it took a recipient of ours, so that it relays for us.
     relays: AtomicBool,
+    /// How many recipients it takes in one transaction.
+    recipients: RecipientLimit,
 }
 
 impl SmarthostDispatch {
@@ -64,8 +67,7 @@ impl SmarthostDispatch {
         }
         let connection_settings = Arc::new(ConnectionSettings::of(settings, smarthost.tls, leaving).map_err(refuse)?);
         let (addresses, auth) = (Vec::new(), settings.auth);
-        let (largest, relays) = (AtomicU64::new(UNKNOWN), AtomicBool::new(false));
-        let route = Route { smarthost, addresses, credential, auth, connection_settings, largest, relays };
+        let route = Route::new(smarthost, addresses, credential, auth, connection_settings);
         Ok(Self { route: Arc::new(route), connections: settings.connections.max(1) })
     }
 }
@@ -77,6 +79,10 @@ impl Dispatch for SmarthostDispatch {
 
     fn connections(&self) -> usize {
         self.connections
+    }
+
+    fn most_recipients(&self) -> Option<usize> {
+        self.route.recipients.most()
     }
 }
 
@@ -99,10 +105,10 @@ impl SmarthostTransport {
         address: IpAddr,
         connection_settings: Arc<ConnectionSettings>,
     ) -> Self {
+        let route = Route::new(smarthost, vec![address], None, AuthMethod::Auto, connection_settings);
         // A mail exchanger relays for its own domains only: what it says of a recipient is about that.
-        let (largest, relays) = (AtomicU64::new(UNKNOWN), AtomicBool::new(true));
-        let (addresses, credential, auth) = (vec![address], None, AuthMethod::Auto);
-        Self::over(Arc::new(Route { smarthost, addresses, credential, auth, connection_settings, largest, relays }))
+        route.relays.store(true, Ordering::Relaxed);
+        Self::over(Arc::new(route))
     }
 }
 
@@ -163,44 +169,89 @@ struct Link {
 impl Link {
     /// After the final reply this does nothing but return: the caller's next system call is to be an unlink.
     async fn deliver(&mut self, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<Delivery, RouteFailure> {
-        let mut connecting = Duration::ZERO;
         let mut body = HeaderFirst::of(body, request);
+        let mut attempt = Attempt::default();
         loop {
-            let (mut client, kept) = match self.client.take() {
-                Some(client) => (client, true),
-                None => {
-                    let started = Instant::now();
-                    let client = self.route.client().await?;
-                    connecting = started.elapsed();
-                    (client, false)
-                }
-            };
-            match transaction::run(&mut client, request, &mut body).await {
-                Ended::Judged { outcomes, usable, route_trouble } => {
+            let (mut client, kept) = self.connection(&mut attempt).await?;
+            let most = [self.route.recipients.most(), client.most_recipients()].into_iter().flatten().min();
+            match transaction::run(&mut client, request, &mut body, most).await {
+                Ended::Judged { outcomes, usable, route_trouble, most_recipients } => {
+                    if let Some(most) = most_recipients {
+                        self.route.recipients.learn(most);
+                    }
                     let relay = client.relay().to_owned();
                     if let Some(reason) = self.route.relays_to_nobody(&outcomes) {
                         client.quit().await;
-                        return Err(RouteFailure { reason, relay });
+                        return Err(RouteFailure::new(reason, relay));
                     }
                     let dsn = if client.capabilities().dsn { Dsn::PassedOn } else { Dsn::NotPassedOn };
                     self.client = usable.then_some(client);
-                    return Ok(Delivery { outcomes, relay, connecting, dsn, route_trouble });
+                    return Ok(Delivery { outcomes, relay, connecting: attempt.connecting, dsn, route_trouble });
                 }
+                Ended::UsedUp => client.quit().await,
                 // Servers close idle connections when they like. The message was not touched, so this costs nothing; and as
                 // the next connection is a new one, it happens once.
-                Ended::Unanswered(_) if kept => {}
-                Ended::Unanswered(reason) => return Err(RouteFailure { reason, relay: client.relay().to_owned() }),
-                Ended::Fault(reason) => {
-                    let relay = client.relay().to_owned();
+                Ended::GaveUp { .. } if kept => {}
+                Ended::GaveUp { accepted, again: true, .. } if !attempt.gave_up => {
+                    attempt.gave_up = true;
+                    attempt.most_recipients = Some(accepted).filter(|accepted| *accepted > 0);
+                }
+                Ended::GaveUp { reason, .. } => {
+                    let left = reason.cause == Some(Cause::Leaving);
+                    let fault = RouteFailure::new(reason, client.relay().to_owned());
+                    return Err(if left { fault } else { fault.in_transaction() });
+                }
+                Ended::Fault { reason, in_transaction } => {
+                    let fault = RouteFailure { reason, relay: client.relay().to_owned(), in_transaction };
                     client.quit().await;
-                    return Err(RouteFailure { reason, relay });
+                    return Err(fault);
                 }
             }
         }
     }
+
+    /// The kept connection, or a new one; and whether it is the kept one.
+    async fn connection(&mut self, attempt: &mut Attempt) -> Result<(SmtpClient, bool), RouteFailure> {
+        match self.client.take() {
+            // What was announced over it has begun already.
+            Some(client) if client.is_used_up() && !client.is_ahead() => client.quit().await,
+            Some(client) => return Ok((client, true)),
+            None => {}
+        }
+        let started = Instant::now();
+        let mut client = self.route.client().await?;
+        attempt.connecting += started.elapsed();
+        if let Some(most) = attempt.most_recipients {
+            client.note_most_recipients(most);
+        }
+        Ok((client, false))
+    }
+}
+
+/// What one delivery has met so far.
+#[derive(Debug, Default)]
+struct Attempt {
+    connecting: Duration,
+    /// The next hop ended the dialogue of a new connection.
+    gave_up: bool,
+    /// After how many recipients it did.
+    most_recipients: Option<usize>,
 }
 
 impl Route {
+    fn new(
+        smarthost: Smarthost,
+        addresses: Vec<IpAddr>,
+        credential: Option<Credential>,
+        auth: AuthMethod,
+        connection_settings: Arc<ConnectionSettings>,
+    ) -> Self {
+        let recipients = RecipientLimit::of(connection_settings.recipients_per_message);
+        let largest = AtomicU64::new(UNKNOWN);
+        let relays = AtomicBool::new(false);
+        Self { smarthost, addresses, credential, auth, connection_settings, largest, relays, recipients }
+    }
+
     /// That the smarthost relays for nobody of ours is the route's trouble, unless it took a recipient before.
     fn relays_to_nobody(&self, outcomes: &[Outcome]) -> Option<Reason> {
         if self.relays.load(Ordering::Relaxed) {
@@ -237,6 +288,7 @@ impl Route {
     async fn connection(&self) -> Result<SmtpClient, RouteFailure> {
         let opened = wire::open(&self.smarthost, &self.addresses, &self.connection_settings).await?;
         self.largest.store(opened.capabilities.size.unwrap_or(0), Ordering::Relaxed);
+        self.recipients.announce(opened.capabilities.limits.recipients);
         SmtpClient::over(opened, &self.connection_settings).await
     }
 
@@ -252,7 +304,7 @@ impl Route {
         match login.run(&mut client).await {
             Ok(()) => Ok(Ok(client)),
             Err(refusal) => {
-                let fault = RouteFailure { reason: refusal.reason.clone(), relay: client.relay().to_owned() };
+                let fault = RouteFailure::new(refusal.reason.clone(), client.relay().to_owned());
                 client.quit().await;
                 Ok(Err((fault, refusal)))
             }
@@ -265,7 +317,7 @@ impl Route {
     }
 
     fn fault(&self, reason: Reason) -> RouteFailure {
-        RouteFailure { reason, relay: format!("{}:{}", self.smarthost.host, self.smarthost.port) }
+        RouteFailure::new(reason, format!("{}:{}", self.smarthost.host, self.smarthost.port))
     }
 
     fn no_runtime(&self, error: &io::Error) -> RouteFailure {

@@ -153,6 +153,7 @@ const INSIDE: &[Inside] = &[
         &[
             ("delivery", &[]),
             ("leaving", &[]),
+            ("recipient_limit", &[]),
             ("settings", &[]),
             ("classify", &["settings"]),
             ("credential", &["settings"]),
@@ -160,7 +161,7 @@ const INSIDE: &[Inside] = &[
             ("maildir", &["delivery"]),
             ("smtp", &["classify", "credential", "delivery", "leaving", "settings"]),
             ("probe", &["classify", "credential", "leaving", "settings", "smtp"]),
-            ("smarthost", &["classify", "credential", "delivery", "leaving", "settings", "smtp"]),
+            ("smarthost", &["classify", "credential", "delivery", "leaving", "recipient_limit", "settings", "smtp"]),
             ("mx", &["classify", "delivery", "failover", "leaving", "settings", "smarthost", "smtp"]),
             ("dispatch", &["delivery", "failover", "leaving", "maildir", "mx", "settings", "smarthost"]),
         ],

@@ -44,7 +44,7 @@ enum End {
 }
 
 fn fault(what: &str) -> RouteFailure {
-    RouteFailure { reason: Reason::new(EnhancedCode(4, 4, 1), what), relay: RELAY.into() }
+    RouteFailure::new(Reason::new(EnhancedCode(4, 4, 1), what), RELAY.into())
 }
 
 fn reason(code: u16, text: &str) -> Reason {

@@ -88,7 +88,7 @@ fn who_is_announced_and_does_not_come_costs_the_connection_and_nothing_else() {
 #[test]
 fn an_announced_message_is_judged_like_any_other() {
     for (step, deed, expected, connections) in [
-        ("MAIL", reply("451 4.3.0 not now"), "LL", 1),
+        ("MAIL", reply("451 4.3.0 not now"), "DD", 2),
         ("MAIL", reply("550 5.7.1 not you"), "FF", 1),
         ("MAIL", Act::SendAndClose(b"421 4.7.0 that was enough\r\n".to_vec()), "DD", 2),
         ("MAIL", Act::Close, "DD", 2),
@@ -97,12 +97,12 @@ fn an_announced_message_is_judged_like_any_other() {
         ("MAIL", reply("\u{1}what"), "DD", 2),
         ("RCPT", reply("450 4.2.1 busy"), "LD", 1),
         ("RCPT", reply("550 5.1.1 no"), "FD", 1),
-        ("RCPT", Act::SendAndClose(b"421 4.3.2 going down\r\n".to_vec()), "R", 1),
-        ("RCPT", Act::Close, "LL", 1),
+        ("RCPT", Act::SendAndClose(b"421 4.3.2 going down\r\n".to_vec()), "DD", 2),
+        ("RCPT", Act::Close, "DD", 2),
         ("DATA", reply("451 4.3.0 not now"), "LL", 1),
         ("DATA", reply("554 5.3.0 never"), "FF", 1),
         ("DATA", reply("250 what?"), "LL", 1),
-        ("DATA", Act::Close, "LL", 1),
+        ("DATA", Act::Close, "DD", 2),
         ("end", Act::Close, "??", 1),
         ("end", reply("554 5.6.0 spam"), "FF", 1),
     ] {

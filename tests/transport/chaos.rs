@@ -14,19 +14,20 @@ const DEEDS: [&str; 11] =
     ["good", "4xx", "5xx", "421", "garbage", "multi-line", "no text", "close", "reset", "stall", "half a reply"];
 
 /// One row a step, one column a deed. `D` delivered, `L` deferred, `F` failed, `?` in doubt, for all recipients alike or for
-/// each of the three; `R` is a fault of the route: nobody is judged.
+/// each of the three, `P` one who is left to another transaction; `R` is a fault: nobody is judged. A deed is done once, and a
+/// dialogue that the smarthost ends is tried once more at once.
 const TABLE: &str = "\
           good  4xx   5xx   421   garb. multi none  close reset stall half
 greeting  D     R     R     R     R     D     D     R     R     R     R
 EHLO      D     R     D     R     R     D     D     R     R     R     R
 STARTTLS  D     R     R     R     R     D     D     R     R     R     R
 AUTH      D     R     R     R     R     D     D     R     R     R     R
-MAIL      D     L     F     R     R     D     D     R     R     R     R
-RCPT-1    D     LDD   FDD   R     L     D     D     L     L     L     L
-RCPT-2    D     DLD   DFD   R     L     D     D     L     L     L     L
-RCPT-3    D     DDL   DDF   R     L     D     D     L     L     L     L
-DATA      D     L     F     R     L     D     D     L     L     L     L
-body      L     L     L     L     L     L     L     L     L     L     L
+MAIL      D     L     F     D     R     D     D     D     D     R     D
+RCPT-1    D     LDD   FDD   D     L     D     D     D     D     L     D
+RCPT-2    D     DLD   DFD   DPP   L     D     D     DPP   DPP   L     DPP
+RCPT-3    D     DDL   DDF   DDP   L     D     D     DDP   DDP   L     DDP
+DATA      D     L     F     D     L     D     D     D     D     L     D
+body      L     L     F     L     L     L     L     L     L     L     L
 end       D     L     F     L     ?     D     D     ?     ?     ?     ?
 QUIT      D     D     D     D     D     D     D     D     D     D     D";
 
@@ -34,12 +35,37 @@ QUIT      D     D     D     D     D     D     D     D     D     D     D";
 /// doubt. Who was accepted before the next hop said that it closes does not get it.
 const FLYING: &str = "\
           good  4xx   5xx   421   garb. multi none  close reset stall half
-MAIL      D     L     F     R     ?     D     D     ?     ?     ?     ?
-RCPT-1    D     LDD   FDD   L     ?     D     D     ?     ?     ?     ?
-RCPT-2    D     DLD   DFD   L     ?     D     D     ?     ?     ?     ?
-RCPT-3    D     DDL   DDF   L     ?     D     D     ?     ?     ?     ?
+MAIL      D     L     F     D     ?     D     D     ?     ?     ?     ?
+RCPT-1    D     LDD   FDD   D     ?     D     D     ?     ?     ?     ?
+RCPT-2    D     DLD   DFD   DPP   ?     D     D     ?     ?     ?     ?
+RCPT-3    D     DDL   DDF   DDP   ?     D     D     ?     ?     ?     ?
 end       D     L     F     L     ?     D     D     ?     ?     ?     ?
 QUIT      D     D     D     D     D     D     D     D     D     D     D";
+
+/// The same done each time: the message may be why.
+const EACH_TIME: &str = "\
+          good  4xx   5xx   421   garb. multi none  close reset stall half
+MAIL      D     L     F     R     R     D     D     R     R     R     R
+RCPT-1    D     L     F     R     L     D     D     R     R     L     R
+DATA      D     L     F     R     L     D     D     R     R     L     R";
+
+/// The same where the first recipient was refused: that verdict survives whatever follows.
+const AFTER_REFUSAL: &str = "\
+          good  4xx   5xx   421   garb. multi none  close reset stall half
+RCPT-1    FDD   FLD   FFD   FPP   FLL   FDD   FDD   FPP   FPP   FLL   FPP
+RCPT-2    FDD   FDL   FDF   FPP   FLL   FDD   FDD   FPP   FPP   FLL   FPP
+DATA      FDD   FLL   F     FPP   FLL   FDD   FDD   FPP   FPP   FLL   FPP
+body      FLL   FLL   F     FLL   FLL   FLL   FLL   FLL   FLL   FLL   FLL
+end       FDD   FLL   F     FLL   F??   FDD   FDD   F??   F??   F??   F??
+QUIT      FDD   FDD   FDD   FDD   FDD   FDD   FDD   FDD   FDD   FDD   FDD";
+
+/// Whether it happens once, each time, or once the first recipient was refused.
+#[derive(Clone, Copy, PartialEq)]
+enum When {
+    Once,
+    Always,
+    AfterRefusal,
+}
 
 /// What the next hop offers beside.
 #[derive(Clone, Copy)]
@@ -87,7 +113,7 @@ fn act(step: &str, deed: &str) -> Act {
 }
 
 /// A smarthost that does one odd thing at one step, behind a route that uses every step.
-fn script(step: &str, deed: &str, pace: Pace, identity: &Identity) -> Script {
+fn script(step: &str, deed: &str, (pace, when): (Pace, When), identity: &Identity) -> Script {
     let (verb, before) = match step.split_once('-') {
         Some((verb, number)) => (verb, number.parse::<usize>().unwrap() - 1),
         None => (step, 0),
@@ -103,7 +129,11 @@ fn script(step: &str, deed: &str, pace: Pace, identity: &Identity) -> Script {
     for _ in 0..before {
         script = script.on(verb, Act::Pass);
     }
-    script.on(verb, act(step, deed))
+    match when {
+        When::Once => script.on(verb, act(step, deed)),
+        When::Always => script.always(verb, act(step, deed)),
+        When::AfterRefusal => script.refuses(RECIPIENTS[0], "550 5.1.1 no such user").on(verb, act(step, deed)),
+    }
 }
 
 /// An EHLO that says less than usual offers neither STARTTLS nor AUTH, and a large message is slow to decrypt octet by octet:
@@ -134,10 +164,10 @@ fn route(step: &str, smarthost: &FakeSmarthost, identity: &Identity, folder: &st
 }
 
 /// What became of the recipients, as the table writes it.
-fn outcome(step: &str, deed: &str, pace: Pace, identity: &Identity, folder: &std::path::Path) -> String {
-    let smarthost = FakeSmarthost::start(script(step, deed, pace, identity));
+fn outcome(step: &str, deed: &str, how: (Pace, When), identity: &Identity, folder: &std::path::Path) -> String {
+    let smarthost = FakeSmarthost::start(script(step, deed, how, identity));
     let mut route = route(step, &smarthost, identity, folder);
-    route.extensions.chunking = matches!(pace, Pace::Flying);
+    route.extensions.chunking = matches!(how.0, Pace::Flying);
     let mut transport = transport(&route);
     // What is said in the midst of a message can be told from an answer only while the message is not wholly with the system.
     let lines = if step == "body" { 1_500_000 } else { 100 };
@@ -155,7 +185,7 @@ fn outcome(step: &str, deed: &str, pace: Pace, identity: &Identity, folder: &std
 }
 
 /// Plays a whole table; what came out wrong.
-fn wrong(table: &str, pace: Pace) -> Vec<String> {
+fn wrong(table: &str, pace: Pace, when: When) -> Vec<String> {
     let identity = Identity::valid_for(&["localhost"]);
     let folder = tempfile::tempdir().unwrap();
     let (identity, folder) = (&identity, folder.path());
@@ -163,7 +193,7 @@ fn wrong(table: &str, pace: Pace) -> Vec<String> {
         let mut words = row.split_whitespace();
         let step = words.next().unwrap();
         let judge = |(deed, wanted): (&&str, &str)| {
-            let got = outcome(step, deed, pace, identity, folder);
+            let got = outcome(step, deed, (pace, when), identity, folder);
             (got != wanted).then(|| format!("{step}, {deed}: expected {wanted}, but found {got}"))
         };
         let cells: Vec<_> = DEEDS.iter().zip(words).collect();
@@ -178,18 +208,66 @@ fn wrong(table: &str, pace: Pace) -> Vec<String> {
 
 #[test]
 fn whatever_a_smarthost_does_at_any_step_every_recipient_is_judged_right() {
-    let wrong = wrong(TABLE, Pace::Steps);
+    let wrong = wrong(TABLE, Pace::Steps, When::Once);
     assert!(wrong.is_empty(), "{} cases:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[test]
 fn nothing_changes_where_the_commands_fly_together() {
-    let wrong = wrong(TABLE, Pace::Flights);
+    let wrong = wrong(TABLE, Pace::Flights, When::Once);
     assert!(wrong.is_empty(), "{} cases:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[test]
 fn what_flies_along_with_its_commands_is_in_doubt_when_an_answer_is_lost() {
-    let wrong = wrong(FLYING, Pace::Flying);
+    let wrong = wrong(FLYING, Pace::Flying, When::Once);
     assert!(wrong.is_empty(), "{} cases:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn what_happens_each_time_is_left_to_whoever_knows_of_other_messages() {
+    for pace in [Pace::Steps, Pace::Flights] {
+        let wrong = wrong(EACH_TIME, pace, When::Always);
+        assert!(wrong.is_empty(), "{} cases:\n{}", wrong.len(), wrong.join("\n"));
+    }
+}
+
+#[test]
+fn a_verdict_survives_whatever_follows_it() {
+    for pace in [Pace::Steps, Pace::Flights] {
+        let wrong = wrong(AFTER_REFUSAL, pace, When::AfterRefusal);
+        assert!(wrong.is_empty(), "{} cases:\n{}", wrong.len(), wrong.join("\n"));
+    }
+}
+
+/// What the connection itself does, and what comes of it for a first message, and for a second over the kept connection.
+const CONNECTION: [(&str, &str, &str); 3] = [("refused", "R", "R"), ("reset", "R", "D"), ("silent", "R", "R")];
+
+#[test]
+fn a_connection_that_is_refused_reset_or_silent_judges_nobody() {
+    for (deed, first, second) in CONNECTION {
+        let script = match deed {
+            "reset" => Script::new().on("greeting", Act::Reset),
+            "silent" => Script::new().always("greeting", Act::Stall),
+            _ => Script::new(),
+        };
+        let smarthost = FakeSmarthost::start(script);
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = if deed == "refused" { free } else { smarthost.address.port() };
+        let limit = Duration::from_millis(500);
+        let timeouts = Timeouts { connect: limit, command: limit, data: limit, block: limit, end_of_data: limit };
+        let mut transport =
+            transport(&RouteSettings { timeouts, ..settings(&format!("smtp://127.0.0.1:{port}?tls=none")) });
+        for expected in [first, second] {
+            let sent =
+                deliver(&mut *transport, &envelope("me@y.example", &RECIPIENTS), &mut Pieces::of("Subject: x\r\n\r\n"));
+            match sent {
+                Err(fault) => assert!(expected == "R" && !fault.in_transaction, "{deed}: {fault}"),
+                Ok(delivery) => assert!(
+                    letters(&delivery.outcomes).iter().all(|letters| letters.starts_with(expected)),
+                    "{deed}: {delivery:?}"
+                ),
+            }
+        }
+    }
 }

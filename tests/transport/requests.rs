@@ -107,6 +107,8 @@ pub(crate) fn settings(url: &str) -> RouteSettings {
         source: None,
         max_size: None,
         connections: 1,
+        recipients_per_message: None,
+        messages_per_connection: None,
         traced: false,
         timeouts: Timeouts {
             connect: Duration::from_secs(5),
@@ -147,6 +149,7 @@ pub(crate) fn letters(outcomes: &[Outcome]) -> Vec<String> {
         Outcome::Deferred(_) => "L",
         Outcome::Failed(_) => "F",
         Outcome::InDoubt(_) => "?",
+        Outcome::Postponed(_) => "P",
     };
     outcomes.iter().map(|outcome| format!("{}{}", letter(outcome), outcome.reason().status)).collect()
 }

@@ -137,7 +137,7 @@ impl Observer for LiveObserver {
                             counts.sent += 1;
                             sent.add(at);
                         }
-                        Outcome::Deferred(_) | Outcome::InDoubt(_) => counts.deferred += 1,
+                        Outcome::Deferred(_) | Outcome::InDoubt(_) | Outcome::Postponed(_) => counts.deferred += 1,
                         Outcome::Failed(_) => counts.bounced += 1,
                     }
                 }
@@ -156,7 +156,7 @@ fn told(event: &Event) -> Vec<String> {
     let Event::Attempted { id, recipient, route, outcome, .. } = event else { return event::lines(event) };
     let status = match outcome {
         Outcome::Delivered(_) => "sent",
-        Outcome::Deferred(_) | Outcome::InDoubt(_) => "deferred",
+        Outcome::Deferred(_) | Outcome::InDoubt(_) | Outcome::Postponed(_) => "deferred",
         Outcome::Failed(_) => "bounced",
     };
     let text = &outcome.reason().text;

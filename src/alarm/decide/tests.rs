@@ -24,7 +24,16 @@ fn fine() -> Facts {
 
 fn paused(since: u64, by_hand: bool) -> Facts {
     let (since, text) = (since * 1000, "connection\nrefused".to_owned());
-    let pause = Pause { since, until: since, failures: 1, status: EnhancedCode(4, 4, 1), text, cause: None, by_hand };
+    let pause = Pause {
+        since,
+        until: since,
+        failures: 1,
+        status: EnhancedCode(4, 4, 1),
+        text,
+        cause: None,
+        message: None,
+        by_hand,
+    };
     Facts { routes: vec![("relay".to_owned(), Some(RouteState::Paused(pause)))], ..fine() }
 }
 

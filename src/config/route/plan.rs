@@ -181,6 +181,10 @@ impl<'a> Hop<'a> {
             own_mark: None,
             connections: connections(table).or_else(|| connections(main)).unwrap_or(CONNECTIONS),
             source: table.source.or(main.source).filter(|_| !self.is_folder()),
+            recipients_per_message: table
+                .recipients_per_message
+                .or_else(|| table.preset.map(|preset| preset.recipients())),
+            messages_per_connection: table.messages_per_connection,
             max_size: table.max_size.or_else(|| table.preset.map(|preset| preset.max_size())),
             timeouts: table.timeouts.or(main.timeouts),
             traced: config.log.trace_routes.contains(&self.route),

@@ -69,6 +69,19 @@ impl Preset {
         Pace { messages, per: Duration::from_secs(seconds) }
     }
 
+    /// How many recipients it takes in one message.
+    pub(super) fn recipients(self) -> usize {
+        match self {
+            // 1,000, and an administrator may set it lower; a rejected message names no number:
+            // learn.microsoft.com/office365/servicedescriptions/exchange-online-service-description/exchange-online-limits
+            Self::Microsoft365 => 500,
+            // 100 by SMTP: support.google.com/a/answer/166852
+            Self::Gmail => 100,
+            // 50: docs.aws.amazon.com/ses/latest/dg/quotas.html
+            Self::Ses => 50,
+        }
+    }
+
     /// Octets of the largest message, as it is sent, that it takes from anybody.
     pub(super) fn max_size(self) -> u64 {
         match self {

@@ -101,6 +101,12 @@ pub struct RouteSection {
     /// next hop says itself.
     #[serde(deserialize_with = "general::optional_size::<65_536, 2_000_000_000, _>")]
     pub max_size: Option<u64>,
+    /// How many recipients go in one transaction: 1 to 10,000. `None`: as the preset says, else as the next hop says itself.
+    #[serde(deserialize_with = "general::optional_whole::<1, 10_000, _, _>")]
+    pub recipients_per_message: Option<usize>,
+    /// How many messages go over one connection: 1 to 10,000. `None`: likewise.
+    #[serde(deserialize_with = "general::optional_whole::<1, 10_000, _, _>")]
+    pub messages_per_connection: Option<usize>,
     /// How long each step may take.
     pub timeouts: TimeoutKeys,
     /// How access tokens are fetched.

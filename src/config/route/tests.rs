@@ -119,9 +119,13 @@ fn a_preset_knows_the_address_and_the_limits_of_a_provider() {
     assert_eq!(urls(&ses), "smtp://a%40example.com@email-smtp.eu-west-1.amazonaws.com");
     assert_eq!(ses.pace, Some(Pace { messages: 1, per: Duration::from_secs(1) }));
     assert_eq!(ses.hops[0].max_size, Some(40_000_000));
-    let own = preset("preset = \"microsoft365\"\nconnections = 1\npace = \"10/m\"\nmax_size = \"1MB\"");
+    assert_eq!([&microsoft, &gmail, &ses].map(|plan| plan.hops[0].recipients_per_message), [500, 100, 50].map(Some));
+    let own = preset(
+        "preset = \"microsoft365\"\nrecipients_per_message = 9\nconnections = 1\npace = \"10/m\"\nmax_size = \"1MB\"",
+    );
     assert_eq!(own.pace, Some(Pace { messages: 10, per: Duration::from_secs(60) }));
     assert_eq!((own.hops[0].connections, own.hops[0].max_size), (1, Some(1_000_000)));
+    assert_eq!((own.hops[0].recipients_per_message, own.hops[0].messages_per_connection), (Some(9), None));
 }
 
 #[test]
@@ -284,6 +288,9 @@ fn each_next_hop_leads_somewhere_and_only_there() {
         ("[relay]\npace = \"100001/d\"", "leafmail.toml:2: expected 1 to 100000 messages"),
         ("[relay]\nmax_size = \"1kB\"", "leafmail.toml:2: expected a size from 64KiB to 2GB"),
         ("[relay]\nconnections = 0", "leafmail.toml:2: expected a whole number from 1 to 100, but found the number 0"),
+        ("[relay]\nrecipients_per_message = 0", "leafmail.toml:2: expected a whole number from 1 to 10000"),
+        ("[relay]\nrecipients_per_message = \"many\"", "leafmail.toml:2: expected a whole number from 1 to 10000"),
+        ("[relay]\nmessages_per_connection = 10001", "leafmail.toml:2: expected a whole number from 1 to 10000"),
         ("[[route]]\nlogins = []", "leafmail.toml:2: expected a list with at least one entry, but found an empty one"),
         ("[[route]]\nlogins = [\n\"a\", \"\"]", "leafmail.toml:3: expected a text that is not empty"),
         ("[[route]]\n[route.timeouts]\ndata = \"2h\"", "leafmail.toml:3: expected a duration from 1s to 1h"),

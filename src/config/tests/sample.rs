@@ -109,6 +109,8 @@ fn every_key_of_relay() -> RouteSection {
         connections: Some(4),
         pace: Some(crate::queue::routes::pace::Pace { messages: 25, per: Duration::from_secs(60) }),
         max_size: Some(25_000_000),
+        recipients_per_message: Some(100),
+        messages_per_connection: Some(20),
         timeouts: TimeoutKeys {
             connect: Some(timeouts.connect),
             command: Some(timeouts.command),

@@ -5,7 +5,7 @@
 
 use std::ops::ControlFlow::{Break, Continue};
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::body::MessageBody;
 use super::follow::Follow;
@@ -31,6 +31,7 @@ impl<S: Spool> DeliveryTask<'_, S> {
     ) -> NextStep<S::Claim> {
         let now = self.runner.clock.now();
         self.tried.extend(&message.recipients);
+        self.transactions += 1;
         let completes = self.completes(&message.recipients);
         let (id, runner, job) = (self.claim.id(), self.runner, self.job);
         let transport = connection.transport(runner.routes[job.route].dispatch.as_ref());
@@ -49,6 +50,7 @@ impl<S: Spool> DeliveryTask<'_, S> {
         self.took = result.as_ref().ok().map(|delivery| began.elapsed().saturating_sub(delivery.connecting));
         let marked = body.marked;
         match result.map(|delivery| self.doubting(delivery, recipients)) {
+            Err(fault) if fault.in_transaction && next.may_be_why(id) => self.put_off(fault, recipients, now),
             Err(fault) => {
                 self.undo_mark(marked, recipients, &fault);
                 Break(End::Faulted(fault, self.next_due()))
@@ -65,13 +67,13 @@ impl<S: Spool> DeliveryTask<'_, S> {
                         Break(End::Removed)
                     }
                     Err(error) => {
-                        let step = self.record(&delivery, recipients, now);
+                        let step = self.record(&delivery, recipients, now, marked);
                         runner.trouble(&error);
                         step
                     }
                 }
             }
-            Ok(delivery) => self.record(&delivery, recipients, now),
+            Ok(delivery) => self.record(&delivery, recipients, now, marked),
         }
     }
 
@@ -124,9 +126,21 @@ impl<S: Spool> DeliveryTask<'_, S> {
     }
 
     /// Records the outcome of an attempt. The first receipt, which is synced, has all recipients who were delivered to.
-    fn record(&mut self, delivery: &Delivery, recipients: &[u16], started: Timestamp) -> NextStep<S::Claim> {
+    fn record(
+        &mut self,
+        delivery: &Delivery,
+        recipients: &[u16],
+        started: Timestamp,
+        marked: bool,
+    ) -> NextStep<S::Claim> {
         self.answered = true;
         let mut receipts = record::receipts(delivery, recipients, &self.route().name, self.runner.clock.now());
+        let postponed = record::postponed(delivery, recipients);
+        if !marked {
+            // There is no mark to take back.
+            receipts.retain(|receipt| !receipt.recipients.iter().all(|index| postponed.contains(index)));
+        }
+        self.tried.retain(|index| !postponed.contains(index));
         if self.owes_report(delivery, recipients) {
             let kind = if delivery.dsn == Dsn::Final { NoticeKind::Delivered } else { NoticeKind::Relayed };
             record::mark_unreported(&mut receipts, kind);
@@ -150,7 +164,22 @@ impl<S: Spool> DeliveryTask<'_, S> {
         self.attempted(delivery, recipients, started).emit(self.runner);
         // Recipients to be reported to the sender are reported first.
         self.route_trouble =
-            delivery.route_trouble.clone().map(|reason| RouteFailure { reason, relay: delivery.relay.clone() });
+            delivery.route_trouble.clone().map(|reason| RouteFailure::new(reason, delivery.relay.clone()));
+        step
+    }
+
+    /// The next hop twice ended the dialogue at this message, and takes others as far as is known: the message is put off, and
+    /// does not keep them waiting.
+    fn put_off(&mut self, fault: RouteFailure, recipients: &[u16], started: Timestamp) -> NextStep<S::Claim> {
+        let answered = self.answered;
+        let RouteFailure { reason, relay, .. } = fault;
+        let reason = reason.deferred();
+        let outcomes = recipients.iter().map(|_| Outcome::Deferred(reason.clone())).collect();
+        let (connecting, dsn) = (Duration::ZERO, Dsn::NotPassedOn);
+        let step =
+            self.record(&Delivery { outcomes, relay, connecting, dsn, route_trouble: None }, recipients, started, true);
+        // It says nothing about the route.
+        self.answered = answered;
         step
     }
 

@@ -1,5 +1,6 @@
-//! What follows a message over the same connection, as the delivery of that message sees it.
+//! What a delivery knows of other messages: the one that follows over the same connection, and how the route did with others.
 
+use crate::id::SpoolId;
 use crate::transport::DeliveryRequest;
 
 /// The message that follows. A delivery does not know how it was chosen.
@@ -9,4 +10,8 @@ pub(in crate::queue) trait Follow {
 
     /// The prepared message.
     fn request(&self) -> Option<DeliveryRequest<'_>>;
+
+    /// Whether this message may be why the next hop ended the dialogue: unless another message met the same since one was last
+    /// answered, which is the route's trouble.
+    fn may_be_why(&mut self, id: SpoolId) -> bool;
 }

@@ -21,13 +21,16 @@ pub(in crate::queue) fn receipts(delivery: &Delivery, recipients: &[u16], route:
     for (index, outcome) in outcomes(delivery, recipients) {
         let what = match outcome {
             Outcome::Delivered(_) => ReceiptKind::Delivered,
-            Outcome::Deferred(_) => ReceiptKind::Deferred,
+            Outcome::Deferred(_) | Outcome::Postponed(_) => ReceiptKind::Deferred,
             Outcome::InDoubt(_) => ReceiptKind::InDoubt,
             Outcome::Failed(_) => ReceiptKind::Failed,
         };
         let mut receipt = Receipt::new(at, what, vec![index], outcome.reason().clone());
         receipt.route = route.to_owned();
         receipt.relay = delivery.relay.clone();
+        if matches!(outcome, Outcome::Postponed(_)) {
+            receipt.annotations.push((UNCOUNTED.to_owned(), String::new()));
+        }
         join(&mut receipts, receipt);
     }
     receipts.sort_by_key(|receipt| match receipt.what {
@@ -47,7 +50,8 @@ pub(super) fn mark_unreported(receipts: &mut [Receipt], kind: NoticeKind) {
 
 /// Notes that these deferrals are no attempts: the reply was about this relay.
 pub(super) fn mark_uncounted(receipts: &mut [Receipt]) {
-    for receipt in receipts.iter_mut().filter(|receipt| receipt.what == ReceiptKind::Deferred) {
+    let counted = |receipt: &&mut Receipt| receipt.what == ReceiptKind::Deferred && receipt.annotations.is_empty();
+    for receipt in receipts.iter_mut().filter(counted) {
         receipt.annotations.push((UNCOUNTED.to_owned(), String::new()));
     }
 }
@@ -55,13 +59,22 @@ pub(super) fn mark_uncounted(receipts: &mut [Receipt]) {
 /// Adds a receipt, or its recipients to an equal one. All deliveries are in one receipt, whatever the replies said.
 pub(in crate::queue) fn join(receipts: &mut Vec<Receipt>, fresh: Receipt) {
     let alike = |receipt: &&mut Receipt| {
-        let told_alike = receipt.reason == fresh.reason && receipt.relay == fresh.relay && receipt.route == fresh.route;
+        let told_alike = receipt.reason == fresh.reason
+            && receipt.relay == fresh.relay
+            && receipt.route == fresh.route
+            && receipt.annotations == fresh.annotations;
         receipt.what == fresh.what && (told_alike || fresh.what == ReceiptKind::Delivered)
     };
     match receipts.iter_mut().find(alike) {
         Some(receipt) => receipt.recipients.extend(fresh.recipients),
         None => receipts.push(fresh),
     }
+}
+
+/// The recipients who are to be offered in another transaction.
+pub(super) fn postponed(delivery: &Delivery, recipients: &[u16]) -> Vec<u16> {
+    let is_postponed = |(_, outcome): &(&u16, &Outcome)| matches!(outcome, Outcome::Postponed(_));
+    recipients.iter().zip(&delivery.outcomes).filter(is_postponed).map(|(index, _)| *index).collect()
 }
 
 /// The outcome of each recipient. A recipient for whom the transport returned none is in doubt.
@@ -89,6 +102,10 @@ impl Attempt<'_> {
     pub(in crate::queue) fn emit<S: Spool>(&self, runner: &Runner<S>) {
         for (index, outcome) in outcomes(self.delivery, self.recipients) {
             let index = usize::from(index);
+            // Another attempt is under way, and tells of them.
+            if matches!(outcome, Outcome::Postponed(_)) {
+                continue;
+            }
             let Some(written) = self.envelope.recipients.get(index).map(|recipient| &recipient.mailbox) else {
                 continue;
             };

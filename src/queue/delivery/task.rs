@@ -73,6 +73,9 @@ impl<C> Worked<C> {
     }
 }
 
+/// Transactions that settle nobody, but find out how many recipients go in one, beside one for each recipient.
+const MOST_FURTHER: usize = 16;
+
 impl<S: Spool> Runner<S> {
     /// Claims a message for one route; otherwise how that ended.
     pub(in crate::queue) fn begin(&self, job: Job) -> Result<DeliveryTask<'_, S>, Box<Worked<S::Claim>>> {
@@ -111,6 +114,8 @@ pub(in crate::queue) struct DeliveryTask<'r, S: Spool> {
     pub(super) destinations: Vec<Destination>,
     /// Recipients that were tried.
     pub(in crate::queue) tried: Vec<u16>,
+    /// Transactions that were begun.
+    pub(super) transactions: usize,
     pub(in crate::queue) answered: bool,
     pub(in crate::queue) took: Option<Duration>,
     /// Whether waiting times count; once all recipients were tried they do.
@@ -136,6 +141,7 @@ impl<'r, S: Spool> DeliveryTask<'r, S> {
             job,
             destinations,
             tried,
+            transactions: 0,
             answered: false,
             took: None,
             urgency,
@@ -197,7 +203,9 @@ impl<'r, S: Spool> DeliveryTask<'r, S> {
         now: Timestamp,
     ) -> NextStep<S::Claim> {
         // Once the route said that it takes no more, it is not asked again.
-        due.retain(|index| !self.tried.contains(index) && self.route_trouble.is_none());
+        let goes_on =
+            self.route_trouble.is_none() && self.transactions <= MOST_FURTHER + self.envelope.recipients.len();
+        due.retain(|index| goes_on && !self.tried.contains(index));
         let (several, single): (Vec<u16>, Vec<u16>) = due.into_iter().partition(|index| self.means_several(*index));
         if several.is_empty() && single.is_empty() {
             // It remains to find out when they are due again.
@@ -248,7 +256,8 @@ impl<'r, S: Spool> DeliveryTask<'r, S> {
     /// Those that share one transaction with the first, and their rewriting.
     pub(super) fn group(&self, due: &[u16]) -> Option<(Vec<u16>, Option<&'r Rewriting>)> {
         let first = *due.first()?;
-        let group = due.iter().copied().filter(|index| self.go_together(*index, first)).collect();
+        let most = self.route().dispatch.most_recipients().unwrap_or(usize::MAX).max(1);
+        let group = due.iter().copied().filter(|index| self.go_together(*index, first)).take(most).collect();
         Some((group, self.rewriting(first)))
     }
 

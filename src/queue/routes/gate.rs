@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::pace::Obstacle;
 use super::state::{Admission, RouteState};
 use crate::clock::Timestamp;
+use crate::id::SpoolId;
 use crate::queue::plan::schedule::Urgency;
 use crate::receipt::Reason;
 
@@ -28,6 +29,8 @@ pub(in crate::queue) struct RouteGate {
     crowded: Option<Rest>,
     /// Large messages on their way.
     large: usize,
+    /// The message at which the next hop ended the dialogue last, while no other was answered since.
+    suspect: Option<SpoolId>,
 }
 
 /// Since when the gate is shut, and for how long.
@@ -108,11 +111,6 @@ impl RouteGate {
         }
     }
 
-    /// A message was let through.
-    pub(in crate::queue) fn depart(&mut self) {
-        self.departed = true;
-    }
-
     /// A probe begins; returns the state to save for the other processes.
     pub(in crate::queue) fn begin_probe(&mut self, name: &str, now: Timestamp) -> RouteState {
         self.probing = true;
@@ -121,6 +119,22 @@ impl RouteGate {
 
     pub(in crate::queue) fn end_probe(&mut self) {
         self.probing = false;
+    }
+
+    /// Whether this message may be why the next hop ended the dialogue. A second message that meets the same shows that it is
+    /// the route, unless it paused the route before.
+    pub(in crate::queue) fn may_be_why(&mut self, id: SpoolId) -> bool {
+        let may_be = self.suspect.is_none_or(|suspect| suspect == id) || self.state.was_paused_at(id);
+        if may_be {
+            self.suspect = Some(id);
+        }
+        may_be
+    }
+
+    /// The next hop answered for a recipient.
+    pub(in crate::queue) fn answer(&mut self) {
+        self.departed = true;
+        self.suspect = None;
     }
 
     pub(in crate::queue) fn begin_large(&mut self) {

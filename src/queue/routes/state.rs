@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Timestamp, longest_varied, varied};
+use crate::id::SpoolId;
 use crate::queue::dsn::tally::Tally;
 use crate::queue::plan::schedule::Urgency;
 use crate::receipt::{Cause, Reason};
@@ -41,6 +42,9 @@ pub struct Pause {
     /// What was behind it, where it was a failure of our own.
     #[serde(default, deserialize_with = "Cause::known", skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
+    /// The message that it failed at, where that may be why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
     /// Whether a person paused it: then nothing but a person ends the pause.
     #[serde(default)]
     pub by_hand: bool,
@@ -91,7 +95,22 @@ impl RouteState {
         };
         let until = (now + rest(name, failures)).as_millis();
         let (status, text, cause) = (reason.status, reason.text.clone(), reason.cause);
-        Self::Paused(Pause { since, until, failures, status, text, cause, by_hand: false })
+        Self::Paused(Pause { since, until, failures, status, text, cause, message: None, by_hand: false })
+    }
+
+    /// The same after a fault that this message may be the reason of.
+    #[must_use]
+    pub fn at_message(self, id: SpoolId) -> Self {
+        match self {
+            Self::Open => Self::Open,
+            Self::Paused(pause) => Self::Paused(Pause { message: Some(id.to_string()), ..pause }),
+        }
+    }
+
+    /// Whether it was paused because of a fault that this message may be the reason of.
+    pub fn was_paused_at(&self, id: SpoolId) -> bool {
+        let Self::Paused(pause) = self else { return false };
+        pause.message.as_deref() == Some(id.to_string().as_str())
     }
 
     /// The state once a person has paused it, saying why.
@@ -105,6 +124,7 @@ impl RouteState {
             status: reason.status,
             text,
             cause: None,
+            message: None,
             by_hand: true,
         })
     }

@@ -151,6 +151,7 @@ impl House {
             partings: Mutex::default(),
             connections: AtomicUsize::new(4),
             per_domain: AtomicBool::default(),
+            most_recipients: AtomicUsize::new(0),
             passes_dsn_on: AtomicBool::default(),
             clock: Arc::clone(&clock),
             spool: spool.clone(),

@@ -27,6 +27,10 @@ pub(crate) enum Answer {
     LateFault,
     /// Says that our account has sent enough for today.
     Exhausted,
+    /// Takes no more recipients in this transaction.
+    NextTime,
+    /// Ends the dialogue at the commands of the message.
+    HangUp,
     Panic,
 }
 
@@ -54,6 +58,8 @@ pub(crate) struct NextHop {
     pub(crate) connections: AtomicUsize,
     /// Whether it wants each domain's recipients apart.
     pub(crate) per_domain: AtomicBool,
+    /// How many recipients it takes in one transaction; 0: any number.
+    pub(crate) most_recipients: AtomicUsize,
     /// Whether it does DSN.
     pub(crate) passes_dsn_on: AtomicBool,
     pub(crate) clock: Arc<SimulatedClock>,
@@ -89,6 +95,10 @@ impl Dispatch for Door {
     fn per_domain(&self) -> bool {
         self.0.per_domain.load(Ordering::SeqCst)
     }
+
+    fn most_recipients(&self) -> Option<usize> {
+        Some(self.0.most_recipients.load(Ordering::SeqCst)).filter(|most| *most > 0)
+    }
 }
 
 struct Line(Arc<NextHop>);
@@ -97,7 +107,7 @@ const RELAY: &str = "mx.example[192.0.2.1]:25";
 
 impl Line {
     fn fault() -> RouteFailure {
-        RouteFailure { reason: Reason::new(EnhancedCode(4, 4, 1), "connection refused"), relay: RELAY.into() }
+        RouteFailure::new(Reason::new(EnhancedCode(4, 4, 1), "connection refused"), RELAY.into())
     }
 }
 
@@ -115,6 +125,9 @@ impl Transport for Line {
         assert!(!answers.contains(&Answer::Panic), "the script says so");
         if answers.contains(&Answer::Fault) {
             return Err(Self::fault());
+        }
+        if answers.contains(&Answer::HangUp) {
+            return Err(Self::fault().in_transaction());
         }
         if answers.iter().any(|answer| !matches!(answer, Answer::Never)) {
             let (mut octets, mut piece) = (Vec::new(), Vec::new());
@@ -139,6 +152,7 @@ impl Transport for Line {
         let outcomes = answers.iter().map(|answer| match answer {
             Answer::Take => Outcome::Delivered(reason(ReceiptKind::Delivered)),
             Answer::Never => Outcome::Failed(reason(ReceiptKind::Failed)),
+            Answer::NextTime => Outcome::Postponed(reason(ReceiptKind::Deferred)),
             Answer::Vanish => Outcome::InDoubt(reason(ReceiptKind::InDoubt)),
             _ => Outcome::Deferred(reason(ReceiptKind::Deferred)),
         });

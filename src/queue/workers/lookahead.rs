@@ -7,6 +7,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::pool::{Mode, PoolState, WorkerPool};
+use crate::id::SpoolId;
 use crate::queue::delivery::follow::Follow;
 use crate::queue::delivery::job::Job;
 use crate::queue::delivery::outgoing::OutgoingMessage;
@@ -68,6 +69,10 @@ impl<S: Spool> Follow for Lookahead<'_, '_, S> {
         let (_, (task, message)) = self.ready.as_ref()?;
         let message = message.as_ref()?;
         Some(task.request(message))
+    }
+
+    fn may_be_why(&mut self, id: SpoolId) -> bool {
+        self.pool.shared().gates[self.route].may_be_why(id)
     }
 }
 

@@ -156,7 +156,7 @@ impl<'r, S: Spool> WorkerPool<'r, S> {
                 gate.end_large();
             }
             if worked.answered {
-                gate.depart();
+                gate.answer();
             }
         }
         let event = match &worked.end {

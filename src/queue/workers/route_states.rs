@@ -20,6 +20,7 @@ impl<S: Spool> WorkerPool<'_, S> {
         let gate = shared.gates.get_mut(job.route)?;
         let was_open = gate.state == RouteState::Open;
         let paused = gate.fault(job.probe, name, &fault.reason, now)?;
+        let paused = if fault.in_transaction { paused.at_message(job.id) } else { paused };
         let RouteState::Paused(pause) = &paused else { return None };
         let retry_in = Timestamp::from_millis(pause.until).since(now);
         self.set_state(shared, job.route, paused);

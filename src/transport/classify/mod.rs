@@ -4,6 +4,7 @@
 //! be told, and the route is paused instead (see the promises in `ARCHITECTURE.md`). `table.rs` tells them apart where the
 //! command that was answered does not.
 
+mod limits;
 mod meaning;
 mod scope;
 mod table;
@@ -14,6 +15,10 @@ mod words;
 
 pub use meaning::{may_be_ours, meaning};
 pub use why::{Meaning, Place};
+
+pub(super) use limits::{
+    may_concern_message, may_end_connection, names_recipient_limit, recipients_allowed, refuses_more_recipients,
+};
 
 use scope::Scope;
 
@@ -87,7 +92,9 @@ pub(super) fn relays_to_nobody(outcomes: &[Outcome]) -> Option<Reason> {
         Outcome::Failed(reason) | Outcome::Deferred(reason) => table::denies_relaying(reason),
         _ => false,
     };
-    outcomes.first().filter(|_| outcomes.iter().all(is_denied)).map(|outcome| outcome.reason().clone())
+    let mut judged = outcomes.iter().filter(|outcome| !matches!(outcome, Outcome::Postponed(_)));
+    let first = judged.next().filter(|first| is_denied(first))?;
+    judged.all(is_denied).then(|| first.reason().clone())
 }
 
 /// What keeps the route from working, where the reply to a message that was handed over says so. A service that closes does

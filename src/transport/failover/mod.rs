@@ -74,6 +74,10 @@ impl Dispatch for FailoverDispatch {
     fn per_domain(&self) -> bool {
         self.shared.hops.iter().any(|hop| hop.dispatch.per_domain())
     }
+
+    fn most_recipients(&self) -> Option<usize> {
+        self.shared.hops.iter().filter_map(|hop| hop.dispatch.most_recipients()).min()
+    }
 }
 
 struct FailoverTransport {
@@ -143,7 +147,8 @@ fn joined(mut faults: Vec<RouteFailure>) -> RouteFailure {
     let first = faults.first().map(|fault| &fault.reason);
     let status = first.map_or(EnhancedCode(4, 4, 1), |first| first.status);
     let (reply_code, cause) = first.map_or((None, None), |first| (first.reply_code, first.cause));
-    RouteFailure { reason: Reason { reply_code, cause, ..Reason::new(status, text) }, relay }
+    let in_transaction = faults.iter().all(|fault| fault.in_transaction);
+    RouteFailure { reason: Reason { reply_code, cause, ..Reason::new(status, text) }, relay, in_transaction }
 }
 
 impl Shared {

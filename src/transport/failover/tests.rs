@@ -73,7 +73,7 @@ impl Transport for Scripted {
         let (outcome, route_trouble) = match act {
             Act::Take => (Outcome::Delivered(reason), None),
             Act::Quota => (Outcome::Deferred(reason.clone()), Some(reason)),
-            _ => return Err(RouteFailure { reason, relay: self.name.to_owned() }),
+            _ => return Err(RouteFailure::new(reason, self.name.to_owned())),
         };
         let (relay, connecting) = (self.name.to_owned(), Duration::ZERO);
         Ok(Delivery { outcomes: vec![outcome], relay, connecting, dsn: Dsn::Final, route_trouble })

@@ -73,6 +73,10 @@ impl Dispatch for MxDispatch {
     fn per_domain(&self) -> bool {
         true
     }
+
+    fn most_recipients(&self) -> Option<usize> {
+        self.shared.connection_settings.recipients_per_message
+    }
 }
 
 /// One delivering thread's way to mail exchangers; it keeps the last connection.
@@ -193,10 +197,7 @@ impl MxTransport {
             Some(runtime) => runtime,
             none => none.insert(Builder::new_current_thread().enable_all().build().map_err(|error| {
                 let text = format!("starting the asynchronous runtime: {error}");
-                RouteFailure {
-                    reason: Reason::new(EnhancedCode(4, 3, 0), text).because(Cause::Resources),
-                    relay: "mx".to_owned(),
-                }
+                RouteFailure::new(Reason::new(EnhancedCode(4, 3, 0), text).because(Cause::Resources), "mx".to_owned())
             })?),
         };
         Ok(runtime.block_on(work))
@@ -248,7 +249,7 @@ impl<'a> Attempt<'a> {
         if let Some(fault) = blamed(Side::Peer) {
             return deferred(as_one(fault));
         }
-        let fault = |reason| Err(RouteFailure { reason, relay: format!("mx:{}", self.domain) });
+        let fault = |reason| Err(RouteFailure::new(reason, format!("mx:{}", self.domain)));
         if let Some(broken) = blamed(Side::Host) {
             return fault(as_one(broken));
         }
@@ -266,7 +267,7 @@ impl<'a> Attempt<'a> {
 fn ended(request: &DeliveryRequest<'_>, domain: &Domain, dead: Dead) -> Result<Delivery, RouteFailure> {
     match dead {
         Dead::End(outcome) => Ok(judged(request, domain, &outcome)),
-        Dead::Fault(reason) => Err(RouteFailure { reason, relay: format!("mx:{domain}") }),
+        Dead::Fault(reason) => Err(RouteFailure::new(reason, format!("mx:{domain}"))),
     }
 }
 
@@ -284,10 +285,7 @@ fn one_domain(request: &DeliveryRequest<'_>) -> Result<Domain, RouteFailure> {
         // A defect of whoever made the request: nothing is sent to hosts that it is not for.
         _ => {
             let text = "expected recipients of one domain, but found several";
-            Err(RouteFailure {
-                reason: Reason::new(EnhancedCode(4, 3, 5), text).because(Cause::Settings),
-                relay: "mx".to_owned(),
-            })
+            Err(RouteFailure::new(Reason::new(EnhancedCode(4, 3, 5), text).because(Cause::Settings), "mx".to_owned()))
         }
     }
 }

@@ -248,6 +248,10 @@ pub struct RouteSettings {
     pub max_size: Option<u64>,
     /// How many deliveries may run side by side, at least 1.
     pub connections: usize,
+    /// How many recipients go in one transaction; what the next hop says itself counts where that is less.
+    pub recipients_per_message: Option<usize>,
+    /// How many messages go over one connection, likewise.
+    pub messages_per_connection: Option<usize>,
     /// How long each step may take.
     pub timeouts: Timeouts,
     /// Whether the dialogue is told in the log, line by line.

@@ -38,6 +38,12 @@ pub(in crate::transport) struct SmtpClient {
     owed: usize,
     /// Commands that went along with the end of the message before, whose replies nobody has asked for yet.
     ahead: Option<String>,
+    /// Transactions that were begun.
+    begun: usize,
+    /// How many the route allows.
+    most_messages: Option<usize>,
+    /// How many recipients the next hop took before it said that it takes no more.
+    most_recipients: Option<usize>,
 }
 
 impl SmtpClient {
@@ -53,13 +59,27 @@ impl SmtpClient {
         let hello = ClientId::Domain("played".to_owned());
         match AsyncSmtpConnection::connect_with_transport(Box::new(wire), &hello).await {
             Ok(lettre) => {
-                let (owed, ahead) = (0, None);
-                Ok(Self { lettre, control, capabilities, protection, relay, extensions, helo, max_size, owed, ahead })
+                let most_messages = connection_settings.messages_per_connection;
+                Ok(Self {
+                    lettre,
+                    control,
+                    capabilities,
+                    protection,
+                    relay,
+                    extensions,
+                    helo,
+                    max_size,
+                    owed: 0,
+                    ahead: None,
+                    begun: 0,
+                    most_messages,
+                    most_recipients: None,
+                })
             }
             Err(error) => {
                 let reason = Reason::new(EnhancedCode(4, 3, 0), format!("handing the connection to lettre: {error}"))
                     .because(Cause::Resources);
-                Err(RouteFailure { reason, relay })
+                Err(RouteFailure::new(reason, relay))
             }
         }
     }
@@ -75,6 +95,32 @@ impl SmtpClient {
     /// The largest message in octets that the route allows.
     pub(in crate::transport) fn max_size(&self) -> Option<u64> {
         self.max_size
+    }
+
+    /// Notes that a transaction begins.
+    pub(in crate::transport) fn begin(&mut self) {
+        self.begun += 1;
+    }
+
+    /// Whether another transaction was begun over this connection before the one at hand.
+    pub(in crate::transport) fn has_served(&self) -> bool {
+        self.begun > 1
+    }
+
+    /// Whether no further transaction may begin (RFC 9422 MAILMAX, and what the route allows).
+    pub(in crate::transport) fn is_used_up(&self) -> bool {
+        let most = [self.most_messages, self.capabilities.limits.messages].into_iter().flatten().min();
+        most.is_some_and(|most| self.begun >= most)
+    }
+
+    /// The next hop took this number of recipients, and no more.
+    pub(in crate::transport) fn note_most_recipients(&mut self, taken: usize) {
+        self.most_recipients = Some(taken.max(1));
+    }
+
+    /// How many recipients one transaction may have, as far as this connection tells.
+    pub(in crate::transport) fn most_recipients(&self) -> Option<usize> {
+        [self.most_recipients, self.capabilities.limits.recipients].into_iter().flatten().min()
     }
 
     pub(in crate::transport) fn protection(&self) -> Protection {

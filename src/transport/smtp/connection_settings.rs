@@ -23,6 +23,10 @@ pub(in crate::transport) struct ConnectionSettings {
     pub(in crate::transport) source: Option<IpAddr>,
     /// The largest message in octets that the route allows.
     pub(in crate::transport) max_size: Option<u64>,
+    /// How many recipients one transaction may have, as far as the route says.
+    pub(in crate::transport) recipients_per_message: Option<usize>,
+    /// How many messages go over one connection.
+    pub(in crate::transport) messages_per_connection: Option<usize>,
     /// Whether the dialogue is told in the log, whatever its level.
     pub(in crate::transport) traced: bool,
     pub(in crate::transport) leaving: Leaving,
@@ -49,6 +53,8 @@ impl ConnectionSettings {
             extensions: settings.extensions,
             source: settings.source,
             max_size: settings.max_size,
+            recipients_per_message: settings.recipients_per_message,
+            messages_per_connection: settings.messages_per_connection,
             traced: settings.traced,
             leaving,
         })

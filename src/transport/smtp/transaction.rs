@@ -4,7 +4,7 @@
 //! no octet of the message is sent unless a recipient was accepted; a recipient that was judged keeps its verdict whatever
 //! follows; once the end of the message is on its way, a lost answer is *in doubt*, before it is not.
 
-use super::judging::{Ended, Stop, Transaction, broken, out_of_step};
+use super::judging::{Ended, Stop, Transaction, broken, gave_up, out_of_step};
 
 use super::client::SmtpClient;
 use super::group::{Framing, GroupCommand, MOST_IN_GROUP, commands};
@@ -21,13 +21,17 @@ pub(in crate::transport) async fn run(
     client: &mut SmtpClient,
     request: &DeliveryRequest<'_>,
     body: &mut HeaderFirst<'_>,
+    most_recipients: Option<usize>,
 ) -> Ended {
     let mut transaction = Transaction::new(request);
     if transaction.judge_by(client, body.header_is_utf8()) {
         return transaction.judged(true);
     }
-    match transaction.offer(client, body).await {
+    transaction.limit(most_recipients, client.capabilities().limits.domains);
+    client.begin();
+    match transaction.offer(client, body, most_recipients).await {
         Ok(usable) => transaction.judged(usable),
+        Err(Stop::Judged) if transaction.used_up => Ended::UsedUp,
         Err(Stop::Judged) => {
             let usable = client.reset().await;
             transaction.judged(usable)
@@ -36,15 +40,20 @@ pub(in crate::transport) async fn run(
             transaction.judge_rest(&Outcome::Deferred(reason));
             transaction.judged(false)
         }
-        Err(Stop::Fault(reason)) => Ended::Fault(reason),
-        Err(Stop::Unanswered(reason)) => Ended::Unanswered(reason),
+        Err(Stop::Fault { reason, in_transaction }) => transaction.faulted(reason, in_transaction),
+        Err(Stop::GaveUp { reason, again }) => transaction.given_up(reason, again),
     }
 }
 
 impl Transaction<'_> {
     /// The dialogue; whether the connection is good for another message. After the final reply nothing happens here but
     /// noting it.
-    async fn offer(&mut self, client: &mut SmtpClient, body: &mut HeaderFirst<'_>) -> Result<bool, Stop> {
+    async fn offer(
+        &mut self,
+        client: &mut SmtpClient,
+        body: &mut HeaderFirst<'_>,
+        most_recipients: Option<usize>,
+    ) -> Result<bool, Stop> {
         self.introduce(client).await?;
         let answer = match Framing::of(client, self.request, self.verdicts.len()) {
             Framing::OneChunk => self.send_group(client, body).await?,
@@ -56,7 +65,7 @@ impl Transaction<'_> {
                 if framing == Framing::Bdat {
                     self.chunks(client, body).await?
                 } else {
-                    let following = following(client, body);
+                    let following = following(client, body, most_recipients);
                     client.message(body, following).await
                 }
             }
@@ -76,9 +85,9 @@ impl Transaction<'_> {
                 self.judge_rest(&outcome(Disposition::Accepted, &reply));
                 Ok(true)
             }
-            refusal => {
+            _ => {
                 self.route_trouble = route_trouble(&reply);
-                self.judge_rest(&outcome(refusal, &reply));
+                self.refuse(Stage::EndOfData, &reply);
                 Err(Stop::Judged)
             }
         }
@@ -129,15 +138,15 @@ impl Transaction<'_> {
             // Without it the message would be judged as ours, which may be trusted more than its client.
             if lines.is_empty() {
                 let text = format!("expected XCLIENT to be offered by {}, but found that it is not", client.relay());
-                return Err(Stop::Fault(Reason::new(EnhancedCode(4, 7, 0), text).because(Cause::NoXclient)));
+                return Err(fault(Reason::new(EnhancedCode(4, 7, 0), text).because(Cause::NoXclient)));
             }
             for line in lines {
                 let reply = self.ask(client, &line).await?;
                 if !reply.is_positive() {
-                    return Err(Stop::Fault(Reason::reply(&reply)));
+                    return Err(fault(Reason::reply(&reply)));
                 }
             }
-            client.hello_again().await.map_err(Stop::Fault)?;
+            client.hello_again().await.map_err(fault)?;
         }
         if wanted.xforward {
             for line in origin::xforward(&envelope.origin, self.request.id, &client.capabilities().xforward) {
@@ -155,9 +164,9 @@ impl Transaction<'_> {
     /// As the first command of a transaction: a kept connection may have died.
     async fn ask(&self, client: &mut SmtpClient, line: &str) -> Result<Reply, Stop> {
         match client.exchange(Phase::Mail, line).await {
-            Ok(reply) if reply.code() == 421 => Err(Stop::Unanswered(Reason::reply(&reply))),
+            Ok(reply) if reply.code() == 421 => Err(Stop::GaveUp { reason: Reason::reply(&reply), again: true }),
             Ok(reply) => Ok(reply),
-            Err(error) => Err(Stop::Unanswered(error.reason(Phase::Mail, client.relay()))),
+            Err(error) => Err(gave_up(&error, Phase::Mail, client)),
         }
     }
 
@@ -170,13 +179,14 @@ impl Transaction<'_> {
     ) -> Result<(), Stop> {
         let open = |at: &usize| self.verdicts[*at].is_none();
         let open: Vec<_> = (0..self.verdicts.len()).filter(open).map(|at| (at, self.recipients[at])).collect();
-        let commands = commands(self.request, &open, framing, client.capabilities());
+        let mut commands = commands(self.request, &open, framing, client.capabilities());
         let most = if client.capabilities().pipelining { MOST_IN_GROUP } else { 1 };
-        for group in commands.chunks(most) {
+        while !commands.is_empty() {
+            let group: Vec<_> = commands.drain(..most.min(commands.len())).collect();
             let lines: String = group.iter().map(|(_, line)| line.as_str()).collect();
             // It may have gone along with the message before.
             let ahead = client.taken_up(&lines);
-            let ahead = ahead.map_err(|error| Stop::Unanswered(error.reason(Phase::Mail, client.relay())))?;
+            let ahead = ahead.map_err(|error| gave_up(&error, Phase::Mail, client))?;
             for (at, (command, _)) in group.iter().enumerate() {
                 let phase = command.phase();
                 let answer = match chunk.take() {
@@ -190,17 +200,30 @@ impl Transaction<'_> {
             if self.is_settled() {
                 break;
             }
+            if let Some(reason) = &self.full {
+                // They would be refused as well, and refusals are counted by some.
+                for (command, _) in commands.extract_if(.., |(command, _)| matches!(command, GroupCommand::Rcpt(_))) {
+                    let GroupCommand::Rcpt(at) = command else { continue };
+                    self.verdicts[at] = Some(Outcome::Postponed(reason.clone()));
+                }
+            }
         }
         Ok(())
     }
 }
 
+/// The next hop does not work, whatever the message.
+fn fault(reason: Reason) -> Stop {
+    Stop::Fault { reason, in_transaction: false }
+}
+
 /// The commands that can go along with the end of this message, where it is known which is the next (RFC 2920 3.1: "the actual
 /// transfer of message content is explicitly allowed to be the first command in a group").
-fn following(client: &SmtpClient, body: &dyn Body) -> String {
-    let Some(next) = body.next().filter(|_| client.looks_ahead()) else { return String::new() };
+fn following(client: &SmtpClient, body: &dyn Body, most_recipients: Option<usize>) -> String {
+    let Some(next) = body.next().filter(|_| client.looks_ahead() && !client.is_used_up()) else { return String::new() };
     let mut transaction = Transaction::new(&next);
     let recipients: Vec<_> = transaction.recipients.iter().copied().enumerate().collect();
+    transaction.limit(most_recipients, client.capabilities().limits.domains);
     // What would have to be read first is not announced.
     let is_unread = next.envelope.smtputf8 && next.eight_bit;
     let is_judged = transaction.judge_by(client, false) || transaction.verdicts.iter().any(Option::is_some);

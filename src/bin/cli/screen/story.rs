@@ -257,7 +257,9 @@ fn result(recipient: String, relay: &str, outcome: &Outcome) -> Result {
     let (tone, word, text) = match outcome {
         Outcome::Delivered(_) if host == "none" => (Tone::Good, "sent", String::new()),
         Outcome::Delivered(_) => (Tone::Good, "sent", format!(", to {host}")),
-        Outcome::Deferred(_) => (Tone::Waits, "deferred", format!("; tried again later; {said}")),
+        Outcome::Deferred(_) | Outcome::Postponed(_) => {
+            (Tone::Waits, "deferred", format!("; tried again later; {said}"))
+        }
         Outcome::InDoubt(_) => (Tone::Waits, "in doubt", format!("; tried again later; {said}")),
         Outcome::Failed(_) => (Tone::Bad, "bounced", format!("; {said}")),
     };

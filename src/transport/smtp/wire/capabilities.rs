@@ -27,6 +27,34 @@ pub(in crate::transport) struct Capabilities {
     pub(in crate::transport) xforward: Vec<String>,
     /// Attributes that XCLIENT takes, in upper case.
     pub(in crate::transport) xclient: Vec<String>,
+    /// What goes into one transaction and over one connection (RFC 9422).
+    pub(in crate::transport) limits: AnnouncedLimits,
+}
+
+/// LIMITS (RFC 9422); `None`: not named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::transport) struct AnnouncedLimits {
+    /// MAILMAX: transactions over one connection.
+    pub(in crate::transport) messages: Option<usize>,
+    /// RCPTMAX: RCPT commands in one transaction.
+    pub(in crate::transport) recipients: Option<usize>,
+    /// RCPTDOMAINMAX: domains of recipients in one transaction.
+    pub(in crate::transport) domains: Option<usize>,
+}
+
+impl AnnouncedLimits {
+    /// RFC 9422 4: one to six digits, and no limit of 0.
+    fn note(&mut self, parameter: &str) {
+        let Some((name, value)) = parameter.split_once('=') else { return };
+        let digits = (1..=6).contains(&value.len()) && value.bytes().all(|octet| octet.is_ascii_digit());
+        let value = value.parse().ok().filter(|value| digits && *value > 0);
+        match name.to_ascii_uppercase().as_str() {
+            "MAILMAX" => self.messages = value,
+            "RCPTMAX" => self.recipients = value,
+            "RCPTDOMAINMAX" => self.domains = value,
+            _ => {}
+        }
+    }
 }
 
 impl Capabilities {
@@ -51,6 +79,7 @@ impl Capabilities {
             "DSN" => self.dsn = true,
             "STARTTLS" => self.starttls = true,
             "AUTH" => self.offer(words),
+            "LIMITS" => words.for_each(|parameter| self.limits.note(parameter)),
             "XFORWARD" => self.xforward = words.map(str::to_ascii_uppercase).collect(),
             "XCLIENT" => self.xclient = words.map(str::to_ascii_uppercase).collect(),
             // `AUTH=LOGIN PLAIN` of servers that talk to Outlook of old.
@@ -82,7 +111,8 @@ mod tests {
     #[test]
     fn keywords_are_read_in_any_case() {
         let found = of("mx at your service\nsize 35882577\n8bitmime\nStartTLS\nPIPELINING\nSMTPUTF8\nDSN\nCHUNKING\n\
-             auth login Plain XOAUTH2\nAUTH=LOGIN CRAM-MD5\nX-UNKNOWN what\nXForward name ADDR\nXCLIENT");
+             auth login Plain XOAUTH2\nAUTH=LOGIN CRAM-MD5\nX-UNKNOWN what\nXForward name ADDR\nXCLIENT\n\
+             Limits RcptMax=100 MAILMAX=20 RCPTDOMAINMAX=0 WHAT=1 RCPTMAX");
         let auth = ["LOGIN", "PLAIN", "XOAUTH2", "CRAM-MD5"].map(str::to_owned).to_vec();
         assert_eq!(
             found,
@@ -97,6 +127,7 @@ mod tests {
                 auth,
                 xforward: vec!["NAME".to_owned(), "ADDR".to_owned()],
                 xclient: Vec::new(),
+                limits: AnnouncedLimits { messages: Some(20), recipients: Some(100), domains: None },
             }
         );
     }

@@ -85,7 +85,7 @@ async fn open_with(
     let connected = unless_leaving(leaving, connect(smarthost, addresses, connection_settings)).await;
     let (stream, peer) = connected.unwrap_or_else(|| {
         let relay = format!("{}:{}", smarthost.host, smarthost.port);
-        Err(RouteFailure { reason: WireError::Leaving.reason(Phase::Greeting, &relay), relay })
+        Err(RouteFailure::new(WireError::Leaving.reason(Phase::Greeting, &relay), relay))
     })?;
     let relay = format!("{}[{}]:{}", smarthost.host, peer.ip().to_canonical(), peer.port());
     // The port tells the connections to one host apart, here and in what the network shows.
@@ -148,7 +148,7 @@ impl Opening<'_> {
             let text =
                 format!("the next hop {} is this relay itself: it greets with the mark of our own spool", self.relay);
             let reason = Reason::new(EnhancedCode(4, 4, 6), text).because(Cause::OwnRelay);
-            return Err(RouteFailure { reason, relay: self.relay.clone() });
+            return Err(RouteFailure::new(reason, self.relay.clone()));
         }
         let mut capabilities;
         (wire, capabilities) = self.hello(wire).await?;
@@ -231,7 +231,7 @@ impl Opening<'_> {
         // RFC 3463 X.3.5: system incorrectly configured.
         let connector = connector
             .map_err(|text| Reason::new(EnhancedCode(4, 3, 5), text).because(Cause::Settings))
-            .map_err(|reason| RouteFailure { reason, relay: self.relay.clone() })?;
+            .map_err(|reason| RouteFailure::new(reason, self.relay.clone()))?;
         let host = &self.smarthost.host;
         let name = ServerName::try_from(host.clone())
             .map_err(|error| self.insecure(Cause::Tls, format!("{host}: {error}")))?;
@@ -259,12 +259,12 @@ impl Opening<'_> {
     }
 
     fn error(&self, error: &WireError) -> RouteFailure {
-        RouteFailure { reason: error.reason(self.control.phase(), &self.relay), relay: self.relay.clone() }
+        RouteFailure::new(error.reason(self.control.phase(), &self.relay), self.relay.clone())
     }
 
     /// RFC 3463 X.7.5: cryptographic failure.
     fn insecure(&self, cause: Cause, text: String) -> RouteFailure {
-        RouteFailure { reason: Reason::new(EnhancedCode(4, 7, 5), text).because(cause), relay: self.relay.clone() }
+        RouteFailure::new(Reason::new(EnhancedCode(4, 7, 5), text).because(cause), self.relay.clone())
     }
 
     /// The host's own words; it is told that we leave, and its answer is not waited for.
@@ -272,7 +272,7 @@ impl Opening<'_> {
         let mut reason = Reason::reply(reply);
         reason.text = format!("{} refused {what}: {}", self.smarthost.host, reason.text);
         self.say_goodbye(&mut wire).await;
-        RouteFailure { reason, relay: self.relay.clone() }
+        RouteFailure::new(reason, self.relay.clone())
     }
 
     /// The fault is known already; that QUIT cannot be sent adds nothing.

@@ -79,6 +79,8 @@ pub(in crate::transport) enum WireError {
     Late(Duration),
     /// What came is no reply, or came unasked, in words.
     Garbage(String),
+    /// The next hop refused the message before its end.
+    Refused(Reply),
     /// We broke off, in words.
     BrokenOff(String),
     /// We broke off since it is time to leave. This says nothing about mail or next hop.
@@ -97,6 +99,7 @@ impl WireError {
             Self::Garbage(what) => {
                 Reason::new(EnhancedCode(4, 5, 0), format!("{what}, {doing} {relay}")).because(Cause::NotSmtp)
             }
+            Self::Refused(reply) => Reason::reply(reply),
             Self::BrokenOff(cause) => Reason::new(EnhancedCode(4, 3, 0), cause.clone()).because(Cause::Resources),
             Self::Leaving => Reason::new(EnhancedCode(4, 3, 2), format!("broken off {doing} {relay}: told to leave"))
                 .because(Cause::Leaving),

@@ -33,9 +33,8 @@ pub(in crate::transport) async fn connect(
     connection_settings: &ConnectionSettings,
 ) -> Result<(TcpStream, SocketAddr), RouteFailure> {
     let (host, port) = (smarthost.host.as_str(), smarthost.port);
-    let fault = |status, text: String| RouteFailure {
-        reason: Reason::new(status, text).because(cause_of(status)),
-        relay: format!("{host}:{port}"),
+    let fault = |status, text: String| {
+        RouteFailure::new(Reason::new(status, text).because(cause_of(status)), format!("{host}:{port}"))
     };
     let addresses = if addresses.is_empty() {
         look_up(host, port, connection_settings)

@@ -10,6 +10,7 @@ mod control;
 mod dial;
 mod facts;
 mod outgoing;
+mod shown;
 mod stream;
 
 pub(in crate::transport) use capabilities::Capabilities;

@@ -19,7 +19,7 @@ use tokio::time::{Instant, Sleep};
 use super::channel::Channel;
 use super::control::{Attached, Control, Phase, WireError};
 use super::outgoing::Outgoing;
-use crate::address::is_unprintable;
+use super::shown::{escaped, hide_secrets, without_credentials};
 use crate::smtp::{Reply, ReplyReader};
 use crate::transport::leaving::Raised;
 
@@ -140,13 +140,55 @@ impl Wire {
         while !self.output.rest().is_empty() {
             ready!(self.poll_silence(cx))?;
             match self.channel.poll_write(cx, self.output.rest()) {
-                Poll::Pending => return self.poll_alarm(cx),
+                Poll::Pending => {
+                    self.hear_refusal(cx)?;
+                    return self.poll_alarm(cx);
+                }
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(self.fail(WireError::Lost(String::new())))),
                 Poll::Ready(Ok(sent)) => self.said(sent),
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.fail(lost(&error)))),
+                Poll::Ready(Err(error)) => {
+                    if self.is_in_message() && !self.looked && self.channel.has_news() {
+                        // Once around the runtime, as in `poll_silence`: what arrived before is still there.
+                        self.looked = true;
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    self.hear_refusal(cx)?;
+                    return Poll::Ready(Err(self.fail(lost(&error))));
+                }
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Where the message cannot be written, the next hop may have refused it already, before its end.
+    fn hear_refusal(&mut self, cx: &mut Context<'_>) -> Result<(), WireError> {
+        let mut octets = [0; 4096];
+        let mut piece = ReadBuf::new(&mut octets);
+        if self.is_in_message() && self.channel.poll_read(cx, &mut piece).is_ready() {
+            self.input.feed(piece.filled());
+            return self.expect_no_refusal();
+        }
+        Ok(())
+    }
+
+    /// A whole reply that came in the midst of the message counts where it is a refusal; any other is out of place.
+    fn expect_no_refusal(&mut self) -> Result<(), WireError> {
+        match self.input.next_reply() {
+            Ok(None) => Ok(()),
+            Ok(Some(reply)) if !reply.is_positive() => {
+                let reply = self.heard(reply);
+                Err(self.fail(WireError::Refused(reply)))
+            }
+            Ok(Some(reply)) => Err(self.fail(WireError::Garbage(format!("expected silence, but found \"{reply}\"")))),
+            Err(what) => Err(self.fail(WireError::Garbage(what))),
+        }
+    }
+
+    /// Whether the message is on its way, and not all of it has left.
+    fn is_in_message(&self) -> bool {
+        let state = self.control.state();
+        matches!(state.phase, Phase::Message | Phase::EndOfData) && !state.ended
     }
 
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WireError>> {
@@ -179,6 +221,9 @@ impl Wire {
         }
         if self.input.is_empty() {
             return Poll::Ready(Ok(()));
+        }
+        if self.is_in_message() {
+            self.expect_no_refusal()?;
         }
         let unasked = format!("expected silence, but found \"{}\"", self.input.rest());
         Poll::Ready(Err(self.fail(WireError::Garbage(unasked))))
@@ -234,37 +279,6 @@ impl Wire {
             }
         }
         reply
-    }
-}
-
-/// A line of the login dialogue as the log shows it.
-fn without_credentials(line: &str) -> String {
-    match line.split_ascii_whitespace().collect::<Vec<_>>()[..] {
-        [auth, _] if auth.eq_ignore_ascii_case("AUTH") => escaped(line),
-        [auth, mechanism, _] if auth.eq_ignore_ascii_case("AUTH") => format!("AUTH {} ***", escaped(mechanism)),
-        _ => "***".to_owned(),
-    }
-}
-
-fn escaped(line: &str) -> String {
-    line.chars().fold(String::with_capacity(line.len()), |mut shown, c| {
-        if is_unprintable(c) {
-            shown.extend(c.escape_default())
-        } else {
-            shown.push(c)
-        }
-        shown
-    })
-}
-
-fn hide_secrets(reply: Reply, secrets: &[String]) -> Reply {
-    if !secrets.iter().any(|secret| reply.text().contains(secret.as_str())) {
-        return reply;
-    }
-    let text = secrets.iter().fold(reply.text().to_owned(), |text, secret| text.replace(secret.as_str(), "***"));
-    match reply.enhanced() {
-        Some(enhanced) => Reply::new(reply.code(), enhanced, text),
-        None => Reply::bare(reply.code(), text),
     }
 }
 
