@@ -101,7 +101,7 @@ async fn a_message_asks_for_memory_a_bounded_number_of_times() {
         asked
     };
     let peer = Peer::tcp("127.0.0.1:1025".parse().unwrap());
-    let (asked, ()) = tokio::join!(dialogue, receiver.converse(server, peer, false));
+    let (asked, ()) = tokio::join!(dialogue, receiver.converse(server, peer));
     assert_eq!(receiver.spool.entries(Folder::Queue).unwrap().len(), 2 * MESSAGES);
     assert!(asked <= MOST, "{asked} times a message");
     // What the bound is worth: it is not far from what is asked for.

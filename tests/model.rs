@@ -8,6 +8,7 @@ mod support;
 use std::sync::Arc;
 use std::thread;
 
+use leafmail::address::Syntax;
 use leafmail::clock::Timestamp;
 use leafmail::envelope::Peer;
 use leafmail::id::SpoolId;
@@ -96,6 +97,7 @@ struct Transaction {
 #[derive(Debug, Default)]
 struct Model {
     hello: bool,
+    require_helo: bool,
     transaction: Option<Transaction>,
     codes: Vec<u16>,
     /// Recipients and octets of each message.
@@ -114,9 +116,10 @@ impl Model {
                 250
             }
             (Command::Mail | Command::LargeMail, Some(_)) => 503,
-            (Command::Mail | Command::LargeMail, None) if !self.hello => 503,
+            (Command::Mail | Command::LargeMail, None) if !self.hello && self.require_helo => 503,
             (Command::LargeMail, None) => 552,
             (Command::Mail, None) => {
+                self.hello = true;
                 self.transaction = Some(Transaction::default());
                 250
             }
@@ -244,7 +247,8 @@ fn run(settings: &Arc<Settings>, sent: &[u8], chance: &mut Chance) -> Seen {
 /// Sends random commands and compares.
 fn try_out(settings: &Arc<Settings>, seed: u64) {
     let mut chance = Chance::new(seed);
-    let (mut model, mut sent) = (Model { codes: vec![220], ..Model::default() }, String::new());
+    let require_helo = settings.require_helo;
+    let (mut model, mut sent) = (Model { codes: vec![220], require_helo, ..Model::default() }, String::new());
     for _ in 0..chance.between(0, MOST_COMMANDS) {
         let (line, command) = *chance.of(&COMMANDS);
         sent += line;
@@ -274,12 +278,16 @@ fn the_session_does_what_the_model_does_under_any_commands() {
     let mut settings = Settings::new("relay.example".parse().unwrap());
     settings.max_errors = u32::MAX;
     settings.max_recipients = MOST_RECIPIENTS;
-    let settings = Arc::new(settings);
+    let strict = Settings { require_helo: true, syntax: Syntax::Strict, ..settings.clone() };
+    let settings = [Arc::new(settings), Arc::new(strict)];
     let (sequences, threads) = (lab::either(40_000, 2_000_000), 4);
     thread::scope(|scope| {
         for first in 0..threads {
             let settings = &settings;
-            scope.spawn(move || (first..sequences).step_by(threads as usize).for_each(|seed| try_out(settings, seed)));
+            let settings_of = move |seed: u64| &settings[usize::from(seed % 8 >= 4)];
+            scope.spawn(move || {
+                (first..sequences).step_by(threads as usize).for_each(|seed| try_out(settings_of(seed), seed));
+            });
         }
     });
 }

@@ -62,7 +62,7 @@ async fn replies<S: Spool>(receiver: &Receiver<S>, sent: &str) -> String {
     let (mut client, server) = tokio::io::duplex(1 << 20);
     let peer: SocketAddr = "10.0.0.1:1025".parse().unwrap();
     client.write_all(sent.as_bytes()).await.unwrap();
-    receiver.converse(server, Peer::tcp(peer), false).await;
+    receiver.converse(server, Peer::tcp(peer)).await;
     let mut replies = String::new();
     client.read_to_string(&mut replies).await.unwrap();
     replies

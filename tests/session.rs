@@ -3,6 +3,7 @@
 
 mod support;
 
+use leafmail::address::Syntax;
 use leafmail::auth::Users;
 use leafmail::envelope::{LocalUser, Peer};
 use leafmail::id::SpoolId;
@@ -56,6 +57,8 @@ impl Transcript {
             let (key, value) = line.split_once(' ').unwrap();
             match key {
                 "dialect" => settings.dialect = if value == "rfc821" { Dialect::Rfc821 } else { panic!("{value}") },
+                "strict-syntax" => settings.syntax = Syntax::Strict,
+                "require-helo" => settings.require_helo = true,
                 "max-size" => settings.max_size = value.parse().unwrap(),
                 "max-recipients" => settings.max_recipients = value.parse().unwrap(),
                 "max-hops" => settings.max_hops = value.parse().unwrap(),
@@ -240,7 +243,7 @@ fn received_shows_whom_xclient_named_and_keeps_xforward_apart() {
     settings.xforward.push("192.0.2.1/32".parse().unwrap());
     assert_eq!(
         received(&settings, "XCLIENT NAME=printer.lan ADDR=IPV6:2001:db8::7 HELO=a+28b PROTO=ESMTP\r\n"),
-        format!("Received: from [IPv6:2001:db8::7] (helo=a?b) (printer.lan [IPv6:2001:db8::7]){ours}")
+        format!("Received: from unknown (helo=a?b) (printer.lan [IPv6:2001:db8::7]){ours}")
     );
     assert_eq!(
         received(&settings, "EHLO filter.lan\r\nXFORWARD NAME=a+28b ADDR=10.0.0.7\r\n"),
@@ -330,6 +333,34 @@ fn replies_are_sent_before_the_session_waits() {
     assert_eq!(replies.lines().filter(|line| line.as_bytes()[3] == b' ').count(), 5, "{replies}");
     let (replies, _) = until_it_waits(&["HELO x\r\nBDAT 100\r\nfewer"]);
     assert!(replies.ends_with("250 relay.example\r\n"), "a chunk that is not whole holds nothing up: {replies}");
+}
+
+/// RFC 2920 3.2: "MUST NOT buffer responses to EHLO, DATA, VRFY, EXPN, TURN, QUIT, and NOOP", nor to unrecognized commands.
+#[test]
+fn replies_that_must_not_be_held_back_go_out_before_the_next_command_is_read() {
+    let settings = settings();
+    let mut session = Session::new(Arc::new(settings), Peer::Local, None, dialogue::NOW);
+    let group = "EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nNOOP\r\nRSET\r\nVRFY c\r\nEXPN c\r\nTURN\r\nWHAT\r\n\
+        MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nMAIL FROM:<\r\nDATA\r\nSubject: x\r\n\r\n.\r\nRSET\r\nQUIT\r\n";
+    session.feed(group.as_bytes(), dialogue::NOW);
+    let mut written = Vec::new();
+    loop {
+        match session.poll() {
+            Action::Write(octets) => {
+                let text = String::from_utf8(octets).unwrap();
+                let codes = text.lines().filter(|line| line.as_bytes()[3] == b' ').map(|line| line[..3].to_owned());
+                written.push(codes.collect::<Vec<_>>().join(" "));
+            }
+            Action::Ask(_) => session.verdict(Verdict::Accept),
+            Action::Open(_) => session.opened(Ok(SpoolId::new(dialogue::NOW, 1, 0))),
+            Action::Commit(_) => session.committed(Ok(SpoolId::new(dialogue::NOW, 1, 0))),
+            Action::Close => break,
+            Action::Read => panic!("all of it came at once"),
+            _ => {}
+        }
+    }
+    let expected = ["220 250", "250 250 250", "250 252", "252", "502", "500", "250 250 501 354", "250 250 221"];
+    assert_eq!(written, expected);
 }
 
 #[test]

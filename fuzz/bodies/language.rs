@@ -3,21 +3,33 @@
 //! What is parsed has no control character in it and reads the same once it is written; what is not is answered by one
 //! well-formed reply.
 
-use leafmail::address::{Domain, Mailbox, ReversePath};
+use leafmail::address::{Domain, Mailbox, ReversePath, Syntax};
 use leafmail::receipt::Reason;
 use leafmail::smtp::xclient::{Attribute, Xclient, Xforward};
-use leafmail::smtp::{Command, Dialect, Enhanced, MailParams, RcptParams, Reply, catalogue, xtext};
+use leafmail::smtp::{Command, Dialect, Enhanced, Grammar, MailParams, RcptParams, Reading, Reply, catalogue, xtext};
 use leafmail::transport::meaning;
 
 pub(super) fn command(octets: &[u8]) {
     let home: Domain = "lan.example".parse().expect("it is a domain");
-    for dialect in [Dialect::Esmtp, Dialect::Rfc821] {
-        match Command::parse(octets, dialect, &home) {
+    let read = |dialect, syntax| {
+        let read = Command::parse(octets, &Grammar { dialect, syntax, default_domain: &home });
+        read.map(|Reading { command, .. }| command)
+    };
+    // What is of the grammar is never read as something else; names are shown otherwise.
+    if let Ok(strict) = read(Dialect::Esmtp, Syntax::Strict)
+        && !matches!(strict, Command::Helo(_) | Command::Ehlo(_))
+    {
+        assert_eq!(read(Dialect::Esmtp, Syntax::Lenient), Ok(strict));
+    }
+    for (dialect, syntax) in
+        [(Dialect::Esmtp, Syntax::Lenient), (Dialect::Esmtp, Syntax::Strict), (Dialect::Rfc821, Syntax::Strict)]
+    {
+        match read(dialect, syntax) {
             Ok(Command::Helo(name) | Command::Ehlo(name) | Command::Vrfy(name) | Command::Expn(name)) => {
                 assert!(harmless(&name) || name.contains('\t'), "{name:?}");
             }
             Ok(Command::Mail(path, _)) => reads_again(&path),
-            Ok(Command::Rcpt(mailbox, _)) => assert_eq!(Mailbox::parse(&mailbox.to_string(), None), Ok(mailbox)),
+            Ok(Command::Rcpt(mailbox, _)) => reads_again(&ReversePath::Mailbox(mailbox)),
             Ok(Command::Xclient(argument)) => told_of_a_client(&argument),
             Ok(Command::Xforward(argument)) => {
                 let told = Xforward::parse(&argument).map(|Xforward(told)| told).unwrap_or_default();
@@ -52,11 +64,12 @@ pub(super) fn address(octets: &[u8]) {
     if let Ok(path) = ReversePath::parse(&text, None) {
         reads_again(&path);
     }
-    if let Ok(params) = MailParams::parse(&text) {
-        assert!(params.envid.is_none_or(|envid| harmless(&envid)));
+    if let Ok(params) = MailParams::parse(&text, Syntax::Lenient) {
+        assert!(params.auth.is_none_or(|submitter| submitter == "<>" || submitter.parse::<Mailbox>().is_ok()));
+        assert!(params.envid.is_none_or(|envid| harmless(&envid) && xtext::capitalised(&envid) == envid));
     }
-    if let Ok(params) = RcptParams::parse(&text) {
-        assert!(params.orcpt.is_none_or(|orcpt| harmless(&orcpt)));
+    if let Ok(params) = RcptParams::parse(&text, Syntax::Lenient) {
+        assert!(params.orcpt.is_none_or(|orcpt| harmless(&orcpt) && xtext::capitalised(&orcpt) == orcpt));
     }
     let encoded = xtext::encode(&text);
     assert_eq!(xtext::decode(&encoded).as_deref(), Some(text.as_bytes()));
@@ -69,6 +82,7 @@ fn reads_again(path: &ReversePath) {
     let written = path.to_string();
     assert!(harmless(&written), "{written:?}");
     assert_eq!(ReversePath::parse(&written, None).as_ref(), Ok(path));
+    assert_eq!(ReversePath::parse(&written, None).map(|again| again.to_string()), Ok(written));
 }
 
 /// What a smarthost says.

@@ -2,7 +2,7 @@
 //!
 //! A [`Domain`], a [`Mailbox`] or a [`ReversePath`] can only be made by parsing. It contains no control octet, no
 //! line end and no unbalanced quote, so it may be printed on the wire unchanged. The grammar is RFC 5321 4.1.2 and
-//! 4.1.3, with UTF-8 as in RFC 6531 3.3. Whether UTF-8 is *allowed* in a transaction is decided by the session, see
+//! 4.1.3, with UTF-8 as in RFC 6531 3.3, and with what real devices send, see [`Syntax`]. Whether UTF-8 is *allowed* in a transaction is decided by the session, see
 //! [`Mailbox::is_ascii`]. Nothing here looks up a name.
 
 mod domain;
@@ -18,6 +18,17 @@ pub use patterns::{AddressPattern, HeloPattern, PatternError};
 pub use printable::{escaped, is_unprintable, printable};
 
 use std::fmt;
+
+/// How strictly text of a client is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Syntax {
+    /// As real devices write it, where that has one meaning only: dots in a local part where RFC 5321 has none, the
+    /// dot of the root after a domain, and what `smtp` reads so.
+    #[default]
+    Lenient,
+    /// By the grammar of the RFCs.
+    Strict,
+}
 
 /// Why a text is not an address: what was expected, and what was found instead.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::{AddressError, Domain, Mailbox};
+use super::mailbox::parse_domain;
+use super::{AddressError, Domain, Mailbox, Syntax};
 
 /// Where a message came from: the mailbox that is notified of failures, or the null path `<>`, to which no bounce goes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -19,7 +20,18 @@ impl ReversePath {
     /// # Errors
     /// As [`Mailbox::parse`].
     pub fn parse(inner: &str, default_domain: Option<&Domain>) -> Result<Self, AddressError> {
-        if inner.is_empty() { Ok(Self::Null) } else { parse_forward_path(inner, default_domain).map(Self::Mailbox) }
+        Self::parse_as(inner, default_domain, Syntax::Lenient)
+    }
+
+    /// As [`Self::parse`], in this syntax.
+    ///
+    /// # Errors
+    /// As [`Mailbox::parse`].
+    pub fn parse_as(inner: &str, default_domain: Option<&Domain>, syntax: Syntax) -> Result<Self, AddressError> {
+        match inner {
+            "" => Ok(Self::Null),
+            _ => Mailbox::parse_path_as(inner, default_domain, syntax).map(Self::Mailbox),
+        }
     }
 
     /// The mailbox, unless the path is null.
@@ -53,22 +65,27 @@ impl Mailbox {
     /// # Errors
     /// As [`Mailbox::parse`]; also when the route is not a list of domains.
     pub fn parse_path(inner: &str, default_domain: Option<&Domain>) -> Result<Self, AddressError> {
-        parse_forward_path(inner, default_domain)
+        Self::parse_path_as(inner, default_domain, Syntax::Lenient)
     }
-}
 
-fn parse_forward_path(inner: &str, default_domain: Option<&Domain>) -> Result<Mailbox, AddressError> {
-    if !inner.starts_with('@') {
-        return Mailbox::parse(inner, default_domain);
+    /// As [`Self::parse_path`], in this syntax.
+    ///
+    /// # Errors
+    /// As [`Self::parse_path`].
+    pub fn parse_path_as(inner: &str, default_domain: Option<&Domain>, syntax: Syntax) -> Result<Self, AddressError> {
+        if !inner.starts_with('@') {
+            return Self::parse_as(inner, default_domain, syntax);
+        }
+        // RFC 5321 4.1.2: A-d-l = At-domain *( "," At-domain ), then ":"; an IPv6 literal in the route has colons too.
+        let end = route_end(inner).ok_or_else(|| AddressError::new("a colon after the source route", inner))?;
+        let (route, mailbox) = inner.split_at(end);
+        for hop in route.split(',') {
+            let domain =
+                hop.strip_prefix('@').ok_or_else(|| AddressError::new("@ before a domain of the route", hop))?;
+            parse_domain(domain, syntax)?;
+        }
+        Self::parse_as(&mailbox[1..], default_domain, syntax)
     }
-    // RFC 5321 4.1.2: A-d-l = At-domain *( "," At-domain ), then ":"; an IPv6 literal in the route has colons too.
-    let end = route_end(inner).ok_or_else(|| AddressError::new("a colon after the source route", inner))?;
-    let (route, mailbox) = inner.split_at(end);
-    for hop in route.split(',') {
-        let domain = hop.strip_prefix('@').ok_or_else(|| AddressError::new("@ before a domain of the route", hop))?;
-        domain.parse::<Domain>()?;
-    }
-    Mailbox::parse(&mailbox[1..], default_domain)
 }
 
 fn route_end(inner: &str) -> Option<usize> {

@@ -36,8 +36,8 @@ pub use rewrite::RewriteSection;
 pub use route::{OAuth2, Preset, Region, RouteName, RoutePlan, RouteSection, TimeoutKeys, TokenUrl, UserName};
 pub use sandbox_needs::{SandboxNeeds, Task};
 pub use sections::{
-    AuthSection, ClientsSection, LimitsSection, MessageSection, NoticesSection, ProtocolSection, QueueSection,
-    RecipientsSection, ReserveSection, SendersSection, TlsSection, VerifySection,
+    AuthSection, ClientsSection, EarlyTalkers, LimitsSection, MessageSection, NoticesSection, ProtocolSection,
+    QueueSection, RecipientsSection, ReserveSection, SendersSection, TlsSection, VerifySection,
 };
 pub use submission::SubmissionSection;
 

@@ -2,6 +2,8 @@
 //!
 //! A default that a part of the program has too is taken from there. `docs/leafmail.toml` explains every key to those who set it; a test holds it to these structs.
 
+mod protocol;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ use crate::queue::{InDoubt, NoticeSettings, Schedule};
 use crate::session::{Settings, Terms};
 use crate::smtp::Keyword;
 use crate::smtp::body::BareNewline;
+pub use protocol::{EarlyTalkers, ProtocolSection};
 
 /// `[clients]`: who may connect.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -167,14 +170,6 @@ impl FromText for BareNewline {
             _ => Err(unexpected(Self::EXPECTED, text)),
         }
     }
-}
-
-/// `[protocol]`: the dialect.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ProtocolSection {
-    /// Whether only RFC 821 is spoken: EHLO is unknown, and replies carry no enhanced codes.
-    pub strict_821: bool,
 }
 
 /// `[limits]`: what one client, and all of them together, may take.

@@ -45,7 +45,13 @@ fn every_slip_names_its_line_and_what_was_expected() {
         ),
         ("[clients]\nnetwroks = []", "leafmail.toml:2: unknown key \"netwroks\"; did you mean \"networks\"?"),
         ("[cleints]\nnetworks = []", "leafmail.toml:1: unknown section \"cleints\"; did you mean \"clients\"?"),
-        ("[protocol]\nspeed = 3", "leafmail.toml:2: unknown key \"speed\"; the keys in [protocol] are strict_821"),
+        (
+            "[protocol]\nspeed = 3",
+            "leafmail.toml:2: unknown key \"speed\"; the keys in [protocol] are strict_821, strict_syntax, require_helo, early_talkers",
+        ),
+        ("[protocol]\nearly_talkers = \"pause\"", "leafmail.toml:2: expected serve or refuse, but found \"pause\""),
+        ("[protocol]\nrequire_helo = \"yes\"", "leafmail.toml:2: expected true or false, but found the text \"yes\""),
+        ("[protocol]\nstrict_syntax = 1", "leafmail.toml:2: expected true or false, but found the number 1"),
         ("[senders]\nspeed = 3", "leafmail.toml:2: unknown key \"speed\"; the keys in [senders] are allow, deny"),
         ("[relay.timeouts]\nconect = \"1s\"", "leafmail.toml:2: unknown key \"conect\"; did you mean \"connect\"?"),
         (

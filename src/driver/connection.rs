@@ -35,7 +35,8 @@ const PENALTY: Duration = Duration::from_secs(1);
 pub(super) struct Connection<'a, S, IO> {
     receiver: &'a Receiver<S>,
     io: Wire<IO>,
-    early: bool,
+    /// How long the greeting still has to wait for a client that talks before it.
+    greeting_pause: Option<Duration>,
     deadline: Deadline,
     /// The call to leave, until it was heard.
     called: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync + 'a>>>,
@@ -64,18 +65,12 @@ enum Heard {
 }
 
 impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
-    pub(super) fn new(
-        receiver: &'a Receiver<S>,
-        io: Wire<IO>,
-        client: Client,
-        dialogue: Dialogue,
-        early: bool,
-        load: Load,
-    ) -> Self {
+    pub(super) fn new(receiver: &'a Receiver<S>, io: Wire<IO>, client: Client, dialogue: Dialogue, load: Load) -> Self {
         Self {
             receiver,
             io,
-            early,
+            // Programs of this host are guarded by the permissions of the socket.
+            greeting_pause: receiver.limits.greeting_pause.filter(|_| client.peer.ip().is_some()),
             deadline: Deadline::new(receiver.limits.session),
             called: Some(Box::pin(receiver.shutdown.raised())),
             body: None,
@@ -101,7 +96,10 @@ impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
                         // XCLIENT may have named another.
                         self.client = client_of(&session);
                     }
-                    let verdict = self.judge(&session, question).await;
+                    let mut verdict = self.judge(&session, &question).await;
+                    if verdict == Verdict::Accept && matches!(question, Question::Connect) {
+                        verdict = self.wait_to_greet(&mut session).await;
+                    }
                     session.verdict(verdict);
                 }
                 Action::StartTls => self.start_tls(&mut session).await,
@@ -262,13 +260,21 @@ impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
         }
     }
 
-    async fn judge(&self, session: &Session, question: Question) -> Verdict {
-        if self.early && matches!(question, Question::Connect) {
-            return Verdict::Disconnect(catalogue::early_talker());
+    /// RFC 5321 4.3.1: a client waits for the greeting. Once in a session, even if XCLIENT leads to another.
+    async fn wait_to_greet(&mut self, session: &mut Session) -> Verdict {
+        let Some(pause) = self.greeting_pause.take() else { return Verdict::Accept };
+        let now = self.receiver.clock.now();
+        match timeout(pause, read_once(&mut self.io, |octets| session.feed(octets, now))).await {
+            Ok(Ok(1..)) => Verdict::Disconnect(catalogue::early_talker()),
+            // Silent, or gone, which the next read finds.
+            _ => Verdict::Accept,
         }
+    }
+
+    async fn judge(&self, session: &Session, question: &Question) -> Verdict {
         let client = ClientInfo::new(self.client.peer).with_name(session.reverse_name()).with_helo(session.helo());
         let client = client.with_login(session.login());
-        let verdict = self.receiver.policy.judge(&client, &question).await;
+        let verdict = self.receiver.policy.judge(&client, question).await;
         match question {
             Question::Mail { declared_size, .. } if verdict == Verdict::Accept => {
                 match self.receiver.spool.has_room(declared_size.unwrap_or(0)) {

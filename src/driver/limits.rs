@@ -16,6 +16,8 @@ pub struct Limits {
     pub connections_per_second: usize,
     /// Networks that the limits per address do not count for.
     pub exempt: Vec<IpNet>,
+    /// How long the greeting waits for clients that talk before it, to refuse them; `None`: they are served.
+    pub greeting_pause: Option<Duration>,
     /// How long a client may be silent (RFC 5321 4.5.3.2.7).
     pub idle: Duration,
     /// How long a session may last.
@@ -48,6 +50,7 @@ impl Default for Limits {
                 Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8).into(),
                 IpAddr::V6(Ipv6Addr::LOCALHOST).into(),
             ],
+            greeting_pause: None,
             idle: Duration::from_secs(5 * 60),
             session: Duration::from_secs(60 * 60),
             slowest_body: 500,

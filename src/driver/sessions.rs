@@ -28,28 +28,27 @@ fn is_silent_or_plain(cause: &str) -> bool {
 }
 
 impl<S: Spool> Receiver<S> {
-    /// Runs a session to its end. `early` says that octets came before the greeting.
-    pub async fn converse(&self, io: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, early: bool) {
-        self.converse_at(Door::default(), io, peer, early, Load::default()).await;
+    /// Runs a session to its end.
+    pub async fn converse(&self, io: impl AsyncRead + AsyncWrite + Unpin, peer: Peer) {
+        self.converse_at(Door::default(), io, peer, Load::default()).await;
     }
 
     /// The same, with a user of this host whom the kernel names.
-    pub async fn converse_as(&self, user: LocalUser, io: impl AsyncRead + AsyncWrite + Unpin, early: bool) {
-        self.converse_with_user(user, io, early, Load::default()).await;
+    pub async fn converse_as(&self, user: LocalUser, io: impl AsyncRead + AsyncWrite + Unpin) {
+        self.converse_with_user(user, io, Load::default()).await;
     }
 
     pub(super) async fn converse_with_user(
         &self,
         user: LocalUser,
         io: impl AsyncRead + AsyncWrite + Unpin,
-        early: bool,
         load: Load,
     ) {
         let client = Client { peer: Peer::Local, name: Some(user.in_logs()) };
         self.observer.observe(&Event::Connected { client: client.clone() });
         let terms = self.security.terms(Peer::Local, Door::default(), None, self.observer.as_ref());
         let terms = Terms { local_user: Some(user), ..terms };
-        self.converse_with(Wire::Clear(io), client, early, terms, load).await;
+        self.converse_with(Wire::Clear(io), client, terms, load).await;
     }
 
     pub(super) async fn converse_at(
@@ -57,12 +56,11 @@ impl<S: Spool> Receiver<S> {
         door: Door,
         io: impl AsyncRead + AsyncWrite + Unpin,
         peer: Peer,
-        early: bool,
         load: Load,
     ) {
         let client = self.connected(peer).await;
         let terms = self.security.terms(peer, door, None, self.observer.as_ref());
-        self.converse_with(Wire::Clear(io), client, early, terms, load).await;
+        self.converse_with(Wire::Clear(io), client, terms, load).await;
     }
 
     /// Runs a session within TLS from its first octet on (RFC 8314 3.3).
@@ -81,7 +79,7 @@ impl<S: Spool> Receiver<S> {
         match shaken.unwrap_or_else(|late| Err(format!("no TLS handshake {late}"))) {
             Ok(secured) => {
                 let terms = self.security.terms(peer, door, Some(secured.tls), self.observer.as_ref());
-                self.converse_with(Wire::Tls(secured.stream), client, secured.early, terms, load).await
+                self.converse_with(Wire::Tls(secured.stream), client, terms, load).await
             }
             Err(cause) => {
                 let cause = if is_silent_or_plain(&cause) { format!("{cause} ({WITHOUT_TLS})") } else { cause };
@@ -96,7 +94,7 @@ impl<S: Spool> Receiver<S> {
         client
     }
 
-    async fn converse_with<IO>(&self, wire: Wire<IO>, client: Client, early: bool, terms: Terms, load: Load)
+    async fn converse_with<IO>(&self, wire: Wire<IO>, client: Client, terms: Terms, load: Load)
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
@@ -106,7 +104,7 @@ impl<S: Spool> Receiver<S> {
         let session = session.on_terms(terms);
         let dialogue = Dialogue::with(&self.settings, peer);
         let session = if dialogue.is_told() { session.with_transcript() } else { session };
-        Connection::new(self, wire, client, dialogue, early, load).run(session).await;
+        Connection::new(self, wire, client, dialogue, load).run(session).await;
     }
 
     async fn name_of(&self, peer: Peer) -> Option<String> {

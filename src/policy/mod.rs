@@ -73,7 +73,7 @@ pub trait Policy: Send + Sync {
         Verdict::Accept
     }
 
-    /// May it call itself `name`? Hostile text without control octets.
+    /// May it call itself `name`? Hostile text without control octets, or empty where it gave none.
     async fn helo(&self, _client: &ClientInfo<'_>, _name: &str) -> Verdict {
         Verdict::Accept
     }

@@ -194,7 +194,9 @@ mod tests {
             let expected: Vec<String> = entries.iter().map(|&entry| entry.to_owned()).collect();
             assert_eq!(read(body), (expected, false), "{body}");
         }
-        assert!(AddressField::parse(b"a..b@c").entries[0].mailbox.is_none());
+        assert!(AddressField::parse(b"a@b..c").entries[0].mailbox.is_none());
+        let odd = AddressField::parse(b"taro..x@docomo.example").entries[0].mailbox.clone();
+        assert_eq!(odd.unwrap().to_string(), "taro..x@docomo.example");
         assert!(AddressField::parse(b" Scanner 3").phrase && !AddressField::parse(b" (c)").phrase);
         assert!(!AddressField::parse(b"<a>").phrase && !AddressField::parse(b"a@b").phrase);
     }

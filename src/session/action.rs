@@ -88,7 +88,8 @@ pub struct Rejection {
 pub enum Question {
     /// May this client speak at all? Asked before the greeting.
     Connect,
-    /// May it call itself so? The text of HELO or EHLO: hostile, but without control octets.
+    /// May it call itself so? The text of HELO or EHLO: hostile, but without control octets; empty where it gave no name or
+    /// sends MAIL without either.
     Helo(String),
     /// May it send from here?
     Mail {

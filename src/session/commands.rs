@@ -3,7 +3,7 @@
 use super::{Action, Hello, Note, OpenQuestion, Question, Session, Stage, Transaction, Verdict};
 use crate::address::{Mailbox, ReversePath};
 use crate::envelope::Envelope;
-use crate::smtp::{Command, CommandError, Dialect, Line, MailParams, RcptParams, Reply, catalogue};
+use crate::smtp::{Command, CommandError, Dialect, Grammar, Line, MailParams, RcptParams, Reading, Reply, catalogue};
 
 /// Recipients without room in one transaction from which on each further one is a junk command.
 const MAX_SURPLUS: u32 = 10_000;
@@ -19,6 +19,7 @@ impl Session {
             Some(Line::TooLong) => {
                 self.verb = "UNKNOWN";
                 self.hear_hidden("a line that is too long");
+                self.prompt = true;
                 self.reply(&catalogue::line_too_long());
                 return true;
             }
@@ -32,8 +33,13 @@ impl Session {
             self.remark("sent commands in a group, though pipelining was not offered");
         }
         self.note_verb(&line);
-        let read = Command::parse(&line, self.settings.dialect, &self.settings.default_domain);
+        let read = self.parse(&line);
         self.hear_command(&line, &read);
+        // RFC 2920 3.2: these replies are not held back, nor is that to an unknown command.
+        self.prompt = match &read {
+            Ok(command) => command.ends_group(),
+            Err(error) => matches!(error, CommandError::Unknown | CommandError::NotImplemented(_)),
+        };
         match read {
             Ok(command) => {
                 if command.ends_group() && !self.input.is_empty() {
@@ -45,6 +51,16 @@ impl Session {
             Err(error) => self.refuse_line(&line, &error),
         }
         true
+    }
+
+    fn parse(&mut self, line: &[u8]) -> Result<Command, CommandError> {
+        let settings = &self.settings;
+        let (dialect, syntax, default_domain) = (settings.dialect, settings.syntax, &settings.default_domain);
+        let Reading { command, remark } = Command::parse(line, &Grammar { dialect, syntax, default_domain })?;
+        if let Some(remark) = remark {
+            self.remark(remark);
+        }
+        Ok(command)
     }
 
     /// A line whose end is not waited for.
@@ -97,6 +113,9 @@ impl Session {
             Command::Helo(name) => self.ask_helo(Hello { name, extended: false }),
             Command::Ehlo(name) => self.ask_helo(Hello { name, extended: true }),
             Command::Mail(sender, params) => match self.check_mail(&sender, &params) {
+                Ok(()) if self.hello.is_none() => {
+                    self.ask(Question::Helo(String::new()), OpenQuestion::NoHelo(sender, params));
+                }
                 Ok(()) => self.ask_mail(sender, params),
                 Err(reply) => self.refuse_command(&reply, Some(sender), None),
             },
@@ -161,6 +180,12 @@ impl Session {
                 self.greet();
             }
             OpenQuestion::Helo(hello) => self.proceed_helo(hello),
+            OpenQuestion::NoHelo(sender, params) => {
+                self.remark("sent MAIL without HELO or EHLO");
+                // STARTTLS is of ESMTP, which the client spoke before it.
+                self.hello = Some(Hello { name: String::new(), extended: self.proved.terms.tls.is_some() });
+                self.ask_mail(sender, params);
+            }
             OpenQuestion::Mail(sender, params) => {
                 self.transaction = Some(Transaction::new(sender, params));
                 self.reply(&catalogue::sender_ok());
@@ -186,7 +211,13 @@ impl Session {
                 self.close();
             }
             OpenQuestion::Helo(hello) | OpenQuestion::ToldHelo(hello) => {
+                self.name_refused = true;
                 self.reject(if hello.extended { "EHLO" } else { "HELO" }, reply, None, None);
+            }
+            // Whoever says no name has none that the policy wants.
+            OpenQuestion::NoHelo(sender, _) => {
+                let reply = if reply.code() < 500 { reply } else { catalogue::send_first("HELO or EHLO") };
+                self.reject("MAIL", reply, Some(sender), None);
             }
             OpenQuestion::Mail(sender, _) => self.reject("MAIL", reply, Some(sender), None),
             OpenQuestion::Rcpt(recipient, _) => {
@@ -222,20 +253,21 @@ impl Session {
             catalogue::hello(&settings.hostname)
         };
         self.hello = Some(hello);
+        self.name_refused = false;
         self.abandon();
         self.reply(&reply);
     }
 
     fn check_mail(&self, sender: &ReversePath, params: &MailParams) -> Result<(), Reply> {
-        if self.hello.is_none() {
+        if self.hello.is_none() && (self.settings.requires_helo() || self.name_refused) {
             return Err(catalogue::send_first("HELO or EHLO"));
         }
         if self.transaction.is_some() {
             return Err(catalogue::nested_mail());
         }
-        self.proved.check_mail(params.auth.as_deref())?;
+        self.proved.check_mail(params.auth.as_deref(), self.settings.syntax)?;
         if !sender.is_ascii() && !params.smtputf8 {
-            return Err(catalogue::needs_smtputf8());
+            return Err(catalogue::sender_needs_smtputf8());
         }
         match params.size {
             Some(size) if size > self.settings.max_size => Err(catalogue::too_large(self.settings.max_size)),
@@ -258,7 +290,7 @@ impl Session {
         let is_ascii = recipient.is_ascii() && params.orcpt.as_ref().is_none_or(|orcpt| orcpt.is_ascii());
         if !is_ascii && !transaction.params.smtputf8 {
             transaction.refused = true;
-            return Err(catalogue::needs_smtputf8());
+            return Err(catalogue::recipient_needs_smtputf8());
         }
         Ok((transaction.recipients.len() < max_recipients).then(|| transaction.sender.clone()))
     }
@@ -307,9 +339,10 @@ impl Session {
             .ok_or_else(|| if transaction.refused { catalogue::no_recipients() } else { catalogue::send_first("RCPT") })
     }
 
-    /// Once in a session.
+    /// Each once in a session.
     pub(super) fn remark(&mut self, remark: &'static str) {
-        if !std::mem::replace(&mut self.remarked, true) {
+        if !self.remarks.contains(&remark) {
+            self.remarks.push(remark);
             self.actions.push_back(Action::Note(Note::Remark(remark)));
         }
     }

@@ -66,6 +66,8 @@ pub struct Session {
     message: Option<Box<Message>>,
     open_question: Option<OpenQuestion>,
     hello: Option<Hello>,
+    /// Whether the last name that the client gave was refused.
+    name_refused: bool,
     transaction: Option<Transaction>,
     proved: Proved,
     errors: u32,
@@ -73,7 +75,10 @@ pub struct Session {
     junk_commands: u32,
     strained: bool,
     retiring: bool,
-    remarked: bool,
+    /// What was remarked already.
+    remarks: Vec<&'static str>,
+    /// Whether the reply to the present command must not wait for others.
+    prompt: bool,
     transcript: bool,
 }
 
@@ -123,6 +128,8 @@ enum OpenQuestion {
     Helo(Hello),
     /// What XCLIENT said, before the greeting.
     ToldHelo(Hello),
+    /// MAIL came without HELO: may a client go without a name?
+    NoHelo(ReversePath, MailParams),
     Mail(ReversePath, MailParams),
     Rcpt(Mailbox, RcptParams),
     /// The draft, for DATA or for a first chunk.
@@ -163,13 +170,15 @@ impl Session {
             message: None,
             open_question: None,
             hello: None,
+            name_refused: false,
             transaction: None,
             proved: Proved::default(),
             errors: 0,
             junk_commands: 0,
             strained: false,
             retiring: false,
-            remarked: false,
+            remarks: Vec::new(),
+            prompt: false,
             transcript: false,
         };
         session.ask(Question::Connect, OpenQuestion::Connect);
@@ -188,7 +197,8 @@ impl Session {
             if self.open_question.is_some() {
                 return Action::Await;
             }
-            if self.replies.len() >= MAX_GATHERED || !self.advance() {
+            let is_prompt = !self.replies.is_empty() && std::mem::take(&mut self.prompt);
+            if is_prompt || self.replies.len() >= MAX_GATHERED || !self.advance() {
                 return self.take_replies().unwrap_or(Action::Read);
             }
         }
@@ -264,9 +274,9 @@ impl Session {
         }
     }
 
-    /// What the client called itself.
+    /// What the client called itself, if it gave a name.
     pub fn helo(&self) -> Option<&str> {
-        self.hello.as_ref().map(|hello| hello.name.as_str())
+        self.hello.as_ref().map(|hello| hello.name.as_str()).filter(|name| !name.is_empty())
     }
 
     /// Whom the session is about: the other end of the connection, or whom XCLIENT named.
@@ -350,7 +360,7 @@ impl Session {
         };
         Origin {
             reverse_name: self.reverse_name.clone(),
-            helo: hello.map(|hello| hello.name.clone()),
+            helo: self.helo().map(str::to_owned),
             peer: self.peer,
             login: login.clone(),
             tls: tls.clone(),

@@ -50,6 +50,7 @@ impl Session {
     fn become_client(&mut self, client: Xclient) {
         self.abandon();
         self.hello = None;
+        self.name_refused = false;
         // The kernel named who speaks, not for whom.
         self.proved.terms.local_user = None;
         // Nor does the rule for the connection's other end hold for whom it speaks for: that one's password is checked.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::address::{Domain, Mailbox};
+use crate::address::{Domain, Mailbox, Syntax};
 use crate::envelope::Peer;
 use crate::smtp::body::{BareNewline, LineEnds};
 use crate::smtp::{Dialect, LARGEST_MESSAGE};
@@ -21,6 +21,10 @@ pub struct Settings {
     pub default_domain: Domain,
     /// Which language it speaks.
     pub dialect: Dialect,
+    /// How strictly commands, addresses and parameters are read.
+    pub syntax: Syntax,
+    /// Whether MAIL needs HELO or EHLO before it. If not, the policy is asked whether a client may go without a name.
+    pub require_helo: bool,
     /// The largest message as the client sends it, in octets.
     pub max_size: u64,
     /// Recipients of one transaction; RFC 5321 4.5.3.1.8 demands 100 at least.
@@ -76,6 +80,8 @@ impl Settings {
             hostname,
             mark: None,
             dialect: Dialect::Esmtp,
+            syntax: Syntax::Lenient,
+            require_helo: false,
             max_size: Self::MAX_SIZE,
             max_recipients: Self::MAX_RECIPIENTS,
             bare_newline: BareNewline::Refuse,
@@ -92,6 +98,11 @@ impl Settings {
             traced: Vec::new(),
             directory: Directory::default(),
         }
+    }
+
+    /// RFC 821 is kept to the letter.
+    pub(super) fn requires_helo(&self) -> bool {
+        self.require_helo || self.dialect == Dialect::Rfc821
     }
 }
 

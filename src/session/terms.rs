@@ -2,6 +2,7 @@
 //!
 //! What the client has not proved is never taken for proved: the default of everything is that it proved nothing.
 
+use crate::address::Syntax;
 use crate::auth::Exchange;
 use crate::envelope::{LocalUser, Tls};
 use crate::smtp::{Extension, Keyword, Keywords, Mechanism, Mechanisms, ParamError, Reply, Secret, catalogue};
@@ -113,12 +114,12 @@ impl Proved {
         self.exchange.is_some()
     }
 
-    /// What MAIL has to wait for, and whether it may carry AUTH=.
-    pub(super) fn check_mail(&self, submitter: Option<&str>) -> Result<(), Reply> {
+    /// What MAIL has to wait for, and whether it may carry AUTH=: of a client that cannot log in it says nothing.
+    pub(super) fn check_mail(&self, submitter: Option<&str>, syntax: Syntax) -> Result<(), Reply> {
         if self.terms.require_auth && self.login.is_none() && self.terms.local_user.is_none() {
             return Err(catalogue::login_required());
         }
-        if submitter.is_some() && !self.knows_auth() {
+        if submitter.is_some() && !self.knows_auth() && syntax == Syntax::Strict {
             let unknown = ParamError::Unknown("AUTH".to_owned());
             return Err(catalogue::bad_command(&unknown.into()));
         }

@@ -52,15 +52,14 @@ fn received(settings: &Settings, envelope: &Envelope, id: SpoolId, now: Timestam
             (Peer::Tcp(address), Some(name)) => format!("{} {}", comment(name), literal(address.ip())),
             (Peer::Tcp(address), None) => literal(address.ip()),
         };
-        match helo.parse::<Domain>() {
+        // Some clients write the dot of the root.
+        match helo.strip_suffix('.').unwrap_or(helo).parse::<Domain>() {
             Ok(domain) if domain.is_ascii() => line.push_str(domain.as_str()),
             _ => {
-                let _ = write!(
-                    line,
-                    "{} (helo={})",
-                    origin.peer.ip().map_or("localhost".to_owned(), literal),
-                    comment(helo)
-                );
+                line.push_str(if origin.peer.ip().is_some() { "unknown" } else { "localhost" });
+                if !helo.is_empty() {
+                    let _ = write!(line, " (helo={})", comment(helo));
+                }
             }
         }
         let _ = write!(line, " ({info})");

@@ -201,8 +201,13 @@ pub fn no_recipients() -> Reply {
     reply!(554, (5, 5, 1), "no valid recipients")
 }
 
-/// UTF-8 in an address without SMTPUTF8 (RFC 6531 3.5).
-pub fn needs_smtputf8() -> Reply {
+/// MAIL: UTF-8 in the address without SMTPUTF8 (RFC 6531 3.5).
+pub fn sender_needs_smtputf8() -> Reply {
+    reply!(550, (5, 6, 7), "an address that is not ASCII needs SMTPUTF8")
+}
+
+/// RCPT: the same (RFC 6531 3.5).
+pub fn recipient_needs_smtputf8() -> Reply {
     reply!(553, (5, 6, 7), "an address that is not ASCII needs SMTPUTF8")
 }
 
@@ -291,7 +296,11 @@ pub fn too_many_errors(hostname: &Domain) -> Reply {
 
 /// The client talked before the greeting.
 pub fn early_talker() -> Reply {
-    reply!(554, (5, 5, 0), "talking before the greeting")
+    reply!(
+        554,
+        (5, 5, 0),
+        "talking before the greeting; the relay's setting protocol.early_talkers = \"serve\" allows it"
+    )
 }
 
 /// One session was to be served, but the server cannot work: what is wrong is told to its administrator alone.
@@ -333,6 +342,7 @@ mod tests {
             (tls_on_a_plain_port(), &["listen.addresses"]),
             (proxy_header_on_a_plain_port(), &["listen.addresses", "listen.proxy_from"]),
             (http(), &["listen.addresses"]),
+            (early_talker(), &["protocol.early_talkers"]),
             (too_many_errors(&host), &["limits.close_after_errors"]),
             (too_busy(&host), &["limits.sessions", "limits.sessions_per_address", "limits.connections_per_second"]),
             (needs_starttls(), &["tls.require"]),

@@ -2,18 +2,24 @@
 //!
 //! Parsing does not know the order of commands, nor whether one is allowed; the session decides that.
 
-use super::params::{MailParams, ParamError, RcptParams};
-use super::{Mechanism, Secret};
-use crate::address::{AddressError, Domain, Mailbox, ReversePath};
+mod error;
+mod grammar;
+mod hello;
+mod path;
 
-/// Which language a server speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Dialect {
-    /// RFC 5321 with extensions, lenient where real devices are sloppy.
-    #[default]
-    Esmtp,
-    /// The minimum implementation of RFC 821 4.5.1, to the letter.
-    Rfc821,
+use super::params::{MailParams, RcptParams};
+use super::{Mechanism, Secret};
+use crate::address::{Mailbox, ReversePath};
+pub use error::CommandError;
+pub use grammar::{Dialect, Grammar};
+
+/// A command line that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// What it means.
+    pub command: Command,
+    /// What was odd about it, for the log.
+    pub remark: Option<&'static str>,
 }
 
 /// One command of a client.
@@ -64,59 +70,49 @@ pub struct Chunk {
     pub last: bool,
 }
 
-/// Why a line is not a command that we carry out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CommandError {
-    /// No verb that we know.
-    Unknown,
-    /// A known verb that is not implemented (RFC 5321 4.2.4).
-    NotImplemented(&'static str),
-    /// A verb of HTTP: a browser or a forged request, not a mail client.
-    Http,
-    /// Octets that no command may hold: control characters, or not UTF-8.
-    Octets,
-    /// The form is wrong; how it should be.
-    Syntax(&'static str),
-    /// The address is wrong.
-    Address(AddressError),
-    /// A parameter is wrong.
-    Parameter(ParamError),
-}
-
-impl From<AddressError> for CommandError {
-    fn from(error: AddressError) -> Self {
-        Self::Address(error)
+impl From<Command> for Reading {
+    fn from(command: Command) -> Self {
+        Self { command, remark: None }
     }
 }
 
-impl From<ParamError> for CommandError {
-    fn from(error: ParamError) -> Self {
-        Self::Parameter(error)
-    }
-}
-
-/// Room for a domain, and for the sentences that devices send instead.
-const MAX_HELO: usize = 255;
+/// A path that is not of the form of RFC 5321.
+const DRESSED: &str =
+    "sent an address with a display name, doubled brackets or spaces in MAIL or RCPT; only the address was taken";
 
 impl Command {
-    /// Parses a line without its line end; an address without a domain gets `default_domain`.
+    /// Parses a line without its line end.
     ///
     /// # Errors
     /// A [`CommandError`], each kind with a reply of its own.
-    pub fn parse(line: &[u8], dialect: Dialect, default_domain: &Domain) -> Result<Self, CommandError> {
-        let text = str::from_utf8(line).map_err(|_| CommandError::Octets)?;
+    pub fn parse(line: &[u8], grammar: &Grammar<'_>) -> Result<Reading, CommandError> {
+        let Grammar { dialect, .. } = *grammar;
+        let line = if grammar.is_lenient() { hello::without_carriage_returns(line) } else { line };
+        if let Some((extended, name)) = grammar.is_lenient().then(|| hello::split(line)).flatten() {
+            let name = hello::name_as_text(name)?;
+            return Ok(if extended { Self::Ehlo(name) } else { Self::Helo(name) }.into());
+        }
+        let text = path::readable(line, grammar.syntax()).ok_or(CommandError::Octets)?;
+        let text = text.as_ref();
         if text.chars().any(|c| c.is_control() && c != '\t') {
             return Err(CommandError::Octets);
         }
         let text = text.trim_end_matches([' ', '\t']);
         let (verb, argument) = text.split_once([' ', '\t']).unwrap_or((text, ""));
         let argument = argument.trim_matches([' ', '\t']);
-        match verb.to_ascii_uppercase().as_str() {
-            "HELO" => parse_helo(argument).map(Self::Helo),
+        let verb = verb.to_ascii_uppercase();
+        match verb.as_str() {
+            "MAIL" => parse_mail(argument, grammar),
+            "RCPT" => parse_rcpt(argument, grammar),
+            _ => Self::parse_other(&verb, argument, dialect).map(Reading::from),
+        }
+    }
+
+    fn parse_other(verb: &str, argument: &str, dialect: Dialect) -> Result<Self, CommandError> {
+        match verb {
+            "HELO" => hello::name(argument).map(Self::Helo),
             "EHLO" if dialect == Dialect::Rfc821 => Err(CommandError::NotImplemented("EHLO")),
-            "EHLO" => parse_helo(argument).map(Self::Ehlo),
-            "MAIL" => parse_mail(argument, dialect, default_domain),
-            "RCPT" => parse_rcpt(argument, dialect, default_domain),
+            "EHLO" => hello::name(argument).map(Self::Ehlo),
             "DATA" => alone(argument, "DATA").map(|()| Self::Data),
             "BDAT" if dialect == Dialect::Esmtp => parse_bdat(argument).map(Self::Bdat),
             "RSET" => alone(argument, "RSET").map(|()| Self::Rset),
@@ -161,13 +157,6 @@ fn unusable_verb(verb: &str) -> CommandError {
     }
 }
 
-fn parse_helo(argument: &str) -> Result<String, CommandError> {
-    if argument.is_empty() || argument.len() > MAX_HELO || argument.contains('\t') {
-        return Err(CommandError::Syntax("HELO or EHLO and the name of the client"));
-    }
-    Ok(argument.to_owned())
-}
-
 /// Neither part is repeated in an error: people mistake one for the other, and either may be a password.
 fn parse_auth(argument: &str) -> Result<Command, CommandError> {
     let mut words = argument.split_ascii_whitespace();
@@ -193,61 +182,61 @@ fn parse_bdat(argument: &str) -> Result<Chunk, CommandError> {
     Ok(Chunk { size: size.parse().map_err(|_| FORM)?, last: !last.is_empty() })
 }
 
-fn parse_mail(argument: &str, dialect: Dialect, default_domain: &Domain) -> Result<Command, CommandError> {
+fn parse_mail(argument: &str, grammar: &Grammar<'_>) -> Result<Reading, CommandError> {
     const FORM: CommandError = CommandError::Syntax("MAIL FROM:<address>");
-    let (path, params) = split_path(argument, "FROM:", dialect).ok_or(FORM)?;
-    let path = ReversePath::parse(path, Some(default_domain))?;
-    Ok(Command::Mail(path, MailParams::parse(params)?))
+    let Split { path, params, remark } = split(argument, "FROM:", grammar)?.ok_or(FORM)?;
+    let path = ReversePath::parse_as(path, Some(grammar.default_domain), grammar.syntax())?;
+    Ok(Reading { command: Command::Mail(path, MailParams::parse(params, grammar.syntax())?), remark })
 }
 
-fn parse_rcpt(argument: &str, dialect: Dialect, default_domain: &Domain) -> Result<Command, CommandError> {
+fn parse_rcpt(argument: &str, grammar: &Grammar<'_>) -> Result<Reading, CommandError> {
     const FORM: CommandError = CommandError::Syntax("RCPT TO:<address>");
-    let (path, params) = split_path(argument, "TO:", dialect).ok_or(FORM)?;
-    let path = Mailbox::parse_path(path, Some(default_domain))?;
-    Ok(Command::Rcpt(path, RcptParams::parse(params)?))
+    let Split { path, params, remark } = split(argument, "TO:", grammar)?.ok_or(FORM)?;
+    let path = Mailbox::parse_path_as(path, Some(grammar.default_domain), grammar.syntax())?;
+    Ok(Reading { command: Command::Rcpt(path, RcptParams::parse(params, grammar.syntax())?), remark })
 }
 
-/// Splits `FROM:<path> parameters` into the inside of the path and the parameters. Devices put a space after the colon
-/// and leave the angle brackets out; except in RFC 821, that is read.
-fn split_path<'a>(argument: &'a str, keyword: &str, dialect: Dialect) -> Option<(&'a str, &'a str)> {
-    let start = argument.get(..keyword.len()).filter(|start| start.eq_ignore_ascii_case(keyword))?;
-    let mut rest = &argument[start.len()..];
-    if dialect == Dialect::Esmtp {
-        rest = rest.trim_start_matches(' ');
-    }
-    let Some(inside) = rest.strip_prefix('<') else {
-        let (path, params) = rest.split_once(' ').unwrap_or((rest, ""));
-        return (dialect == Dialect::Esmtp && !path.is_empty()).then_some((path, params));
-    };
-    let end = end_of_path(inside)?;
-    let params = &inside[end + 1..];
-    let fits = params.is_empty() || (params.starts_with(' ') && dialect == Dialect::Esmtp);
-    fits.then_some((&inside[..end], params))
+/// The two parts of MAIL and RCPT.
+struct Split<'a> {
+    path: &'a str,
+    params: &'a str,
+    remark: Option<&'static str>,
 }
 
-/// The first `>` that is not within quotes.
-fn end_of_path(text: &str) -> Option<usize> {
-    let mut quoted = false;
-    let mut escaped = false;
-    for (at, octet) in text.bytes().enumerate() {
-        match octet {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b'>' if !quoted => return Some(at),
-            _ => {}
+/// Octets that are not UTF-8 may be in a display name only, which is dropped.
+fn split<'a>(argument: &'a str, keyword: &str, grammar: &Grammar<'_>) -> Result<Option<Split<'a>>, CommandError> {
+    let dressed = if grammar.is_lenient() { path::split_dressed(argument, keyword) } else { None };
+    let split = match dressed {
+        Some((path, params)) => Some(Split { path, params, remark: Some(DRESSED) }),
+        None => {
+            path::split(argument, keyword, grammar.dialect).map(|(path, params)| Split { path, params, remark: None })
         }
+    };
+    let is_readable = |split: &Split<'_>| !path::is_unreadable(split.path) && !path::is_unreadable(split.params);
+    match split {
+        Some(split) if !is_readable(&split) => Err(CommandError::Octets),
+        None if path::is_unreadable(argument) => Err(CommandError::Octets),
+        split => Ok(split),
     }
-    None
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::Syntax;
+    use crate::smtp::ParamError;
     use proptest::prelude::*;
 
+    fn read(line: &[u8], dialect: Dialect, syntax: Syntax) -> Result<Reading, CommandError> {
+        Command::parse(line, &Grammar { dialect, syntax, default_domain: &"lan".parse().unwrap() })
+    }
+
     fn parse_as(line: &str, dialect: Dialect) -> Result<Command, CommandError> {
-        Command::parse(line.as_bytes(), dialect, &"lan".parse().unwrap())
+        read(line.as_bytes(), dialect, Syntax::Lenient).map(|reading| reading.command)
+    }
+
+    fn parse_strictly(line: &str) -> Result<Command, CommandError> {
+        read(line.as_bytes(), Dialect::Esmtp, Syntax::Strict).map(|reading| reading.command)
     }
 
     fn parse(line: &str) -> Result<Command, CommandError> {
@@ -303,6 +292,43 @@ mod tests {
     }
 
     #[test]
+    fn what_devices_send_is_read_but_not_in_strict_syntax() {
+        let sender = |text: &str| Command::Mail(text.parse().map(ReversePath::Mailbox).unwrap(), MailParams::default());
+        let hello = |name: &str| Command::Ehlo(name.to_owned());
+        for (line, command) in [
+            (&b"EHLO"[..], hello("")),
+            (b"ehlo  ", hello("")),
+            (b"EHLO M\xdcLLER-PC", hello("M\\xDCLLER-PC")),
+            (b"EHLO printer\r", hello("printer")),
+            (b"EHLO my\tprinter", hello("my\\x09printer")),
+            (b"DATA\r", Command::Data),
+            (b"QUIT\r\r", Command::Quit),
+            (b"MAIL FROM:<a@b>\r", sender("a@b")),
+            (b"MAIL FROM:<taro..x@docomo.example>", sender("taro..x@docomo.example")),
+            (b"MAIL FROM:taro.@docomo.example", sender("taro.@docomo.example")),
+            (b"MAIL FROM:<root@nas.example.com.>", sender("root@nas.example.com")),
+            (b"MAIL FROM:<@relay.lan.:root@nas.lan.>", sender("root@nas.lan")),
+            (b"MAIL FROM:< a@b >", sender("a@b")),
+            (b"MAIL FROM:<<a@b>>", sender("a@b")),
+            (b"MAIL FROM:Ops <root>", sender("root@lan")),
+            (b"MAIL FROM:\"B\xfcro\" <a@b>", sender("a@b")),
+        ] {
+            let read_as = |syntax| read(line, Dialect::Esmtp, syntax).map(|reading| reading.command);
+            assert_eq!(read_as(Syntax::Lenient), Ok(command), "{}", line.escape_ascii());
+            assert!(read_as(Syntax::Strict).is_err(), "{}", line.escape_ascii());
+            assert!(read(line, Dialect::Rfc821, Syntax::Lenient).is_err(), "{}", line.escape_ascii());
+        }
+        let remark = |line: &str| read(line.as_bytes(), Dialect::Esmtp, Syntax::Lenient).unwrap().remark.is_some();
+        assert!(remark("MAIL FROM:Ops <a@b>") && remark("RCPT TO:<<a@b>>") && remark("RCPT TO:< a@b>"));
+        assert!(!remark("MAIL FROM:<a@b>") && !remark("RCPT TO:a@b") && !remark("EHLO"));
+        for two in
+            ["Ops <a@b>, Eve <c@d>", "<a@b,c@d>", "<a@b> <c@d>", "a@b <c@d>", "<<a@b> <c@d>>", "a@b,c@d", "a@b c@d"]
+        {
+            assert!(parse(&format!("RCPT TO:{two}")).is_err(), "{two}");
+        }
+    }
+
+    #[test]
     fn each_error_is_of_its_kind() {
         assert_eq!(parse("FOO"), Err(CommandError::Unknown));
         assert_eq!(parse(""), Err(CommandError::Unknown));
@@ -310,19 +336,24 @@ mod tests {
         assert_eq!(parse("GET / HTTP/1.1"), Err(CommandError::Http));
         assert_eq!(parse("NOOP \u{0}"), Err(CommandError::Octets));
         assert_eq!(parse("HELO a\rb"), Err(CommandError::Octets));
-        assert_eq!(Command::parse(b"HELO \xff", Dialect::Esmtp, &"lan".parse().unwrap()), Err(CommandError::Octets));
-        for line in [
-            "HELO",
-            "EHLO",
-            "MAIL",
-            "MAIL FROM",
-            "MAIL FROM:",
-            "MAIL TO:<a@b>",
-            "RCPT TO:<a@b",
-            "DATA x",
-            "RCPT TO:<a@b>x",
-            "VRFY",
+        for (line, syntax) in [
+            (&b"HELO \xff"[..], Syntax::Strict),
+            (b"VRFY \xff", Syntax::Lenient),
+            (b"MAIL FROM:<\xff@b>", Syntax::Lenient),
+            (b"MAIL FROM:a\xff@b", Syntax::Lenient),
+            (b"MAIL FROM:\"\xff\" <\xff@b>", Syntax::Lenient),
+            (b"MAIL FROM:\"\xff\" <a@b> ENVID=\xff", Syntax::Lenient),
+            (b"RCPT TO:\"\xff\" <a@b>", Syntax::Strict),
+            (b"\xff", Syntax::Lenient),
         ] {
+            assert_eq!(read(line, Dialect::Esmtp, syntax), Err(CommandError::Octets), "{}", line.escape_ascii());
+        }
+        for line in ["HELO", "EHLO", "HELO a\tb"] {
+            assert!(matches!(parse_strictly(line), Err(CommandError::Syntax(_))), "{line}");
+        }
+        for line in
+            ["MAIL", "MAIL FROM", "MAIL FROM:", "MAIL TO:<a@b>", "RCPT TO:<a@b", "DATA x", "RCPT TO:<a@b>x", "VRFY"]
+        {
             assert!(matches!(parse(line), Err(CommandError::Syntax(_))), "{line}: {:?}", parse(line));
         }
         for line in ["RCPT TO:<>", "RCPT TO:<a b@c>", "MAIL FROM:<a@>", "MAIL FROM:<a@b@c>"] {
@@ -333,9 +364,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_line_makes_the_parser_panic(line in proptest::collection::vec(any::<u8>(), 0..80), verb in "(MAIL FROM:|RCPT TO:|HELO |)<?") {
+        fn no_line_makes_the_parser_panic(line in proptest::collection::vec(any::<u8>(), 0..80), verb in "(MAIL FROM:|RCPT TO:|HELO |)(<|<<| <|a <|<a@b>|)") {
             let line = [verb.as_bytes(), &line].concat();
-            let _ = Command::parse(&line, Dialect::Esmtp, &"lan".parse().unwrap());
+            let lenient = read(&line, Dialect::Esmtp, Syntax::Lenient).map(|reading| reading.command);
+            match read(&line, Dialect::Esmtp, Syntax::Strict).map(|reading| reading.command) {
+                Ok(Command::Helo(_) | Command::Ehlo(_)) | Err(_) => {}
+                // What is of the grammar is never read as something else.
+                strict => prop_assert_eq!(lenient, strict),
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use super::dsn::{self, Notify, Ret};
 use super::submitter::parse_submitter;
+use crate::address::Syntax;
 
 /// What the sender declared of the body (RFC 6152).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -59,16 +60,16 @@ impl MailParams {
     ///
     /// # Errors
     /// For the first parameter that is unknown, given twice, or has a value out of its range.
-    pub fn parse(text: &str) -> Result<Self, ParamError> {
+    pub fn parse(text: &str, syntax: Syntax) -> Result<Self, ParamError> {
         let mut params = Self::default();
-        for (keyword, value) in split(text)? {
+        for (keyword, value) in split(text, syntax)? {
             match keyword.to_ascii_uppercase().as_str() {
                 "SIZE" => set(&mut params.size, "SIZE", value.and_then(parse_size))?,
                 "BODY" => set(&mut params.body, "BODY", value.and_then(parse_body))?,
                 "SMTPUTF8" => set_flag(&mut params.smtputf8, "SMTPUTF8", value)?,
                 "RET" => set(&mut params.ret, "RET", value.and_then(dsn::parse_ret))?,
-                "ENVID" => set(&mut params.envid, "ENVID", value.and_then(dsn::parse_envid))?,
-                "AUTH" => set(&mut params.auth, "AUTH", value.and_then(parse_submitter))?,
+                "ENVID" => set(&mut params.envid, "ENVID", value.and_then(|value| dsn::parse_envid(value, syntax)))?,
+                "AUTH" => set(&mut params.auth, "AUTH", value.and_then(|value| parse_submitter(value, syntax)))?,
                 _ => return Err(ParamError::Unknown(keyword.to_owned())),
             }
         }
@@ -81,12 +82,12 @@ impl RcptParams {
     ///
     /// # Errors
     /// As [`MailParams::parse`].
-    pub fn parse(text: &str) -> Result<Self, ParamError> {
+    pub fn parse(text: &str, syntax: Syntax) -> Result<Self, ParamError> {
         let mut params = Self::default();
-        for (keyword, value) in split(text)? {
+        for (keyword, value) in split(text, syntax)? {
             match keyword.to_ascii_uppercase().as_str() {
                 "NOTIFY" => set(&mut params.notify, "NOTIFY", value.and_then(dsn::parse_notify))?,
-                "ORCPT" => set(&mut params.orcpt, "ORCPT", value.and_then(dsn::parse_orcpt))?,
+                "ORCPT" => set(&mut params.orcpt, "ORCPT", value.and_then(|value| dsn::parse_orcpt(value, syntax)))?,
                 _ => return Err(ParamError::Unknown(keyword.to_owned())),
             }
         }
@@ -122,8 +123,8 @@ fn parse_body(value: &str) -> Option<BodyType> {
     }
 }
 
-/// RFC 5321 4.1.2: esmtp-keyword and esmtp-value.
-fn split(text: &str) -> Result<Vec<(&str, Option<&str>)>, ParamError> {
+/// RFC 5321 4.1.2: esmtp-keyword and esmtp-value. The value of AUTH may be anything, as a malformed one says nothing.
+fn split(text: &str, syntax: Syntax) -> Result<Vec<(&str, Option<&str>)>, ParamError> {
     text.split_ascii_whitespace()
         .map(|param| {
             let (keyword, value) = match param.split_once('=') {
@@ -132,7 +133,8 @@ fn split(text: &str) -> Result<Vec<(&str, Option<&str>)>, ParamError> {
             };
             let keyword_fits = keyword.starts_with(|c: char| c.is_ascii_alphanumeric())
                 && keyword.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-');
-            let value_fits = value.is_none_or(|value| !value.is_empty() && !value.contains('='));
+            let any_value = syntax == Syntax::Lenient && keyword.eq_ignore_ascii_case("AUTH");
+            let value_fits = any_value || value.is_none_or(|value| !value.is_empty() && !value.contains('='));
             if keyword_fits && value_fits { Ok((keyword, value)) } else { Err(ParamError::Syntax) }
         })
         .collect()
@@ -142,39 +144,60 @@ fn split(text: &str) -> Result<Vec<(&str, Option<&str>)>, ParamError> {
 mod tests {
     use super::*;
 
+    fn of_mail(text: &str) -> Result<MailParams, ParamError> {
+        MailParams::parse(text, Syntax::Lenient)
+    }
+
+    fn of_rcpt(text: &str) -> Result<RcptParams, ParamError> {
+        RcptParams::parse(text, Syntax::Lenient)
+    }
+
+    #[test]
+    fn any_value_of_auth_is_taken_but_not_in_strict_syntax() {
+        let auth = |text: &str, syntax| MailParams::parse(text, syntax).map(|params| params.auth.unwrap());
+        for odd in ["AUTH=joe", "AUTH=<joe@example.com>", "auth=joe+tag@example.com", "AUTH=", "AUTH=a=b", "AUTH=+"] {
+            assert_eq!(auth(odd, Syntax::Lenient).as_deref(), Ok("<>"), "{odd}");
+            assert!(auth(odd, Syntax::Strict).is_err(), "{odd}");
+        }
+        assert_eq!(auth("AUTH=joe@example.com", Syntax::Strict).as_deref(), Ok("joe@example.com"));
+        for bad in ["AUTH", "AUTH=<> AUTH=joe", "AUTH=x SIZE="] {
+            assert!(of_mail(bad).is_err(), "{bad}");
+        }
+    }
+
     #[test]
     fn known_parameters_are_read_in_any_case() {
-        let params = MailParams::parse(" size=1000  Body=8bitmime").unwrap();
+        let params = of_mail(" size=1000  Body=8bitmime").unwrap();
         assert_eq!(
             params,
             MailParams { size: Some(1000), body: Some(BodyType::EightBitMime), ..MailParams::default() }
         );
-        let params = MailParams::parse("SMTPUTF8 ret=hdrs ENVID=a+2Bb").unwrap();
+        let params = of_mail("SMTPUTF8 ret=hdrs ENVID=a+2Bb").unwrap();
         assert!(params.smtputf8);
         assert_eq!((params.ret, params.envid.as_deref()), (Some(Ret::Headers), Some("a+2Bb")));
-        let params = RcptParams::parse(" NOTIFY=NEVER orcpt=rfc822;a@b").unwrap();
+        let params = of_rcpt(" NOTIFY=NEVER orcpt=rfc822;a@b").unwrap();
         assert!(params.notify.is_some_and(|notify| !notify.failure));
         assert_eq!(params.orcpt.as_deref(), Some("rfc822;a@b"));
-        assert_eq!(RcptParams::parse(" "), Ok(RcptParams::default()));
-        assert_eq!(MailParams::parse("SIZE=99999999999999999999").unwrap().size, Some(u64::MAX));
-        assert_eq!(MailParams::parse("").unwrap(), MailParams::default());
+        assert_eq!(of_rcpt(" "), Ok(RcptParams::default()));
+        assert_eq!(of_mail("SIZE=99999999999999999999").unwrap().size, Some(u64::MAX));
+        assert_eq!(of_mail("").unwrap(), MailParams::default());
     }
 
     #[test]
     fn what_is_wrong_is_told_apart() {
-        assert_eq!(MailParams::parse("FOO=1"), Err(ParamError::Unknown("FOO".to_owned())));
+        assert_eq!(of_mail("FOO=1"), Err(ParamError::Unknown("FOO".to_owned())));
         for value in ["SIZE", "SIZE=x", "SIZE=-1", "SIZE=999999999999999999999"] {
-            assert_eq!(MailParams::parse(value), Err(ParamError::Value("SIZE")), "{value}");
+            assert_eq!(of_mail(value), Err(ParamError::Value("SIZE")), "{value}");
         }
-        assert_eq!(MailParams::parse("BODY=BINARYMIME"), Err(ParamError::Value("BODY")));
-        assert_eq!(MailParams::parse("SIZE=1 SIZE=1"), Err(ParamError::Twice("SIZE")));
+        assert_eq!(of_mail("BODY=BINARYMIME"), Err(ParamError::Value("BODY")));
+        assert_eq!(of_mail("SIZE=1 SIZE=1"), Err(ParamError::Twice("SIZE")));
         for text in ["=1", "SIZE=", "a=b=c", "-a", "ü=1"] {
-            assert_eq!(MailParams::parse(text), Err(ParamError::Syntax), "{text}");
+            assert_eq!(of_mail(text), Err(ParamError::Syntax), "{text}");
         }
-        assert_eq!(MailParams::parse("NOTIFY=NEVER"), Err(ParamError::Unknown("NOTIFY".to_owned())));
-        assert_eq!(RcptParams::parse("RET=FULL"), Err(ParamError::Unknown("RET".to_owned())));
-        assert_eq!(RcptParams::parse("NOTIFY=NEVER NOTIFY=NEVER"), Err(ParamError::Twice("NOTIFY")));
-        assert_eq!(MailParams::parse("SMTPUTF8=1"), Err(ParamError::Value("SMTPUTF8")));
-        assert_eq!(MailParams::parse("SMTPUTF8 smtputf8"), Err(ParamError::Twice("SMTPUTF8")));
+        assert_eq!(of_mail("NOTIFY=NEVER"), Err(ParamError::Unknown("NOTIFY".to_owned())));
+        assert_eq!(of_rcpt("RET=FULL"), Err(ParamError::Unknown("RET".to_owned())));
+        assert_eq!(of_rcpt("NOTIFY=NEVER NOTIFY=NEVER"), Err(ParamError::Twice("NOTIFY")));
+        assert_eq!(of_mail("SMTPUTF8=1"), Err(ParamError::Value("SMTPUTF8")));
+        assert_eq!(of_mail("SMTPUTF8 smtputf8"), Err(ParamError::Twice("SMTPUTF8")));
     }
 }

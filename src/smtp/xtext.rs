@@ -1,8 +1,11 @@
 //! xtext (RFC 3461 4): how a parameter carries octets that its grammar does not allow. Pure.
 //!
-//! Strict: only what the grammar describes is decoded, so a value may be repeated on the wire unchanged.
+//! Some gateways write hexadecimal digits in small letters. Both are decoded; what is repeated on the wire goes through
+//! [`capitalised`] before, so that it is of the grammar of RFC 3461.
 
-/// Decodes xtext; `None` where it is malformed: a character outside `!` to `~`, a `=`, or a `+` that two capital
+use std::borrow::Cow;
+
+/// Decodes xtext; `None` where it is malformed: a character outside `!` to `~`, a `=`, or a `+` that two
 /// hexadecimal digits do not follow.
 pub fn decode(text: &str) -> Option<Vec<u8>> {
     let mut octets = Vec::with_capacity(text.len());
@@ -31,6 +34,25 @@ pub fn decode_printable(text: &str) -> Option<String> {
     if printable { String::from_utf8(octets).ok() } else { None }
 }
 
+/// The same xtext with the capital letters that RFC 3461 4 demands in hexadecimal digits.
+pub fn capitalised(text: &str) -> Cow<'_, str> {
+    let octets = text.as_bytes();
+    let is_small = |at: usize| {
+        let digit = |next: usize| octets.get(at + next).copied().filter(u8::is_ascii_hexdigit);
+        matches!((octets[at], digit(1), digit(2)), (b'+', Some(high), Some(low))
+            if high.is_ascii_lowercase() || low.is_ascii_lowercase())
+    };
+    let small: Vec<usize> = (0..octets.len()).filter(|at| is_small(*at)).collect();
+    if small.is_empty() {
+        return text.into();
+    }
+    let mut capital = text.to_owned();
+    for at in small {
+        capital[at + 1..at + 3].make_ascii_uppercase();
+    }
+    capital.into()
+}
+
 /// Encodes any octets: printable ASCII except `+` and `=` is unchanged.
 pub fn encode(text: &str) -> String {
     let encoded = |octet: u8| match octet {
@@ -40,11 +62,11 @@ pub fn encode(text: &str) -> String {
     text.bytes().map(encoded).collect()
 }
 
-/// Capital letters only, as the grammar has it.
 fn hex_digit(octet: u8) -> Option<u8> {
     match octet {
         b'0'..=b'9' => Some(octet - b'0'),
         b'A'..=b'F' => Some(octet - b'A' + 10),
+        b'a'..=b'f' => Some(octet - b'a' + 10),
         _ => None,
     }
 }
@@ -62,6 +84,22 @@ mod tests {
     }
 
     #[test]
+    fn small_digits_are_read_and_never_written() {
+        for (small, capital) in [
+            ("a+3db", "a+3Db"),
+            ("+2b+2B+2f", "+2B+2B+2F"),
+            ("X400-MTS-Identifier:+20[/PRMD+3dx/;1]", "X400-MTS-Identifier:+20[/PRMD+3Dx/;1]"),
+            ("abc+2Bdef", "abc+2Bdef"),
+            ("+20a", "+20a"),
+            ("\u{e9}+c3", "\u{e9}+C3"),
+            ("+a", "+a"),
+        ] {
+            assert_eq!(capitalised(small), capital);
+            assert_eq!(decode(small), decode(capital));
+        }
+    }
+
+    #[test]
     fn what_is_encoded_is_what_rfc_3461_says() {
         assert_eq!(encode("a+b=c d\u{e9}~!@x"), "a+2Bb+3Dc+20d+C3+A9~!@x");
     }
@@ -75,7 +113,7 @@ mod tests {
 
     #[test]
     fn what_it_does_not_is_refused() {
-        for bad in ["+", "+3", "+3d", "+G0", "a=b", "a b", "ü", "\u{7f}", "a+"] {
+        for bad in ["+", "+3", "+3g", "+G0", "+x3", "+3 ", "a=b", "a b", "ü", "\u{7f}", "a+"] {
             assert_eq!(decode(bad), None, "{bad:?}");
         }
         for bad in ["+00", "+0D+0A", "+7F", "+C3+BC"] {

@@ -113,9 +113,8 @@ fn an_inherited_unix_socket_is_one_session() {
     assert_one_message_was_taken(&site, &replies);
 }
 
-#[test]
-fn early_talk_is_refused_on_sockets() {
-    let site = Site::new("");
+/// A socket of a super-server whose client sent all its commands before the server was there.
+fn talk_early(site: &Site) -> Vec<u8> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     client.write_all(DIALOGUE).unwrap();
@@ -131,8 +130,40 @@ fn early_talk_is_refused_on_sockets() {
     // What was sent and never read makes the end a reset.
     let _ = client.read_to_end(&mut replies);
     smtpd.wait().unwrap();
+    replies
+}
+
+#[test]
+fn early_talk_is_served_on_sockets() {
+    let site = Site::new("");
+    let replies = talk_early(&site);
+    assert_one_message_was_taken(&site, &replies);
+}
+
+#[test]
+fn early_talk_is_refused_where_the_configuration_says_so() {
+    let site = Site::new("[protocol]\nearly_talkers = \"refuse\"\n");
+    let replies = talk_early(&site);
     assert_eq!(codes(&replies), ["554"]);
     assert!(site.shelf("queue").is_empty());
+}
+
+/// By no luck of timing: octets that come once the connection is there, or within its TLS, are early too.
+#[test]
+fn who_talks_within_the_pause_before_the_greeting_is_refused() {
+    let site = Site::new("[protocol]\nearly_talkers = \"refuse\"\n");
+    let smtpd = site.listen(&[]);
+    for _ in 0..5 {
+        let mut client = TcpStream::connect(smtpd.address()).unwrap();
+        client.write_all(b"HELO localhost\r\n").unwrap();
+        let mut replies = Vec::new();
+        let _ = client.read_to_end(&mut replies);
+        assert_eq!(codes(&replies), ["554"]);
+    }
+    let mut patient = TcpStream::connect(smtpd.address()).unwrap();
+    let mut greeting = [0; 4];
+    patient.read_exact(&mut greeting).unwrap();
+    assert_eq!(&greeting, b"220 ");
 }
 
 #[test]

@@ -39,9 +39,9 @@ fn the_address_that_a_proxy_tells_is_what_policy_and_log_see() {
     smtpd.wait_for_log("unknown[203.0.113.9]");
     let v2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xcb\0\x71\x0a\x7f\0\0\x01\x12\x67\0\x19";
     assert!(answer_to(&smtpd, v2).starts_with("554 5.7.1 203.0.113.10 "));
-    // Octets right behind the header are early talk, as they are without a proxy.
-    let early = answer_to(&smtpd, b"PROXY UNKNOWN\r\nEHLO x\r\n");
-    assert!(early.starts_with("554 5.5.0 "), "{early}");
+    // Octets right behind the header are early talk, and served as they are without a proxy.
+    let early = answer_to(&smtpd, b"PROXY UNKNOWN\r\nEHLO x\r\nQUIT\r\n");
+    assert!(early.starts_with("220 ") && early.contains("\r\n221 "), "{early}");
     for bad in [&b"EHLO there, server\r\n"[..], b"PROXY TCP4 x y 1 2\r\n", b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff"] {
         assert_eq!(answer_to(&smtpd, bad), "");
     }
@@ -50,6 +50,13 @@ fn the_address_that_a_proxy_tells_is_what_policy_and_log_see() {
     let mut greeting = [0; 4];
     local.read_exact(&mut greeting).unwrap();
     assert_eq!(&greeting, b"220 ");
+}
+
+#[test]
+fn octets_behind_a_proxy_header_may_be_refused_as_early_talk() {
+    let (_site, smtpd) = proxied("\"127.0.0.1\"", "[protocol]\nearly_talkers = \"refuse\"\n");
+    let early = answer_to(&smtpd, b"PROXY UNKNOWN\r\nEHLO x\r\n");
+    assert!(early.starts_with("554 5.5.0 ") && early.contains("protocol.early_talkers"), "{early}");
 }
 
 #[test]

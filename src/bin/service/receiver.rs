@@ -1,8 +1,10 @@
 //! The receiver, made from the configuration: the same for a service, for one session, and for `sendmail`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use leafmail::config::{Config, RoutePlan};
+use leafmail::address::Syntax;
+use leafmail::config::{Config, EarlyTalkers, RoutePlan};
 use leafmail::dns::{Resolver, SystemResolver};
 use leafmail::driver::{DiskWait, Limits, MailList, Receiver, Security, Shutdown};
 use leafmail::event::Observer;
@@ -16,6 +18,10 @@ use leafmail::sys::SystemClock;
 
 use super::mail_list::SpoolLister;
 use crate::cli;
+
+/// How long the greeting waits for clients that talk before it: more than a round trip across the Internet, so that it
+/// is no matter of luck whether one is found.
+const GREETING_PAUSE: Duration = Duration::from_secs(1);
 
 /// A receiver for mail into this spool.
 pub(crate) fn build(
@@ -55,6 +61,8 @@ fn settings(config: &Config) -> Settings {
         mark: cli::wiring::own_mark(config),
         default_domain: config.default_domain().clone(),
         dialect: if config.protocol.strict_821 { Dialect::Rfc821 } else { Dialect::Esmtp },
+        syntax: if config.protocol.strict_syntax { Syntax::Strict } else { Syntax::Lenient },
+        require_helo: config.protocol.require_helo,
         max_size: config.message.max_size,
         max_recipients: config.recipients.max,
         bare_newline: config.message.bare_newline,
@@ -82,6 +90,7 @@ fn limits(config: &Config) -> Limits {
         sessions_per_address: limits.sessions_per_address,
         connections_per_second: limits.connections_per_second,
         exempt: limits.exempt.clone(),
+        greeting_pause: (config.protocol.early_talkers == EarlyTalkers::Refuse).then_some(GREETING_PAUSE),
         idle: limits.idle,
         session: limits.session,
         slowest_body: limits.slowest_body,

@@ -25,12 +25,12 @@ pub async fn serve_standard_input<S: Spool>(receiver: &Receiver<S>) -> io::Resul
         StandardInput::Socket => serve_socket(receiver, io::stdin().as_fd().try_clone_to_owned()?).await,
         StandardInput::Other if io::stdin().is_terminal() => {
             let typed = tokio::io::join(Typed::new(tokio::io::stdin()), tokio::io::stdout());
-            receiver.converse(typed, client_behind_spawner()?, false).await;
+            receiver.converse(typed, client_behind_spawner()?).await;
             Ok(())
         }
         StandardInput::Pipe | StandardInput::Other => {
             let pipe = tokio::io::join(tokio::io::stdin(), tokio::io::stdout());
-            receiver.converse(pipe, client_behind_spawner()?, false).await;
+            receiver.converse(pipe, client_behind_spawner()?).await;
             Ok(())
         }
     }
@@ -44,17 +44,15 @@ async fn serve_socket<S: Spool>(receiver: &Receiver<S>, socket: OwnedFd) -> io::
             stream.set_nonblocking(true)?;
             let stream = TcpStream::from_std(stream)?;
             stream.set_nodelay(true)?;
-            let early = peer::has_octets(stream.as_fd());
-            receiver.converse(stream, peer, early).await;
+            receiver.converse(stream, peer).await;
         }
         AddressFamily::UNIX => {
             let stream = StdUnixStream::from(socket);
             stream.set_nonblocking(true)?;
             let stream = UnixStream::from_std(stream)?;
-            let early = peer::has_octets(stream.as_fd());
             match (client_behind_spawner()?, peer::user_of(&stream)) {
-                (Peer::Local, Some(user)) => receiver.converse_as(user, stream, early).await,
-                (peer, _) => receiver.converse(stream, peer, early).await,
+                (Peer::Local, Some(user)) => receiver.converse_as(user, stream).await,
+                (peer, _) => receiver.converse(stream, peer).await,
             }
         }
         family => return Err(io::Error::other(format!("standard input is a socket of family {}", family.as_raw()))),

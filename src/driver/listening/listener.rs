@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpStream as StdTcpStream};
-use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +14,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{sleep, timeout};
 
 use super::gate::Gate;
-use super::peer::{self, user_of};
+use super::peer::user_of;
 use super::proxy_header::announced;
 use super::runtimes::Runtimes;
 use super::socket::{Removed, Socket};
@@ -200,20 +199,18 @@ async fn admit<S: Spool>(receiver: Arc<Receiver<S>>, gate: Arc<Gate>, connection
             if front.tls {
                 return converse_in_tls(&receiver, &gate, stream, peer, front.door, opening).await;
             }
-            let early = peer::has_octets(stream.as_fd());
-            converse(&receiver, &gate, stream, peer, early, front.door).await;
+            converse(&receiver, &gate, stream, peer, front.door).await;
         }
         Connection::Unix(stream) => {
             let stream = match UnixStream::from_std(stream) {
                 Ok(stream) => stream,
                 Err(error) => return cannot_serve(&receiver, &error),
             };
-            let early = peer::has_octets(stream.as_fd());
             let user = user_of(&stream);
             match gate.admit(Peer::Local, std::time::Instant::now()) {
                 Some(place) => match user {
-                    Some(user) => receiver.converse_with_user(user, stream, early, place.load()).await,
-                    None => receiver.converse_at(Door::default(), stream, Peer::Local, early, place.load()).await,
+                    Some(user) => receiver.converse_with_user(user, stream, place.load()).await,
+                    None => receiver.converse_at(Door::default(), stream, Peer::Local, place.load()).await,
                 },
                 None => turn_away_in_words(&receiver, Peer::Local, stream).await,
             }
@@ -230,11 +227,10 @@ async fn converse<S: Spool>(
     gate: &Arc<Gate>,
     stream: impl AsyncRead + AsyncWrite + Unpin,
     peer: Peer,
-    early: bool,
     door: Door,
 ) {
     if let Some(place) = gate.admit(peer, std::time::Instant::now()) {
-        return receiver.converse_at(door, stream, peer, early, place.load()).await;
+        return receiver.converse_at(door, stream, peer, place.load()).await;
     }
     turn_away_in_words(receiver, peer, stream).await;
 }

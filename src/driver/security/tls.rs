@@ -4,7 +4,7 @@
 //! used, the current certificate stays and an error is reported: a failed renewal must not stop mail.
 
 use std::fs;
-use std::io::{BufRead, ErrorKind};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -134,9 +134,7 @@ impl ServerTls {
             Ok(mut stream) => {
                 stream.get_mut().0.take();
                 let tls = protection(&stream);
-                // Who talks before the greeting may do so in the last flight of the handshake.
-                let early = stream.get_mut().1.reader().fill_buf().is_ok_and(|octets| !octets.is_empty());
-                Ok(Secured { stream: Box::new(stream), tls, early })
+                Ok(Secured { stream: Box::new(stream), tls })
             }
         }
     }
@@ -146,8 +144,6 @@ impl ServerTls {
 pub(in crate::driver) struct Secured<IO> {
     pub(in crate::driver) stream: Box<TlsStream<Recorded<IO>>>,
     pub(in crate::driver) tls: Tls,
-    /// Whether octets of the client are there already.
-    pub(in crate::driver) early: bool,
 }
 
 /// How a handshake began.

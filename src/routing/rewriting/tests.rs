@@ -57,7 +57,7 @@ fn from_gets_the_address_and_reply_to_the_old_content() {
         ("From: a@b <a@b>\n\n", "From: \"a@b\" <relay@example.com>\nReply-To: a@b\n\n"),
         ("From: \"Joe <a@b>\n\n", "From: \"Joe\" <relay@example.com>\nReply-To: a@b\n\n"),
         ("From: \"x\\\" <e@vil>, \\\\\"@ <a@b>\n\n", "From: \"x <e@vil>, @\" <relay@example.com>\nReply-To: a@b\n\n"),
-        ("From: Joe a@b, <c..d@e>\n\n", "From: \"Joe\" <relay@example.com>\nReply-To: a@b\n\n"),
+        ("From: Joe a@b, <c@d..e>\n\n", "From: \"Joe\" <relay@example.com>\nReply-To: a@b\n\n"),
         // Several fields: the first with something in it.
         ("From:\nX: y\nFrom: a@b\nfrom: c@d\n\n", "X: y\nFrom: relay@example.com\nReply-To: a@b\n\n"),
         // None: at the end of what all readers take for the header.

@@ -160,7 +160,7 @@ fn own_session<T: Send>(site: &Site, client: impl FnOnce(UnixStream) -> T) -> an
             runtime.block_on(async {
                 // One that cannot be used is closed, which the client sees.
                 if let Ok(stream) = tokio::net::UnixStream::from_std(theirs) {
-                    receiver.converse_as(user, stream, false).await;
+                    receiver.converse_as(user, stream).await;
                 }
             });
         });
