@@ -67,7 +67,7 @@ const COMMANDS: [(&str, Command); 36] = [
     ("BDAT 6\r\nX: y\r\n", Command::Chunk("X: y\r\n", false, false)),
     ("BDAT 6\r\nX: y\r\n", Command::Chunk("X: y\r\n", false, false)),
     ("BDAT 3\r\na\nb", Command::Chunk("", false, true)),
-    ("BDAT 6 LAST\r\nQUIT\r\n", Command::Chunk("QUIT\r\n", true, false)),
+    ("BDAT 8 LAST\r\n\r\nQUIT\r\n", Command::Chunk("\r\nQUIT\r\n", true, false)),
     ("BDAT 0 LAST\r\n", Command::Chunk("", true, false)),
     ("BDAT 0\r\n", Command::Chunk("", false, false)),
     ("BDAT 2 LAST\r\n\n\n", Command::Chunk("", true, true)),
