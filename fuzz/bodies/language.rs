@@ -6,14 +6,16 @@
 use leafmail::address::{Domain, Mailbox, ReversePath, Syntax};
 use leafmail::receipt::Reason;
 use leafmail::smtp::xclient::{Attribute, Xclient, Xforward};
-use leafmail::smtp::{Command, Dialect, Enhanced, Grammar, MailParams, RcptParams, Reading, Reply, catalogue, xtext};
+use leafmail::smtp::{
+    Command, Dialect, Enhanced, Grammar, MailParams, ParsedCommand, RcptParams, Reply, catalogue, xtext,
+};
 use leafmail::transport::meaning;
 
 pub(super) fn command(octets: &[u8]) {
     let home: Domain = "lan.example".parse().expect("it is a domain");
     let read = |dialect, syntax| {
         let read = Command::parse(octets, &Grammar { dialect, syntax, default_domain: &home });
-        read.map(|Reading { command, .. }| command)
+        read.map(|ParsedCommand { command, .. }| command)
     };
     // What is of the grammar is never read as something else; names are shown otherwise.
     if let Ok(strict) = read(Dialect::Esmtp, Syntax::Strict)

@@ -3,7 +3,9 @@
 use super::{Action, Hello, Note, OpenQuestion, Question, Session, Stage, Transaction, Verdict};
 use crate::address::{Mailbox, ReversePath};
 use crate::envelope::Envelope;
-use crate::smtp::{Command, CommandError, Dialect, Grammar, Line, MailParams, RcptParams, Reading, Reply, catalogue};
+use crate::smtp::{
+    Command, CommandError, Dialect, Grammar, Line, MailParams, ParsedCommand, RcptParams, Reply, catalogue,
+};
 
 /// Recipients without room in one transaction from which on each further one is a junk command.
 const MAX_SURPLUS: u32 = 10_000;
@@ -56,7 +58,7 @@ impl Session {
     fn parse(&mut self, line: &[u8]) -> Result<Command, CommandError> {
         let settings = &self.settings;
         let (dialect, syntax, default_domain) = (settings.dialect, settings.syntax, &settings.default_domain);
-        let Reading { command, remark } = Command::parse(line, &Grammar { dialect, syntax, default_domain })?;
+        let ParsedCommand { command, remark } = Command::parse(line, &Grammar { dialect, syntax, default_domain })?;
         if let Some(remark) = remark {
             self.remark(remark);
         }

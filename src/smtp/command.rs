@@ -15,7 +15,7 @@ pub use grammar::{Dialect, Grammar};
 
 /// A command line that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reading {
+pub struct ParsedCommand {
     /// What it means.
     pub command: Command,
     /// What was odd about it, for the log.
@@ -70,7 +70,7 @@ pub struct Chunk {
     pub last: bool,
 }
 
-impl From<Command> for Reading {
+impl From<Command> for ParsedCommand {
     fn from(command: Command) -> Self {
         Self { command, remark: None }
     }
@@ -85,7 +85,7 @@ impl Command {
     ///
     /// # Errors
     /// A [`CommandError`], each kind with a reply of its own.
-    pub fn parse(line: &[u8], grammar: &Grammar<'_>) -> Result<Reading, CommandError> {
+    pub fn parse(line: &[u8], grammar: &Grammar<'_>) -> Result<ParsedCommand, CommandError> {
         let Grammar { dialect, .. } = *grammar;
         if let Some((extended, name)) = grammar.is_lenient().then(|| hello::split(line)).flatten() {
             let name = hello::name_as_text(name)?;
@@ -103,7 +103,7 @@ impl Command {
         match verb.as_str() {
             "MAIL" => parse_mail(argument, grammar),
             "RCPT" => parse_rcpt(argument, grammar),
-            _ => Self::parse_other(&verb, argument, dialect).map(Reading::from),
+            _ => Self::parse_other(&verb, argument, dialect).map(ParsedCommand::from),
         }
     }
 
@@ -181,18 +181,18 @@ fn parse_bdat(argument: &str) -> Result<Chunk, CommandError> {
     Ok(Chunk { size: size.parse().map_err(|_| FORM)?, last: !last.is_empty() })
 }
 
-fn parse_mail(argument: &str, grammar: &Grammar<'_>) -> Result<Reading, CommandError> {
+fn parse_mail(argument: &str, grammar: &Grammar<'_>) -> Result<ParsedCommand, CommandError> {
     const FORM: CommandError = CommandError::Syntax("MAIL FROM:<address>");
     let Split { path, params, remark } = split(argument, "FROM:", grammar)?.ok_or(FORM)?;
     let path = ReversePath::parse_as(path, Some(grammar.default_domain), grammar.syntax())?;
-    Ok(Reading { command: Command::Mail(path, MailParams::parse(params, grammar.syntax())?), remark })
+    Ok(ParsedCommand { command: Command::Mail(path, MailParams::parse(params, grammar.syntax())?), remark })
 }
 
-fn parse_rcpt(argument: &str, grammar: &Grammar<'_>) -> Result<Reading, CommandError> {
+fn parse_rcpt(argument: &str, grammar: &Grammar<'_>) -> Result<ParsedCommand, CommandError> {
     const FORM: CommandError = CommandError::Syntax("RCPT TO:<address>");
     let Split { path, params, remark } = split(argument, "TO:", grammar)?.ok_or(FORM)?;
     let path = Mailbox::parse_path_as(path, Some(grammar.default_domain), grammar.syntax())?;
-    Ok(Reading { command: Command::Rcpt(path, RcptParams::parse(params, grammar.syntax())?), remark })
+    Ok(ParsedCommand { command: Command::Rcpt(path, RcptParams::parse(params, grammar.syntax())?), remark })
 }
 
 /// The two parts of MAIL and RCPT.
@@ -226,7 +226,7 @@ mod tests {
     use crate::smtp::ParamError;
     use proptest::prelude::*;
 
-    fn read(line: &[u8], dialect: Dialect, syntax: Syntax) -> Result<Reading, CommandError> {
+    fn read(line: &[u8], dialect: Dialect, syntax: Syntax) -> Result<ParsedCommand, CommandError> {
         Command::parse(line, &Grammar { dialect, syntax, default_domain: &"lan".parse().unwrap() })
     }
 

@@ -23,7 +23,7 @@ pub const DIALOGUE: &str = "leafmail::dialogue";
 /// Octets of the largest message that a receiver takes, unless it is configured.
 pub const LARGEST_MESSAGE: u64 = 35_000_000;
 
-pub use command::{Chunk, Command, CommandError, Dialect, Grammar, Reading};
+pub use command::{Chunk, Command, CommandError, Dialect, Grammar, ParsedCommand};
 pub use dsn::{Notify, Ret};
 pub use extension::{Extension, Keyword, Keywords};
 pub use line::{Input, Line, MAX_AUTH_LINE, MAX_LINE, MAX_SWALLOWED};
