@@ -80,7 +80,7 @@ fn freeze_message(bencher: Bencher<'_, '_>, size: usize) {
     bencher.counter(BytesCount::new(size)).bench(|| frozen(1, black_box(&message), 0));
 }
 
-/// Wholly, as a claim does.
+/// All of it, as a claim does.
 #[divan::bench(args = SIZES)]
 fn thaw_message(bencher: Bencher<'_, '_>, size: usize) {
     let file = frozen(1, &text(size), 0);

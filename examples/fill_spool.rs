@@ -1,6 +1,6 @@
 //! Fills a spool with messages, to measure how the verbs and the runner do with many: `fill_spool FOLDER COUNT`.
 //!
-//! Each has 2 KiB of message and one recipient in one of 50 domains; every tenth was put off once. The first thousand are
+//! Each has 2 KiB of message and one recipient in one of 50 domains; every tenth was deferred once. The first thousand are
 //! committed as any message is; the others are copies of those under ids of their own, which nobody syncs, as a million of
 //! syncs take long.
 
@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     copy(&Path::new(folder).join("queue"), count.saturating_sub(COMMITTED))
 }
 
-/// Copies what is there under new ids, so many times.
+/// Copies what is there under new ids, this many times.
 fn copy(queue: &Path, count: usize) -> Result<(), Box<dyn Error>> {
     let read = |entry: std::io::Result<fs::DirEntry>| fs::read(entry?.path());
     let originals = fs::read_dir(queue)?.map(read).collect::<Result<Vec<_>, _>>()?;

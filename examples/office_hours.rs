@@ -1,7 +1,7 @@
 //! A receiver with a policy of its own: mail for the boss is taken from nine to five only.
 //!
 //! `cargo run --example office_hours`, then `curl smtp://127.0.0.1:2526 --mail-from me@lan --mail-rcpt boss@lan -T FILE`.
-//! What is accepted lies in `./office-spool`; `spoolrun --spool office-spool list` shows it.
+//! What is accepted is in `./office-spool`; `spoolrun --spool office-spool list` shows it.
 
 use std::error::Error;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! The envelope: who sent a message, to whom, from where, how it came, and what was asked of its delivery.
 //!
-//! Facts only, as they were at the moment of acceptance. Where a message will go is not a fact: routes are found anew at
+//! Facts only, as they were at the moment of acceptance. Where a message will go is not a fact: routes are found again at
 //! each run of the queue. An [`Envelope`] is never without a recipient.
 
 use std::fmt;

@@ -66,7 +66,7 @@ impl Mutant {
 
 pub(crate) use choice::planted;
 
-/// What the log must say at the start, in a build that can plant faults and was told to.
+/// What the log must say at the start, in a build that can plant faults and was asked to.
 pub fn warning() -> Option<String> {
     choice::wanted().map(|name| match Mutant::ALL.iter().any(|mutant| mutant.name() == name) {
         true => format!("MUTANT {name}: THIS PROCESS BREAKS A PROMISE ON PURPOSE, AND LOSES OR REPEATS MAIL"),

@@ -29,7 +29,7 @@ use leafmail::transport::{Body, Delivery, DeliveryRequest, Dispatch, Dsn, RouteF
 
 /// Operations of both terminals together.
 const OPERATIONS: usize = 10_000;
-/// Operations choose among so many of the newest messages.
+/// Operations choose among this many of the newest messages.
 const WINDOW: usize = 80;
 
 /// SplitMix64 (Steele, Lea, Flood 2014).

@@ -1,6 +1,6 @@
 //! What the fuzzer found worth keeping, run without a fuzzer: all of `fuzz/corpus`, each through its target.
 //!
-//! A finding is mended with its octets in the corpus, so that it stays mended here too.
+//! A finding is repaired with its octets in the corpus, so that it stays repaired here too.
 
 #[path = "../fuzz/bodies/mod.rs"]
 mod bodies;

@@ -110,7 +110,7 @@ fn systemd_accepts_the_units_and_rates_their_exposure_at_2_or_less() {
     }
 }
 
-/// What stands in quotation marks in calls of these functions, anywhere in the sources.
+/// What is in quotation marks in calls of these functions, anywhere in the sources.
 fn asked_for(functions: &[&str]) -> Vec<String> {
     let sources = sources();
     let mut names = Vec::new();

@@ -53,7 +53,7 @@ impl Part {
 }
 
 impl Page {
-    /// The tables, as they stand in the document.
+    /// The tables, as they are in the document.
     pub(crate) fn text(&self) -> String {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let form = if self.quick { ", in its quick form" } else { "" };

@@ -23,7 +23,7 @@ pub(crate) struct Program(Child);
 const TICKS: f64 = 100.0;
 
 impl Site {
-    /// With mail going to `sink`, over at most so many connections.
+    /// With mail going to `sink`, over at most this many connections.
     pub(crate) fn new(folder: &Path, sink: SocketAddr, connections: usize) -> Result<Self> {
         fs::create_dir_all(folder)?;
         // A port that is free now.

@@ -1,4 +1,4 @@
-//! The load generator: so many connections at once, each of which sends its share of messages, with PIPELINING.
+//! The load generator: this many connections at once, each of which sends its share of messages, with PIPELINING.
 //!
 //! It runs on one thread. What it reaches into a bare sink is in the tables, too: a receiver that comes near that is faster than
 //! what measures it.
@@ -111,7 +111,7 @@ impl Dialogue {
         self.replies(replies).await
     }
 
-    /// Waits for so many replies, none of which may be a refusal.
+    /// Waits for this many replies, none of which may be a refusal.
     async fn replies(&mut self, mut wanted: usize) -> Result<()> {
         while wanted > 0 {
             let Some(end) = memchr::memchr(b'\n', &self.input) else {

@@ -33,7 +33,7 @@ pub struct Kept {
     pub remedy: Option<String>,
 }
 
-/// The paused routes that these messages wait for, where they lie in the queue. `places` tells where the settings of each
+/// The paused routes that these messages wait for, where they are in the queue. `places` tells where the settings of each
 /// route stand.
 pub fn kept<S: Manage>(spool: &S, ids: &[SpoolId], routes: &Routes, places: &[(String, Place)]) -> Vec<Kept> {
     let mut waiting: BTreeMap<String, usize> = BTreeMap::new();

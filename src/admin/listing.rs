@@ -37,7 +37,7 @@ pub struct Listing {
     pub recipients: Vec<RecipientState>,
     /// Attempts of the recipient that was tried most often.
     pub attempts: u32,
-    /// Whether a person gave it up, and the sender is to be told.
+    /// Whether a person gave it up, and the sender is to be notified.
     pub forced_expire: bool,
 }
 

@@ -30,7 +30,7 @@ pub fn pasted_id(text: &str) -> Result<SpoolId, String> {
     }
 }
 
-/// What stands there, and where it is nearly an id, what is wrong with it.
+/// What is there, and where it is nearly an id, what is wrong with it.
 fn instead(text: &str) -> String {
     let word = text.trim_matches(|c: char| !c.is_ascii_alphanumeric());
     let length = word.chars().count();

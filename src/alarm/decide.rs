@@ -73,12 +73,12 @@ pub struct AlarmState {
     pub told: Option<u64>,
     /// When that was last tried.
     pub tried: u64,
-    /// When it ended, of which nobody could be told yet; `None`: it goes on.
+    /// When it ended, of which nobody could be notified yet; `None`: it goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub over: Option<u64>,
 }
 
-/// Something to be told.
+/// Something to report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alarm {
     /// Which condition: `route_paused:NAME`, `oldest`, `heartbeat`, `spool_full` or `disk`.
@@ -116,7 +116,7 @@ impl Stage {
 /// After how long a report that failed over all channels is tried again.
 const RETRY: Duration = Duration::from_secs(5 * 60);
 
-/// What is to be told now, and what goes on from now.
+/// What is to be reported now, and what goes on from now.
 pub fn alarms(
     now: Timestamp,
     facts: &Facts,
@@ -150,14 +150,14 @@ pub fn alarms(
     (alarms, after)
 }
 
-/// Notes that somebody was told.
+/// Notes that somebody was notified.
 pub(super) fn note_told(standings: &mut AlarmStates, alarm: &Alarm, now: Timestamp) {
     let Some(standing) = standings.get_mut(&alarm.condition) else { return };
     match (alarm.stage, standing.over) {
         (Stage::Over, Some(_)) => {
             standings.remove(&alarm.condition);
         }
-        // It began anew meanwhile.
+        // It began again meanwhile.
         (Stage::Over, None) => standing.told = None,
         (Stage::Begun | Stage::GoesOn, _) => standing.told = Some(now.as_millis()),
     }

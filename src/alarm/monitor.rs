@@ -134,7 +134,7 @@ impl<S: Manage> Monitor<S> {
         kept.map_err(|error| error.to_string())?;
         let failed = before.id().filter(|id| matches!(self.spool.locate(*id), Ok(Some(Folder::Failed))));
         self.commit(heartbeat, draft, now).map_err(|error| {
-            // The next look tries it anew.
+            // The next look tries it again.
             let _once_is_enough = change_shared(&self.folder, HEARTBEAT, &mut |last: &mut Last| *last = before.clone());
             error.to_string()
         })?;

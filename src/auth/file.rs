@@ -60,7 +60,7 @@ impl UserFile {
     /// where it is missing, and replaced as a whole, so that a reader sees it before or after, never in between.
     ///
     /// # Errors
-    /// When the name cannot stand in a line, or the file cannot be read or replaced.
+    /// When the name cannot be in a line, or the file cannot be read or replaced.
     pub fn store(&self, user: &str, verifier: Option<&Verifier>) -> io::Result<bool> {
         if !is_name(user) {
             return Err(io::Error::other("expected a user without a colon, control characters, or # at the start"));

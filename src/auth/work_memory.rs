@@ -14,7 +14,7 @@ const KEPT: usize = 32 * 1024;
 pub struct WorkMemory(Vec<Block>);
 
 impl WorkMemory {
-    /// So many blocks of 1 KiB; what they hold is arbitrary.
+    /// This many blocks of 1 KiB; what they hold is arbitrary.
     pub(super) fn blocks(&mut self, count: usize) -> &mut [Block] {
         if self.0.len() < count {
             // Not both at once.

@@ -93,7 +93,7 @@ fn run(options: &Options, mut hidden: Option<HiddenStderr>) -> anyhow::Result<()
     match mode(options, &config)? {
         Mode::Listen => {
             give_back()?;
-            service::listen_for_good(options, &config)
+            service::listen_continuously(options, &config)
         }
         Mode::One => {
             // Only the session keeps the client's connection.

@@ -84,7 +84,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
     let quiet = options.verb.as_ref().is_none_or(Verb::tells_by_itself);
     if quiet && config.log.is_for_cron() && config.log.level == LevelFilter::Info {
         // What a run from cron says becomes mail, of which the next run would have something to say; what somebody does by
-        // hand is told on standard output already.
+        // hand is reported on standard output already.
         config.log.level = LevelFilter::Error;
     }
     let delivers = options.verb.as_ref().is_none_or(Verb::forwards);

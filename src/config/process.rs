@@ -49,7 +49,7 @@ pub enum Sandbox {
     Auto,
     /// Not at all.
     Off,
-    /// Wholly, or the program does not start.
+    /// Completely, or the program does not start.
     Require,
 }
 

@@ -1,6 +1,6 @@
 //! MX records and addresses from the DNS, by hickory-resolver, which is named in this file only.
 //!
-//! The name servers are those of `/etc/resolv.conf`; it is read at the first question, and anew after a failure, as a laptop
+//! The name servers are those of `/etc/resolv.conf`; it is read at the first question, and again after a failure, as a laptop
 //! may have moved. Nothing is cached: the name servers do that. Questions run on a thread of their own, since a runtime that is
 //! not driven would leave answers lying.
 

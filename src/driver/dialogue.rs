@@ -17,7 +17,7 @@ pub(super) struct Dialogue {
     session: u64,
 }
 
-/// Sessions of this process whose dialogues could be told.
+/// Sessions of this process whose dialogues could be logged.
 static SESSIONS: AtomicU64 = AtomicU64::new(0);
 
 impl Dialogue {

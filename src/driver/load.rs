@@ -34,7 +34,7 @@ impl Gauge {
         Self { above, until: above - above / RELIEF, high: watch::Sender::new(false) }
     }
 
-    /// So many sessions are in use; `Some` where the word has changed.
+    /// This many sessions are in use; `Some` where the word has changed.
     pub(super) fn read(&self, sessions: usize) -> Option<bool> {
         let high = *self.high.borrow();
         let now = if high { sessions > self.until } else { sessions > self.above };

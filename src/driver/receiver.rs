@@ -59,7 +59,7 @@ impl<S: Spool> Receiver<S> {
         self.observer.observe(&Event::Trouble { text: error.to_string() });
         match error.kind {
             SpoolErrorKind::Full(_) => catalogue::no_space(),
-            // The disk lies: finish what can be finished, and leave.
+            // The disk cannot be trusted: finish what can be finished, and leave.
             SpoolErrorKind::Poisoned => {
                 self.shutdown.raise();
                 catalogue::shutting_down(&self.settings.hostname)

@@ -189,7 +189,7 @@ pub enum Event {
         /// Why.
         text: String,
     },
-    /// Failures of a whole hour of which no sender was told.
+    /// Failures of a whole hour of which no sender was notified.
     Withheld {
         /// How many messages.
         withheld: u64,

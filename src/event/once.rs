@@ -117,7 +117,7 @@ impl OncePerMinute {
         Self { inner, scope: Scope::All, told: Mutex::default() }
     }
 
-    /// What was held back and is to be told now, and whether this event is.
+    /// What was held back and is to be reported now, and whether this event is.
     fn sift(&self, event: &Event, now: Instant) -> (Vec<Event>, bool) {
         let kind = self.scope.kind(event);
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);

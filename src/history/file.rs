@@ -77,7 +77,7 @@ impl HistoryFile {
         if length + lines.len() as u64 > self.limit / 2 {
             open = self.turn_over(open)?;
         }
-        // A file whose last write was cut short is opened anew, which mends its end.
+        // A file whose last write was cut short is opened again, which mends its end.
         let written = open.file.write(&lines)?;
         if written < lines.len() {
             return Err(io::Error::new(ErrorKind::WriteZero, "the disk took a part of a line only"));

@@ -1,7 +1,7 @@
 //! Every sentence that a built-in rule sends to a client, with its codes.
 //!
 //! Each says in plain words what is wrong and which setting of the relay is responsible, because the reader often
-//! stands at the display of a printer. The client's own text is repeated in printable ASCII and shortened, so it
+//! is at the display of a printer. The client's own text is repeated in printable ASCII and shortened, so it
 //! cannot break or inflate a reply. No sentence reveals the inside of the network: no other names, no lists.
 
 use std::fmt::Display;

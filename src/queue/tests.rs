@@ -194,7 +194,7 @@ fn a_message_that_cannot_be_tried_does_not_use_up_the_probe() {
     house.next_hop.answers(|_, _| Answer::Fault);
     house.flush();
     house.next_hop.answers(|_, _| Answer::Take);
-    // It is always the first of the queue, and each run begins anew.
+    // It is always the first of the queue, and each run begins again.
     house.spool.make_unreadable(id(1));
     house.clock.advance(MINUTE * 20);
     let summary = house.flush();
@@ -374,7 +374,7 @@ fn a_notice_comes_from_this_host() {
     house.next_hop.answers(|_, _| Answer::Never);
     house.put(1, "joe@x", &["bob@x"]);
     house.flush();
-    // The notice was refused, too: it lies with the failed, and no notice is written about it.
+    // The notice was refused, too: it is with the failed, and no notice is written about it.
     let [notice] = house.spool.on(Folder::Failed)[..] else { panic!("one notice") };
     let glance = house.spool.peek(notice).unwrap().unwrap();
     let expected = Origin {

@@ -79,7 +79,7 @@ causes! {
     Folder = "folder",
     /// This host lacks something: descriptors, memory, a readable spool.
     Resources = "resources",
-    /// The process was told to leave.
+    /// The process had to stop.
     Leaving = "leaving",
 }
 

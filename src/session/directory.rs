@@ -74,7 +74,7 @@ fn split_argument(argument: &str) -> (&str, bool) {
     }
 }
 
-/// Whether the argument is this address, or its local part alone; either may stand in angle brackets.
+/// Whether the argument is this address, or its local part alone; either may be in angle brackets.
 fn is_named(address: &Mailbox, name: &str) -> bool {
     let name = name.strip_prefix('<').and_then(|name| name.strip_suffix('>')).unwrap_or(name);
     let same_local = |local: &str| local.to_lowercase() == address.local().to_lowercase();

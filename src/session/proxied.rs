@@ -45,7 +45,7 @@ impl Session {
         }
     }
 
-    /// Nothing that was known of one client is left for the next: neither its name where only an address is told, nor its
+    /// Nothing that was known of one client is left for the next: neither its name where only an address is given, nor its
     /// login.
     fn become_client(&mut self, client: Xclient) {
         self.abandon();

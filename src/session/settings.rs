@@ -107,7 +107,7 @@ impl Settings {
 }
 
 impl Settings {
-    /// Which line ends a message of this client may have. Who comes by a socket of this host has no address to be listed by.
+    /// Which line ends a message of this client may have. Whoever comes by a socket of this host has no address to be listed by.
     pub(super) fn line_ends(&self, peer: Peer) -> LineEnds {
         let is_listed = |ip: IpAddr| self.lf_only.iter().any(|network| network.contains(&ip));
         if peer.ip().is_some_and(is_listed) { LineEnds::LfAllowed } else { LineEnds::CrLf }

@@ -1,7 +1,7 @@
 //! The framing of message octets after DATA (RFC 5321 4.5.2): the end is CR LF . CR LF and nothing else.
 //!
 //! The decoder removes dot-stuffing and copies everything else unchanged. A bare CR, a bare LF and NUL are not
-//! allowed in a message (RFC 5321 2.3.8, 4.1.1.4): they are recorded as a [`Blemish`], or mended, and the decoder
+//! allowed in a message (RFC 5321 2.3.8, 4.1.1.4): they are recorded as a [`Blemish`], or repaired, and the decoder
 //! continues to the true end, so no peer can make the rest look like commands. The one exception is for clients that
 //! are listed one by one ([`LineEnds::LfAllowed`]): a message of theirs in which every line ends in LF ends at LF . LF.
 

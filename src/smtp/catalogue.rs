@@ -303,7 +303,7 @@ pub fn early_talker() -> Reply {
     )
 }
 
-/// One session was to be served, but the server cannot work: what is wrong is told to its administrator alone.
+/// One session was to be served, but the server cannot work: what is wrong is reported to its administrator alone.
 pub fn out_of_order(hostname: &Domain) -> Reply {
     reply!(421, (4, 3, 5), "{hostname} is not in working order; try again later")
 }

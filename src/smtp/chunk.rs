@@ -1,7 +1,7 @@
 //! The framing of message octets after BDAT (RFC 3030 2): they are counted, so nothing in them is an end and no dot
 //! is stuffed.
 //!
-//! The same octets are allowed as after DATA: a bare CR, a bare LF and NUL are a [`Blemish`] here too, or are mended, as
+//! The same octets are allowed as after DATA: a bare CR, a bare LF and NUL are a [`Blemish`] here too, or are repaired, as
 //! BINARYMIME is not offered. A CR at the end of one chunk and the LF at the beginning of the next are one line end.
 
 use memchr::memchr3;

@@ -11,7 +11,7 @@ use crate::address::printable;
 pub struct SpoolError {
     /// In words, such as `thawing`.
     pub doing: &'static str,
-    /// The file or folder, relative to the spool where it lies in it.
+    /// The file or folder, relative to the spool where it is in it.
     pub path: PathBuf,
     /// What failed. It is in the text of this error, so it is not its source as well.
     pub kind: SpoolErrorKind,

@@ -1,13 +1,13 @@
-//! The folders of a spool that messages lie in.
+//! The folders of a spool that messages are in.
 
-/// A folder of the spool that messages lie in.
+/// A folder of the spool that messages are in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Folder {
     /// Accepted and waiting for delivery.
     Queue,
     /// Held by a person.
     Hold,
-    /// Cannot be delivered, and nobody can be told.
+    /// Cannot be delivered, and nobody can be notified.
     Failed,
     /// Torn or corrupt.
     Bad,

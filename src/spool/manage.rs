@@ -59,7 +59,7 @@ pub trait Manage: Spool {
     /// When it cannot be removed; [`crate::spool::SpoolErrorKind::Foreign`] for what is no message.
     fn remove(&self, id: SpoolId, folder: Folder) -> Result<Handled, SpoolError>;
 
-    /// Opens a message for reading, wherever it lies. Its message octets are not verified.
+    /// Opens a message for reading, wherever it is. Its message octets are not verified.
     ///
     /// # Errors
     /// As [`Spool::peek`].

@@ -63,7 +63,7 @@ pub trait Spool: Send + Sync + 'static {
     /// [`crate::spool::SpoolErrorKind::Torn`] or [`crate::spool::SpoolErrorKind::Corrupt`] after the file was set aside; [`crate::spool::SpoolErrorKind::Io`] when it could not be read.
     fn claim(&self, id: SpoolId) -> Result<Claimed<Self::Claim>, SpoolError>;
 
-    /// Reads a message without claiming it, wherever it lies. Its message octets are not verified.
+    /// Reads a message without claiming it, wherever it is. Its message octets are not verified.
     ///
     /// # Errors
     /// As [`Spool::claim`], but nothing is set aside.
@@ -81,7 +81,7 @@ pub struct QueueEntry {
 
 /// A message that is arriving. Dropped without [`Draft::commit`], it leaves nothing behind.
 pub trait Draft: Send + 'static {
-    /// The id under which it will lie in the queue.
+    /// The id under which it will be in the queue.
     fn id(&self) -> SpoolId;
 
     /// Adds message octets.
@@ -180,7 +180,7 @@ pub enum Durability {
 /// A message as seen without claiming it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Glance {
-    /// Where it lies.
+    /// Where it is.
     pub folder: Folder,
     /// Its envelope.
     pub envelope: Envelope,

@@ -187,7 +187,7 @@ impl Crew<'_> {
             return;
         }
         tell_reloading();
-        // The worker that is started is told of it; whether it takes over is seen later.
+        // The worker that is started learns of it; whether it takes over is seen later.
         self.supervisor.supervisor.reloads += 1;
         let renewed = (self.supervisor.renew)(&mut self.supervisor.sockets);
         let started = renewed.and_then(|()| self.start().map_err(|error| format!("starting a worker: {error}")));

@@ -1,4 +1,4 @@
-//! Who the process runs as: from root to an ordinary user, for good.
+//! Who the process runs as: from root to an ordinary user, permanently.
 //!
 //! It is done before there are threads, and every step is checked afterwards: a process that could become root again
 //! does not go on. What only root can do or read (bind a port below 1024, read a key) has to happen before.

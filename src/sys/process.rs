@@ -86,7 +86,7 @@ pub fn leave_open(fd: impl AsFd) -> io::Result<RawFd> {
     Ok(fd.as_raw_fd())
 }
 
-/// The end of the starter that waits in [`detach`]: it is told by an octet how the program ends, or by none.
+/// The end of the starter that waits in [`detach`]: an octet says how the program ends; none, that it was killed.
 #[derive(Debug)]
 pub struct Starter(OwnedFd);
 
@@ -148,11 +148,11 @@ pub fn is_alive(pid: u32) -> bool {
     !matches!(rustix::process::test_kill_process(pid), Err(rustix::io::Errno::SRCH))
 }
 
-/// When a process was started, in clock ticks since boot, by which it is told from a later one with the same id; `None` where
+/// When a process was started, in clock ticks since boot, which distinguishes it from a later one with the same id; `None` where
 /// there is none.
 pub fn birth(pid: u32) -> Option<u64> {
     let text = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    // proc(5): the name stands in parentheses and may hold anything; the start is the 20th field after it.
+    // proc(5): the name is in parentheses and may hold anything; the start is the 20th field after it.
     let after = &text[text.iter().rposition(|octet| *octet == b')')? + 1..];
     std::str::from_utf8(after).ok()?.split_whitespace().nth(19)?.parse().ok()
 }

@@ -1,4 +1,4 @@
-//! Commands of the configuration, run by the shell: where a password comes from, who is told of an alarm.
+//! Commands of the configuration, run by the shell: where a password comes from, who is notified of an alarm.
 //!
 //! A command has a limited time, is ended with all that it started when that is over, and is always reaped. Where this
 //! process is locked in, a helper outside does it (see `outside`).

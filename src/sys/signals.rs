@@ -1,6 +1,6 @@
 //! Signals that would end the process where an error number says enough.
 //!
-//! What asks a program to leave or to open its log anew is the programs' own affair.
+//! What asks a program to leave or to open its log again is the programs' own affair.
 
 /// A file that would become larger than the process may make it (`ulimit -f`, systemd's `LimitFSIZE=`) is an error of that
 /// write and no more. By default SIGXFSZ would end the process, with all its sessions and in the middle of a delivery.

@@ -50,7 +50,7 @@ pub struct MaildirTransport {
 enum StoreError {
     /// The Maildir does not take it: the route's trouble.
     Folder { doing: String, error: io::Error },
-    /// The route allows so many octets only.
+    /// The route allows this many octets only.
     TooLarge(u64),
     /// The message cannot be read.
     Message(io::Error),

@@ -2,7 +2,7 @@
 //!
 //! lettre itself is named in `smtp/client.rs` only. [`SmarthostTransport`] keeps one connection from message to message and runs it on a
 //! runtime of its own, so it must be used from a thread that is not itself inside a runtime. What is said in a transaction
-//! stands in `transaction.rs`, what a reply means in `classify/`.
+//! is in `transaction.rs`, what a reply means in `classify/`.
 
 pub(super) use super::smtp::SmtpClient;
 
@@ -263,7 +263,7 @@ impl Route {
         relays_to_nobody(outcomes)
     }
 
-    /// A new connection, ready for MAIL. A token that is refused is read or fetched anew once.
+    /// A new connection, ready for MAIL. A token that is refused is read or fetched again once.
     async fn client(&self) -> Result<SmtpClient, RouteFailure> {
         let (Some(user), Some(credential)) = (&self.smarthost.user, &self.credential) else {
             return self.connection().await;

@@ -33,7 +33,7 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
-    /// So many clients, each with such a pause between its messages.
+    /// This many clients, each with such a pause between its messages.
     pub(crate) fn start(address: SocketAddr, clients: usize, pause: Duration) -> Self {
         let (stop, answers) = (Arc::new(AtomicBool::new(false)), Arc::new(Answers::default()));
         let client = |client: usize| {
@@ -122,13 +122,13 @@ pub(crate) struct Taken {
     pub(crate) delivered: BTreeMap<String, usize>,
     /// Subjects that notices of failure tell of.
     pub(crate) bounced: BTreeSet<String>,
-    /// Recipients that were put off once.
+    /// Recipients that were deferred once.
     pub(crate) deferred: BTreeSet<String>,
     /// Recipients that were refused.
     pub(crate) refused: BTreeSet<String>,
 }
 
-/// A next hop that puts 5 % of the recipients off at the first time, refuses 1 % for good, and takes all the rest.
+/// A next hop that defers 5 % of the recipients at the first time, refuses 1 % permanently, and takes all the rest.
 pub(crate) struct Sink {
     pub(crate) address: SocketAddr,
     pub(crate) taken: Arc<Mutex<Taken>>,

@@ -1,6 +1,6 @@
 //! Block devices whose writes are logged or fail, and what is mounted on them.
 //!
-//! A raw image lies behind a filter of `qemu-storage-daemon`, which exports it as a file by FUSE; a loop device makes a
+//! A raw image is behind a filter of `qemu-storage-daemon`, which exports it as a file by FUSE; a loop device makes a
 //! block device of that file, and the kernel's own file systems are mounted on it. Whatever is made here is undone when
 //! dropped, also by a test that panics.
 

@@ -10,7 +10,7 @@ use crate::site::Site;
 use crate::strace::{Call, calls, end_of, traced};
 use crate::submitting::hand_in;
 
-/// A pass over three letters to five recipients, of whom one is refused for now and one for good; the sender is told.
+/// A pass over three messages to five recipients, of whom one is deferred and one refused permanently; the sender is notified.
 pub(crate) struct Pass<'a> {
     hop: &'a NextHop,
     pub(crate) site: Site,
@@ -66,7 +66,7 @@ impl<'a> Pass<'a> {
     /// Starts it again, until everything is delivered, and looks at what came. Answers what came twice.
     ///
     /// # Panics
-    /// When something was lost or arrived torn, or the sender was told of one failure by two notices.
+    /// When something was lost or arrived torn, or two notices of one failure went to the sender.
     pub(crate) fn check(&self, what: &str) -> Vec<Copy> {
         let Self { hop, site, .. } = self;
         hop.relent();

@@ -1,4 +1,4 @@
-//! The spool against its host: whatever lies in its folders that the spool would not have made, no verb of either program
+//! The spool against its host: whatever is in its folders that the spool would not have made, no verb of either program
 //! follows it, waits for it, changes it or shows its name as it is; and mail goes on.
 //!
 //! Run by root there are device nodes and files of others too. `src/spool/tests/foreign.rs` has the rules one by one; here
@@ -56,7 +56,7 @@ fn facts(path: &Path) -> Facts {
     }
 }
 
-/// A message of ours, as a file that lies elsewhere.
+/// A message of ours, as a file that is elsewhere.
 fn frozen(site: &Site) -> Vec<u8> {
     let id = site.listen(&[]).client().submit("a@example.com", &["b@example.com"], b"Subject: outside\r\n");
     let path = site.spool().join("queue").join(id);

@@ -1,5 +1,5 @@
 //! Both binaries are killed at every system call that they make, one run for each, and started again: nothing acknowledged is
-//! lost, nothing torn is delivered, the sender is told once, and a second copy comes only where SMTP knows no better.
+//! lost, nothing torn is delivered, the sender is notified once, and a second copy comes only where SMTP knows no better.
 //!
 //! The short form takes all calls that are about the spool or the answers that count, and some of the others.
 
@@ -87,7 +87,7 @@ fn spoolrun_killed_at_any_system_call_loses_nothing_and_repeats_only_unmarked() 
         },
     );
     let after_a_reply = after_a_reply.into_inner();
-    // Three letters and a notice: one system call after each final reply.
+    // Three messages and a notice: one system call after each final reply.
     assert!(after_a_reply <= 4, "{after_a_reply} system calls after a final reply lead to second copies");
     report("spoolrun", &tally.into_inner().unwrap());
 }

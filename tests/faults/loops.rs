@@ -87,12 +87,12 @@ fn a_next_hop_that_is_the_relay_itself_pauses_the_route_and_loses_nothing() {
     assert!(shown.contains("\"attempts\":0"), "{shown}");
     smtpd.terminate();
     smtpd.wait();
-    // The pause is told by the other road, once it has lasted.
+    // The pause is reported by the other channel, once it has lasted.
     std::thread::sleep(Duration::from_millis(1_100));
     assert!(site.run(&[]).status.success());
     let alarm = fs::read_to_string(&told).unwrap_or_default();
     assert!(alarm.contains("route relay has been paused since"), "{alarm}");
-    // The URL is mended, and the mail goes.
+    // The URL is repaired, and the mail goes.
     fs::write(site.config(), sound).unwrap();
     assert!(site.run(&["flush"]).status.success());
     assert_eq!((site.delivered().len(), site.shelf("queue").len()), (1, 0));

@@ -51,13 +51,13 @@ impl NextHop {
         Self { address, shared }
     }
 
-    /// Forgets what was taken, and refuses anew who is to be refused for now.
+    /// Forgets what was taken, and refuses again who is to be refused for now.
     pub(crate) fn begin(&self) {
         self.shared.taken.lock().unwrap().clear();
         self.shared.lenient.store(false, Ordering::SeqCst);
     }
 
-    /// From now on only the recipient is refused who is refused for good.
+    /// From now on only the recipient is refused who is refused permanently.
     pub(crate) fn relent(&self) {
         self.shared.lenient.store(true, Ordering::SeqCst);
     }

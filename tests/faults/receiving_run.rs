@@ -7,7 +7,7 @@ use crate::site::Site;
 use crate::strace::{Call, calls, traced};
 use crate::submitting::{HandedIn, hand_in};
 
-/// A session with three letters, two small and a large one.
+/// A session with three messages, two small and a large one.
 pub(crate) struct Reception {
     pub(crate) site: Site,
     pub(crate) handed: HandedIn,

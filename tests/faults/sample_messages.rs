@@ -13,7 +13,7 @@ pub(crate) struct Letter {
 
 /// The sender of all.
 pub(crate) const SENDER: &str = "alice@example.com";
-/// The next hop refuses this one for good.
+/// The next hop refuses this one permanently.
 pub(crate) const NEVER: &str = "never@example.net";
 /// The next hop refuses this one for now.
 pub(crate) const LATER: &str = "later@example.net";

@@ -104,7 +104,7 @@ fn everything_accepted_is_delivered_queued_or_bounced_and_nothing_grows() {
         }
     }
     let answers = traffic.finish();
-    // What was put off is due a second later. What remains counts as queued.
+    // What was deferred is due a second later. What remains counts as queued.
     let deadline = Instant::now() + Duration::from_secs(20);
     while !site.shelf("queue").is_empty() && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(100));

@@ -20,7 +20,7 @@ pub(crate) struct Call {
     /// The thread, in order of appearance.
     pub(crate) thread: usize,
     pub(crate) point: Point,
-    /// What stands between the parentheses, shortened.
+    /// What is between the parentheses, shortened.
     pub(crate) arguments: String,
     /// What came of it, such as `0` or `-1 EIO (Input/output error) (INJECTED)`; `?` where the process died in it.
     pub(crate) result: String,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::accounting::{Answers, Traffic};
 use crate::site::{Running, Site, wait_until};
 
-/// So many clients, each with a pause between messages that leaves the machine some air.
+/// This many clients, each with a pause between messages that leaves the machine some air.
 const CLIENTS: usize = 10;
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -24,7 +24,7 @@ fn start(site: &Site, more: &[&str]) -> Running {
     running
 }
 
-/// The worker that took over last, once so many have.
+/// The worker that took over last, once this many have.
 pub(crate) fn wait_for_workers(running: &Running, count: usize) -> u32 {
     let workers = || -> Vec<u32> {
         let log = running.log();
@@ -40,7 +40,7 @@ pub(crate) fn signal(pid: u32, name: &str) {
     let _ = Command::new("kill").args([name, &pid.to_string()]).output().unwrap();
 }
 
-/// What lies in the spool is what was acknowledged, and perhaps what was not answered; none of it is damaged.
+/// What is in the spool is what was acknowledged, and perhaps what was not answered; none of it is damaged.
 fn check(site: &Site, answers: &Answers) {
     assert_eq!(answers.refused.load(std::sync::atomic::Ordering::Relaxed), 0, "connections were refused");
     let accepted = answers.accepted.lock().unwrap();

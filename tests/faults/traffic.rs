@@ -2,7 +2,7 @@
 //!
 //! Several clients send at the same time, and note for each message how long the log was once the 250 had come. Most is
 //! taken by the next hop at once; some recipients it never takes, so that their messages stay and are written to; some it
-//! refuses for good, so that bounces are made.
+//! refuses permanently, so that bounces are made.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -55,7 +55,7 @@ pub(crate) fn stays(number: usize) -> bool {
     recipients(number).iter().any(|recipient| recipient.contains(LATER))
 }
 
-/// Whether somebody of a message is refused for good, so that a bounce is made.
+/// Whether somebody of a message is refused permanently, so that a bounce is made.
 pub(crate) fn fails(number: usize) -> bool {
     recipients(number).iter().any(|recipient| recipient.contains(NEVER))
 }

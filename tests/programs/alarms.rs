@@ -1,4 +1,4 @@
-//! Heartbeats and alarms of real programs: that somebody is told once, by another road than mail, and once when it is over.
+//! Heartbeats and alarms of real programs: that somebody is notified once, by another channel than mail, and once when it is over.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

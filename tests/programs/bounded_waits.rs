@@ -69,6 +69,6 @@ fn a_message_in_bad_is_found_by_its_id() {
         let output = site.run(&["list", &id]);
         let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(65), "{name}: {complaint}");
-        assert!(complaint.contains(&format!("{id} lies in bad/")), "{name}: {complaint}");
+        assert!(complaint.contains(&format!("{id} is in bad/")), "{name}: {complaint}");
     }
 }

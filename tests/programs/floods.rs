@@ -28,7 +28,7 @@ fn flood(address: SocketAddr, octets: &[&[u8]]) -> String {
     reader.join().unwrap()
 }
 
-/// So many pieces that are so long together, none of which ends with a line.
+/// This many pieces that are so long together, none of which ends with a line.
 fn unaligned(text: &[u8], octets: usize) -> Vec<u8> {
     text.iter().copied().cycle().take(octets).collect()
 }
@@ -47,7 +47,7 @@ fn no_stage_of_a_session_takes_memory_for_what_a_client_sends_without_end() {
     let line = [vec![b'y'; 998], b"\r\n".to_vec()].concat();
     let auth = [b"AUTH LOGIN\r\n".as_slice(), &[b'A'; 12_001], b"\r\n*\r\n"].concat();
     let header = [b"X-Flood: ".as_slice(), &line].concat();
-    // As large as a header may be, all of it to be mended; the second turns out to be text.
+    // As large as a header may be, all of it to be repaired; the second turns out to be text.
     let mended = format!("DATA\r\n{}{}Subject: x\r\n\r\n", "junk\r\n".repeat(90), "a  : b\r\n".repeat(32_000));
     let text = format!("DATA\r\n{}\r\n", "junk\r\n".repeat(43_000));
     // Each stage: its name, what leads to it, and what is sent again and again. The first makes a program ready.

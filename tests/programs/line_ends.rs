@@ -1,4 +1,4 @@
-//! Clients whose lines end in something else than CR LF: what is mended, what they are told, and whom an exception serves.
+//! Clients whose lines end in something else than CR LF: what is repaired, what they get for an answer, and whom an exception serves.
 
 use std::time::{Duration, Instant};
 

@@ -76,7 +76,7 @@ fn serve(stream: TcpStream, copies: &Mutex<Vec<u32>>) -> Option<()> {
     }
 }
 
-/// Puts so many messages into the spool, from a few senders.
+/// Puts this many messages into the spool, from a few senders.
 fn fill(site: &Site, messages: usize) {
     let spool = DirSpool::open(&site.spool(), SpoolSettings::default(), Arc::new(SystemClock)).unwrap();
     thread::scope(|scope| {

@@ -113,7 +113,7 @@ fn who_cannot_become_the_user_says_so() {
     failed(&["--group", "nogroup"], 78, "process.group is set, but process.user is not");
     assert!(site.run(&[]).status.success(), "root's spool is made");
     failed(&["--user", "nobody", "list"], 77, "it belongs to user root");
-    // A copy, as the folder that the program lies in may be root's alone.
+    // A copy, as the folder that the program is in may be root's alone.
     let program = site.path("spoolrun");
     fs::copy(env!("CARGO_BIN_EXE_spoolrun"), &program).unwrap();
     let mut command = Command::new(&program);

@@ -1,4 +1,4 @@
-//! Behind a proxy that sends the PROXY protocol: whose address counts, who may be a proxy, and who comes from elsewhere.
+//! Behind a proxy that sends the PROXY protocol: whose address counts, who may be a proxy, and what becomes of others.
 
 use std::fs;
 use std::io::{Read, Write};

@@ -1,5 +1,5 @@
 //! spoolrun into Postfix and Exim with what a provider asks for: STARTTLS with a certificate that is checked, a pin, a login;
-//! and with what a trusted hop is told: notifications, where a message came from.
+//! and what a trusted hop gets: notifications, where a message came from.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;

@@ -165,7 +165,7 @@ pub(crate) fn open_to_all(site: &Site) {
     fs::set_permissions(site.path(""), Permissions::from_mode(0o755)).unwrap();
 }
 
-/// What lies behind a real server: our own receiver, delivering into an inbox.
+/// What is behind a real server: our own receiver, delivering into an inbox.
 pub(crate) fn receiver() -> (Site, Running) {
     let site = Site::new("");
     open_to_all(&site);

@@ -10,7 +10,7 @@ use leafmail::spool::disk::Lock;
 
 use crate::seeded::Chance;
 
-/// What a power cut writes wholly or not at all.
+/// What a power cut writes completely or not at all.
 const SECTOR: usize = 512;
 /// What the kernel writes together: a lost octet is written again with its neighbours.
 const PAGE: usize = 4096;
@@ -127,7 +127,7 @@ impl DiskState {
         self.files[inode].modified = time;
     }
 
-    /// Whether octets up to there lie in blocks that the file has already.
+    /// Whether octets up to there are in blocks that the file has already.
     pub(crate) fn has_blocks(&self, inode: Inode, end: usize) -> bool {
         let file = &self.files[inode];
         end <= file.reserved.max(file.now.len())
@@ -214,7 +214,7 @@ impl DiskState {
         self.folders[folder].failures += 1;
     }
 
-    /// How often a sync of a file failed: whoever opened it before is told once.
+    /// How often a sync of a file failed: whoever opened it before gets the error once.
     pub(crate) fn failures(&self, inode: Inode) -> u64 {
         self.files[inode].failures
     }

@@ -197,7 +197,7 @@ fn inspect(world: &Arc<World>, house: House, moment: Moment) {
     world.state().end_all();
 }
 
-/// The messages of a shelf that can be read, and in words what cannot.
+/// The messages of a folder that can be read, and in words what cannot.
 fn messages(
     spool: &DirSpool<SimulatedDisk>,
     shelf: Folder,

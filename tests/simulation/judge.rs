@@ -45,11 +45,11 @@ pub(crate) struct Judge {
     copies: BTreeMap<Addressee, Copy>,
     /// Recipients in the order of the envelope, of all that was handed over.
     envelopes: BTreeMap<SpoolId, Vec<Mailbox>>,
-    /// Whom the smarthost refused for good.
+    /// Whom the smarthost refused permanently.
     refused: BTreeSet<Addressee>,
     /// How often each was tried.
     attempts: BTreeMap<Addressee, usize>,
-    /// Who was told of what, and by which notices.
+    /// Who was notified of what, and by which notices.
     told: BTreeMap<(Addressee, &'static str), BTreeSet<SpoolId>>,
     notices: BTreeMap<SpoolId, Vec<u8>>,
     pub(crate) figures: Figures,
@@ -222,7 +222,7 @@ impl Judge {
         self.told.contains_key(&(addressee, "failed"))
     }
 
-    /// Whether a recipient has the message, without a doubt, and its sender was told otherwise.
+    /// Whether a recipient has the message, without a doubt, and its sender was notified otherwise.
     pub(crate) fn is_contradicted(&self, addressee: Addressee) -> bool {
         self.bounced(addressee) && self.copies.get(&addressee).is_some_and(|copy| !copy.excused)
     }

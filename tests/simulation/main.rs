@@ -28,7 +28,7 @@ use episodes::{Ending, live};
 use judge::Figures;
 use support::{lab, seeded};
 
-/// Steps before the end that are told of a life that found a fault; of one that was asked for, all.
+/// Steps before the end that are reported of a life that found a fault; of one that was asked for, all.
 const TOLD: usize = 80;
 
 /// Lives the seeds from 1 on until one finds a fault; which, and what all before it have been through.

@@ -75,7 +75,7 @@ impl Observer for Ear {
     }
 }
 
-/// Makes so many passes over the queue; answers how many messages are left, as far as the last one knows.
+/// Makes this many passes over the queue; answers how many messages are left, as far as the last one knows.
 pub(crate) fn forward(world: &Arc<World>, process: usize, routes: &Arc<Routes>, in_doubt: InDoubt, passes: usize) {
     let Ok(spool) = spool(world, process, Creation::Anonymous) else { return };
     let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
@@ -109,7 +109,7 @@ pub(crate) fn forward(world: &Arc<World>, process: usize, routes: &Arc<Routes>, 
     for _ in 0..passes {
         let flushed = runner.flush(Selection::All, Urgency::Due);
         if flushed.is_err() || runner.stop.is_raised() || !runner.spool.is_sound() {
-            // Whoever supervises it begins anew.
+            // Whoever supervises it begins again.
             return;
         }
         let Ok(mut state) = world.step(process, "waits", "") else { return };

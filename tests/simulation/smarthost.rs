@@ -1,6 +1,6 @@
 //! The simulated smarthost, and the network before it: a transport whose every step may be the last.
 //!
-//! Whether it takes a recipient is in the address: `ok` it takes, `never` it refuses for good, `later` it defers at first. Chance
+//! Whether it takes a recipient is in the address: `ok` it takes, `never` it refuses permanently, `later` it defers at first. Chance
 //! decides over the rest: it cannot be reached, takes none of the message, or takes it and its answer is lost.
 
 use std::sync::Arc;

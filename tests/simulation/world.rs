@@ -152,7 +152,7 @@ impl World {
                     let panicked = catch_unwind(AssertUnwindSafe(work)).is_err();
                     let mut state = self.state();
                     if panicked {
-                        state.judge.find(format!("a defect stopped process {process}"));
+                        state.judge.find(format!("an internal error stopped process {process}"));
                     }
                     state.tasks[me].done = true;
                     state.turn = state.next(None);

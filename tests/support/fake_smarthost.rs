@@ -19,7 +19,7 @@ pub(crate) use super::smarthost_script::{Act, Identity, Script, reply};
 /// How long it takes nothing; longer than anybody who writes to it waits.
 const CLOGGED: Duration = Duration::from_secs(60);
 
-/// What the smarthost was told, over all connections.
+/// What the smarthost received, over all connections.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Record {
     /// Connections accepted.
@@ -86,12 +86,12 @@ impl FakeSmarthost {
         Self { address, shared }
     }
 
-    /// What it was told so far.
+    /// What it received so far.
     pub(crate) fn record(&self) -> Record {
         lock(&self.shared.record).clone()
     }
 
-    /// What it was told once `enough` holds, or after five seconds: the last octets may still be on their way.
+    /// What it received once `enough` holds, or after five seconds: the last octets may still be on their way.
     pub(crate) fn record_when(&self, enough: impl Fn(&Record) -> bool) -> Record {
         let deadline = Instant::now() + Duration::from_secs(5);
         while !enough(&self.record()) && Instant::now() < deadline {

@@ -1,4 +1,4 @@
-//! What a fake smarthost is told to do, and the certificates that it shows.
+//! What a fake smarthost does, and the certificates that it shows.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub(crate) fn reply(text: impl AsRef<str>) -> Act {
     Act::Send(format!("{}\r\n", text.as_ref()).into_bytes())
 }
 
-/// What a smarthost is told to be.
+/// What a smarthost is to be.
 #[derive(Default)]
 pub(crate) struct Script {
     pub(super) extensions: Vec<String>,
@@ -176,7 +176,7 @@ impl Identity {
     fn new(names: &[&str], change: impl Fn(&mut rcgen::CertificateParams)) -> Self {
         let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
         authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        // Authorities of one name but with different keys would be told apart by a bad signature only.
+        // Authorities of one name but with different keys would be distinguished by a bad signature only.
         static AUTHORITIES: AtomicUsize = AtomicUsize::new(0);
         let name = format!("authority {}", AUTHORITIES.fetch_add(1, Ordering::Relaxed));
         authority.distinguished_name.push(rcgen::DnType::CommonName, name);

@@ -170,7 +170,7 @@ impl Shown {
         self.press("\u{3}");
     }
 
-    /// Another size; the program is told by the kernel.
+    /// Another size; the kernel reports it to the program.
     pub(crate) fn resize(&self, columns: u16, rows: u16) {
         self.seen.parser.lock().unwrap().screen_mut().set_size(non_zero(rows), non_zero(columns));
         self.keys.resize(Size::new(rows, columns)).unwrap();

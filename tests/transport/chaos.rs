@@ -169,7 +169,7 @@ fn outcome(step: &str, deed: &str, how: (Pace, When), identity: &Identity, folde
     let mut route = route(step, &smarthost, identity, folder);
     route.extensions.chunking = matches!(how.0, Pace::Flying);
     let mut transport = transport(&route);
-    // What is said in the midst of a message can be told from an answer only while the message is not wholly with the system.
+    // What is said in the midst of a message can be distinguished from an answer only while the message is not completely with the system.
     let lines = if step == "body" { 1_500_000 } else { 100 };
     let text = format!("Subject: chaos\r\n\r\n{}", "line after line\r\n".repeat(lines));
     let result = deliver(&mut *transport, &envelope("me@y.example", &RECIPIENTS), &mut Pieces::of(text));

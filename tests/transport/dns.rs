@@ -125,7 +125,7 @@ fn each_kind_of_answer_is_told_apart() {
     assert_eq!(found(&dns, "plain.example"), Ok(Exchangers::Implicit));
     assert_eq!(found(&dns, "gone.example"), Ok(Exchangers::NoSuchName));
     assert!(found(&dns, "broken.example").unwrap_err().contains("MX of broken.example"));
-    // After a failure the resolver is made anew, and goes on.
+    // After a failure the resolver is made again, and goes on.
     assert_eq!(addresses(&dns, "mx.x.example"), Ok(vec![IpAddr::from([127, 0, 0, 2])]));
     assert_eq!(addresses(&dns, "mx.y.example"), Ok(vec![]));
     assert!(addresses(&dns, "broken.example").is_err());

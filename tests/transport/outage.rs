@@ -53,7 +53,7 @@ impl Events {
     }
 }
 
-/// A spool with messages, and time that passes when it is told to.
+/// A spool with messages, and time that passes when it is made to.
 struct House {
     folder: tempfile::TempDir,
     spool: Arc<DirSpool>,
@@ -109,7 +109,7 @@ impl House {
         runner.flush(Selection::All, Urgency::Due).unwrap()
     }
 
-    /// Five days in which nothing goes, and what is to hold of them; `broken` is the way that does not work, `mended` the same
+    /// Five days in which nothing goes, and what is to hold of them; `broken` is the way that does not work, `repaired` the same
     /// once it does.
     fn live(&self, broken: &Arc<dyn Dispatch>, mended: &Arc<dyn Dispatch>, cause: &str) {
         let end = self.clock.now() + Duration::from_secs(5 * 86_400);

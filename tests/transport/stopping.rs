@@ -1,4 +1,4 @@
-//! A smarthost transport that is told to leave while the smarthost says nothing.
+//! A smarthost transport that has to leave while the smarthost says nothing.
 
 use std::net::TcpListener;
 use std::thread;

@@ -23,7 +23,7 @@ use crate::spool::SpoolError;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Lines of the record that are read.
 const MOST_LINES: usize = 20_000;
-/// Clients that are told of at once, and kinds of fate of each; of more, the newest.
+/// Clients that are shown at once, and kinds of fate of each; of more, the newest.
 const MOST_CLIENTS: usize = 20;
 const MOST_KINDS: usize = 20;
 /// Other clients that are named where the one in question was not seen.

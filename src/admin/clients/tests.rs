@@ -1,4 +1,4 @@
-//! The record of clients as it is told: what was refused, how often, and which setting to change.
+//! The record of clients as it is shown: what was refused, how often, and which setting to change.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Whether a message could be written into the spool: tried in each folder with a file that never has a name, so that nobody
 //! who works there sees it.
 //!
-//! The octets are written and synced, as a quota or a full disk is told only then.
+//! The octets are written and synced, as a quota or a full disk shows only then.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -42,7 +42,7 @@ pub(super) fn probe_writing(spool: &Path, tell: &mut dyn FnMut(Step)) -> bool {
         folders.iter().filter_map(|folder| Some((*folder, try_in(&spool.join(folder)).err()?))).collect();
     match &failed[..] {
         [] => tell(Step::ok(WHAT, "messages can be written")),
-        // One cause for all is told once.
+        // One cause for all is reported once.
         [(_, error), rest @ ..] if failed.len() == folders.len() && rest.iter().all(|(_, it)| is_same(it, error)) => {
             tell(cannot(spool, "the spool", error));
         }

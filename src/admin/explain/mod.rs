@@ -49,7 +49,7 @@ pub fn explain<S: Spool>(
     ids.dedup();
     let others = (found.len() + ids.len()).saturating_sub(MOST);
     let ids = ids.split_off(ids.len().saturating_sub(MOST));
-    // The lines that name no recipient, such as that the sender was told, belong to it too.
+    // The lines that name no recipient, such as that the sender was notified of, belong to it too.
     let whole = search(folder, |entry| ids.contains(&entry.id), MOST_LINES).map_err(failed)?;
     for id in ids {
         let entries: Vec<_> = whole.iter().rev().filter(|entry| entry.id == id).collect();

@@ -122,7 +122,7 @@ impl<S: Spool> Scene<'_, S> {
 
     fn pending(&self, mut story: RecipientStory, account: &Account<'_>) -> RecipientStory {
         let pause = match self.context.runner.states.load(self.route) {
-            // What does not lie in the queue does not wait for a route.
+            // What is not in the queue does not wait for a route.
             Ok(Some(RouteState::Paused(pause))) if self.glance.folder == Folder::Queue => Some(pause),
             _ => None,
         };

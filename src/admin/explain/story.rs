@@ -16,7 +16,7 @@ pub struct Explanations {
 pub struct Explanation {
     /// Its id.
     pub id: String,
-    /// Where it lies: a folder of the spool, or `gone`.
+    /// Where it is: a folder of the spool, or `gone`.
     #[serde(rename = "shelf")]
     pub folder: &'static str,
     /// What is known of the whole, as sentences.
@@ -33,7 +33,7 @@ pub struct Explanation {
 pub struct RecipientStory {
     /// The address.
     pub address: String,
-    /// How it stands, in a few words.
+    /// Its state, in a few words.
     pub standing: String,
     /// What happened, oldest first.
     pub events: Vec<Point>,

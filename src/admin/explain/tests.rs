@@ -1,4 +1,4 @@
-//! Explanations word for word: what was played with the doubles of the queue is told as a person would want to hear it.
+//! Explanations word for word: what was played with the doubles of the queue is explained as a person would want to read it.
 
 use std::path::Path;
 use std::time::Duration;

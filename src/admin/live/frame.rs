@@ -22,7 +22,7 @@ pub struct View<'v> {
     pub now: Timestamp,
     /// Since when the runner works.
     pub started: Timestamp,
-    /// Whether it was told to leave.
+    /// Whether it is stopping.
     pub leaving: bool,
     /// Whether what the columns mean is shown in the place of the events.
     pub help: bool,
@@ -121,7 +121,7 @@ fn column_heads() -> [String; COLUMNS.len()] {
     COLUMNS.map(|end| if end == u64::MAX { "older".to_owned() } else { format!("{end}m") })
 }
 
-/// The last events in at most so many lines. Each has one line; what room that leaves, the latest ones that are longer get.
+/// The last events in at most this many lines. Each has one line; what room that leaves, the latest ones that are longer get.
 fn events(view: &View<'_>, width: usize, room: usize, lines: &mut Vec<FrameLine>) {
     let shown = &view.lines[view.lines.len().saturating_sub(room)..];
     let mut spare = room - shown.len();
@@ -172,7 +172,7 @@ fn sums(view: &View<'_>) -> String {
     text
 }
 
-/// The table of the routes in at most so many lines, but for its head.
+/// The table of the routes in at most this many lines, but for its head.
 fn routes(view: &View<'_>, width: usize, room: usize, lines: &mut Vec<FrameLine>) {
     let name = width.saturating_sub(FIGURES).clamp(8, 40);
     let head = format!(
@@ -213,7 +213,7 @@ fn routes(view: &View<'_>, width: usize, room: usize, lines: &mut Vec<FrameLine>
     }
 }
 
-/// Why a route is not used, whose name stands above: the times first, as the reason may be long.
+/// Why a route is not used, whose name is above: the times first, as the reason may be long.
 fn why(pause: &Pause, width: usize) -> Vec<String> {
     let since = Timestamp::from_millis(pause.since).listing();
     let text = match pause.by_hand {

@@ -151,7 +151,7 @@ impl Observer for LiveObserver {
     }
 }
 
-/// As in the log; of an attempt, what came of it stands first, as a narrow page shows no more.
+/// As in the log; of an attempt, what came of it comes first, as a narrow page shows no more.
 fn told(event: &Event) -> Vec<String> {
     let Event::Attempted { id, recipient, route, outcome, .. } = event else { return event::lines(event) };
     let status = match outcome {

@@ -18,7 +18,7 @@ pub(super) fn cut(text: &str, width: usize) -> String {
 }
 
 /// The text in lines of at most `width` columns, broken at spaces, and within a word that is longer than a line. The first line
-/// begins after so many blanks as the first number says, each other after the second. A page too narrow for that gets one line.
+/// begins after as many blanks as the first number says, each other after the second. A page too narrow for that gets one line.
 pub(super) fn wrap(text: &str, width: usize, (first, others): (usize, usize)) -> Vec<String> {
     const NARROWEST: usize = 8;
     if width < first.max(others) + NARROWEST {

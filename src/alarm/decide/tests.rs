@@ -124,7 +124,7 @@ fn an_end_that_nobody_could_be_told_of_is_tried_again_with_its_time() {
     let (soon, standings) = look(2_120, &fine(), &standings);
     let (later, mut standings) = look(2_400, &fine(), &standings);
     assert_eq!((first.len(), soon, &later), (1, vec![], &first));
-    // It begins anew before anybody heard of the end.
+    // It begins again before anybody heard of the end.
     let (again, anew) = look(3_000, &paused(2_100, false), &standings);
     assert_eq!((again, anew["route_paused:relay"].over), (vec![], None));
     note_told(&mut standings, &later[0], at(2_400));

@@ -1,6 +1,6 @@
 //! Who the program runs as, and what it can do from then on: the order of it is what matters.
 //!
-//! First what needs root or lies outside the sandbox (sockets, certificate, pid file), then [`assume`], then the spool is
+//! First what needs root or is outside the sandbox (sockets, certificate, pid file), then [`assume`], then the spool is
 //! opened, then [`lock_in`]; all of that while there is one thread, so that the log begins after it.
 
 use std::fs::OpenOptions;
@@ -23,7 +23,7 @@ use super::OrExit;
 pub(crate) struct SandboxReport(pub(crate) Vec<(Level, String)>);
 
 impl SandboxReport {
-    /// Says it; a program that does not run for good says what is in order only to those who want to hear more.
+    /// Says it; a program that does not run continuously says what is in order only to those who want to hear more.
     pub(crate) fn log(&self, stay: Stay) {
         for (level, text) in &self.0 {
             let level = if (*level, stay) == (Level::Info, Stay::Short) { Level::Debug } else { *level };
@@ -35,7 +35,7 @@ impl SandboxReport {
 /// For how long a program runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stay {
-    /// For good.
+    /// Permanently.
     Long,
     /// For one session, or one pass.
     Short,
@@ -76,7 +76,7 @@ fn become_user(identity: &Identity) -> anyhow::Result<()> {
     })
 }
 
-/// Makes for the user what only root can make, where it is missing. What fails is told by whoever needs it then.
+/// Makes for the user what only root can make, where it is missing. What fails is reported by whoever needs it then.
 pub(crate) fn prepare(config: &Config, identity: &Identity) {
     let (uid, gid) = identity.ids();
     if std::fs::DirBuilder::new().mode(0o700).create(&config.spool).is_ok() {

@@ -91,7 +91,7 @@ impl Logging {
         Ok(Self { jobs, writer })
     }
 
-    /// What opens the log file anew, after it was renamed.
+    /// What opens the log file again, after it was renamed.
     pub(crate) fn reopener(&self) -> impl Fn() + Send + 'static {
         let jobs = self.jobs.clone();
         move || {

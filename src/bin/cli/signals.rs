@@ -1,4 +1,4 @@
-//! Signals of a program that runs for good: TERM and INT ask it to leave, HUP opens the log file anew and renews what can be.
+//! Signals of a program that runs continuously: TERM and INT ask it to leave, HUP opens the log file again and renews what can be.
 
 use std::thread;
 

@@ -112,7 +112,7 @@ pub(crate) fn aliases(config: &Config) -> anyhow::Result<Option<AliasFile>> {
     }
 }
 
-/// Forwards for good, until the runner's stop flag is raised.
+/// Forwards continuously, until the runner's stop flag is raised.
 pub(crate) fn watch(runner: &Runner<DirSpool>, config: &Config) {
     let queue = config.spool.join(Folder::Queue.name());
     let routes = config.spool.join("routes");

@@ -1,4 +1,4 @@
-//! What takes connections for good: alone, or as the worker of a supervisor.
+//! What takes connections continuously: alone, or as the worker of a supervisor.
 //!
 //! The order at the start: sockets and certificate while this may be root, then the user, then the spool, then the sandbox,
 //! and only then threads.

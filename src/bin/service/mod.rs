@@ -1,4 +1,4 @@
-//! `smtpd` as a service: what listens for good, alone or as a worker, the supervisor above it, and what `--status` shows.
+//! `smtpd` as a service: what listens continuously, alone or as a worker, the supervisor above it, and what `--status` shows.
 
 mod listening;
 mod mail_list;
@@ -22,7 +22,7 @@ pub(crate) use status::status;
 use options::Options;
 
 /// Listens until TERM or INT: as a worker, under a supervisor, or alone.
-pub(crate) fn listen_for_good(options: &Options, config: &Config) -> anyhow::Result<()> {
+pub(crate) fn listen_continuously(options: &Options, config: &Config) -> anyhow::Result<()> {
     match WorkerEnv::given() {
         Some(orders) => listening::as_worker(options, config, &orders),
         None if options.service.supervise => supervise::supervise(options, config),

@@ -101,7 +101,7 @@ impl<'a> Telling<'a> {
             && !goes_on
         {
             let mut remaining = 0;
-            // A queue that cannot be read is told of by whoever reads it next.
+            // A queue that cannot be read is reported by whoever reads it next.
             let _ = spool.scan(Folder::Queue, &mut |_| remaining += 1);
             screen.remaining(remaining, &self.config.spool.display().to_string());
             screen.end();

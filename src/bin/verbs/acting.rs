@@ -249,7 +249,7 @@ struct Report<'m> {
     named: bool,
     worst: Option<ExitCode>,
     done: usize,
-    /// Whether a message was changed that lies in the queue.
+    /// Whether a message was changed that is in the queue.
     changed_in_queue: bool,
     /// What was said last of one that was not done.
     complaint: Option<String>,

@@ -1,4 +1,4 @@
-//! The verbs that deliver: a pass over what is due, a flush of all or some of it, and watching for good.
+//! The verbs that deliver: a pass over what is due, a flush of all or some of it, and watching continuously.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub(crate) fn pass(config: &Config, logging: &Logging, urgency: Urgency, json: b
     let screen = screen(config, &mut runner, urgency);
     let bar = Bar::begin(config, logging, &mut runner, |spool| {
         let mut due = 0;
-        // What cannot be listed is told by the pass itself.
+        // What cannot be listed is reported by the pass itself.
         let _ = spool.scan(Folder::Queue, &mut |entry| due += usize::from(urgency == Urgency::Now || entry.due <= now));
         due
     });
@@ -189,7 +189,7 @@ fn report(summary: &Summary) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Works for good; on a terminal with a live view, unless somebody wants to read the log there.
+/// Runs continuously; on a terminal with a live view, unless somebody wants to read the log there.
 pub(crate) fn watch(config: &Config, logging: &Logging, plain: bool, told: &SandboxReport) -> anyhow::Result<()> {
     let mut runner = cli::runner(config, cli::open_spool(config)?)?;
     leave_at_signals(logging, &runner)?;

@@ -13,7 +13,7 @@ use sysexits::ExitCode;
 use crate::cli::{self, OrExit};
 
 /// The spool, for the verbs that look or tidy. One that was made only to be looked at would say that the queue is empty,
-/// whatever lies in the right one.
+/// whatever is in the right one.
 pub(super) fn existing_spool(config: &Config) -> anyhow::Result<Arc<DirSpool>> {
     spool_is_there(config)?;
     cli::open_spool(config)

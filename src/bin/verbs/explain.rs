@@ -117,7 +117,7 @@ fn explain_client(config: &Config, whom: Whom, json: bool) -> anyhow::Result<Str
     .or_exit(ExitCode::NoInput)
 }
 
-/// Messages of which the history is told in full when a person removes them; of others in one go, that they were removed.
+/// Messages of which the history is written in full when a person removes them; of others in one go, that they were removed.
 const MOST_REMOVED: usize = 1_000;
 
 /// What the history is to say of messages that a person is about to remove.

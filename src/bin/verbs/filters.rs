@@ -78,7 +78,7 @@ impl Filters {
             FolderName::Failed => Folder::Failed,
         };
         let named: Vec<Folder> = self.folder.iter().map(folder).collect();
-        // Who names a message means it wherever it lies.
+        // Whoever names a message means it in any folder.
         let usual = if self.ids.is_empty() { folders } else { &[Folder::Queue, Folder::Hold, Folder::Failed] };
         Ok(Selected {
             ids: self.ids.clone(),

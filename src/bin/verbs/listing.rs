@@ -80,7 +80,7 @@ pub(crate) fn for_each(
         }
         Visited::SetAside(id) => {
             worst = worse(worst, ExitCode::DataErr);
-            tell(&format!("{id} lies in bad/, as its file is damaged: spoolrun explain {id} says more"))
+            tell(&format!("{id} is in bad/, as its file is damaged: spoolrun explain {id} says more"))
         }
         Visited::Unreadable(error) => {
             worst = worse(worst, code_of(&error));

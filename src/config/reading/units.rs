@@ -1,12 +1,12 @@
 //! Durations such as `1h30m` and sizes such as `35MB`, as the configuration writes them.
 //!
-//! A number never stands without its unit, and no unit is ambiguous: `m` is minutes, `MB` is 10^6 octets, `MiB` is 2^20.
+//! A number always has its unit, and no unit is ambiguous: `m` is minutes, `MB` is 10^6 octets, `MiB` is 2^20.
 //! (Neither `M` for months nor a decimal fraction is known, unlike in the crates for this, whose errors also do not say
 //! what was expected.)
 
 use std::time::Duration;
 
-/// Largest first: parts of a duration stand in this order, each once at most.
+/// Largest first: parts of a duration are in this order, each once at most.
 const TIME_UNITS: [(&str, u64); 4] = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
 
 /// Decimal ones first, so that a size is printed as people say it.

@@ -131,7 +131,7 @@ fn trust(hop: &Hop<'_>) -> Option<Fault> {
         }
     }
     if table.xclient && hop.user().is_some() {
-        // XCLIENT begins the session anew, so that the login would be lost.
+        // XCLIENT begins the session again, so that the login would be lost.
         let reason = format!(
             "{place}.xclient is set, but {} names a user; a hop that takes XCLIENT knows us by our address",
             hop.user_key()

@@ -6,7 +6,7 @@ use super::{SAMPLE, values_of};
 use crate::config::reading::keys::{OF_ROUTES, sections};
 use crate::config::*;
 
-/// A key or a heading that is commented out stands right after its `#`; prose has a blank between.
+/// A key or a heading that is commented out is right after its `#`; prose has a blank between.
 pub(super) fn uncommented(sample: &str) -> String {
     let bare = |line: &str| match line.strip_prefix('#') {
         Some(key) if key.starts_with(|c: char| c.is_ascii_lowercase()) || key.starts_with("[[") => key.to_owned(),

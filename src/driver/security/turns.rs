@@ -35,7 +35,7 @@ pub(super) struct Turn {
 }
 
 impl Turns {
-    /// So many at once.
+    /// This many at once.
     pub(super) fn new(count: usize) -> Arc<Self> {
         let state = State { free: count, memory: Vec::new(), waiting: VecDeque::new() };
         Arc::new(Self { state: Mutex::new(state) })

@@ -168,7 +168,7 @@ impl<S: Spool> DeliveryTask<'_, S> {
         step
     }
 
-    /// The next hop twice ended the dialogue at this message, and takes others as far as is known: the message is put off, and
+    /// The next hop twice ended the dialogue at this message, and takes others as far as is known: the message is deferred, and
     /// does not keep them waiting.
     fn put_off(&mut self, fault: RouteFailure, recipients: &[u16], started: Timestamp) -> NextStep<S::Claim> {
         let answered = self.answered;

@@ -1,4 +1,4 @@
-//! Doubles for the tests of the queue: short ways to write envelopes and receipts, a clock that stands still until it is set,
+//! Doubles for the tests of the queue: short ways to write envelopes and receipts, a clock that does not move until it is set,
 //! a spool in memory that models claims, durability and crashes, and a transport that follows a script.
 
 mod next_hop;
@@ -72,7 +72,7 @@ pub(crate) fn seal() -> Seal {
     }
 }
 
-/// A clock that stands still until it is set.
+/// A clock that does not move until it is set.
 pub(crate) struct SimulatedClock(AtomicU64);
 
 impl SimulatedClock {

@@ -70,7 +70,7 @@ fn what_was_announced_goes_back_when_it_is_time_to_leave() {
 }
 
 #[test]
-fn a_defect_over_one_message_does_not_take_the_next_along() {
+fn an_internal_error_over_one_message_does_not_take_the_next_along() {
     let house = house(20, 1);
     house.next_hop.answers(|envelope, _| {
         if envelope.reverse_path.to_string().starts_with("eve") { Answer::Panic } else { Answer::Take }

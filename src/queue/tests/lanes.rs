@@ -81,7 +81,7 @@ fn who_has_a_connection_goes_on_while_others_of_the_pass_find_none() {
     assert_eq!((summary.sent, summary.remaining), (20, 0));
 }
 
-/// Lets so many messages through, and one connection; then none for a minute.
+/// Lets this many messages through, and one connection; then none for a minute.
 #[derive(Default)]
 struct Narrow {
     passed: AtomicUsize,
@@ -112,7 +112,7 @@ fn a_pass_keeps_the_pace_and_leaves_where_others_have_the_connections() {
     }
     assert_eq!(pass(&narrow(true), Urgency::Due).remaining, 10);
     assert_eq!(house.next_hop.attempts.lock().unwrap().len(), 0);
-    // The clock stands still: somebody has to move it while the pass waits.
+    // The clock does not move: somebody has to move it while the pass waits.
     std::thread::scope(|scope| {
         let passing = scope.spawn(|| pass(&narrow(false), Urgency::Due));
         let mut minutes = 0;

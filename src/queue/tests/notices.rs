@@ -359,7 +359,7 @@ fn the_administrator_gets_copies_but_never_of_what_we_wrote() {
 fn an_administrator_who_cannot_be_reached_leads_to_no_loop() {
     let house = with(Some("bob@x"), 1, true);
     house.next_hop.answers(never_bob);
-    // In turn: whichever fails first is the one that is told of.
+    // In turn: the one that fails first is reported.
     house.next_hop.connections.store(1, SeqCst);
     for number in 1..=3 {
         house.put(number, if number == 3 { "" } else { "joe@x" }, &["bob@x"]);

@@ -61,7 +61,7 @@ impl<S: Spool> Follow for Lookahead<'_, '_, S> {
         match catch_unwind(AssertUnwindSafe(begin)) {
             Ok(Ok(ready)) => self.ready = Some((job, ready)),
             Ok(Err(worked)) => self.pool.give_back(job, *worked),
-            Err(_) => self.pool.give_back(job, self.pool.defect(job)),
+            Err(_) => self.pool.give_back(job, self.pool.internal_error(job)),
         }
     }
 

@@ -62,7 +62,7 @@ impl<S: Spool> WorkerPool<'_, S> {
             });
             let worked = catch_unwind(work).unwrap_or_else(|_| {
                 connection.abandon();
-                self.defect(job)
+                self.internal_error(job)
             });
             connection.release();
             if let Some(octets) = connection.newly_announced_size() {
@@ -73,8 +73,8 @@ impl<S: Spool> WorkerPool<'_, S> {
         connection.close();
     }
 
-    pub(super) fn defect(&self, job: Job) -> Worked<S::Claim> {
-        self.runner.emit(&Event::Trouble { text: format!("working on {}: a defect stopped it", job.id) });
+    pub(super) fn internal_error(&self, job: Job) -> Worked<S::Claim> {
+        self.runner.emit(&Event::Trouble { text: format!("internal error while delivering {}", job.id) });
         Worked::unasked(End::Troubled)
     }
 

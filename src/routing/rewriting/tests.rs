@@ -96,7 +96,7 @@ fn sender_is_set_once() {
         (&sender, "From: a@b\nTo: c@d\n\n", "From: a@b\nSender: s@x\nTo: c@d\n\n"),
         (&sender, "From: a@b\nSender: Joe <c@d>\nX: y\nsender : e@f\n\n", "From: a@b\nSender: s@x\nX: y\n\n"),
         (&sender, "To: a@b\n\n", "To: a@b\nSender: s@x\n\n"),
-        // Only what was asked for is mended.
+        // Only what was asked for is repaired.
         (&sender, "From: a@b\nFrom: c@d\nReply-To:\n\n", "From: a@b\nSender: s@x\nFrom: c@d\nReply-To:\n\n"),
         (&both, "From: a@b\n\n", "From: f@x\nSender: s@x\nReply-To: a@b\n\n"),
         (&both, "\n", "From: f@x\nSender: s@x\n\n"),
@@ -263,7 +263,7 @@ proptest! {
         prop_assert_eq!(from.len(), 1);
         let body = &from[0][memchr::memchr(b':', &from[0]).unwrap() + 1..];
         prop_assert!(AddressField::parse(body).is_only(rewriting.from.as_ref().unwrap()));
-        // Written anew, unless it was there.
+        // Written again, unless it was there.
         for field in [from, of(&after, Kind::ReplyTo)].concat() {
             if !of(&before, Kind::From).contains(&field) && !of(&before, Kind::ReplyTo).contains(&field) && !masquerade {
                 let lines: Vec<&[u8]> = field.split(|octet| *octet == b'\n').collect();

@@ -38,7 +38,7 @@ impl Default for ReplyReader {
 }
 
 impl ReplyReader {
-    /// For replies of so many octets at most, all of which are kept.
+    /// For replies of this many octets at most, all of which are kept.
     pub fn whole(most: usize) -> Self {
         Self::bounded(most, most)
     }

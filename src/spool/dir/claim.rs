@@ -72,7 +72,7 @@ pub(in crate::spool) fn claim_in<D: Disk>(
     }
 }
 
-/// Cuts off what lies behind the history, for good: or a power cut could show some of it behind what is appended next.
+/// Cuts off what is behind the history, and syncs that: else a power cut could show some of it behind what is appended next.
 fn cut_off<D: Disk>(inner: &Inner<D>, file: &D::File, end: u64) -> io::Result<()> {
     inner.disk.truncate(file, end)?;
     inner.heed(inner.disk.sync(file, Extent::All))?;
@@ -187,7 +187,7 @@ impl<D: Disk> Claim for DirClaim<D> {
             return Err(self.failed("recording in", invalid("the receipt is too large")));
         };
         if let Err(error) = self.append(&entry, durability) {
-            // For those who look meanwhile; before the next receipt it is done for good.
+            // For those who look meanwhile; before the next receipt it is done again, and synced.
             let _ = self.inner.disk.truncate(&self.file, self.thawed.end);
             return Err(self.failed("recording in", error));
         }
@@ -214,7 +214,7 @@ impl<D: Disk> Claim for DirClaim<D> {
     }
 }
 
-/// Reads octets of a message that lies at `message_at` of a file, and nothing beyond it.
+/// Reads octets of a message that is at `message_at` of a file, and nothing beyond it.
 pub(in crate::spool) fn read_message(
     file: &impl Octets,
     message_at: u64,

@@ -31,7 +31,7 @@ pub(super) struct Arriving<D: Disk> {
     name: String,
     file: D::File,
     written: u64,
-    /// Whether our file lies under the name, not yet acknowledged.
+    /// Whether our file is under the name, not yet acknowledged.
     named: bool,
 }
 

@@ -1,6 +1,6 @@
 //! Finishing: drafts whose file is on the disk wait here for the sync of the folder, without a thread that waits.
 //!
-//! Who comes while nobody syncs does it for all who are there, then for those who came meanwhile, until none is left. A
+//! Whoever comes while nobody syncs does it for all who are there, then for those who came meanwhile, until none is left. A
 //! sync that is under way serves nobody who came after it began, as in [`super::group_commit`]; an error fails all who
 //! are there when it is known, as the kernel tells of a failed write once.
 

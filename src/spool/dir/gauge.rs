@@ -1,4 +1,4 @@
-//! What is known of the disk's room, so that not every message asks the system anew.
+//! What is known of the disk's room, so that not every message asks the system again.
 //!
 //! A look is believed for a moment, and only while far more is free than anybody wants: near the limit the disk is asked
 //! each time. What others write within that moment is what the reserve is for; what our own drafts may have written

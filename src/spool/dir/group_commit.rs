@@ -28,7 +28,7 @@ struct State {
 #[derive(Debug, Default)]
 struct Round(OnceLock<Result<(), SyncFailure>>);
 
-/// An error that can be told several times.
+/// An error that can be returned several times.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::spool) enum SyncFailure {
     Os(i32),

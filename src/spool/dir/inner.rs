@@ -119,7 +119,7 @@ impl<D: Disk> Inner<D> {
         SpoolError::new(doing, Path::new(folder.name()).join(name), trouble)
     }
 
-    /// Whether so many octets fit beside the reserve and what drafts have reserved.
+    /// Whether this many octets fit beside the reserve and what drafts have reserved.
     pub(in crate::spool) fn check_room(&self, octets: u64) -> Result<(), SpoolError> {
         self.refuse_if_poisoned()?;
         let recent = self.gauge.recent(self.ledger.asked(), Instant::now());

@@ -177,7 +177,7 @@ pub(in crate::spool) fn peek<D: Disk>(
     let source = Windowed { file: InFile { disk: &inner.disk, file: &file }, window };
     match frozen::thaw(&source, status.size, Depth::WithoutMessage) {
         Ok(thawed) => {
-            // Whoever claims it before the file is closed, which is at once, is told `Busy` and tries again.
+            // Whoever claims it before the file is closed, which is at once, gets `Busy` and tries again.
             let free = inner.disk.try_lock(&file, Lock::Shared);
             let busy = !free.map_err(|error| inner.error("locking", folder, &name, error))?;
             let frozen::Thawed { envelope, seal, receipts, size, .. } = thawed;
@@ -239,7 +239,7 @@ fn glance<D: Disk>(inner: &Inner<D>, folder: Folder, id: SpoolId) -> Result<Opti
 }
 
 /// Whether somebody has the lock. Asking takes it for a moment, shared, on a descriptor of its own: a claimer that comes in
-/// that moment is told `Busy` and tries again, as it does for any locked file; who creates a file tries again too.
+/// that moment gets `Busy` and tries again, as it does for any locked file; who creates a file tries again too.
 pub(in crate::spool) fn is_busy<D: Disk>(inner: &Inner<D>, folder: Folder, name: &str) -> Result<bool, SpoolError> {
     match open(inner, folder, name, Access::Read)? {
         None => Ok(false),
@@ -250,7 +250,7 @@ pub(in crate::spool) fn is_busy<D: Disk>(inner: &Inner<D>, folder: Folder, name:
     }
 }
 
-/// What is wrong with a file, read wholly, if anything; `None` when it is gone or still arriving.
+/// What is wrong with a file, read completely, if anything; `None` when it is gone or still arriving.
 pub(in crate::spool) fn verify<D: Disk>(
     inner: &Inner<D>,
     folder: Folder,

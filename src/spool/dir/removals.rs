@@ -1,6 +1,6 @@
 //! Removals: the sync of the folder after messages were removed, shared by many, while those who removed them go on.
 //!
-//! Who removes while nobody syncs does it. Who comes meanwhile need not wait: a thread of its own syncs once more for all who came,
+//! Who removes while nobody syncs does it. Whoever comes meanwhile need not wait: a thread of its own syncs once more for all who came,
 //! and goes on so as long as more come; between two of its syncs removals gather first, as each keeps the disk from those that
 //! are waited for. What a power cut undoes is thus never more than what leaves during two syncs and the gathering between them.
 

@@ -105,7 +105,7 @@ impl Reservation {
         self.octets += octets;
     }
 
-    /// So many octets are on the disk now, which counts them itself.
+    /// This many octets are on the disk now, which counts them itself.
     pub(in crate::spool) fn spend(&mut self, octets: u64) {
         let spent = octets.min(self.octets);
         self.ledger.octets.fetch_sub(spent, Ordering::SeqCst);

@@ -233,7 +233,7 @@ fn status(stat: &Stat) -> Status {
     }
 }
 
-/// The room of the disk that a folder lies on.
+/// The room of the disk that a folder is on.
 pub(in crate::spool) fn room_at(folder: &Path) -> io::Result<Room> {
     Ok(room_of(&rustix::fs::statvfs(folder)?))
 }

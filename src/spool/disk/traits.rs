@@ -16,7 +16,7 @@ pub trait Disk: Send + Sync + 'static {
     /// An open file; closed, and its lock released, when dropped.
     type File: Send + Sync + 'static;
 
-    /// Opens the folder that everything else lies in; makes it, with mode 0700, where it is missing.
+    /// Opens the folder that everything else is in; makes it, with mode 0700, where it is missing.
     ///
     /// # Errors
     /// When it is missing and cannot be made, or is no folder.

@@ -1,6 +1,6 @@
 //! Between the domain's types and those of the file.
 //!
-//! Freezing cannot fail. Thawing parses every address anew, so that what comes out of a file obeys the same rules as what
+//! Freezing cannot fail. Thawing parses every address again, so that what comes out of a file obeys the same rules as what
 //! came in over the wire; a text that no longer parses makes the file corrupt, whatever its checksum says.
 
 use std::net::{IpAddr, SocketAddr};

@@ -1,7 +1,7 @@
 //! The tail of a spool file: receipts, one after the other, until the end.
 //!
 //! An append that a crash cut short leaves fewer octets than the entry says, or zeros in the place of sectors: that tail
-//! is torn and left out, as nothing was promised on the strength of it. What was synced lies before it. Any other damage
+//! is torn and left out, as nothing was promised on the strength of it. What was synced is before it. Any other damage
 //! is corruption, never a shorter history: forgetting a receipt could deliver a message twice.
 
 use super::freeze::receipt_sum;
@@ -66,7 +66,7 @@ fn thaw_receipt(version: u8, payload: &[u8], recipients: usize) -> Result<Receip
 /// What a disk writes as a whole.
 const SECTOR: u64 = 512;
 
-/// Whether a sector that the octets from `from` to `to` lie in is zero, from `from` on. File systems show zeros where a
+/// Whether a sector that the octets from `from` to `to` are in is zero, from `from` on. File systems show zeros where a
 /// size reached the disk and the octets did not, and of an append across sectors any may be missing.
 fn lacks_a_sector<O: Octets + ?Sized>(file: &O, from: u64, to: u64, file_size: u64) -> Result<bool, SpoolErrorKind> {
     let (mut piece, mut at) = ([0; SECTOR as usize], from);

@@ -10,7 +10,7 @@ pub const VERSION: u16 = 1;
 pub const HEADER: usize = 28;
 /// How many octets of the header the first sum covers, beside the envelope.
 pub(super) const COVERED: usize = 16;
-/// Where the message's length stands, in the header.
+/// Where the message's length is, in the header.
 pub const LENGTH_AT: usize = 20;
 /// The message's length while it is still arriving. Not 0, as a message may be empty.
 pub const UNFINISHED: u64 = u64::MAX;

@@ -1,4 +1,4 @@
-//! The file format, version 1: how a message with its envelope and its history lies in one file.
+//! The file format, version 1: how a message with its envelope and its history is in one file.
 //!
 //! `docs/spool-format.md` is its specification. Nothing here opens a file: freezing hands out octets, and thawing reads
 //! [`Octets`] of a known size. No input makes it panic, reserve memory for what is not there, or hand out anything

@@ -1,4 +1,4 @@
-//! What lies in a spool file, octet for octet: the types of format version 1.
+//! What is in a spool file, octet for octet: the types of format version 1.
 //!
 //! They never change: a new field is an `EnvelopeV2` beside them, and files of version 1 thaw for ever. They are apart from
 //! the domain types for that reason. Nothing here may be skipped, defaulted or flattened, as the encoding has no names in
@@ -13,7 +13,7 @@ pub(super) fn encode(value: &impl Serialize, limit: u64) -> Option<Vec<u8>> {
     options(limit).serialize(value).ok()
 }
 
-/// Decodes all of `octets`; `None` when they are not wholly one `T`.
+/// Decodes all of `octets`; `None` when they are not exactly one `T`.
 pub(super) fn decode<T: DeserializeOwned>(octets: &[u8]) -> Option<T> {
     options(octets.len() as u64).deserialize(octets).ok()
 }

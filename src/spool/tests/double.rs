@@ -1,4 +1,4 @@
-//! A disk that does what the host's does, until it is told to fail; it keeps book of what has been synced.
+//! A disk that does what the host's does, until it shall fail; it keeps book of what has been synced.
 
 use std::collections::{HashMap, HashSet};
 use std::io;

@@ -117,7 +117,7 @@ fn a_message_that_arrives_under_its_name_is_busy_and_not_seen() {
 fn twenty_threads_commit_at_once_and_no_id_is_shared() {
     for creation in BOTH {
         let spool = Fixture::new(creation);
-        // The clock stands still: all of them are of one millisecond.
+        // The clock does not move: all of them are of one millisecond.
         let second = DirSpool::open(spool.folder.path(), settings(creation), spool.clock.clone()).unwrap();
         let ids: Vec<SpoolId> = thread::scope(|scope| {
             let threads: Vec<_> = (0..20)

@@ -23,7 +23,7 @@ use crate::id::SpoolId;
 use crate::receipt::{Cause, Reason, Receipt, ReceiptKind};
 use crate::smtp::EnhancedCode;
 
-/// A clock that stands where it was set: at first, at the time of the host, as files get that.
+/// A clock that stays where it was set: at first, at the time of the host, as files get that.
 pub(super) struct TestClock(AtomicU64);
 
 impl TestClock {

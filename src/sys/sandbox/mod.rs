@@ -43,7 +43,7 @@ impl Walls {
     }
 }
 
-/// What stands.
+/// What is in force.
 impl fmt::Display for Walls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let walls = [

@@ -1,6 +1,6 @@
 //! What a reply or a failure means for people: why mail does not go, and which setting to change.
 //!
-//! Pure. What `table.rs` says of a reply comes first; what it has no row for, and what we say ourselves, stands here. The
+//! Pure. What `table.rs` says of a reply comes first; what it has no row for, and what we say ourselves, is here. The
 //! sentences are in `words.rs`.
 
 use super::table;

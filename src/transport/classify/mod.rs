@@ -1,7 +1,7 @@
 //! What a next hop's reply means, and for whom: the one place that decides between retry, bounce and a paused route.
 //!
 //! Pure. A refusal is the trouble of a recipient, of the message, or of the route. The last kind speaks of *us*: no sender may
-//! be told, and the route is paused instead (see the promises in `ARCHITECTURE.md`). `table.rs` tells them apart where the
+//! be notified, and the route is paused instead (see the promises in `ARCHITECTURE.md`). `table.rs` tells them apart where the
 //! command that was answered does not.
 
 mod limits;

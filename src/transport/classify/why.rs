@@ -1,4 +1,4 @@
-//! What may be behind a reply or a failure, and how people are told: in plain words, with the settings to change.
+//! What may be behind a reply or a failure, and how it is explained: in plain words, with the settings to change.
 
 use crate::receipt::Cause;
 use crate::transport::settings::{RouteSettings, SecretSource, TokenSource};
@@ -125,7 +125,7 @@ impl Meaning {
     }
 }
 
-/// Where a route's settings stand in the configuration.
+/// Where a route's settings are in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// The heading, such as `[relay]`.

@@ -1,4 +1,4 @@
-//! Passwords and tokens: read from where the configuration says, anew for each connection, and never shown.
+//! Passwords and tokens: read from where the configuration says, again for each connection, and never shown.
 //!
 //! A [`Password`] has no `Display`, its `Debug` hides it, it is wiped when it goes, and the errors here name the place, never the content.
 

@@ -23,7 +23,7 @@ impl TokenSource {
     /// In words, without secrets.
     pub(in crate::transport) fn token(&self, freshness: Freshness) -> Result<Password, String> {
         match self {
-            // Read anew each time, which is all that can be done for its freshness.
+            // Read again each time, which is all that can be done for its freshness.
             Self::Secret(secret) => secret.read(),
             #[cfg(feature = "oauth2")]
             Self::Grant(grant) => grant.token(freshness),
@@ -48,7 +48,7 @@ impl TokenGrant {
             Some(inner) => inner.split(']').next().unwrap_or_default(),
             None => authority.split(':').next().unwrap_or_default(),
         };
-        // A name is what the resolver makes of it; and what stands before an @ is no host.
+        // A name is what the resolver makes of it; and what is before an @ is no host.
         !authority.contains('@') && host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
     }
 }

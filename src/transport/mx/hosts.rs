@@ -76,7 +76,7 @@ impl Shared {
         match (hosts.is_empty(), none) {
             (false, _) => Ok(hosts),
             (true, true) => Err(never(EnhancedCode(5, 4, 4), format!("no mail exchanger of {domain} is a host"))),
-            // RFC 3463 X.4.6: routing loop. A slip in somebody's configuration, which may be mended in time.
+            // RFC 3463 X.4.6: routing loop. A slip in somebody's configuration, which may be repaired in time.
             (true, false) => {
                 let text = format!(
                     "mail for {domain} would loop back: its best mail exchanger is {}",

@@ -282,7 +282,7 @@ fn one_domain(request: &DeliveryRequest<'_>) -> Result<Domain, RouteFailure> {
     let mut domains = request.recipients().map(|recipient| recipient.mailbox.domain());
     match domains.next() {
         Some(first) if domains.all(|domain| domain == first) => Ok(first.clone()),
-        // A defect of whoever made the request: nothing is sent to hosts that it is not for.
+        // An error of whoever made the request: nothing is sent to hosts that it is not for.
         _ => {
             let text = "expected recipients of one domain, but found several";
             Err(RouteFailure::new(Reason::new(EnhancedCode(4, 3, 5), text).because(Cause::Settings), "mx".to_owned()))

@@ -14,7 +14,7 @@ use x509_cert::time::Time;
 use super::step::Step;
 use crate::transport::settings::Pin;
 
-/// Names that are told of one certificate.
+/// Names that are shown of one certificate.
 const MOST_NAMES: usize = 8;
 
 /// What a certificate says.

@@ -84,7 +84,7 @@ impl Dialogue<'_> {
                 }
                 Err(refusal) => refusal,
             };
-            // A token that is refused is fetched anew once, as deliveries do.
+            // A token that is refused is fetched again once, as deliveries do.
             if !(refusal.stale && credential.is_token() && freshness == Freshness::Kept) {
                 tell(Step::failed("login", &refusal.reason, place));
                 return None;

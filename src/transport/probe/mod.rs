@@ -26,7 +26,7 @@ pub fn own_certificate(path: &Path, now: u64) -> Step {
 /// Nobody waits longer than this for a connection, or for a reply, to learn that there is none.
 const PATIENCE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(30));
 
-/// Probes a next hop whose settings stand at `place`; each step is told when it is done. Blocks; must not be called from
+/// Probes a next hop whose settings are at `place`; each step is reported when it is done. Blocks; must not be called from
 /// inside a runtime.
 pub fn probe(settings: &RouteSettings, place: &Place, inquiry: &Inquiry, tell: &mut dyn FnMut(Step)) {
     let mut settings = settings.clone();

@@ -100,7 +100,7 @@ impl TlsPolicy {
     }
 }
 
-/// Where a password is read from, anew for each connection.
+/// Where a password is read from, again for each connection.
 #[derive(Clone, PartialEq, Eq)]
 pub enum SecretSource {
     /// The first line of a file.
@@ -203,9 +203,9 @@ pub struct ClientIdentity {
 pub struct Extensions {
     /// What becomes of a message with octets above 127 where 8BITMIME is not offered.
     pub eight_bit: EightBit,
-    /// Whether the next hop is told by XFORWARD, for its log, where a message came from.
+    /// Whether XFORWARD says to the next hop, for its log, where a message came from.
     pub xforward: bool,
-    /// Whether the next hop is told by XCLIENT, for its rules, where a message came from.
+    /// Whether XCLIENT says to the next hop, for its rules, where a message came from.
     pub xclient: bool,
     /// Whether messages are sent by BDAT (RFC 3030) where that is offered.
     pub chunking: bool,
@@ -254,7 +254,7 @@ pub struct RouteSettings {
     pub messages_per_connection: Option<usize>,
     /// How long each step may take.
     pub timeouts: Timeouts,
-    /// Whether the dialogue is told in the log, line by line.
+    /// Whether the dialogue is logged, line by line.
     pub traced: bool,
 }
 

@@ -25,12 +25,12 @@ const SUBMISSIONS: u16 = 465;
 /// The text is not the URL of a next hop.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NextHopError {
-    /// Something else stands where a part of the URL was expected.
+    /// Something else is where a part of the URL was expected.
     #[error("expected {expected}, but found {found}")]
     Unexpected {
         /// What belongs there.
         expected: &'static str,
-        /// What stands there, never a secret.
+        /// What is there, never a secret.
         found: String,
     },
     /// A URL is no place for a secret.
@@ -49,7 +49,7 @@ pub enum NextHopError {
 
 impl NextHopError {
     fn unexpected(expected: &'static str, found: &str) -> Self {
-        // Whatever stands before an @ may hold a password.
+        // Whatever is before an @ may hold a password.
         let shown = found.rsplit_once('@').map_or(found, |(_, rest)| rest);
         let shown: String = shown.chars().take(60).map(|c| if is_unprintable(c) { '?' } else { c }).collect();
         let found = if shown.is_empty() { "nothing".to_owned() } else { format!("\"{shown}\"") };

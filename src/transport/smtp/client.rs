@@ -157,7 +157,7 @@ impl SmtpClient {
         self.exchange(phase, lines).await
     }
 
-    /// Says EHLO once more, after the session began anew.
+    /// Says EHLO once more, after the session began again.
     pub(in crate::transport) async fn hello_again(&mut self) -> Result<(), Reason> {
         let line = format!("EHLO {}\r\n", self.helo);
         match self.exchange(Phase::Hello, &line).await {
@@ -198,8 +198,8 @@ impl SmtpClient {
         self.answer()
     }
 
-    /// Whether the commands of one message may go along with the one before (RFC 2920 3.1). Where the next hop is told of each
-    /// message's origin, that has to come between them; a chunk goes along with its own.
+    /// Whether the commands of one message may go along with the one before (RFC 2920 3.1). Where the next hop gets the origin of each
+    /// message, that has to come between them; a chunk goes along with its own.
     pub(in crate::transport) fn looks_ahead(&self) -> bool {
         let chunking = self.extensions.chunking && self.capabilities.chunking;
         self.capabilities.pipelining && !self.extensions.xclient && !self.extensions.xforward && !chunking

@@ -27,7 +27,7 @@ pub(in crate::transport) struct ConnectionSettings {
     pub(in crate::transport) recipients_per_message: Option<usize>,
     /// How many messages go over one connection.
     pub(in crate::transport) messages_per_connection: Option<usize>,
-    /// Whether the dialogue is told in the log, whatever its level.
+    /// Whether the dialogue is logged, whatever the level of the log.
     pub(in crate::transport) traced: bool,
     pub(in crate::transport) leaving: Leaving,
 }

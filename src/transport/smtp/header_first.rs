@@ -15,7 +15,7 @@ const MAX_HEADER: usize = 256 * 1024;
 /// See the module.
 pub(in crate::transport) struct HeaderFirst<'a> {
     body: &'a mut dyn Body,
-    /// What was read ahead; an error is told when its turn comes.
+    /// What was read ahead; an error is returned when its turn comes.
     ahead: VecDeque<io::Result<Vec<u8>>>,
     header_is_utf8: bool,
 }

@@ -110,7 +110,7 @@ impl<'a> Transaction<'a> {
         if !self.has_verdict() {
             return Ended::Fault { reason, in_transaction };
         }
-        // Somebody who is told to leave says nothing about the route.
+        // A program that stops says nothing about the route.
         let is_about_route = !in_transaction && reason.cause != Some(Cause::Leaving);
         self.route_trouble = is_about_route.then(|| reason.clone());
         self.judge_rest(&Outcome::Postponed(reason));

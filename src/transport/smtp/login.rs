@@ -1,6 +1,6 @@
 //! AUTH (RFC 4954) by one of the mechanisms of `sasl/`.
 //!
-//! Credentials leave only over TLS with the verified host, or where the route says `tls=none` in so many words. No log
+//! Credentials leave only over TLS with the verified host, or where the route says `tls=none` expressly. No log
 //! line, error or reply text carries them: the wire hides them while the login lasts.
 
 use base64::engine::{Engine, general_purpose::STANDARD};

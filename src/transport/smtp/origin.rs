@@ -9,7 +9,7 @@ use crate::smtp::xtext;
 
 /// RFC 5321 4.5.3.1.4, with the CRLF.
 const MAX_LINE: usize = 512;
-/// Longer values are cut: Postfix takes so many octets.
+/// Longer values are cut: Postfix takes this many octets.
 const MAX_VALUE: usize = 255;
 const UNKNOWN: &str = "[UNAVAILABLE]";
 

@@ -8,7 +8,7 @@ use super::{connect_from, is_served, read_until};
 use crate::lab;
 use crate::site::{Running, Site, wait_until};
 
-/// Starts smtpd with so many descriptors at most.
+/// Starts smtpd with this many descriptors at most.
 fn with_descriptors(site: &Site, most: u32) -> Running {
     let smtpd = site.smtpd();
     let mut command = Command::new("sh");
@@ -34,7 +34,7 @@ fn places_are_counted_right_and_reception_goes_on_by_itself() {
             (1..=120).map(|number| connect_from([127, 6, 0, number], smtpd.address())).collect();
         smtpd.wait_for_log("taking a connection: Too many open files");
         wait_until("all descriptors in use", || descriptors(&smtpd) >= 63);
-        // Who is in already is told of local trouble, and may come again.
+        // Whoever is in already gets a reply of local trouble, and may come again.
         let mut first = crowd[0].try_clone().unwrap();
         read_until(&mut first, "220 ");
         first.write_all(b"HELO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n").unwrap();

@@ -80,7 +80,7 @@ fn memory(running: &Running) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// So many descriptors for this process and those that it starts, if the host allows them.
+/// This many descriptors for this process and those that it starts, if the host allows them.
 fn may_open(count: u64) -> bool {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);

@@ -42,7 +42,7 @@ pub(crate) struct Recording {
 }
 
 impl Recording {
-    /// Records so many messages.
+    /// Records this many messages.
     pub(crate) fn new(kind: Kind, syncs: Syncs, messages: usize) -> Self {
         let folder = image_folder();
         let path = |name: &str| folder.path().join(name);

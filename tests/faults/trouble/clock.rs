@@ -1,7 +1,7 @@
 //! A clock that jumps under both programs: mail goes on, and no jump makes anything old enough to be given up.
 //!
 //! Between two attempts a jump counts as the longest interval, two hours: a few jumps can make a message late, of which
-//! its sender is told, but 48 would be needed to make it four days old.
+//! its sender is notified, but 48 would be needed to make it four days old.
 //! The wall clock of the processes is libfaketime's, told by a file that the test changes; waiting is monotonic, and that
 //! clock stays as it is.
 

@@ -1,4 +1,4 @@
-//! A disk that fails: a sync that failed once is never tried again, its message is put off, and after EIO the process leaves.
+//! A disk that fails: a sync that failed once is never tried again, its message is deferred, and after EIO the process leaves.
 //!
 //! The kernel tells of a lost write once; a second sync would succeed and prove nothing. So here a write of a real file
 //! system fails once, and everything after it would succeed.
@@ -12,7 +12,7 @@ use crate::block_devices::{Filtered, Kind, Mounted, can_mount, image_folder};
 use crate::have::have;
 use crate::site::{Running, Site};
 
-/// Rules for `blkdebug`: after so many flushes the first request of this type fails with EIO, and no other.
+/// Rules for `blkdebug`: after this many flushes the first request of this type fails with EIO, and no other.
 fn one_failure_after(flushes: usize, of: &str) -> String {
     let steps = (1..flushes).map(|state| {
         let number = state - 1;

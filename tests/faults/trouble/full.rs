@@ -1,4 +1,4 @@
-//! A disk without room, without inodes, or beyond a quota: new mail is put off with 452, the queue drains to the last
+//! A disk without room, without inodes, or beyond a quota: new mail is deferred with 452, the queue drains to the last
 //! octet, and when there is room again mail is taken again, by the same process.
 
 use std::fs::{self, File};
@@ -14,7 +14,7 @@ use crate::block_devices::{Kind, Mounted, can_mount, image_folder, run};
 use crate::have::have;
 use crate::site::{PATIENCE, Running};
 
-/// What is put beside the spool until so many octets are left, or none.
+/// What is put beside the spool until only this many octets are left, or none.
 struct Filler(PathBuf);
 
 impl Filler {
@@ -59,7 +59,7 @@ fn wait_for_reply(scene: &mut Scene, smtpd: &Running, wanted: &str) {
     }
 }
 
-/// Everything that this page promises, on a file system that is filled by `fill` to what it is told, and emptied by a drop.
+/// Everything that this page promises, on a file system that is filled by `fill` as far as that is asked, and emptied by a drop.
 fn a_shortage<T>(mut scene: Scene, fill: impl Fn(&Path, Left) -> T) {
     let smtpd = scene.site.listen(&[]);
     scene.accept(smtpd.address(), 40);

@@ -35,7 +35,7 @@ struct Scene {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kinds {
     All,
-    /// Nobody is refused for good, which would lead to a bounce.
+    /// Nobody is refused permanently, which would lead to a bounce.
     NoneThatFails,
     /// Everybody takes them at once, so that no receipt need be kept.
     DeliveredAtOnce,
@@ -73,7 +73,7 @@ impl Scene {
         reply
     }
 
-    /// Offers so many, which must be taken.
+    /// Offers this many, which must be taken.
     fn accept(&mut self, address: SocketAddr, messages: usize) {
         for _ in 0..messages {
             let reply = self.offer(address);
@@ -123,7 +123,7 @@ impl Scene {
         self.assert_drained_but(0);
     }
 
-    /// The same, but for so many that may have been sent twice.
+    /// The same, but for this many that may have been sent twice.
     fn assert_drained_but(&self, twice: usize) {
         self.assert_intact();
         let left: Vec<usize> = self.queued().into_iter().filter(|number| !traffic::stays(*number)).collect();

@@ -9,7 +9,7 @@ use super::{Kinds, Scene, succeed};
 use crate::have::have;
 use crate::site::{PATIENCE, Running, wait_until};
 
-/// `command` with at most so many descriptors.
+/// `command` with at most this many descriptors.
 fn with_descriptors(count: usize, command: &Command) -> Command {
     let mut limited = Command::new("prlimit");
     limited.arg(format!("--nofile={count}:{count}")).arg(command.get_program()).args(command.get_args());

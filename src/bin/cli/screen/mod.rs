@@ -26,7 +26,7 @@ use terminal::{columns, is_smart, wants_colour};
 
 /// The target of log records that are lines for the screen already.
 pub(super) const SCREEN: &str = "screen";
-/// Events that may wait to be told.
+/// Events that may wait to be shown.
 const QUEUE: usize = 10_000;
 /// How long the end waits for the last lines.
 const LAST_LINES: Duration = Duration::from_millis(500);
@@ -71,7 +71,7 @@ enum Job {
     Finish(SyncSender<()>),
 }
 
-/// The screen, as long as something is told on it.
+/// The screen, as long as something is shown on it.
 pub(crate) struct Screen {
     way: SyncSender<Job>,
     sessions: Arc<AtomicUsize>,
@@ -90,7 +90,7 @@ impl Screen {
         Some(Self { way, sessions: Arc::default(), dropped })
     }
 
-    /// What is told of events.
+    /// What is shown of events.
     pub(crate) fn observer(&self) -> Arc<dyn Observer> {
         let (way, sessions, dropped) = (self.way.clone(), Arc::clone(&self.sessions), Arc::clone(&self.dropped));
         Arc::new(OncePerMinute::new(Arc::new(Teller { way, sessions, dropped })))

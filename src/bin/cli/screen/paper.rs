@@ -119,7 +119,7 @@ fn width(text: &str) -> usize {
     text.chars().map(|c| c.width().unwrap_or(1)).sum()
 }
 
-/// At most so many columns: begin and end of it, with three dots between.
+/// At most this many columns: begin and end of it, with three dots between.
 pub(crate) fn shortened(text: &str, room: usize) -> String {
     if width(text) <= room {
         return text.to_owned();

@@ -1,6 +1,6 @@
 //! What happened, told as one line a message: its events are gathered until there is something to say of it. Pure.
 //!
-//! What is gathered is bounded; a message whose line was told already, or that came before the start, is told again when
+//! What is gathered is bounded; a message whose line was shown already, or that came before the start, is shown again when
 //! something new happens to it.
 
 use std::collections::{BTreeMap, HashMap};
@@ -14,7 +14,7 @@ use leafmail::smtp::Reply;
 
 use super::paper::{Paper, StoryLine, Tone, shortened, size};
 
-/// How long a message may take to go on before it is told that it waits.
+/// How long a message may take to go on before it is shown as waiting.
 const SOON: Duration = Duration::from_secs(2);
 /// How long outcomes of one message are gathered.
 const TOGETHER: Duration = Duration::from_millis(200);
@@ -38,7 +38,7 @@ struct Message {
     recipients: Vec<String>,
     size: Option<u64>,
     results: Vec<Result>,
-    /// Whether the sender is told of failures.
+    /// Whether the sender is notified of failures.
     told: Option<bool>,
     /// When something is to be said of it.
     due: Option<Instant>,

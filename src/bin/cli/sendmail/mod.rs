@@ -179,7 +179,7 @@ fn code_of_unfit(unfit: &Unfit) -> ExitCode {
     }
 }
 
-/// What was refused for good is told apart as far as sysexits.h does; all else may succeed later.
+/// What was refused permanently is distinguished as far as sysexits.h does; all else may succeed later.
 fn code_of_failure(failure: &SubmitFailure) -> ExitCode {
     match failure {
         SubmitFailure::Refused { reply, .. } if reply.is_permanent() => code_of_refusal(reply),

@@ -1,4 +1,4 @@
-//! `watch` on a terminal: a page that is drawn anew each second, by threads that delivering never waits for.
+//! `watch` on a terminal: a page that is drawn again each second, by threads that delivering never waits for.
 //!
 //! Whatever ends the program - a key, a signal, an error, a panic - the terminal is given back first.
 

@@ -9,7 +9,7 @@ use subtle::ConstantTimeEq;
 
 use crate::transport::credential::Password;
 
-/// RFC 7677 4: at least so many; fewer would let whoever listens try passwords cheaply.
+/// RFC 7677 4: at least this many; fewer would let whoever listens try passwords cheaply.
 const FEWEST_ROUNDS: u32 = 4096;
 /// Some seconds of work; a server that wants more keeps us busy for nothing.
 const MOST_ROUNDS: u32 = 2_000_000;

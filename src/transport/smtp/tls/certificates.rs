@@ -43,7 +43,7 @@ impl Certificates {
         Ok(TlsConnector::from(config))
     }
 
-    /// Reads the files anew for the next connection: after a failure, as they may have been renewed.
+    /// Reads the files again for the next connection: after a failure, as they may have been renewed.
     pub(in crate::transport::smtp) fn forget(&self) {
         *self.verifying.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }

@@ -168,7 +168,7 @@ impl Opening<'_> {
         self.own_mark.is_some_and(|mark| greeting.text().split_ascii_whitespace().any(|word| word == mark))
     }
 
-    /// EHLO, or HELO where EHLO is refused for good (RFC 5321 3.2).
+    /// EHLO, or HELO where EHLO is refused permanently (RFC 5321 3.2).
     async fn hello(&self, mut wire: Wire) -> Result<(Wire, Capabilities), RouteFailure> {
         let reply = self.exchange(&mut wire, Phase::Hello, &format!("EHLO {}", self.helo)).await?;
         if reply.code() == 250 {
@@ -267,7 +267,7 @@ impl Opening<'_> {
         RouteFailure::new(Reason::new(EnhancedCode(4, 7, 5), text).because(cause), self.relay.clone())
     }
 
-    /// The host's own words; it is told that we leave, and its answer is not waited for.
+    /// The host's own words; QUIT is sent, and its answer is not waited for.
     async fn refused(&self, mut wire: Wire, what: &str, reply: &Reply) -> RouteFailure {
         let mut reason = Reason::reply(reply);
         reason.text = format!("{} refused {what}: {}", self.smarthost.host, reason.text);

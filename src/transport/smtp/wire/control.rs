@@ -277,7 +277,7 @@ impl Control {
         self.state().following = commands;
     }
 
-    /// Turns to the commands that went along with the message before, whose replies are to come; the log is told of them.
+    /// Turns to the commands that went along with the message before, whose replies are to come; they are logged.
     pub(in crate::transport) fn take_up(&self, commands: &str) {
         let mut state = self.state();
         state.ended = false;

@@ -1,7 +1,7 @@
 //! The wire of the SMTP client: a connection with TLS, deadlines, whole replies, and a memory of what was said.
 //!
 //! `connect.rs` opens one up to the reply to EHLO, `stream.rs` reads and writes it, `control.rs` is the handle that the client
-//! keeps. Invariant: nothing is sent while a reply that nobody asked for lies unread, and nothing at all after a [`WireError`].
+//! keeps. Invariant: nothing is sent while a reply that nobody asked for is unread, and nothing at all after a [`WireError`].
 
 mod capabilities;
 mod channel;

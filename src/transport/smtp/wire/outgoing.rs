@@ -9,9 +9,9 @@ pub(super) struct Outgoing {
     octets: Vec<u8>,
     /// How many of them were sent.
     sent: usize,
-    /// How many of them, from the first, are commands to be told in the log.
+    /// How many of them, from the first, are commands that are logged.
     commands: usize,
-    /// Once more than so many were sent, the next hop may have the message.
+    /// Once more than this many were sent, the next hop may have the message.
     end: Option<usize>,
 }
 
@@ -73,7 +73,7 @@ impl Outgoing {
         self.end.is_some_and(|end| self.sent <= end)
     }
 
-    /// Notes that so many more were sent; whether they were the first.
+    /// Notes that this many more were sent; whether they were the first.
     pub(super) fn advance(&mut self, octets: usize) -> bool {
         let first = self.sent == 0;
         self.sent += octets;

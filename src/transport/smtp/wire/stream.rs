@@ -256,7 +256,7 @@ impl Wire {
         }
         let message = if completed { std::mem::take(&mut state.message) } else { 0 };
         if completed && state.is_told() {
-            // Not with the final reply, which is told only once the message is gone from the queue.
+            // Not with the final reply, which is logged only once the message is gone from the queue.
             state.log(&format!("> (message of {message} octets)"));
         }
     }
