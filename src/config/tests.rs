@@ -156,7 +156,7 @@ fn every_slip_names_its_line_and_what_was_expected() {
         ),
         (
             "[relay]\nauth = \"ntlm\"",
-            "leafmail.toml:2: expected auto, plain, login, cram-md5, scram-sha-256 or xoauth2, but found \"ntlm\"",
+            "leafmail.toml:2: expected auto, plain, login, cram-md5, scram-sha-256, xoauth2, oauthbearer or external, but found \"ntlm\"",
         ),
         (
             "[relay]\ntls_roots = \"sytem\"",

@@ -1,7 +1,7 @@
 //! A smarthost that does what a test tells it to, and remembers every octet that it was sent.
 //!
 //! `FakeSmarthost::start(Script::new().offers(["PIPELINING"]).refuses("b@x.example", "550 5.1.1 no"))` listens on a port
-//! of 127.0.0.1. Each step of the dialogue (`greeting`, `EHLO`, `HELO`, `STARTTLS`, `handshake`, `challenge`, `AUTH`,
+//! of 127.0.0.1. Each step of the dialogue (`greeting`, `EHLO`, `HELO`, `STARTTLS`, `handshake`, `login challenge`, `challenge`, `AUTH`,
 //! `XFORWARD`, `XCLIENT`, `MAIL`, `RCPT`, `DATA`, `BDAT`, `body`, `end`, `RSET`, `QUIT`) takes the next [`Act`] that was scripted for it, else behaves well. A step's acts
 //! are counted over all connections. A `handshake` passes, stalls or closes. Not for load: one thread per connection, one octet read at a time within commands.
 
@@ -218,8 +218,10 @@ impl<'a> Session<'a> {
         let words: Vec<&str> = line.split(' ').collect();
         match (words[1].to_ascii_uppercase().as_str(), words.get(2)) {
             ("LOGIN", _) => {
-                self.challenge("VXNlcm5hbWU6")?;
-                self.challenge("UGFzc3dvcmQ6")?;
+                for usual in ["334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6"] {
+                    self.step("login challenge", usual)?;
+                    self.line()?;
+                }
             }
             ("CRAM-MD5", _) => {
                 self.challenge("PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+")?;

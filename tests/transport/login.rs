@@ -205,3 +205,114 @@ fn no_mechanism_leaves_a_credential_in_the_log() {
     assert!(!log.contains("334 PDE4OTYu") && !log.contains("334 VXNl"), "a challenge is in the log: {log}");
     assert!(!log.contains("n,,n=me") && !log.contains(&STANDARD.encode("n,,n=me,r=")[..10]), "{log}");
 }
+
+/// What is sent as AUTH and as answers, each with its CRLF, and whether the login succeeded.
+fn logged_in(route: &Route) -> Vec<usize> {
+    let (result, record) = route.deliver();
+    assert_eq!(letters(&result.unwrap().outcomes), ["D2.0.0"], "{:?}", record.commands);
+    let is_login =
+        |line: &&String| line.starts_with("AUTH") || STANDARD.decode(line).is_ok_and(|octets| !octets.is_empty());
+    record.commands.iter().filter(is_login).map(|line| line.len() + 2).collect()
+}
+
+#[test]
+fn a_line_of_auth_that_is_too_long_goes_without_its_initial_response() {
+    // RFC 4954 4. "AUTH XOAUTH2 " and CRLF are 15 octets, so 372 octets in base64 are the most that fit (496 + 15 = 511).
+    let token = |octets: usize| Route::new(Script::new(), "XOAUTH2").with_token(&format!("printf %0{octets}d 7"));
+    let around = "user=me\x01auth=Bearer \x01\x01".len();
+    assert_eq!(logged_in(&token(372 - around)), [511]);
+    assert_eq!(logged_in(&token(373 - around)), [14, 502]);
+    assert_eq!(logged_in(&token(1500)), [14, 2034]);
+    let bearer = Route::new(Script::new(), "OAUTHBEARER").with_token("printf %01500d 7");
+    assert_eq!(logged_in(&bearer)[0], "AUTH OAUTHBEARER\r\n".len());
+    // The longest line of SASL (RFC 4954 4) is 12,288 octets: a longer one is not sent at all.
+    let (fault, record) = token(9_300).fault();
+    assert!(fault.contains("at most 12288 octets"), "{fault}");
+    assert!(record.commands.iter().any(|line| line == "*") && record.commands.iter().all(|line| line.len() < 600));
+}
+
+#[test]
+fn what_the_challenges_of_login_say_does_not_matter() {
+    for challenge in ["334 Username:", "334 ", "334 VXNlcm5hbWU6", "334 what's your name?"] {
+        let script =
+            Script::new().on("login challenge", reply(challenge)).on("login challenge", reply("334 Password:"));
+        let (result, record) = Route::new(script, "LOGIN").deliver();
+        assert_eq!(letters(&result.unwrap().outcomes), ["D2.0.0"], "{challenge}");
+        let expected = ["AUTH LOGIN".to_owned(), STANDARD.encode("me"), STANDARD.encode(PASSWORD)];
+        assert!(record.commands.windows(3).any(|lines| lines == expected), "{:?}", record.commands);
+    }
+}
+
+#[test]
+fn a_login_that_is_answered_by_250_succeeded() {
+    for name in ["PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256"] {
+        let (result, _) = Route::new(Script::new().on("AUTH", reply("250 ok")), name).deliver();
+        assert_eq!(letters(&result.unwrap().outcomes), ["D2.0.0"], "{name}");
+    }
+    // But not without the proof that the server knows the password.
+    let script = Script::new().on("AUTH", reply("250 ok")).scram_password("x");
+    assert!(Route::new(script, "SCRAM-SHA-256").fault().0.contains("wrong proof"));
+    for code in ["220 ok", "251 ok", "354 ok"] {
+        Route::new(Script::new().on("AUTH", reply(code)), "PLAIN").fault();
+    }
+}
+
+#[test]
+fn a_mechanism_that_is_refused_is_followed_by_another_one_once() {
+    for refusal in ["504 5.7.4 unrecognized", "534 5.7.9 too weak", "535 5.7.8 no"] {
+        let (result, record) = Route::new(Script::new().on("AUTH", reply(refusal)), "PLAIN LOGIN").deliver();
+        assert_eq!(letters(&result.unwrap().outcomes), ["D2.0.0"], "{refusal}");
+        assert_eq!(record.verbs("AUTH").len(), 2);
+        assert_eq!((record.verbs("AUTH")[1], record.connections), ("AUTH LOGIN", 1));
+    }
+    // Once, and not where the code speaks of something else, nor of a mechanism that was asked for.
+    let always = || Script::new().always("AUTH", reply("535 5.7.8 no"));
+    assert_eq!(Route::new(always(), "PLAIN LOGIN CRAM-MD5").fault().1.verbs("AUTH").len(), 2);
+    assert_eq!(Route::new(always(), "PLAIN LOGIN").by(AuthMethod::Plain).fault().1.verbs("AUTH").len(), 1);
+    for other in ["454 4.7.0 later", "530 5.7.0 no", "550 5.7.1 no"] {
+        let (fault, record) = Route::new(Script::new().on("AUTH", reply(other)), "PLAIN LOGIN").fault();
+        assert_eq!(record.verbs("AUTH").len(), 1, "{fault}");
+    }
+}
+
+#[test]
+fn without_tls_a_refusal_does_not_bring_the_password_out() {
+    let clear = |offered: &str| {
+        let script = Script::new().offers([offered]).on("AUTH", reply("535 5.7.8 no"));
+        let smarthost = FakeSmarthost::start(script);
+        let mut route = Route::new(Script::new(), "PLAIN");
+        route.settings.next_hop = format!("smtp://me@127.0.0.1:{}?tls=none", smarthost.address.port()).parse().unwrap();
+        let _ = route.deliver();
+        smarthost.record()
+    };
+    assert_eq!(clear("AUTH CRAM-MD5 PLAIN LOGIN").verbs("AUTH"), ["AUTH CRAM-MD5"]);
+    // Where it was sent already there is nothing left to protect.
+    assert_eq!(clear("AUTH PLAIN LOGIN").verbs("AUTH").len(), 2);
+}
+
+#[test]
+fn a_token_goes_by_oauthbearer_where_that_is_offered() {
+    let route = Route::new(Script::new(), "OAUTHBEARER PLAIN").with_token("echo ya29.fresh-token");
+    let (result, record) = route.deliver();
+    assert_eq!(letters(&result.unwrap().outcomes), ["D2.0.0"]);
+    let expected = format!("AUTH OAUTHBEARER {}", STANDARD.encode(format!("n,a=me,\x01auth=Bearer {FRESH}\x01\x01")));
+    assert_eq!(record.verbs("AUTH"), [expected]);
+    // XOAUTH2 that is refused is followed by it.
+    let script = Script::new().on("AUTH", reply("504 5.7.4 unrecognized"));
+    let (result, record) = Route::new(script, "XOAUTH2 OAUTHBEARER").with_token("echo ya29.fresh-token").deliver();
+    assert!(result.is_ok() && record.verbs("AUTH").len() == 2);
+}
+
+#[test]
+fn a_client_certificate_logs_in_by_external() {
+    let mut route = Route::new(Script::new(), "EXTERNAL PLAIN").by(AuthMethod::External);
+    let identity = Identity::valid_for(&["client.example"]);
+    let (certificate, key) = (route.folder.path().join("cert.pem"), route.folder.path().join("key.pem"));
+    std::fs::write(&certificate, &identity.certificate_pem).unwrap();
+    std::fs::write(&key, &identity.key_pem).unwrap();
+    route.settings.password = None;
+    route.settings.tls.identity = Some(leafmail::transport::ClientIdentity { certificate, key });
+    let (result, record) = route.deliver();
+    assert_eq!(letters(&result.unwrap().outcomes), ["D2.0.0"]);
+    assert_eq!(record.verbs("AUTH"), [format!("AUTH EXTERNAL {}", STANDARD.encode("me"))]);
+}

@@ -30,6 +30,8 @@ fn one_credential(hop: &Hop<'_>, config: &Config) -> Option<Fault> {
         return Some(Fault::new(format!("{place}.{second}"), reason));
     }
     match (hop.user(), keys.first()) {
+        // The certificate is the credential; `mechanism` sees to it.
+        (Some(_), None) if hop.table.auth == AuthMethod::External => None,
         (Some(user), None) => {
             let reason = format!(
                 "{names_user} names the user {user:?}, but there is no password; set {place}.password_file, \
@@ -52,12 +54,25 @@ fn one_credential(hop: &Hop<'_>, config: &Config) -> Option<Fault> {
 fn mechanism(hop: &Hop<'_>, config: &Config) -> Option<Fault> {
     let place = &hop.key;
     let token = tokens(hop, config).first().copied();
-    let reason = match (hop.table.auth, token) {
-        (AuthMethod::Auto, _) | (AuthMethod::Xoauth2, Some(_)) => return None,
-        (_, Some(key)) => format!("{place}.{key} is set, but only {place}.auth = \"xoauth2\" uses a token"),
-        (AuthMethod::Xoauth2, None) => format!(
-            "{place}.auth is xoauth2, but there is no token; set {place}.token_file, {place}.token_command or \
-             {place}.oauth2"
+    let secret = token.or_else(|| hop.table.passwords().first().map(|(key, _)| *key));
+    let auth = hop.table.auth;
+    let reason = match (auth, token) {
+        (AuthMethod::Auto, _) | (AuthMethod::Xoauth2 | AuthMethod::OauthBearer, Some(_)) => return None,
+        (AuthMethod::External, _) if secret.is_some() => format!(
+            "{place}.{} is set, but {place}.auth = \"external\" uses the certificate of {place}.tls_cert only",
+            secret.unwrap_or_default()
+        ),
+        (AuthMethod::External, _) if hop.table.tls_cert.is_none() => {
+            format!(
+                "{place}.auth is external, but there is no client certificate; set {place}.tls_cert and {place}.tls_key"
+            )
+        }
+        (_, Some(key)) => {
+            format!("{place}.{key} is set, but only {place}.auth = \"xoauth2\" or \"oauthbearer\" uses a token")
+        }
+        (AuthMethod::Xoauth2 | AuthMethod::OauthBearer, None) => format!(
+            "{place}.auth is {}, but there is no token; set {place}.token_file, {place}.token_command or {place}.oauth2",
+            if auth == AuthMethod::Xoauth2 { "xoauth2" } else { "oauthbearer" }
         ),
         (_, None) if hop.user().is_none() => format!("{place}.auth is set, but {} names no user", hop.user_key()),
         (_, None) => return None,
@@ -196,6 +211,29 @@ mod tests {
         }
         assert_eq!(checked("[relay]\nurl = \"smtp://u@h\"\npassword_env = \"P\""), Ok(()));
         assert_eq!(checked("[relay]\nurl = \"smtp://u@h\"\ntoken_command = \"T\"\nauth = \"xoauth2\""), Ok(()));
+        for (text, expected) in [
+            (
+                "url = \"smtp://u@h\"\nauth = \"external\"",
+                "leafmail.toml:3: relay.auth is external, but there is no client",
+            ),
+            (
+                "url = \"smtp://u@h\"\nauth = \"external\"\npassword_env = \"P\"\ntls_cert = \"c\"\ntls_key = \"k\"",
+                "leafmail.toml:3: relay.password_env is set, but relay.auth = \"external\" uses the certificate",
+            ),
+            (
+                "url = \"smtp://u@h\"\nauth = \"oauthbearer\"\npassword_env = \"P\"",
+                "leafmail.toml:3: relay.auth is oauthbearer, but",
+            ),
+            (
+                "auth = \"external\"\ntls_cert = \"c\"\ntls_key = \"k\"",
+                "leafmail.toml:2: relay.auth is set, but relay.url names no user",
+            ),
+        ] {
+            let reason = checked(&format!("[relay]\n{text}")).unwrap_err();
+            assert!(reason.starts_with(expected), "{reason}");
+        }
+        let external = "[relay]\nurl = \"smtps://u@h\"\nauth = \"external\"\ntls_cert = \"c\"\ntls_key = \"k\"";
+        assert_eq!(checked(external), Ok(()));
         assert_eq!(checked("[relay]\nurl = \"smtp://h\"\nxclient = true\nxforward = true"), Ok(()));
     }
 

@@ -97,7 +97,7 @@ impl FromText for NextHop {
 }
 
 impl FromText for AuthMethod {
-    const EXPECTED: &'static str = "auto, plain, login, cram-md5, scram-sha-256 or xoauth2";
+    const EXPECTED: &'static str = "auto, plain, login, cram-md5, scram-sha-256, xoauth2, oauthbearer or external";
 
     fn from_text(text: &str) -> Result<Self, String> {
         Ok(match text {
@@ -107,6 +107,8 @@ impl FromText for AuthMethod {
             "cram-md5" => Self::CramMd5,
             "scram-sha-256" => Self::ScramSha256,
             "xoauth2" => Self::Xoauth2,
+            "oauthbearer" => Self::OauthBearer,
+            "external" => Self::External,
             _ => return Err(expected::<Self>(text)),
         })
     }

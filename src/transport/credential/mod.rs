@@ -15,6 +15,8 @@ use crate::transport::settings::{AuthMethod, RouteSettings, SecretSource, Smarth
 pub(super) enum Credential {
     Password(SecretSource),
     Token(TokenSource),
+    /// The client certificate of the connection.
+    Certificate,
 }
 
 impl Credential {
@@ -26,18 +28,24 @@ impl Credential {
         match (&smarthost.user, settings.password.clone(), settings.token.clone()) {
             (None, None, None) => Ok(None),
             (None, ..) => Err("expected a user name in the URL, as there is a password or a token"),
+            (Some(_), None, None) if settings.auth == AuthMethod::External && settings.tls.identity.is_some() => {
+                Ok(Some(Self::Certificate))
+            }
             (Some(_), None, None) => Err(
                 "expected a password for the user in the URL: name password_file, password_env or password_command, \
                  or a token by token_file or token_command",
             ),
             (Some(_), Some(_), Some(_)) => Err("expected a password or a token, but found both"),
-            (Some(_), Some(_), None) if settings.auth == AuthMethod::Xoauth2 => {
-                Err("expected a token, as auth is xoauth2, but found a password")
+            _ if settings.auth == AuthMethod::External => {
+                Err("expected a client certificate alone, as auth is external, but found a password or a token")
+            }
+            (Some(_), Some(_), None) if matches!(settings.auth, AuthMethod::Xoauth2 | AuthMethod::OauthBearer) => {
+                Err("expected a token, as auth is xoauth2 or oauthbearer, but found a password")
             }
             (Some(_), Some(password), None) => Ok(Some(Self::Password(password))),
             (Some(_), None, Some(token)) => match settings.auth {
-                AuthMethod::Auto | AuthMethod::Xoauth2 => Ok(Some(Self::Token(token))),
-                _ => Err("expected auth to be auto or xoauth2, as there is a token"),
+                AuthMethod::Auto | AuthMethod::Xoauth2 | AuthMethod::OauthBearer => Ok(Some(Self::Token(token))),
+                _ => Err("expected auth to be auto, xoauth2 or oauthbearer, as there is a token"),
             },
         }
     }
@@ -55,6 +63,7 @@ impl Credential {
         match self {
             Self::Password(secret) => secret.read(),
             Self::Token(token) => token.token(freshness),
+            Self::Certificate => Ok(Password::new("")),
         }
     }
 }

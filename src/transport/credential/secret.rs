@@ -18,7 +18,6 @@ pub(in crate::transport) struct Password(Zeroizing<String>);
 
 impl Password {
     /// A secret that came from elsewhere than a [`SecretSource`].
-    #[cfg(any(test, feature = "oauth2"))]
     pub(in crate::transport) fn new(text: &str) -> Self {
         Self(Zeroizing::new(text.to_owned()))
     }

@@ -151,7 +151,7 @@ pub struct TokenGrant {
 /// How the next hop's user logs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AuthMethod {
-    /// By the best that is offered: XOAUTH2 with a token; with a password SCRAM-SHA-256, PLAIN, LOGIN, CRAM-MD5, but on a
+    /// By the best that is offered: XOAUTH2 or OAUTHBEARER with a token; with a password SCRAM-SHA-256, PLAIN, LOGIN, CRAM-MD5, but on a
     /// connection in the clear CRAM-MD5 before PLAIN.
     #[default]
     Auto,
@@ -165,6 +165,10 @@ pub enum AuthMethod {
     ScramSha256,
     /// Google's and Microsoft's, with a token.
     Xoauth2,
+    /// RFC 7628, with a token.
+    OauthBearer,
+    /// RFC 4422: the client certificate of the connection, and no secret.
+    External,
 }
 
 /// How TLS is done.

@@ -18,6 +18,8 @@ pub(in crate::transport) enum LoginMechanism {
     CramMd5,
     ScramSha256,
     Xoauth2,
+    OauthBearer,
+    External,
 }
 
 impl LoginMechanism {
@@ -29,7 +31,14 @@ impl LoginMechanism {
             Self::CramMd5 => "CRAM-MD5",
             Self::ScramSha256 => "SCRAM-SHA-256",
             Self::Xoauth2 => "XOAUTH2",
+            Self::OauthBearer => "OAUTHBEARER",
+            Self::External => "EXTERNAL",
         }
+    }
+
+    /// Whether the secret itself is sent.
+    pub(in crate::transport) fn shows_secret(self) -> bool {
+        !matches!(self, Self::CramMd5 | Self::ScramSha256 | Self::External)
     }
 }
 
@@ -46,9 +55,12 @@ pub(in crate::transport) enum Means {
 
 /// The mechanisms that will do, best first.
 pub(in crate::transport) fn candidates(method: AuthMethod, means: Means) -> &'static [LoginMechanism] {
-    use LoginMechanism::{CramMd5, Login, Plain, ScramSha256, Xoauth2};
+    use LoginMechanism::{CramMd5, External, Login, OauthBearer, Plain, ScramSha256, Xoauth2};
     match (method, means) {
-        (AuthMethod::Auto, Means::Token) | (AuthMethod::Xoauth2, _) => &[Xoauth2],
+        (AuthMethod::Auto, Means::Token) => &[Xoauth2, OauthBearer],
+        (AuthMethod::Xoauth2, _) => &[Xoauth2],
+        (AuthMethod::OauthBearer, _) => &[OauthBearer],
+        (AuthMethod::External, _) => &[External],
         // Inside TLS the weak digest gains nothing, and servers that store hashed passwords offer it in vain.
         (AuthMethod::Auto, Means::PasswordInSecret) => &[ScramSha256, Plain, Login, CramMd5],
         (AuthMethod::Auto, Means::PasswordInTheClear) => &[ScramSha256, CramMd5, Plain, Login],
@@ -66,6 +78,8 @@ pub(in crate::transport) enum Dialogue<'a> {
     CramMd5 { user: &'a str, password: &'a Password },
     Scram(Scram<'a>),
     Xoauth2 { user: &'a str, token: &'a Password, complaint: Option<String> },
+    OauthBearer { user: &'a str, token: &'a Password, complaint: Option<String> },
+    External { user: &'a str },
 }
 
 impl<'a> Dialogue<'a> {
@@ -82,6 +96,8 @@ impl<'a> Dialogue<'a> {
             LoginMechanism::CramMd5 => Self::CramMd5 { user, password: secret },
             LoginMechanism::ScramSha256 => Self::Scram(Scram::new(user, secret, nonce)),
             LoginMechanism::Xoauth2 => Self::Xoauth2 { user, token: secret, complaint: None },
+            LoginMechanism::OauthBearer => Self::OauthBearer { user, token: secret, complaint: None },
+            LoginMechanism::External => Self::External { user },
         }
     }
 
@@ -94,6 +110,13 @@ impl<'a> Dialogue<'a> {
             Self::Xoauth2 { user, token, .. } => {
                 Some(format!("user={user}\x01auth=Bearer {}\x01\x01", token.reveal()).into_bytes())
             }
+            // RFC 7628 3.1, in the form of RFC 5801 4: `=` and `,` of the name are written as hexadecimals.
+            Self::OauthBearer { user, token, .. } => {
+                let name = user.replace('=', "=3D").replace(',', "=2C");
+                Some(format!("n,a={name},\x01auth=Bearer {}\x01\x01", token.reveal()).into_bytes())
+            }
+            // RFC 4422 A: the identity to act as; who we are the certificate says.
+            Self::External { user } => Some(user.as_bytes().to_vec()),
             Self::Login { .. } | Self::CramMd5 { .. } => None,
         }
     }
@@ -120,8 +143,15 @@ impl<'a> Dialogue<'a> {
                 *complaint = Some(String::from_utf8_lossy(challenge).into_owned());
                 Ok(Vec::new())
             }
+            // RFC 7628 3.2.3: the same, but the answer is one octet.
+            Self::OauthBearer { complaint, .. } if !challenge.is_empty() => {
+                *complaint = Some(String::from_utf8_lossy(challenge).into_owned());
+                Ok(b"\x01".to_vec())
+            }
             // A server that overlooks the initial response asks for it.
-            Self::Plain { .. } | Self::Xoauth2 { .. } => Ok(self.initial().unwrap_or_default()),
+            Self::Plain { .. } | Self::Xoauth2 { .. } | Self::OauthBearer { .. } | Self::External { .. } => {
+                Ok(self.initial().unwrap_or_default())
+            }
         }
     }
 
@@ -136,10 +166,15 @@ impl<'a> Dialogue<'a> {
         }
     }
 
+    /// Whether it does not matter what a challenge says: some servers send those of LOGIN in plain text.
+    pub(in crate::transport) fn reads_no_challenge(&self) -> bool {
+        matches!(self, Self::Login { .. })
+    }
+
     /// What the provider has to say about a refused token.
     pub(in crate::transport) fn complaint(&self) -> Option<&str> {
         match self {
-            Self::Xoauth2 { complaint, .. } => complaint.as_deref(),
+            Self::Xoauth2 { complaint, .. } | Self::OauthBearer { complaint, .. } => complaint.as_deref(),
             _ => None,
         }
     }
@@ -159,6 +194,19 @@ mod tests {
         assert_eq!(login.answer(b"User Name").unwrap(), b"tim");
         assert_eq!(login.answer(b"").unwrap(), b"tanstaaftanstaaf");
         assert!(login.answer(b"more?").is_err());
+    }
+
+    #[test]
+    fn oauthbearer_and_external_say_what_their_rfcs_have() {
+        let token = Password::new("vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==");
+        let mut dialogue = Dialogue::new(LoginMechanism::OauthBearer, "us=er,x@example.com", &token, String::new());
+        let expected = "n,a=us=3Der=2Cx@example.com,\x01auth=Bearer vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==\x01\x01";
+        assert_eq!(dialogue.initial().unwrap(), expected.as_bytes());
+        assert_eq!(dialogue.answer(b"{\"status\":\"invalid_token\"}").unwrap(), b"\x01");
+        assert_eq!(dialogue.complaint(), Some("{\"status\":\"invalid_token\"}"));
+        let nothing = Password::new("");
+        let external = Dialogue::new(LoginMechanism::External, "me@example.com", &nothing, String::new());
+        assert_eq!(external.initial().unwrap(), b"me@example.com");
     }
 
     #[test]
