@@ -29,6 +29,16 @@ impl Domain {
         self.0.starts_with('[')
     }
 
+    /// Whether this is a name that other hosts take for that of a host: of at least two labels of letters, digits and `-`. An
+    /// address literal is one as well.
+    pub fn is_full_name(&self) -> bool {
+        let is_label = |label: &str| {
+            let plain = label.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-');
+            plain && !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')
+        };
+        self.is_literal() || self.0.contains('.') && self.0.split('.').all(is_label)
+    }
+
     /// Whether no character is outside ASCII.
     pub fn is_ascii(&self) -> bool {
         self.0.is_ascii()

@@ -29,7 +29,7 @@ pub use kept::{Kept, kept};
 pub use listing::{Listing, RecipientState, Table};
 pub use own_mail::own_mail;
 pub use pasted::pasted_id;
-pub use routes::{RouteView, Routes, Switched, pause, resume};
+pub use routes::{RouteView, Routes, Switched, Throttle, pause, resume};
 pub use select::{Filter, Selected, SenderFilter, Visited, visit};
 pub use shape::{COLUMNS, Of, Shape};
 pub use stats::{FolderCount, Stats};

@@ -12,6 +12,15 @@ use crate::queue::routes::state::Pause;
 use crate::queue::{RouteState, RouteStore};
 use crate::routing::{self, Aliases, Criteria, Target};
 
+/// What keeps mail for a route that works waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Throttle {
+    /// The pace is reached; the next message may leave at this time.
+    Pace(Timestamp),
+    /// All of this number of connections are in use.
+    Connections(usize),
+}
+
 /// A route with its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouteView {
@@ -21,6 +30,8 @@ pub struct RouteView {
     pub criteria: Criteria,
     /// Whether it can be used.
     pub state: RouteState,
+    /// What keeps its mail waiting although it can.
+    pub throttle: Option<Throttle>,
 }
 
 impl RouteView {
@@ -31,13 +42,26 @@ impl RouteView {
 
     /// Why messages wait for it, in words; `None` while it is open.
     pub fn why(&self) -> Option<String> {
-        let Pause { since, until, text, by_hand, .. } = self.pause()?;
+        let Some(Pause { since, until, text, by_hand, .. }) = self.pause() else { return self.throttled() };
         let (since, until) = (Timestamp::from_millis(*since).listing(), Timestamp::from_millis(*until).listing());
         let name = &self.name;
         Some(match by_hand {
             true if text.is_empty() => format!("route {name} was paused by hand on {since}"),
             true => format!("route {name} was paused by hand on {since}: {text}"),
             false => format!("route {name} has been paused since {since}: {text}; next try {until}"),
+        })
+    }
+}
+
+impl RouteView {
+    fn throttled(&self) -> Option<String> {
+        let name = &self.name;
+        Some(match self.throttle? {
+            Throttle::Pace(until) => {
+                format!("route {name} has reached its pace; the next message may leave {}", until.listing())
+            }
+            Throttle::Connections(1) => format!("the connection of route {name} is in use"),
+            Throttle::Connections(all) => format!("all {all} connections of route {name} are in use"),
         })
     }
 }
@@ -55,7 +79,7 @@ impl Routes {
     pub fn load(routes: &[(String, Criteria)], states: &dyn RouteStore) -> Self {
         let view = |(name, criteria): &(String, Criteria)| {
             let state = states.load(name).ok().flatten().unwrap_or_default();
-            RouteView { name: name.clone(), criteria: criteria.clone(), state }
+            RouteView { name: name.clone(), criteria: criteria.clone(), state, throttle: None }
         };
         Self { all: routes.iter().map(view).collect(), aliases: None }
     }
@@ -64,6 +88,15 @@ impl Routes {
     #[must_use]
     pub fn with_aliases(self, aliases: Option<Arc<Aliases>>) -> Self {
         Self { aliases, ..self }
+    }
+
+    /// The same, where limits keep mail waiting: by the names of the routes.
+    #[must_use]
+    pub fn with_throttles(mut self, throttles: &[(String, Throttle)]) -> Self {
+        for view in &mut self.all {
+            view.throttle = throttles.iter().find(|(name, _)| *name == view.name).map(|(_, throttle)| *throttle);
+        }
+        self
     }
 
     /// All of them.

@@ -1,6 +1,7 @@
 //! Whether the files that the configuration names can be read. Only `--check` asks: a running program reads them when
 //! it needs them. Their content is never shown. Commands are not run.
 
+use std::collections::BTreeSet;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
@@ -56,7 +57,27 @@ impl Config {
     /// that others can read, a spool of another user, folders that are not there. In words.
     pub fn remarks(&self, uid: u32) -> Vec<String> {
         let exposed = self.exposed().into_iter().map(|(found, remedy)| format!("{found}: {remedy}"));
-        exposed.chain(self.foreign_spool(uid)).chain(self.missing_folders()).collect()
+        let names = self.short_names().into_iter().map(|(found, remedy)| format!("{found}: {remedy}"));
+        exposed.chain(names).chain(self.foreign_spool(uid)).chain(self.missing_folders()).collect()
+    }
+
+    /// The names for EHLO that smarthosts refuse, in words, and what to do.
+    pub fn short_names(&self) -> Vec<(String, String)> {
+        let hops = self.routes().into_iter().flat_map(|plan| plan.hops);
+        let names: BTreeSet<_> = hops
+            .filter(|hop| hop.next_hop.folder().is_none() && !hop.helo.is_full_name())
+            .map(|hop| hop.helo.as_str().to_owned())
+            .collect();
+        let told = |name: String| {
+            let key = if name == self.hostname.as_str() { "hostname" } else { "relay.helo" };
+            let what = if name.contains('.') { "is no host name that the DNS can have" } else { "has no dot" };
+            let found = format!(
+                "{key}: {name:?} {what}, and many smarthosts refuse mail after EHLO with such a name; the address of the \
+                 connection is said instead"
+            );
+            (found, "set hostname or relay.helo to the full name of this host, such as mail.example.com".to_owned())
+        };
+        names.into_iter().map(told).collect()
     }
 
     /// The files with secrets that other users of this host can read, in words, and what to do; that of the users is not taken
@@ -194,12 +215,17 @@ fn missing_folder(path: &Path) -> Option<PathBuf> {
     (!folder.is_dir()).then_some(folder)
 }
 
-/// That users of this host other than its owner and its group can read a file.
+/// That others than its owner and its group can read a file, or others than its owner can change it: more than 0640.
 fn open_to_others(key: &str, path: &Path) -> Option<(String, String)> {
     let mode = path.metadata().ok().filter(Metadata::is_file)?.mode() & 0o777;
     let path = path.display();
     let found = || format!("{key}: every user of this host can read {path} (mode {mode:04o})");
-    (mode & 0o004 != 0).then(|| (found(), format!("chmod 600 {path}")))
+    let changed = || format!("{key}: others than its owner can change {path} (mode {mode:04o})");
+    match mode {
+        _ if mode & 0o004 != 0 => Some((found(), format!("chmod 600 {path}"))),
+        _ if mode & 0o033 != 0 => Some((changed(), format!("chmod 640 {path}"))),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -256,14 +282,16 @@ mod tests {
     #[test]
     fn what_will_perhaps_not_work_is_remarked() {
         let folder = tempfile::tempdir().unwrap();
-        let (open, closed) = (folder.path().join("open"), folder.path().join("closed"));
-        for (path, mode) in [(&open, 0o644), (&closed, 0o640)] {
+        let [open, shared, closed] = ["open", "shared", "closed"].map(|name| folder.path().join(name));
+        for (path, mode) in [(&open, 0o644), (&shared, 0o660), (&closed, 0o640)] {
             std::fs::write(path, "secret\n").unwrap();
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
         }
         let own = folder.path().metadata().unwrap().uid();
         let remarks = |text: &str, uid: u32| {
             let text = text.replace("OPEN", open.to_str().unwrap()).replace("CLOSED", closed.to_str().unwrap());
+            let text = text.replace("SHARED", shared.to_str().unwrap());
+            let text = if text.contains("hostname") { text } else { format!("hostname = \"relay.example\"\n{text}") };
             let text = format!("spool = \"{}\"\n{text}", folder.path().display());
             Config::parse(&text, "leafmail.toml".as_ref()).unwrap().remarks(uid)
         };
@@ -272,6 +300,13 @@ mod tests {
                 "[relay]\nurl = \"smtp://u@h\"\npassword_file = \"OPEN\"",
                 "relay.password_file: every user of this host can",
             ),
+            (
+                "[relay]\nurl = \"smtp://u@h\"\npassword_file = \"SHARED\"",
+                "relay.password_file: others than its owner can change",
+            ),
+            ("hostname = \"nas\"\n[relay]\nurl = \"smtp://h\"", "hostname: \"nas\" has no dot, and many smarthosts"),
+            ("hostname = \"my_relay.lan\"\n[relay]\nurl = \"smtp://h\"", "hostname: \"my_relay.lan\" is no host name"),
+            ("[relay]\nurl = \"smtp://h\"\nhelo = \"nas\"", "relay.helo: \"nas\" has no dot"),
             ("[relay]\nurl = \"smtps://h\"\ntls_key = \"OPEN\"", "relay.tls_key: every user of this host can read"),
             ("[tls]\nkey = \"OPEN\"", "tls.key: every user of this host can read"),
             ("[listen]\naddresses = [\"unix:/nowhere/s\"]", "listen.addresses: the folder /nowhere is not there"),

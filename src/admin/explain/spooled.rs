@@ -181,6 +181,9 @@ impl<S: Spool> Scene<'_, S> {
     fn untried(&self, story: &mut RecipientStory) {
         let waited = self.now.since(self.glance.envelope.received_at);
         story.why.push(format!("It was not tried yet. It has waited for {}, for route {}.", span(waited), self.route));
+        if self.is_throttled(story) {
+            return;
+        }
         if waited.as_secs() > 120 {
             story.remedy = Some(
                 "Check that something forwards mail: spoolrun watch, smtpd --deliver, or spoolrun from cron. spoolrun flush \
@@ -190,12 +193,41 @@ impl<S: Spool> Scene<'_, S> {
         }
     }
 
+    /// Whether the limits of its route keep it waiting, and until when.
+    fn is_throttled(&self, story: &mut RecipientStory) -> bool {
+        let Some(route) = self.context.runner.routes.iter().find(|route| route.name == self.route) else {
+            return false;
+        };
+        let heading = self.context.place(self.route).heading;
+        if let Some(wait) = route.limits.wait() {
+            story.why.push(format!("Route {} has reached its pace.", self.route));
+            story.remedy = Some(format!(
+                "Nothing: it goes when its turn comes. If the next hop takes more, raise {heading} pace."
+            ));
+            story.next.push(format!("The next message may leave on {}.", (self.now + wait).listing()));
+            return true;
+        }
+        if route.limits.is_full() {
+            story.why.push(format!("All connections of route {} are in use.", self.route));
+            story.remedy = Some(format!(
+                "Nothing: it goes when its turn comes. If the next hop takes more, raise {heading} connections."
+            ));
+            return true;
+        }
+        false
+    }
+
     fn give_up(&self, story: &mut RecipientStory, account: &Account<'_>) {
         if let Some(due) = self.due.filter(|_| story.next.is_empty()) {
             story.next.push(match due > self.now {
                 true => format!("It is tried again on {}, by route {}.", due.listing(), self.route),
                 false => format!("It is due now, by route {}.", self.route),
             });
+            // What the last reply said remains the reason; the pace only says why it is not tried at once.
+            let remedy = story.remedy.clone();
+            if due <= self.now && self.is_throttled(story) {
+                story.remedy = remedy.or(story.remedy.take());
+            }
         }
         let left = self.context.runner.schedule.give_up.saturating_sub(account.age);
         story.next.push(format!(

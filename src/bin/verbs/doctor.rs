@@ -63,6 +63,9 @@ pub(crate) fn doctor(
         });
         ward.visit("files", |tell| {
             tell(files(config));
+            for (found, remedy) in config.short_names() {
+                tell(Step::warning("hostname", found, remedy));
+            }
             seen.into_iter().for_each(tell);
         });
     }

@@ -1,13 +1,14 @@
 //! `list`: the queue on standard output, message by message. What cannot be read is said on standard error, beside the rest.
 
 use std::io::{self, BufWriter, Write};
+use std::sync::Arc;
 
 use anyhow::anyhow;
 use leafmail::address::escaped;
-use leafmail::admin::{self, Listing, Routes, Selected, Table, Visited};
+use leafmail::admin::{self, Listing, Routes, Selected, Table, Throttle, Visited};
 use leafmail::clock::Clock;
-use leafmail::config::Config;
-use leafmail::queue::RouteFolder;
+use leafmail::config::{Config, RoutePlan};
+use leafmail::queue::{RouteFolder, RouteLimits, SharedRouteLimits};
 use leafmail::spool::{DirSpool, SpoolError, SpoolErrorKind};
 use leafmail::sys::SystemClock;
 use sysexits::ExitCode;
@@ -18,7 +19,20 @@ use crate::cli::{self, OrExit};
 pub(crate) fn routes(config: &Config) -> Routes {
     let configured: Vec<_> = config.routes().into_iter().map(|plan| (plan.name, plan.criteria)).collect();
     let aliases = cli::aliases(config).ok().flatten().map(|file| file.current());
-    Routes::load(&configured, &states(config)).with_aliases(aliases)
+    Routes::load(&configured, &states(config)).with_aliases(aliases).with_throttles(&throttles(config))
+}
+
+/// What the limits of each route keep waiting now.
+pub(crate) fn throttles(config: &Config) -> Vec<(String, Throttle)> {
+    let of_route = |plan: RoutePlan| {
+        let connections = plan.hops.first().map_or(1, |hop| hop.connections);
+        let folder = config.spool.join("routes");
+        let limits = SharedRouteLimits::new(folder, &plan.name, connections, plan.pace, Arc::new(SystemClock));
+        let pace = limits.wait().map(|wait| Throttle::Pace(SystemClock.now() + wait));
+        let throttle = pace.or_else(|| limits.is_full().then_some(Throttle::Connections(connections)))?;
+        Some((plan.name, throttle))
+    };
+    config.routes().into_iter().filter_map(of_route).collect()
 }
 
 /// Where the states of routes are.

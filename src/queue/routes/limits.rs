@@ -10,6 +10,7 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::pace::{Departures, Pace, RateDecision};
 use crate::clock::BootClock;
@@ -27,6 +28,16 @@ pub trait RouteLimits: Send + Sync {
 
     /// Whether there is a pace, so that a message may have to wait.
     fn is_paced(&self) -> bool {
+        false
+    }
+
+    /// How long the next message has to wait for the pace; `None` if it need not. No message leaves by asking.
+    fn wait(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Whether all connections are taken, by this process or by others.
+    fn is_full(&self) -> bool {
         false
     }
 
@@ -159,6 +170,20 @@ impl RouteLimits for SharedRouteLimits {
 
     fn is_paced(&self) -> bool {
         self.pace.is_some()
+    }
+
+    fn wait(&self) -> Option<Duration> {
+        let (pace, file) = self.pace.as_ref()?;
+        file.wait(*pace, self.clock.as_ref()).ok().flatten()
+    }
+
+    fn is_full(&self) -> bool {
+        // Only a file that is there can be locked; looking makes none.
+        let is_taken = |number: usize| {
+            let file = File::open(self.folder.join(format!("{}.permit.{number}", self.name)));
+            file.and_then(|file| try_lock(&file)).is_ok_and(|free| !free)
+        };
+        (0..self.connections).all(is_taken)
     }
 
     fn trouble(&self) -> Option<io::Error> {

@@ -62,8 +62,12 @@ impl SecretSource {
             }
             Self::Command(line) => (run(line, PATIENCE)?, "output of the password command".to_owned()),
         };
-        let text = String::from_utf8(octets).map_err(|_| format!("{place}: expected UTF-8"))?;
-        let line = text.lines().next().unwrap_or("");
+        let is_utf16 = octets.starts_with(&[0xff, 0xfe]) || octets.starts_with(&[0xfe, 0xff]);
+        let found = if is_utf16 { ", but found UTF-16; save it as UTF-8" } else { "" };
+        // So that it is wiped, also where it is no password.
+        let text = Zeroizing::new(String::from_utf8(octets).map_err(|_| format!("{place}: expected UTF-8{found}"))?);
+        // Editors of Windows begin a file with a byte order mark.
+        let line = text.strip_prefix('\u{feff}').unwrap_or(&text).lines().next().unwrap_or("");
         // RFC 4616 2: a NUL cannot be part of a password.
         if line.is_empty() || line.contains('\0') {
             return Err(format!("{place}: expected a password on the first line, but found none"));
@@ -110,6 +114,23 @@ mod tests {
         assert_eq!(SecretSource::File(path).read().unwrap().reveal(), "hunter2");
         let path = std::env::var("PATH").unwrap();
         assert_eq!(SecretSource::Environment("PATH".into()).read().unwrap().reveal(), path);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_password() {
+        assert_eq!(command("printf '\\357\\273\\277secret\\r\\n'").unwrap(), "secret");
+        assert_eq!(
+            command("printf '\\357\\273\\277\\357\\273\\277secret'").unwrap(),
+            "\u{feff}secret",
+            "one mark, not two"
+        );
+        assert_eq!(command("printf 'a\\357\\273\\277b'").unwrap(), "a\u{feff}b");
+        assert!(command("printf '\\357\\273\\277\\n'").unwrap_err().contains("found none"));
+        assert!(command("printf '\\377\\376s\\000'").unwrap_err().contains("found UTF-16"));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("password");
+        std::fs::write(&path, b"\xef\xbb\xbfsecret\r\n").unwrap();
+        assert_eq!(SecretSource::File(path).read().unwrap().reveal(), "secret");
     }
 
     #[test]

@@ -12,7 +12,6 @@ use lettre::transport::smtp::extension::ClientId;
 use super::connection_settings::ConnectionSettings;
 use super::pieces::Pieces;
 use super::wire::{Capabilities, Control, Opened, Phase, Protection, Wire, WireError};
-use crate::address::Domain;
 use crate::receipt::{Cause, Reason};
 use crate::smtp::{EnhancedCode, Reply};
 use crate::transport::delivery::{Body, RouteFailure};
@@ -32,7 +31,7 @@ pub(in crate::transport) struct SmtpClient {
     protection: Protection,
     relay: String,
     extensions: Extensions,
-    helo: Domain,
+    helo: String,
     max_size: Option<u64>,
     /// How many replies are still to come for what was sent.
     owed: usize,
@@ -53,8 +52,7 @@ impl SmtpClient {
         connection_settings: &ConnectionSettings,
     ) -> Result<Self, RouteFailure> {
         let ConnectionSettings { extensions, max_size, .. } = *connection_settings;
-        let helo = connection_settings.helo.clone();
-        let Opened { wire, control, capabilities, protection, relay } = opened;
+        let Opened { wire, control, capabilities, protection, relay, helo } = opened;
         // The name goes nowhere: EHLO was sent already.
         let hello = ClientId::Domain("played".to_owned());
         match AsyncSmtpConnection::connect_with_transport(Box::new(wire), &hello).await {

@@ -50,8 +50,36 @@ pub(crate) enum Mode {
     Version,
 }
 
-/// Letters with a value, attached or in the next argument.
-const WITH_VALUE: &str = "ABCDFLNORVXbefhopr";
+/// Letters with a value, attached or in the next argument. `-a`, `-H`, `-S`, `-T` and `-w` are those of other submission programs
+/// (ssmtp, msmtp, BusyBox, mini_sendmail); their values are no recipients, and nobody else's business.
+const WITH_VALUE: &str = "ABCDFHLNORSTVXabefhoprw";
+/// The long options of msmtp whose value may be in the next argument.
+const LONG_WITH_VALUE: [&str; 24] = [
+    "account",
+    "aliases",
+    "auth",
+    "dsn-notify",
+    "dsn-return",
+    "domain",
+    "eval",
+    "file",
+    "from",
+    "from-full-name",
+    "host",
+    "logfile",
+    "maildomain",
+    "pass",
+    "password",
+    "passwordeval",
+    "port",
+    "protocol",
+    "proxy-host",
+    "proxy-port",
+    "source-ip",
+    "syslog",
+    "timeout",
+    "user",
+];
 /// Letters whose value can only be attached.
 const ATTACHED: &str = "dqM";
 /// Letters without a value that change nothing here.
@@ -88,6 +116,7 @@ pub(crate) fn parse(arguments: &[String]) -> Invocation {
             "--version" => invocation.mode = Mode::Version,
             "-" => invocation.warn("-"),
             _ => match argument.strip_prefix('-').map(options) {
+                Some(_) if is_long(argument) => invocation.long(argument, &mut rest),
                 None => invocation.recipients.push(argument.clone()),
                 Some(_) if is_address(argument) => invocation.recipients.push(argument.clone()),
                 Some(options) => {
@@ -95,6 +124,10 @@ pub(crate) fn parse(arguments: &[String]) -> Invocation {
                         let value = match option {
                             Letter::Plain(_) | Letter::Value(_, Some(_)) => None,
                             Letter::Value(..) => rest.next().cloned(),
+                            Letter::Login => {
+                                let _nobodys_business = rest.next();
+                                None
+                            }
                             Letter::Unknown => {
                                 invocation.warn(argument);
                                 continue;
@@ -118,6 +151,8 @@ pub(crate) fn parse(arguments: &[String]) -> Invocation {
 enum Letter<'a> {
     Plain(char),
     Value(char, Option<&'a str>),
+    /// ssmtp's user, password or method (`-au`, `-ap`, `-am`), whose value is in the next argument.
+    Login,
     /// And whatever follows it.
     Unknown,
 }
@@ -126,7 +161,7 @@ impl Letter<'_> {
     fn letter(&self) -> char {
         match self {
             Self::Plain(letter) | Self::Value(letter, _) => *letter,
-            Self::Unknown => '?',
+            Self::Unknown | Self::Login => '?',
         }
     }
 }
@@ -135,6 +170,10 @@ fn options(cluster: &str) -> Vec<Letter<'_>> {
     let mut found = Vec::new();
     for (at, letter) in cluster.char_indices() {
         let attached = &cluster[at + letter.len_utf8()..];
+        if letter == 'a' && matches!(attached, "u" | "p" | "m") {
+            found.push(Letter::Login);
+            break;
+        }
         if WITH_VALUE.contains(letter) {
             found.push(Letter::Value(letter, (!attached.is_empty()).then_some(attached)));
             break;
@@ -155,17 +194,47 @@ fn options(cluster: &str) -> Vec<Letter<'_>> {
 
 /// Whether what begins with `-` is an address all the same: it has an `@` where no option has one.
 fn is_address(argument: &str) -> bool {
+    // A user or a password of ssmtp may have an `@` in it.
     argument.contains('@')
+        && !argument.starts_with("-au")
+        && !argument.starts_with("-ap")
         && options(&argument[1..]).last().is_some_and(|last| match last {
             Letter::Unknown => true,
             Letter::Value(letter, Some(value)) => value.contains('@') && !WITH_AT.contains(*letter),
-            Letter::Value(_, None) | Letter::Plain(_) => false,
+            Letter::Value(_, None) | Letter::Plain(_) | Letter::Login => false,
         })
 }
 
+/// Whether it is a long option such as `--from=joe@x`, and no address that begins with two dashes.
+fn is_long(argument: &str) -> bool {
+    let Some(name) = argument.strip_prefix("--").and_then(|long| long.split('=').next()) else { return false };
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+}
+
 impl Invocation {
+    /// A long option. Its value may be a password, so it goes nowhere.
+    fn long<'a>(&mut self, argument: &str, rest: &mut impl Iterator<Item = &'a String>) {
+        let (name, attached) = match argument.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (argument, None),
+        };
+        let bare = name.trim_start_matches('-');
+        let value = match attached {
+            None if LONG_WITH_VALUE.contains(&bare) => rest.next().cloned(),
+            attached => attached,
+        };
+        match (bare, value) {
+            ("from", Some(value)) => self.sender = Some(value),
+            ("read-recipients", _) => self.from_header = true,
+            _ => self.warn(name),
+        }
+    }
+
+    /// What is attached may be a password, so it is not told.
     fn warn(&mut self, argument: &str) {
-        self.warnings.push(format!("the option {argument:?} is not known, and ignored"));
+        let name = argument.split('=').next().unwrap_or_default();
+        let name = if name.starts_with("--") { name } else { name.get(..2).unwrap_or(name) };
+        self.warnings.push(format!("the option {name:?} is not known, and ignored"));
     }
 
     fn apply(&mut self, option: &Letter<'_>, next: Option<&str>) {
@@ -173,7 +242,7 @@ impl Invocation {
             Letter::Plain('t') => return self.from_header = true,
             Letter::Plain('i') => return self.dot = LoneDot::IsText,
             Letter::Plain('I') => return self.mode = Mode::Aliases,
-            Letter::Plain(_) | Letter::Unknown => return,
+            Letter::Plain(_) | Letter::Unknown | Letter::Login => return,
             Letter::Value(letter, attached) => (*letter, attached.or(next)),
         };
         let Some(value) = value else {

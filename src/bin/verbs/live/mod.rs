@@ -24,7 +24,7 @@ use leafmail::sys::SystemClock;
 use rustix::event::Timespec;
 use rustix::termios::Termios;
 
-use super::listing::states;
+use super::listing::{states, throttles};
 use crate::cli::{self, Logging};
 pub(crate) use bar::Bar;
 use screen::{Key, LiveScreen};
@@ -92,6 +92,7 @@ impl<'l> LiveView<'l> {
                 let start = Instant::now();
                 let known = aliases.aliases.as_ref().map(|file| file.current());
                 let routes = Routes::load(&look.routes, &states(&look.config)).with_aliases(known);
+                let routes = routes.with_throttles(&throttles(&look.config));
                 let queue = survey.look(&*look.spool, &routes, SystemClock.now());
                 *surveying.found.lock().unwrap_or_else(PoisonError::into_inner) = (routes, queue.ok());
                 rest = (start.elapsed() * REST).max(SECOND);

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::own::{lock, open_shared};
 use crate::clock::BootClock;
@@ -67,6 +68,23 @@ impl PaceFile {
             file.write_all_at(&((place + 1) % capacity).to_le_bytes(), PLACE_AT)?;
         }
         Ok(decision)
+    }
+
+    /// How long the next message has to wait, without letting one leave: for those who look, so nothing is made or locked.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(in crate::queue) fn wait(&self, pace: Pace, clock: &dyn BootClock) -> io::Result<Option<Duration>> {
+        let file = File::open(&self.path)?;
+        let now = nanos(clock);
+        let Some((_, place)) = self.header(&file)?.filter(|(known, _)| *known == u64::from(pace.messages)) else {
+            return Ok(None);
+        };
+        let departed = number_at(&file, at(place))?.filter(|departed| *departed <= now).unwrap_or(0);
+        Ok(match pace.decision(departed, now) {
+            RateDecision::Wait(left) => Some(left),
+            RateDecision::Now => None,
+        })
     }
 
     /// Capacity and place, where the header is ours and of this start of the host.

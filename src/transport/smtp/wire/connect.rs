@@ -44,6 +44,8 @@ pub(in crate::transport) struct Opened {
     pub(in crate::transport) protection: Protection,
     /// `host[address]:port`.
     pub(in crate::transport) relay: String,
+    /// What we said in EHLO.
+    pub(in crate::transport) helo: String,
 }
 
 /// Opens a connection and protects it as the smarthost's policy demands.
@@ -89,13 +91,15 @@ async fn open_with(
     })?;
     let relay = format!("{}[{}]:{}", smarthost.host, peer.ip().to_canonical(), peer.port());
     // The port tells the connections to one host apart, here and in what the network shows.
-    let port = stream.local_addr().map_or(0, |local| local.port());
+    let local = stream.local_addr().ok();
+    let port = local.map_or(0, |local| local.port());
+    let helo = said_in_ehlo(&connection_settings.helo, local.map(|local| local.ip()));
     let control = Control::new(format!("{relay} (from port {port})"), *timeouts, leaving.clone(), *traced);
     let wire = Wire::new(stream, peer, control.clone());
     let opening = Opening {
         smarthost,
         whom,
-        helo: &connection_settings.helo,
+        helo: &helo,
         own_mark: connection_settings.own_mark.as_deref(),
         certificates,
         leaving,
@@ -107,7 +111,16 @@ async fn open_with(
         certificates.forget();
     }
     let (wire, capabilities, protection) = opened?;
-    Ok(Opened { wire, control, capabilities, protection, relay })
+    Ok(Opened { wire, control, capabilities, protection, relay, helo })
+}
+
+/// Our name, or the address of the connection where many would refuse the name (RFC 5321 4.1.3, 4.1.4).
+fn said_in_ehlo(name: &Domain, local: Option<IpAddr>) -> String {
+    match local.map(|local| local.to_canonical()).filter(|_| !name.is_full_name()) {
+        None => name.to_string(),
+        Some(IpAddr::V4(address)) => format!("[{address}]"),
+        Some(IpAddr::V6(address)) => format!("[IPv6:{address}]"),
+    }
 }
 
 /// What comes of it; `None` if it is time to leave before.
@@ -123,7 +136,7 @@ async fn unless_leaving<T>(leaving: &Leaving, work: impl Future<Output = T>) -> 
 struct Opening<'a> {
     smarthost: &'a Smarthost,
     whom: Whom,
-    helo: &'a Domain,
+    helo: &'a str,
     own_mark: Option<&'a str>,
     certificates: &'a Certificates,
     leaving: &'a Leaving,
