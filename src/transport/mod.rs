@@ -26,7 +26,8 @@ pub use maildir::{MaildirDispatch, MaildirTransport};
 pub use mx::{MxDispatch, MxTransport};
 pub use probe::{Inquiry, ProbeVerdict, Step, own_certificate, probe};
 pub use settings::{
-    AuthMethod, ClientIdentity, DirectMx, EightBit, Extensions, NextHop, NextHopError, Pin, PinError, Roots,
+    AuthMethod, ClientIdentity, DirectMx, Discardable, Discarded, EightBit, Extensions, NextHop, NextHopError, Pin,
+    PinError, Roots,
 };
 pub use settings::{RouteSettings, SecretSource, Smarthost, Timeouts, TlsPolicy, TlsSettings, TokenGrant, TokenSource};
 pub use smarthost::{SmarthostDispatch, SmarthostTransport};

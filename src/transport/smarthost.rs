@@ -286,10 +286,30 @@ impl Route {
     }
 
     async fn connection(&self) -> Result<SmtpClient, RouteFailure> {
-        let opened = wire::open(&self.smarthost, &self.addresses, &self.connection_settings).await?;
+        let opened = self.opened().await?;
         self.largest.store(opened.capabilities.size.unwrap_or(0), Ordering::Relaxed);
         self.recipients.announce(opened.capabilities.limits.recipients);
         SmtpClient::over(opened, &self.connection_settings).await
+    }
+
+    /// Where TLS is opportunistic, and nothing is to be proved, a handshake that fails is followed by plain text (RFC 7435): it is
+    /// what whoever is on the way could have as well by taking STARTTLS away. A mail exchanger has its own rule.
+    async fn opened(&self) -> Result<wire::Opened, RouteFailure> {
+        let opened = wire::open(&self.smarthost, &self.addresses, &self.connection_settings).await;
+        let may_go_plain = self.smarthost.tls == TlsPolicy::Opportunistic
+            && self.smarthost.user.is_none()
+            && self.addresses.is_empty()
+            && !self.connection_settings.leaving.is_raised();
+        match opened {
+            Err(failure) if may_go_plain && wire::failed_at_tls(&failure.reason) => {
+                log::warn!(
+                    "{failure}; going on without TLS, as it is opportunistic; ?tls=none in the URL says so at once"
+                );
+                let plain = Smarthost { tls: TlsPolicy::None, ..self.smarthost.clone() };
+                wire::open(&plain, &self.addresses, &self.connection_settings).await
+            }
+            opened => opened,
+        }
     }
 
     /// A connection with a login, or why it was refused; other faults are the outer error.

@@ -144,6 +144,29 @@ impl Identity {
         Self::of(&certificate, &key, certificate.pem(), None)
     }
 
+    /// A certificate that signed itself and may sign others, as openssl makes them.
+    pub(crate) fn authority_of(names: &[&str]) -> Self {
+        Self::own_authority(names, |_| ())
+    }
+
+    /// The same, but expired.
+    pub(crate) fn expired_authority_of(names: &[&str]) -> Self {
+        Self::own_authority(names, |parameters| {
+            parameters.not_before = rcgen::date_time_ymd(2001, 1, 1);
+            parameters.not_after = rcgen::date_time_ymd(2002, 1, 1);
+        })
+    }
+
+    fn own_authority(names: &[&str], change: impl Fn(&mut rcgen::CertificateParams)) -> Self {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut parameters = rcgen::CertificateParams::new(names).unwrap();
+        parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        change(&mut parameters);
+        let certificate = parameters.self_signed(&key).unwrap();
+        Self::of(&certificate, &key, certificate.pem(), None)
+    }
+
     /// A certificate for `names`, at a server that asks clients for one by `clients`' authority.
     pub(crate) fn asking(names: &[&str], clients: &Identity) -> Self {
         let key = rcgen::KeyPair::generate().unwrap();

@@ -3,7 +3,7 @@
 use crate::fake_smarthost::{Act, FakeSmarthost, Record, Script, reply};
 use crate::requests::{Pieces, deliver, envelope, letters, settings, transport};
 use leafmail::envelope::{Envelope, Notify, Peer, Ret};
-use leafmail::transport::{Delivery, Dsn, EightBit, Extensions, RouteFailure};
+use leafmail::transport::{Delivery, Discarded, Dsn, EightBit, Extensions, RouteFailure};
 
 const TEXT: &[u8] = b"Subject: x\r\n\r\nhello\r\n.\r\n";
 /// An octet above 127 in the body, and one in the header.
@@ -41,14 +41,46 @@ fn wishes_for_notifications_are_passed_on_octet_for_octet_or_not_at_all() {
     let (result, record) = hand_over(Script::new().offers(["DSN"]), Extensions::default(), &asked, TEXT);
     assert_eq!(result.unwrap().dsn, Dsn::PassedOn);
     assert_eq!(record.verbs("MAIL"), ["MAIL FROM:<me@y.example> RET=FULL ENVID=QQ+2B314159+3d"]);
-    let rcpts = [
-        "RCPT TO:<a@x.example> NOTIFY=NEVER ORCPT=rfc822;Bob+40x.example",
-        "RCPT TO:<b+c@x.example> ORCPT=rfc822;b+2Bc@x.example",
-    ];
+    let rcpts = ["RCPT TO:<a@x.example> NOTIFY=NEVER ORCPT=rfc822;Bob+40x.example", "RCPT TO:<b+c@x.example>"];
     assert_eq!(record.verbs("RCPT"), rcpts);
     let (result, record) = hand_over(Script::new(), Extensions::default(), &asked, TEXT);
     assert_eq!(result.unwrap().dsn, Dsn::NotPassedOn);
     assert_eq!(record.verbs("RCPT"), ["RCPT TO:<a@x.example>", "RCPT TO:<b+c@x.example>"]);
+}
+
+#[test]
+fn nobody_is_sent_an_orcpt_that_no_client_gave() {
+    // Some servers offer DSN, and refuse its parameters.
+    let refusing = || Script::new().offers(["DSN"]);
+    let (result, record) =
+        hand_over(refusing(), Extensions::default(), &envelope("me@y.example", &["b+c@x.example"]), TEXT);
+    assert_eq!(letters(&result.unwrap().outcomes), ["D2.0.0"]);
+    assert_eq!(record.verbs("RCPT"), ["RCPT TO:<b+c@x.example>"]);
+}
+
+#[test]
+fn what_is_discarded_is_not_used_although_it_is_offered() {
+    use leafmail::transport::Discardable::{Chunking, Dsn, EightBitMime, Pipelining, Size, SmtpUtf8};
+    let all = ["PIPELINING", "DSN", "CHUNKING", "SMTPUTF8", "8BITMIME", "SIZE 100000"];
+    let without = |discarded: &[leafmail::transport::Discardable]| {
+        let discarded = discarded.iter().copied().collect();
+        let extensions = Extensions { chunking: true, discarded, ..Extensions::default() };
+        let mut asked = envelope("me@y.example", &["a@x.example"]);
+        asked.ret = Some(Ret::Full);
+        let (result, record) = hand_over(Script::new().offers(all), extensions, &asked, EIGHT_BIT);
+        assert_eq!(letters(&result.unwrap().outcomes), ["D2.0.0"]);
+        assert_eq!(record.messages, [EIGHT_BIT]);
+        record
+    };
+    let record = without(&[]);
+    assert!(record.verbs("MAIL")[0].contains("SIZE=") && record.verbs("MAIL")[0].contains("BODY=8BITMIME RET=FULL"));
+    assert_eq!(record.verbs("BDAT").len(), 1);
+    assert!(!without(&[Size]).verbs("MAIL")[0].contains("SIZE="));
+    assert!(!without(&[EightBitMime]).verbs("MAIL")[0].contains("BODY="));
+    assert!(!without(&[Dsn]).verbs("MAIL")[0].contains("RET="));
+    assert_eq!(without(&[Chunking]).verbs("DATA").len(), 1);
+    let record = without(&[Pipelining, SmtpUtf8, Chunking, Dsn, EightBitMime, Size]);
+    assert_eq!(record.verbs("MAIL"), ["MAIL FROM:<me@y.example>"]);
 }
 
 #[test]
@@ -96,7 +128,13 @@ fn the_limit_of_the_last_greeting_is_known() {
     }
 }
 
-const CHUNKING: Extensions = Extensions { eight_bit: EightBit::Send, xforward: false, xclient: false, chunking: true };
+const CHUNKING: Extensions = Extensions {
+    eight_bit: EightBit::Send,
+    xforward: false,
+    xclient: false,
+    chunking: true,
+    discarded: Discarded::NONE,
+};
 
 #[test]
 fn chunks_carry_any_octets_as_they_are() {

@@ -125,10 +125,9 @@ fn where_tls_is_required_nothing_else_will_do() {
 #[test]
 fn a_handshake_that_stalls_ends_with_its_limit() {
     let identity = Identity::valid_for(&["localhost"]);
-    for (script, url) in [
-        (Script::new().starttls(&identity), "smtp://localhost:PORT"),
-        (Script::new().implicit_tls(&identity), "smtps://localhost:PORT"),
-    ] {
+    for (script, url) in
+        [(Script::new().starttls(&identity), SECURE), (Script::new().implicit_tls(&identity), "smtps://localhost:PORT")]
+    {
         let smarthost = FakeSmarthost::start(script.on("handshake", Act::Stall));
         let mut route = Route::new(url, &smarthost).trusting(&identity);
         route.settings.timeouts.command = Duration::from_millis(150);
@@ -164,6 +163,47 @@ fn opportunistic_tls_takes_any_certificate_or_none() {
         assert_eq!(letters(&delivery.outcomes), ["D2.0.0"]);
         assert_eq!(smarthost.record().handshakes, handshakes);
     }
+}
+
+#[test]
+fn opportunistic_tls_that_fails_is_followed_by_plain_text_once() {
+    let identity = Identity::valid_for(&["localhost"]);
+    let failing = || Script::new().starttls(&identity).always("handshake", Act::Close);
+    let smarthost = FakeSmarthost::start(failing());
+    let delivery = Route::new("smtp://localhost:PORT", &smarthost).deliver().unwrap();
+    assert_eq!(letters(&delivery.outcomes), ["D2.0.0"]);
+    let record = smarthost.record();
+    assert_eq!((record.connections, record.handshakes, record.verbs("STARTTLS").len()), (2, 0, 1));
+    // Where TLS is required, never; nor where somebody on the way spoke into STARTTLS, nor where the greeting fails.
+    let smarthost = FakeSmarthost::start(failing());
+    let required = Route::new("smtp://localhost:PORT?tls=required", &smarthost).trusting(&identity);
+    assert!(required.deliver().is_err());
+    assert_eq!((smarthost.record().connections, smarthost.record().verbs("MAIL").len()), (1, 0));
+    let injected = Act::Send(b"220 go ahead\r\n250 injected\r\n".to_vec());
+    for script in [Script::new().starttls(&identity).on("STARTTLS", injected), Script::new().on("greeting", Act::Close)]
+    {
+        let smarthost = FakeSmarthost::start(script);
+        assert!(Route::new("smtp://localhost:PORT", &smarthost).deliver().is_err());
+        assert_eq!(smarthost.record().connections, 1);
+    }
+}
+
+#[test]
+fn a_certificate_that_signed_itself_is_trusted_where_it_is_listed() {
+    let (own, another) = (Identity::authority_of(&["localhost"]), Identity::authority_of(&["localhost"]));
+    let smarthost = || FakeSmarthost::start(Script::new().starttls(&own));
+    let host = smarthost();
+    let delivery = Route::new("smtp://localhost:PORT?tls=required", &host).trusting(&own).deliver().unwrap();
+    assert_eq!(letters(&delivery.outcomes), ["D2.0.0"]);
+    // For its names, its time and its key only.
+    assert!(Route::new("smtp://localhost:PORT?tls=required", &smarthost()).trusting(&another).deliver().is_err());
+    let elsewhere = Identity::authority_of(&["elsewhere.example"]);
+    let host = FakeSmarthost::start(Script::new().starttls(&elsewhere));
+    assert!(Route::new("smtp://localhost:PORT?tls=required", &host).trusting(&elsewhere).deliver().is_err());
+    let expired = Identity::expired_authority_of(&["localhost"]);
+    let host = FakeSmarthost::start(Script::new().starttls(&expired));
+    let failure = Route::new("smtp://localhost:PORT?tls=required", &host).trusting(&expired).deliver().unwrap_err();
+    assert!(failure.to_string().contains("expired"), "{failure}");
 }
 
 #[test]

@@ -175,6 +175,7 @@ impl<'a> Hop<'a> {
                 xforward: table.xforward,
                 xclient: table.xclient,
                 chunking: table.chunking,
+                discarded: table.discard_extensions.iter().copied().collect(),
             },
             helo: table.helo.as_ref().or(main.helo.as_ref()).unwrap_or(&config.hostname).clone(),
             // The configuration knows no spool; whoever opens it fills this in.

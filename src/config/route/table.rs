@@ -13,7 +13,7 @@ use super::{OAuth2, Preset, Region, RouteName, TimeoutKeys, UserName};
 use crate::address::{AddressPattern, Domain};
 use crate::config::values as general;
 use crate::queue::routes::pace::Pace;
-use crate::transport::{AuthMethod, EightBit, NextHop, Pin, Roots, SecretSource, TokenSource};
+use crate::transport::{AuthMethod, Discardable, EightBit, NextHop, Pin, Roots, SecretSource, TokenSource};
 
 /// `[relay]`, a `[[route]]`, or a `[[relay.fallback]]` or `[[route.fallback]]` of theirs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -85,6 +85,9 @@ pub struct RouteSection {
     pub xclient: bool,
     /// Whether messages go by BDAT where that is offered.
     pub chunking: bool,
+    /// What the next hop offers, but is done without.
+    #[serde(deserialize_with = "general::list")]
+    pub discard_extensions: Vec<Discardable>,
     /// What we call ourselves there; `None`: the host name.
     #[serde(deserialize_with = "general::optional")]
     pub helo: Option<Domain>,

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::config::error::unexpected;
 use crate::config::values::{self, FromText, expected};
-use crate::transport::{AuthMethod, EightBit, NextHop, NextHopError, Pin, PinError, Roots, Timeouts};
+use crate::transport::{AuthMethod, Discardable, EightBit, NextHop, NextHopError, Pin, PinError, Roots, Timeouts};
 
 /// `[relay.timeouts]`, and the same of every other next hop: how long each step may take, from 1 s to 1 h. `None`: as the
 /// main next hop has it, else as [`Timeouts`] has it.
@@ -133,6 +133,22 @@ impl FromText for Pin {
 
     fn from_text(text: &str) -> Result<Self, String> {
         text.parse().map_err(|_: PinError| expected::<Self>(text))
+    }
+}
+
+impl FromText for Discardable {
+    const EXPECTED: &'static str = "pipelining, dsn, chunking, smtputf8, 8bitmime or size";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        Ok(match text.to_ascii_lowercase().as_str() {
+            "pipelining" => Self::Pipelining,
+            "dsn" => Self::Dsn,
+            "chunking" => Self::Chunking,
+            "smtputf8" => Self::SmtpUtf8,
+            "8bitmime" => Self::EightBitMime,
+            "size" => Self::Size,
+            _ => return Err(expected::<Self>(text)),
+        })
     }
 }
 

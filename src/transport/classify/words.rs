@@ -197,8 +197,10 @@ pub(super) fn of(why: Why) -> Meaning {
             "The key of the next hop is not the one that was pinned. Somebody may be intercepting the connection, or the key was changed.",
             "Ask whoever runs the next hop for its key, by another way than this one; then set {place} tls_pin."),
         Why::TlsFailed => (
-            "The two sides could not agree on an encrypted connection.",
-            "Look at the port in {place} url (465 is smtps:, 587 is smtp:), and at {place} tls_roots, tls_cert and tls_key."),
+            "The two sides could not agree on an encrypted connection. leafmail speaks TLS 1.2 and 1.3 with ECDHE and AES-GCM or \
+             ChaCha20; it does not speak TLS 1.0 and 1.1, RSA key exchange, and CBC.",
+            "Update the server there, if it is an old one; on a network that nobody else reads, {place} url with ?tls=none goes \
+             without TLS. Look at the port in {place} url (465 is smtps:, 587 is smtp:), and at {place} tls_roots, tls_cert and tls_key."),
         Why::OwnSettings => (
             "A setting or a file of this host is not in order.",
             "Look at the file named above, and at {place}; smtpd --check names what is wrong."),

@@ -213,6 +213,45 @@ pub struct Extensions {
     pub xclient: bool,
     /// Whether messages are sent by BDAT (RFC 3030) where that is offered.
     pub chunking: bool,
+    /// What the next hop offers, but is done without.
+    pub discarded: Discarded,
+}
+
+/// An extension that the next hop may offer in vain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Discardable {
+    /// RFC 2920.
+    Pipelining,
+    /// RFC 3461.
+    Dsn,
+    /// RFC 3030.
+    Chunking,
+    /// RFC 6531.
+    SmtpUtf8,
+    /// RFC 6152.
+    EightBitMime,
+    /// RFC 1870.
+    Size,
+}
+
+/// A set of [`Discardable`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Discarded(u8);
+
+impl FromIterator<Discardable> for Discarded {
+    fn from_iter<T: IntoIterator<Item = Discardable>>(extensions: T) -> Self {
+        Self(extensions.into_iter().fold(0, |set, extension| set | 1 << extension as u8))
+    }
+}
+
+impl Discarded {
+    /// None of them.
+    pub const NONE: Self = Self(0);
+
+    /// Whether this one is done without.
+    pub fn contains(self, extension: Discardable) -> bool {
+        self.0 & 1 << extension as u8 != 0
+    }
 }
 
 /// What becomes of a message with octets above 127 where 8BITMIME is not offered.

@@ -160,7 +160,7 @@ impl SmtpClient {
         let line = format!("EHLO {}\r\n", self.helo);
         match self.exchange(Phase::Hello, &line).await {
             Ok(reply) if reply.code() == 250 => {
-                self.capabilities = Capabilities::of(&reply);
+                self.capabilities = Capabilities::of(&reply).without(self.extensions.discarded);
                 Ok(())
             }
             Ok(reply) => Err(Reason::reply(&reply)),

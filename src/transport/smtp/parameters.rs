@@ -6,7 +6,6 @@ use std::fmt::Write;
 
 use super::wire::Capabilities;
 use crate::envelope::{BodyType, Recipient};
-use crate::smtp::xtext;
 use crate::transport::delivery::DeliveryRequest;
 
 /// MAIL with what the next hop offers to understand.
@@ -42,14 +41,9 @@ pub(in crate::transport) fn rcpt_line(recipient: &Recipient, capabilities: &Capa
         if let Some(notify) = recipient.notify {
             let _ = write!(line, " NOTIFY={notify}");
         }
-        match recipient.orcpt.as_deref() {
-            Some(orcpt) if is_parameter(orcpt) => line += &format!(" ORCPT={orcpt}"),
-            // RFC 3461 5.2.1: where there was none, the address that we were given may stand there. What is not ASCII
-            // would need another address type (RFC 6533 3).
-            None if recipient.mailbox.is_ascii() => {
-                line += &format!(" ORCPT=rfc822;{}", xtext::encode(&recipient.mailbox.to_string()));
-            }
-            _ => {}
+        // RFC 3461 5.2.1: where there was none we may add one. Nobody asked for it, and some servers that offer DSN refuse it.
+        if let Some(orcpt) = recipient.orcpt.as_deref().filter(|orcpt| is_parameter(orcpt)) {
+            line += &format!(" ORCPT={orcpt}");
         }
     }
     line + "\r\n"

@@ -65,12 +65,16 @@ impl Certificates {
             (None, Some(pin)) => return Ok(Arc::new(Judge::pinned(pin))),
             (None | Some(Roots::System), _) => native_roots()?,
             (Some(Roots::WebPki), _) => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
-            (Some(Roots::File(path)), _) => roots_of(path)?,
+            (Some(Roots::File(path)), _) => roots_of(&listed(path)?, path)?,
         };
         let provider = Arc::new(ring::default_provider());
         let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
             .build()
             .map_err(|error| format!("setting TLS up: {error}"))?;
+        let authorities: Arc<dyn ServerCertVerifier> = match &self.settings.roots {
+            Some(Roots::File(path)) => Arc::new(Judge::listed(listed(path)?, authorities)),
+            _ => authorities,
+        };
         Ok(match self.settings.pin {
             None => authorities,
             Some(pin) => Arc::new(Judge::pinned_and(pin, authorities)),
@@ -106,14 +110,25 @@ fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier
         .map_err(|error| format!("setting TLS up: {error}"))
 }
 
-fn roots_of(path: &Path) -> Result<RootCertStore, String> {
-    let failed =
-        |error: &dyn std::fmt::Display| format!("reading certificate authorities from {}: {error}", path.display());
+fn not_authorities(path: &Path, error: &dyn std::fmt::Display) -> String {
+    format!("reading certificate authorities from {}: {error}", path.display())
+}
+
+/// The certificates of a PEM file.
+fn listed(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    read.map_err(|error| not_authorities(path, &error))
+}
+
+fn roots_of(certificates: &[CertificateDer<'static>], path: &Path) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| failed(&error))? {
-        roots.add(certificate.map_err(|error| failed(&error))?).map_err(|error| failed(&error))?;
+    for certificate in certificates {
+        roots.add(certificate.clone()).map_err(|error| not_authorities(path, &error))?;
     }
-    if roots.is_empty() { Err(failed(&"expected PEM certificates, but found none")) } else { Ok(roots) }
+    match roots.is_empty() {
+        true => Err(not_authorities(path, &"expected PEM certificates, but found none")),
+        false => Ok(roots),
+    }
 }
 
 fn native_roots() -> Result<RootCertStore, String> {

@@ -3,6 +3,7 @@
 //! Invariant: where a next hop is to be verified, no handshake succeeds that `verifier.rs` did not pass.
 
 mod certificates;
+mod der;
 mod failure;
 mod verifier;
 

@@ -1,16 +1,20 @@
 //! Judges of certificates that are not the usual one: a pinned key, and no judgement at all.
 //!
-//! All still check that the peer holds the key of the certificate that it shows.
+//! All but the last still check that the peer holds the key of the certificate that it shows.
 
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::client::verify_server_name;
+use rustls::crypto::{
+    CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature, verify_tls13_signature_with_raw_key,
+};
 use rustls::server::ParsedCertificate;
-use rustls::{DigitallySignedStruct, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
+use super::der;
 use crate::transport::settings::Pin;
 
 /// Judges by something else than authorities alone.
@@ -24,7 +28,8 @@ pub(in crate::transport::smtp) struct Judge {
 enum Accepts {
     Anyone,
     Pinned(Pin),
-    PinnedAnd(Pin, Arc<WebPkiServerVerifier>),
+    PinnedAnd(Pin, Arc<dyn ServerCertVerifier>),
+    Listed(Vec<CertificateDer<'static>>, Arc<WebPkiServerVerifier>),
 }
 
 impl Judge {
@@ -39,8 +44,26 @@ impl Judge {
     }
 
     /// The key counts, and all that counts otherwise.
-    pub(in crate::transport::smtp) fn pinned_and(pin: Pin, authorities: Arc<WebPkiServerVerifier>) -> Self {
+    pub(in crate::transport::smtp) fn pinned_and(pin: Pin, authorities: Arc<dyn ServerCertVerifier>) -> Self {
         Self::new(Accepts::PinnedAnd(pin, authorities))
+    }
+
+    /// A certificate that is listed itself, for its names and its time; or one of a listed authority.
+    pub(in crate::transport::smtp) fn listed(
+        certificates: Vec<CertificateDer<'static>>,
+        authorities: Arc<WebPkiServerVerifier>,
+    ) -> Self {
+        Self::new(Accepts::Listed(certificates, authorities))
+    }
+
+    /// Whether anyone will do, so that nothing is gained by a proof.
+    fn is_anyone(&self) -> bool {
+        matches!(self.accepts, Accepts::Anyone)
+    }
+
+    /// Whether the library reads this certificate; it takes X.509 v3 only.
+    fn is_read(certificate: &CertificateDer<'_>) -> bool {
+        ParsedCertificate::try_from(certificate).is_ok()
     }
 
     fn new(accepts: Accepts) -> Self {
@@ -49,11 +72,48 @@ impl Judge {
 }
 
 fn check_pin(pin: &Pin, certificate: &CertificateDer<'_>) -> Result<(), rustls::Error> {
-    let shown = Pin::of(&ParsedCertificate::try_from(certificate)?.subject_public_key_info());
+    let key = der::public_key(certificate)
+        .ok_or_else(|| rustls::Error::General("expected a certificate, but found something else".to_owned()))?;
+    let shown = Pin::of(key);
+    if shown == *pin && is_short_rsa(key) {
+        return Err(rustls::Error::General(
+            "the key of the certificate is an RSA key of fewer than 2048 bits, with which nobody can prove here to hold it: \
+             the next hop needs a longer one"
+                .to_owned(),
+        ));
+    }
     if shown == *pin {
         return Ok(());
     }
     Err(rustls::Error::General(format!("{ANOTHER_KEY} {pin}, but found {shown}")))
+}
+
+/// RSA keys from 2048 bits on take more octets than this; the signatures of shorter ones are not verified (ring).
+const SHORTEST_RSA: usize = 270;
+/// The object identifier of RSA keys.
+const RSA: [u8; 11] = [0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
+
+fn is_short_rsa(key: &[u8]) -> bool {
+    key.len() < SHORTEST_RSA && key.windows(RSA.len()).any(|window| window == RSA)
+}
+
+/// Whether a certificate that is trusted itself is one for this host and this time.
+fn check_own(certificate: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) -> Result<(), rustls::Error> {
+    let refused = rustls::Error::InvalidCertificate;
+    let (from, until) = der::validity(certificate).ok_or(refused(CertificateError::BadEncoding))?;
+    if now.as_secs() < from {
+        return Err(refused(CertificateError::NotValidYet));
+    }
+    if now.as_secs() > until {
+        return Err(refused(CertificateError::Expired));
+    }
+    verify_server_name(&ParsedCertificate::try_from(certificate)?, name)
+}
+
+/// Whether a certificate was refused only since it may sign others as well.
+fn is_of_an_authority(error: &rustls::Error) -> bool {
+    let rustls::Error::InvalidCertificate(CertificateError::Other(other)) = error else { return false };
+    other.to_string().contains("CaUsedAsEndEntity")
 }
 
 /// How the error about a key begins: rustls has no error of its own for that.
@@ -76,6 +136,15 @@ impl ServerCertVerifier for Judge {
         match &self.accepts {
             Accepts::Anyone => {}
             Accepts::Pinned(pin) => check_pin(pin, end_entity)?,
+            Accepts::Listed(own, authorities) => {
+                let judged = authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+                match judged {
+                    Err(error) if is_of_an_authority(&error) && own.iter().any(|own| own == end_entity) => {
+                        check_own(end_entity, server_name, now)?;
+                    }
+                    judged => return judged,
+                }
+            }
             Accepts::PinnedAnd(pin, authorities) => {
                 check_pin(pin, end_entity)?;
                 authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
@@ -90,7 +159,14 @@ impl ServerCertVerifier for Judge {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        if self.is_anyone() {
+            return Ok(HandshakeSignatureValid::assertion());
+        }
+        if let (false, Some(key)) = (Self::is_read(certificate), der::public_key(certificate)) {
+            return verify_tls13_signature_with_raw_key(message, &key.into(), signature, algorithms);
+        }
+        verify_tls12_signature(message, certificate, signature, algorithms)
     }
 
     fn verify_tls13_signature(
@@ -99,7 +175,14 @@ impl ServerCertVerifier for Judge {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        if self.is_anyone() {
+            return Ok(HandshakeSignatureValid::assertion());
+        }
+        if let (false, Some(key)) = (Self::is_read(certificate), der::public_key(certificate)) {
+            return verify_tls13_signature_with_raw_key(message, &key.into(), signature, algorithms);
+        }
+        verify_tls13_signature(message, certificate, signature, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -3,6 +3,7 @@
 //! Pure. Keywords are read in any case, as RFC 5321 demands and lettre does not; what is malformed counts as not offered.
 
 use crate::smtp::Reply;
+use crate::transport::settings::{Discardable, Discarded};
 
 /// The service extensions that matter to us.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -65,6 +66,18 @@ impl Capabilities {
             capabilities.note(line);
         }
         capabilities
+    }
+
+    /// The same but for what is done without.
+    pub(in crate::transport) fn without(mut self, discarded: Discarded) -> Self {
+        let kept = |extension| !discarded.contains(extension);
+        self.size = self.size.filter(|_| kept(Discardable::Size));
+        self.eight_bit &= kept(Discardable::EightBitMime);
+        self.smtputf8 &= kept(Discardable::SmtpUtf8);
+        self.pipelining &= kept(Discardable::Pipelining);
+        self.chunking &= kept(Discardable::Chunking);
+        self.dsn &= kept(Discardable::Dsn);
+        self
     }
 
     fn note(&mut self, line: &str) {

@@ -20,7 +20,7 @@ use crate::smtp::{EnhancedCode, Reply};
 use crate::tls_words;
 use crate::transport::delivery::RouteFailure;
 use crate::transport::leaving::Leaving;
-use crate::transport::settings::{Smarthost, TlsPolicy};
+use crate::transport::settings::{Discarded, Smarthost, TlsPolicy};
 use crate::transport::smtp::connection_settings::ConnectionSettings;
 use crate::transport::smtp::tls::{Certificates, cause_of};
 
@@ -100,6 +100,7 @@ async fn open_with(
         smarthost,
         whom,
         helo: &helo,
+        discarded: connection_settings.extensions.discarded,
         own_mark: connection_settings.own_mark.as_deref(),
         certificates,
         leaving,
@@ -137,6 +138,7 @@ struct Opening<'a> {
     smarthost: &'a Smarthost,
     whom: Whom,
     helo: &'a str,
+    discarded: Discarded,
     own_mark: Option<&'a str>,
     certificates: &'a Certificates,
     leaving: &'a Leaving,
@@ -185,7 +187,7 @@ impl Opening<'_> {
     async fn hello(&self, mut wire: Wire) -> Result<(Wire, Capabilities), RouteFailure> {
         let reply = self.exchange(&mut wire, Phase::Hello, &format!("EHLO {}", self.helo)).await?;
         if reply.code() == 250 {
-            return Ok((wire, Capabilities::of(&reply)));
+            return Ok((wire, Capabilities::of(&reply).without(self.discarded)));
         }
         if !reply.is_permanent() {
             return Err(self.refused(wire, "EHLO", &reply).await);

@@ -70,6 +70,14 @@ impl Phase {
     }
 }
 
+/// Whether a connection failed in its handshake, so that the same would go without TLS: not where somebody on the way spoke, and
+/// not where the other side answered.
+pub(in crate::transport) fn failed_at_tls(reason: &Reason) -> bool {
+    let in_handshake = reason.status == EnhancedCode(4, 7, 5) && !reason.text.starts_with("response injection");
+    let lost = reason.status == EnhancedCode(4, 4, 2) && reason.text.contains(Phase::StartTls.doing());
+    reason.reply_code.is_none() && (in_handshake || lost)
+}
+
 /// Why an exchange got no reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::transport) enum WireError {

@@ -131,3 +131,35 @@ proptest! {
         prop_assert_eq!(parse(&arguments).recipients, expected);
     }
 }
+
+#[test]
+fn values_of_options_of_other_programs_are_neither_recipients_nor_told() {
+    for line in [
+        "-au joe -ap hunter2 -t",
+        "-aujoe -aphunter2 -t",
+        "-aujoe@x.example -aphunter2@y -t",
+        "-au joe@x.example -ap hunter2@y -am LOGIN -t",
+        "-a gmail -t",
+        "-agmail -t",
+        "-a gmail --passwordeval=hunter2 -t",
+        "--user joe@x --passwordeval hunter2 --host h.example --port 587 -t",
+        "--user=joe@x --password=hunter2 -t",
+        "-S mail.example:587 -w 30 -H hunter2 -t",
+        "-C hunter2 -O hunter2 -X hunter2 -t",
+        "-Zhunter2 -t",
+    ] {
+        let invocation = parsed(line);
+        assert_eq!(
+            (invocation.mode, &invocation.recipients[..], invocation.from_header),
+            (Mode::Submit, &[][..], true),
+            "{line}"
+        );
+        let told =
+            format!("{:?}", (&invocation.warnings, &invocation.sender, &invocation.full_name, &invocation.envid));
+        assert!(!told.contains("hunter2") && !told.contains("joe"), "{told}");
+    }
+    let invocation = parsed("--from=joe@example.com --read-recipients");
+    assert_eq!((invocation.sender.as_deref(), invocation.from_header), (Some("joe@example.com"), true));
+    assert!(invocation.recipients.is_empty() && invocation.warnings.is_empty());
+    assert_eq!(parsed("--from joe@example.com a@x").recipients, ["a@x"]);
+}
