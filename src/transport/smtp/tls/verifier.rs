@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::verify_server_name;
 use rustls::crypto::{
     CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature, verify_tls13_signature_with_raw_key,
 };
@@ -48,7 +47,7 @@ impl Judge {
         Self::new(Accepts::PinnedAnd(pin, authorities))
     }
 
-    /// A certificate that is listed itself, for its names and its time; or one of a listed authority.
+    /// A certificate that is listed itself, for its time; or one of a listed authority.
     pub(in crate::transport::smtp) fn listed(
         certificates: Vec<CertificateDer<'static>>,
         authorities: Arc<WebPkiServerVerifier>,
@@ -97,23 +96,15 @@ fn is_short_rsa(key: &[u8]) -> bool {
     key.len() < SHORTEST_RSA && key.windows(RSA.len()).any(|window| window == RSA)
 }
 
-/// Whether a certificate that is trusted itself is one for this host and this time.
-fn check_own(certificate: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) -> Result<(), rustls::Error> {
+/// Whether a certificate that is trusted itself is valid at this time.
+fn check_time(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), rustls::Error> {
     let refused = rustls::Error::InvalidCertificate;
     let (from, until) = der::validity(certificate).ok_or(refused(CertificateError::BadEncoding))?;
-    if now.as_secs() < from {
-        return Err(refused(CertificateError::NotValidYet));
+    match now.as_secs() {
+        now if now < from => Err(refused(CertificateError::NotValidYet)),
+        now if now > until => Err(refused(CertificateError::Expired)),
+        _ => Ok(()),
     }
-    if now.as_secs() > until {
-        return Err(refused(CertificateError::Expired));
-    }
-    verify_server_name(&ParsedCertificate::try_from(certificate)?, name)
-}
-
-/// Whether a certificate was refused only since it may sign others as well.
-fn is_of_an_authority(error: &rustls::Error) -> bool {
-    let rustls::Error::InvalidCertificate(CertificateError::Other(other)) = error else { return false };
-    other.to_string().contains("CaUsedAsEndEntity")
 }
 
 /// How the error about a key begins: rustls has no error of its own for that.
@@ -136,14 +127,10 @@ impl ServerCertVerifier for Judge {
         match &self.accepts {
             Accepts::Anyone => {}
             Accepts::Pinned(pin) => check_pin(pin, end_entity)?,
-            Accepts::Listed(own, authorities) => {
-                let judged = authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
-                match judged {
-                    Err(error) if is_of_an_authority(&error) && own.iter().any(|own| own == end_entity) => {
-                        check_own(end_entity, server_name, now)?;
-                    }
-                    judged => return judged,
-                }
+            // Whoever holds its key could as well sign a certificate for any name, as what is listed is an authority.
+            Accepts::Listed(own, _) if own.iter().any(|own| own == end_entity) => check_time(end_entity, now)?,
+            Accepts::Listed(_, authorities) => {
+                authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
             }
             Accepts::PinnedAnd(pin, authorities) => {
                 check_pin(pin, end_entity)?;
