@@ -87,7 +87,7 @@ impl Login<'_> {
     /// Another one that both sides know. Without TLS never one that shows the password where the first did not: whoever is on
     /// the way could refuse that one.
     fn other(&self, client: &SmtpClient, tried: LoginMechanism) -> Option<LoginMechanism> {
-        let is_safe = |other: &&Mechanism| {
+        let is_safe = |other: &&LoginMechanism| {
             client.protection() == Protection::Verified || tried.shows_secret() || !other.shows_secret()
         };
         let offered = &client.capabilities().auth;
