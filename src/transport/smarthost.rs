@@ -182,7 +182,7 @@ impl Link {
                     let relay = client.relay().to_owned();
                     if let Some(reason) = self.route.relays_to_nobody(&outcomes) {
                         client.quit().await;
-                        return Err(RouteFailure::new(reason, relay));
+                        return Err(RouteFailure::new(reason, relay).in_transaction());
                     }
                     let dsn = if client.capabilities().dsn { Dsn::PassedOn } else { Dsn::NotPassedOn };
                     self.client = usable.then_some(client);
