@@ -7,12 +7,14 @@
 
 mod domain;
 mod mailbox;
+mod meaning;
 mod path;
 mod patterns;
 mod printable;
 
 pub use domain::Domain;
 pub use mailbox::Mailbox;
+pub use meaning::Meaning;
 pub use path::ReversePath;
 pub use patterns::{AddressPattern, HeloPattern, PatternError};
 pub use printable::{escaped, is_unprintable, printable};

@@ -14,10 +14,6 @@ pub struct AddressList {
     pub deny: Vec<AddressPattern>,
 }
 
-/// In a local part, these may ask a next hop to send the mail on to a domain that no list has: `user%other.example`,
-/// `"user@other.example"`, `other.example!user`. An entry for a whole domain does not mean those.
-const ROUTING: [char; 3] = ['%', '@', '!'];
-
 /// What a list says of a mailbox.
 enum Standing {
     Admitted,
@@ -28,14 +24,24 @@ enum Standing {
 }
 
 impl AddressList {
+    /// Whether a next hop may make a denied address of it. What is allowed is compared as it is.
+    fn denies(&self, mailbox: &Mailbox) -> bool {
+        if self.deny.is_empty() {
+            return false;
+        }
+        let meanings = mailbox.meanings();
+        self.deny.iter().any(|entry| entry.matches_any(&meanings))
+    }
+
     fn standing(&self, mailbox: &Mailbox) -> Standing {
-        let holds = |entries: &[AddressPattern]| entries.iter().any(|entry| entry.matches(mailbox));
-        if holds(&self.deny) {
+        let is_allowed = || self.allow.iter().any(|entry| entry.matches(mailbox));
+        if self.denies(mailbox) {
             Standing::Denied
         } else if self.allow.is_empty() || self.allow.iter().any(|entry| entry.is_mailbox() && entry.matches(mailbox)) {
             Standing::Admitted
-        } else if holds(&self.allow) {
-            if mailbox.local().contains(ROUTING) { Standing::Routed } else { Standing::Admitted }
+        } else if is_allowed() {
+            // An entry for a whole domain does not mean what is sent on from there to a domain that no list has.
+            if mailbox.is_routed() { Standing::Routed } else { Standing::Admitted }
         } else {
             Standing::NotAllowed
         }
@@ -124,6 +130,48 @@ mod tests {
             assert_eq!(recipient(&AddressList::default(), text), "accepted");
         }
         assert_eq!(recipient(&list, "a%b@example.com"), "accepted", "it is named itself");
+    }
+
+    #[test]
+    fn what_a_next_hop_may_make_a_denied_address_of_is_denied() {
+        let list = list(&[], &["@evil.test", "@.evil.test", "eve@example.com"]);
+        for text in [
+            "x@\u{ff45}vil.test",
+            "x@a.test\u{3002}evil.test",
+            "x%evil.test@example.com",
+            "evil.test!x@example.com",
+            "\"x@evil.test\"@example.com",
+            "\u{ff25}VE@example.com",
+            "eve%example.com@relay.example",
+        ] {
+            assert!(
+                recipient(&list, text).starts_with("550 5.7.1 ") && recipient(&list, text).contains("deny"),
+                "{text}"
+            );
+            assert!(sender(&list, text).starts_with("553 5.7.1 "), "{text}");
+        }
+        assert_eq!(recipient(&list, "x%good.example@example.com"), "accepted");
+    }
+
+    /// No spelling lets in what its plain form does not.
+    #[test]
+    fn an_allowed_address_is_compared_as_it_is() {
+        let list = list(&["@b\u{fc}cher.example", "@.example.com", "ann@example.org"], &[]);
+        for text in ["x@b\u{fc}cher.example", "x@a.example.com", "ANN@example.org"] {
+            assert_eq!(recipient(&list, text), "accepted");
+        }
+        for text in [
+            "x@xn--bcher-kva.example",
+            "x@b\u{fc}cher\u{3002}example",
+            "x@evil.test\u{3002}example.com",
+            "x@a\u{ff0e}example.com",
+            "\u{ff41}nn@example.org",
+            "x\u{ff05}evil.test@a.example.com",
+            "\"x\u{ff20}evil.test\"@a.example.com",
+            "evil.test\u{ff01}x@a.example.com",
+        ] {
+            assert!(recipient(&list, text).starts_with("550 5.7.1 "), "{text}");
+        }
     }
 
     #[test]
