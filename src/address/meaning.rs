@@ -9,14 +9,14 @@ use super::{AddressPattern, Mailbox};
 
 /// One mailbox that an address may mean, in its plainest spelling.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Meaning {
+pub struct PossibleMailbox {
     local: String,
     domain: String,
 }
 
 impl Mailbox {
     /// What a next hop may make of it, the mailbox as it is among it.
-    pub fn meanings(&self) -> Vec<Meaning> {
+    pub fn meanings(&self) -> Vec<PossibleMailbox> {
         let local = folded(self.local());
         let mut meanings = Vec::new();
         for (user, host) in routes(&local) {
@@ -35,7 +35,7 @@ impl Mailbox {
 
 impl AddressPattern {
     /// Whether one of these is among those meant.
-    pub fn matches_any(&self, meanings: &[Meaning]) -> bool {
+    pub fn matches_any(&self, meanings: &[PossibleMailbox]) -> bool {
         match self {
             Self::Mailbox(exact) => {
                 let (local, domains) = (folded(exact.local()), spellings(exact.domain().as_str()));
@@ -57,8 +57,8 @@ impl AddressPattern {
     }
 }
 
-fn add(meanings: &mut Vec<Meaning>, local: &str, domain: &str) {
-    meanings.extend(spellings(domain).into_iter().map(|domain| Meaning { local: local.to_owned(), domain }));
+fn add(meanings: &mut Vec<PossibleMailbox>, local: &str, domain: &str) {
+    meanings.extend(spellings(domain).into_iter().map(|domain| PossibleMailbox { local: local.to_owned(), domain }));
 }
 
 /// The hosts that a local part names, each with who may be meant there: `user%host`, `user@host`, `host!user`, and a source

@@ -14,7 +14,7 @@ mod printable;
 
 pub use domain::Domain;
 pub use mailbox::Mailbox;
-pub use meaning::Meaning;
+pub use meaning::PossibleMailbox;
 pub use path::ReversePath;
 pub use patterns::{AddressPattern, HeloPattern, PatternError};
 pub use printable::{escaped, is_unprintable, printable};
