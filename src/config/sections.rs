@@ -218,6 +218,9 @@ pub struct LimitsSection {
     /// For how long: 1 s to 1 d.
     #[serde(deserialize_with = "values::duration::<1, 86_400, _>")]
     pub lockout: Duration,
+    /// After how many refused senders and recipients an address is locked out as a whole: 1 to 1,000; 0: never.
+    #[serde(deserialize_with = "values::whole::<0, 1_000, _, _>")]
+    pub refusals: u32,
     /// How long at TERM messages that are being received may take: 1 s to 10 min.
     #[serde(deserialize_with = "values::duration::<1, 600, _>")]
     pub shutdown: Duration,
@@ -241,6 +244,7 @@ impl Default for LimitsSection {
             overload_idle: usual.overload_idle,
             auth_failures: Terms::MAX_FAILURES,
             lockout: Duration::from_secs(10 * 60),
+            refusals: usual.refusals,
             shutdown: usual.shutdown,
         }
     }

@@ -272,9 +272,19 @@ impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
     }
 
     async fn judge(&self, session: &Session, question: &Question) -> Verdict {
+        let Receiver { security, limits, observer, .. } = self.receiver;
+        // A transaction that has begun is not cut off.
+        let begins = matches!(question, Question::Connect | Question::Mail { .. });
+        if begins && security.is_refused_too_often(self.client.peer, limits) {
+            return Verdict::Disconnect(catalogue::refused_too_often(&self.receiver.settings.hostname));
+        }
         let client = ClientInfo::new(self.client.peer).with_name(session.reverse_name()).with_helo(session.helo());
         let client = client.with_login(session.login());
         let verdict = self.receiver.policy.judge(&client, question).await;
+        let is_of_address = matches!(question, Question::Mail { .. } | Question::Rcpt { .. });
+        if is_of_address && matches!(verdict, Verdict::Refuse(_)) {
+            security.note_refusal(&self.client, limits, observer.as_ref());
+        }
         match question {
             Question::Mail { declared_size, .. } if verdict == Verdict::Accept => {
                 match self.receiver.spool.has_room(declared_size.unwrap_or(0)) {

@@ -28,6 +28,8 @@ pub struct Limits {
     pub overload: u8,
     /// How long a client may be silent then, if that is less than `idle`.
     pub overload_idle: Duration,
+    /// Refused senders and recipients of one address that lock it out; 0: none do.
+    pub refusals: u32,
     /// How long after the call to leave messages that are on their way may take.
     pub shutdown: Duration,
 }
@@ -56,6 +58,7 @@ impl Default for Limits {
             slowest_body: 500,
             overload: 80,
             overload_idle: Duration::from_secs(10),
+            refusals: 0,
             shutdown: Duration::from_secs(8),
         }
     }

@@ -350,6 +350,7 @@ mod tests {
             (login_required(), &["auth.require", "clients.auth_networks"]),
             (locked_out(), &["limits.lockout"]),
             (too_many_logins(&host), &["limits.auth_failures"]),
+            (refused_too_often(&host), &["limits.refusals"]),
         ] {
             let text = reply.to_string();
             for setting in settings {

@@ -15,6 +15,7 @@ mod forwarding;
 mod help;
 mod line_ends;
 mod live_view;
+mod lockouts;
 mod logs;
 mod many_forwarders;
 mod misconfigured;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use leafmail::auth::UserFile;
 use leafmail::config::Config;
-use leafmail::driver::{Accounts, CertificateFiles, Security, ServerTls};
+use leafmail::driver::{Accounts, CertificateFiles, Lockout, Security, ServerTls};
 use leafmail::smtp::{Keyword, Keywords};
 use sysexits::ExitCode;
 
@@ -27,12 +27,14 @@ pub(crate) fn security(config: &Config, certificate: Certificate) -> anyhow::Res
         users.users().map_err(|error| anyhow::anyhow!("{error}{remedy}")).or_exit(ExitCode::Config)?;
     }
     let may_log_in = users.is_some() || !config.auth.any_password_from.is_empty();
-    let accounts = || Accounts::new(users, config.limits.auth_failures, config.limits.lockout);
+    let lockout = Arc::new(Lockout::shared(&config.spool.join("routes"), config.limits.lockout));
+    let accounts = || Accounts::new(users, config.limits.auth_failures, Arc::clone(&lockout));
     Ok(Security {
         tls: certificate.tls.map(Arc::new),
         require_tls: config.tls.require,
         accounts: may_log_in.then(accounts),
         require_auth: config.auth.require,
+        refusals: (config.limits.refusals > 0).then(|| Arc::clone(&lockout)),
         clear_networks: config.auth.clear_networks.clone(),
         any_password_from: config.auth.any_password_from.clone(),
         proxy_from: config.listen.proxy_from.clone(),

@@ -96,6 +96,7 @@ fn limits(config: &Config) -> Limits {
         slowest_body: limits.slowest_body,
         overload: limits.overload,
         overload_idle: limits.overload_idle,
+        refusals: limits.refusals,
         shutdown: limits.shutdown,
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::driver::limits::Limits;
 use crate::driver::load::{Gauge, Load};
+use crate::driver::security::counted;
 use crate::envelope::Peer;
 use crate::event::{Event, Observer};
 
@@ -52,7 +53,8 @@ impl Gate {
         if counts.sessions >= self.limits.sessions {
             return None;
         }
-        let address = peer.ip().filter(|ip| !self.limits.exempt.iter().any(|network| network.contains(ip)));
+        let address =
+            peer.ip().filter(|ip| !self.limits.exempt.iter().any(|network| network.contains(ip))).map(counted);
         if let Some(address) = address {
             if counts.addresses.len() >= REMEMBERED {
                 let second = Duration::from_secs(1);
@@ -147,6 +149,24 @@ mod tests {
         assert!(gate.admit(peer("192.0.2.4"), later).is_none(), "a fifth session in all");
         drop((two, three, others));
         assert_eq!(gate.counts.lock().unwrap().sessions, 0);
+    }
+
+    #[test]
+    fn a_host_of_ipv6_has_one_network_and_on_a_link_one_address() {
+        for (addresses, admitted) in [
+            (["2001:db8::1", "2001:db8::2", "2001:db8::3"], 2),
+            (["2001:db8::1", "2001:db8::2", "2001:db8:0:1::3"], 3),
+            (["fe80::1", "fe80::2", "fe80::3"], 3),
+            (["192.0.2.1", "192.0.2.2", "192.0.2.3"], 3),
+            (["::ffff:192.0.2.1", "192.0.2.1", "::ffff:192.0.2.1"], 2),
+        ] {
+            let gate = Gate::new(limits(), Arc::new(()));
+            let places = addresses.map(|address| match address.contains(':') {
+                true => gate.admit(peer(&format!("[{address}]")), Instant::now()),
+                false => gate.admit(peer(address), Instant::now()),
+            });
+            assert_eq!(places.iter().flatten().count(), admitted, "{addresses:?}");
+        }
     }
 
     #[test]

@@ -1,121 +1,145 @@
-//! Addresses with too many failed logins: AUTH is refused to them for a while, in all sessions.
+//! Addresses with too many failures: AUTH, or all of SMTP, is refused to them for a while, in all sessions of all processes.
+//!
+//! An address is locked out by its own failures alone, and what is kept is bounded: under a flood of addresses those with
+//! the fewest and oldest failures are forgotten. A success takes back the failures of one user, never those of others.
+
+mod file;
+mod slots;
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
 use std::net::{IpAddr, Ipv6Addr};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::clock::BootClock;
 use crate::envelope::Peer;
+use crate::sys::SystemClock;
+use file::FailureFile;
+use slots::{Bucket, Key, Seed};
 
-/// Addresses that are remembered at once; beyond, the oldest strikes are forgotten first.
-const REMEMBERED: usize = 10_000;
-
-/// Counts failed logins by address.
-#[derive(Debug)]
-pub(super) struct Lockout {
-    failures: u32,
-    duration: Duration,
-    strikes: Mutex<HashMap<IpAddr, Strikes>>,
+/// What an address failed at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::driver) enum Failure {
+    /// Logins.
+    Login,
+    /// Senders and recipients that were refused.
+    Refusal,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Strikes {
-    count: u32,
-    last: Instant,
+/// Counts failures by address.
+pub struct Lockout {
+    duration: Duration,
+    kept: Kept,
+}
+
+enum Kept {
+    /// By this process, for itself.
+    Here(Seed, Mutex<HashMap<u16, Bucket>>),
+    /// In a file that all processes share.
+    Shared(FailureFile),
 }
 
 impl Lockout {
-    /// After this many failures, each less than `duration` after the one before, for `duration`.
-    pub(super) fn new(failures: u32, duration: Duration) -> Self {
-        Self { failures, duration, strikes: Mutex::default() }
+    /// For this process alone; failures count that are each less than `duration` after the one before, and lock out for as long.
+    pub fn of_process(duration: Duration) -> Self {
+        let state = RandomState::new();
+        let seed = [state.hash_one(0).to_le_bytes(), state.hash_one(1).to_le_bytes()].concat();
+        let kept = Kept::Here(Seed::of(seed.try_into().unwrap_or_default()), Mutex::default());
+        Self { duration, kept }
     }
 
-    /// Whether this client's address is locked out.
-    pub(super) fn holds(&self, peer: Peer, now: Instant) -> bool {
-        let strikes = self.strikes.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = peer.ip().map(network).and_then(|address| strikes.get(&address));
-        found.is_some_and(|found| found.count >= self.failures && now.duration_since(found.last) < self.duration)
+    /// The same for all processes with this folder, that of the states of routes.
+    pub fn shared(folder: &Path, duration: Duration) -> Self {
+        Self { duration, kept: Kept::Shared(FailureFile::new(folder, SystemClock.boot_id())) }
     }
 
-    /// A login failed. `true`: the address is locked out from now on.
-    pub(super) fn strike(&self, peer: Peer, now: Instant) -> bool {
-        let Some(address) = peer.ip().map(network) else { return false };
-        let mut strikes = self.strikes.lock().unwrap_or_else(PoisonError::into_inner);
-        if strikes.len() >= REMEMBERED {
-            strikes.retain(|_, found| now.duration_since(found.last) < self.duration);
-            if strikes.len() >= REMEMBERED
-                && let Some(oldest) = strikes.iter().min_by_key(|(_, found)| found.last).map(|(address, _)| *address)
-            {
-                strikes.remove(&oldest);
+    /// Whether this client's address has failed so often. Where that cannot be found out, it has not.
+    pub(in crate::driver) fn holds(&self, failure: Failure, peer: Peer, limit: u32) -> bool {
+        let Some(host) = host(peer) else { return false };
+        let (key, now) = (Key { failure, host }, now());
+        let count = match &self.kept {
+            Kept::Here(seed, buckets) => {
+                let buckets = buckets.lock().unwrap_or_else(PoisonError::into_inner);
+                buckets.get(&seed.place(key)).map_or(0, |bucket| bucket.count(key, now, self.duration))
             }
-        }
-        let found = strikes.entry(address).or_insert(Strikes { count: 0, last: now });
-        if now.duration_since(found.last) >= self.duration {
-            found.count = 0;
-        }
-        found.count += 1;
-        found.last = now;
-        found.count >= self.failures
+            Kept::Shared(file) => file.read(key, |bucket| bucket.count(key, now, self.duration)).unwrap_or(0),
+        };
+        count >= limit
     }
 
-    /// A login succeeded.
-    pub(super) fn forgive(&self, peer: Peer) {
-        if let Some(address) = peer.ip().map(network) {
-            self.strikes.lock().unwrap_or_else(PoisonError::into_inner).remove(&address);
+    /// It failed once more, as this user if any. `true`: the address is locked out from now on.
+    ///
+    /// # Errors
+    /// When the file cannot be changed.
+    pub(in crate::driver) fn strike(
+        &self,
+        failure: Failure,
+        peer: Peer,
+        user: Option<&str>,
+        limit: u32,
+    ) -> io::Result<bool> {
+        let Some(host) = host(peer) else { return Ok(false) };
+        let key = Key { failure, host };
+        let change = |seed: &Seed, bucket: &mut Bucket| {
+            let user = user.map(|user| seed.user(user));
+            bucket.strike(key, user, now(), self.duration)
+        };
+        let count = match &self.kept {
+            Kept::Here(seed, buckets) => {
+                let mut buckets = buckets.lock().unwrap_or_else(PoisonError::into_inner);
+                change(seed, buckets.entry(seed.place(key)).or_default())
+            }
+            Kept::Shared(file) => file.change(key, change)?,
+        };
+        Ok(count >= limit)
+    }
+
+    /// A user logged in: what failed as this user, from this address, is forgotten.
+    ///
+    /// # Errors
+    /// When the file cannot be changed.
+    pub(in crate::driver) fn forgive(&self, peer: Peer, user: &str) -> io::Result<()> {
+        let Some(host) = host(peer) else { return Ok(()) };
+        let key = Key { failure: Failure::Login, host };
+        match &self.kept {
+            Kept::Here(seed, buckets) => {
+                let mut buckets = buckets.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(bucket) = buckets.get_mut(&seed.place(key)) {
+                    bucket.forgive(key, seed.user(user));
+                }
+                Ok(())
+            }
+            // Nearly always there is nothing to forgive, and nobody waits for the lock.
+            Kept::Shared(file) => match file.read(key, |bucket| bucket.count(key, now(), self.duration)) {
+                Ok(count) if count > 0 => file.change(key, |seed, bucket| bucket.forgive(key, seed.user(user))),
+                _ => Ok(()),
+            },
         }
     }
 }
 
-/// One IPv6 host has a whole /64.
-pub(super) fn network(address: IpAddr) -> IpAddr {
+/// Nanoseconds since the host's start, by the clock that all processes share.
+fn now() -> u64 {
+    u64::try_from(SystemClock.since_boot().as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn host(peer: Peer) -> Option<IpAddr> {
+    peer.ip().map(counted)
+}
+
+/// The address by which limits count a client: one IPv6 host has a whole /64. On a link, where all hosts share one, it is the
+/// address itself.
+pub(in crate::driver) fn counted(address: IpAddr) -> IpAddr {
     match address {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-        v4 => v4,
+        IpAddr::V6(address) if !address.is_unicast_link_local() => {
+            Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into()
+        }
+        other => other,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn peer(address: &str) -> Peer {
-        Peer::tcp(SocketAddr::new(address.parse().unwrap(), 1))
-    }
-
-    use std::net::SocketAddr;
-
-    #[test]
-    fn three_failures_lock_an_address_out_for_a_while() {
-        let (start, minute) = (Instant::now(), Duration::from_secs(60));
-        let lockout = Lockout::new(3, 10 * minute);
-        let client = peer("192.0.2.1");
-        assert!(!lockout.strike(client, start) && !lockout.strike(client, start) && !lockout.holds(client, start));
-        assert!(lockout.strike(client, start) && lockout.holds(client, start + 9 * minute));
-        assert!(!lockout.holds(client, start + 10 * minute), "the time is over");
-        assert!(!lockout.strike(client, start + 10 * minute), "and it begins anew");
-        assert!(!lockout.holds(peer("192.0.2.2"), start));
-    }
-
-    #[test]
-    fn a_success_forgives_and_an_ipv6_host_is_its_network() {
-        let now = Instant::now();
-        let lockout = Lockout::new(2, Duration::from_secs(60));
-        let client = peer("192.0.2.1");
-        lockout.strike(client, now);
-        lockout.forgive(client);
-        assert!(!lockout.strike(client, now));
-        lockout.strike(peer("2001:db8::1"), now);
-        assert!(lockout.strike(peer("2001:db8::2"), now) && lockout.holds(peer("2001:db8::3"), now));
-        assert!(!lockout.strike(Peer::Local, now) && !lockout.strike(Peer::Local, now));
-    }
-
-    #[test]
-    fn what_is_remembered_is_bounded() {
-        let now = Instant::now();
-        let lockout = Lockout::new(2, Duration::from_secs(60));
-        for number in 0..(REMEMBERED as u32 + 5) {
-            lockout.strike(Peer::tcp(SocketAddr::new(IpAddr::V4(number.into()), 1)), now);
-        }
-        assert!(lockout.strikes.lock().unwrap().len() <= REMEMBERED);
-    }
-}
+mod tests;

@@ -12,19 +12,21 @@ pub(super) use hello::Recorded;
 pub(super) use tls::Begun;
 pub use tls::{CertificateFiles, ServerTls};
 
+use std::io;
 use std::sync::Arc;
 use std::thread::available_parallelism;
-use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use tokio::task::spawn_blocking;
 
+use super::limits::Limits;
 use crate::auth::{UserFile, Users};
 use crate::envelope::{Peer, Tls};
 use crate::event::{Client, Event, Observer};
 use crate::session::{Answer, Query, Terms};
 use crate::smtp::{Keywords, Mechanism, Mechanisms, catalogue};
-use lockout::Lockout;
+pub use lockout::Lockout;
+pub(super) use lockout::{Failure, counted};
 use turns::Turns;
 
 /// Checks of passwords at the same time, but no more than there are processors: each keeps 19 MiB (RFC 9106's second
@@ -59,6 +61,8 @@ pub struct Security {
     pub any_password_from: Vec<IpNet>,
     /// The proxies that may say who the client is.
     pub proxy_from: Vec<IpNet>,
+    /// Who counts refused senders and recipients, where that is wanted.
+    pub refusals: Option<Arc<Lockout>>,
     /// What EHLO does not offer to the clients of a network.
     pub hidden_from: Vec<(IpNet, Keywords)>,
 }
@@ -66,17 +70,17 @@ pub struct Security {
 /// The users, and the addresses that guessed too often.
 pub struct Accounts {
     users: Option<Arc<UserFile>>,
-    lockout: Lockout,
+    lockout: Arc<Lockout>,
     max_failures: u32,
     turns: Arc<Turns>,
 }
 
 impl Accounts {
-    /// The users of a file, if any; `failures` end a session, and lock the address out for `lockout`.
-    pub fn new(users: Option<UserFile>, failures: u32, lockout: Duration) -> Self {
+    /// The users of a file, if any; `failures` end a session, and lock the address out.
+    pub fn new(users: Option<UserFile>, failures: u32, lockout: Arc<Lockout>) -> Self {
         Self {
             users: users.map(Arc::new),
-            lockout: Lockout::new(failures, lockout),
+            lockout,
             max_failures: failures,
             turns: Turns::new(available_parallelism().map_or(1, |processors| processors.get().min(CHECKS))),
         }
@@ -134,7 +138,7 @@ impl Security {
         let Some(accounts) = &self.accounts else { return Answer::Unavailable(catalogue::auth_unavailable()) };
         // Where nobody checks a login, there is nothing to guess.
         let is_checked = !within(&self.any_password_from, client.peer);
-        if is_checked && accounts.lockout.holds(client.peer, Instant::now()) {
+        if is_checked && accounts.is_locked_out(client.peer) {
             return Answer::Unavailable(catalogue::locked_out());
         }
         if let Query::Begin(_) = query {
@@ -151,12 +155,35 @@ impl Security {
     pub(super) fn note_failure(&self, client: &Client, user: &str, mechanism: Mechanism, observer: &dyn Observer) {
         let Some(accounts) = &self.accounts else { return };
         let known = matches!(accounts.users(), Ok(Some(users)) if users.contains(user));
-        let user = known.then(|| user.to_owned());
-        observer.observe(&Event::LoginFailed { client: client.clone(), user, mechanism });
-        if accounts.lockout.strike(client.peer, Instant::now()) {
+        let shown = known.then(|| user.to_owned());
+        observer.observe(&Event::LoginFailed { client: client.clone(), user: shown, mechanism });
+        let struck = accounts.lockout.strike(Failure::Login, client.peer, Some(user), accounts.max_failures);
+        if counted_or_told(struck, observer) {
             let remark = "is locked out of AUTH after too many failed logins".to_owned();
             observer.observe(&Event::Remarked { client: client.clone(), remark });
         }
+    }
+
+    /// Whether this client's senders and recipients were refused too often.
+    pub(super) fn is_refused_too_often(&self, peer: Peer, limits: &Limits) -> bool {
+        self.counts_refusals(peer, limits)
+            && self.refusals.as_ref().is_some_and(|lockout| lockout.holds(Failure::Refusal, peer, limits.refusals))
+    }
+
+    /// Its sender or recipient was refused.
+    pub(super) fn note_refusal(&self, client: &Client, limits: &Limits, observer: &dyn Observer) {
+        if !self.counts_refusals(client.peer, limits) {
+            return;
+        }
+        let Some(lockout) = &self.refusals else { return };
+        if counted_or_told(lockout.strike(Failure::Refusal, client.peer, None, limits.refusals), observer) {
+            let remark = "is locked out after too many refused senders or recipients (limits.refusals)".to_owned();
+            observer.observe(&Event::Remarked { client: client.clone(), remark });
+        }
+    }
+
+    fn counts_refusals(&self, peer: Peer, limits: &Limits) -> bool {
+        limits.refusals > 0 && !within(&limits.exempt, peer)
     }
 
     /// A login succeeded.
@@ -165,13 +192,18 @@ impl Security {
             let remark = format!("logged in as {user:.64} with a password that nobody checked");
             observer.observe(&Event::Remarked { client: client.clone(), remark });
         } else if let Some(accounts) = &self.accounts {
-            accounts.lockout.forgive(client.peer);
+            let forgiven = accounts.lockout.forgive(client.peer, &user).map(|()| false);
+            counted_or_told(forgiven, observer);
         }
         observer.observe(&Event::LoggedIn { client: client.clone(), user, mechanism });
     }
 }
 
 impl Accounts {
+    fn is_locked_out(&self, peer: Peer) -> bool {
+        self.lockout.holds(Failure::Login, peer, self.max_failures)
+    }
+
     fn mechanisms(&self, observer: &dyn Observer) -> Mechanisms {
         match self.users() {
             Ok(users) => users.map_or(Mechanisms::NONE, |users| users.mechanisms()),
@@ -194,7 +226,7 @@ impl Accounts {
         };
         let Some(mut turn) = self.turns.take(peer).await else { return unavailable() };
         // Others of this address may have failed while this one waited.
-        if self.lockout.holds(peer, Instant::now()) {
+        if self.is_locked_out(peer) {
             return Answer::Unavailable(catalogue::locked_out());
         }
         let work = move || match query {
@@ -209,6 +241,15 @@ impl Accounts {
     }
 }
 
+/// What was counted; what could not be is trouble of ours, and locks nobody out.
+fn counted_or_told(counted: io::Result<bool>, observer: &dyn Observer) -> bool {
+    counted.unwrap_or_else(|error| {
+        let text = format!("counting failures of clients in routes/clients.failures of the spool: {error}");
+        observer.observe(&Event::Trouble { text });
+        false
+    })
+}
+
 /// 144 bits that nobody can guess, as 24 letters and digits.
 fn nonce() -> Option<String> {
     use base64::engine::{Engine, general_purpose::URL_SAFE_NO_PAD};
@@ -219,6 +260,8 @@ fn nonce() -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     /// A client in a network that may log in without TLS, and another one, by each door, with and without `tls.require`.
@@ -238,7 +281,7 @@ mod tests {
                 (true, login, "192.0.2.1:1", true),
             ] {
                 let security = Security {
-                    accounts: Some(Accounts::new(None, 3, Duration::from_secs(1))),
+                    accounts: Some(Accounts::new(None, 3, Arc::new(Lockout::of_process(Duration::from_secs(1))))),
                     require_tls,
                     clear_networks: clear_networks.clone(),
                     any_password_from: any_password_from.clone(),

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::lockout::network;
+use super::lockout::counted;
 use crate::auth::WorkMemory;
 use crate::envelope::Peer;
 
@@ -51,7 +51,7 @@ impl Turns {
                 return Some(Turn { turns: Arc::clone(self), memory });
             }
             let (promise, promised) = oneshot::channel();
-            state.queue(peer.ip().map(network), promise);
+            state.queue(peer.ip().map(counted), promise);
             promised
         };
         promised.await.ok()

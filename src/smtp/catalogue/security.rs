@@ -60,6 +60,15 @@ pub fn locked_out() -> Reply {
     )
 }
 
+/// Too many refused senders and recipients of this address, in whichever session.
+pub fn refused_too_often(hostname: &Domain) -> Reply {
+    reply!(
+        421,
+        (4, 7, 0),
+        "{hostname} refused too many senders or recipients of this address; try again later (its setting limits.refusals)"
+    )
+}
+
 /// Too many failures in this session.
 pub fn too_many_logins(hostname: &Domain) -> Reply {
     reply!(
