@@ -6,7 +6,9 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::address::{Mailbox, ReversePath};
+use ipnet::IpNet;
+
+use crate::address::{Mailbox, ReversePath, Zoned, has_zone, with_zone};
 use crate::annotation::LOCAL_USER;
 use crate::clock::Timestamp;
 use crate::id::SpoolId;
@@ -179,7 +181,25 @@ pub enum Peer {
 impl Peer {
     /// A TCP peer; an IPv4-mapped IPv6 address becomes the IPv4 address that it means.
     pub fn tcp(address: SocketAddr) -> Self {
-        Self::Tcp(SocketAddr::new(address.ip().to_canonical(), address.port()))
+        match address.ip().to_canonical() {
+            ip @ IpAddr::V4(_) => Self::Tcp(SocketAddr::new(ip, address.port())),
+            // With its zone.
+            IpAddr::V6(_) => Self::Tcp(address),
+        }
+    }
+
+    /// Whether one of these networks has it: one with a zone, only where it came by that interface.
+    pub fn is_in(self, networks: &[IpNet]) -> bool {
+        let Self::Tcp(address) = self else { return false };
+        let zoned = || match address {
+            SocketAddr::V6(address) => with_zone(*address.ip(), address.scope_id()),
+            SocketAddr::V4(_) => None,
+        };
+        let ip = address.ip().to_canonical();
+        networks.iter().any(|network| match network {
+            IpNet::V6(network) if has_zone(network.addr()) => zoned().is_some_and(|zoned| network.contains(&zoned)),
+            _ => network.contains(&ip),
+        })
     }
 
     /// The address, for a TCP peer.
@@ -192,11 +212,11 @@ impl Peer {
 }
 
 impl fmt::Display for Peer {
-    /// As logs show it between brackets: the address, or `local`.
+    /// As logs show it between brackets: the address with its zone, or `local`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.ip() {
-            None => f.write_str("local"),
-            Some(ip) => ip.fmt(f),
+        match self {
+            Self::Local => f.write_str("local"),
+            Self::Tcp(address) => write!(f, "{}{}", address.ip(), Zoned(*address).suffix()),
         }
     }
 }
@@ -272,6 +292,32 @@ pub struct Seal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_network_with_a_zone_has_those_who_come_by_that_interface_alone() {
+        let peer = |address: &str, scope| {
+            Peer::tcp(SocketAddr::V6(std::net::SocketAddrV6::new(address.parse().unwrap(), 1, 0, scope)))
+        };
+        let networks = |text: &str| vec![text.parse::<IpNet>().unwrap()];
+        for (client, network, expected) in [
+            (peer("fe80::5", 2), "fe80:2::/64", true),
+            (peer("fe80::5", 2), "fe80:2::5/128", true),
+            (peer("fe80::5", 3), "fe80:2::/64", false),
+            (peer("fe80::5", 0), "fe80:2::/64", false),
+            // Whoever sends from such an address on another link does not come by that interface.
+            (peer("fe80:2::5", 3), "fe80:2::/64", false),
+            (peer("fe80:2::5", 0), "fe80:2::/64", false),
+            (peer("fe80::5", 0x1_0002), "fe80:2::/64", false),
+            (peer("fe80::5", 2), "fe80::/10", true),
+            (peer("fe80::5", 2), "10.0.0.0/8", false),
+            (peer("::ffff:10.0.0.1", 0), "10.0.0.0/8", true),
+            (Peer::Local, "fe80::/10", false),
+        ] {
+            assert_eq!(client.is_in(&networks(network)), expected, "{client} {network}");
+        }
+        assert_eq!(peer("fe80::5", 0).to_string(), "fe80::5");
+        assert!(peer("fe80::5", 4_000_000_000).to_string().starts_with("fe80::5%"));
+    }
 
     #[test]
     fn a_local_user_is_kept_with_and_without_a_name() {

@@ -3,7 +3,7 @@
 //! A [`Domain`], a [`Mailbox`] or a [`ReversePath`] can only be made by parsing. It contains no control octet, no
 //! line end and no unbalanced quote, so it may be printed on the wire unchanged. The grammar is RFC 5321 4.1.2 and
 //! 4.1.3, with UTF-8 as in RFC 6531 3.3, and with what real devices send, see [`Syntax`]. Whether UTF-8 is *allowed* in a transaction is decided by the session, see
-//! [`Mailbox::is_ascii`]. Nothing here looks up a name.
+//! [`Mailbox::is_ascii`]. Nothing here looks up a name but that of an interface of this host.
 
 mod domain;
 mod mailbox;
@@ -11,6 +11,7 @@ mod meaning;
 mod path;
 mod patterns;
 mod printable;
+mod zone;
 
 pub use domain::Domain;
 pub use mailbox::Mailbox;
@@ -18,6 +19,7 @@ pub use meaning::PossibleMailbox;
 pub use path::ReversePath;
 pub use patterns::{AddressPattern, HeloPattern, PatternError};
 pub use printable::{escaped, is_unprintable, printable};
+pub use zone::{Zoned, has_zone, with_zone, zone_number};
 
 use std::fmt;
 

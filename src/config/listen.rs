@@ -1,7 +1,7 @@
 //! Where `smtpd` listens.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::error::unexpected;
 use super::values::{self, FromText};
-use crate::address::Domain;
+use crate::address::{Domain, Zoned, zone_number};
 use crate::smtp::Keyword;
 
 /// `[listen]`: where `smtpd` listens.
@@ -96,7 +96,15 @@ fn tcp_address(text: &str) -> Option<SocketAddr> {
     if let Some(port) = text.strip_prefix("localhost:") {
         return Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port.parse().ok()?));
     }
-    text.parse().ok()
+    if let Some((address, rest)) = text.strip_prefix('[').and_then(|text| text.split_once('%')) {
+        let (zone, port) = rest.split_once("]:")?;
+        let address: Ipv6Addr = address.parse().ok().filter(Ipv6Addr::is_unicast_link_local)?;
+        return Some(SocketAddrV6::new(address, port.parse().ok()?, 0, zone_number(zone)?).into());
+    }
+    let address: SocketAddr = text.parse().ok()?;
+    // Without its interface it could not be bound.
+    let is_incomplete = matches!(address, SocketAddr::V6(address) if address.ip().is_unicast_link_local());
+    (!is_incomplete).then_some(address)
 }
 
 /// What is missing of what was nearly an address.
@@ -104,6 +112,9 @@ fn hint(text: &str) -> String {
     let is_port = |text: &str| text.parse::<u16>().is_ok();
     if is_port(text) {
         return format!("; the address is missing: 127.0.0.1:{text} takes mail from this host alone");
+    }
+    if text.contains("fe80:") || text.contains('%') {
+        return "; an address of a link needs an interface of this host: [fe80::1%eth0]:25".to_owned();
     }
     if let Ok(address) = text.parse::<IpAddr>() {
         return format!("; the port is missing: {}", SocketAddr::new(address, 25));
@@ -127,7 +138,7 @@ impl fmt::Display for ListenAddress {
                 for (_, prefix) in prefixes.iter().filter(|(is_set, _)| *is_set) {
                     f.write_str(prefix)?;
                 }
-                address.fmt(f)
+                Zoned(*address).fmt(f)
             }
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
@@ -158,6 +169,9 @@ mod tests {
             ("*:25", "; all addresses of this host are 0.0.0.0:25 and [::]:25"),
             ("mail.example.lan:25", "; names are not looked up, but for localhost: write the address"),
             ("localhost:smtp", "but found \"localhost:smtp\""),
+            ("[fe80::1]:25", "; an address of a link needs an interface of this host: [fe80::1%eth0]:25"),
+            ("[fe80::1%nosuch0]:25", "; an address of a link needs an interface of this host: [fe80::1%eth0]:25"),
+            ("[::1%lo]:25", "; an address of a link needs an interface of this host: [fe80::1%eth0]:25"),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.ends_with(expected), "{error}");
@@ -171,6 +185,8 @@ mod tests {
             "[::1]:25",
             "0.0.0.0:0",
             "tls:[::]:465",
+            "[fe80::1%lo]:25",
+            "login:[fe80::1%lo]:587",
             "proxy:127.0.0.1:25",
             "proxy:tls:127.0.0.1:465",
             "login:0.0.0.0:587",

@@ -24,10 +24,7 @@ impl Dialogue {
     /// With this client.
     pub(super) fn with(settings: &Settings, peer: Peer) -> Self {
         let session = SESSIONS.fetch_add(1, Ordering::Relaxed) + 1;
-        Self {
-            session,
-            traced: peer.ip().is_some_and(|ip| settings.traced.iter().any(|network| network.contains(&ip))),
-        }
+        Self { session, traced: peer.is_in(&settings.traced) }
     }
 
     /// Whether somebody wants it.

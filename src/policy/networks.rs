@@ -30,7 +30,7 @@ pub(super) fn judge_sending(allowed: &[IpNet], peer: Peer, login: Option<&str>) 
 fn outside(networks: &[IpNet], peer: Peer) -> Option<IpAddr> {
     // A dual-stack socket shows IPv4 clients as ::ffff:a.b.c.d: they are judged as what they are.
     let address = peer.ip()?.to_canonical();
-    (!networks.iter().any(|network| network.contains(&address))).then_some(address)
+    (!peer.is_in(networks)).then_some(address)
 }
 
 #[cfg(test)]

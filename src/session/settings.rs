@@ -1,6 +1,6 @@
 //! The settings of a session: the rules of the house, the same for every client.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -109,8 +109,7 @@ impl Settings {
 impl Settings {
     /// Which line ends a message of this client may have. Whoever comes by a socket of this host has no address to be listed by.
     pub(super) fn line_ends(&self, peer: Peer) -> LineEnds {
-        let is_listed = |ip: IpAddr| self.lf_only.iter().any(|network| network.contains(&ip));
-        if peer.ip().is_some_and(is_listed) { LineEnds::LfAllowed } else { LineEnds::CrLf }
+        if peer.is_in(&self.lf_only) { LineEnds::LfAllowed } else { LineEnds::CrLf }
     }
 }
 
@@ -133,8 +132,11 @@ pub(super) struct Trust {
 impl Trust {
     pub(super) fn of(peer: Peer, settings: &Settings) -> Self {
         // A Unix socket or a pipe is on this host.
-        let address = peer.ip().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let listed = |networks: &[IpNet]| networks.iter().any(|network| network.contains(&address));
+        let peer = match peer {
+            Peer::Local => Peer::tcp((Ipv4Addr::LOCALHOST, 0).into()),
+            tcp => tcp,
+        };
+        let listed = |networks: &[IpNet]| peer.is_in(networks);
         Self { xclient: listed(&settings.xclient), xforward: listed(&settings.xforward) }
     }
 }

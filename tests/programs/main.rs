@@ -14,6 +14,7 @@ mod floods;
 mod forwarding;
 mod help;
 mod line_ends;
+mod listening_addresses;
 mod live_view;
 mod lockouts;
 mod logs;

@@ -55,13 +55,18 @@ pub(super) fn of_systemd() -> anyhow::Result<Vec<Socket>> {
 
 /// A socket for each address of the configuration: one of `handed`, or a new one.
 pub(super) fn gather(config: &Config, mut handed: Vec<Socket>, unnamed: Unnamed) -> anyhow::Result<Vec<Fronted>> {
-    let mut found = Vec::new();
+    let (mut found, mut missing) = (Vec::new(), Vec::new());
     for address in &config.listen.addresses {
-        let socket = match handed.iter().position(|socket| is_for(socket, address)) {
-            Some(at) => handed.swap_remove(at),
-            None => bind(address)?,
-        };
-        found.push((socket, front(config, address)));
+        match handed.iter().position(|socket| is_for(socket, address)) {
+            Some(at) => found.push((handed.swap_remove(at), front(config, address))),
+            None => missing.push(address),
+        }
+    }
+    for address in missing {
+        let front = front(config, address);
+        if !is_served(&found, address, front) {
+            found.push((bind(config, address)?, front));
+        }
     }
     if unnamed == Unnamed::Served {
         found.extend(handed.into_iter().map(|socket| (socket, Front::default())));
@@ -71,6 +76,12 @@ pub(super) fn gather(config: &Config, mut handed: Vec<Socket>, unnamed: Unnamed)
     Ok(found)
 }
 
+/// Whether `[::]` of an earlier configuration takes what comes to this address, and in the same way.
+fn is_served(found: &[Fronted], address: &ListenAddress, front: Front) -> bool {
+    let ListenAddress::Tcp(at, _) = address else { return false };
+    at.is_ipv4() && found.iter().any(|(socket, theirs)| *theirs == front && socket.takes_ipv4_at(at.port()))
+}
+
 fn is_for(socket: &Socket, address: &ListenAddress) -> bool {
     match address {
         ListenAddress::Tcp(address, _) => socket.is_tcp(*address),
@@ -78,9 +89,16 @@ fn is_for(socket: &Socket, address: &ListenAddress) -> bool {
     }
 }
 
-fn bind(address: &ListenAddress) -> anyhow::Result<Socket> {
+/// `[::]` takes IPv4 too, unless an address of IPv4 has the same port.
+fn bind(config: &Config, address: &ListenAddress) -> anyhow::Result<Socket> {
+    let has_ipv4 = |port| {
+        let is_it =
+            |other: &ListenAddress| matches!(other, ListenAddress::Tcp(at, _) if at.is_ipv4() && at.port() == port);
+        config.listen.addresses.iter().any(is_it)
+    };
     let bound = match address {
-        ListenAddress::Tcp(address, _) => Socket::tcp(*address),
+        ListenAddress::Tcp(address, _) if has_ipv4(address.port()) => Socket::tcp(*address),
+        ListenAddress::Tcp(address, _) => Socket::dual(*address),
         ListenAddress::Unix(path) => Socket::unix(path),
     };
     let said = |error| anyhow::anyhow!("listening on {address}: {error}{}", remedy(address, &error));

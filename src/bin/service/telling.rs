@@ -73,7 +73,7 @@ impl<'a> Telling<'a> {
     pub(super) fn listening(&self, listeners: &[Listener], is_first: bool) {
         match &self.screen {
             None => {
-                listeners.iter().for_each(|listener| log::info!("listening on {listener}"));
+                listeners.iter().for_each(|listener| log::info!("listening on {listener}{}", listener.families()));
                 self.remarks.iter().for_each(|remark| log::warn!("{remark}"));
             }
             Some(screen) if is_first => {

@@ -53,8 +53,7 @@ impl Gate {
         if counts.sessions >= self.limits.sessions {
             return None;
         }
-        let address =
-            peer.ip().filter(|ip| !self.limits.exempt.iter().any(|network| network.contains(ip))).map(counted);
+        let address = peer.ip().filter(|_| !peer.is_in(&self.limits.exempt)).map(counted);
         if let Some(address) = address {
             if counts.addresses.len() >= REMEMBERED {
                 let second = Duration::from_secs(1);

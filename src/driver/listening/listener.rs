@@ -17,7 +17,8 @@ use super::gate::Gate;
 use super::peer::user_of;
 use super::proxy_header::announced;
 use super::runtimes::Runtimes;
-use super::socket::{Removed, Socket};
+use super::socket::{Families, Removed, Socket, reach};
+use crate::address::Zoned;
 use crate::driver::opening::Opening;
 use crate::driver::receiver::Receiver;
 use crate::driver::security::Door;
@@ -92,8 +93,20 @@ impl Listener {
 impl fmt::Display for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp(listener, _) => listener.local_addr().map_err(|_| fmt::Error)?.fmt(f),
+            Self::Tcp(listener, _) => Zoned(listener.local_addr().map_err(|_| fmt::Error)?).fmt(f),
             Self::Unix(_, path, _) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Listener {
+    /// What a log says of the families behind its address, where that can be mistaken.
+    pub fn families(&self) -> &'static str {
+        let Self::Tcp(listener, _) = self else { return "" };
+        match reach(listener) {
+            None => "",
+            Some(Families::Both) => ", and IPv4 too",
+            Some(Families::Own) => ", IPv6 alone",
         }
     }
 }

@@ -8,6 +8,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 use super::proxy::{self, MAX_V1, NotProxy, START, Start};
+use crate::envelope::Peer;
 
 /// Who the client of a proxied connection is.
 ///
@@ -18,8 +19,7 @@ pub(super) async fn announced(
     proxy: SocketAddr,
     listed: &[IpNet],
 ) -> Result<SocketAddr, String> {
-    let ip = proxy.ip().to_canonical();
-    if !listed.iter().any(|network| network.contains(&ip)) {
+    if !Peer::tcp(proxy).is_in(listed) {
         return Err("is not a proxy that listen.proxy_from names".to_owned());
     }
     match read_header(stream).await {

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, listen, socket_with, sockopt};
 
+use crate::address::Zoned;
+
 /// Connections that wait to be taken; the system's own limit (`somaxconn`) is usually lower.
 const BACKLOG: i32 = 4096;
 
@@ -41,17 +43,29 @@ pub enum Removed {
 }
 
 impl Socket {
-    /// Listens on a TCP address; port 0 lets the system choose.
+    /// Listens on a TCP address, of its own family only; port 0 lets the system choose.
     ///
     /// # Errors
     /// When it is in use, or not ours to bind.
     pub fn tcp(address: SocketAddr) -> io::Result<Self> {
+        Self::bound(address, Families::Own)
+    }
+
+    /// The same; `[::]` takes IPv4 too.
+    ///
+    /// # Errors
+    /// As [`tcp`](Self::tcp).
+    pub fn dual(address: SocketAddr) -> io::Result<Self> {
+        Self::bound(address, Families::Both)
+    }
+
+    fn bound(address: SocketAddr, families: Families) -> io::Result<Self> {
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
         sockopt::set_socket_reuseaddr(&socket, true)?;
         if address.is_ipv6() {
-            // So that `0.0.0.0` and `[::]` can be bound side by side.
-            sockopt::set_ipv6_v6only(&socket, true)?;
+            // Alone, so that `0.0.0.0` and `[::]` can be bound side by side.
+            sockopt::set_ipv6_v6only(&socket, families == Families::Own)?;
         }
         bind(&socket, &address)?;
         listen(&socket, BACKLOG)?;
@@ -114,8 +128,16 @@ impl Socket {
     /// Whether it is the socket for this TCP address; port 0 is any port.
     pub fn is_tcp(&self, wanted: SocketAddr) -> bool {
         let Self::Tcp(listener) = self else { return false };
-        let is_it = |found: SocketAddr| found.ip() == wanted.ip() && [0, found.port()].contains(&wanted.port());
+        let is_it = |found: SocketAddr| {
+            zone(found) == zone(wanted) && found.ip() == wanted.ip() && [0, found.port()].contains(&wanted.port())
+        };
         listener.local_addr().is_ok_and(is_it)
+    }
+
+    /// Whether it is `[::]` at this port, and takes IPv4 too.
+    pub fn takes_ipv4_at(&self, port: u16) -> bool {
+        let Self::Tcp(listener) = self else { return false };
+        reach(listener) == Some(Families::Both) && listener.local_addr().is_ok_and(|found| found.port() == port)
     }
 
     /// Whether it is the socket with this path.
@@ -132,11 +154,32 @@ impl Socket {
     }
 }
 
+/// Of which families a socket takes connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Families {
+    /// Of that of its address.
+    Own,
+    /// IPv6, and IPv4 in its mapped form.
+    Both,
+}
+
+/// Which families a socket of `[::]` takes; `None` for any other.
+pub(super) fn reach(socket: &impl AsFd) -> Option<Families> {
+    let address: SocketAddr = getsockname(socket).ok()?.try_into().ok()?;
+    let is_any = address.is_ipv6() && address.ip().is_unspecified();
+    let own = sockopt::ipv6_v6only(socket).ok().filter(|_| is_any)?;
+    Some(if own { Families::Own } else { Families::Both })
+}
+
+fn zone(address: SocketAddr) -> u32 {
+    if let SocketAddr::V6(address) = address { address.scope_id() } else { 0 }
+}
+
 /// The address that it is bound to.
 impl fmt::Display for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp(listener) => listener.local_addr().map_err(|_| fmt::Error)?.fmt(f),
+            Self::Tcp(listener) => Zoned(listener.local_addr().map_err(|_| fmt::Error)?).fmt(f),
             Self::Unix { path, .. } => write!(f, "unix:{}", path.display()),
         }
     }
@@ -180,6 +223,19 @@ mod tests {
         assert!(path.exists(), "it is not ours to remove");
         bound.remove_name();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn all_addresses_of_ipv6_take_ipv4_only_where_that_is_wanted() {
+        let any = "[::]:0".parse().unwrap();
+        let (dual, own) = (Socket::dual(any).unwrap(), Socket::tcp(any).unwrap());
+        assert_eq!((reach(&dual), reach(&own)), (Some(Families::Both), Some(Families::Own)));
+        let port = |socket: &Socket| socket.to_string().rsplit(':').next().unwrap().parse::<u16>().unwrap();
+        assert!(dual.takes_ipv4_at(port(&dual)) && !own.takes_ipv4_at(port(&own)));
+        std::net::TcpStream::connect(("127.0.0.1", port(&dual))).unwrap();
+        assert!(std::net::TcpStream::connect(("127.0.0.1", port(&own))).is_err());
+        let other = Socket::dual("127.0.0.1:0".parse().unwrap()).unwrap();
+        assert!(reach(&other).is_none() && !other.takes_ipv4_at(port(&other)));
     }
 
     #[test]

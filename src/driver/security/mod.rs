@@ -91,10 +91,6 @@ impl Accounts {
     }
 }
 
-fn within(networks: &[IpNet], peer: Peer) -> bool {
-    peer.ip().is_some_and(|ip| networks.iter().any(|network| network.contains(&ip)))
-}
-
 impl Security {
     /// On which terms this client is served; `tls` is what protects its connection from the start.
     pub(super) fn terms(&self, peer: Peer, door: Door, tls: Option<Tls>, observer: &dyn Observer) -> Terms {
@@ -109,8 +105,8 @@ impl Security {
         };
         if let Some(accounts) = &self.accounts {
             terms.max_failures = accounts.max_failures;
-            terms.clear_auth = within(&self.clear_networks, peer);
-            if within(&self.any_password_from, peer) {
+            terms.clear_auth = peer.is_in(&self.clear_networks);
+            if peer.is_in(&self.any_password_from) {
                 // SCRAM is not among them: there the server has to prove that it knows the password.
                 terms.mechanisms = [Mechanism::CramMd5, Mechanism::Plain, Mechanism::Login].into_iter().collect();
                 terms.clear_auth = true;
@@ -129,7 +125,7 @@ impl Security {
 
     /// What EHLO does not offer to this client at this listener.
     fn hidden(&self, peer: Peer, door: Door) -> Keywords {
-        let theirs = self.hidden_from.iter().filter(|(network, _)| within(std::slice::from_ref(network), peer));
+        let theirs = self.hidden_from.iter().filter(|(network, _)| peer.is_in(std::slice::from_ref(network)));
         theirs.fold(door.hidden, |hidden, (_, keywords)| hidden.and(*keywords))
     }
 
@@ -137,7 +133,7 @@ impl Security {
     pub(super) async fn answer(&self, query: Query, client: &Client, observer: &dyn Observer) -> Answer {
         let Some(accounts) = &self.accounts else { return Answer::Unavailable(catalogue::auth_unavailable()) };
         // Where nobody checks a login, there is nothing to guess.
-        let is_checked = !within(&self.any_password_from, client.peer);
+        let is_checked = !client.peer.is_in(&self.any_password_from);
         if is_checked && accounts.is_locked_out(client.peer) {
             return Answer::Unavailable(catalogue::locked_out());
         }
@@ -183,12 +179,12 @@ impl Security {
     }
 
     fn counts_refusals(&self, peer: Peer, limits: &Limits) -> bool {
-        limits.refusals > 0 && !within(&limits.exempt, peer)
+        limits.refusals > 0 && !peer.is_in(&limits.exempt)
     }
 
     /// A login succeeded.
     pub(super) fn note_success(&self, client: &Client, user: String, mechanism: Mechanism, observer: &dyn Observer) {
-        if within(&self.any_password_from, client.peer) {
+        if client.peer.is_in(&self.any_password_from) {
             let remark = format!("logged in as {user:.64} with a password that nobody checked");
             observer.observe(&Event::Remarked { client: client.clone(), remark });
         } else if let Some(accounts) = &self.accounts {
