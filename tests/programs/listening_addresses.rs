@@ -10,7 +10,9 @@ use crate::site::{PATIENCE, Running, Site, free_port};
 
 fn start(site: &Site, listen: &[&str]) -> Running {
     let mut command = site.smtpd();
-    listen.iter().for_each(|address| drop(command.args(["--listen", address])));
+    for address in listen {
+        command.args(["--listen", address]);
+    }
     let smtpd = Running::start(command);
     crate::site::wait_until("all listeners", || smtpd.log().matches("listening on").count() == listen.len());
     smtpd

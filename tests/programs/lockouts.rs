@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
+use std::process::Stdio;
 
 use super::tls_and_logins::{ENCODED, PASSWORD, store};
 use crate::client::Client;
@@ -17,7 +18,7 @@ fn one_session(site: &Site, commands: &[&str]) -> String {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let socket = OwnedFd::from(listener.accept().unwrap().0);
     let mut command = site.smtpd();
-    command.stdin(socket.try_clone().unwrap()).stdout(socket);
+    command.stdin(socket.try_clone().unwrap()).stdout(socket).stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
     drop(command);
     // Octets before the greeting are refused.
