@@ -75,7 +75,7 @@ fn a_login_forgives_its_own_user_and_not_others() {
         let replies = one_session(&site, &[&["EHLO x"], commands].concat());
         assert!(replies.contains(&format!("\r\n{code} ")), "{commands:?}: {replies}");
     };
-    // A person who mistypes and then succeeds begins anew, as often as he likes.
+    // A person who mistypes and then succeeds has no failures left, as often as that happens.
     for _ in 0..3 {
         session(&[joe, joe], "535");
         session(&[&right], "235");

@@ -18,16 +18,8 @@ use crate::clock::BootClock;
 use crate::envelope::Peer;
 use crate::sys::SystemClock;
 use file::FailureFile;
+pub(in crate::driver) use slots::Failure;
 use slots::{Bucket, Key, Seed};
-
-/// What an address failed at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::driver) enum Failure {
-    /// Logins.
-    Login,
-    /// Senders and recipients that were refused.
-    Refusal,
-}
 
 /// Counts failures by address.
 pub struct Lockout {

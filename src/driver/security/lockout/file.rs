@@ -1,7 +1,7 @@
 //! The failures of all processes in one file, `routes/clients.failures`: a header and the buckets, at fixed places.
 //!
 //! It is changed under its `flock`, never synced, removed or replaced, and missing until somebody fails. A file that is not
-//! understood or of another start of the host is begun anew: whatever is in it, it never stops mail. No link is followed, no
+//! understood or of another start of the host is emptied first: whatever is in it, it never stops mail. No link is followed, no
 //! pipe waited for, and the wait for the lock ends. `docs/spool-format.md` has the form.
 
 use std::fs::File;
@@ -85,7 +85,7 @@ impl FailureFile {
         Ok(header[24..40].try_into().ok().filter(|_| is_ours).map(Seed::of))
     }
 
-    /// Begins the file anew; without its header it is not understood, in case of a kill meanwhile.
+    /// Replaces the content by an empty table; without its header it is not understood, in case of a kill meanwhile.
     fn begin(&self, file: &File) -> io::Result<Seed> {
         let mut seed = [0; 16];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;

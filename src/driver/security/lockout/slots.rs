@@ -8,8 +8,6 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::Failure;
-
 /// Buckets that there are.
 pub(super) const BUCKETS: u16 = 512;
 /// Addresses in a bucket.
@@ -20,6 +18,15 @@ const SLOT: usize = 64;
 pub(super) const BUCKET: usize = SLOTS * SLOT;
 /// Users of an address whose failures can be taken back; those of others expire only.
 const USERS: usize = 3;
+
+/// What an address failed at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::driver) enum Failure {
+    /// Logins.
+    Login,
+    /// Senders and recipients that were refused.
+    Refusal,
+}
 
 /// What makes places and user numbers unpredictable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
