@@ -83,10 +83,17 @@ fn by_lf(fake: &[u8]) -> Vec<u8> {
     [begin, &START_LF[..], fake, SMUGGLED, b"QUIT\n"].concat()
 }
 
-fn settings(configuration: &Configuration) -> Settings {
-    let mut settings = Settings { add_missing_headers: false, ..Settings::new("relay.example".parse().unwrap()) };
-    configuration.apply(&mut settings);
-    settings
+/// The settings of sessions that the configurations come to, each once.
+fn all_settings() -> Vec<Settings> {
+    let mut all = Vec::new();
+    for configuration in leniencies::all() {
+        let mut settings = Settings { add_missing_headers: false, ..Settings::new("relay.example".parse().unwrap()) };
+        configuration.apply(&mut settings);
+        if !all.contains(&settings) {
+            all.push(settings);
+        }
+    }
+    all
 }
 
 /// One message at most, of the first sender, with all that was smuggled in it.
@@ -109,8 +116,7 @@ fn no_fake_end_of_data_is_one_wherever_it_is_cut() {
         false => fakes().into_iter().step_by(5).chain(KNOWN.map(<[u8]>::to_vec)).collect(),
     };
     let mut runs = 0_u64;
-    for configuration in leniencies::all() {
-        let settings = settings(&configuration);
+    for settings in all_settings() {
         for fake in &fakes {
             let mut all = vec![by_data(fake), by_chunk(fake)];
             // To whom an exception is made, LF . LF is an end.
@@ -133,7 +139,7 @@ fn no_fake_end_of_data_is_one_wherever_it_is_cut() {
             }
         }
     }
-    let (fakes, configurations) = (fakes.len(), leniencies::all().len());
+    let (fakes, configurations) = (fakes.len(), all_settings().len());
     lab::report(
         "smuggling",
         &format!("{fakes} fake ends, {configurations} configurations, {runs} dialogues, 0 accepted"),
@@ -142,7 +148,7 @@ fn no_fake_end_of_data_is_one_wherever_it_is_cut() {
 
 #[test]
 fn the_true_end_within_a_chunk_is_text() {
-    let settings = settings(&leniencies::all()[0]);
+    let settings = all_settings().remove(0);
     let sent = by_chunk(b"\r\n.\r\n");
     let whole = run(&settings, &World::default(), &[&sent]);
     assert_is_whole(&whole, &sent);
@@ -157,8 +163,7 @@ fn the_true_end_within_a_chunk_is_text() {
 fn nothing_that_follows_starttls_in_clear_text_is_heard_and_no_fake_end_within() {
     let terms = Terms { starttls: true, ..Terms::default() };
     let clear = b"EHLO x\r\nSTARTTLS\r\nEHLO x\r\nMAIL FROM:<smuggled@b>\r\nRCPT TO:<evil@c>\r\nDATA\r\nevil\r\n.\r\n";
-    for configuration in leniencies::all() {
-        let settings = settings(&configuration);
+    for settings in all_settings() {
         for fake in fakes().iter().step_by(lab::either(11, 1)) {
             let world = World { terms: terms.clone(), after_tls: by_data(fake), ..World::default() };
             let whole = run(&settings, &world, &[clear]);
