@@ -1,9 +1,11 @@
 //! The header block of a message: enough of RFC 5322 2.2 to find fields, and no more.
 //!
-//! The block that the policy judges is the header of the message that is passed on: every line of it belongs to a field,
-//! so that no reader ends it earlier (`docs/decisions/0006-what-is-a-header.md`).
+//! The block that the policy judges is the header of the message that is passed on: up to the last required field every
+//! line belongs to a field, so that no reader ends it earlier (`docs/decisions/0006-what-is-a-header.md`).
 
 mod mending;
+
+use mending::Plan;
 
 use crate::smtp::header::{end_of_field, split_field};
 
@@ -21,7 +23,8 @@ impl HeaderBlock {
     /// line; makes it such that every reader finds the fields in it that the policy finds. What of the lines is text is
     /// left there, after an empty line.
     pub(super) fn take_from(message: &mut Vec<u8>, end: usize, required: &[String]) -> Self {
-        let length = mending::header_length(&message[..end], required);
+        let plan = Plan::of(&message[..end], required);
+        let length = plan.length;
         // The smaller part is copied: a hostile header may be large.
         let mut header = if length > message.len() / 2 {
             let rest = message.split_off(length);
@@ -33,7 +36,7 @@ impl HeaderBlock {
             message.reserve_exact(2);
             message.splice(..0, *b"\r\n");
         }
-        mending::mend(&mut header);
+        plan.carry_out(&mut header);
         Self(header)
     }
 

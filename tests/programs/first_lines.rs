@@ -100,17 +100,17 @@ fn where_the_header_has_ended_no_field_counts_as_seen() {
 }
 
 #[test]
-fn text_without_a_line_before_it_stays_text() {
+fn a_line_further_down_that_some_reader_takes_for_a_field_begins_the_text() {
     let site = site();
     let smtpd = site.listen(&["--deliver"]);
     for text in
-        ["Hello Bob,\r\nDate: tomorrow\r\n\r\nbye\r\n", "From now on: all is well\r\n", "a\u{a0}b: c\r\nd: e\r\n"]
+        ["From now on: all is well\r\nbye\r\n", "a\u{a0}b: c\r\nd: e\r\n", "Fr om: x@example.com\r\n", ": To: x@y\r\n"]
     {
         let sent = format!("{FIELDS}{text}");
         smtpd.client().submit("a@example.com", &["b@example.com"], sent.as_bytes());
         wait_until("the message", || site.delivered().len() == 1);
         let message = site.delivered().remove(0);
-        assert_eq!(read(&message)[3], text);
+        assert_eq!(read(&message), ["a@example.com", "b@example.com", "t", text]);
         assert!(String::from_utf8(message).unwrap().ends_with(&format!("{FIELDS}\r\n{text}")));
         std::fs::remove_dir_all(site.inbox().join("new")).unwrap();
         std::fs::create_dir(site.inbox().join("new")).unwrap();

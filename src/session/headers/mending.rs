@@ -1,8 +1,10 @@
 //! Where the header of a message ends, and what becomes of lines in it that are no fields.
 //!
-//! Readers disagree about a header with such a line: some end it there, some pass over it. After mending there is none,
-//! so that they all find the same fields. No text is lost: a line is kept as a field, or the header ends before it and
-//! it is the first line of the text. What needs no mending is returned octet for octet.
+//! Readers disagree about such lines: some end the header there, some pass over them, some find a field in them. After
+//! mending they all find the same required fields. No text is lost: a line is kept as a field, or the header ends
+//! before it and it is the first line of the text. What needs no mending is returned octet for octet.
+
+use memchr::memchr;
 
 use crate::smtp::header::{end_of_field, split_field};
 
@@ -39,42 +41,57 @@ enum Kind {
     Blank,
 }
 
-/// Makes every line belong to a field.
-pub(super) fn mend(header: &mut Vec<u8>) {
-    let kept = take_out(header);
-    put_in(header, &kept);
+/// What is to be done with the lines before the first empty line.
+pub(super) struct Plan {
+    /// How many of their octets are the header.
+    pub(super) length: usize,
+    /// Up to where every line is to belong to a field; what follows stays as it came.
+    mended: usize,
 }
 
-/// How many of these octets are the header: it ends before the first line that is no field, unless a field follows that must
-/// be in it.
-pub(super) fn header_length(octets: &[u8], required: &[String]) -> usize {
-    let (mut at, mut kept, mut has_field) = (0, 0, false);
-    // Where it ends, if no such field follows; and whether fields were before that.
-    let mut end: Option<(usize, bool)> = None;
-    while at < octets.len() {
-        let unit = unit(octets, at);
-        match unit.kind {
-            Kind::Field { name, .. } => {
-                let name = &octets[at + unit.skip..][..name];
-                let is = |wanted: &str| wanted.as_bytes().eq_ignore_ascii_case(name);
-                let is_of_the_text = end.is_some_and(|(_, in_header)| in_header) && OF_THE_TEXT.into_iter().any(is);
-                if is_of_the_text || required.iter().any(|required| is(required)) {
-                    end = None;
+impl Plan {
+    /// The header ends before the first line that is no field, unless a required field follows. Behind the first field, only
+    /// a line with a colon ends it, in which some reader might find a field.
+    pub(super) fn of(octets: &[u8], required: &[String]) -> Self {
+        let (mut at, mut others, mut has_field) = (0, 0, false);
+        // Where the header ends, and from where on it stays as it came, if no required field follows.
+        let (mut end, mut alone, mut before_fields) = (None, None, false);
+        while at < octets.len() {
+            let unit = unit(octets, at);
+            match unit.kind {
+                Kind::Field { name, .. } => {
+                    let name = &octets[at + unit.skip..][..name];
+                    let is = |wanted: &str| wanted.as_bytes().eq_ignore_ascii_case(name);
+                    let is_needed = required.iter().any(|required| is(required));
+                    if is_needed || !before_fields && OF_THE_TEXT.into_iter().any(is) {
+                        (end, alone, before_fields) = (None, None, false);
+                    }
+                    has_field = true;
                 }
-                has_field = true;
-            }
-            Kind::Kept(POSTMARK) if kept < MAX_KEPT => kept += 1,
-            Kind::Kept(_) | Kind::Blank => {
-                end = end.or(Some((at, has_field)));
-                if kept == MAX_KEPT {
-                    break;
+                Kind::Kept(POSTMARK) if !has_field && others < MAX_KEPT => others += 1,
+                Kind::Kept(_) | Kind::Blank => {
+                    before_fields |= !has_field;
+                    alone = alone.or(Some(at));
+                    if !has_field || others == MAX_KEPT || memchr(b':', &octets[at..unit.end]).is_some() {
+                        end = end.or(Some(at));
+                    }
+                    if others == MAX_KEPT {
+                        break;
+                    }
+                    others += 1;
                 }
-                kept += 1;
             }
+            at = unit.end;
         }
-        at = unit.end;
+        let length = end.unwrap_or(octets.len());
+        Self { length, mended: alone.map_or(length, |alone| alone.min(length)) }
     }
-    end.map_or(octets.len(), |(end, _)| end)
+
+    /// Makes every line belong to a field.
+    pub(super) fn carry_out(&self, header: &mut Vec<u8>) {
+        let kept = take_out(header, self.mended);
+        put_in(header, &kept);
+    }
 }
 
 /// The field or other line that begins here.
@@ -109,17 +126,17 @@ fn unit(octets: &[u8], at: usize) -> Unit {
 }
 
 /// Whether this is the line before a message in an mbox file, rather than a sentence that begins with *From*: it has a time,
-/// or a field follows.
+/// or a field follows. Only before the first field is it taken for one.
 fn is_postmark(line: &[u8], rest: &[u8]) -> bool {
     let is_time = |part: &[u8]| matches!(part, [a, b':', b, c] if [a, b, c].iter().all(|digit| digit.is_ascii_digit()));
     let begins = line.strip_prefix(b">").unwrap_or(line).starts_with(b"From ");
     begins && (line.windows(4).any(is_time) || split_field(&rest[..end_of_field(rest)]).is_some())
 }
 
-/// Takes out what is dropped, in place; answers where names must be put in.
-fn take_out(header: &mut Vec<u8>) -> Vec<(usize, &'static [u8])> {
+/// Takes out what is dropped before `mended`, in place; answers where names must be put in.
+fn take_out(header: &mut Vec<u8>, mended: usize) -> Vec<(usize, &'static [u8])> {
     let (mut at, mut to, mut kept) = (0, 0, Vec::new());
-    while at < header.len() {
+    while at < mended {
         let Unit { end, skip, kind } = unit(header, at);
         let mut from = at + skip;
         match kind {
@@ -135,7 +152,7 @@ fn take_out(header: &mut Vec<u8>) -> Vec<(usize, &'static [u8])> {
         to += end - from;
         at = end;
     }
-    header.truncate(to);
+    header.drain(to..at);
     kept
 }
 
@@ -163,9 +180,10 @@ mod tests {
 
     fn mended(text: &str) -> (String, String) {
         let required = ["from", "To", "Subject"].map(str::to_owned);
-        let (header, text) = text.split_at(header_length(text.as_bytes(), &required));
+        let plan = Plan::of(text.as_bytes(), &required);
+        let (header, text) = text.split_at(plan.length);
         let mut header = header.as_bytes().to_vec();
-        mend(&mut header);
+        plan.carry_out(&mut header);
         (String::from_utf8(header).unwrap(), text.to_owned())
     }
 
@@ -211,12 +229,26 @@ mod tests {
                 false => assert_eq!((&*header, &*rest), ("", text)),
             }
         }
-        for text in ["Hello Bob,\r\nDate : tomorrow\r\nMIME: x\r\n", "all at 10:00\r\n"] {
+        for text in
+            ["all at 10:00\r\nDate : x\r\n", "From 1:23 on\r\n", "Hello\r\n a: b\r\n", "Fr om: x\r\n", ": From: x\r\n"]
+        {
             assert_eq!(mended(&format!("{FIELDS}{text}")), (FIELDS.to_owned(), text.to_owned()));
         }
-        let (header, text) = mended(&format!("{FIELDS}Thread Topic: x\r\nContent-Type: text/html\r\nbye\r\n"));
+        let (header, text) = mended(&format!("{FIELDS}Thread Topic: x\r\nContent-Type: text/html\r\nb c: d\r\n"));
         assert_eq!(header, format!("{FIELDS}X-Unparsed-Line: Thread Topic: x\r\nContent-Type: text/html\r\n"));
-        assert_eq!(text, "bye\r\n", "what says how the text is to be read is no text");
+        assert_eq!(text, "b c: d\r\n", "what says how the text is to be read is no text");
+    }
+
+    #[test]
+    fn a_line_without_a_colon_further_down_is_left_alone_where_nothing_depends_on_it() {
+        for text in ["Hello Bob,\r\nDate : tomorrow\r\nX: y\r\n", "QUIT\r\n", "\u{feff}\r\n", &"x\r\n".repeat(MAX_KEPT)]
+        {
+            let all = format!("{FIELDS}{text}");
+            assert_eq!(mended(&all), (all.clone(), String::new()));
+        }
+        let (header, text) = mended(&format!("X : y\r\nno field\r\n{FIELDS}Hello,\r\nbye: \r\nb c: d\r\n"));
+        assert_eq!(header, format!("X: y\r\nX-Unparsed-Line: no field\r\n{FIELDS}Hello,\r\nbye: \r\n"));
+        assert_eq!(text, "b c: d\r\n");
     }
 
     #[test]
