@@ -3,6 +3,7 @@
 //!
 //! A setting is added to [`SETTINGS`]; every key of `[protocol]` must be there.
 
+use leafmail::address::Syntax;
 use leafmail::session::Settings;
 use leafmail::smtp::body::BareNewline;
 
@@ -43,6 +44,22 @@ const SETTINGS: &[Setting] = &[
     },
     // Its lenient value is the default; with the other there is no EHLO, which the suites begin with.
     Setting { key: "protocol.strict_821", values: &[value("false", |_| {})] },
+    Setting {
+        key: "protocol.strict_syntax",
+        values: &[
+            value("false", |settings| settings.syntax = Syntax::Lenient),
+            value("true", |settings| settings.syntax = Syntax::Strict),
+        ],
+    },
+    Setting {
+        key: "protocol.require_helo",
+        values: &[
+            value("false", |settings| settings.require_helo = false),
+            value("true", |settings| settings.require_helo = true),
+        ],
+    },
+    Setting { key: "protocol.early_talkers", values: &[value("\"serve\"", |_| {}), value("\"refuse\"", |_| {})] },
+    Setting { key: "auth.any_password_from", values: &[value("[\"127.0.0.1\"]", |_| {})] },
 ];
 
 /// One choice of settings.
