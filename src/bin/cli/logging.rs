@@ -16,7 +16,7 @@ use leafmail::sys::SystemClock;
 use log::{Level, LevelFilter};
 
 use super::screen::{Reader, SCREEN};
-use super::sink::{Elsewhere, Sink};
+use super::sink::Sink;
 use super::style::Style;
 
 /// Lines that may wait to be written.
@@ -26,11 +26,10 @@ const GATHERING: Duration = Duration::from_millis(5);
 /// How long the end of the program waits for the last lines.
 const LAST_LINES: Duration = Duration::from_millis(500);
 
-enum Job {
+pub(crate) enum LogJob {
     Line(Vec<u8>),
-    Reopen,
-    /// Lines for standard error go elsewhere, or there again.
-    Divert(Option<Elsewhere>),
+    /// Changes where the lines after it go.
+    Sink(Box<dyn FnOnce(&mut Sink) + Send>),
     /// Says when the lines before it are written.
     CatchUp(SyncSender<()>),
     Finish(SyncSender<()>),
@@ -38,14 +37,14 @@ enum Job {
 
 /// The way to the thread that writes. It has a bound, but no room for that many lines beforehand.
 #[derive(Clone)]
-struct Jobs {
-    way: Sender<Job>,
+pub(crate) struct Jobs {
+    way: Sender<LogJob>,
     waiting: Arc<AtomicUsize>,
 }
 
 impl Jobs {
     /// Hands it over, if there is room; whether there was.
-    fn offer(&self, job: Job) -> bool {
+    pub(crate) fn offer(&self, job: LogJob) -> bool {
         let room = self.waiting.fetch_add(1, Ordering::Relaxed) < QUEUE;
         if !room || self.way.send(job).is_err() {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -57,7 +56,7 @@ impl Jobs {
 
 /// The running log; when dropped, the last lines are written.
 pub(crate) struct Logging {
-    jobs: Jobs,
+    pub(crate) jobs: Jobs,
     writer: Thread,
 }
 
@@ -96,31 +95,24 @@ impl Logging {
         let jobs = self.jobs.clone();
         move || {
             // A queue that is full of lines is no place for it; the next HUP may find one.
-            jobs.offer(Job::Reopen);
+            jobs.offer(LogJob::Sink(Box::new(Sink::reopen)));
         }
     }
 
     /// Returns once the lines so far are written, unless whoever takes them hangs.
     pub(crate) fn catch_up(&self) {
         let (done, caught_up) = sync_channel(1);
-        if self.jobs.offer(Job::CatchUp(done)) {
+        if self.jobs.offer(LogJob::CatchUp(done)) {
             self.writer.unpark();
             let _ = caught_up.recv_timeout(LAST_LINES);
         }
-    }
-
-    /// Lines that would go to standard error go elsewhere from now on, or with `None` there again: a terminal shows something
-    /// else meanwhile. A log in a file goes on.
-    #[allow(dead_code, reason = "smtpd has no view")]
-    pub(crate) fn divert(&self, elsewhere: Option<Elsewhere>) {
-        self.jobs.offer(Job::Divert(elsewhere));
     }
 }
 
 impl Drop for Logging {
     fn drop(&mut self) {
         let (done, finished) = sync_channel(1);
-        if self.jobs.offer(Job::Finish(done)) {
+        if self.jobs.offer(LogJob::Finish(done)) {
             self.writer.unpark();
             let _ = finished.recv_timeout(LAST_LINES);
         }
@@ -155,18 +147,18 @@ impl Feeder {
         let dropped = self.dropped.load(Ordering::Relaxed);
         if dropped > 0 {
             let note = format!("{dropped} log lines were dropped, as nobody took them");
-            if self.jobs.offer(Job::Line(self.style.line(Level::Warn, &note, SystemClock.now()))) {
+            if self.jobs.offer(LogJob::Line(self.style.line(Level::Warn, &note, SystemClock.now()))) {
                 self.dropped.store(0, Ordering::Relaxed);
             }
         }
-        if !self.jobs.offer(Job::Line(line)) {
+        if !self.jobs.offer(LogJob::Line(line)) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
 /// Lines that wait are written together.
-fn write_lines(queue: Receiver<Job>, waiting: &AtomicUsize, mut sink: Sink) {
+fn write_lines(queue: Receiver<LogJob>, waiting: &AtomicUsize, mut sink: Sink) {
     const BATCH: usize = 32 * 1024;
     let (mut batch, mut octets) = (Vec::new(), 0);
     let mut next = queue.recv().ok();
@@ -174,24 +166,23 @@ fn write_lines(queue: Receiver<Job>, waiting: &AtomicUsize, mut sink: Sink) {
         let mut finished = None;
         waiting.fetch_sub(1, Ordering::Relaxed);
         match job {
-            Job::Line(line) => {
+            LogJob::Line(line) => {
                 octets += line.len();
                 batch.push(line);
             }
-            Job::Reopen => sink.reopen(),
-            Job::Divert(elsewhere) => {
+            LogJob::Sink(change) => {
                 sink.write(&batch);
                 batch.clear();
                 octets = 0;
-                sink.divert(elsewhere);
+                change(&mut sink);
             }
-            Job::CatchUp(done) => {
+            LogJob::CatchUp(done) => {
                 sink.write(&batch);
                 batch.clear();
                 octets = 0;
                 let _ = done.send(());
             }
-            Job::Finish(done) => finished = Some(done),
+            LogJob::Finish(done) => finished = Some(done),
         }
         next = queue.try_recv().ok();
         if next.is_none() || octets >= BATCH || finished.is_some() {

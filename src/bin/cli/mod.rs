@@ -3,13 +3,13 @@
 pub(crate) mod confine;
 pub(crate) mod exit;
 pub(crate) mod help;
-mod logging;
+pub(crate) mod logging;
 mod monitor;
 mod observer;
 mod options;
 pub(crate) mod screen;
 mod signals;
-mod sink;
+pub(crate) mod sink;
 mod style;
 pub(crate) mod wiring;
 

@@ -20,13 +20,12 @@ use super::style::Style;
 const PATIENCE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Takes lines in place of standard error.
-pub(crate) type Elsewhere = Box<dyn FnMut(&[u8]) + Send>;
+/// Takes lines: writes them to standard error, or shows them on a terminal that shows something else too.
+pub(crate) type Taker = Box<dyn FnMut(&[u8]) + Send>;
 
 /// See the module.
-pub(super) enum Sink {
-    Stderr,
-    Elsewhere(Elsewhere),
+pub(crate) enum Sink {
+    Taker(Taker),
     File(PathBuf, File),
     System { sender: Sender, style: Arc<Style>, lost: u64 },
 }
@@ -37,7 +36,7 @@ impl Sink {
     pub(super) fn open(settings: &LogSection, style: Arc<Style>) -> io::Result<Self> {
         match (&settings.file, &settings.to) {
             (Some(path), _) => Ok(Self::File(path.clone(), open(path)?)),
-            (None, LogTo::Stderr) => Ok(Self::Stderr),
+            (None, LogTo::Stderr) => Ok(Self::Taker(standard_error())),
             (None, LogTo::System(log)) => Ok(Self::System { sender: Sender::new(log.clone()), style, lost: 0 }),
         }
     }
@@ -45,8 +44,7 @@ impl Sink {
     pub(super) fn write(&mut self, lines: &[Vec<u8>]) {
         // A log that cannot be written must not stop mail, and there is no other place to say so.
         let _ = match self {
-            Self::Stderr => io::stderr().write_all(&lines.concat()),
-            Self::Elsewhere(take) => {
+            Self::Taker(take) => {
                 take(&lines.concat());
                 Ok(())
             }
@@ -58,13 +56,6 @@ impl Sink {
         };
     }
 
-    /// Lines for standard error go elsewhere, or there again.
-    pub(super) fn divert(&mut self, elsewhere: Option<Elsewhere>) {
-        if matches!(self, Self::Stderr | Self::Elsewhere(_)) {
-            *self = elsewhere.map_or(Self::Stderr, Self::Elsewhere);
-        }
-    }
-
     pub(super) fn reopen(&mut self) {
         if let Self::File(path, file) = self
             && let Ok(new) = open(path)
@@ -72,6 +63,12 @@ impl Sink {
             *file = new;
         }
     }
+}
+
+/// What takes lines where nothing else does.
+pub(crate) fn standard_error() -> Taker {
+    // A log that cannot be written must not stop mail.
+    Box::new(|lines| drop(io::stderr().write_all(lines)))
 }
 
 fn open(path: &Path) -> io::Result<File> {

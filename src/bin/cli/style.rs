@@ -10,7 +10,7 @@ use log::{Level, Record};
 use super::screen::{self, Reader};
 
 /// See the module.
-pub(super) struct Style {
+pub(crate) struct Style {
     program: &'static str,
     host: String,
     pid: u32,

@@ -5,6 +5,7 @@ mod mail_list;
 pub(crate) mod options;
 pub(crate) mod pages;
 pub(crate) mod receiver;
+mod screen;
 mod single;
 mod sockets;
 mod start;

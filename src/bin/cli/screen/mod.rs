@@ -50,12 +50,12 @@ impl Reader {
 }
 
 /// The paper as it is now.
-fn paper() -> Paper {
+pub(crate) fn paper() -> Paper {
     Paper { columns: columns(), colour: is_smart() && wants_colour() }
 }
 
 /// A record of the log as a line for a person.
-pub(super) fn record(level: Level, text: &str, now: Timestamp) -> String {
+pub(crate) fn record(level: Level, text: &str, now: Timestamp) -> String {
     let (tone, word) = match level {
         Level::Error => (Tone::Bad, "error"),
         Level::Warn => (Tone::Waits, "warning"),
@@ -64,21 +64,30 @@ pub(super) fn record(level: Level, text: &str, now: Timestamp) -> String {
     paper().compose(&StoryLine::new(tone, word, text), &now.time_of_day())
 }
 
-enum Job {
+pub(crate) enum ScreenJob {
     Event(Box<Event>),
-    Say(String),
-    End,
-    Finish(SyncSender<()>),
+    Say(Saying),
+}
+
+/// What a program says besides the lines of events.
+#[derive(Default)]
+pub(crate) struct Saying {
+    /// With its line end; empty for nothing.
+    pub(crate) text: String,
+    /// Whether the lines that are still gathered come before it.
+    pub(crate) gathered_first: bool,
+    /// Notified once all of it is on its way; the screen ends then.
+    pub(crate) done: Option<SyncSender<()>>,
 }
 
 /// The screen, as long as something is shown on it.
 pub(crate) struct Screen {
-    way: SyncSender<Job>,
-    sessions: Arc<AtomicUsize>,
+    pub(crate) way: SyncSender<ScreenJob>,
+    /// Those under way.
+    pub(crate) sessions: Arc<AtomicUsize>,
     dropped: Arc<AtomicU64>,
 }
 
-#[allow(dead_code, reason = "spoolrun begins, observes and ends only")]
 impl Screen {
     /// Begins to tell what a program does that delivers by these routes, or by none; some may be paused. `None` where the
     /// system gives no thread.
@@ -96,63 +105,19 @@ impl Screen {
         Arc::new(OncePerMinute::new(Arc::new(Teller { way, sessions, dropped })))
     }
 
-    /// The block at the start, as it is composed for the paper.
-    pub(crate) fn begin_with(&self, compose: impl FnOnce(Paper) -> String) {
-        self.say(compose(paper()));
-    }
-
-    /// A line between those of messages.
-    pub(crate) fn note(&self, text: &str) {
-        self.say(record(Level::Info, text, SystemClock.now()));
-    }
-
-    /// What is expected of a person who types the client's part.
-    pub(crate) fn invite(&self) {
-        let text = "You are the client. Type SMTP commands, such as EHLO me; QUIT or Ctrl-D ends.\n";
-        self.say(text.to_owned());
-    }
-
-    /// What is said at Ctrl-C, where clients are still served; it covers what the terminal showed of the key.
-    pub(crate) fn stopping(&self) -> impl Fn() + Send + use<> {
-        let (way, sessions) = (self.way.clone(), Arc::clone(&self.sessions));
-        move || {
-            let sessions = sessions.load(Ordering::Relaxed);
-            if sessions > 0 {
-                let clients = if sessions == 1 { "1 client" } else { &format!("{sessions} clients") };
-                let _ =
-                    way.try_send(Job::Say(format!("\rstopping: {clients} may finish a message that is being sent\n")));
-            }
-        }
-    }
-
-    /// The last line: how many messages remain.
-    pub(crate) fn remaining(&self, remaining: usize, place: &str) {
-        let what = match remaining {
-            0 => "the queue is empty".to_owned(),
-            1 => format!("1 message remains in {place}"),
-            count => format!("{count} messages remain in {place}"),
-        };
-        // What is still gathered comes first.
-        let _ = self.way.try_send(Job::End);
-        self.say(format!("\rstopped; {}\n", paper::one_line(&what)));
-    }
-
     /// Returns once all lines are on their way to the log's thread.
     pub(crate) fn end(self) {
         let (done, finished) = sync_channel(1);
-        if self.way.try_send(Job::Finish(done)).is_ok() {
+        let last = Saying { gathered_first: true, done: Some(done), ..Saying::default() };
+        if self.way.try_send(ScreenJob::Say(last)).is_ok() {
             let _ = finished.recv_timeout(LAST_LINES);
         }
-    }
-
-    fn say(&self, text: String) {
-        let _ = self.way.try_send(Job::Say(text));
     }
 }
 
 /// Passes events on to the thread that tells them.
 struct Teller {
-    way: SyncSender<Job>,
+    way: SyncSender<ScreenJob>,
     sessions: Arc<AtomicUsize>,
     dropped: Arc<AtomicU64>,
 }
@@ -170,13 +135,13 @@ impl Observer for Teller {
             _ => {}
         }
         let is_told = !matches!(event, Event::Connected { .. } | Event::Disconnected { cause: None, .. });
-        if is_told && self.way.try_send(Job::Event(Box::new(event.clone()))).is_err() {
+        if is_told && self.way.try_send(ScreenJob::Event(Box::new(event.clone()))).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
-fn tell(jobs: &Receiver<Job>, mut story: Story, dropped: &AtomicU64) {
+fn tell(jobs: &Receiver<ScreenJob>, mut story: Story, dropped: &AtomicU64) {
     let write = |lines: Vec<StoryLine>| {
         let time = SystemClock.now().time_of_day();
         lines.iter().for_each(|line| pass_on(&paper().compose(line, &time)));
@@ -187,13 +152,18 @@ fn tell(jobs: &Receiver<Job>, mut story: Story, dropped: &AtomicU64) {
             None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
         match job {
-            Ok(Job::Event(event)) => write(story.tell(&event, Instant::now(), paper())),
-            Ok(Job::Say(text)) => pass_on(&text),
-            Ok(Job::End) => write(story.end(paper())),
-            Ok(Job::Finish(done)) => {
-                write(story.end(paper()));
-                let _ = done.send(());
-                return;
+            Ok(ScreenJob::Event(event)) => write(story.tell(&event, Instant::now(), paper())),
+            Ok(ScreenJob::Say(Saying { text, gathered_first, done })) => {
+                if gathered_first {
+                    write(story.end(paper()));
+                }
+                if !text.is_empty() {
+                    pass_on(&text);
+                }
+                if let Some(done) = done {
+                    let _ = done.send(());
+                    return;
+                }
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,

@@ -3,6 +3,7 @@
 //! Whatever ends the program - a key, a signal, an error, a panic - the terminal is given back first.
 
 mod bar;
+mod diversion;
 mod screen;
 
 use std::io::{self, Write};
