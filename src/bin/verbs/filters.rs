@@ -43,7 +43,7 @@ pub(crate) struct Filters {
     #[arg(long, value_name = "TEXT", help_heading = FILTERS)]
     reason: Option<String>,
     /// In FOLDER
-    #[arg(long = "folder", alias = "shelf", value_enum, value_name = "FOLDER", help_heading = FILTERS)]
+    #[arg(id = "filter_folder", long = "folder", alias = "shelf", value_enum, value_name = "FOLDER", help_heading = FILTERS)]
     folder: Vec<FolderName>,
     /// All messages that match the other filters, if any
     #[arg(long, help_heading = FILTERS)]
