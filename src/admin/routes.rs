@@ -136,12 +136,14 @@ pub enum Switched {
 /// # Errors
 /// When its state cannot be read or written.
 pub fn pause(states: &dyn RouteStore, route: &str, why: &str, now: Timestamp) -> io::Result<Switched> {
-    let before = states.load(route)?.unwrap_or_default();
-    if before.is_by_hand() {
-        return Ok(Switched::AsItWas);
-    }
-    states.save(route, &RouteState::paused_by_hand(why, now))?;
-    Ok(Switched::Done)
+    let mut switched = Switched::AsItWas;
+    states.change(route, &mut |before| {
+        (!before.is_by_hand()).then(|| {
+            switched = Switched::Done;
+            RouteState::paused_by_hand(why, now)
+        })
+    })?;
+    Ok(switched)
 }
 
 /// Resumes a route, whoever paused it: what does not work yet pauses it again.
@@ -149,11 +151,14 @@ pub fn pause(states: &dyn RouteStore, route: &str, why: &str, now: Timestamp) ->
 /// # Errors
 /// When its state cannot be read or written.
 pub fn resume(states: &dyn RouteStore, route: &str) -> io::Result<Switched> {
-    if states.load(route)?.unwrap_or_default() == RouteState::Open {
-        return Ok(Switched::AsItWas);
-    }
-    states.save(route, &RouteState::Open)?;
-    Ok(Switched::Done)
+    let mut switched = Switched::AsItWas;
+    states.change(route, &mut |before| {
+        (*before != RouteState::Open).then(|| {
+            switched = Switched::Done;
+            RouteState::Open
+        })
+    })?;
+    Ok(switched)
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ mod workers;
 pub use crate::routing::Readdressing;
 pub use dsn::NoticeSettings;
 pub use plan::schedule::{InDoubt, Plan, Schedule, Situation, Urgency};
-pub use routes::files::{RouteFolder, SizeFile, change_shared};
+pub use routes::files::{HopFile, RouteFolder, SizeFile, change_shared};
 pub use routes::limits::{ConnectionPermit, RouteLimits, SharedRouteLimits};
 pub use routes::state::{RouteState, RouteStore};
 pub use runner::{Route, Runner, Selection, Summary};

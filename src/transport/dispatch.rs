@@ -9,6 +9,7 @@ use super::delivery::{Dispatch, SettingsError};
 use super::failover::{FailoverDispatch, Hop};
 use super::leaving::Leaving;
 use super::maildir::MaildirDispatch;
+use super::memory::{HopMemory, HopRecord, OwnMemory};
 #[cfg(feature = "mx")]
 use super::mx::MxDispatch;
 use super::settings::{NextHop, RouteSettings};
@@ -21,23 +22,43 @@ use super::smarthost::SmarthostDispatch;
 /// # Errors
 /// When there is no next hop, or settings contradict each other.
 pub fn dispatch(hops: &[RouteSettings], leaving: Leaving) -> Result<Arc<dyn Dispatch>, SettingsError> {
+    dispatch_with_memory(hops, leaving, Arc::new(OwnMemory::default()))
+}
+
+/// The same, with what other processes found out about these next hops.
+///
+/// # Errors
+/// As [`dispatch`].
+pub fn dispatch_with_memory(
+    hops: &[RouteSettings],
+    leaving: Leaving,
+    memory: Arc<dyn HopMemory>,
+) -> Result<Arc<dyn Dispatch>, SettingsError> {
     let [first, others @ ..] = hops else {
         return Err(SettingsError { route: "without a name".to_owned(), what: "expected a next hop".to_owned() });
     };
     if others.is_empty() {
-        return single(first, leaving);
+        return single(first, leaving, &memory);
     }
     let hop = |settings: &RouteSettings| {
-        let (name, dispatch) = (settings.next_hop.to_string(), single(settings, leaving.clone())?);
-        Ok(Hop { name, dispatch })
+        let (name, dispatch) = (settings.next_hop.to_string(), single(settings, leaving.clone(), &memory)?);
+        let record = HopRecord::new(Arc::clone(&memory), name.clone());
+        Ok(Hop { name, dispatch, record })
     };
     let hops = hops.iter().map(hop).collect::<Result<_, _>>()?;
     Ok(Arc::new(FailoverDispatch::new(first.name.clone(), hops, leaving, Box::new(Instant::now))))
 }
 
-fn single(settings: &RouteSettings, leaving: Leaving) -> Result<Arc<dyn Dispatch>, SettingsError> {
+fn single(
+    settings: &RouteSettings,
+    leaving: Leaving,
+    memory: &Arc<dyn HopMemory>,
+) -> Result<Arc<dyn Dispatch>, SettingsError> {
     Ok(match &settings.next_hop {
-        NextHop::Smarthost(_) => Arc::new(SmarthostDispatch::new(settings, leaving)?),
+        NextHop::Smarthost(_) => {
+            let record = HopRecord::new(Arc::clone(memory), settings.next_hop.to_string());
+            Arc::new(SmarthostDispatch::new(settings, leaving)?.with_record(record))
+        }
         NextHop::Mx(_) => direct(settings, leaving)?,
         NextHop::Maildir(path) => {
             if settings.source.is_some() {

@@ -11,7 +11,9 @@ mod dispatch;
 mod failover;
 mod leaving;
 mod maildir;
+mod memory;
 mod mx;
+mod opening;
 mod probe;
 mod recipient_limit;
 mod settings;
@@ -20,14 +22,15 @@ mod smtp;
 
 pub use classify::{Meaning, Place, may_be_ours, meaning};
 pub use delivery::{Body, Delivery, DeliveryRequest, Dispatch, Dsn, RouteFailure, SettingsError, Transport};
-pub use dispatch::dispatch;
+pub use dispatch::{dispatch, dispatch_with_memory};
 pub use leaving::Leaving;
 pub use maildir::{MaildirDispatch, MaildirTransport};
+pub use memory::{HopMemory, HopNote, HopNotes};
 pub use mx::{MxDispatch, MxTransport};
 pub use probe::{Inquiry, ProbeVerdict, Step, own_certificate, probe};
 pub use settings::{
-    AuthMethod, ClientIdentity, DirectMx, Discardable, Discarded, EightBit, Extensions, NextHop, NextHopError, Pin,
-    PinError, Roots,
+    AuthMethod, ClientIdentity, DirectMx, Discardable, Discarded, EightBit, Extensions, IpVersion, NextHop,
+    NextHopError, Pin, PinError, Roots,
 };
 pub use settings::{RouteSettings, SecretSource, Smarthost, Timeouts, TlsPolicy, TlsSettings, TokenGrant, TokenSource};
 pub use smarthost::{SmarthostDispatch, SmarthostTransport};

@@ -18,9 +18,11 @@ use super::classify::relays_to_nobody;
 use super::credential::{Credential, Freshness, Password};
 use super::delivery::{Body, Delivery, DeliveryRequest, Dispatch, Dsn, RouteFailure, SettingsError, Transport};
 use super::leaving::Leaving;
+use super::memory::HopRecord;
+use super::opening;
 use super::recipient_limit::RecipientLimit;
 use super::settings::{AuthMethod, NextHop, RouteSettings, Smarthost, TlsPolicy};
-use super::smtp::wire;
+use super::smtp::wire::{self, Opened};
 use super::smtp::{ConnectionSettings, Ended, HeaderFirst, Login, Refusal, transaction};
 use crate::receipt::{Cause, Outcome, Reason};
 use crate::smtp::EnhancedCode;
@@ -47,6 +49,8 @@ struct Route {
     relays: AtomicBool,
     /// How many recipients it takes in one transaction.
     recipients: RecipientLimit,
+    /// What was found out about it, over all processes.
+    record: HopRecord,
 }
 
 impl SmarthostDispatch {
@@ -70,6 +74,15 @@ impl SmarthostDispatch {
         let route = Route::new(smarthost, addresses, credential, auth, connection_settings);
         Ok(Self { route: Arc::new(route), connections: settings.connections.max(1) })
     }
+
+    /// With what other processes found out about this next hop.
+    #[must_use]
+    pub(super) fn with_record(mut self, record: HopRecord) -> Self {
+        if let Some(route) = Arc::get_mut(&mut self.route) {
+            route.record = record;
+        }
+        self
+    }
 }
 
 impl Dispatch for SmarthostDispatch {
@@ -82,7 +95,7 @@ impl Dispatch for SmarthostDispatch {
     }
 
     fn most_recipients(&self) -> Option<usize> {
-        self.route.recipients.most()
+        self.route.recipients.most(&self.route.record)
     }
 }
 
@@ -173,11 +186,12 @@ impl Link {
         let mut attempt = Attempt::default();
         loop {
             let (mut client, kept) = self.connection(&mut attempt).await?;
-            let most = [self.route.recipients.most(), client.most_recipients()].into_iter().flatten().min();
+            let most =
+                [self.route.recipients.most(&self.route.record), client.most_recipients()].into_iter().flatten().min();
             match transaction::run(&mut client, request, &mut body, most).await {
                 Ended::Judged { outcomes, usable, route_trouble, most_recipients } => {
                     if let Some(most) = most_recipients {
-                        self.route.recipients.learn(most);
+                        RecipientLimit::learn(&self.route.record, most);
                     }
                     let relay = client.relay().to_owned();
                     if let Some(reason) = self.route.relays_to_nobody(&outcomes) {
@@ -249,7 +263,17 @@ impl Route {
         let recipients = RecipientLimit::of(connection_settings.recipients_per_message);
         let largest = AtomicU64::new(UNKNOWN);
         let relays = AtomicBool::new(false);
-        Self { smarthost, addresses, credential, auth, connection_settings, largest, relays, recipients }
+        Self {
+            smarthost,
+            addresses,
+            credential,
+            auth,
+            connection_settings,
+            largest,
+            relays,
+            recipients,
+            record: HopRecord::forgetful(),
+        }
     }
 
     /// That the smarthost relays for nobody of ours is the route's trouble, unless it took a recipient before.
@@ -294,8 +318,8 @@ impl Route {
 
     /// Where TLS is opportunistic, and nothing is to be proved, a handshake that fails is followed by plain text (RFC 7435): it is
     /// what whoever is on the way could have as well by taking STARTTLS away. A mail exchanger has its own rule.
-    async fn opened(&self) -> Result<wire::Opened, RouteFailure> {
-        let opened = wire::open(&self.smarthost, &self.addresses, &self.connection_settings).await;
+    async fn opened(&self) -> Result<Opened, RouteFailure> {
+        let opened = self.open(&self.smarthost).await;
         let may_go_plain = self.smarthost.tls == TlsPolicy::Opportunistic
             && self.smarthost.user.is_none()
             && self.addresses.is_empty()
@@ -306,10 +330,14 @@ impl Route {
                     "{failure}; going on without TLS, as it is opportunistic; ?tls=none in the URL says so at once"
                 );
                 let plain = Smarthost { tls: TlsPolicy::None, ..self.smarthost.clone() };
-                wire::open(&plain, &self.addresses, &self.connection_settings).await
+                self.open(&plain).await
             }
             opened => opened,
         }
+    }
+
+    async fn open(&self, smarthost: &Smarthost) -> Result<Opened, RouteFailure> {
+        opening::open(smarthost, &self.addresses, &self.connection_settings, &self.record).await
     }
 
     /// A connection with a login, or why it was refused; other faults are the outer error.

@@ -17,6 +17,7 @@ mod probe;
 mod requests;
 mod route_limits;
 mod security;
+mod several_addresses;
 mod splitting;
 mod stopping;
 #[path = "../support/mod.rs"]

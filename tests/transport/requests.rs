@@ -105,6 +105,7 @@ pub(crate) fn settings(url: &str) -> RouteSettings {
         helo: "client.example".parse().unwrap(),
         own_mark: None,
         source: None,
+        ip: Default::default(),
         max_size: None,
         connections: 1,
         recipients_per_message: None,

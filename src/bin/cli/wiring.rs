@@ -8,7 +8,8 @@ use leafmail::config::{Config, RoutePlan};
 use leafmail::event::Observer;
 use leafmail::history::{HistoryFile, HistoryObserver};
 use leafmail::queue::{
-    NoticeSettings, Readdressing, Route, RouteFolder, Runner, Schedule, SharedRouteLimits, StopFlag, watch_folder,
+    HopFile, NoticeSettings, Readdressing, Route, RouteFolder, Runner, Schedule, SharedRouteLimits, StopFlag,
+    watch_folder,
 };
 use leafmail::routing::{AliasFile, LocalDomains};
 use leafmail::spool::{DirSpool, Folder, SpoolError, SpoolErrorKind, SpoolSettings, mark};
@@ -66,7 +67,8 @@ pub(crate) fn runner(config: &Config, spool: Arc<DirSpool>) -> anyhow::Result<Ru
     let states = config.spool.join("routes");
     let route = |plan: RoutePlan| {
         let hops: Vec<_> = plan.hops.into_iter().map(|hop| knowing_ourselves(config, hop)).collect();
-        let dispatch = transport::dispatch(&hops, stop.leaving()).or_exit(ExitCode::Config)?;
+        let memory = Arc::new(HopFile::new(&states, &plan.name));
+        let dispatch = transport::dispatch_with_memory(&hops, stop.leaving(), memory).or_exit(ExitCode::Config)?;
         let (connections, clock) = (dispatch.connections(), Arc::new(SystemClock));
         let limits = Arc::new(SharedRouteLimits::new(&states, &plan.name, connections, plan.pace, clock));
         Ok(Route { name: plan.name, criteria: plan.criteria, dispatch, limits })

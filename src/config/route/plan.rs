@@ -182,6 +182,7 @@ impl<'a> Hop<'a> {
             own_mark: None,
             connections: connections(table).or_else(|| connections(main)).unwrap_or(CONNECTIONS),
             source: table.source.or(main.source).filter(|_| !self.is_folder()),
+            ip: table.ip,
             recipients_per_message: table
                 .recipients_per_message
                 .or_else(|| table.preset.map(|preset| preset.recipients())),

@@ -13,7 +13,7 @@ use super::{OAuth2, Preset, Region, RouteName, TimeoutKeys, UserName};
 use crate::address::{AddressPattern, Domain};
 use crate::config::values as general;
 use crate::queue::routes::pace::Pace;
-use crate::transport::{AuthMethod, Discardable, EightBit, NextHop, Pin, Roots, SecretSource, TokenSource};
+use crate::transport::{AuthMethod, Discardable, EightBit, IpVersion, NextHop, Pin, Roots, SecretSource, TokenSource};
 
 /// `[relay]`, a `[[route]]`, or a `[[relay.fallback]]` or `[[route.fallback]]` of theirs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -94,6 +94,9 @@ pub struct RouteSection {
     /// The address of this host that connections are made from; `None`: the system's choice.
     #[serde(deserialize_with = "general::optional")]
     pub source: Option<IpAddr>,
+    /// Which of the next hop's addresses are used.
+    #[serde(deserialize_with = "general::text")]
+    pub ip: IpVersion,
     /// How many deliveries may run side by side: 1 to 100. `None`: as the preset says, else 4.
     #[serde(deserialize_with = "general::optional_whole::<1, 100, _, _>")]
     pub connections: Option<usize>,

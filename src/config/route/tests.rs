@@ -288,6 +288,7 @@ fn each_next_hop_leads_somewhere_and_only_there() {
         ("[relay]\npace = \"100001/d\"", "leafmail.toml:2: expected 1 to 100000 messages"),
         ("[relay]\nmax_size = \"1kB\"", "leafmail.toml:2: expected a size from 64KiB to 2GB"),
         ("[relay]\nconnections = 0", "leafmail.toml:2: expected a whole number from 1 to 100, but found the number 0"),
+        ("[relay]\nip = \"ipv4\"", "leafmail.toml:2: expected 4, 6 or any, in quotes, but found"),
         ("[relay]\nrecipients_per_message = 0", "leafmail.toml:2: expected a whole number from 1 to 10000"),
         ("[relay]\nrecipients_per_message = \"many\"", "leafmail.toml:2: expected a whole number from 1 to 10000"),
         ("[relay]\nmessages_per_connection = 10001", "leafmail.toml:2: expected a whole number from 1 to 10000"),

@@ -8,7 +8,9 @@ use serde::Deserialize;
 
 use crate::config::error::unexpected;
 use crate::config::values::{self, FromText, expected};
-use crate::transport::{AuthMethod, Discardable, EightBit, NextHop, NextHopError, Pin, PinError, Roots, Timeouts};
+use crate::transport::{
+    AuthMethod, Discardable, EightBit, IpVersion, NextHop, NextHopError, Pin, PinError, Roots, Timeouts,
+};
 
 /// `[relay.timeouts]`, and the same of every other next hop: how long each step may take, from 1 s to 1 h. `None`: as the
 /// main next hop has it, else as [`Timeouts`] has it.
@@ -149,6 +151,19 @@ impl FromText for Discardable {
             "size" => Self::Size,
             _ => return Err(expected::<Self>(text)),
         })
+    }
+}
+
+impl FromText for IpVersion {
+    const EXPECTED: &'static str = "4, 6 or any, in quotes";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        match text {
+            "any" => Ok(Self::Any),
+            "4" => Ok(Self::V4),
+            "6" => Ok(Self::V6),
+            _ => Err(expected::<Self>(text)),
+        }
     }
 }
 

@@ -180,6 +180,16 @@ pub trait RouteStore: Send + Sync {
     /// When it cannot be written.
     fn save(&self, route: &str, state: &RouteState) -> io::Result<()>;
 
+    /// Changes the state of a route, while no other process does: `change` gets what is kept, and says what is to be, or `None`
+    /// to leave it.
+    ///
+    /// # Errors
+    /// When it cannot be read or written; then it is as it was.
+    fn change(&self, route: &str, change: &mut dyn FnMut(&RouteState) -> Option<RouteState>) -> io::Result<()> {
+        let before = self.load(route)?.unwrap_or_default();
+        change(&before).map_or(Ok(()), |after| self.save(route, &after))
+    }
+
     /// Keeps how large a message the next hop takes, in octets; 0: any.
     ///
     /// # Errors

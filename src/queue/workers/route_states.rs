@@ -1,9 +1,12 @@
 //! What the pool does to its routes: pauses them, reopens them, and shares their states with other processes.
 
+use std::io;
+
 use super::pool::{PoolState, WorkerPool};
 use crate::clock::Timestamp;
 use crate::event::Event;
 use crate::queue::delivery::job::Job;
+use crate::queue::routes::gate::RouteGate;
 use crate::queue::routes::state::RouteState;
 use crate::spool::Spool;
 use crate::transport::RouteFailure;
@@ -50,19 +53,25 @@ impl<S: Spool> WorkerPool<'_, S> {
 
     pub(super) fn set_state(&self, shared: &mut PoolState<S::Claim>, route: usize, state: RouteState) {
         let name = &self.runner.routes[route].name;
-        // A person who paused it meanwhile has the last word.
-        if let Ok(Some(stored)) = self.runner.states.load(name)
-            && stored.is_by_hand()
-        {
-            shared.gates[route].state = stored;
-            return;
-        }
-        let saved = self.runner.states.save(name, &state);
-        shared.gates[route].unsaved = saved.is_err();
-        if let Err(error) = saved {
+        let gate = &mut shared.gates[route];
+        gate.state = state;
+        if let Err(error) = self.save_state(name, gate) {
             self.runner.emit(&Event::Trouble { text: format!("saving the state of route {name}: {error}") });
         }
-        shared.gates[route].state = state;
+    }
+
+    /// A person who paused it meanwhile has the last word: no process takes such a pause for a state of its own.
+    fn save_state(&self, name: &str, gate: &mut RouteGate) -> io::Result<()> {
+        let mut by_hand = None;
+        let saved = self.runner.states.change(name, &mut |stored| {
+            by_hand = stored.is_by_hand().then(|| stored.clone());
+            by_hand.is_none().then(|| gate.state.clone())
+        });
+        gate.unsaved = saved.is_err();
+        if let Some(stored) = by_hand {
+            gate.state = stored;
+        }
+        saved
     }
 
     /// Shares the size limit, so that the receiver refuses messages that are too large.
@@ -77,7 +86,9 @@ impl<S: Spool> WorkerPool<'_, S> {
     pub(super) fn reload_routes(&self, shared: &mut PoolState<S::Claim>) {
         for (route, gate) in self.runner.routes.iter().zip(&mut shared.gates) {
             // A disk that was full may have room again.
-            gate.unsaved = gate.unsaved && self.runner.states.save(&route.name, &gate.state).is_err();
+            if gate.unsaved {
+                let _still_unsaved = self.save_state(&route.name, gate);
+            }
             match self.runner.states.load(&route.name) {
                 Ok(Some(state)) => gate.learn(state),
                 Ok(None) => {}

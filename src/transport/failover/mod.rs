@@ -16,6 +16,7 @@ use crate::receipt::Reason;
 use crate::smtp::EnhancedCode;
 use crate::transport::delivery::{Body, Delivery, DeliveryRequest, Dispatch, RouteFailure, Transport};
 use crate::transport::leaving::Leaving;
+use crate::transport::memory::HopRecord;
 
 /// A hop that failed once is left alone for so long; each further failure doubles it, up to the longest.
 const FIRST_REST: Duration = Duration::from_secs(2 * 60);
@@ -29,6 +30,8 @@ pub(super) struct Hop {
     /// Its URL, for the log.
     pub(super) name: String,
     pub(super) dispatch: Arc<dyn Dispatch>,
+    /// How it does, over all processes.
+    pub(super) record: HopRecord,
 }
 
 /// Makes transports that know all next hops of a route.
@@ -138,7 +141,7 @@ impl Transport for FailoverTransport {
 }
 
 /// One fault that tells of each hop; the status is the first one's, whose hop is the one that should work.
-fn joined(mut faults: Vec<RouteFailure>) -> RouteFailure {
+pub(super) fn joined(mut faults: Vec<RouteFailure>) -> RouteFailure {
     if faults.len() == 1 {
         return faults.remove(0);
     }
@@ -162,6 +165,12 @@ impl Shared {
     fn order(&self) -> Vec<usize> {
         let now = (self.watch)();
         let mut rests = self.rests();
+        for (hop, rest) in self.hops.iter().zip(rests.iter_mut()).filter(|(_, rest)| rest.until.is_none()) {
+            // Another process found out that it does not work.
+            if let Some((failures, left)) = hop.record.rest(LONGEST_REST) {
+                *rest = Rest { failures, until: Some(now + left) };
+            }
+        }
         let (mut working, mut resting) = (Vec::new(), Vec::new());
         for (at, rest) in rests.iter_mut().enumerate() {
             match rest.until {
@@ -183,6 +192,7 @@ impl Shared {
     fn works(&self, at: usize) {
         let before = std::mem::take(&mut self.rests()[at]);
         if before.failures > 0 {
+            self.hops[at].record.end_rest();
             log::info!("route {}: {} works again", self.route, self.hops[at].name);
         }
     }
@@ -194,6 +204,7 @@ impl Shared {
             let failures = rests[at].failures.saturating_add(1);
             let rest = rest_after(failures);
             rests[at] = Rest { failures, until: Some(now + rest) };
+            self.hops[at].record.set_rest(failures, rest);
             rest
         };
         let (route, name, seconds) = (&self.route, &self.hops[at].name, rest.as_secs());

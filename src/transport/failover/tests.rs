@@ -9,6 +9,7 @@ use crate::envelope::{Envelope, Origin, Protocol, Recipient, Recipients};
 use crate::id::SpoolId;
 use crate::receipt::Outcome;
 use crate::transport::Dsn;
+use crate::transport::memory::HopRecord;
 
 /// What a hop does next.
 #[derive(Clone, Copy, PartialEq)]
@@ -106,7 +107,12 @@ struct Route {
 }
 
 fn route(hops: &[&Scripted], leaving: Leaving) -> Route {
-    let hops = hops.iter().map(|hop| Hop { name: hop.name.to_owned(), dispatch: Arc::new((*hop).clone()) }).collect();
+    let hop = |hop: &&Scripted| Hop {
+        name: hop.name.to_owned(),
+        dispatch: Arc::new((*hop).clone()),
+        record: HopRecord::forgetful(),
+    };
+    let hops = hops.iter().map(hop).collect();
     let (start, seconds) = (Instant::now(), Arc::new(AtomicU64::new(0)));
     let passed = Arc::clone(&seconds);
     let watch = Box::new(move || start + Duration::from_secs(passed.load(Ordering::SeqCst)));

@@ -172,8 +172,13 @@ impl Hop<'_> {
         tell: &mut dyn FnMut(Step),
     ) -> Option<IpAddr> {
         let (mut first, mut silent) = (None, Vec::new());
-        for address in addresses {
-            match wire::connect(self.smarthost, &[address.ip()], connection_settings).await {
+        for address in addresses.iter().filter(|address| connection_settings.ip.includes(address.ip())) {
+            let one = wire::addresses(self.smarthost, &[address.ip()], connection_settings).await;
+            let connected = match one {
+                Ok(one) => wire::connect(self.smarthost, &one, connection_settings).await,
+                Err(fault) => Err(fault),
+            };
+            match connected {
                 Ok(_closed_at_once) => {
                     let from = connection_settings.source.map_or(String::new(), |source| format!(" from {source}"));
                     tell(Step::ok("connection", format!("{address} answers{from}")));

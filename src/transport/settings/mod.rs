@@ -7,8 +7,8 @@ mod pin;
 mod url;
 
 pub use next_hop::{
-    AuthMethod, ClientIdentity, DirectMx, Discardable, Discarded, EightBit, Extensions, NextHop, Roots, RouteSettings,
-    SecretSource,
+    AuthMethod, ClientIdentity, DirectMx, Discardable, Discarded, EightBit, Extensions, IpVersion, NextHop, Roots,
+    RouteSettings, SecretSource,
 };
 pub use next_hop::{Smarthost, Timeouts, TlsPolicy, TlsSettings, TokenGrant, TokenSource};
 pub use pin::{Pin, PinError};

@@ -264,6 +264,39 @@ pub enum EightBit {
     Bounce,
 }
 
+/// Which addresses of a next hop are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum IpVersion {
+    /// Both kinds.
+    #[default]
+    Any,
+    /// IPv4 only.
+    V4,
+    /// IPv6 only.
+    V6,
+}
+
+impl IpVersion {
+    /// Whether this address is used.
+    pub fn includes(self, address: IpAddr) -> bool {
+        match self {
+            Self::Any => true,
+            Self::V4 => address.to_canonical().is_ipv4(),
+            Self::V6 => address.to_canonical().is_ipv6(),
+        }
+    }
+}
+
+impl fmt::Display for IpVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Any => "IP",
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        })
+    }
+}
+
 /// All that a route's transport needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouteSettings {
@@ -287,6 +320,8 @@ pub struct RouteSettings {
     pub own_mark: Option<String>,
     /// The address of ours that connections come from; `None`: the system chooses.
     pub source: Option<IpAddr>,
+    /// Which of the next hop's addresses are used.
+    pub ip: IpVersion,
     /// The largest message in octets that this next hop is given; what it says itself counts where that is less.
     pub max_size: Option<u64>,
     /// How many deliveries may run side by side, at least 1.

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use super::tls::Certificates;
 use crate::address::Domain;
 use crate::transport::leaving::Leaving;
-use crate::transport::settings::{Extensions, RouteSettings, Timeouts, TlsPolicy, TlsSettings};
+use crate::transport::settings::{Extensions, IpVersion, RouteSettings, Timeouts, TlsPolicy, TlsSettings};
 
 /// See the module.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(in crate::transport) struct ConnectionSettings {
     pub(in crate::transport) extensions: Extensions,
     /// The address of ours that connections come from.
     pub(in crate::transport) source: Option<IpAddr>,
+    /// Which addresses of a next hop are used.
+    pub(in crate::transport) ip: IpVersion,
     /// The largest message in octets that the route allows.
     pub(in crate::transport) max_size: Option<u64>,
     /// How many recipients one transaction may have, as far as the route says.
@@ -52,6 +54,7 @@ impl ConnectionSettings {
             certificates: Certificates::new(settings.tls.clone()),
             extensions: settings.extensions,
             source: settings.source,
+            ip: settings.ip,
             max_size: settings.max_size,
             recipients_per_message: settings.recipients_per_message,
             messages_per_connection: settings.messages_per_connection,

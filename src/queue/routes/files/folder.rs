@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::own::{file_name, read_own};
+use super::own::{file_name, lock, open_shared, read_own};
 use super::shared::change_shared;
 use super::size::SizeFile;
 use crate::queue::dsn::tally::Tally;
@@ -54,6 +54,17 @@ impl RouteStore for RouteFolder {
         small_file::replace(&path, &serde_json::to_vec(pause)?, Writers::Many, FileSync::Unsynced)
     }
 
+    /// Under the lock of `NAME.state.lock`, which is never removed.
+    fn change(&self, route: &str, change: &mut dyn FnMut(&RouteState) -> Option<RouteState>) -> io::Result<()> {
+        let locked = open_shared(&self.folder.join(format!("{}.state.lock", file_name(route))))?;
+        lock(&locked)?;
+        let before = self.load(route)?.unwrap_or_default();
+        match change(&before).filter(|after| *after != before) {
+            Some(after) => self.save(route, &after),
+            None => Ok(()),
+        }
+    }
+
     fn note_largest_message(&self, route: &str, octets: u64) -> io::Result<()> {
         SizeFile::new(&self.folder, route).note(octets)
     }
@@ -97,5 +108,43 @@ mod tests {
         assert_eq!(store.file("../../etc/x"), folder.path().join("______etc_x.json"));
         fs::write(store.file("main"), b"{\"since\":").unwrap();
         assert_eq!(store.load("main").unwrap(), Some(RouteState::Open));
+    }
+
+    #[test]
+    fn a_pause_by_hand_is_never_lost_to_many_who_find_faults_and_successes() {
+        const PERSONS: u64 = 300;
+        let folder = tempfile::tempdir().unwrap();
+        let reason = Reason::new(EnhancedCode(4, 4, 1), "refused");
+        let over = std::sync::atomic::AtomicBool::new(false);
+        let lost = std::thread::scope(|scope| {
+            for number in 0..4_u64 {
+                let (states, reason, over) = (RouteFolder::new(folder.path()), &reason, &over);
+                scope.spawn(move || {
+                    for turn in number.. {
+                        if over.load(std::sync::atomic::Ordering::Relaxed) {
+                            break;
+                        }
+                        // As the workers of a forwarder do it.
+                        let fresh = if turn % 2 == 0 {
+                            RouteState::Open
+                        } else {
+                            RouteState::Open.after_fault("main", reason, at(turn))
+                        };
+                        states.change("main", &mut |stored| (!stored.is_by_hand()).then(|| fresh.clone())).unwrap();
+                    }
+                });
+            }
+            let person = RouteFolder::new(folder.path());
+            let mut lost = 0;
+            for turn in 0..PERSONS {
+                person.change("main", &mut |_| Some(RouteState::paused_by_hand("moving", at(turn)))).unwrap();
+                std::thread::yield_now();
+                lost += usize::from(!person.load("main").unwrap().unwrap().is_by_hand());
+                person.change("main", &mut |_| Some(RouteState::Open)).unwrap();
+            }
+            over.store(true, std::sync::atomic::Ordering::Relaxed);
+            lost
+        });
+        assert_eq!(lost, 0, "of {PERSONS}");
     }
 }

@@ -40,6 +40,11 @@ where
     small_file::replace(&path, &serde_json::to_vec(&after)?, Writers::Many, FileSync::Unsynced)
 }
 
+/// The state `name` in `folder`.
+pub(super) fn load_shared<T: Default + DeserializeOwned>(folder: &Path, name: &str) -> T {
+    load(&folder.join(format!("{name}.json")))
+}
+
 fn load<T: Default + DeserializeOwned>(path: &Path) -> T {
     let octets = read_own(path, MAX_FILE).ok().flatten();
     octets.and_then(|octets| serde_json::from_slice(&octets).ok()).unwrap_or_default()

@@ -4,15 +4,16 @@
 //! that were sent before the handshake for replies inside it.
 
 use std::future::Future;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::capabilities::Capabilities;
 use super::channel::Channel;
 use super::control::{Control, Phase, WireError};
-use super::dial::connect;
+use super::dial;
 use super::stream::Wire;
 use crate::address::Domain;
 use crate::receipt::{Cause, Reason};
@@ -77,18 +78,48 @@ enum Whom {
     Anyone,
 }
 
+/// Connects to the first of these addresses that answers.
+pub(in crate::transport) async fn connect(
+    smarthost: &Smarthost,
+    addresses: &[SocketAddr],
+    connection_settings: &ConnectionSettings,
+) -> Result<(TcpStream, SocketAddr), RouteFailure> {
+    let dialled = dial::connect(smarthost, addresses, connection_settings);
+    unless_leaving(&connection_settings.leaving, dialled).await.unwrap_or_else(|| {
+        let relay = format!("{}:{}", smarthost.host, smarthost.port);
+        Err(RouteFailure::new(WireError::Leaving.reason(Phase::Greeting, &relay), relay))
+    })
+}
+
+/// Greets the smarthost over a connection to one of its addresses, and protects it.
+pub(in crate::transport) async fn open_over(
+    stream: TcpStream,
+    peer: SocketAddr,
+    smarthost: &Smarthost,
+    connection_settings: &ConnectionSettings,
+) -> Result<Opened, RouteFailure> {
+    opened(stream, peer, smarthost, connection_settings, Whom::Trusted).await
+}
+
 async fn open_with(
     smarthost: &Smarthost,
     addresses: &[IpAddr],
     connection_settings: &ConnectionSettings,
     whom: Whom,
 ) -> Result<Opened, RouteFailure> {
+    let addresses = dial::addresses(smarthost, addresses, connection_settings).await?;
+    let (stream, peer) = connect(smarthost, &addresses, connection_settings).await?;
+    opened(stream, peer, smarthost, connection_settings, whom).await
+}
+
+async fn opened(
+    stream: TcpStream,
+    peer: SocketAddr,
+    smarthost: &Smarthost,
+    connection_settings: &ConnectionSettings,
+    whom: Whom,
+) -> Result<Opened, RouteFailure> {
     let ConnectionSettings { timeouts, certificates, leaving, traced, .. } = connection_settings;
-    let connected = unless_leaving(leaving, connect(smarthost, addresses, connection_settings)).await;
-    let (stream, peer) = connected.unwrap_or_else(|| {
-        let relay = format!("{}:{}", smarthost.host, smarthost.port);
-        Err(RouteFailure::new(WireError::Leaving.reason(Phase::Greeting, &relay), relay))
-    })?;
     let relay = format!("{}[{}]:{}", smarthost.host, peer.ip().to_canonical(), peer.port());
     // The port tells the connections to one host apart, here and in what the network shows.
     let local = stream.local_addr().ok();

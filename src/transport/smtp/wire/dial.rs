@@ -4,10 +4,12 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use rustix::io::Errno;
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
-use tokio::time::timeout;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 
 use crate::receipt::{Cause, Reason};
 use crate::smtp::EnhancedCode;
@@ -26,52 +28,103 @@ const EXHAUSTED: EnhancedCode = EnhancedCode(4, 3, 0);
 /// RFC 3463 X.3.5: system incorrectly configured.
 const MISCONFIGURED: EnhancedCode = EnhancedCode(4, 3, 5);
 
-/// Tries each address in the given order, or the resolver's where none is given.
-pub(in crate::transport) async fn connect(
+/// The addresses to try, in their order: those given, or the resolver's where none is; both families in turn (RFC 8305 4).
+pub(in crate::transport) async fn addresses(
     smarthost: &Smarthost,
-    addresses: &[IpAddr],
+    given: &[IpAddr],
     connection_settings: &ConnectionSettings,
-) -> Result<(TcpStream, SocketAddr), RouteFailure> {
+) -> Result<Vec<SocketAddr>, RouteFailure> {
     let (host, port) = (smarthost.host.as_str(), smarthost.port);
-    let fault = |status, text: String| {
-        RouteFailure::new(Reason::new(status, text).because(cause_of(status)), format!("{host}:{port}"))
-    };
-    let addresses = if addresses.is_empty() {
+    let fault = |status, text| fault(smarthost, status, text);
+    let found = if given.is_empty() {
         look_up(host, port, connection_settings)
             .await
             .map_err(|cause| fault(UNRESOLVED, format!("looking the name {host} up failed: {cause}")))?
     } else {
-        addresses.iter().map(|address| SocketAddr::new(*address, port)).collect()
+        given.iter().map(|address| SocketAddr::new(*address, port)).collect()
     };
-    let fits = |address: &SocketAddr| connection_settings.source.is_none_or(|source| same_family(source, *address));
-    let (addresses, others): (Vec<_>, Vec<_>) = addresses.into_iter().partition(fits);
-    if let (Some(source), [], [one, ..]) = (connection_settings.source, &addresses[..], &others[..]) {
-        let text =
-            format!("connecting to {host} from {source} failed: expected an address of that family, but found {one}");
-        return Err(fault(NO_WAY, text));
+    let (source, version) = (connection_settings.source, connection_settings.ip);
+    let fits = |address: &SocketAddr| {
+        version.includes(address.ip()) && source.is_none_or(|source| same_family(source, *address))
+    };
+    let (fitting, others): (Vec<_>, Vec<_>) = found.into_iter().partition(fits);
+    match (&fitting[..], &others[..], source) {
+        ([], [one, ..], _) if !version.includes(one.ip()) => {
+            let text = format!("connecting to {host} failed: expected an {version} address, but found {one}");
+            Err(fault(NO_WAY, text))
+        }
+        ([], [one, ..], Some(source)) => {
+            let text = format!(
+                "connecting to {host} from {source} failed: expected an address of that family, but found {one}"
+            );
+            Err(fault(NO_WAY, text))
+        }
+        _ => Ok(in_turn(fitting)),
     }
+}
+
+/// The families take turns, beginning with the first address's.
+fn in_turn(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let Some(first) = addresses.first().map(SocketAddr::is_ipv4) else { return addresses };
+    let (these, those): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|address| address.is_ipv4() == first);
+    let (mut these, mut those) = (these.into_iter(), those.into_iter());
+    let mut mixed = Vec::new();
+    loop {
+        let (one, other) = (these.next(), those.next());
+        if one.is_none() && other.is_none() {
+            return mixed;
+        }
+        mixed.extend(one);
+        mixed.extend(other);
+    }
+}
+
+fn fault(smarthost: &Smarthost, status: EnhancedCode, text: String) -> RouteFailure {
+    let relay = format!("{}:{}", smarthost.host, smarthost.port);
+    RouteFailure::new(Reason::new(status, text).because(cause_of(status)), relay)
+}
+
+/// How long an address has to itself before the next is tried beside it (RFC 8305 5).
+const HEAD_START: Duration = Duration::from_millis(250);
+
+/// Tries the addresses in their order, each a moment after the one before; the first that answers counts.
+pub(super) async fn connect(
+    smarthost: &Smarthost,
+    addresses: &[SocketAddr],
+    connection_settings: &ConnectionSettings,
+) -> Result<(TcpStream, SocketAddr), RouteFailure> {
+    let host = smarthost.host.as_str();
+    let (source, limit) = (connection_settings.source, connection_settings.timeouts.connect);
     let (mut failures, mut status) = (Vec::new(), None);
-    for address in addresses {
-        let (now, cause) =
-            match timeout(connection_settings.timeouts.connect, dial(connection_settings.source, address)).await {
-                Ok(Ok(stream)) => {
-                    // lettre writes the message and its end apart; with Nagle each message would wait for an ACK. A socket that
-                    // refuses the option still works.
-                    let _ = stream.set_nodelay(true);
-                    return Ok((stream, address));
-                }
-                Ok(Err(Failure::Bind(error))) => (MISCONFIGURED, format!("{error}")),
-                Ok(Err(Failure::Connect(error))) => (status_of(&error), without_number(&error)),
-                Err(_) => {
-                    (NO_ANSWER, format!("no answer within {} s", connection_settings.timeouts.connect.as_secs_f32()))
-                }
-            };
+    let (mut waiting, mut under_way) = (addresses.iter().copied(), JoinSet::new());
+    loop {
+        if let Some(address) = waiting.next() {
+            under_way.spawn(async move { (address, timeout(limit, dial(source, address)).await) });
+        }
+        let ended = tokio::select! {
+            biased;
+            ended = under_way.join_next() => ended,
+            () = sleep(HEAD_START), if waiting.len() > 0 => continue,
+        };
+        let Some(ended) = ended else { break };
+        let (address, result) = ended.map_err(|error| fault(smarthost, EXHAUSTED, error.to_string()))?;
+        let (now, cause) = match result {
+            Ok(Ok(stream)) => {
+                // lettre writes the message and its end apart; with Nagle each message would wait for an ACK. A socket that
+                // refuses the option still works.
+                let _ = stream.set_nodelay(true);
+                return Ok((stream, address));
+            }
+            Ok(Err(Failure::Bind(error))) => (MISCONFIGURED, format!("{error}")),
+            Ok(Err(Failure::Connect(error))) => (status_of(&error), without_number(&error)),
+            Err(_) => (NO_ANSWER, format!("no answer within {} s", limit.as_secs_f32())),
+        };
         // One address that is there but does not answer speaks for the network.
         status = if status.is_none_or(|before| before == now) { Some(now) } else { Some(NO_ANSWER) };
         failures.push((address, cause));
     }
-    let from = connection_settings.source.map_or(String::new(), |source| format!(" from {source}"));
-    Err(fault(status.unwrap_or(NO_ANSWER), told(host, &from, &failures)))
+    let from = source.map_or(String::new(), |source| format!(" from {source}"));
+    Err(fault(smarthost, status.unwrap_or(NO_ANSWER), told(host, &from, &failures)))
 }
 
 /// What the status of a failed connection stands for.
