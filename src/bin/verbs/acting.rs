@@ -59,7 +59,7 @@ pub(crate) struct Acting {
 pub(crate) struct Carrying {
     /// Folder with the exported messages; export creates it if it is missing
     #[arg(value_name = "DIR")]
-    folder: PathBuf,
+    directory: PathBuf,
     #[command(flatten)]
     filters: Filters,
     #[command(flatten)]
@@ -141,7 +141,7 @@ fn carry(
     (what, leaves): (&'static str, Leaves),
     spools: impl FnOnce(Config) -> anyhow::Result<FromTo>,
 ) -> anyhow::Result<()> {
-    let Carrying { folder, filters, manner, keep } = options;
+    let Carrying { directory: folder, filters, manner, keep } = options;
     filters.check_said()?;
     let mut there = config.clone();
     there.spool.clone_from(folder);
