@@ -116,6 +116,7 @@ mod tests {
             text: text.into(),
             cause: None,
             message: None,
+            mark: 0,
             by_hand,
         };
         let remedy = remedy("relay", &pause, &[]);

@@ -21,6 +21,7 @@ use crate::queue::{InDoubt, NoticeSettings, Schedule};
 use crate::session::{Settings, Terms};
 use crate::smtp::Keyword;
 use crate::smtp::body::BareNewline;
+use crate::transport::Leaving;
 pub use protocol::{EarlyTalkers, ProtocolSection};
 
 /// `[clients]`: who may connect.
@@ -278,6 +279,9 @@ pub struct QueueSection {
     /// Octets of the largest message that a bounce returns whole where its sender asked for that: 1 kB to 100 MB.
     #[serde(deserialize_with = "values::size::<1_000, 100_000_000, _>")]
     pub return_full: u64,
+    /// How long a stop waits for the answer to a message that was sent whole: 0 s to 1 h.
+    #[serde(deserialize_with = "values::duration::<0, 3_600, _>")]
+    pub stop_wait: Duration,
     /// What becomes of a message that may have arrived.
     #[serde(deserialize_with = "values::text")]
     pub in_doubt: InDoubt,
@@ -286,7 +290,7 @@ pub struct QueueSection {
 impl Default for QueueSection {
     fn default() -> Self {
         let Schedule { retry, give_up, delay_notice, in_doubt } = Schedule::default();
-        Self { retry, give_up, delay_notice, return_full: 1_000_000, in_doubt }
+        Self { retry, give_up, delay_notice, return_full: 1_000_000, stop_wait: Leaving::PATIENCE, in_doubt }
     }
 }
 

@@ -5,6 +5,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -24,8 +25,16 @@ impl StopFlag {
     /// # Errors
     /// When the system has no descriptor left.
     pub fn new() -> io::Result<Self> {
+        Self::with_patience(Leaving::PATIENCE)
+    }
+
+    /// One that lets transports wait this long for the answer to a message that was handed over.
+    ///
+    /// # Errors
+    /// When the system has no descriptor left.
+    pub fn with_patience(patience: Duration) -> io::Result<Self> {
         let signal = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Self { raised: AtomicBool::new(false), signal, leaving: Leaving::default() })
+        Ok(Self { raised: AtomicBool::new(false), signal, leaving: Leaving::with_patience(patience) })
     }
 
     /// Raises it, for the transports too.

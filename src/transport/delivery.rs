@@ -151,6 +151,12 @@ pub trait Dispatch: Send + Sync {
     /// How many deliveries may run side by side, at least 1.
     fn connections(&self) -> usize;
 
+    /// A mark of what it logs in with and where: the settings, and the state of the files of passwords and tokens, without their
+    /// content. Another one than at the last failure is a reason to try again at once. 0: it has none.
+    fn mark(&self) -> u64 {
+        0
+    }
+
     /// Whether all recipients of a request must be of one domain, since each domain has a next hop of its own.
     fn per_domain(&self) -> bool {
         false

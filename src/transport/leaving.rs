@@ -19,8 +19,13 @@ pub struct Leaving {
 }
 
 /// How long the answer to a message is waited for once it is time to leave: long enough for a smarthost that scans what it
-/// takes, and well below the 90 s after which systemd ends a service.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// takes, and below the 10 s after which container managers kill (systemd: 90 s).
+const PATIENCE: Duration = Duration::from_secs(8);
+
+impl Leaving {
+    /// Unless the configuration says otherwise.
+    pub const PATIENCE: Duration = PATIENCE;
+}
 
 impl Default for Leaving {
     fn default() -> Self {
@@ -29,7 +34,7 @@ impl Default for Leaving {
 }
 
 impl Leaving {
-    /// One that is not raised, with another limit than 30 s for the answer to a message that was handed over.
+    /// One that is not raised, with another limit than 8 s for the answer to a message that was handed over.
     pub fn with_patience(patience: Duration) -> Self {
         Self { raised: Arc::new(watch::Sender::new(false)), patience }
     }

@@ -6,8 +6,10 @@
 
 pub(super) use super::smtp::SmtpClient;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -96,6 +98,17 @@ impl Dispatch for SmarthostDispatch {
 
     fn most_recipients(&self) -> Option<usize> {
         self.route.recipients.most(&self.route.record)
+    }
+
+    fn mark(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        let Route { smarthost, auth, credential, .. } = &*self.route;
+        format!("{smarthost:?} {auth:?} {credential:?}").hash(&mut hasher);
+        for path in credential.iter().flat_map(Credential::files) {
+            let status = path.metadata().ok();
+            status.map(|status| (status.ino(), status.len(), status.mtime(), status.mtime_nsec())).hash(&mut hasher);
+        }
+        hasher.finish().max(1)
     }
 }
 
@@ -196,7 +209,7 @@ impl Link {
                     let relay = client.relay().to_owned();
                     if let Some(reason) = self.route.relays_to_nobody(&outcomes) {
                         client.quit().await;
-                        return Err(RouteFailure::new(reason, relay).in_transaction());
+                        return Err(RouteFailure::new(reason, relay));
                     }
                     let dsn = if client.capabilities().dsn { Dsn::PassedOn } else { Dsn::NotPassedOn };
                     self.client = usable.then_some(client);

@@ -17,6 +17,17 @@ struct Row {
     reply: String,
 }
 
+impl Row {
+    /// Whether one message alone is put off at first, as it may be why: only the second one pauses the route.
+    fn may_be_the_message(&self) -> bool {
+        self.about == "service" && matches!(self.step.as_str(), "mail" | "rcpt" | "data")
+    }
+
+    fn messages(&self) -> usize {
+        if self.may_be_the_message() { 2 } else { 1 }
+    }
+}
+
 fn rows() -> Vec<Row> {
     let text = include_str!("../../src/transport/classify/replies.txt");
     let is_row = |line: &&str| !line.is_empty() && !line.starts_with(['#', '=']);
@@ -65,7 +76,7 @@ fn site(hosts: &[(usize, FakeSmarthost)], rows: &[Row]) -> Site {
     fs::write(site.config(), text).unwrap();
     let running = site.listen(&[]);
     let mut client = running.client();
-    for (at, _) in hosts {
+    for (at, _) in hosts.iter().flat_map(|host| std::iter::repeat_n(host, rows[host.0].messages())) {
         client.submit("me@lan.example", &[&format!("b@r{at}.example")], b"Subject: x\r\n\r\ntext\r\n");
     }
     site
@@ -110,7 +121,7 @@ fn play(rows: &[Row], numbers: &[usize]) {
             "deferred" => assert_eq!(status, Some("deferred"), "{told}"),
             _ => assert_ne!(status, Some("bounced"), "{told}"),
         }
-        if let Some(waiting) = waiting {
+        if let Some(waiting) = waiting.filter(|_| !rows[*at].may_be_the_message()) {
             assert_eq!(waiting["attempts"].as_u64(), Some(u64::from(outcome == "deferred")), "{waiting} {told}");
         }
         let explained = json(&site, &["explain", "--json", "--recipient", &recipient]);

@@ -161,3 +161,48 @@ fn an_account_that_sent_enough_pauses_its_route_and_bounces_nothing() {
     assert!(site.run(&["flush"]).status.success());
     assert_eq!(site.shelf("queue").len(), 0, "once the provider takes mail again");
 }
+
+/// A site whose password was refused so often that its route rests for minutes, and its smarthost, which takes the next login.
+fn locked_out() -> (Site, FakeSmarthost) {
+    let script = Script::new().offers(["AUTH PLAIN"]);
+    let script = (0..4).fold(script, |script, _| script.on("AUTH", reply("535 5.7.8 wrong password")));
+    let smarthost = FakeSmarthost::start(script);
+    let port = smarthost.address.port();
+    let site = site(&format!("[relay]\nurl = \"smtp://me@127.0.0.1:{port}?tls=none\"\npassword_file = \"PASSWORD\""));
+    let text = fs::read_to_string(site.config()).unwrap();
+    let path = site.path("password").display().to_string();
+    fs::write(site.config(), text.replace("PASSWORD", &path)).unwrap();
+    fs::write(site.path("password"), "wrong\n").unwrap();
+    site.listen(&[]).client().submit("joe@example.com", &["bob@example.net"], b"Subject: x\r\n\r\n");
+    // A flush does not wait for the end of the pause, which is five minutes after the fourth time.
+    for _ in 0..4 {
+        site.run(&["flush"]);
+    }
+    assert!(site.states().contains("\"failures\":4"), "{}", site.states());
+    (site, smarthost)
+}
+
+#[test]
+fn a_mended_password_is_tried_at_once_and_an_old_one_is_not() {
+    let (site, smarthost) = locked_out();
+    site.run(&[]);
+    assert_eq!(smarthost.record().verbs("AUTH").len(), 4, "the same password waits for the end of the pause");
+    fs::write(site.path("password"), "the right one\n").unwrap();
+    assert!(site.run(&[]).status.success());
+    assert_eq!((smarthost.record().messages.len(), smarthost.record().verbs("AUTH").len()), (1, 5));
+}
+
+#[test]
+fn a_running_forwarder_sees_a_mended_password_and_a_new_one_tries_at_once() {
+    let (site, smarthost) = locked_out();
+    let watch = site.watch(&[]);
+    wait_until("the start anew is a reason to try", || smarthost.record().messages.len() == 1);
+    drop(watch);
+    let (site, smarthost) = locked_out();
+    smarthost.then_on("AUTH", reply("535 5.7.8 wrong password"));
+    let _watch = site.watch(&[]);
+    wait_until("the fifth refusal", || smarthost.record().verbs("AUTH").len() == 5);
+    wait_until("the fifth refusal is noted", || site.states().contains("\"failures\":5"));
+    fs::write(site.path("password"), "the right one\n").unwrap();
+    wait_until("the mended password is seen", || smarthost.record().messages.len() == 1);
+}

@@ -31,6 +31,7 @@ fn paused(since: u64, by_hand: bool) -> Facts {
         status: EnhancedCode(4, 4, 1),
         text,
         cause: None,
+        mark: 0,
         message: None,
         by_hand,
     };

@@ -63,7 +63,7 @@ pub(crate) fn knowing_ourselves(config: &Config, hop: RouteSettings) -> RouteSet
 
 /// What forwards mail over the configured routes, in either binary.
 pub(crate) fn runner(config: &Config, spool: Arc<DirSpool>) -> anyhow::Result<Runner<DirSpool>> {
-    let stop = Arc::new(StopFlag::new().or_exit(ExitCode::OsErr)?);
+    let stop = Arc::new(StopFlag::with_patience(config.queue.stop_wait).or_exit(ExitCode::OsErr)?);
     let states = config.spool.join("routes");
     let route = |plan: RoutePlan| {
         let hops: Vec<_> = plan.hops.into_iter().map(|hop| knowing_ourselves(config, hop)).collect();

@@ -117,6 +117,11 @@ impl RouteGate {
         self.state.while_probing(name, now)
     }
 
+    /// Whether a probe is under way.
+    pub(in crate::queue) fn is_probed(&self) -> bool {
+        self.probing
+    }
+
     pub(in crate::queue) fn end_probe(&mut self) {
         self.probing = false;
     }

@@ -45,9 +45,16 @@ pub struct Pause {
     /// The message that it failed at, where that may be why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// The [mark](crate::transport::Dispatch::mark) of what it failed with.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub mark: u64,
     /// Whether a person paused it: then nothing but a person ends the pause.
     #[serde(default)]
     pub by_hand: bool,
+}
+
+fn is_zero(mark: &u64) -> bool {
+    *mark == 0
 }
 
 /// Whether a delivery may begin.
@@ -95,7 +102,7 @@ impl RouteState {
         };
         let until = (now + rest(name, failures)).as_millis();
         let (status, text, cause) = (reason.status, reason.text.clone(), reason.cause);
-        Self::Paused(Pause { since, until, failures, status, text, cause, message: None, by_hand: false })
+        Self::Paused(Pause { since, until, failures, status, text, cause, message: None, mark: 0, by_hand: false })
     }
 
     /// The same after a fault that this message may be the reason of.
@@ -125,6 +132,7 @@ impl RouteState {
             text,
             cause: None,
             message: None,
+            mark: 0,
             by_hand: true,
         })
     }
@@ -147,6 +155,25 @@ impl RouteState {
             Self::Open => Self::Open,
             Self::Paused(pause) => Self::Paused(Pause { until: now.as_millis(), ..pause.clone() }),
         }
+    }
+
+    /// The same with the mark of what the route failed with.
+    #[must_use]
+    pub fn marked(self, mark: u64) -> Self {
+        match self {
+            Self::Open => Self::Open,
+            Self::Paused(pause) => Self::Paused(Pause { mark, ..pause }),
+        }
+    }
+
+    /// Whether it failed with another mark than this, so that trying again at once may help: once for each change.
+    pub fn is_mended(&self, mark: u64) -> bool {
+        matches!(self, Self::Paused(pause) if !pause.by_hand && pause.mark != 0 && mark != 0 && pause.mark != mark)
+    }
+
+    /// Whether what it failed at is about the login or the right to send (RFC 3463 X.7).
+    pub fn is_about_login(&self) -> bool {
+        matches!(self, Self::Paused(Pause { status: EnhancedCode(_, 7, _), by_hand: false, .. }))
     }
 
     /// Whether a person paused it.
@@ -260,6 +287,19 @@ mod tests {
             assert!(matches!(paused.admission(urgency, now), Admission::Closed(until) if until > now));
         }
         assert!(matches!(&paused, RouteState::Paused(pause) if pause.text == "moving the smarthost"));
+    }
+
+    #[test]
+    fn what_was_mended_is_tried_at_once_and_once() {
+        let paused = RouteState::Open.after_fault("main", &reason(), at(1_000)).marked(7);
+        assert!(!paused.is_mended(7) && !paused.is_mended(0), "nothing changed, or nothing is known");
+        assert!(paused.is_mended(8));
+        let tried = paused.after_no_answer(at(1_001)).marked(8);
+        assert_eq!(tried.admission(Urgency::Due, at(1_001)), Admission::Probe);
+        assert!(!tried.is_mended(8));
+        assert!(!RouteState::Open.is_mended(8) && !RouteState::paused_by_hand("x", at(1)).marked(7).is_mended(8));
+        let login = RouteState::Open.after_fault("main", &Reason::new(EnhancedCode(4, 7, 8), "no"), at(1_000));
+        assert!(login.is_about_login() && !paused.is_about_login());
     }
 
     #[test]

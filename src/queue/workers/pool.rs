@@ -63,6 +63,9 @@ enum Wake {
     All,
 }
 
+/// How soon it is seen that a password of a route that fails was mended.
+const MENDED: Duration = Duration::from_secs(5);
+
 impl<'r, S: Spool> WorkerPool<'r, S> {
     pub(super) fn new(runner: &'r Runner<S>, mode: Mode, urgency: Urgency) -> Self {
         let shared = PoolState {
@@ -74,7 +77,10 @@ impl<'r, S: Spool> WorkerPool<'r, S> {
             unrecorded: Vec::new(),
         };
         let pool = Self { runner, mode, urgency, shared: Mutex::new(shared) };
-        pool.reload_routes(&mut pool.shared());
+        let mut shared = pool.shared();
+        pool.reload_routes(&mut shared);
+        pool.retry_mended(&mut shared, mode == Mode::Watch);
+        drop(shared);
         pool
     }
 
@@ -106,7 +112,11 @@ impl<'r, S: Spool> WorkerPool<'r, S> {
                 scanned = Some(now);
                 continue;
             };
-            let woken = wakeups.wait(rest);
+            let is_failing = self.shared().gates.iter().any(|gate| gate.state.failures() > 0);
+            let woken = wakeups.wait(if is_failing { rest.min(MENDED) } else { rest });
+            if is_failing {
+                self.retry_mended(&mut self.shared(), false);
+            }
             // The workers are busy, so more changes may be gathered before each of them is woken.
             if self.shared().concurrency.iter().any(Concurrency::is_busy) {
                 thread::sleep(GATHERING);

@@ -24,6 +24,7 @@ impl<S: Spool> WorkerPool<'_, S> {
         let was_open = gate.state == RouteState::Open;
         let paused = gate.fault(job.probe, name, &fault.reason, now)?;
         let paused = if fault.in_transaction { paused.at_message(job.id) } else { paused };
+        let paused = paused.marked(self.runner.routes[job.route].dispatch.mark());
         let RouteState::Paused(pause) = &paused else { return None };
         let retry_in = Timestamp::from_millis(pause.until).since(now);
         self.set_state(shared, job.route, paused);
@@ -72,6 +73,22 @@ impl<S: Spool> WorkerPool<'_, S> {
             gate.state = stored;
         }
         saved
+    }
+
+    /// Routes that failed with other passwords, tokens or settings than there are now are tried at once. At the start of a watch
+    /// so are those that failed at their login: whoever starts it anew may have mended what no mark tells of.
+    pub(super) fn retry_mended(&self, shared: &mut PoolState<S::Claim>, at_start: bool) {
+        let now = self.runner.clock.now();
+        for (at, route) in self.runner.routes.iter().enumerate() {
+            let Some(gate) = shared.gates.get(at).filter(|gate| gate.state.failures() > 0 && !gate.is_probed()) else {
+                continue;
+            };
+            let mark = route.dispatch.mark();
+            if gate.state.is_mended(mark) || at_start && gate.state.is_about_login() {
+                let state = gate.state.after_no_answer(now).marked(mark);
+                self.set_state(shared, at, state);
+            }
+        }
     }
 
     /// Shares the size limit, so that the receiver refuses messages that are too large.

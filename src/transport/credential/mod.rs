@@ -8,6 +8,8 @@ mod token;
 pub(super) use secret::Password;
 pub(super) use token::Freshness;
 
+use std::path::Path;
+
 use crate::transport::settings::{AuthMethod, RouteSettings, SecretSource, Smarthost, TokenSource};
 
 /// What proves who we are.
@@ -50,6 +52,16 @@ impl Credential {
         }
     }
 
+    /// The files that it is read from.
+    pub(super) fn files(&self) -> Vec<&Path> {
+        let secrets: Vec<&SecretSource> = match self {
+            Self::Password(secret) | Self::Token(TokenSource::Secret(secret)) => vec![secret],
+            Self::Token(TokenSource::Grant(grant)) => grant.client_secret.iter().chain(&grant.refresh_token).collect(),
+            Self::Certificate => Vec::new(),
+        };
+        secrets.into_iter().filter_map(file).collect()
+    }
+
     /// Whether it is an access token.
     pub(super) fn is_token(&self) -> bool {
         matches!(self, Self::Token(_))
@@ -66,4 +78,8 @@ impl Credential {
             Self::Certificate => Ok(Password::new("")),
         }
     }
+}
+
+fn file(secret: &SecretSource) -> Option<&Path> {
+    if let SecretSource::File(path) = secret { Some(path) } else { None }
 }

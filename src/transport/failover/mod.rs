@@ -74,6 +74,10 @@ impl Dispatch for FailoverDispatch {
         self.shared.hops.first().map_or(1, |hop| hop.dispatch.connections())
     }
 
+    fn mark(&self) -> u64 {
+        self.shared.hops.iter().fold(0, |mark, hop| mark.rotate_left(7) ^ hop.dispatch.mark())
+    }
+
     fn per_domain(&self) -> bool {
         self.shared.hops.iter().any(|hop| hop.dispatch.per_domain())
     }
