@@ -18,7 +18,7 @@ struct Row {
 }
 
 impl Row {
-    /// Whether one message alone is put off at first, as it may be why: only the second one pauses the route.
+    /// Whether the first message is only deferred, as it may be the cause: the second one pauses the route.
     fn may_be_the_message(&self) -> bool {
         self.about == "service" && matches!(self.step.as_str(), "mail" | "rcpt" | "data")
     }

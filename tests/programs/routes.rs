@@ -183,7 +183,7 @@ fn locked_out() -> (Site, FakeSmarthost) {
 }
 
 #[test]
-fn a_mended_password_is_tried_at_once_and_an_old_one_is_not() {
+fn a_corrected_password_is_tried_at_once_and_an_old_one_is_not() {
     let (site, smarthost) = locked_out();
     site.run(&[]);
     assert_eq!(smarthost.record().verbs("AUTH").len(), 4, "the same password waits for the end of the pause");
@@ -193,7 +193,7 @@ fn a_mended_password_is_tried_at_once_and_an_old_one_is_not() {
 }
 
 #[test]
-fn a_running_forwarder_sees_a_mended_password_and_a_new_one_tries_at_once() {
+fn a_running_forwarder_notices_a_corrected_password_and_a_new_one_tries_at_once() {
     let (site, smarthost) = locked_out();
     let watch = site.watch(&[]);
     wait_until("the start anew is a reason to try", || smarthost.record().messages.len() == 1);

@@ -167,7 +167,7 @@ impl RouteState {
     }
 
     /// Whether it failed with another mark than this, so that trying again at once may help: once for each change.
-    pub fn is_mended(&self, mark: u64) -> bool {
+    pub fn is_corrected(&self, mark: u64) -> bool {
         matches!(self, Self::Paused(pause) if !pause.by_hand && pause.mark != 0 && mark != 0 && pause.mark != mark)
     }
 
@@ -292,12 +292,12 @@ mod tests {
     #[test]
     fn what_was_mended_is_tried_at_once_and_once() {
         let paused = RouteState::Open.after_fault("main", &reason(), at(1_000)).marked(7);
-        assert!(!paused.is_mended(7) && !paused.is_mended(0), "nothing changed, or nothing is known");
-        assert!(paused.is_mended(8));
+        assert!(!paused.is_corrected(7) && !paused.is_corrected(0), "nothing changed, or nothing is known");
+        assert!(paused.is_corrected(8));
         let tried = paused.after_no_answer(at(1_001)).marked(8);
         assert_eq!(tried.admission(Urgency::Due, at(1_001)), Admission::Probe);
-        assert!(!tried.is_mended(8));
-        assert!(!RouteState::Open.is_mended(8) && !RouteState::paused_by_hand("x", at(1)).marked(7).is_mended(8));
+        assert!(!tried.is_corrected(8));
+        assert!(!RouteState::Open.is_corrected(8) && !RouteState::paused_by_hand("x", at(1)).marked(7).is_corrected(8));
         let login = RouteState::Open.after_fault("main", &Reason::new(EnhancedCode(4, 7, 8), "no"), at(1_000));
         assert!(login.is_about_login() && !paused.is_about_login());
     }

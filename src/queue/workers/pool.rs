@@ -63,8 +63,8 @@ enum Wake {
     All,
 }
 
-/// How soon it is seen that a password of a route that fails was mended.
-const MENDED: Duration = Duration::from_secs(5);
+/// How soon a corrected password of a failing route is noticed.
+const CORRECTED: Duration = Duration::from_secs(5);
 
 impl<'r, S: Spool> WorkerPool<'r, S> {
     pub(super) fn new(runner: &'r Runner<S>, mode: Mode, urgency: Urgency) -> Self {
@@ -79,7 +79,7 @@ impl<'r, S: Spool> WorkerPool<'r, S> {
         let pool = Self { runner, mode, urgency, shared: Mutex::new(shared) };
         let mut shared = pool.shared();
         pool.reload_routes(&mut shared);
-        pool.retry_mended(&mut shared, mode == Mode::Watch);
+        pool.retry_corrected(&mut shared, mode == Mode::Watch);
         drop(shared);
         pool
     }
@@ -113,9 +113,9 @@ impl<'r, S: Spool> WorkerPool<'r, S> {
                 continue;
             };
             let is_failing = self.shared().gates.iter().any(|gate| gate.state.failures() > 0);
-            let woken = wakeups.wait(if is_failing { rest.min(MENDED) } else { rest });
+            let woken = wakeups.wait(if is_failing { rest.min(CORRECTED) } else { rest });
             if is_failing {
-                self.retry_mended(&mut self.shared(), false);
+                self.retry_corrected(&mut self.shared(), false);
             }
             // The workers are busy, so more changes may be gathered before each of them is woken.
             if self.shared().concurrency.iter().any(Concurrency::is_busy) {

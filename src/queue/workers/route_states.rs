@@ -75,16 +75,16 @@ impl<S: Spool> WorkerPool<'_, S> {
         saved
     }
 
-    /// Routes that failed with other passwords, tokens or settings than there are now are tried at once. At the start of a watch
-    /// so are those that failed at their login: whoever starts it anew may have mended what no mark tells of.
-    pub(super) fn retry_mended(&self, shared: &mut PoolState<S::Claim>, at_start: bool) {
+    /// A route that failed with other passwords, tokens or settings than there are now is tried at once. At the start of a watch,
+    /// so is each route that failed at its login: the person who restarts it may have corrected what no mark shows.
+    pub(super) fn retry_corrected(&self, shared: &mut PoolState<S::Claim>, at_start: bool) {
         let now = self.runner.clock.now();
         for (at, route) in self.runner.routes.iter().enumerate() {
             let Some(gate) = shared.gates.get(at).filter(|gate| gate.state.failures() > 0 && !gate.is_probed()) else {
                 continue;
             };
             let mark = route.dispatch.mark();
-            if gate.state.is_mended(mark) || at_start && gate.state.is_about_login() {
+            if gate.state.is_corrected(mark) || at_start && gate.state.is_about_login() {
                 let state = gate.state.after_no_answer(now).marked(mark);
                 self.set_state(shared, at, state);
             }
