@@ -132,7 +132,7 @@ fn the_faults_of_the_ancestor_are_watched_by_tests_that_exist() {
 
 #[test]
 fn every_device_is_played_by_a_test_that_exists() {
-    for row in check_tests("docs/devices.md", 10) {
+    for row in check_tests("docs/devices.md", 25) {
         assert_eq!(row.len(), 5, "a row has five cells: {row:?}");
     }
 }

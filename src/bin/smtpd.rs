@@ -82,7 +82,7 @@ fn run(options: &Options, mut hidden: Option<HiddenStderr>) -> anyhow::Result<()
     let checked = config.check().or_exit(ExitCode::Config);
     checked.inspect_err(|error| turn_away(options, Some(&config), error))?;
     if options.common.check {
-        let report = cli::report_checked(&config)?;
+        let report = cli::report_checked(&config, &config.strict_for_devices())?;
         // Files that can be read, but not used.
         security::security(&config, security::certificate(&config)?)?;
         return listing::say_folded(&report);

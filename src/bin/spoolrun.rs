@@ -79,7 +79,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
     config.log.trace_routes.extend_from_slice(&options.trace);
     config.check().or_exit(ExitCode::Config)?;
     if options.common.check {
-        return verbs::say_folded(&cli::report_checked(&config)?);
+        return verbs::say_folded(&cli::report_checked(&config, &[])?);
     }
     let quiet = options.verb.as_ref().is_none_or(Verb::tells_by_itself);
     if quiet && config.log.is_for_cron() && config.log.level == LevelFilter::Info {

@@ -265,7 +265,7 @@ impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
         let Some(pause) = self.greeting_pause.take() else { return Verdict::Accept };
         let now = self.receiver.clock.now();
         match timeout(pause, read_once(&mut self.io, |octets| session.feed(octets, now))).await {
-            Ok(Ok(1..)) => Verdict::Disconnect(catalogue::early_talker()),
+            Ok(Ok(1..)) => Verdict::Disconnect(session.slip().unwrap_or_else(catalogue::early_talker)),
             // Silent, or gone, which the next read finds.
             _ => Verdict::Accept,
         }

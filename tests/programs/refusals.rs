@@ -200,14 +200,18 @@ fn another_protocol_on_a_plain_port_is_one_line_that_names_the_setting() {
         (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "a health check of a port in the relay's setting listen.addresses"),
         (b"OPTIONS / HTTP/1.0\r\n\r\n", "a health check"),
     ] {
-        // In one piece, and octet by octet.
-        for size in [octets.len(), 1] {
-            let site = Site::new("");
+        // Before the greeting, whether that is allowed or not; after it; and octet by octet.
+        let strict = "[protocol]\nearly_talkers = \"refuse\"\n";
+        let whole = octets.len();
+        for (waits, size, more) in [(false, whole, ""), (false, whole, strict), (true, whole, ""), (true, 1, "")] {
+            let site = Site::new(more);
             let smtpd = site.listen(&[]);
             let mut stream = TcpStream::connect(smtpd.address()).unwrap();
             stream.set_read_timeout(Some(PATIENCE)).unwrap();
             stream.set_nodelay(true).unwrap();
-            stream.read_exact(&mut [0; 4]).unwrap();
+            if waits {
+                stream.read_exact(&mut [0; 4]).unwrap();
+            }
             octets.chunks(size).for_each(|piece| drop(stream.write_all(piece)));
             let mut said = Vec::new();
             let _ = stream.read_to_end(&mut said);
@@ -364,4 +368,22 @@ fn without_a_history_no_client_is_recorded() {
     refuse(&smtpd, &["MUMBLE"]);
     smtpd.wait_for_log("reject: UNKNOWN");
     assert!(!site.spool().join("log/clients").exists());
+}
+
+#[test]
+fn check_warns_of_settings_that_shut_devices_out_and_of_no_others() {
+    let check = |more: &str| {
+        let output = Site::new(more).smtpd().arg("--check").output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for (more, warning) in [
+        ("[clients]\nhelo = [\"printer.lan\"]\n", "warning: clients.helo lists names"),
+        ("[listen]\naddresses = [\"0.0.0.0:2525\"]\n", "warning: clients.networks names this host only"),
+        ("[limits]\nidle = \"5s\"\n", "warning: limits.idle is 5 s"),
+    ] {
+        let said = check(more);
+        assert!(said.contains(warning) && said.ends_with("in order\n"), "{said}");
+    }
+    assert!(!check("[listen]\naddresses = [\"127.0.0.1:2525\"]\n").contains("warning"));
 }

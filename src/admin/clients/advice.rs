@@ -3,7 +3,9 @@
 //! A reply repeats text of the client, but only before the words in which the relay names its setting. So only these
 //! words, the last of their kind, are read; of replies that name no setting, only the codes are.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipnet::Ipv4Net;
 
 use crate::history::{Fate, Visit};
 
@@ -13,6 +15,9 @@ const OPENERS: [&str; 5] =
 /// The sections of the configuration that replies name.
 const SECTIONS: [&str; 10] =
     ["clients", "senders", "recipients", "message", "limits", "tls", "auth", "protocol", "listen", "log"];
+
+/// Addresses behind a carrier's NAT (RFC 6598), which `clients.networks` takes too.
+const SHARED: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(100, 64, 0, 0), 10);
 
 /// What to do about it; `None` where nothing is wrong, or the text says it.
 pub(super) fn remedy(visit: &Visit) -> Option<String> {
@@ -102,7 +107,7 @@ fn by_code(stage: &str, code: (u16, &str)) -> Option<&'static str> {
 fn for_network(address: Option<IpAddr>) -> String {
     let Some(address) = address else { return "Add the client's network to clients.networks.".to_owned() };
     let is_local = match address.to_canonical() {
-        IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || v4.is_link_local(),
+        IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || v4.is_link_local() || SHARED.contains(&v4),
         IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
     };
     if is_local {

@@ -148,14 +148,15 @@ impl Common {
     }
 }
 
-/// What `--check` says of a configuration that is in order, once the files that it names were looked at.
-pub(crate) fn report_checked(config: &Config) -> anyhow::Result<String> {
+/// What `--check` says of a configuration that is in order, once the files that it names were looked at; `more` are further
+/// warnings.
+pub(crate) fn report_checked(config: &Config, more: &[String]) -> anyhow::Result<String> {
     config.check_files().or_exit(ExitCode::Config)?;
     super::confine::identity(config)?;
     super::aliases(config)?;
     let remarks = config.remarks(super::confine::uid(config)?);
     let warnings: String =
-        super::shortage(config).iter().chain(&remarks).map(|text| format!("warning: {text}\n")).collect();
+        super::shortage(config).iter().chain(&remarks).chain(more).map(|text| format!("warning: {text}\n")).collect();
     let routes = config.routes();
     let lines: String = routes.iter().map(|plan| route_line(plan, routes.len() == 1)).collect();
     Ok(format!("{warnings}{lines}{}\n", conclusion(config)))
