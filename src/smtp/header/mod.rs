@@ -30,8 +30,10 @@ pub fn end_of_field(octets: &[u8]) -> usize {
 /// The name of a field, and what is behind its colon; `None` for what is no field.
 pub fn split_field(field: &[u8]) -> Option<(&str, &[u8])> {
     let colon = memchr(b':', field)?;
-    // RFC 5322 4.5.8: white space before the colon is obsolete, but read.
-    let name = field[..colon].trim_ascii_end();
+    // RFC 5322 4.5.8: blanks before the colon are obsolete, but read; a fold is not.
+    let is_blank = |octet: &u8| matches!(octet, b' ' | b'\t');
+    let length = field[..colon].iter().rposition(|octet| !is_blank(octet)).map_or(0, |last| last + 1);
+    let name = &field[..length];
     let valid = !name.is_empty() && name.iter().all(u8::is_ascii_graphic);
     if valid { Some((str::from_utf8(name).ok()?, &field[colon + 1..])) } else { None }
 }
@@ -60,7 +62,8 @@ mod tests {
     #[test]
     fn a_name_has_no_blank_and_no_control_character() {
         assert_eq!(split_field(b"Subject : x\r\n"), Some(("Subject", &b" x\r\n"[..])));
-        for none in [&b"no colon"[..], b": x", b"two words: x", b"n\xc3\xa4me: x", b" a: x"] {
+        for none in [&b"no colon"[..], b": x", b"two words: x", b"n\xc3\xa4me: x", b" a: x", b"a\r\n : x", b"a\x0c: x"]
+        {
             assert_eq!(split_field(none), None);
         }
     }
