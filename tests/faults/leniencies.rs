@@ -70,6 +70,11 @@ pub(crate) struct Configuration {
 }
 
 impl Configuration {
+    /// Whether only one setting is not the default.
+    pub(crate) fn is_single(&self) -> bool {
+        self.chosen.len() == 1
+    }
+
     /// For a session in this process.
     pub(crate) fn apply(&self, settings: &mut Settings) {
         self.chosen.iter().for_each(|(_, value)| (value.apply)(settings));

@@ -234,7 +234,9 @@ fn over_sockets_and_tls_nothing_of_the_second_sender_is_accepted_nor_sent_on() {
     for configuration in leniencies::all() {
         let name = &configuration.name;
         let (site, smtpd) = patient(&configuration);
-        for fake in KNOWN {
+        let fakes: Vec<&[u8]> =
+            KNOWN.into_iter().step_by(if configuration.is_single() { lab::either(5, 1) } else { 1 }).collect();
+        for fake in &fakes {
             for sent in [by_data(fake), by_chunk(fake)] {
                 let mut clear = tls_client::connect(smtpd.address());
                 // Whoever talks before the greeting is sent away.
@@ -254,7 +256,7 @@ fn over_sockets_and_tls_nothing_of_the_second_sender_is_accepted_nor_sent_on() {
         assert_eq!(record.messages.len(), listed.lines().count(), "{name}");
         assert!(!record.messages.is_empty(), "text in which other alphabets end lines is mail");
         assert_is_clean(&record.octets);
-        lab::report("smuggling", &format!("{} dialogues over TCP and TLS with {name}", 4 * KNOWN.len()));
+        lab::report("smuggling", &format!("{} dialogues over TCP and TLS with {name}", 4 * fakes.len()));
     }
 }
 
