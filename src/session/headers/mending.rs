@@ -117,7 +117,7 @@ fn unit(octets: &[u8], at: usize) -> Unit {
             let first = line.split(|octet| *octet == b'\n').next().unwrap_or_default();
             match first.len() {
                 0 => Kind::Blank,
-                ..LONG => Kind::Kept(UNPARSED),
+                1..LONG => Kind::Kept(UNPARSED),
                 _ => Kind::Kept(UNPARSED_FOLDED),
             }
         }
