@@ -134,7 +134,9 @@ fn a_lost_connection_before_the_end_is_made_anew_and_after_it_leaves_doubt() {
 #[test]
 fn each_phase_has_its_limit() {
     let short = Duration::from_millis(150);
-    for (step, expected) in [("greeting", ""), ("EHLO", ""), ("MAIL", ""), ("RCPT", "L4.4.2"), ("DATA", "L4.4.2"), ("end", "?4.4.2")] {
+    for (step, expected) in
+        [("greeting", ""), ("EHLO", ""), ("MAIL", ""), ("RCPT", "L4.4.2"), ("DATA", "L4.4.2"), ("end", "?4.4.2")]
+    {
         let smarthost = FakeSmarthost::start(Script::new().on(step, Act::Stall));
         let mut settings = plain(&smarthost);
         (settings.timeouts.command, settings.timeouts.data, settings.timeouts.end_of_data) = (short, short, short);
