@@ -4,7 +4,7 @@
 //! mending they all find the same required fields. No text is lost: a line is kept as a field, or the header ends
 //! before it and it is the first line of the text. What needs no mending is returned octet for octet.
 
-use memchr::memchr;
+use memchr::memchr2;
 
 use crate::smtp::header::{end_of_field, split_field};
 
@@ -72,7 +72,7 @@ impl Plan {
                 Kind::Kept(_) | Kind::Blank => {
                     before_fields |= !has_field;
                     alone = alone.or(Some(at));
-                    if !has_field || others == MAX_KEPT || memchr(b':', &octets[at..unit.end]).is_some() {
+                    if !has_field || others == MAX_KEPT || !is_plain(&octets[at..unit.end]) {
                         end = end.or(Some(at));
                     }
                     if others == MAX_KEPT {
@@ -92,6 +92,11 @@ impl Plan {
         let kept = take_out(header, self.mended);
         put_in(header, &kept);
     }
+}
+
+/// Whether readers that pass over lines without a field pass over this one: it has no colon, and nothing is folded into it.
+fn is_plain(line: &[u8]) -> bool {
+    memchr2(b':', b'\n', line.strip_suffix(b"\r\n").unwrap_or(line)).is_none()
 }
 
 /// The field or other line that begins here.
@@ -229,9 +234,14 @@ mod tests {
                 false => assert_eq!((&*header, &*rest), ("", text)),
             }
         }
-        for text in
-            ["all at 10:00\r\nDate : x\r\n", "From 1:23 on\r\n", "Hello\r\n a: b\r\n", "Fr om: x\r\n", ": From: x\r\n"]
-        {
+        for text in [
+            "all at 10:00\r\nDate : x\r\n",
+            "From 1:23 on\r\n",
+            "Hello\r\n a: b\r\n",
+            "( \r\n\t\r\n",
+            "Fr om: x\r\n",
+            ": From: x\r\n",
+        ] {
             assert_eq!(mended(&format!("{FIELDS}{text}")), (FIELDS.to_owned(), text.to_owned()));
         }
         let (header, text) = mended(&format!("{FIELDS}Thread Topic: x\r\nContent-Type: text/html\r\nb c: d\r\n"));
