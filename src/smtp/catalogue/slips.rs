@@ -16,7 +16,7 @@ pub fn tls_on_a_plain_port() -> Reply {
 pub fn proxy_header_on_a_plain_port() -> Reply {
     reply!(
         554,
-        (5, 5, 1),
+        (5, 5, 2),
         "a PROXY header on a port without: the proxy must send none here, or the relay needs the prefix proxy: in its setting \
          listen.addresses, and the proxy in listen.proxy_from"
     )
