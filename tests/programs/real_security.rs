@@ -34,7 +34,14 @@ fn files(site: &Site, identity: &Identity) -> (PathBuf, PathBuf) {
 
 /// Takes one message in and forwards it; what spoolrun says.
 fn forward(site: &Site) -> String {
-    site.listen(&[]).client().submit("alice@example.com", &["bob@example.com"], b"Subject: safe\r\n\r\n.\r\n");
+    let smtpd = site.listen(&[]);
+    let mut client = smtpd.client();
+    client.expect("EHLO client.example", "250");
+    client.expect("MAIL FROM:<alice@example.com>", "250");
+    client.expect("RCPT TO:<bob@example.com> ORCPT=rfc822;bob@example.com", "250");
+    client.expect("DATA", "354");
+    client.finish(b"Subject: safe\r\n\r\n.\r\n");
+    drop(client);
     let output = site.run(&[]);
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{words}");

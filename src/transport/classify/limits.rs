@@ -39,8 +39,8 @@ pub(in crate::transport) fn names_recipient_limit(reply: &Reply) -> bool {
 
 /// How many recipients to offer instead of `offered`: what the reply names, else half; `None` where it cannot be fewer.
 pub(in crate::transport) fn recipients_allowed(reply: &Reply, offered: usize) -> Option<usize> {
-    let numbers = reply.text().split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok());
-    let named = numbers.filter(|number| (2..offered).contains(number)).next_back();
+    let mut numbers = reply.text().split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok());
+    let named = numbers.rfind(|number| (2..offered).contains(number));
     named.or(Some(offered / 2)).filter(|allowed| *allowed > 0)
 }
 

@@ -4,6 +4,7 @@
 //! of the sendmail of Postfix (`A:B:C:F:GIL:N:O:R:UV:X:b:ce:f:h:imno:p:r:q:tvx`) and of Sendmail 8 (`D:`, `d`, `q` and `M`
 //! with their value attached). As with them on Linux, options may follow recipients; `--` ends the options.
 
+use leafmail::address::escaped;
 use leafmail::smtp::{Notify, Ret};
 use leafmail::submission::LoneDot;
 
@@ -234,7 +235,7 @@ impl Invocation {
     fn warn(&mut self, argument: &str) {
         let name = argument.split('=').next().unwrap_or_default();
         let name = if name.starts_with("--") { name } else { name.get(..2).unwrap_or(name) };
-        self.warnings.push(format!("the option {name:?} is not known, and ignored"));
+        self.warnings.push(format!("the option \"{}\" is not known, and ignored", escaped(name)));
     }
 
     fn apply(&mut self, option: &Letter<'_>, next: Option<&str>) {
