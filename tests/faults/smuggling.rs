@@ -80,7 +80,7 @@ fn by_chunk(fake: &[u8]) -> Vec<u8> {
 /// The same by a client that ends all other lines with LF alone: no end is in it for those who may not.
 fn by_lf(fake: &[u8]) -> Vec<u8> {
     let begin = b"EHLO x\nMAIL FROM:<a@b>\nRCPT TO:<c@d>\nDATA\n";
-    [begin, &START_LF[..], fake, SMUGGLED, b"QUIT\n"].concat()
+    [begin, START_LF, fake, SMUGGLED, b"QUIT\n"].concat()
 }
 
 /// The settings of sessions that the configurations come to, each once.
