@@ -32,6 +32,7 @@ pub struct HistoryFile {
     folder: PathBuf,
     /// Octets of both files together.
     limit: u64,
+    keep_open: bool,
     file: Mutex<Option<Open>>,
 }
 
@@ -45,12 +46,13 @@ struct Open {
 impl HistoryFile {
     /// The history in this folder, of at most `limit` octets; 0: nothing is written. Nothing is opened yet.
     pub fn new(folder: impl AsRef<Path>, limit: u64) -> Self {
-        Self::named(HISTORY, folder, limit)
+        Self { name: HISTORY, folder: folder.as_ref().to_owned(), limit, keep_open: true, file: Mutex::new(None) }
     }
 
-    /// The same by another name.
-    pub(super) fn named(name: &'static str, folder: impl AsRef<Path>, limit: u64) -> Self {
-        Self { name, folder: folder.as_ref().to_owned(), limit, file: Mutex::new(None) }
+    /// The same by another name, for a writer with long pauses: between two lines no file is open, which would keep the
+    /// file system from being remounted for reading alone.
+    pub(super) fn seldom_written(name: &'static str, folder: impl AsRef<Path>, limit: u64) -> Self {
+        Self { name, keep_open: false, ..Self::new(folder, limit) }
     }
 
     /// Adds lines, by one write. Does not wait for the disk.
@@ -82,7 +84,7 @@ impl HistoryFile {
         if written < lines.len() {
             return Err(io::Error::new(ErrorKind::WriteZero, "the disk took a part of a line only"));
         }
-        *kept = Some(open);
+        *kept = self.keep_open.then_some(open);
         Ok(())
     }
 

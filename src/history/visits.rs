@@ -158,7 +158,7 @@ pub struct VisitObserver {
 impl VisitObserver {
     /// The observer that records clients in this folder, each kind of fate of a client once a minute.
     pub fn in_folder(folder: &Path, clock: Arc<dyn Clock>) -> OncePerMinute {
-        let file = HistoryFile::named(NAME, folder, LIMIT);
+        let file = HistoryFile::seldom_written(NAME, folder, LIMIT);
         OncePerMinute::of_every_client(Arc::new(Self { file, clock, failing: AtomicBool::new(false) }))
     }
 }

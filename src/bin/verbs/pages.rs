@@ -112,7 +112,6 @@ If spoolrun is called by the name mailq (a link), it runs list.",
         examples: &[
             ("spoolrun explain 01M7XXG7GK0000700000000001", "One message"),
             ("spoolrun explain --recipient bob@example.com", "All mail to bob"),
-            ("spoolrun explain --sender \"\"", "Notices to senders"),
             ("spoolrun explain --client 192.168.1.20", "Why a device sends no mail"),
         ],
         notes: "",

@@ -86,8 +86,8 @@ pub fn may_be_ours(reason: &Reason) -> bool {
 
 fn is_unknown(code: u16, reason: &Reason) -> bool {
     table::why(code, reason.status, &reason.text).is_none() && by_words(&reason.text).is_none()
-        // RFC 3463 X.1, X.2: an address, a mailbox.
-        && !matches!(reason.status, EnhancedCode(_, 1 | 2, _))
+        // RFC 3463 X.1, X.2, X.6: an address, a mailbox, content. X.3.4: its size. X.4.6: a loop.
+        && !matches!(reason.status, EnhancedCode(_, 1 | 2 | 6, _) | EnhancedCode(_, 3, 4) | EnhancedCode(_, 4, 6))
 }
 
 /// Whole words only where the words are short, so that no address or longer word is taken for one.

@@ -204,6 +204,9 @@ fn only_words_of_their_own_make_a_refusal_doubtful() {
         "552 5.2.2 account is full",
         "550 user unknown in this account",
         "554 5.6.0 Message content rejected by account policy",
+        "554 5.6.7 no such characters on this relay",
+        "554 5.4.6 mail loop: 101 Received fields; the relay's setting message.max_hops allows fewer",
+        "552 5.3.4 larger than this relay takes",
     ] {
         assert!(!doubtful(text), "{text}");
     }
