@@ -186,7 +186,7 @@ fn every_refusal_in_a_transcript_is_noted_once_with_its_code() {
         let mut said: Vec<&str> = replies.lines().filter(is_last).collect();
         let noted: Vec<u16> = log.noted.iter().map(|(_, code)| *code).collect();
         let is_farewell = |line: &&str| line.starts_with("421 ") && noted.last() != Some(&421);
-        if said.last().is_some_and(|line| is_farewell(&line)) {
+        if said.last().is_some_and(is_farewell) {
             assert!(log.effects.iter().any(|effect| effect.starts_with("broken: ")), "{name}: {:?}", log.effects);
             said.pop();
         }

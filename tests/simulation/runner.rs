@@ -84,7 +84,6 @@ pub(crate) fn forward(world: &Arc<World>, process: usize, routes: &Arc<Routes>, 
         give_up: minutes(60),
         delay_notice: minutes(30),
         in_doubt,
-        ..Schedule::default()
     };
     assert_eq!(schedule.retry.len(), ATTEMPTS);
     let dispatch = Smarthost { world: Arc::clone(world), process };
