@@ -72,7 +72,7 @@ impl Config {
             let key = if name == self.hostname.as_str() { "hostname" } else { "relay.helo" };
             let what = if name.contains('.') { "is no host name that the DNS can have" } else { "has no dot" };
             let found = format!(
-                "{key}: {name:?} {what}, and many smarthosts refuse mail after EHLO with such a name; the address of the \
+                "{key}: \"{name}\" {what}, and many smarthosts refuse mail after EHLO with such a name; the address of the \
                  connection is said instead"
             );
             (found, "set hostname or relay.helo to the full name of this host, such as mail.example.com".to_owned())
