@@ -66,7 +66,7 @@ impl Session {
     }
 }
 
-/// The name, and whether the reply may hold UTF-8 (RFC 6531 3.4).
+/// The name, and whether the reply may hold UTF-8 (RFC 6531 3.7.4.2).
 fn split_argument(argument: &str) -> (&str, bool) {
     match argument.rsplit_once(' ') {
         Some((name, keyword)) if keyword.eq_ignore_ascii_case("SMTPUTF8") => (name.trim_end(), true),

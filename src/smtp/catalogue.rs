@@ -166,7 +166,7 @@ pub fn bad_command(error: &CommandError) -> Reply {
     }
 }
 
-/// RFC 6531 3.7.4.1: a reply is ASCII, but for what VRFY and EXPN with SMTPUTF8 ask for.
+/// RFC 6531 3.7.4.2: a reply is ASCII, but for what VRFY and EXPN with SMTPUTF8 ask for.
 fn ascii(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect()
 }
@@ -196,7 +196,7 @@ pub fn not_in_transaction(verb: &str) -> Reply {
     reply!(503, (5, 5, 1), "{verb} is not for the middle of a transaction; send RSET first")
 }
 
-/// DATA when every recipient was refused (RFC 2920 3.1).
+/// DATA when every recipient was refused (RFC 2920 3.2).
 pub fn no_recipients() -> Reply {
     reply!(554, (5, 5, 1), "no valid recipients")
 }
@@ -220,7 +220,7 @@ pub fn too_many_recipients() -> Reply {
     )
 }
 
-/// The message, or what SIZE= declares, is over the limit (RFC 1870 6.1).
+/// The message, or what SIZE= declares, is over the limit (RFC 1870 4, 6.1).
 pub fn too_large(limit: u64) -> Reply {
     reply!(
         552,

@@ -106,7 +106,7 @@ impl<'a> Account<'a> {
     };
 
     /// Whether nothing is left to do for `recipient`, whose account this is. A failure that the sender does not want reported
-    /// (RFC 3461 4.1) needs no notice.
+    /// (RFC 3461 5.2.6) needs no notice.
     pub fn is_settled(&self, recipient: &Recipient) -> bool {
         match self.standing {
             Standing::Pending => false,

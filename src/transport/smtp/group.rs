@@ -20,7 +20,7 @@ pub(in crate::transport) enum Framing {
     Data,
     /// In chunks, each answered before the next (RFC 3030).
     Bdat,
-    /// In one chunk, in the group of all commands (RFC 3030 4.2).
+    /// In one chunk, in the group of all commands; RFC 3030 2 has it after the replies to them.
     OneChunk,
 }
 

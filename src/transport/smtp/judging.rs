@@ -156,7 +156,7 @@ impl<'a> Transaction<'a> {
     pub(super) fn judge_by(&mut self, client: &SmtpClient, header_is_utf8: bool) -> bool {
         let (capabilities, eight_bit) = (client.capabilities(), client.extensions().eight_bit);
         let (size, max_size) = (self.request.size, client.max_size());
-        // RFC 1870 6.1: no need to send what is bound to be refused. A limit of 0 is none.
+        // RFC 1870 7: no need to send what is bound to be refused. A limit of 0 is none.
         let limits =
             [(capabilities.size, ("next hop", Cause::TooLarge)), (max_size, ("route", Cause::TooLargeForRoute))];
         let limits = limits.iter().filter_map(|(limit, whose)| Some((limit.filter(|limit| *limit > 0)?, whose)));
@@ -166,7 +166,7 @@ impl<'a> Transaction<'a> {
             self.judge_rest(&Outcome::Failed(Reason::new(EnhancedCode(5, 3, 4), text).because(*cause)));
         }
         if !capabilities.smtputf8 {
-            // RFC 6531 3.2 and 3.4: such an address must not be sent to a server that does not offer SMTPUTF8.
+            // RFC 6531 3.2 and 3.5: such an address must not be sent to a server that does not offer SMTPUTF8.
             let not_ascii = |what: &str| {
                 let text = format!("the {what} is not ASCII, and the next hop does not offer SMTPUTF8");
                 Outcome::Failed(Reason::new(EnhancedCode(5, 6, 7), text).because(Cause::NeedsUtf8))
@@ -180,7 +180,7 @@ impl<'a> Transaction<'a> {
                 }
             }
             if header_is_utf8 {
-                // RFC 6531 3.1: a message with such a header must not be sent there either (status of RFC 6531 4.4).
+                // RFC 6531 3.2: a message with such a header must not be sent there either (status of RFC 6531 4.2).
                 let text = "the message's header is in UTF-8, and the next hop does not offer SMTPUTF8";
                 let reason = Reason::new(EnhancedCode(5, 6, 9), text).because(Cause::NeedsUtf8);
                 self.judge_rest(&Outcome::Failed(reason));
