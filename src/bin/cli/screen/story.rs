@@ -3,7 +3,7 @@
 //! What is gathered is bounded; a message whose line was shown already, or that came before the start, is shown again when
 //! something new happens to it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use leafmail::address::ReversePath;
@@ -20,6 +20,8 @@ const SOON: Duration = Duration::from_secs(2);
 const TOGETHER: Duration = Duration::from_millis(200);
 /// Messages that are known at a time.
 const MOST: usize = 1_000;
+/// Messages whose outcome came before the news that they were accepted.
+const MOST_EARLY: usize = 100;
 
 /// See the module.
 pub(crate) struct Story {
@@ -30,6 +32,9 @@ pub(crate) struct Story {
     /// Those that are paused.
     paused: BTreeMap<String, String>,
     messages: HashMap<SpoolId, Message>,
+    /// Messages that were shown, and of which it may still be reported that they were accepted: the threads that take mail and
+    /// those that deliver it report side by side.
+    early: VecDeque<SpoolId>,
 }
 
 /// A message, as far as it was not told yet.
@@ -55,7 +60,7 @@ struct Result {
 
 impl Story {
     pub(crate) fn new(delivers: bool, routes: usize, paused: BTreeMap<String, String>) -> Self {
-        Self { delivers, routes, paused, messages: HashMap::new() }
+        Self { delivers, routes, paused, messages: HashMap::new(), early: VecDeque::new() }
     }
 
     /// What is to be said once this happened.
@@ -75,10 +80,7 @@ impl Story {
             }
             Event::Notified { id, .. } => self.note_told(*id, true),
             Event::NotNotified { id, .. } => self.note_told(*id, false),
-            Event::Removed { id } => {
-                let message = self.messages.remove(id);
-                message.map_or(Vec::new(), |message| message.lines(paper))
-            }
+            Event::Removed { id } => self.take(*id).map_or(Vec::new(), |message| message.lines(paper)),
             Event::RoutePaused { route, text, retry_in } | Event::RouteStillPaused { route, text, retry_in } => {
                 self.paused.insert(route.clone(), text.clone());
                 let seconds = retry_in.as_secs();
@@ -114,20 +116,39 @@ impl Story {
 
     fn accepted(&mut self, event: &Event, now: Instant, paper: Paper) -> Vec<StoryLine> {
         let Event::Accepted { id, sender, size, recipients, .. } = event else { return Vec::new() };
+        if let Some(at) = self.early.iter().position(|early| early == id) {
+            self.early.remove(at);
+            return Vec::new();
+        }
+        let before = self.messages.remove(id);
+        let (results, told) = before.map_or((Vec::new(), None), |before| (before.results, before.told));
         let message = Message {
             sender: name(sender),
             recipients: recipients.iter().map(|recipient| recipient.mailbox.to_string()).collect(),
             size: Some(*size),
-            results: Vec::new(),
-            told: None,
-            due: Some(now + SOON),
+            due: Some(now + if results.is_empty() { SOON } else { TOGETHER }),
+            results,
+            told,
         };
+        if message.is_whole() {
+            return message.lines(paper);
+        }
         if !self.delivers || self.messages.len() >= MOST {
             return vec![StoryLine::new(Tone::Good, "queued", message.who(paper, &message.recipients, ""))];
         }
         self.messages.insert(*id, message);
         // A route that is known not to work keeps nobody waiting for that.
         if self.routes == self.paused.len() { self.waiting(now, paper, true) } else { Vec::new() }
+    }
+
+    /// A message of which something is shown now.
+    fn take(&mut self, id: SpoolId) -> Option<Message> {
+        let message = self.messages.remove(&id)?;
+        if message.size.is_none() {
+            self.early.truncate(MOST_EARLY - 1);
+            self.early.push_front(id);
+        }
+        Some(message)
     }
 
     fn result(
@@ -145,10 +166,8 @@ impl Story {
         let message = self.messages.entry(id).or_insert_with(|| Message::unknown(sender));
         message.results.push(result);
         message.due = Some(now + TOGETHER);
-        // Of a failure there is more to be said.
-        let is_whole = message.results.len() == message.recipients.len()
-            && message.results.iter().all(|result| result.tone != Tone::Bad);
-        if is_whole { self.messages.remove(&id).map_or(Vec::new(), |message| message.lines(paper)) } else { Vec::new() }
+        let is_whole = message.is_whole();
+        if is_whole { self.take(id).map_or(Vec::new(), |message| message.lines(paper)) } else { Vec::new() }
     }
 
     fn note_told(&mut self, id: SpoolId, told: bool) -> Vec<StoryLine> {
@@ -164,7 +183,7 @@ impl Story {
         let told = |message: &Message| is_due(message) && !message.results.is_empty();
         let ids: Vec<SpoolId> = self.messages.iter().filter(|(_, message)| told(message)).map(|(id, _)| *id).collect();
         let mut lines: Vec<StoryLine> =
-            ids.iter().filter_map(|id| self.messages.remove(id)).flat_map(|message| message.lines(paper)).collect();
+            ids.iter().filter_map(|id| self.take(*id)).flat_map(|message| message.lines(paper)).collect();
         lines.extend(self.waiting(now, paper, false));
         lines
     }
@@ -198,6 +217,13 @@ impl Story {
 }
 
 impl Message {
+    /// Whether all is known of it. Of a failure there is more to be said.
+    fn is_whole(&self) -> bool {
+        !self.results.is_empty()
+            && self.results.len() == self.recipients.len()
+            && self.results.iter().all(|result| result.tone != Tone::Bad)
+    }
+
     /// One that came before this program began.
     fn unknown(sender: Option<&ReversePath>) -> Self {
         let sender = sender.map_or_else(String::new, name);

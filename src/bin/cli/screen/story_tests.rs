@@ -96,6 +96,23 @@ fn a_message_is_one_line_once_it_went_out() {
 }
 
 #[test]
+fn an_outcome_that_is_reported_before_the_message_was_accepted_is_shown_once() {
+    let line = "sent me@example.com > you@example.com, 84 B, to ./inbox";
+    let mut story = story(true);
+    let out = attempted(1, "you", "maildir:./inbox", delivered());
+    assert_eq!(said(&mut story, &[out.clone(), accepted(1, &["you"]), removed(1)]), [line]);
+    // All of it came before.
+    assert_eq!(said(&mut story, &[out, removed(1)]), ["sent me@example.com > you@example.com, to ./inbox"]);
+    assert_eq!(said(&mut story, &[accepted(1, &["you"])]), [""; 0]);
+    assert_eq!(texts(story.go_on(Instant::now() + Duration::from_secs(3), PAPER)), [""; 0], "it does not wait");
+    // One of two is still on its way.
+    let events = [attempted(2, "amy", "maildir:./inbox", delivered()), accepted(2, &["amy", "bob"])];
+    assert_eq!(said(&mut story, &events), [""; 0]);
+    let both = said(&mut story, &[attempted(2, "bob", "maildir:./inbox", delivered())]);
+    assert_eq!(both, ["sent me@example.com > amy@example.com and 1 more, 84 B, to ./inbox"]);
+}
+
+#[test]
 fn recipients_with_one_fate_share_a_line_and_others_have_their_own() {
     let mut story = story(true);
     let relay = "mx.example.com[192.0.2.9]:25";
