@@ -20,6 +20,15 @@ pub enum BareNewline {
     Normalize,
 }
 
+impl BareNewline {
+    /// Writes CRs that no LF follows; whether they are a blemish.
+    pub(super) fn put_bare_crs(self, count: usize, out: &mut Vec<u8>) -> bool {
+        let written: &[u8] = if self == Self::Normalize { b"\r\n" } else { b"\r" };
+        (0..count).for_each(|_| out.extend_from_slice(written));
+        self == Self::Refuse && count > 0
+    }
+}
+
 /// Whether the client may end the lines of a message with LF alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LineEnds {
@@ -271,14 +280,8 @@ impl BodyDecoder {
 
     /// These CRs, which no LF follows.
     fn bare_crs(&mut self, count: usize, out: &mut Vec<u8>) {
-        for _ in 0..count {
-            match self.bare_newline {
-                BareNewline::Normalize => out.extend_from_slice(b"\r\n"),
-                BareNewline::Refuse => {
-                    self.note(Blemish::BareCr);
-                    out.push(b'\r');
-                }
-            }
+        if self.bare_newline.put_bare_crs(count, out) {
+            self.note(Blemish::BareCr);
         }
         self.state = State::Start(LineEnd::Cr);
     }

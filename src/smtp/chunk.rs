@@ -113,14 +113,8 @@ impl ChunkDecoder {
 
     /// These CRs, which no LF follows.
     fn bare_crs(&mut self, count: usize, out: &mut Vec<u8>) {
-        for _ in 0..count {
-            match self.bare_newline {
-                BareNewline::Normalize => out.extend_from_slice(b"\r\n"),
-                BareNewline::Refuse => {
-                    self.note(Blemish::BareCr);
-                    out.push(b'\r');
-                }
-            }
+        if self.bare_newline.put_bare_crs(count, out) {
+            self.note(Blemish::BareCr);
         }
     }
 

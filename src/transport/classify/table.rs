@@ -1,7 +1,7 @@
 //! The table of replies that say whose trouble they are, and what they mean, by code, enhanced code and words; the first row
 //! that fits counts.
 //!
-//! Only what the command that was answered does not tell by itself is here. `replies.txt` has real replies with what each
+//! Only what the command that was answered does not tell by itself is here. `replies.txt` has replies with what each
 //! must come to; `tests.rs` holds the table to it. Words are compared in lower case, over all lines of a reply.
 
 use std::ops::RangeInclusive;
