@@ -196,3 +196,8 @@ pub mod tls_words;
 
 // Below several of them.
 mod small_file;
+
+// A unit test that cannot run where it is says so as the others do.
+#[cfg(test)]
+#[path = "../tests/support/skipped.rs"]
+mod skipped;

@@ -146,9 +146,12 @@ fn the_summary_of_skipped_tests_knows_how_to_get_whatever_a_test_asks_for() {
 #[test]
 fn skipped_tests_are_counted_once_each_and_by_what_they_lack() {
     assert_eq!(skipped::summary(""), "skipped: nothing\n");
+    let form = skipped::summary("form\tslow\tfaults-1\tlimits::e\n");
+    assert!(form.starts_with("skipped: nothing\nleft out of the short form: 1 test"), "{form}");
     let records = "lacks\tmkfs.xfs\tfaults-1\tpower::a\nlacks\tmkfs.xfs\tfaults-1\tpower::b\n\
                    lacks\texim4\tprograms-1\treal::c\nhost\tonly root can do that\tprograms-1\tprivileges::d\n\
                    host\tonly root can do that\tprograms-1\tprivileges::d\nlacks\tcurl\tprograms-1\tmain\n\
+                   form\tslow\tfaults-1\tlimits::e\n\
                    lacks\tcurl\tprograms-1\tmain\na torn line\n";
     let expected = "\
 skipped: 5 tests, because something is not installed:
@@ -157,6 +160,8 @@ skipped: 5 tests, because something is not installed:
      2  mkfs.xfs
 skipped: 1 test, because this host does not allow it:
      1  only root can do that
+left out of the short form: 1 test, because it takes long:
+     1  slow
 This installs what is missing (Debian, as root):
   apt-get install curl xfsprogs
 This installs all that any test needs, and unpacks exim4 without installing a mail server:

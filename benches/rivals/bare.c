@@ -1,4 +1,4 @@
-/* bare.c - the least that a relay which keeps its word can do: a bound for the comparison, and no relay to use.
+/* bare.c - a minimal receiver that keeps its word: beside it is seen what the rest of a relay costs. No relay to use, and no bound.
  *
  * It reads what smtp-source says without parsing it, knows no limits, writes no log and checks nothing. What it keeps is what
  * leafmail's 250 means: a file without a name is written, linked into the folder and synced, and the folder is synced, by

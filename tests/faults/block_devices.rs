@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
-use crate::have::{cannot, have};
+use crate::have::{have, skip};
 use crate::site::wait_until;
 
 /// A file system of the kernel.
@@ -77,7 +77,7 @@ pub(crate) fn can_mount(kinds: &[Kind]) -> bool {
         let knows = |kind: &&Kind| known.lines().any(|line| line.split_whitespace().last() == Some(kind.name()));
         kinds.iter().find(|kind| !knows(kind)).map(|kind| format!("the kernel does not know {}", kind.name()))
     });
-    why.inspect(|why| cannot(why)).is_none()
+    why.inspect(|why| skip(why)).is_none()
 }
 
 /// Why nothing can be mounted here, tried once.

@@ -6,6 +6,7 @@
 
 mod accounting;
 mod block_devices;
+mod damaged_files;
 mod failing_calls;
 mod forwarding_run;
 mod hostile_host;

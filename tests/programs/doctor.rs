@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
 
-use crate::have::{cannot, have};
+use crate::have::{have, skip};
 use crate::site::Site;
 use crate::tls_and_logins::write_certificate;
 
@@ -20,7 +20,10 @@ fn found(output: &Output) -> String {
 
 /// A site whose spool is there.
 fn used_site(more: &str) -> Site {
-    let site = Site::new(more);
+    used(Site::new(more))
+}
+
+fn used(site: Site) -> Site {
     assert!(site.run(&[]).status.success());
     site
 }
@@ -45,7 +48,7 @@ fn doctor_says_when_a_spool_is_mounted_read_only() {
     command.args(if is_root() { &["-m"][..] } else { &["-rm"] }).args(["sh", "-c", &script]);
     let output = command.current_dir(site.path("")).output().unwrap();
     if !matches!(output.status.code(), Some(0 | EX_UNAVAILABLE)) {
-        return cannot("a name space with a read-only mount cannot be made");
+        return skip("a name space with a read-only mount cannot be made");
     }
     let said = found(&output);
     assert_eq!(output.status.code(), Some(EX_UNAVAILABLE), "{said}");
@@ -68,7 +71,7 @@ fn doctor_names_the_folder_that_cannot_be_written_or_is_missing() {
                 said.contains("fault     writing: queue/ of the spool cannot be written") && said.contains("chattr -i")
             );
         } else {
-            cannot("this file system knows no immutable folders");
+            skip("this file system knows no immutable folders");
         }
     } else {
         fs::set_permissions(&queue, fs::Permissions::from_mode(0o500)).unwrap();
@@ -85,12 +88,12 @@ fn doctor_names_the_folder_that_cannot_be_written_or_is_missing() {
 
 #[test]
 fn doctor_says_that_the_reserve_is_reached() {
-    let site = used_site("");
+    let site = used(Site::in_memory(""));
     let text = fs::read_to_string(site.config()).unwrap().replace("space = \"1MB\"", "space = \"1000GB\"");
     fs::write(site.config(), text).unwrap();
     let disk = rustix::fs::statvfs(site.spool()).unwrap();
     if disk.f_bavail.saturating_mul(disk.f_frsize) >= 1_000_000_000_000 {
-        return cannot("no reserve can be larger than what this disk has free");
+        return skip("no reserve can be larger than what this disk has free");
     }
     let output = site.run(&["doctor"]);
     assert_eq!(output.status.code(), Some(EX_UNAVAILABLE));
@@ -100,7 +103,7 @@ fn doctor_says_that_the_reserve_is_reached() {
 #[test]
 fn doctor_does_not_fault_a_key_that_is_roots_alone() {
     if !is_root() {
-        return cannot("only root can become somebody else");
+        return skip("only root can become somebody else");
     }
     let site = Site::new("[process]\nuser = \"nobody\"\n[tls]\ncertificate = \"cert\"\nkey = \"key\"");
     write_certificate(&site);

@@ -25,6 +25,7 @@ mod old_clients;
 mod own_mail;
 mod privileges;
 mod proxy_protocol;
+mod random_operations;
 mod real_into_smtpd;
 mod real_security;
 mod real_servers;

@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
 
 use crate::client_programs::with_input;
-use crate::have::cannot;
+use crate::have::skip;
 use crate::site::{Running, Site};
 
 /// nobody, on any Linux: the user of the spool.
@@ -85,7 +85,7 @@ impl Host {
 #[test]
 fn every_user_sees_its_own_mail_and_root_all() {
     if !rustix::process::geteuid().is_root() {
-        return cannot("only root can become other users");
+        return skip("only root can become other users");
     }
     let mut host = Host::new("[process]\nuser = \"nobody\"");
     assert_eq!(host.mailq(Some(JOE)), "Mail queue is empty\n");
@@ -117,7 +117,7 @@ fn every_user_sees_its_own_mail_and_root_all() {
 #[test]
 fn root_asks_the_receiver_where_no_user_is_configured() {
     if !rustix::process::geteuid().is_root() {
-        return cannot("only root can become other users");
+        return skip("only root can become other users");
     }
     let host = Host::new("");
     host.send(Some(JOE), "friend-of-joe@example.com");

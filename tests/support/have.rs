@@ -1,9 +1,11 @@
-//! Programs that others wrote. A test that lacks one says so and passes; with `LEAFMAIL_REQUIRE_PEERS` set it fails. Whatever is
-//! skipped is recorded for the summary at the end of `cargo test`.
+//! What a test needs of its host: programs that others wrote, rights, devices, features of the kernel. A test that lacks one says
+//! so and passes; with `LEAFMAIL_REQUIRE_PEERS` set it fails. Whatever is skipped is recorded for the summary at the end of
+//! `cargo test`. There is no other way to skip a test.
 
 use std::process::{Command, Stdio};
 
-use super::skipped::{Reason, record};
+use super::skipped::{Reason, record, require};
+pub(crate) use super::skipped::{left_out, skip};
 
 /// Whether a program can be started; what it says to this argument does not matter.
 fn is_there(program: &str) -> bool {
@@ -24,21 +26,6 @@ pub(crate) fn have(program: &str) -> bool {
 pub(crate) fn lacks(program: &str) {
     require(&format!("{program} is not installed"));
     record(Reason::Lacks, program);
-}
-
-/// Says why a test is skipped on this host, whatever is installed.
-pub(crate) fn skip(why: &str) {
-    require(why);
-    record(Reason::Host, why);
-}
-
-/// Says what this kernel, or the rights of this user, do not allow even in a complete installation: never a failure.
-pub(crate) fn cannot(why: &str) {
-    record(Reason::Host, why);
-}
-
-fn require(why: &str) {
-    assert!(std::env::var_os("LEAFMAIL_REQUIRE_PEERS").is_none(), "no test may be skipped, but {why}");
 }
 
 /// Whether Perl is there with these modules; otherwise as for [`have`].

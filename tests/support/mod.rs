@@ -14,3 +14,4 @@ pub(crate) mod site;
 pub(crate) mod skipped;
 pub(crate) mod smarthost_script;
 pub(crate) mod terminal;
+pub(crate) mod window;

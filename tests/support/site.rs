@@ -26,8 +26,17 @@ pub(crate) struct Site {
 impl Site {
     /// A site that takes messages without required header fields; `more` is added to its configuration.
     pub(crate) fn new(more: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let site = Self { folder };
+        Self::within(&std::env::temp_dir(), more)
+    }
+
+    /// The same in memory, where there is such a place: on a disk that is not large.
+    pub(crate) fn in_memory(more: &str) -> Self {
+        let memory = Path::new("/dev/shm");
+        Self::within(if memory.is_dir() { memory } else { Path::new("/tmp") }, more)
+    }
+
+    fn within(place: &Path, more: &str) -> Self {
+        let site = Self { folder: tempfile::tempdir_in(place).unwrap() };
         let text = format!(
             "hostname = \"relay.example\"\nspool = \"{}\"\n[message]\nrequired_headers = []\n[relay]\nurl = \"maildir:{}\"\n\
              [reserve]\nspace = \"1MB\"\ninodes = 1\n{more}\n",
@@ -86,9 +95,11 @@ impl Site {
         Running::start(command)
     }
 
-    /// The names of the files in a folder of the spool.
+    /// The names of the files in a folder of the spool, which must be there.
     pub(crate) fn shelf(&self, folder: &str) -> Vec<String> {
-        names(&self.spool().join(folder))
+        let path = self.spool().join(folder);
+        assert!(path.is_dir(), "there is no {}", path.display());
+        names(&path)
     }
 
     /// The messages in the inbox, in order of their names.
@@ -188,6 +199,11 @@ impl Running {
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// The process itself.
+    pub(crate) fn child(&mut self) -> &mut Child {
+        &mut self.child
     }
 
     /// Asks it to leave.

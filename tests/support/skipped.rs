@@ -61,6 +61,24 @@ pub(crate) enum Reason {
     Lacks,
     /// The host, or the rights of this user.
     Host,
+    /// Only the full form has it.
+    Form,
+}
+
+/// Says why a test is skipped on this host, whatever is installed: what this kernel, or the rights of this user, do not allow.
+pub(crate) fn skip(why: &str) {
+    require(why);
+    record(Reason::Host, why);
+}
+
+/// Says that a test belongs to the full form only.
+pub(crate) fn left_out(why: &str) {
+    record(Reason::Form, why);
+}
+
+/// With `LEAFMAIL_REQUIRE_PEERS` set, a test that cannot run fails.
+pub(crate) fn require(why: &str) {
+    assert!(std::env::var_os("LEAFMAIL_REQUIRE_PEERS").is_none(), "no test may be skipped, but {why}");
 }
 
 /// Says that this test is skipped, past the capture of the test runner, and records it for the summary.
@@ -68,6 +86,7 @@ pub(crate) fn record(reason: Reason, what: &str) {
     let (kind, told) = match reason {
         Reason::Lacks => ("lacks", format!("skipped: {what} is not installed")),
         Reason::Host => ("host", format!("skipped: {what}")),
+        Reason::Form => ("form", format!("left out of the short form: {what}")),
     };
     let mut stderr = std::io::stderr();
     let _ = writeln!(stderr, "{told}");
@@ -103,7 +122,15 @@ pub(crate) fn take_records() -> String {
 /// The file of this run, named after the cargo that started it and the moment it was started.
 fn records() -> PathBuf {
     let run = run(std::process::id()).unwrap_or_else(|| "unknown".to_owned());
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("skipped").join(run)
+    let temporary = option_env!("CARGO_TARGET_TMPDIR").map_or_else(beside_this_program, PathBuf::from);
+    temporary.join("skipped").join(run)
+}
+
+/// The folder of temporary files of the build, for unit tests, to which cargo does not name it.
+fn beside_this_program() -> PathBuf {
+    let program = std::env::current_exe().expect("the kernel knows it");
+    // target/debug/deps/leafmail-HASH
+    program.ancestors().nth(3).expect("cargo made it").join("tmp")
 }
 
 /// The nearest cargo above this process, else its parent.
@@ -133,23 +160,33 @@ fn parent_and_start(pid: &str) -> Option<(String, String)> {
 pub(crate) fn summary(records: &str) -> String {
     let mut lacks = BTreeMap::<&str, usize>::new();
     let mut host = BTreeMap::<&str, usize>::new();
+    let mut form = BTreeMap::<&str, usize>::new();
     let mut seen = BTreeSet::new();
     for line in records.lines() {
         let [kind, what, program, test] = line.splitn(4, '\t').collect::<Vec<_>>()[..] else { continue };
         // With one thread, all tests of a program have the name of its first thread.
         if test == "main" || seen.insert((what, program, test)) {
-            *if kind == "lacks" { &mut lacks } else { &mut host }.entry(what).or_default() += 1;
+            let found = match kind {
+                "lacks" => &mut lacks,
+                "form" => &mut form,
+                _ => &mut host,
+            };
+            *found.entry(what).or_default() += 1;
         }
     }
-    if lacks.is_empty() && host.is_empty() {
-        return "skipped: nothing\n".to_owned();
-    }
     let mut text = String::new();
-    for (found, why) in [(&lacks, "something is not installed"), (&host, "this host does not allow it")] {
+    if lacks.is_empty() && host.is_empty() {
+        text += "skipped: nothing\n";
+    }
+    for (found, what, why) in [
+        (&lacks, "skipped", "something is not installed"),
+        (&host, "skipped", "this host does not allow it"),
+        (&form, "left out of the short form", "it takes long"),
+    ] {
         if !found.is_empty() {
             let count: usize = found.values().sum();
             let tests = if count == 1 { "1 test".to_owned() } else { format!("{count} tests") };
-            let _ = writeln!(text, "skipped: {tests}, because {why}:");
+            let _ = writeln!(text, "{what}: {tests}, because {why}:");
             for (what, count) in found {
                 let _ = writeln!(text, "{count:>6}  {what}");
             }

@@ -1,4 +1,4 @@
-"""No relay, but a bound: the least that one can do which syncs as leafmail does before its 250 (bare.c)."""
+"""No relay, but a minimal receiver, which syncs as leafmail does before its 250 (bare.c)."""
 import os
 
 from relay import ROOT, Relay
@@ -14,7 +14,7 @@ class Bare(Relay):
         return None if os.path.exists(BINARY) else "it is not built: run prepare"
 
     def version(self):
-        return "bound"
+        return "minimal receiver"
 
     def setup(self, mode):
         os.makedirs(self.spool, exist_ok=True)

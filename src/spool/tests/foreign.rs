@@ -118,11 +118,15 @@ fn a_folder_that_is_a_symbolic_link_is_refused() {
 
 #[test]
 fn a_folder_of_another_user_is_refused() {
-    // Without root, / is another's; with root, everything may be ours, and there is nothing to see.
-    if !rustix::process::geteuid().is_root() {
-        let opened = DirSpool::open(Path::new("/"), settings(Creation::Anonymous), TestClock::new());
-        assert!(opened.is_err());
-    }
+    let folder = folder();
+    let path = if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(folder.path(), Some(65_534), None).unwrap();
+        folder.path()
+    } else {
+        Path::new("/")
+    };
+    let error = DirSpool::open(path, settings(Creation::Anonymous), TestClock::new()).err().unwrap();
+    assert!(matches!(error.kind, SpoolErrorKind::OtherOwner(_)), "{error}");
 }
 
 #[test]
