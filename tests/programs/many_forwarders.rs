@@ -26,6 +26,11 @@ struct CountingSink {
 
 impl CountingSink {
     fn start(messages: usize) -> Self {
+        Self::late(messages, Duration::ZERO)
+    }
+
+    /// One that answers this long after it took a message.
+    fn late(messages: usize, delay: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (address, copies) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(vec![0; messages])));
         let counted = Arc::clone(&copies);
@@ -33,7 +38,7 @@ impl CountingSink {
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let counted = Arc::clone(&counted);
-                thread::spawn(move || serve(stream, &counted));
+                thread::spawn(move || serve(stream, &counted, delay));
             }
         });
         Self { address, copies }
@@ -41,7 +46,7 @@ impl CountingSink {
 }
 
 /// One session; a client that is killed ends it with an error or in the middle.
-fn serve(stream: TcpStream, copies: &Mutex<Vec<u32>>) -> Option<()> {
+fn serve(stream: TcpStream, copies: &Mutex<Vec<u32>>, delay: Duration) -> Option<()> {
     let _ = stream.set_nodelay(true);
     let mut stream = BufReader::new(stream);
     stream.get_mut().write_all(b"220 sink\r\n").ok()?;
@@ -67,6 +72,7 @@ fn serve(stream: TcpStream, copies: &Mutex<Vec<u32>>) -> Option<()> {
                     }
                 }
                 copies.lock().unwrap()[number.take()?] += 1;
+                thread::sleep(delay);
                 b"250 taken\r\n"
             }
             "QUIT" => {
@@ -149,8 +155,9 @@ fn sixty_four_forwarders_deliver_twenty_thousand_messages_once_each() {
 #[test]
 fn forwarders_that_are_killed_send_twice_only_what_was_in_the_window_of_a_kill() {
     let (count, messages, least_kills) = lab::either((16, 4_000, 10), (64, 20_000, 100));
-    let sink = CountingSink::start(messages);
-    let site = site(&sink, &format!("connections = {count}"));
+    // So that kills hit the window, and that there is time for them.
+    let sink = CountingSink::late(messages, Duration::from_millis(20));
+    let site = site(&sink, "connections = 16");
     let ids = fill(&site, messages);
     let mut forwarders: Vec<_> = (0..count).map(|_| spoolrun(&site)).collect();
     let seed = std::env::var("LEAFMAIL_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(32);
