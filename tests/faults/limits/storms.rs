@@ -123,7 +123,7 @@ fn recipients_without_end_are_refused_beyond_the_limit() {
     lab::report("recipient flood", &format!("{taken} sent, 1000 taken, then {surplus} got 452 4.5.3, then 421"));
 }
 
-/// A client that is told 452 sends the message to those who were taken, and again to the others (RFC 5321 4.5.3.1.10).
+/// A client that gets 452 sends the message to those who were taken, and again to the others (RFC 5321 4.5.3.1.10).
 #[test]
 fn of_more_recipients_than_a_transaction_takes_none_is_lost() {
     let next_hop = FakeSmarthost::start(Script::new());
