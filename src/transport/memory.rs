@@ -55,6 +55,11 @@ pub trait HopMemory: Send + Sync + std::fmt::Debug {
 
     /// Changes it, while no other process does. Where it cannot be kept, the log says so, and mail goes on.
     fn change(&self, change: &mut dyn FnMut(&mut HopNotes));
+
+    /// The time by which it forgets, in milliseconds since the epoch.
+    fn now(&self) -> u64 {
+        millis_since_epoch()
+    }
 }
 
 /// Keeps it for this process.
@@ -88,6 +93,10 @@ impl HopRecord {
         Self::new(Arc::new(OwnMemory::default()), String::new())
     }
 
+    fn after(&self, rest: Duration) -> u64 {
+        self.memory.now().saturating_add(u64::try_from(rest.as_millis()).unwrap_or(u64::MAX))
+    }
+
     fn note(&self) -> HopNote {
         self.memory.load().remove(&self.hop).unwrap_or_default()
     }
@@ -105,13 +114,14 @@ impl HopRecord {
     /// Its failures in a row, and how long it still rests; `None` where it does not.
     pub(super) fn rest(&self, longest: Duration) -> Option<(u32, Duration)> {
         let note = self.note();
-        let left = left(note.rests_until, longest)?;
+        let left = left(note.rests_until, self.memory.now(), longest)?;
         Some((u32::try_from(note.failures).unwrap_or(u32::MAX), left))
     }
 
     /// It failed this number of times in a row, and rests.
     pub(super) fn set_rest(&self, failures: u32, rest: Duration) {
-        self.change(|note| (note.failures, note.rests_until) = (failures.into(), after(rest)));
+        let until = self.after(rest);
+        self.change(|note| (note.failures, note.rests_until) = (failures.into(), until));
     }
 
     /// It works.
@@ -122,26 +132,28 @@ impl HopRecord {
     /// How many recipients it takes, where that was learned.
     pub(super) fn recipients(&self) -> Option<usize> {
         let note = self.note();
-        left(note.recipients_until, LIMIT_REMEMBERED)?;
+        left(note.recipients_until, self.memory.now(), LIMIT_REMEMBERED)?;
         usize::try_from(note.recipients).ok().filter(|most| *most > 0)
     }
 
     pub(super) fn set_recipients(&self, most: usize) {
-        self.change(|note| (note.recipients, note.recipients_until) = (most as u64, after(LIMIT_REMEMBERED)));
+        let until = self.after(LIMIT_REMEMBERED);
+        self.change(|note| (note.recipients, note.recipients_until) = (most as u64, until));
     }
 
     /// Whether this address did not work a short while ago.
     pub(super) fn address_rests(&self) -> impl Fn(IpAddr) -> bool + use<> {
-        let addresses = self.note().addresses;
-        move |address| addresses.get(&address).is_some_and(|until| left(*until, ADDRESS_RESTS).is_some())
+        let (addresses, now) = (self.note().addresses, self.memory.now());
+        move |address| addresses.get(&address).is_some_and(|until| left(*until, now, ADDRESS_RESTS).is_some())
     }
 
     /// This address does not work.
     pub(super) fn rest_address(&self, address: IpAddr) {
+        let (now, until) = (self.memory.now(), self.after(ADDRESS_RESTS));
         self.change(|note| {
-            note.addresses.retain(|_, until| left(*until, ADDRESS_RESTS).is_some());
+            note.addresses.retain(|_, until| left(*until, now, ADDRESS_RESTS).is_some());
             if note.addresses.len() < MOST_ADDRESSES {
-                note.addresses.insert(address, after(ADDRESS_RESTS));
+                note.addresses.insert(address, until);
             }
         });
     }
@@ -156,13 +168,9 @@ impl HopRecord {
     }
 }
 
-fn after(rest: Duration) -> u64 {
-    millis_since_epoch().saturating_add(u64::try_from(rest.as_millis()).unwrap_or(u64::MAX))
-}
-
 /// How long until then; `None` once it is over, and where it is further than `longest`.
-fn left(until: u64, longest: Duration) -> Option<Duration> {
-    let left = Duration::from_millis(until.saturating_sub(millis_since_epoch()));
+fn left(until: u64, now: u64, longest: Duration) -> Option<Duration> {
+    let left = Duration::from_millis(until.saturating_sub(now));
     (!left.is_zero() && left <= longest).then_some(left)
 }
 

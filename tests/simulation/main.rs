@@ -11,6 +11,7 @@ mod disk_state;
 mod episodes;
 mod failure_rates;
 mod judge;
+mod month;
 mod receiver;
 mod runner;
 mod sender;
