@@ -177,7 +177,7 @@ impl<'r, S: Spool> DeliveryTask<'r, S> {
                 },
             };
             if let Break(end) = step {
-                break end;
+                break self.tell_before(end);
             }
         };
         let end = match (self.unrecorded, self.route_trouble) {
@@ -188,10 +188,55 @@ impl<'r, S: Spool> DeliveryTask<'r, S> {
         Worked { end, notices: self.notices, answered: self.answered, took: self.took }
     }
 
+    /// Once this task has found somebody out to be refused, all others who are due are tried before their sender is notified: of
+    /// all at once. What an earlier process found out is reported before anything else, as the id of its notice tells whom.
     fn plan(&self, now: Timestamp) -> Plan {
         let usable = |index: u16| self.destination(index).is_some_and(|to| to.route == self.job.route);
-        let situation = Situation { usable: &usable, urgency: self.urgency, now };
+        if self.transactions > 0 && self.goes_on() {
+            let untried = |index: u16| usable(index) && !self.tried.contains(&index);
+            let situation = Situation { usable: &untried, urgency: self.urgency, now };
+            let due = self.runner.schedule.ripe(self.claim.id(), &self.envelope, self.claim.receipts(), situation);
+            if !due.is_empty() {
+                return Plan::Deliver(due);
+            }
+        }
+        self.full_plan(&usable, now)
+    }
+
+    fn full_plan(&self, usable: &dyn Fn(u16) -> bool, now: Timestamp) -> Plan {
+        let situation = Situation { usable, urgency: self.urgency, now };
         self.runner.schedule.plan(self.claim.id(), &self.envelope, self.claim.receipts(), situation)
+    }
+
+    /// Where this task ends early, its sender is notified of what it found out.
+    fn tell_before(&mut self, end: End<S::Claim>) -> End<S::Claim> {
+        if self.transactions == 0 || !matches!(end, End::Later(_) | End::Sorted(_) | End::Faulted(..) | End::Slowed(..))
+        {
+            return end;
+        }
+        loop {
+            let now = self.runner.clock.now();
+            let step = match self.full_plan(&|_| false, now) {
+                Plan::NotifyFailure(failed) => self.notify(NoticeKind::Failed, &failed, now),
+                Plan::NotifySuccess(kind, told) => self.notify(kind, &told, now),
+                _ => break,
+            };
+            if let Break(trouble) = step {
+                return trouble;
+            }
+        }
+        match end {
+            End::Later(_) => End::Later(self.next_due()),
+            End::Sorted(_) => End::Sorted(self.next_due()),
+            End::Faulted(fault, _) => End::Faulted(fault, self.next_due()),
+            End::Slowed(obstacle, _) => End::Slowed(obstacle, self.next_due()),
+            end => end,
+        }
+    }
+
+    /// Whether others may be tried: once the route said that it takes no more, it is not asked again.
+    fn goes_on(&self) -> bool {
+        self.route_trouble.is_none() && self.transactions <= MOST_FURTHER + self.envelope.recipients.len()
     }
 
     /// Takes the next step for the recipients that are due.
@@ -202,9 +247,7 @@ impl<'r, S: Spool> DeliveryTask<'r, S> {
         next: &mut dyn Follow,
         now: Timestamp,
     ) -> NextStep<S::Claim> {
-        // Once the route said that it takes no more, it is not asked again.
-        let goes_on =
-            self.route_trouble.is_none() && self.transactions <= MOST_FURTHER + self.envelope.recipients.len();
+        let goes_on = self.goes_on();
         due.retain(|index| goes_on && !self.tried.contains(index));
         let (several, single): (Vec<u16>, Vec<u16>) = due.into_iter().partition(|index| self.means_several(*index));
         if several.is_empty() && single.is_empty() {

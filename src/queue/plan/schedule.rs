@@ -151,17 +151,37 @@ impl Schedule {
         }
     }
 
-    /// Deliver, Wait or Hold, or `None` when nobody is pending.
-    fn next(&self, id: SpoolId, ledger: &Ledger<'_>, situation: Situation<'_>) -> Option<Plan> {
-        let due = |account: &Account<'_>| match situation.urgency {
+    /// Who has to be tried now, whatever else is to be done.
+    pub(in crate::queue) fn ripe(
+        &self,
+        id: SpoolId,
+        envelope: &Envelope,
+        receipts: &[Receipt],
+        situation: Situation<'_>,
+    ) -> Vec<u16> {
+        self.ripe_of(id, &self.ledger(envelope, receipts), situation)
+    }
+
+    fn ripe_of(&self, id: SpoolId, ledger: &Ledger<'_>, situation: Situation<'_>) -> Vec<u16> {
+        let due = |account: &Account<'_>| self.due_in(id, account, situation);
+        let ripe = ledger.indices(|_, account| self.is_open(account) && due(account) <= situation.now);
+        ripe.into_iter().filter(|index| (situation.usable)(*index)).collect()
+    }
+
+    fn due_in(&self, id: SpoolId, account: &Account<'_>, situation: Situation<'_>) -> Timestamp {
+        match situation.urgency {
             Urgency::Now => situation.now,
             Urgency::Due => self.due(id, account, situation.now),
-        };
-        let ripe = ledger.indices(|_, account| self.is_open(account) && due(account) <= situation.now);
-        let ripe: Vec<u16> = ripe.into_iter().filter(|index| (situation.usable)(*index)).collect();
+        }
+    }
+
+    /// Deliver, Wait or Hold, or `None` when nobody is pending.
+    fn next(&self, id: SpoolId, ledger: &Ledger<'_>, situation: Situation<'_>) -> Option<Plan> {
+        let ripe = self.ripe_of(id, ledger, situation);
         if !ripe.is_empty() {
             return Some(Plan::Deliver(ripe));
         }
+        let due = |account: &Account<'_>| self.due_in(id, account, situation);
         let open = ledger.accounts().iter().filter(|account| self.is_open(account));
         let doubtful = || ledger.indices(|_, account| account.standing == Standing::Pending);
         let hold = || Some(doubtful()).filter(|doubtful| !doubtful.is_empty()).map(Plan::Hold);

@@ -59,6 +59,25 @@ fn a_known_limit_makes_transactions_of_that_size() {
 }
 
 #[test]
+fn all_who_are_refused_in_several_transactions_are_told_of_in_one_notice() {
+    // The fifth transaction does not take place: the sender is notified of what is known.
+    for fault in [false, true] {
+        let house = House::new();
+        house.next_hop.most_recipients.store(1, Ordering::SeqCst);
+        house.put(1, "joe@x", &MANY);
+        house.next_hop.answers(move |_, recipient| match recipient.mailbox.to_string().as_str() {
+            "b@x" | "d@x" => Answer::Never,
+            "e@x" if fault => Answer::Fault,
+            _ => Answer::Take,
+        });
+        let summary = pass(&house.runner(), Urgency::Due);
+        let told = house.events.count(|event| matches!(event, Event::Notified { .. }));
+        assert_eq!((told, summary.bounced), (1, 1), "{fault}");
+        assert_eq!(house.next_hop.taken_by("g@x"), usize::from(!fault), "{fault}");
+    }
+}
+
+#[test]
 fn a_next_hop_that_never_takes_anybody_is_not_asked_for_ever() {
     let house = House::new();
     house.put(1, "joe@x", &MANY);
