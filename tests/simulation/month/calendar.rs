@@ -11,7 +11,7 @@ const BEGINNING: u64 = 1_795_226_607_123;
 /// In milliseconds.
 pub(super) const MINUTE: u64 = 60_000;
 
-/// A clock that goes on when it is told to. Invariant: it never goes back.
+/// A clock that goes on only when somebody moves it. Invariant: it never goes back.
 #[derive(Debug)]
 pub(super) struct Calendar(AtomicU64);
 
