@@ -28,6 +28,8 @@ pub(crate) struct Answers {
 /// Clients at work.
 pub(crate) struct Traffic {
     stop: Arc<AtomicBool>,
+    /// While it is set, nothing new is sent.
+    pub(crate) rest: Arc<AtomicBool>,
     clients: Vec<JoinHandle<()>>,
     pub(crate) answers: Arc<Answers>,
 }
@@ -35,9 +37,9 @@ pub(crate) struct Traffic {
 impl Traffic {
     /// This many clients, each with such a pause between its messages.
     pub(crate) fn start(address: SocketAddr, clients: usize, pause: Duration) -> Self {
-        let (stop, answers) = (Arc::new(AtomicBool::new(false)), Arc::new(Answers::default()));
+        let (stop, rest, answers) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default(), Arc::default());
         let client = |client: usize| {
-            let (stop, answers) = (Arc::clone(&stop), Arc::clone(&answers));
+            let (stop, rest, answers) = (Arc::clone(&stop), Arc::clone(&rest), Arc::<Answers>::clone(&answers));
             thread::spawn(move || {
                 for number in 0.. {
                     if stop.load(Ordering::Relaxed) {
@@ -54,11 +56,14 @@ impl Traffic {
                         }
                     }
                     thread::sleep(pause);
+                    while rest.load(Ordering::Relaxed) && !stop.load(Ordering::Relaxed) {
+                        thread::sleep(Duration::from_millis(10));
+                    }
                 }
             })
         };
         let clients = (0..clients).map(client).collect();
-        Self { stop, clients, answers }
+        Self { stop, rest, clients, answers }
     }
 
     /// How many messages were promised so far.
@@ -120,6 +125,8 @@ fn read_reply(stream: &mut impl BufRead) -> io::Result<String> {
 pub(crate) struct Taken {
     /// Subject to how many times.
     pub(crate) delivered: BTreeMap<String, usize>,
+    /// Id of the spool to how many times, also of notices.
+    pub(crate) copies: BTreeMap<String, usize>,
     /// Subjects that notices of failure tell of.
     pub(crate) bounced: BTreeSet<String>,
     /// Recipients that were deferred once.
@@ -172,6 +179,8 @@ fn serve(stream: TcpStream, taken: &Mutex<Taken>) -> io::Result<()> {
                 stream.get_mut().write_all(b"354 go on\r\n")?;
                 let message = body(&mut stream)?;
                 note(&message, is_notice, &mut taken.lock().unwrap());
+                // So that kills come between this and the answer.
+                thread::sleep(Duration::from_millis(3));
                 "250 2.0.0 taken"
             }
             "QUIT" => "221 2.0.0 bye",
@@ -219,6 +228,11 @@ fn body(stream: &mut impl BufRead) -> io::Result<String> {
 
 /// Notes a message before its 250 leaves: what was counted and then not answered is delivered again, which is counted too.
 fn note(message: &str, is_notice: bool, taken: &mut Taken) {
+    // Our own Received comes first, and names the file.
+    let id = message.split(" id ").nth(1).and_then(|rest| rest.get(..26));
+    if let Some(id) = id.filter(|_| message.starts_with("Received: ")) {
+        *taken.copies.entry(id.to_owned()).or_default() += 1;
+    }
     let subjects = message.lines().filter_map(|line| line.strip_prefix("Subject: ")).map(str::to_owned);
     let mut subjects = subjects.filter(|subject| subject.starts_with("soak "));
     if is_notice {
