@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -151,6 +152,41 @@ fn sixty_four_forwarders_deliver_twenty_thousand_messages_once_each() {
     assert!(wrong.is_empty(), "message and copies: {wrong:?}");
 }
 
+/// Every 50 ms a random one of so many forwarders is killed and another one started, until there were that many kills or there is
+/// nothing left to do. At most an eighth of them is being killed at a time, as that takes long on a busy machine.
+fn kill_at_random(site: &Site, count: usize, most: usize, chance: &mut Chance) -> Window {
+    let forwarders: Vec<_> = (0..count).map(|_| Mutex::new(spoolrun(site))).collect();
+    let (window, dying, start) = (Mutex::new(Window::default()), AtomicUsize::new(0), Instant::now());
+    thread::scope(|scope| {
+        loop {
+            thread::sleep(Duration::from_millis(50));
+            let (kills, hits) = window.lock().map(|window| (window.kills, window.all())).unwrap();
+            let left = site.shelf("queue").len();
+            assert!(start.elapsed() < 10 * PATIENCE, "{left} messages are left after {kills} kills");
+            // What was in the window waits for a minute.
+            if kills >= most || left <= hits {
+                return;
+            }
+            let victim = &forwarders[chance.below(count)];
+            if dying.load(Ordering::SeqCst) >= count / 8 || victim.try_lock().is_err() {
+                continue;
+            }
+            dying.fetch_add(1, Ordering::SeqCst);
+            let (window, dying) = (&window, &dying);
+            scope.spawn(move || {
+                let mut victim = victim.lock().unwrap();
+                Window::kill_one_of_several(window, &site.spool(), &mut victim);
+                *victim = spoolrun(site);
+                dying.fetch_sub(1, Ordering::SeqCst);
+            });
+        }
+    });
+    for forwarder in forwarders {
+        assert!(forwarder.into_inner().unwrap().wait().unwrap().success());
+    }
+    window.into_inner().unwrap()
+}
+
 /// In the full form 64 forwarders, 20,000 messages and at least 100 kills.
 #[test]
 fn forwarders_that_are_killed_send_twice_only_what_was_in_the_window_of_a_kill() {
@@ -159,23 +195,9 @@ fn forwarders_that_are_killed_send_twice_only_what_was_in_the_window_of_a_kill()
     let sink = CountingSink::late(messages, Duration::from_millis(20));
     let site = site(&sink, "connections = 16");
     let ids = fill(&site, messages);
-    let mut forwarders: Vec<_> = (0..count).map(|_| spoolrun(&site)).collect();
     let seed = std::env::var("LEAFMAIL_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(32);
-    let (mut chance, mut window, start) = (Chance::new(seed), Window::default(), Instant::now());
-    while !site.shelf("queue").is_empty() {
-        assert!(start.elapsed() < 10 * PATIENCE, "{} messages are left", site.shelf("queue").len());
-        thread::sleep(Duration::from_millis(50));
-        let victim = &mut forwarders[chance.below(count)];
-        window.kill(&site.spool(), victim);
-        *victim = spoolrun(&site);
-        // What was in the window waits for a minute.
-        if site.shelf("queue").len() <= window.all() {
-            break;
-        }
-    }
-    for mut forwarder in forwarders {
-        assert!(forwarder.wait().unwrap().success());
-    }
+    let start = Instant::now();
+    let window = kill_at_random(&site, count, least_kills * 3 / 2, &mut Chance::new(seed));
     assert!(site.run(&["flush"]).status.success());
     assert_eq!(site.shelf("queue").len(), 0);
     assert!(window.kills >= least_kills, "only {} kills: too few messages for this machine", window.kills);

@@ -9,7 +9,7 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Child;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -36,6 +36,13 @@ pub(crate) struct Window {
 impl Window {
     /// Ends a process, unless it has ended by itself.
     pub(crate) fn kill(&mut self, spool: &Path, child: &mut Child) {
+        let shared = Mutex::new(std::mem::take(self));
+        Self::kill_one_of_several(&shared, spool, child);
+        *self = shared.into_inner().unwrap();
+    }
+
+    /// The same where several are killed at a time: on a busy machine each takes a while to stop.
+    pub(crate) fn kill_one_of_several(window: &Mutex<Self>, spool: &Path, child: &mut Child) {
         let pid = child.id();
         let process = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
         // One that has ended already is a zombie until it is waited for, and has nothing open.
@@ -43,15 +50,20 @@ impl Window {
         wait_until_stopped(pid);
         let opened = DirSpool::open(spool, SpoolSettings::default(), Arc::new(SystemClock)).unwrap();
         for name in open_in(pid, &spool.join("queue")) {
-            let marks = marks(&opened, &name);
-            // Those of an earlier kill, which this process has not sent again yet, are counted.
-            if marks > self.marks.get(&name).copied().unwrap_or(0) {
-                *self.hits.entry(name.clone()).or_default() += 1;
-                self.marks.insert(name, marks);
-            }
+            // Before the kill: whoever gets the message next is counted after it.
+            window.lock().unwrap().note(marks(&opened, &name), name);
         }
         kill_process(process, Signal::KILL).unwrap();
-        self.kills += usize::from(child.wait().unwrap().signal().is_some());
+        let was_killed = child.wait().unwrap().signal().is_some();
+        window.lock().unwrap().kills += usize::from(was_killed);
+    }
+
+    /// A message that a process had open, with its marks: those of earlier kills, if it was not sent again yet, are counted.
+    fn note(&mut self, marks: usize, name: String) {
+        if marks > self.marks.get(&name).copied().unwrap_or(0) {
+            *self.hits.entry(name.clone()).or_default() += 1;
+            self.marks.insert(name, marks);
+        }
     }
 
     /// No message came more than once but for the kills that found it in the window. By id: how many copies came.
