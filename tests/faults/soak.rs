@@ -19,7 +19,7 @@ use crate::supervisor::{signal, wait_for_workers};
 use crate::support::window::Window;
 
 const CLIENTS: usize = 4;
-/// What a process may grow by in the short form, of which no slope can be told: allocators keep what they had once.
+/// What a process may grow by in the short form, whose slope says nothing: allocators keep what they had once.
 const GROWTH_KIB: u64 = 1024;
 const GROWTH_DESCRIPTORS: usize = 12;
 /// What a process may grow by in ten minutes, in octets per message.
@@ -27,7 +27,7 @@ const SLOPE: f64 = 1.0;
 /// Clients rest while more messages than these wait, as what waits takes memory.
 const MOST_QUEUED: usize = 200;
 
-/// Memory in KiB and open descriptors, once so many messages had been accepted.
+/// Memory in KiB and open descriptors, once this many messages had been accepted.
 #[derive(Debug, Clone, Copy)]
 struct Sample {
     messages: usize,

@@ -152,7 +152,7 @@ fn sixty_four_forwarders_deliver_twenty_thousand_messages_once_each() {
     assert!(wrong.is_empty(), "message and copies: {wrong:?}");
 }
 
-/// Every 50 ms a random one of so many forwarders is killed and another one started, until there were that many kills or there is
+/// Every 50 ms a random one of `count` forwarders is killed and another one started, until there were that many kills or there is
 /// nothing left to do. At most an eighth of them is being killed at a time, as that takes long on a busy machine.
 fn kill_at_random(site: &Site, count: usize, most: usize, chance: &mut Chance) -> Window {
     let forwarders: Vec<_> = (0..count).map(|_| Mutex::new(spoolrun(site))).collect();
