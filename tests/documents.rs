@@ -1,7 +1,9 @@
-//! The documents name files and tests: each must exist.
+//! The documents and the table of planted faults name files and tests: each must exist.
 
 #[path = "support/phrases.rs"]
 mod phrases;
+#[path = "support/planted_faults.rs"]
+mod planted_faults;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -339,23 +341,4 @@ fn every_path_that_a_page_names_exists() {
         }
     }
     assert!(seen > 100, "only {seen} paths were found");
-}
-
-#[test]
-fn the_tests_that_catch_planted_faults_exist() {
-    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let script = read(".ci/mutants");
-    let table = script.split("caught_by='").nth(1).and_then(|rest| rest.split('\'').next()).unwrap();
-    let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
-    let named: Vec<_> = lines.iter().filter(|words| !words.is_empty()).collect();
-    assert!(named.len() > 5, "only {named:?}");
-    for words in named {
-        let [fault, program, test] = words[..] else { panic!("{words:?}") };
-        let file = match test.rsplit_once("::") {
-            Some((modules, _)) => format!("tests/{program}/{}.rs", modules.replace("::", "/")),
-            None => format!("tests/{program}.rs"),
-        };
-        let name = test.rsplit("::").next().unwrap();
-        assert!(read(&file).contains(&format!("fn {name}(")), "{fault}: {file} has no {name}");
-    }
 }

@@ -164,14 +164,23 @@ fn transcripts() -> Vec<(String, Transcript)> {
 fn every_transcript_goes_as_written() {
     let transcripts = transcripts();
     assert!(transcripts.len() >= 20, "only {} transcripts were found", transcripts.len());
+    let mut wrong = String::new();
     for (name, transcript) in transcripts {
         let (settings, world) = transcript.surroundings();
         let log = run(&settings, &world, &[&transcript.sent]);
         let replies = with_wildcards(&transcript.replies, &String::from_utf8_lossy(&log.replies));
-        assert_eq!(replies, transcript.replies, "{name}: replies");
-        assert_eq!(log.effects, transcript.effects, "{name}: effects");
-        assert_eq!(without_our_lines(&log.messages), transcript.octets, "{name}: octets");
+        let octets = without_our_lines(&log.messages);
+        for (what, found, written) in [
+            ("replies", &replies, &transcript.replies),
+            ("effects", &log.effects.join("\n"), &transcript.effects.join("\n")),
+            ("octets", &octets, &transcript.octets),
+        ] {
+            if found != written {
+                wrong += &format!("{name}: {what}:\n{found:?}\ninstead of\n{written:?}\n");
+            }
+        }
     }
+    assert!(wrong.is_empty(), "{wrong}");
 }
 
 /// A farewell closes the session, whose end is noted with its cause. Of recipients without room only the first is noted.

@@ -296,6 +296,15 @@ fn mail_rcpt_and_data_fly_together() {
 }
 
 #[test]
+fn without_pipelining_no_command_is_sent_before_the_answer_to_the_last() {
+    for (offered, recipients) in [("HELP", 0), ("PIPELINING", 3)] {
+        let script = Script::new().offers([offered]).on("MAIL", reply("550 5.7.1 not you"));
+        let (verdicts, record) = verdicts(script);
+        assert_eq!((verdicts, record.verbs("RCPT").len()), (vec!["F5.7.1".to_owned(); 3], recipients));
+    }
+}
+
+#[test]
 fn a_next_hop_that_wants_a_message_for_nobody_gets_an_empty_one() {
     let script = || Script::new().offers(["PIPELINING"]).on("DATA", reply("354 go on"));
     for script in [

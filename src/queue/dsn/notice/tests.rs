@@ -47,7 +47,8 @@ fn it_says_what_programs_and_people_need() {
     }])
     .unwrap();
     let octets = b"Subject: hi\r\nMessage-ID: <1@x>\r\n\r\nsecret body\r\n";
-    let notice = bounce(&envelope, octets, &reason(ReceiptKind::Failed), "mx.example[192.0.2.1]:25");
+    let reason = Reason { status: EnhancedCode(4, 2, 1), ..reason(ReceiptKind::Failed) };
+    let notice = bounce(&envelope, octets, &reason, "mx.example[192.0.2.1]:25");
     let text = text(&notice);
     for line in [
         "From: MAILER-DAEMON@relay.example",
@@ -60,7 +61,7 @@ fn it_says_what_programs_and_people_need() {
         "Original-Recipient: rfc822; Bob=x@example.org",
         "Final-Recipient: rfc822; bob@example.org",
         "Action: failed",
-        "Status: 5.0.0",
+        "Status: 4.2.1",
         "Remote-MTA: dns; mx.example",
         "Diagnostic-Code: smtp; 550 5.1.1 no such user",
         "Subject: hi",
@@ -140,6 +141,7 @@ proptest! {
         prop_assert_eq!(&notice, &report(REPORTS[about], &envelope, &beginning, &reason, &relay), "the second is the same");
         prop_assert!(notice.octets.is_ascii());
         let text = text(&notice);
+        prop_assert!(text.contains("\r\nContent-Type: multipart/report; report-type=delivery-status;"));
         prop_assert!(text.ends_with("--\r\n") && !text.replace("\r\n", "").contains(['\r', '\n', '\0']));
         prop_assert!(text.split("\r\n").all(|line| line.len() <= 998));
         prop_assert_eq!(text.matches(&format!("\r\n--=_{}\r\n", notice.id)).count(), 3);
