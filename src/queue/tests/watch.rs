@@ -15,12 +15,14 @@ use crate::receipt::ReceiptKind;
 struct Passing<'a> {
     house: &'a House,
     end: Timestamp,
+    /// How often it looks whether they have come to rest: where what is due cannot be delivered, they never do.
+    looks: u32,
 }
 
 impl Wakeups for Passing<'_> {
     fn wait(&mut self, at_most: Duration) -> Vec<Wakeup> {
         let now = self.house.clock.now();
-        for _ in 0..500 {
+        for _ in 0..self.looks {
             if self.house.spool.next_due().is_none_or(|due| due > now) {
                 break;
             }
@@ -48,7 +50,7 @@ fn a_watch_delivers_retries_probes_and_leaves_when_it_is_told_to() {
         house.put(number, "joe@x", &["amy@x"]);
     }
     let end = house.clock.now() + Duration::from_secs(86_400);
-    house.runner().watch(Passing { house: &house, end });
+    house.runner().watch(Passing { house: &house, end, looks: 500 });
     assert!(house.queue_is_empty());
     assert_eq!(house.next_hop.taken_by("amy@x"), 5);
     assert!(*house.next_hop.partings.lock().unwrap() >= 1, "connections are ended politely");
@@ -150,7 +152,7 @@ fn a_pause_that_cannot_be_kept_on_a_full_disk_is_one_pause_all_the_same() {
     let room = house.clock.now() + Duration::from_secs(3_600);
     let states = Arc::new(FullDisk(Arc::clone(&house.clock), room, Arc::clone(&house.routes)));
     let end = room + Duration::from_secs(3_600);
-    Runner { states, ..house.runner() }.watch(Passing { house: &house, end });
+    Runner { states, ..house.runner() }.watch(Passing { house: &house, end, looks: 50 });
     assert_eq!(house.events.count(|event| matches!(event, Event::RoutePaused { .. })), 1);
     assert!(house.routes.load("main").unwrap().unwrap().failures() > 5, "kept as soon as there is room");
 }
@@ -162,7 +164,7 @@ fn a_watch_begins_before_a_long_queue_is_scanned_and_delivers_each_message_once(
         house.put(number, "joe@x", &["amy@x"]);
     }
     let end = house.clock.now() + Duration::from_secs(3_600);
-    house.runner().watch(Passing { house: &house, end });
+    house.runner().watch(Passing { house: &house, end, looks: 500 });
     assert!(house.spool.left_during_scan(), "the workers waited for the end of the scan");
     assert!(house.queue_is_empty());
     assert_eq!(house.next_hop.taken_by("amy@x"), 1_200);

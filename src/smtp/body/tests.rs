@@ -141,6 +141,23 @@ fn an_end_that_the_client_seems_to_mean_is_noticed() {
 }
 
 #[test]
+fn of_a_longer_run_of_crs_after_a_dot_the_first_ones_are_line_ends() {
+    let run = b"\r".repeat(MAX_RUN);
+    for (more, written) in [(&b""[..], b"\r\n".to_vec()), (b"\r", b"\r\n".repeat(MAX_RUN + 1))] {
+        let text = [b"a\r\n.", &run[..], more, b"\nb\r\n.\r\n"].concat();
+        let (found, rest, _) = decode(&[&text], BareNewline::Normalize);
+        assert_eq!((found, rest), ([b"a\r\n", &written[..], b"b\r\n"].concat(), Some(vec![])), "{}", more.len());
+    }
+}
+
+#[test]
+fn the_cr_lf_before_the_end_is_noticed_where_lines_ended_in_lf() {
+    let text = b"a\nb\r\n.\r\n";
+    let (_, rest, blemish) = decode_from(&[text], BareNewline::Refuse, LineEnds::LfAllowed);
+    assert_eq!((rest, blemish), (Some(vec![]), Some(Blemish::BareLf)));
+}
+
+#[test]
 fn eight_bit_is_noticed() {
     let mut decoder = BodyDecoder::new(BareNewline::Refuse, LineEnds::CrLf);
     decoder.decode(b"abc\r\n", &mut Vec::new());
