@@ -48,6 +48,7 @@ use serde::Deserialize;
 use crate::address::Domain;
 use crate::policy::{AddressList, Rules};
 use crate::routing::Rewriting;
+use crate::spool::SpoolSync;
 use reading::origin::ConfigOrigin;
 use reading::{error, network, values};
 
@@ -64,6 +65,9 @@ pub struct Config {
     /// The spool directory.
     #[serde(deserialize_with = "values::text")]
     pub spool: PathBuf,
+    /// Which syncs a new message gets.
+    #[serde(deserialize_with = "values::text")]
+    pub spool_sync: SpoolSync,
     /// Who the programs run as, and what they may do.
     pub process: ProcessSection,
     /// Where `smtpd` listens.
@@ -120,6 +124,7 @@ impl Default for Config {
             hostname: machine_name(),
             default_domain: None,
             spool: PathBuf::from("./spool"),
+            spool_sync: SpoolSync::Auto,
             process: ProcessSection::default(),
             listen: ListenSection::default(),
             submission: SubmissionSection::default(),

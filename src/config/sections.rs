@@ -21,6 +21,7 @@ use crate::queue::{InDoubt, NoticeSettings, Schedule};
 use crate::session::{Settings, Terms};
 use crate::smtp::Keyword;
 use crate::smtp::body::BareNewline;
+use crate::spool::SpoolSync;
 use crate::transport::Leaving;
 pub use protocol::{EarlyTalkers, ProtocolSection};
 
@@ -168,6 +169,18 @@ impl FromText for BareNewline {
         match text {
             "refuse" => Ok(Self::Refuse),
             "normalize" => Ok(Self::Normalize),
+            _ => Err(unexpected(Self::EXPECTED, text)),
+        }
+    }
+}
+
+impl FromText for SpoolSync {
+    const EXPECTED: &'static str = "auto or always";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "always" => Ok(Self::Always),
             _ => Err(unexpected(Self::EXPECTED, text)),
         }
     }

@@ -67,6 +67,8 @@ fn every_slip_names_its_line_and_what_was_expected() {
             "leafmail.toml:1: expected a host or domain name such as relay.example.lan, but found an empty text",
         ),
         ("spool = \"\"", "leafmail.toml:1: expected a path, but found an empty text"),
+        ("spool_sync = \"never\"", "leafmail.toml:1: expected auto or always, but found \"never\""),
+        ("spool_sync = false", "leafmail.toml:1: expected auto or always, but found false"),
         ("spool = 3", "leafmail.toml:1: expected a path, but found the number 3"),
         (
             "[listen]\naddresses = [\"2525\"]",
@@ -201,6 +203,7 @@ fn relay(config: &Config) -> RouteSettings {
 
 #[test]
 fn values_reach_the_stages() {
+    assert_eq!(values_of("spool_sync = \"always\"").spool_sync, SpoolSync::Always);
     let config = values_of(
         "hostname = \"relay.lan\"\n[clients]\nown_public_networks = [\"2001:db8:1::/48\"]\nverify = \"rdns\"\n\
          [relay]\nurl = \"smtp://u@mail.example.com\"\npassword_file = \"/p\"\n[relay.timeouts]\ndata = \"7s\"\n",

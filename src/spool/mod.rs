@@ -13,7 +13,8 @@ mod manage;
 mod tests;
 mod traits;
 
-pub use dir::{Creation, DirClaim, DirDraft, DirReading, DirSpool, Reserve, SpoolSettings, mark};
+pub use dir::{Creation, DirClaim, DirDraft, DirReading, DirSpool, Reserve, SpoolSettings, SpoolSync, mark};
+pub use disk::FileSystem;
 pub use error::{SpoolError, SpoolErrorKind};
 pub use folder::Folder;
 pub use manage::{Finding, Handled, Manage, Reading};

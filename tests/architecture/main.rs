@@ -85,7 +85,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "tls_words",
         ],
     ),
-    ("config", &["address", "driver", "policy", "queue", "routing", "session", "smtp", "syslog", "transport"]),
+    ("config", &["address", "driver", "policy", "queue", "routing", "session", "smtp", "spool", "syslog", "transport"]),
     ("supervisor", &["driver", "event", "small_file", "sys"]),
     ("sys", &["clock"]),
     ("syslog", &["clock"]),

@@ -1,6 +1,9 @@
 //! One session of `smtpd` to which something happens, and what must hold afterwards.
 
+use std::path::Path;
 use std::process::Command;
+
+use leafmail::spool::FileSystem;
 
 use crate::sample_messages::{LETTERS, Letter, counted, number_of};
 use crate::site::Site;
@@ -37,7 +40,10 @@ impl Reception {
     pub(crate) fn check(&self, what: &str) -> usize {
         let Self { site, handed, calls } = self;
         for (_, id) in &handed.acknowledged {
-            assert!(is_durable_before_its_reply(calls, id), "{what}: {id} was acknowledged before it was safe");
+            assert!(
+                is_durable_before_its_reply(calls, id, syncs_on(&site.spool())),
+                "{what}: {id} was acknowledged before it was safe"
+            );
         }
         let rest: Vec<Letter> = LETTERS.into_iter().filter(|letter| !handed.has(*letter)).collect();
         if !rest.is_empty() {
@@ -69,8 +75,13 @@ pub(crate) fn one_session(site: &Site) -> Command {
     smtpd
 }
 
-/// Whether a file was given its name and then synced, and its folder after it, before the 250 left.
-fn is_durable_before_its_reply(calls: &[Call], id: &str) -> bool {
+/// How many syncs a 250 needs there: one where that of the file covers its name, else one of the folder too.
+pub(crate) fn syncs_on(spool: &Path) -> usize {
+    if FileSystem::at(spool).unwrap().file_sync_covers_name() { 1 } else { 2 }
+}
+
+/// Whether a file was given its name and then synced, and its folder after it where that is needed, before the 250 left.
+pub(crate) fn is_durable_before_its_reply(calls: &[Call], id: &str, syncs: usize) -> bool {
     let reply = format!("queued as {id}");
     let named = calls.iter().position(|call| call.name() == "linkat" && call.arguments.contains(id));
     // Over a pipe, replies are written and not sent.
@@ -78,5 +89,5 @@ fn is_durable_before_its_reply(calls: &[Call], id: &str) -> bool {
     let replied = calls.iter().position(is_reply);
     let (Some(named), Some(replied)) = (named, replied) else { return false };
     let is_sync = |call: &&Call| call.name() == "fsync" && call.succeeded();
-    calls[named].succeeded() && named < replied && calls[named..replied].iter().filter(is_sync).count() == 2
+    calls[named].succeeded() && named < replied && calls[named..replied].iter().filter(is_sync).count() == syncs
 }

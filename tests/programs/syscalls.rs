@@ -120,6 +120,7 @@ fn the_250_leaves_only_after_file_and_folder_are_synced() {
         return;
     }
     let site = Site::new("");
+    site.set_first("spool_sync = \"always\"");
     let trace = site.path("trace");
     let smtpd = site.smtpd();
     let mut strace = Command::new("strace");

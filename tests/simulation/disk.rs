@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, MutexGuard};
 
 use leafmail::clock::Timestamp;
-use leafmail::spool::disk::{Access, Disk, Extent, Kind, Lock, Room, Status};
+use leafmail::spool::disk::{Access, Disk, Extent, FileSystem, Kind, Lock, Room, Status};
 
 use crate::disk_state::{Folder, Inode};
 use crate::world::{State, World};
@@ -163,6 +163,11 @@ impl Disk for SimulatedDisk {
         Ok(())
     }
 
+    fn file_system(&self, _: &OpenFolder) -> FileSystem {
+        // Whoever is dead does not care.
+        if self.world.state().covers_names { FileSystem::Journalled } else { FileSystem::Other(0) }
+    }
+
     fn room(&self, _: &OpenFolder) -> io::Result<Room> {
         let state = self.call("room", "", &[EIO])?;
         let free_octets = if state.rates.full { 0 } else { ROOM };
@@ -289,7 +294,7 @@ impl Disk for SimulatedDisk {
         Ok(())
     }
 
-    fn sync(&self, file: &OpenFile, _: Extent) -> io::Result<()> {
+    fn sync(&self, file: &OpenFile, extent: Extent) -> io::Result<()> {
         let mut state = self.call("sync", &file.name(), &[])?;
         let many = state.rates.fault;
         if state.chance.one_in(many) {
@@ -302,6 +307,9 @@ impl Disk for SimulatedDisk {
             return Err(errno(EIO));
         }
         state.disk_state.sync(file.inode);
+        if state.covers_names && extent == Extent::All {
+            state.disk_state.sync_names_of(file.inode);
+        }
         Ok(())
     }
 }

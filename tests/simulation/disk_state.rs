@@ -189,6 +189,15 @@ impl DiskState {
         file.clean.clone_from(&file.now);
     }
 
+    /// The names of a file, as a sync of the file brings them to a disk that logs both together.
+    pub(crate) fn sync_names_of(&mut self, inode: Inode) {
+        if self.breakage == Breakage::SyncsNothing {
+            return;
+        }
+        let saved = self.changes.iter().map(|change| change.inode == inode && !change.lost).collect();
+        self.save(saved);
+    }
+
     pub(crate) fn sync_folder(&mut self, folder: Folder) {
         if matches!(self.breakage, Breakage::SyncsNothing | Breakage::SyncsNoFolders) {
             return;

@@ -29,8 +29,14 @@ pub(crate) fn spool(
     process: usize,
     creation: Creation,
 ) -> Result<DirSpool<SimulatedDisk>, SpoolError> {
-    let settings =
-        SpoolSettings { reserve_octets: Some(0), reserve_inodes: Some(0), creation, ..SpoolSettings::default() };
+    let settings = SpoolSettings {
+        reserve_octets: Some(0),
+        reserve_inodes: Some(0),
+        creation,
+        // No thread that is no process of this world.
+        removal_wait: Duration::MAX,
+        ..SpoolSettings::default()
+    };
     let disk = SimulatedDisk { world: Arc::clone(world), process };
     DirSpool::open_on(disk, Path::new("/spool"), settings, Arc::clone(world) as Arc<dyn Clock>)
 }

@@ -43,6 +43,8 @@ pub(crate) struct State {
     /// Milliseconds since the epoch.
     pub(crate) now: u64,
     pub(crate) disk_state: DiskState,
+    /// Whether the sync of a file makes its name durable too, as on a file system with a journal: with every other seed.
+    pub(crate) covers_names: bool,
     pub(crate) judge: Judge,
     pub(crate) rates: FailureRates,
     pub(crate) trace: Trace,
@@ -90,6 +92,7 @@ impl World {
             chance: Chance::new(seed),
             now: BEGINNING,
             disk_state: DiskState::new(breakage),
+            covers_names: seed.is_multiple_of(2),
             judge: Judge::default(),
             rates: FailureRates::NONE,
             trace: Trace { words: words.then(Vec::new), ..Trace::default() },

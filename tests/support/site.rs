@@ -47,6 +47,13 @@ impl Site {
         site
     }
 
+    /// Puts a line before the sections of its configuration.
+    #[allow(dead_code)]
+    pub(crate) fn set_first(&self, line: &str) {
+        let text = fs::read_to_string(self.config()).unwrap();
+        fs::write(self.config(), format!("{line}\n{text}")).unwrap();
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

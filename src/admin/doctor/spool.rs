@@ -21,6 +21,8 @@ pub struct SpoolPlan<'a> {
     pub path: &'a Path,
     /// Why every message would be refused, where the disk is too full.
     pub shortage: Option<String>,
+    /// What makes a new message durable, where that could be found out.
+    pub durability: Option<String>,
     /// The time.
     pub now: Timestamp,
 }
@@ -43,6 +45,9 @@ pub fn probe_spool<S: Spool>(
         Some(text) => Step::fault("room", text.clone(), "Make room on the disk, or lower [reserve] space or inodes."),
         None => Step::ok("room", "the disk has more free than the reserve ([reserve])"),
     });
+    if let Some(text) = &plan.durability {
+        tell(Step::ok("syncs", text.clone()));
+    }
     let spool = match open() {
         Ok(spool) => spool,
         Err(error) => return tell(Step::fault("spool", error, "Run this as the user of leafmail.")),

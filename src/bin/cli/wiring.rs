@@ -37,6 +37,7 @@ fn spool_settings(config: &Config) -> SpoolSettings {
         reserve_octets: config.reserve.space,
         reserve_inodes: config.reserve.inodes,
         largest_message: config.message.max_size,
+        sync: config.spool_sync,
         ..SpoolSettings::default()
     }
 }

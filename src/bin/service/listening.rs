@@ -87,6 +87,7 @@ fn serve(options: &Options, config: &Config, sockets: Vec<Fronted>, waiting: &mu
     let logging = options.common.logging("smtpd", config, telling.reader())?;
     let remarks = certificate.remark.iter().cloned().chain(later_remark(config)).chain(cli::shortage(config));
     telling.confined(&told, remarks);
+    telling.spool(&spool);
     let mut runner = if options.deliver { Some(cli::runner(config, Arc::clone(&spool))?) } else { None };
     // It takes connections only; sessions have threads of their own.
     let runtime = Builder::new_current_thread().enable_all().build().or_exit(ExitCode::OsErr)?;

@@ -53,6 +53,13 @@ impl<'a> Telling<'a> {
         }
     }
 
+    /// Says in a log what a 250 rests on.
+    pub(super) fn spool(&self, spool: &DirSpool) {
+        if self.reader == Reader::Log {
+            log::info!("spool {}: {}", self.config.spool.display(), spool.durability());
+        }
+    }
+
     /// Who watches the receiver, and the runner if there is one.
     pub(super) fn observer(&mut self, runner: Option<&mut Runner<DirSpool>>) -> Arc<dyn Observer> {
         if self.reader == Reader::Person {

@@ -9,6 +9,7 @@ use leafmail::address::{AddressPattern, Mailbox, ReversePath};
 use leafmail::admin::{self, ReceiverAddress, ReceiverPlan, SpoolPlan};
 use leafmail::clock::Clock;
 use leafmail::config::{Config, ListenAddress, RoutePlan};
+use leafmail::spool::FileSystem;
 use leafmail::sys::SystemClock;
 use leafmail::sys::identity::is_root;
 use leafmail::transport::{Inquiry, Place, ProbeVerdict, Step, own_certificate, probe};
@@ -55,7 +56,10 @@ pub(crate) fn doctor(
     let mut ward = Ward { say, json: options.json, worst: ProbeVerdict::Ok, said: Ok(()) };
     if options.route.is_none() {
         ward.visit("spool", |tell| {
-            let plan = SpoolPlan { path: &config.spool, shortage: cli::shortage(config), now: SystemClock.now() };
+            let file_system = FileSystem::at(&config.spool).ok();
+            let durability = file_system.map(|found| config.spool_sync.durability_on(found));
+            let shortage = cli::shortage(config);
+            let plan = SpoolPlan { path: &config.spool, shortage, durability, now: SystemClock.now() };
             let gone = || "it is open elsewhere in this process".to_owned();
             let open =
                 || Arc::into_inner(cli::open_spool(config).map_err(|error| format!("{error:#}"))?).ok_or_else(gone);

@@ -287,7 +287,7 @@ mod tests {
                 "",
                 "speed",
                 false,
-                "unknown key \"speed\"; above the first [section] are hostname, default_domain, spool",
+                "unknown key \"speed\"; above the first [section] are hostname, default_domain, spool, spool_sync",
             ),
             ("senders", "speed", false, "unknown key \"speed\"; the keys in [senders] are allow, deny"),
         ] {

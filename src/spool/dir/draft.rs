@@ -151,9 +151,7 @@ impl<D: Disk> Draft for DirDraft<D> {
 
     fn commit(mut self, seal: &Seal) -> Result<Committed, SpoolError> {
         if let Some(arriving) = self.complete(seal)? {
-            arriving.sync_file()?;
-            let synced = self.inner.sync_folder(Folder::Queue);
-            arriving.settle(synced)?;
+            arriving.make_durable()?;
         }
         Ok(Committed { id: self.id, size: self.size })
     }
@@ -169,7 +167,7 @@ impl<D: Disk> Draft for DirDraft<D> {
         match synced {
             Err(error) => then(Err(error)),
             Ok(None) => then(Ok(committed)),
-            Ok(Some(arriving)) => inner.sync_queue_then(Box::new(move |synced| {
+            Ok(Some(arriving)) => inner.sync_name_then(Box::new(move |synced| {
                 then(arriving.settle(synced).map(|()| committed));
             })),
         }

@@ -134,20 +134,20 @@ impl<D: Disk> Arriving<D> {
         Ok(())
     }
 
-    /// File, then name, without company.
+    /// File, then name unless the file system takes that along, without company.
     pub(super) fn make_durable(self) -> Result<(), SpoolError> {
         self.sync_file()?;
-        let synced = self.inner.sync_folder(self.folder);
+        let synced = if self.inner.file_sync_suffices() { Ok(()) } else { self.inner.sync_folder(self.folder) };
         self.settle(synced)
     }
 
-    /// The file goes to the disk before its name.
+    /// The file goes to the disk before the sync of its name, or with it.
     pub(super) fn sync_file(&self) -> Result<(), SpoolError> {
         let synced = self.inner.heed(self.inner.disk.sync(&self.file, Extent::All));
         synced.map_err(|error| self.failed("syncing", error))
     }
 
-    /// The folder was synced after the file. When both are on the disk, the name stays, and the lock is given up.
+    /// The name was synced after the file, or with it. When both are on the disk, the name stays, and the lock is given up.
     pub(super) fn settle(mut self, synced: io::Result<()>) -> Result<(), SpoolError> {
         synced.map_err(|error| self.failed("syncing", error))?;
         // Another's sync may have failed since ours was asked for, and with it the truth of ours.

@@ -37,6 +37,11 @@ impl<D: Disk> Inner<D> {
         self.heed(self.syncs[folder as usize].sync(|| self.disk.sync_folder(self.folder(folder))))
     }
 
+    /// Whether the sync of a file that was named before makes the name durable, too.
+    pub(super) fn file_sync_suffices(&self) -> bool {
+        self.settings.sync.is_of_file_alone_on(self.file_system)
+    }
+
     /// Sees to it that a removal becomes durable soon, without waiting where somebody syncs just now.
     pub(super) fn sync_removal(self: &Arc<Self>, folder: Folder) {
         // A failure poisons the spool, which is how it is known.
@@ -45,8 +50,11 @@ impl<D: Disk> Inner<D> {
         if folder == Folder::Queue { self.removals.note(sync) } else { sync() }
     }
 
-    /// Calls `waiter` once the names of the queue are durable, with others who wait for the same.
-    pub(super) fn sync_queue_then(&self, waiter: Waiter) {
+    /// Calls `waiter` once the name of a file of the queue that was synced is durable, with others who wait for the same.
+    pub(super) fn sync_name_then(&self, waiter: Waiter) {
+        if self.file_sync_suffices() {
+            return waiter(Ok(()));
+        }
         self.finishing.join(waiter, || self.sync_folder(Folder::Queue));
     }
 }

@@ -20,7 +20,7 @@ use super::room::{Reservations, Reserve, too_small};
 use crate::clock::{Clock, longest_varied};
 use crate::id::IdSource;
 use crate::smtp::LARGEST_MESSAGE;
-use crate::spool::disk::{Disk, Room, room_at};
+use crate::spool::disk::{Disk, FileSystem, Room, room_at};
 use crate::spool::error::{SpoolError, SpoolErrorKind};
 use crate::spool::folder::Folder;
 
@@ -37,6 +37,10 @@ pub struct SpoolSettings {
     pub longest_interval: Duration,
     /// How files are created.
     pub creation: Creation,
+    /// Which syncs a new message gets.
+    pub sync: SpoolSync,
+    /// How long the sync after a removal may take if one alone is to wait for it; where it takes longer, it follows.
+    pub removal_wait: Duration,
 }
 
 impl Default for SpoolSettings {
@@ -47,6 +51,10 @@ impl Default for SpoolSettings {
             reserve_inodes: None,
             longest_interval: longest_varied(Duration::from_secs(2 * 3600)),
             creation: Creation::Anonymous,
+            sync: SpoolSync::Auto,
+            // A disk with a cache of its own flushes in less. A consumer SSD or an SD card takes longer, and a connection to a next
+            // hop would spend most of its time waiting.
+            removal_wait: Duration::from_millis(2),
         }
     }
 }
@@ -79,6 +87,35 @@ pub enum Creation {
     Named,
 }
 
+/// Which syncs make a new message durable.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SpoolSync {
+    /// Its file alone, where the file system is known to make the name durable with it; else both.
+    #[default]
+    Auto,
+    /// Its file and then its folder, on every file system.
+    Always,
+}
+
+impl SpoolSync {
+    /// Whether a message needs no sync of its folder on such a file system.
+    pub(super) fn is_of_file_alone_on(self, file_system: FileSystem) -> bool {
+        self == Self::Auto && file_system.file_sync_covers_name()
+    }
+
+    /// What makes a new message durable on such a file system, in words.
+    pub fn durability_on(self, file_system: FileSystem) -> String {
+        let why = match self {
+            _ if self.is_of_file_alone_on(file_system) => {
+                return format!("on {file_system}: one sync for a message and its name");
+            }
+            Self::Always => "as spool_sync = \"always\" demands",
+            Self::Auto => "as one is not known to suffice there",
+        };
+        format!("on {file_system}: a sync for each message and one for its name, {why}")
+    }
+}
+
 /// What drafts, claims and the spool share.
 pub(in crate::spool) struct Inner<D: Disk> {
     pub(super) disk: D,
@@ -92,6 +129,7 @@ pub(in crate::spool) struct Inner<D: Disk> {
     pub(super) chance: Chance,
     pub(super) gauge: Gauge,
     pub(super) folders: [D::Folder; Folder::ALL.len()],
+    pub(super) file_system: FileSystem,
     /// The syncs of each folder.
     pub(super) syncs: [GroupCommit; Folder::ALL.len()],
     pub(super) removals: Removals,

@@ -21,7 +21,7 @@ mod spool;
 
 pub use claim::DirClaim;
 pub use draft::DirDraft;
-pub use inner::{Creation, SpoolSettings};
+pub use inner::{Creation, SpoolSettings, SpoolSync};
 pub use manage::DirReading;
 pub use mark::mark;
 pub use room::Reserve;

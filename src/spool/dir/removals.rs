@@ -1,21 +1,23 @@
 //! Removals: the sync of the folder after messages were removed, shared by many, while those who removed them go on.
 //!
-//! Who removes while nobody syncs does it. Whoever comes meanwhile need not wait: a thread of its own syncs once more for all who came,
-//! and goes on so as long as more come; between two of its syncs removals gather first, as each keeps the disk from those that
+//! Who removes while nobody syncs does it, where the last sync was quick. Whoever comes meanwhile, or where flushes take time, need not
+//! wait: a thread of its own syncs for all who came, and goes on so as long as more come; between two of its syncs removals gather first, as each keeps the disk from those that
 //! are waited for. What a power cut undoes is thus never more than what leaves during two syncs and the gathering between them.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::spool) struct Removals(Arc<Shared>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
     settled: Condvar,
+    /// How long a sync may take that one alone waits for.
+    patience: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -24,6 +26,8 @@ struct State {
     unsynced: bool,
     /// Whether somebody syncs, or is about to.
     syncing: bool,
+    /// Whether the last sync took longer than one waits for.
+    slow: bool,
     /// Whether somebody waits until nobody does.
     awaited: bool,
 }
@@ -32,16 +36,27 @@ struct State {
 const GATHERING: Duration = Duration::from_millis(5);
 
 impl Removals {
+    /// With syncs that one alone waits for only while they take no longer than this.
+    pub(in crate::spool) fn patient(patience: Duration) -> Self {
+        Self(Arc::new(Shared { state: Mutex::default(), settled: Condvar::new(), patience }))
+    }
+
     /// Sees to a sync that starts after this call: by this caller, or by whoever syncs just now.
     pub(in crate::spool) fn note(&self, sync: impl Fn() + Clone + Send + 'static) {
-        self.0.lock().unsynced = true;
+        let mut waits = {
+            let mut state = self.0.lock();
+            state.unsynced = true;
+            !state.slow
+        };
         while let Some(mut turn) = Turn::begin(&self.0) {
-            if turn.ends_after(&sync) {
+            if waits && turn.ends_after(&sync) {
                 return;
             }
-            let sync = sync.clone();
+            let (sync, gathers) = (sync.clone(), waits);
             let go_on = move || {
-                thread::sleep(GATHERING);
+                if gathers {
+                    thread::sleep(GATHERING);
+                }
                 while !turn.ends_after(&sync) {
                     thread::sleep(GATHERING);
                 }
@@ -50,6 +65,7 @@ impl Removals {
             if thread::Builder::new().name("removals".into()).spawn(go_on).is_ok() {
                 return;
             }
+            waits = true;
         }
     }
 
@@ -93,8 +109,10 @@ impl Turn {
     /// Syncs for all who came before; the turn is over where nobody came meanwhile.
     fn ends_after(&mut self, sync: &impl Fn()) -> bool {
         self.shared.lock().unsynced = false;
+        let begun = Instant::now();
         sync();
-        let state = self.shared.lock();
+        let mut state = self.shared.lock();
+        state.slow = begun.elapsed() > self.shared.patience;
         // In one step with finding that nothing is left: whoever comes later syncs.
         self.over = !state.unsynced;
         if self.over {
@@ -120,8 +138,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn where_syncs_are_slow_one_alone_goes_on_and_the_sync_follows() {
+        let (removals, syncs) = (Removals::patient(Duration::ZERO), Arc::new(AtomicUsize::new(0)));
+        let counted = Arc::clone(&syncs);
+        removals.note(move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+        });
+        assert_eq!(syncs.load(Ordering::SeqCst), 1, "the first does not know yet");
+        let (go_on, may_end) = channel::<()>();
+        let (counted, may_end) = (Arc::clone(&syncs), Arc::new(Mutex::new(may_end)));
+        removals.note(move || {
+            may_end.lock().unwrap().recv().unwrap();
+            counted.fetch_add(1, Ordering::SeqCst);
+        });
+        assert_eq!(syncs.load(Ordering::SeqCst), 1, "the second waits for none");
+        go_on.send(()).unwrap();
+        removals.settle();
+        assert_eq!(syncs.load(Ordering::SeqCst), 2);
+        drop(go_on);
+    }
+
+    #[test]
     fn one_alone_syncs_each_time_before_it_goes_on() {
-        let (removals, syncs) = (Removals::default(), Arc::new(AtomicUsize::new(0)));
+        let (removals, syncs) = (Removals::patient(Duration::MAX), Arc::new(AtomicUsize::new(0)));
         for count in 1..20 {
             let syncs_here = Arc::clone(&syncs);
             removals.note(move || {
@@ -133,7 +172,7 @@ mod tests {
 
     #[test]
     fn who_comes_during_a_sync_goes_on_as_does_who_syncs_and_another_sync_follows() {
-        let (removals, syncs) = (Arc::new(Removals::default()), Arc::new(AtomicUsize::new(0)));
+        let (removals, syncs) = (Arc::new(Removals::patient(Duration::MAX)), Arc::new(AtomicUsize::new(0)));
         let ((started, has_started), (go_on, may_end)) = (channel(), channel::<()>());
         let may_end = Arc::new(Mutex::new(may_end));
         let first = {
@@ -159,7 +198,7 @@ mod tests {
 
     #[test]
     fn in_a_crowd_everybody_gets_on_and_nothing_is_left_unsynced() {
-        let removals = Removals::default();
+        let removals = Removals::patient(Duration::MAX);
         let [removed, synced, syncs] = std::array::from_fn(|_| Arc::new(AtomicUsize::new(0)));
         thread::scope(|scope| {
             for _ in 0..8 {
@@ -184,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_panic_in_the_sync_leaves_nobody_waiting() {
-        let (removals, syncs) = (Removals::default(), Arc::new(AtomicUsize::new(0)));
+        let (removals, syncs) = (Removals::patient(Duration::MAX), Arc::new(AtomicUsize::new(0)));
         let panicking = || removals.note(|| std::panic::resume_unwind(Box::new(())));
         assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panicking)).is_err());
         removals.settle();

@@ -79,6 +79,8 @@ impl<D: Disk> DirSpool<D> {
         }
         let room = disk.room(&folders[0]).map_err(failed("queue"))?;
         let reserve = settings.reserve(&room);
+        let file_system = disk.file_system(&folders[0]);
+        let removals = Removals::patient(settings.removal_wait);
         Ok(Self {
             inner: Arc::new(Inner {
                 disk,
@@ -91,12 +93,18 @@ impl<D: Disk> DirSpool<D> {
                 chance: Chance::default(),
                 gauge: Gauge::default(),
                 folders,
+                file_system,
                 syncs: Default::default(),
-                removals: Removals::default(),
+                removals,
                 finishing: Finishing::default(),
                 poisoned: AtomicBool::new(false),
             }),
         })
+    }
+
+    /// What makes a new message durable here, in words.
+    pub fn durability(&self) -> String {
+        self.inner.settings.sync.durability_on(self.inner.file_system)
     }
 
     /// Whether the disk failed to sync. It stays so: the process should finish its replies and leave.

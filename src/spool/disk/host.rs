@@ -16,6 +16,7 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, retry_on_intr};
 
+use super::file_system::FileSystem;
 use super::lock;
 use super::lock::Lock;
 use super::traits::{Access, Disk, Extent, Kind, Room, Status};
@@ -82,6 +83,10 @@ impl Disk for HostDisk {
 
     fn room(&self, folder: &OwnedFd) -> io::Result<Room> {
         Ok(room_of(&rustix::fs::fstatvfs(folder)?))
+    }
+
+    fn file_system(&self, folder: &OwnedFd) -> FileSystem {
+        FileSystem::of(folder).unwrap_or(FileSystem::Other(0))
     }
 
     fn create_anonymous(&self, folder: &OwnedFd) -> io::Result<HostFile> {

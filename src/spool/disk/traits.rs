@@ -6,6 +6,7 @@
 use std::io;
 use std::path::Path;
 
+use super::file_system::FileSystem;
 use super::lock::Lock;
 use crate::clock::Timestamp;
 
@@ -54,6 +55,11 @@ pub trait Disk: Send + Sync + 'static {
     /// # Errors
     /// As `fstatvfs`.
     fn room(&self, folder: &Self::Folder) -> io::Result<Room>;
+
+    /// Which file system a folder is on. What is not known is one that keeps no promise which is not in the manual.
+    fn file_system(&self, _folder: &Self::Folder) -> FileSystem {
+        FileSystem::Other(0)
+    }
 
     /// A new file without a name, of mode 0600, on the file system of a folder.
     ///

@@ -7,7 +7,20 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use crate::clock::Timestamp;
-use crate::spool::disk::{Access, Disk, Extent, HostDisk, HostFile, Lock, Room, Status};
+use crate::spool::Creation;
+use crate::spool::disk::{Access, Disk, Extent, FileSystem, HostDisk, HostFile, Lock, Room, Status};
+
+/// How files are created, whether the draft is handed over, and the file system.
+pub(super) const EVERY_COMMIT: [(Creation, bool, FileSystem); 6] = [
+    (Creation::Anonymous, false, UNKNOWN),
+    (Creation::Named, false, UNKNOWN),
+    (Creation::Anonymous, true, UNKNOWN),
+    (Creation::Named, true, UNKNOWN),
+    (Creation::Anonymous, false, FileSystem::Journalled),
+    (Creation::Anonymous, true, FileSystem::Journalled),
+];
+/// One that covers nothing by a sync but what was synced.
+pub(super) const UNKNOWN: FileSystem = FileSystem::Other(0);
 
 /// What happens at one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,11 +63,17 @@ impl Book {
 #[derive(Clone)]
 pub(super) struct FaultyDisk {
     host: HostDisk,
+    kind: FileSystem,
     pub(super) book: Arc<Mutex<Book>>,
 }
 
 impl FaultyDisk {
     pub(super) fn new() -> Self {
+        Self::of(UNKNOWN)
+    }
+
+    /// One with a file system of this kind: the sync of a file covers its names, or does not.
+    pub(super) fn of(kind: FileSystem) -> Self {
         let book = Book {
             script: Box::new(|_, _| Fault::None),
             calls: 0,
@@ -62,7 +81,7 @@ impl FaultyDisk {
             names: HashMap::new(),
             trace: Vec::new(),
         };
-        Self { host: HostDisk, book: Arc::new(Mutex::new(book)) }
+        Self { host: HostDisk, kind, book: Arc::new(Mutex::new(book)) }
     }
 
     fn step(&self, call: &'static str) -> io::Result<Fault> {
@@ -122,6 +141,10 @@ impl Disk for FaultyDisk {
     fn room(&self, folder: &OwnedFd) -> io::Result<Room> {
         self.step("room")?;
         self.host.room(folder)
+    }
+
+    fn file_system(&self, _: &OwnedFd) -> FileSystem {
+        self.kind
     }
 
     fn create_anonymous(&self, folder: &OwnedFd) -> io::Result<HostFile> {
@@ -210,7 +233,11 @@ impl Disk for FaultyDisk {
         })?;
         self.host.sync(file, extent)?;
         let identity = self.host.status(file)?.identity;
-        self.book.lock().unwrap().dirty.remove(&identity);
+        let mut book = self.book.lock().unwrap();
+        book.dirty.remove(&identity);
+        if extent == Extent::All && self.kind.file_sync_covers_name() {
+            book.names.values_mut().filter(|(file, _)| *file == identity).for_each(|(_, synced)| *synced = true);
+        }
         Ok(())
     }
 }

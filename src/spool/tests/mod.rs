@@ -7,12 +7,13 @@ mod faults;
 mod foreign;
 mod format;
 mod life;
+mod one_sync;
 mod together;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::*;
 use crate::clock::{Clock, Timestamp};
@@ -44,7 +45,13 @@ impl Clock for TestClock {
 }
 
 pub(super) fn settings(creation: Creation) -> SpoolSettings {
-    SpoolSettings { reserve_octets: Some(0), reserve_inodes: Some(0), creation, ..SpoolSettings::default() }
+    SpoolSettings {
+        reserve_octets: Some(0),
+        reserve_inodes: Some(0),
+        creation,
+        removal_wait: Duration::MAX,
+        ..SpoolSettings::default()
+    }
 }
 
 /// In memory where the host has such a folder, as thousands of files are synced.

@@ -37,6 +37,8 @@ const SYSTEM: &[&str] = &[
     "/var/lib/misc",
     "/proc",
     "/sys/fs/cgroup",
+    // Whether the spool has a journal.
+    "/sys/fs/ext4",
     "/sys/devices/system/cpu",
     "/dev/random",
     "/dev/urandom",

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use super::beside::Beside;
 use super::block_log::BlockLog;
 use crate::block_devices::{Filtered, Kind, Mounted, image_folder};
 use crate::sink::Sink;
@@ -81,12 +82,14 @@ impl Witnessed {
     /// Lets mail flow through both programs until there is nothing left to do.
     fn of(site: &Site, syncs: Syncs, messages: usize, log: &Path) -> Self {
         let sink = Sink::start(log.to_owned());
+        let names = site.path("name-syncs");
         let mut smtpd = site.smtpd();
         smtpd.args(["--listen", "127.0.0.1:0"]);
-        let smtpd = Running::start(traced(syncs, &smtpd, Path::new("/dev/null"), site));
+        let smtpd = Running::start(traced(syncs, &smtpd, &names, site));
         smtpd.wait_for_log("listening on");
         let mut watch = site.spoolrun();
         watch.args(["--relay", &format!("smtp://{}?tls=none", sink.address), "watch"]);
+        let beside = Beside::start(&site.spool());
         let folder_syncs = site.path("folder-syncs");
         let mut watch = Running::start(traced(syncs, &watch, &folder_syncs, site));
         let length = || fs::metadata(log).unwrap().len();
@@ -123,6 +126,12 @@ impl Witnessed {
             removed.entry(number).or_insert(quiet);
         }
         drop(smtpd);
+        drop(beside);
+        if syncs == Syncs::All {
+            // That of the spool's own folder, when it was made: a message needs none.
+            let found = ended(&names);
+            assert!(found <= 1, "{found} syncs of folders by the receiver");
+        }
         Self { acknowledged, sink, removed, quiet }
     }
 }
