@@ -12,23 +12,23 @@ import time
 
 from group import Sampler
 from load import Load, Sink, mono
-from relay import RUN
+from relay import RUN, SLOW
 
 ACCEPT_CAP = 10  # seconds of one accept cell
 CAP = 15         # seconds of one other cell
 MIB = 1 << 20
 
 
-def flushes():
-    """How often the disk of the spools was told to write its cache out."""
-    device = os.stat(RUN).st_dev
+def flushes(relay):
+    """How often the disk of a relay's spool was told to write its cache out."""
+    device = os.stat(relay.dir).st_dev
     with open(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}/stat") as file:
         return int(file.read().split()[15])
 
 
 def costs(result, relay, sampler, messages):
     result["cpu"] = relay.group.cpu() * 1000 / max(1, messages)
-    result["flushes"] = (flushes() - sampler.flushes) / max(1, messages)
+    result["flushes"] = (flushes(relay) - sampler.flushes) / max(1, messages)
     sampler.finish()
     result["pss"] = sampler.peak
 
@@ -37,7 +37,7 @@ def begin(relay, sink, **how):
     relay.start("relay" if "connections" in how else "accept", sink.port, **how)
     os.sync()
     sampler = Sampler(relay.group)
-    sampler.flushes = flushes()
+    sampler.flushes = flushes(relay)
     relay.group.reset()
     sampler.start()
     return sampler
@@ -182,14 +182,25 @@ def plan(what, quick):
         for connections in (100, 20):
             name = f"drain, replies 20 ms late, {connections} connections"
             cells.append((name, drain, (2000 // share, connections), 20))
+    if "slow" in what:
+        for sessions, messages in ((1, 200), (10, 1000), (100, 3000)):
+            of = f"{sessions} session{'s' * (sessions > 1)}"
+            cells.append((f"slow flush, accept 4 KiB, {of}", accept, (messages // share, sessions, 4096, True), 0))
+        for sessions, messages in ((1, 200), (10, 1000), (100, 3000)):
+            of = f"{sessions} session{'s' * (sessions > 1)}"
+            cells.append((f"slow flush, end to end 4 KiB, {of}", end_to_end, (messages // share, sessions, True, 100), 0))
+        for connections, messages in ((1, 500), (10, 2000)):
+            of = f"{connections} connection{'s' * (connections > 1)}"
+            cells.append((f"slow flush, drain, {of}", drain, (messages // share, connections), 0))
     if "idle" in what:
         cells.append(("idle", idle, ((1000,) if quick else (1000, 10000),), 0))
     return cells
 
 
-def measure(relay, function, arguments, delay):
+def measure(relay, cell, function, arguments, delay):
     """Runs a cell; whatever happens, nothing is left running."""
     sink = Sink(delay)
+    relay.place(SLOW if cell.startswith("slow flush") else RUN)
     try:
         return function(relay, sink, *arguments)
     except Exception as error:  # told in the report, and the others go on

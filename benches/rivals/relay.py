@@ -17,6 +17,7 @@ from group import Group
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.environ.get("RIVALS_ROOT", "/tmp/rivals")
 RUN = os.path.join(ROOT, "run")
+SLOW = os.path.join(ROOT, "slow/fs/run")  # on a disk whose flushes take time: prepare FOLDER slow
 BACKLOG = {"LD_PRELOAD": os.path.join(ROOT, "bin/backlog.so")}  # see backlog.c
 _port = 20000 + (os.getpid() * 37) % 8000
 
@@ -73,10 +74,14 @@ class Relay:
     # What the cells use.
 
     def __init__(self):
-        self.dir = os.path.join(RUN, self.name)
-        self.spool = os.path.join(self.dir, "spool")
+        self.place(RUN)
         self.port = self.sink_port = 0
         self.mode, self.connections, self.proc, self.group = None, 100, None, None
+
+    def place(self, run):
+        """Whose disk its spool and its log are on from the next start."""
+        self.dir = os.path.join(run, self.name)
+        self.spool = os.path.join(self.dir, "spool")
 
     def start(self, mode, sink_port, connections=100, keep=False):
         os.makedirs(self.dir, exist_ok=True)

@@ -8,7 +8,7 @@ BINARY = os.path.join(ROOT, "bin/bare")
 
 class Bare(Relay):
     name = "bare"
-    cells = r"accept|end to end"
+    cells = r"accept|end to end|slow flush, accept"
 
     def why_not(self):
         return None if os.path.exists(BINARY) else "it is not built: run prepare"

@@ -9,6 +9,7 @@ from relay import BACKLOG, Relay, files_below
 
 class EMailRelay(Relay):
     name = "emailrelay"
+    cells = "(?!slow)"  # it does not sync
     most_drained = 500  # it forwards over one connection, one message after the other
 
     def __init__(self):

@@ -8,8 +8,6 @@ import subprocess
 
 from relay import HERE, Relay
 
-BINARIES = os.environ.get("RIVALS_LEAFMAIL", os.path.join(HERE, "../../target/release"))
-
 
 def configuration(relay):
     return f"""hostname = "relay.example"
@@ -37,9 +35,10 @@ file = "{relay.dir}/mail.log"
 
 class Leafmail(Relay):
     name = "leafmail"
+    binaries = os.environ.get("RIVALS_LEAFMAIL", os.path.join(HERE, "../../target/release"))
 
     def program(self, name):
-        return os.path.abspath(os.path.join(BINARIES, name))
+        return os.path.abspath(os.path.join(self.binaries, name))
 
     def why_not(self):
         missing = [name for name in ("smtpd", "spoolrun") if not os.path.exists(self.program(name))]
