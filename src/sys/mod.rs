@@ -10,9 +10,11 @@ pub use outside::split_off_helper;
 
 mod signals;
 mod streams;
+mod write_out;
 
 pub use signals::outlive_file_size_limit;
 pub use streams::{HiddenStderr, StandardInput, keep_stderr_from_client, standard_input};
+pub use write_out::write_out;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

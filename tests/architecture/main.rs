@@ -27,7 +27,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("submission", &["address", "clock", "smtp"]),
     ("dns", &["address"]),
     ("policy", &["address", "dns", "envelope", "session", "smtp"]),
-    ("spool", &["address", "annotation", "clock", "envelope", "id", "receipt", "smtp"]),
+    ("spool", &["address", "annotation", "clock", "envelope", "id", "receipt", "smtp", "sys"]),
     ("transport", &["address", "dns", "envelope", "id", "receipt", "small_file", "smtp", "sys", "tls_words"]),
     ("routing", &["address", "envelope", "smtp"]),
     ("event", &["address", "envelope", "id", "receipt", "smtp"]),

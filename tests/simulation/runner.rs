@@ -34,7 +34,7 @@ pub(crate) fn spool(
         reserve_inodes: Some(0),
         creation,
         // No thread that is no process of this world.
-        removal_wait: Duration::MAX,
+        slow_flush: Duration::MAX,
         ..SpoolSettings::default()
     };
     let disk = SimulatedDisk { world: Arc::clone(world), process };

@@ -143,8 +143,13 @@ impl<D: Disk> Arriving<D> {
 
     /// The file goes to the disk before the sync of its name, or with it.
     pub(super) fn sync_file(&self) -> Result<(), SpoolError> {
-        let synced = self.inner.heed(self.inner.disk.sync(&self.file, Extent::All));
-        synced.map_err(|error| self.failed("syncing", error))
+        let Inner { disk, gathering, .. } = &*self.inner;
+        let sync = || disk.sync(&self.file, Extent::All);
+        let synced = match self.inner.file_sync_suffices() {
+            true => gathering.sync(|| disk.write_out(&self.file), sync),
+            false => sync(),
+        };
+        self.inner.heed(synced).map_err(|error| self.failed("syncing", error))
     }
 
     /// The name was synced after the file, or with it. When both are on the disk, the name stays, and the lock is given up.

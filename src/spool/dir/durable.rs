@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 
 use rustix::io::Errno;
 
-use super::finishing::Waiter;
 use super::inner::Inner;
+use super::syncs::Waiter;
 use crate::spool::disk::Disk;
 use crate::spool::error::{SpoolError, SpoolErrorKind};
 use crate::spool::folder::Folder;

@@ -12,11 +12,9 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 
 use super::chance::Chance;
-use super::finishing::Finishing;
 use super::gauge::Gauge;
-use super::group_commit::GroupCommit;
-use super::removals::Removals;
 use super::room::{Reservations, Reserve, too_small};
+use super::syncs::{Finishing, Gathering, GroupCommit, Removals};
 use crate::clock::{Clock, longest_varied};
 use crate::id::IdSource;
 use crate::smtp::LARGEST_MESSAGE;
@@ -39,8 +37,9 @@ pub struct SpoolSettings {
     pub creation: Creation,
     /// Which syncs a new message gets.
     pub sync: SpoolSync,
-    /// How long the sync after a removal may take if one alone is to wait for it; where it takes longer, it follows.
-    pub removal_wait: Duration,
+    /// From when on a flush of the disk is slow: the syncs of new messages then begin together, and nobody waits for those of
+    /// removals.
+    pub slow_flush: Duration,
 }
 
 impl Default for SpoolSettings {
@@ -52,9 +51,8 @@ impl Default for SpoolSettings {
             longest_interval: longest_varied(Duration::from_secs(2 * 3600)),
             creation: Creation::Anonymous,
             sync: SpoolSync::Auto,
-            // A disk with a cache of its own flushes in less. A consumer SSD or an SD card takes longer, and a connection to a next
-            // hop would spend most of its time waiting.
-            removal_wait: Duration::from_millis(2),
+            // A disk with a cache of its own flushes in less, a consumer SSD or an SD card takes longer.
+            slow_flush: Duration::from_millis(2),
         }
     }
 }
@@ -132,6 +130,7 @@ pub(in crate::spool) struct Inner<D: Disk> {
     pub(super) file_system: FileSystem,
     /// The syncs of each folder.
     pub(super) syncs: [GroupCommit; Folder::ALL.len()],
+    pub(super) gathering: Gathering,
     pub(super) removals: Removals,
     pub(super) finishing: Finishing,
     pub(super) poisoned: AtomicBool,

@@ -8,16 +8,14 @@ mod claim;
 mod draft;
 mod draft_file;
 mod durable;
-mod finishing;
 mod gauge;
-mod group_commit;
 mod inner;
 mod look;
 mod manage;
 mod mark;
-mod removals;
 mod room;
 mod spool;
+mod syncs;
 
 pub use claim::DirClaim;
 pub use draft::DirDraft;

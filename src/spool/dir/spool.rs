@@ -14,10 +14,9 @@ use std::sync::atomic::AtomicBool;
 use super::chance::Chance;
 use super::claim::DirClaim;
 use super::draft::DirDraft;
-use super::finishing::Finishing;
 use super::gauge::Gauge;
 use super::inner::{Inner, SpoolSettings};
-use super::removals::Removals;
+use super::syncs::{Finishing, Gathering, Removals};
 use super::{claim, look};
 use crate::clock::{Clock, Timestamp};
 use crate::envelope::Envelope;
@@ -80,7 +79,8 @@ impl<D: Disk> DirSpool<D> {
         let room = disk.room(&folders[0]).map_err(failed("queue"))?;
         let reserve = settings.reserve(&room);
         let file_system = disk.file_system(&folders[0]);
-        let removals = Removals::patient(settings.removal_wait);
+        let (gathering, removals) =
+            (Gathering::slower_than(settings.slow_flush), Removals::patient(settings.slow_flush));
         Ok(Self {
             inner: Arc::new(Inner {
                 disk,
@@ -95,6 +95,7 @@ impl<D: Disk> DirSpool<D> {
                 folders,
                 file_system,
                 syncs: Default::default(),
+                gathering,
                 removals,
                 finishing: Finishing::default(),
                 poisoned: AtomicBool::new(false),

@@ -22,6 +22,7 @@ use super::lock::Lock;
 use super::traits::{Access, Disk, Extent, Kind, Room, Status};
 use crate::clock::Timestamp;
 use crate::mutant::{Mutant, planted};
+use crate::sys;
 
 /// The disk of the host.
 #[derive(Debug, Clone, Copy, Default)]
@@ -177,6 +178,10 @@ impl Disk for HostDisk {
         let last_modification = Timespec { tv_sec: millis / 1000, tv_nsec: millis % 1000 * 1_000_000 };
         let last_access = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
         Ok(rustix::fs::futimens(&file.0, &Timestamps { last_access, last_modification })?)
+    }
+
+    fn write_out(&self, file: &HostFile) -> io::Result<()> {
+        sys::write_out(&file.0)
     }
 
     fn sync(&self, file: &HostFile, extent: Extent) -> io::Result<()> {

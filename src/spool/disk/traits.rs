@@ -132,6 +132,13 @@ pub trait Disk: Send + Sync + 'static {
     /// # Errors
     /// As `futimens`.
     fn note_modified(&self, file: &Self::File, time: Timestamp) -> io::Result<()>;
+    /// Writes the octets of a file out. Nothing is promised of them, but the sync that follows finds less to do.
+    ///
+    /// # Errors
+    /// When a write was lost; a later sync does not tell of it again.
+    fn write_out(&self, _file: &Self::File) -> io::Result<()> {
+        Ok(())
+    }
     /// Makes the file durable.
     ///
     /// # Errors

@@ -226,6 +226,11 @@ impl Disk for FaultyDisk {
         self.host.note_modified(file, time)
     }
 
+    fn write_out(&self, file: &HostFile) -> io::Result<()> {
+        self.step("write_out")?;
+        self.host.write_out(file)
+    }
+
     fn sync(&self, file: &HostFile, extent: Extent) -> io::Result<()> {
         self.step(match extent {
             Extent::All => "sync",

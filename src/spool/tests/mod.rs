@@ -49,7 +49,7 @@ pub(super) fn settings(creation: Creation) -> SpoolSettings {
         reserve_octets: Some(0),
         reserve_inodes: Some(0),
         creation,
-        removal_wait: Duration::MAX,
+        slow_flush: Duration::MAX,
         ..SpoolSettings::default()
     }
 }
