@@ -27,6 +27,8 @@ mod privileges;
 mod proxy_protocol;
 mod random_operations;
 mod real_into_smtpd;
+mod real_limits;
+mod real_outages;
 mod real_security;
 mod real_servers;
 mod refusals;
@@ -43,4 +45,4 @@ mod tls_and_logins;
 mod two_administrators;
 mod verbs;
 
-use support::{client, fake_smarthost, have, site};
+use support::{client, fake_smarthost, have, recipient_sink, site};

@@ -36,7 +36,7 @@ pub(crate) fn may_run(program: &str) -> bool {
 
 /// A running Postfix that relays everything to one port.
 pub(crate) struct Postfix {
-    _running: Running,
+    running: Running,
     pub(crate) port: u16,
     folder: PathBuf,
 }
@@ -44,8 +44,12 @@ pub(crate) struct Postfix {
 impl Postfix {
     /// `more` is added to its `main.cf`.
     pub(crate) fn start(folder: &Path, relay_port: u16, more: &str) -> Self {
+        Self::start_at(free_port(), folder, relay_port, more)
+    }
+
+    /// At this port, with whatever is in the folder already.
+    pub(crate) fn start_at(port: u16, folder: &Path, relay_port: u16, more: &str) -> Self {
         let (user, group) = ids("postfix", "postdrop").unwrap();
-        let port = free_port();
         let master = which("postfix-master");
         let root = master.parent().unwrap().parent().unwrap().join("postfix");
         let (etc, queue, data) = (folder.join("etc"), folder.join("queue"), folder.join("data"));
@@ -95,26 +99,34 @@ impl Postfix {
         command.arg("-c").arg(&etc).env("MAIL_CONFIG", &etc);
         let running = Running::start(command);
         wait_until("Postfix to listen", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
-        Self { _running: running, port, folder: folder.to_owned() }
+        Self { running, port, folder: folder.to_owned() }
     }
 
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.join("mail.log")).unwrap_or_default()
     }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.running.pid()
+    }
 }
 
 /// A running Exim that relays everything to one port.
 pub(crate) struct Exim {
-    _running: Running,
+    running: Running,
     pub(crate) port: u16,
     folder: PathBuf,
 }
 
 impl Exim {
-    /// `transport` is added to its SMTP transport, `more` to the main section.
+    /// `transport` is added to its SMTP transport, `more` to the main section. It knows nobody whose address begins with an `x`.
     pub(crate) fn start(folder: &Path, relay_port: u16, more: &str, transport: &str) -> Self {
+        Self::start_at(free_port(), folder, relay_port, more, transport)
+    }
+
+    /// At this port, with whatever is in the folder already.
+    pub(crate) fn start_at(port: u16, folder: &Path, relay_port: u16, more: &str, transport: &str) -> Self {
         let (user, group) = ids("Debian-exim", "Debian-exim").unwrap();
-        let port = free_port();
         make(folder, 0, group, 0o750);
         for name in ["spool", "log"] {
             make(&folder.join(name), user, group, 0o750);
@@ -126,7 +138,7 @@ impl Exim {
              log_file_path = {folder}/log/%slog\npid_file_path = {folder}/exim.pid\nkeep_environment =\n\
              local_interfaces = 127.0.0.1\ndaemon_smtp_ports = {port}\ndisable_ipv6 = true\nacl_smtp_rcpt = acl_rcpt\n\
              rfc1413_query_timeout = 0s\nnever_users =\ndeliver_drop_privilege = true\n{more}\n\
-             begin acl\nacl_rcpt:\n  accept hosts = 127.0.0.1\n  deny\nbegin routers\nsmarthost:\n  driver = manualroute\n\
+             begin acl\nacl_rcpt:\n  deny message = no such user\n       local_parts = ^x\n  accept hosts = 127.0.0.1\n  deny\nbegin routers\nsmarthost:\n  driver = manualroute\n\
              \x20 route_data = 127.0.0.1::{relay_port}\n  self = send\n  transport = remote_smtp\nbegin transports\n\
              remote_smtp:\n  driver = smtp\n  allow_localhost = true\n{transport}\nbegin retry\n* * F,1h,1m\n",
             program = program.display(),
@@ -137,10 +149,14 @@ impl Exim {
         chown(&configuration, Some(0), Some(group)).unwrap();
         fs::set_permissions(&configuration, Permissions::from_mode(0o644)).unwrap();
         let mut command = Command::new(program);
-        command.arg("-C").arg(&configuration).arg("-bdf");
+        command.arg("-C").arg(&configuration).args(["-bdf", "-q2s"]);
         let running = Running::start(command);
         wait_until("Exim to listen", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
-        Self { _running: running, port, folder: folder.to_owned() }
+        Self { running, port, folder: folder.to_owned() }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.running.pid()
     }
 
     pub(crate) fn log(&self) -> String {
@@ -155,7 +171,8 @@ fn make(path: &Path, owner: u32, group: u32, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-fn which(program: &str) -> PathBuf {
+/// Where a program is.
+pub(crate) fn which(program: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap();
     std::env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.exists()).unwrap()
 }

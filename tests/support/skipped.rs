@@ -18,6 +18,7 @@ pub(crate) const PACKAGES: &[(&str, &str)] = &[
     ("IO::Socket::SSL", "libio-socket-ssl-perl"),
     ("btrfs", "btrfs-progs"),
     ("curl", "curl"),
+    ("dovecot", "dovecot-submissiond"),
     ("fallocate", "util-linux"),
     ("findmnt", "util-linux"),
     ("git", "git"),
@@ -52,7 +53,7 @@ pub(crate) const PACKAGES: &[(&str, &str)] = &[
 
 /// What comes from packages that exclude each other, or would start a server: `.ci/install-peers` unpacks them.
 pub(crate) const UNPACKED: &[&str] =
-    &["check_mailq", "exim4", "fail2ban-regex", "pflogsumm", "postfix-master", "smtp-sink", "smtp-source"];
+    &["check_mailq", "exim4", "fail2ban-regex", "opensmtpd", "pflogsumm", "postfix-master", "smtp-sink", "smtp-source"];
 
 /// Why a test was skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
