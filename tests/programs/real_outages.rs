@@ -52,7 +52,8 @@ impl Server {
                 Started::Postfix(Postfix::start_at(self.port, &self.folder, self.behind, &more))
             }
             Kind::Exim => {
-                let more = format!("tls_advertise_hosts =\nqueue_only = {keeps}");
+                let keep = if keeps { "hold_domains = *" } else { "" };
+                let more = format!("tls_advertise_hosts =\n{keep}");
                 Started::Exim(Exim::start_at(self.port, &self.folder, self.behind, &more, ""))
             }
         }
@@ -140,8 +141,9 @@ fn forward(site: &Site, server: &Server) -> String {
             said
         });
         let mut started = server.start(true);
+        // The last is a restart, as sessions that have begun may go on through it.
         let mishaps =
-            [Mishap::Stopped, Mishap::Killed, Mishap::Restarted, Mishap::Killed, Mishap::Stopped, Mishap::Killed];
+            [Mishap::Stopped, Mishap::Killed, Mishap::Killed, Mishap::Stopped, Mishap::Killed, Mishap::Restarted];
         for (number, mishap) in mishaps.into_iter().enumerate() {
             // The last one comes before half of them are through, as a fast server is not to be through before.
             let wanted = (number + 1) * MESSAGES / 2 / mishaps.len();
