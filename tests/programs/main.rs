@@ -13,6 +13,7 @@ mod first_lines;
 mod floods;
 mod forwarding;
 mod help;
+mod large_messages;
 mod line_ends;
 mod listening_addresses;
 mod live_view;
@@ -38,6 +39,7 @@ mod routes;
 mod sendmail;
 mod sendmail_callers;
 mod silence;
+mod smarthost_returns;
 #[path = "../support/mod.rs"]
 mod support;
 mod syscalls;

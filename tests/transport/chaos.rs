@@ -1,5 +1,6 @@
 //! Every step of a delivery times everything that a smarthost can do there: the state of every recipient must be right.
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::thread;
 use std::time::Duration;
 
@@ -56,6 +57,14 @@ RCPT-1    FDD   FLD   FFD   FPP   FLL   FDD   FDD   FPP   FPP   FLL   FPP
 RCPT-2    FDD   FDL   FDF   FPP   FLL   FDD   FDD   FPP   FPP   FLL   FPP
 DATA      FDD   FLL   F     FPP   FLL   FDD   FDD   FPP   FPP   FLL   FPP
 body      FLL   FLL   F     FLL   FLL   FLL   FLL   FLL   FLL   FLL   FLL
+end       FDD   FLL   F     FLL   F??   FDD   FDD   F??   F??   F??   F??
+QUIT      FDD   FDD   FDD   FDD   FDD   FDD   FDD   FDD   FDD   FDD   FDD";
+
+/// The same where the message flies along with its commands.
+const FLYING_AFTER_REFUSAL: &str = "\
+          good  4xx   5xx   421   garb. multi none  close reset stall half
+RCPT-1    FDD   FLD   FFD   FPP   F??   FDD   FDD   F??   F??   F??   F??
+RCPT-2    FDD   FDL   FDF   FPP   F??   FDD   FDD   F??   F??   F??   F??
 end       FDD   FLL   F     FLL   F??   FDD   FDD   F??   F??   F??   F??
 QUIT      FDD   FDD   FDD   FDD   FDD   FDD   FDD   FDD   FDD   FDD   FDD";
 
@@ -238,14 +247,68 @@ fn a_verdict_survives_whatever_follows_it() {
         let wrong = wrong(AFTER_REFUSAL, pace, When::AfterRefusal);
         assert!(wrong.is_empty(), "{} cases:\n{}", wrong.len(), wrong.join("\n"));
     }
+    let wrong = wrong(FLYING_AFTER_REFUSAL, Pace::Flying, When::AfterRefusal);
+    assert!(wrong.is_empty(), "{} cases:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// What the connection itself does, and what comes of it for a first message, and for a second over the kept connection.
-const CONNECTION: [(&str, &str, &str); 3] = [("refused", "R", "R"), ("reset", "R", "D"), ("silent", "R", "R")];
+/// What the connection itself does; what comes of it for a first message, for a second one after it, and for one whose first
+/// recipient was refused before the next hop closed, so that the others need another connection.
+const CONNECTION: [(&str, &str, &str, &str); 3] =
+    [("refused", "R", "R", "FPP, R"), ("reset", "R", "D", "FPP, R"), ("silent", "R", "R", "FPP, R")];
+
+/// How a next hop goes away once it has refused the first recipient: what became of the message, and of the rest after that.
+fn after_refusal(deed: &str) -> String {
+    // A listener that serves one connection, and then does what is asked.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let deed = deed.to_owned();
+    let (closed, is_closed) = std::sync::mpsc::channel();
+    let host = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+        stream.write_all(b"220 fake.example\r\n").unwrap();
+        for reply in ["250 fake.example", "250 ok", "550 5.1.1 no such user", "421 4.3.2 going down"] {
+            assert!(lines.next().is_some(), "a command before {reply}");
+            stream.write_all(format!("{reply}\r\n").as_bytes()).unwrap();
+        }
+        drop((stream, lines));
+        if deed == "refused" {
+            drop(listener);
+            closed.send(()).unwrap();
+            return;
+        }
+        closed.send(()).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        if deed == "reset" {
+            rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
+        } else {
+            // Until the client has given up.
+            let _ = (&stream).read(&mut [0]);
+        }
+    });
+    let limit = Duration::from_millis(500);
+    let timeouts = Timeouts { connect: limit, command: limit, data: limit, block: limit, end_of_data: limit };
+    let mut transport =
+        transport(&RouteSettings { timeouts, ..settings(&format!("smtp://127.0.0.1:{port}?tls=none")) });
+    let mut came = Vec::new();
+    for to in [&RECIPIENTS[..], &RECIPIENTS[1..]] {
+        let sent = deliver(&mut *transport, &envelope("me@y.example", to), &mut Pieces::of("Subject: x\r\n\r\n"));
+        came.push(match sent {
+            Err(_fault) => "R".to_owned(),
+            Ok(delivery) => letters(&delivery.outcomes).iter().map(|letters| &letters[..1]).collect(),
+        });
+        if came.len() == 1 {
+            is_closed.recv().unwrap();
+        }
+    }
+    host.join().unwrap();
+    came.join(", ")
+}
 
 #[test]
 fn a_connection_that_is_refused_reset_or_silent_judges_nobody() {
-    for (deed, first, second) in CONNECTION {
+    for (deed, first, second, after) in CONNECTION {
+        assert_eq!(after_refusal(deed), after, "{deed}");
         let script = match deed {
             "reset" => Script::new().on("greeting", Act::Reset),
             "silent" => Script::new().always("greeting", Act::Stall),

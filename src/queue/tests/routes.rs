@@ -128,6 +128,22 @@ fn five_days_of_our_own_trouble_bounce_nothing_and_raise_one_alarm() {
     let summary = pass(&runner, Urgency::Due);
     assert_eq!((summary.sent, house.next_hop.taken_by("amy@a")), (50, 50), "all within one probe interval");
     assert_eq!(RouteStore::load(house.routes.as_ref(), "first").unwrap(), Some(RouteState::Open));
+    if std::env::var_os(MEASURED).is_some() {
+        let took = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+        assert_eq!(took.tv_sec, 0, "five days took a second or more of processor time: {took:?}");
+    }
+}
+
+/// Set in a process that runs nothing but the five days.
+const MEASURED: &str = "LEAFMAIL_MEASURED";
+
+#[test]
+fn five_days_take_less_than_a_second_of_processor_time() {
+    let name = "queue::tests::routes::five_days_of_our_own_trouble_bounce_nothing_and_raise_one_alarm";
+    let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
+    let output = alone.args(["--exact", name]).env(MEASURED, "1").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
 }
 
 #[test]

@@ -18,6 +18,12 @@ fn source(number: usize) -> [u8; 4] {
     [127, 1, u8::try_from(number / 25_000).unwrap(), u8::try_from(number / 100 % 250).unwrap() + 1]
 }
 
+fn median(times: impl Iterator<Item = Duration>) -> Duration {
+    let mut times: Vec<Duration> = times.collect();
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
 #[test]
 fn ten_thousand_idle_clients_cost_little_and_keep_nobody_waiting() {
     let count = lab::either(500, 10_000);
@@ -33,14 +39,23 @@ fn ten_thousand_idle_clients_cost_little_and_keep_nobody_waiting() {
     for client in &mut clients {
         assert!(read_until(client, "220 ").starts_with("220 "));
     }
-    let waits: Vec<_> = (0..20).map(|_| is_served(&smtpd, [127, 2, 0, 1])).collect();
-    let (resident, longest) = (memory(&smtpd), waits.iter().max().unwrap());
+    // The same measurement without a crowd, in turn: what the machine does beside is in both.
+    let deserted = Site::new("");
+    let calm = deserted.listen(&[]);
+    let pairs: Vec<_> =
+        (0..40).map(|_| (is_served(&smtpd, [127, 2, 0, 1]), is_served(&calm, [127, 2, 0, 1]))).collect();
+    let (crowded, alone) = (median(pairs.iter().map(|pair| pair.0)), median(pairs.iter().map(|pair| pair.1)));
+    let resident = memory(&smtpd);
     lab::report(
         "idle connections",
-        &format!("{count}, {resident} KiB resident, a new client greeted within {} ms", longest.as_millis()),
+        &format!(
+            "{count}, {resident} KiB resident, a new client greeted within {:.1} ms, without the crowd {:.1} ms (medians)",
+            crowded.as_secs_f64() * 1e3,
+            alone.as_secs_f64() * 1e3
+        ),
     );
     assert!(resident < 120_000, "{resident} KiB");
-    assert!(*longest < Duration::from_secs(5), "{longest:?}");
+    assert!(crowded <= 3 * alone + Duration::from_millis(10), "{crowded:?}, but {alone:?} without the crowd");
 }
 
 #[test]
