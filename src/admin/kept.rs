@@ -118,6 +118,8 @@ mod tests {
             message: None,
             mark: 0,
             by_hand,
+            last: 0,
+            age: 0,
         };
         let remedy = remedy("relay", &pause, &[]);
         Kept { route: "relay".into(), messages, at_least, pause, remedy }

@@ -20,6 +20,8 @@ pub struct AlarmThresholds {
     pub route_paused: Duration,
     /// How old the oldest message in the queue may be.
     pub oldest: Duration,
+    /// From how many messages in `failed/` on; 0: never.
+    pub failed: usize,
     /// After how long an alarm that persists is repeated.
     pub repeat: Duration,
 }
@@ -31,6 +33,8 @@ pub struct Facts {
     pub routes: Vec<(String, Option<RouteState>)>,
     /// What waits.
     pub waiting: Option<Waiting>,
+    /// What failed, and nobody was notified of it: messages without a sender, above all notices that were refused themselves.
+    pub failed: Option<Failed>,
     /// What became of the last heartbeat.
     pub pulse: Option<Pulse>,
     /// Why the spool takes no mail, if it takes none.
@@ -46,6 +50,15 @@ pub struct Waiting {
     pub messages: usize,
     /// The oldest of them.
     pub oldest: Option<SpoolId>,
+}
+
+/// The folder `failed/`, without heartbeats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failed {
+    /// How many messages.
+    pub messages: usize,
+    /// The newest of them.
+    pub newest: Option<SpoolId>,
 }
 
 /// What became of the last heartbeat.
@@ -81,7 +94,7 @@ pub struct AlarmState {
 /// Something to report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alarm {
-    /// Which condition: `route_paused:NAME`, `oldest`, `heartbeat`, `spool_full` or `disk`.
+    /// Which condition: `route_paused:NAME`, `oldest`, `failed`, `heartbeat`, `spool_full` or `disk`.
     pub condition: String,
     /// Whether it begins or ends.
     pub stage: Stage,
@@ -238,6 +251,11 @@ fn findings(now: Timestamp, facts: &Facts, limits: &AlarmThresholds) -> Vec<(Str
         let (since, messages) = (oldest.time(), waiting.messages);
         Some(format!("the oldest of {messages} messages in the queue, {oldest}, waits since {since}"))
     });
+    let failed = Finding::when(&facts.failed, |failed| {
+        let newest = failed.newest.filter(|_| limits.failed > 0 && failed.messages >= limits.failed)?;
+        let messages = failed.messages;
+        Some(format!("{messages} messages failed without a notice to a sender; the newest in failed/ is {newest}"))
+    });
     let heartbeat = Finding::when(&facts.pulse, |pulse| match pulse {
         Pulse::Steady => None,
         Pulse::Late(id) => Some(format!("the heartbeat {id} of {} has not left the queue", id.time())),
@@ -246,7 +264,8 @@ fn findings(now: Timestamp, facts: &Facts, limits: &AlarmThresholds) -> Vec<(Str
     let full = Finding::when(&facts.full, |full| full.as_ref().map(|why| format!("the spool takes no mail: {why}")));
     let broken = "the disk failed to sync, and the program leaves; nothing that it had acknowledged is lost";
     let disk = Finding::when(&Some(facts.sound), |sound| (!sound).then(|| broken.to_owned()));
-    let others = [("oldest", oldest), ("heartbeat", heartbeat), ("spool_full", full), ("disk", disk)];
+    let others =
+        [("oldest", oldest), ("failed", failed), ("heartbeat", heartbeat), ("spool_full", full), ("disk", disk)];
     findings.extend(others.map(|(name, finding)| (name.to_owned(), finding)));
     findings
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::channels::Channels;
-use super::decide::{Alarm, AlarmStates, AlarmThresholds, Facts, Pulse, Stage, Waiting, alarms, note_told};
+use super::decide::{Alarm, AlarmStates, AlarmThresholds, Facts, Failed, Pulse, Stage, Waiting, alarms, note_told};
 use super::heartbeat::{Heartbeat, Last};
 use crate::clock::{Clock, Timestamp};
 use crate::envelope::Envelope;
@@ -97,6 +97,7 @@ impl<S: Manage> Monitor<S> {
         Facts {
             routes: self.routes.iter().map(route).collect(),
             waiting,
+            failed: self.failed(),
             pulse: self.pulse(now),
             full: match self.spool.has_room(0) {
                 Ok(()) => Some(None),
@@ -105,6 +106,22 @@ impl<S: Manage> Monitor<S> {
             },
             sound: self.spool.is_sound(),
         }
+    }
+
+    /// What is in `failed/`; a heartbeat there is an alarm of its own.
+    fn failed(&self) -> Option<Failed> {
+        let mut last = Last::default();
+        if self.heartbeat.is_some() {
+            change_shared(&self.folder, HEARTBEAT, &mut |kept: &mut Last| last = kept.clone()).ok()?;
+        }
+        let mut failed = Failed { messages: 0, newest: None };
+        let scanned = self.spool.scan(Folder::Failed, &mut |entry| {
+            if last.id() != Some(entry.id) {
+                failed.messages += 1;
+                failed.newest = failed.newest.max(Some(entry.id));
+            }
+        });
+        scanned.ok().map(|()| failed)
     }
 
     fn pulse(&self, now: Timestamp) -> Option<Pulse> {

@@ -26,6 +26,9 @@ pub struct AlarmSection {
     /// How old the oldest message in the queue may be: 1 s to 60 d.
     #[serde(deserialize_with = "values::duration::<1, 5_184_000, _>")]
     pub oldest: Duration,
+    /// From how many messages in `failed/` on: 0, which is never, to 100,000.
+    #[serde(deserialize_with = "values::whole::<0, 100_000, _, _>")]
+    pub failed: usize,
     /// After how long an alarm that goes on is repeated: 1 m to 30 d.
     #[serde(deserialize_with = "values::duration::<60, 2_592_000, _>")]
     pub repeat: Duration,
@@ -40,6 +43,7 @@ impl Default for AlarmSection {
             syslog: false,
             route_paused: minutes(15),
             oldest: minutes(4 * 60),
+            failed: 1,
             repeat: minutes(24 * 60),
         }
     }

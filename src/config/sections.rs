@@ -302,7 +302,7 @@ pub struct QueueSection {
 
 impl Default for QueueSection {
     fn default() -> Self {
-        let Schedule { retry, give_up, delay_notice, in_doubt } = Schedule::default();
+        let Schedule { retry, give_up, delay_notice, in_doubt, .. } = Schedule::default();
         Self { retry, give_up, delay_notice, return_full: 1_000_000, stop_wait: Leaving::PATIENCE, in_doubt }
     }
 }
@@ -331,12 +331,15 @@ pub struct NoticesSection {
     pub per_hour: u32,
     /// Whether the administrator gets a copy of each.
     pub copy_failures: bool,
+    /// The sender with which notices leave, for next hops that refuse `<>`; ASCII only.
+    #[serde(deserialize_with = "values::optional_ascii_mailbox")]
+    pub from: Option<Mailbox>,
 }
 
 impl Default for NoticesSection {
     fn default() -> Self {
-        let NoticeSettings { admin, per_hour, copy_failures } = NoticeSettings::default();
-        Self { admin, per_hour, copy_failures }
+        let NoticeSettings { admin, per_hour, copy_failures, .. } = NoticeSettings::default();
+        Self { admin, per_hour, copy_failures, from: None }
     }
 }
 

@@ -33,7 +33,7 @@ fn an_empty_file_means_the_defaults_which_serve_the_loopback_only() {
     assert!(config.rules().networks.iter().all(|network| network.addr().is_loopback()));
     assert!(config.listen.addresses.is_empty());
     assert_eq!((config.queue.in_doubt, config.aliases.file), (InDoubt::Resend, None));
-    assert_eq!(config.notices, NoticesSection { admin: None, per_hour: 100, copy_failures: false });
+    assert_eq!(config.notices, NoticesSection { admin: None, per_hour: 100, copy_failures: false, from: None });
 }
 
 #[test]
@@ -215,7 +215,8 @@ fn values_reach_the_stages() {
     let told =
         values_of("[queue]\nin_doubt = \"hold\"\n[notices]\nadmin = \"a@b\"\nper_hour = 7\ncopy_failures = true");
     assert_eq!((told.queue.in_doubt, told.check()), (InDoubt::Hold, Ok(())));
-    assert_eq!(told.notices, NoticesSection { admin: "a@b".parse().ok(), per_hour: 7, copy_failures: true });
+    let notices = NoticesSection { admin: "a@b".parse().ok(), per_hour: 7, copy_failures: true, from: None };
+    assert_eq!(told.notices, notices);
     let rules = config.rules();
     assert_eq!((rules.networks.len(), rules.default_domain.as_str()), (3, "relay.lan"));
     assert_eq!(rules.verify, crate::policy::Verify::Rdns);

@@ -4,6 +4,7 @@ mod ahead;
 mod lanes;
 mod limits;
 mod notices;
+mod notices_refused;
 mod readdressing;
 mod routes;
 mod success;

@@ -90,6 +90,7 @@ pub(crate) fn forward(world: &Arc<World>, process: usize, routes: &Arc<Routes>, 
         give_up: minutes(60),
         delay_notice: minutes(30),
         in_doubt,
+        unanswered: Vec::new(),
     };
     assert_eq!(schedule.retry.len(), ATTEMPTS);
     let dispatch = Smarthost { world: Arc::clone(world), process };

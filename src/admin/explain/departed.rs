@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::context::Context;
+use super::notice;
 use super::story::{Explanation, RecipientStory};
 use super::words::{point, said, span};
 use crate::history::{Departure, HistoryEntry};
@@ -20,9 +21,20 @@ pub(super) fn story<S: Spool>(context: &Context<'_, S>, id: &str, entries: &[&Hi
         Err(_) => facts.push(format!("It came{from}, and has left this relay.")),
     }
     let mut recipients: Vec<RecipientStory> = Vec::new();
+    let mut remedy = None;
     for entry in entries {
         match &entry.recipient {
-            None => facts.extend(of_whole(entry)),
+            None => {
+                let fate = (entry.what == Departure::SenderTold).then(|| notice::fate(context, &entry.text)).flatten();
+                match fate {
+                    Some(fate) if fate.is_refused => {
+                        let when = entry.at().listing();
+                        facts.push(format!("On {when} a notice of the failure was written. {}", fate.fact));
+                        remedy = fate.remedy.or(remedy);
+                    }
+                    _ => facts.extend(of_whole(entry)),
+                }
+            }
             Some(recipient) => {
                 let address = match &entry.written {
                     Some(written) => format!("{recipient} (written to {written})"),
@@ -39,7 +51,7 @@ pub(super) fn story<S: Spool>(context: &Context<'_, S>, id: &str, entries: &[&Hi
             }
         }
     }
-    Explanation { id: id.to_owned(), folder: "gone", facts, remedy: None, recipients }
+    Explanation { id: id.to_owned(), folder: "gone", facts, remedy, recipients }
 }
 
 fn of_whole(entry: &HistoryEntry) -> Option<String> {

@@ -5,6 +5,7 @@
 
 mod context;
 mod departed;
+mod notice;
 mod render;
 mod spooled;
 mod story;

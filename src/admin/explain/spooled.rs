@@ -2,6 +2,7 @@
 //! schedule.
 
 use super::context::Context;
+use super::notice;
 use super::story::{Explanation, Point, RecipientStory};
 use super::words::{client, count, point, said, size, span};
 use crate::annotation::{HANDED_OVER, UNCOUNTED};
@@ -28,8 +29,13 @@ pub(super) fn story<S: Spool>(context: &Context<'_, S>, id: SpoolId, glance: &Gl
     if let Some(notice) = &envelope.origin.notice_of {
         facts.push(format!("It is a notice of this relay about message {}.", notice.original));
     }
-    let (place, remedy) = lies(id, glance);
+    let (place, mut remedy) = lies(id, glance);
     facts.push(place);
+    let written = glance.receipts.iter().filter(|receipt| receipt.what == ReceiptKind::Bounced);
+    for fate in written.filter_map(|receipt| notice::fate(context, notice::named(&receipt.reason.text)?)) {
+        facts.push(fate.fact);
+        remedy = remedy.or(fate.remedy);
+    }
     let ledger = context.runner.schedule.ledger(envelope, &glance.receipts);
     let routes = context.runner.route_names(envelope);
     let due_times = context.runner.schedule.due_times(id, envelope, &glance.receipts, now);
@@ -95,6 +101,7 @@ impl<S: Spool> Scene<'_, S> {
         let standing = match account.standing {
             Standing::Delivered => "delivered",
             Standing::Failed => "failed; the sender has not been told yet",
+            Standing::Bounced if self.is_unheard(account) => "failed; the notice to the sender was refused too",
             Standing::Bounced => "failed; the sender was told",
             Standing::Pending => "not delivered yet",
         };
@@ -113,9 +120,21 @@ impl<S: Spool> Scene<'_, S> {
         }
     }
 
+    /// Whether the notice of its failure reached nobody.
+    fn is_unheard(&self, account: &Account<'_>) -> bool {
+        let notice = account.notice.and_then(|receipt| notice::named(&receipt.reason.text));
+        notice.and_then(|id| notice::fate(self.context, id)).is_some_and(|fate| fate.is_refused)
+    }
+
     fn refused(&self, mut story: RecipientStory, account: &Account<'_>) -> RecipientStory {
         if let Some(last) = account.last {
             self.explain(&mut story, &last.reason, &last.route);
+        }
+        if account.was_in_doubt {
+            story.why.push(
+                "At an earlier attempt the message was sent whole, and the answer was lost: a copy may have arrived."
+                    .to_owned(),
+            );
         }
         story
     }
@@ -269,7 +288,7 @@ fn happened(receipt: &Receipt, uncounted: bool) -> String {
         ReceiptKind::Failed => format!("refused permanently: {said}"),
         ReceiptKind::InDoubt => format!("handed over, without an answer: {said}"),
         ReceiptKind::DelayNotified => "the sender was told of the delay".to_owned(),
-        ReceiptKind::Bounced => "the sender was told of the failure".to_owned(),
+        ReceiptKind::Bounced => "a notice of the failure was written to the sender".to_owned(),
         ReceiptKind::Held => format!("held: {}", reason.text),
         ReceiptKind::Released => format!("released: {}", reason.text),
         ReceiptKind::Requeued => format!("put back into the queue, as if it had just come: {}", reason.text),

@@ -188,3 +188,34 @@ fn of_many_the_newest_are_told_and_the_others_counted() {
     assert!(answer.text().ends_with("5 older messages fit too, and are left out.\n"));
     assert_eq!(answer.json_lines().lines().count(), 20);
 }
+
+#[test]
+fn a_notice_that_was_refused_too_is_named_at_its_original_with_a_remedy() {
+    let (house, folder) = (House::new(), tempfile::tempdir().unwrap());
+    let observer = HistoryObserver::new(HistoryFile::new(folder.path(), 1_000_000), house.clock.clone());
+    observer.observe(&Event::Notified { id: id(1), notice: id(2) });
+    house.put(2, "", &["alice@example.com"]);
+    let asked = |wanted: &Search| explain(&house.runner(), &[], folder.path(), wanted).unwrap().text();
+    assert!(asked(&by_id()).contains("its sender was told of the failure"), "it is on its way");
+    house.spool.add_receipt(id(2), refusal(5, ReceiptKind::Failed, "501 Invalid MAIL FROM address provided"));
+    house.flush();
+    let text = asked(&by_id());
+    assert!(!text.contains("was told"), "{text}");
+    for words in ["could not be delivered either", "501 Invalid MAIL FROM address provided", "[notices] from"] {
+        assert!(text.contains(words), "{words} in {text}");
+    }
+    // As long as others wait, the message is in the spool.
+    house.put(1, "alice@example.com", &["bob@example.com", "dan@example.com"]);
+    house.spool.add_receipt(id(1), refusal(3, ReceiptKind::Failed, "550 5.1.1 no such user"));
+    let mut told = Receipt::new(
+        at(1_795_000_004),
+        ReceiptKind::Bounced,
+        vec![0],
+        Reason::new(EnhancedCode(2, 0, 0), format!("the sender is told by {}", id(2))),
+    );
+    told.route = "main".to_owned();
+    house.spool.add_receipt(id(1), told);
+    let text = asked(&by_id());
+    assert!(text.contains("<bob@example.com>: failed; the notice to the sender was refused too"), "{text}");
+    assert!(text.contains("What to do: Tell the sender by other means."), "{text}");
+}

@@ -5,6 +5,7 @@ use crate::smtp::EnhancedCode;
 const LIMITS: AlarmThresholds = AlarmThresholds {
     route_paused: Duration::from_secs(900),
     oldest: Duration::from_secs(14_400),
+    failed: 2,
     repeat: Duration::from_secs(86_400),
 };
 
@@ -16,6 +17,7 @@ fn fine() -> Facts {
     Facts {
         routes: vec![("relay".to_owned(), Some(RouteState::Open))],
         waiting: Some(Waiting { messages: 0, oldest: None }),
+        failed: Some(Failed { messages: 0, newest: None }),
         pulse: Some(Pulse::Steady),
         full: Some(None),
         sound: true,
@@ -34,6 +36,8 @@ fn paused(since: u64, by_hand: bool) -> Facts {
         mark: 0,
         message: None,
         by_hand,
+        last: since,
+        age: 0,
     };
     Facts { routes: vec![("relay".to_owned(), Some(RouteState::Paused(pause)))], ..fine() }
 }
@@ -56,7 +60,10 @@ fn told(looks: &[(u64, Facts)]) -> Vec<(u64, Stage)> {
 fn each_condition_is_an_alarm_from_its_limit_on() {
     let id = SpoolId::new(at(1_000), 0, 0);
     let waiting = |oldest| Facts { waiting: Some(Waiting { messages: 3, oldest }), ..fine() };
+    let failed = |messages| Facts { failed: Some(Failed { messages, newest: Some(id) }), ..fine() };
     for (facts, seconds, condition) in [
+        (failed(1), 1 << 40, None),
+        (failed(2), 1_001, Some("failed")),
         (fine(), 1 << 40, None),
         (paused(1_000, false), 1_899, None),
         (paused(1_000, false), 1_900, Some("route_paused:relay")),
@@ -96,8 +103,14 @@ fn an_alarm_is_told_once_repeated_daily_and_over_once() {
 
 #[test]
 fn what_is_not_known_neither_begins_nor_ends_an_alarm() {
-    let unknown =
-        Facts { routes: vec![("relay".to_owned(), None)], waiting: None, pulse: None, full: None, sound: true };
+    let unknown = Facts {
+        routes: vec![("relay".to_owned(), None)],
+        waiting: None,
+        failed: None,
+        pulse: None,
+        full: None,
+        sound: true,
+    };
     let looks =
         [(2_000, unknown.clone()), (2_001, paused(1_000, false)), (2_002, unknown), (2_003, paused(1_000, false))];
     assert_eq!(told(&looks), [(2_001, Stage::Begun)]);

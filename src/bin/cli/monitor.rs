@@ -33,6 +33,7 @@ pub(crate) fn monitor(runner: &Runner<DirSpool>, config: &Config) -> Option<Moni
         limits: AlarmThresholds {
             route_paused: config.alarm.route_paused,
             oldest: config.alarm.oldest,
+            failed: config.alarm.failed,
             repeat: config.alarm.repeat,
         },
         channels,

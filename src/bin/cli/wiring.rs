@@ -74,6 +74,8 @@ pub(crate) fn runner(config: &Config, spool: Arc<DirSpool>) -> anyhow::Result<Ru
         let limits = Arc::new(SharedRouteLimits::new(&states, &plan.name, connections, plan.pace, clock));
         Ok(Route { name: plan.name, criteria: plan.criteria, dispatch, limits })
     };
+    let senders: Vec<_> =
+        config.routes().into_iter().filter_map(|plan| Some((plan.name, plan.notices_from?))).collect();
     Ok(Runner {
         spool,
         routes: config.routes().into_iter().map(route).collect::<anyhow::Result<_>>()?,
@@ -83,6 +85,7 @@ pub(crate) fn runner(config: &Config, spool: Arc<DirSpool>) -> anyhow::Result<Ru
             give_up: config.queue.give_up,
             delay_notice: config.queue.delay_notice,
             in_doubt: config.queue.in_doubt,
+            unanswered: senders.iter().map(|(_, sender)| sender.clone()).collect(),
         },
         states: Arc::new(RouteFolder::new(&states)),
         observer: Arc::new(vec![super::log_observer(config), history(config)]),
@@ -93,6 +96,7 @@ pub(crate) fn runner(config: &Config, spool: Arc<DirSpool>) -> anyhow::Result<Ru
             admin: config.notices.admin.clone(),
             per_hour: config.notices.per_hour,
             copy_failures: config.notices.copy_failures,
+            senders,
         },
         stop,
     })

@@ -49,6 +49,7 @@ fn misplaced_in_fallback(route: &str, index: usize, fallback: &RouteSection) -> 
     let of_route = [
         ("name", fallback.name.is_some()),
         ("pace", fallback.pace.is_some()),
+        ("notices_from", fallback.notices_from.is_some()),
         ("fallback", !fallback.fallback.is_empty()),
     ];
     let fault = |key| {

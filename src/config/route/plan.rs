@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use super::{RouteName, RouteSection};
+use crate::address::Mailbox;
 use crate::config::Config;
 use crate::queue::routes::pace::Pace;
 use crate::routing::Criteria;
@@ -30,6 +31,8 @@ pub struct RoutePlan {
     pub hops: Vec<RouteSettings>,
     /// How many messages may go in how much time, over all next hops together; `None`: any number.
     pub pace: Option<Pace>,
+    /// The sender with which notices leave; `None`: `<>`, as RFC 5321 has it, and always where mail goes into a folder.
+    pub notices_from: Option<Mailbox>,
 }
 
 impl Config {
@@ -40,7 +43,10 @@ impl Config {
             let hops: Vec<_> = entry.hops().iter().filter_map(|hop| hop.settings(self)).collect();
             let pace = entry.table.pace.or_else(|| entry.table.preset.map(|preset| preset.pace()));
             let criteria = entry.table.criteria();
-            (!hops.is_empty()).then_some(RoutePlan { name: entry.name, criteria, hops, pace })
+            let is_folder = hops.first().is_some_and(|hop| hop.next_hop.folder().is_some());
+            let notices_from = entry.table.notices_from.as_ref().or(self.notices.from.as_ref());
+            let notices_from = notices_from.filter(|_| !is_folder).cloned();
+            (!hops.is_empty()).then_some(RoutePlan { name: entry.name, criteria, hops, pace, notices_from })
         };
         self.entries().into_iter().filter_map(plan).collect()
     }

@@ -25,7 +25,7 @@ impl RouteSection {
     /// Leads to another next hop, and forgets what belonged to the old one.
     fn lead_to(&mut self, next_hop: NextHop) {
         (self.preset, self.region, self.user, self.max_size) = (None, None, None, None);
-        (self.recipients_per_message, self.messages_per_connection) = (None, None);
+        (self.recipients_per_message, self.messages_per_connection, self.notices_from) = (None, None, None);
         self.fallback.clear();
         self.url = Some(next_hop);
         let hop = Hop::alone(self);

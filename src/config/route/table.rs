@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::{OAuth2, Preset, Region, RouteName, TimeoutKeys, UserName};
-use crate::address::{AddressPattern, Domain};
+use crate::address::{AddressPattern, Domain, Mailbox};
 use crate::config::values as general;
 use crate::queue::routes::pace::Pace;
 use crate::transport::{AuthMethod, Discardable, EightBit, IpVersion, NextHop, Pin, Roots, SecretSource, TokenSource};
@@ -113,6 +113,9 @@ pub struct RouteSection {
     /// How many messages go over one connection: 1 to 10,000. `None`: likewise.
     #[serde(deserialize_with = "general::optional_whole::<1, 10_000, _, _>")]
     pub messages_per_connection: Option<usize>,
+    /// The sender with which notices leave on this route; `None`: as `[notices]` has it. ASCII only.
+    #[serde(deserialize_with = "general::optional_ascii_mailbox")]
+    pub notices_from: Option<Mailbox>,
     /// How long each step may take.
     pub timeouts: TimeoutKeys,
     /// How access tokens are fetched.

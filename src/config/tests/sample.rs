@@ -66,7 +66,11 @@ fn the_sample_shows_every_default() {
             local_domains: vec!["relay.example.lan".parse().unwrap(), "example.lan".parse().unwrap()],
             ..AliasesSection::default()
         },
-        notices: NoticesSection { admin: "postmaster@example.com".parse().ok(), ..NoticesSection::default() },
+        notices: NoticesSection {
+            admin: "postmaster@example.com".parse().ok(),
+            from: "mail-errors@example.com".parse().ok(),
+            ..NoticesSection::default()
+        },
         log: LogSection {
             file: Some("/var/log/leafmail.log".into()),
             trace_clients: vec!["192.168.1.20/32".parse().unwrap()],
@@ -111,6 +115,7 @@ fn every_key_of_relay() -> RouteSection {
         max_size: Some(25_000_000),
         recipients_per_message: Some(100),
         messages_per_connection: Some(20),
+        notices_from: "mail-errors@example.com".parse().ok(),
         timeouts: TimeoutKeys {
             connect: Some(timeouts.connect),
             command: Some(timeouts.command),

@@ -151,6 +151,49 @@ fn a_value_of_the_wrong_type_says_what_was_expected() {
 }
 
 #[test]
+fn slips_in_the_keys_of_a_next_hop_and_of_notices_say_what_was_expected() {
+    for (key, value, expected) in [
+        ("relay.recipients_per_message", "\"100\"", "expected a whole number from 1 to 10000, without quotes"),
+        ("relay.recipients_per_message", "0", "expected a whole number from 1 to 10000, but found the number 0"),
+        (
+            "relay.messages_per_connection",
+            "10001",
+            "expected a whole number from 1 to 10000, but found the number 10001",
+        ),
+        ("relay.ip", "4", "expected 4, 6 or any, in quotes"),
+        ("relay.ip", "\"ipv4\"", "expected 4, 6 or any, in quotes"),
+        ("relay.discard_extensions", "\"DSN\"", "expected a list"),
+        ("relay.discard_extensions", "[\"STARTTLS\"]", "expected "),
+        ("relay.notices_from", "\"<>\"", "expected an address in ASCII such as user@"),
+        ("relay.notices_from", "true", "expected an address in ASCII such as user@"),
+        ("notices.from", "\"bücher@example.com\"", "expected an address in ASCII such as user@"),
+        ("notices.from", "[\"a@b\"]", "expected an address in ASCII such as user@"),
+        ("alarm.failed", "-1", "expected a whole number from 0 to 100000, but found the number -1"),
+        ("alarm.failed", "\"1\"", "expected a whole number from 0 to 100000, without quotes"),
+        ("relay.eight_bit", "false", "expected "),
+        ("relay.chunking", "\"yes\"", "expected true or false"),
+        ("relay.xforward", "1", "expected true or false, but found the number 1"),
+        ("relay.connections", "101", "expected a whole number from 1 to 100, but found the number 101"),
+        ("relay.pace", "30", "expected "),
+        ("relay.max_size", "1", "expected a size from "),
+        ("relay.source", "\"lan\"", "expected an address of this host such as 192.0.2.7, but found \"lan\""),
+        ("relay.auth", "\"ntlm\"", "expected auto, plain, login"),
+        ("relay.tls_pin", "\"md5:x\"", "expected "),
+        ("relay.helo", "\"a b\"", "expected "),
+    ] {
+        let error = parsed(&with(key, value)).unwrap_err();
+        let reason = error.split_once(": ").unwrap().1;
+        assert!(error.starts_with("leafmail.toml:2: ") && reason.starts_with(expected), "{key} = {value}: {error}");
+    }
+    let fallback = "[relay]\nurl = \"smtp://a.example\"\n[[relay.fallback]]\nurl = \"smtp://b.example\"\nnotices_from = \"a@b.example\"\n";
+    let error = parsed(fallback).unwrap().check().unwrap_err().to_string();
+    assert!(
+        error.contains(":5: relay.fallback[0].notices_from is set, but that is a matter of the whole route"),
+        "{error}"
+    );
+}
+
+#[test]
 fn all_slips_are_said_in_the_order_of_their_lines() {
     let said = |text: &str| parsed(text).unwrap_err();
     assert_eq!(

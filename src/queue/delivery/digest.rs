@@ -4,8 +4,9 @@
 //! set aside in `failed/` instead, and the administrator gets one digest once the hour is over. Nothing is reported about
 //! messages that leafmail wrote itself.
 
-use crate::address::{Mailbox, printable};
+use crate::address::{Mailbox, ReversePath, printable};
 use crate::clock::Timestamp;
+use crate::envelope::{Envelope, Origin, Protocol, Recipients};
 use crate::event::Event;
 use crate::id::SpoolId;
 use crate::queue::dsn::notice::{self, Notice, NoticeKind, Writer};
@@ -14,8 +15,23 @@ use crate::queue::runner::Runner;
 use crate::spool::{Draft, Spool, SpoolError, SpoolErrorKind};
 
 impl<S: Spool> Runner<S> {
-    pub(in crate::queue) fn writer(&self, now: Timestamp) -> Writer<'_> {
-        Writer { hostname: &self.hostname, now, admin: self.notices.admin.as_ref() }
+    /// Who writes a notice to `to`.
+    pub(in crate::queue) fn writer(&self, to: &Mailbox, now: Timestamp) -> Writer<'_> {
+        let from =
+            if self.notices.senders.is_empty() { None } else { self.notice_sender(self.route_of_notice(to, now)) };
+        Writer { hostname: &self.hostname, now, from }
+    }
+
+    /// The route over which a notice to `to` leaves, by index.
+    pub(super) fn route_of_notice(&self, to: &Mailbox, now: Timestamp) -> usize {
+        let (recipients, origin) = (Recipients::one(to.clone().into()), Origin::local(Protocol::SMTP));
+        let envelope = Envelope::new(ReversePath::Null, recipients, origin, now);
+        self.destinations(&envelope).first().map_or(0, |to| to.route)
+    }
+
+    /// The sender with which notices leave over a route, where it is not `<>`.
+    pub(super) fn notice_sender(&self, route: usize) -> Option<&Mailbox> {
+        self.notices.sender_on(&self.routes.get(route)?.name)
     }
 
     /// Whether a notice may be written. One that is in the spool already was counted before: a crash came before its
@@ -60,7 +76,7 @@ impl<S: Spool> Runner<S> {
     }
 
     fn digest(&self, batch: &Batch, admin: &Mailbox, now: Timestamp) -> Notice {
-        let writer = self.writer(now);
+        let writer = self.writer(admin, now);
         let first = batch.named.first().map_or("", |untold| untold.id.as_str());
         // The same id for the same batch, in case of a kill before the tally forgets it.
         let id = SpoolId::new(batch.began(), 0, 0).derived(format!("digest {first}").as_bytes());

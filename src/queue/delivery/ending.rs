@@ -46,6 +46,36 @@ impl<S: Spool> DeliveryTask<'_, S> {
         (!free).then(|| now + GUARD_INTERVAL)
     }
 
+    /// Records attempts that a process did not survive, so that what comes next is not taken for their answer: a sender who is
+    /// notified of a refusal has to know that a copy may have arrived before.
+    pub(in crate::queue) fn note_lost_answers(&mut self) {
+        if self.claim.receipts().is_empty() {
+            return;
+        }
+        let mut receipts: Vec<Receipt> = Vec::new();
+        let ledger = self.runner.schedule.ledger(&self.envelope, self.claim.receipts());
+        for index in ledger.indices(|_, account| account.lost.is_some()) {
+            let Some(mark) = ledger.accounts().get(usize::from(index)).and_then(|account| account.lost) else {
+                continue;
+            };
+            match receipts.iter_mut().find(|receipt| receipt.at == mark.at && receipt.route == mark.route) {
+                Some(receipt) => receipt.recipients.push(index),
+                None => {
+                    let reason =
+                        Reason::new(mark.reason.status, "handed over, but the process ended before the answer");
+                    let mut lost = Receipt::new(mark.at, ReceiptKind::InDoubt, vec![index], reason);
+                    (lost.route, lost.relay) = (mark.route.clone(), mark.relay.clone());
+                    receipts.push(lost);
+                }
+            }
+        }
+        for receipt in receipts {
+            if let Err(error) = self.claim.record(receipt, Durability::Buffered) {
+                self.runner.trouble(&error);
+            }
+        }
+    }
+
     /// Expires recipients: each gets a failure with the last reason, and the status X.4.7 of RFC 3463.
     pub(super) fn expire(&mut self, recipients: &[u16], now: Timestamp) -> NextStep<S::Claim> {
         let mut receipts: Vec<Receipt> = Vec::new();

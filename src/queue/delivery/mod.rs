@@ -11,6 +11,7 @@ pub(in crate::queue) mod job;
 pub(in crate::queue) mod look;
 mod notify;
 pub(in crate::queue) mod outgoing;
+pub(in crate::queue) mod paused;
 mod prepare;
 mod readdressing;
 mod record;

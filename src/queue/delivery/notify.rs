@@ -7,12 +7,14 @@ use std::ops::ControlFlow::{Break, Continue};
 
 use super::digest::accepted;
 use super::task::{DeliveryTask, NextStep};
+use crate::address::ReversePath;
 use crate::annotation::{REPORTED, WITHHELD};
 use crate::clock::Timestamp;
 use crate::envelope::Ret;
 use crate::event::Event;
 use crate::queue::dsn::notice::{self, MAX_HEADER, Notice, NoticeKind, OriginalMessage, Reported};
 use crate::queue::dsn::tally::WithheldFailure;
+use crate::queue::routes::state::Pause;
 use crate::receipt::{Reason, Receipt, ReceiptKind};
 use crate::smtp::EnhancedCode;
 use crate::spool::{Claim, Durability, Spool, SpoolError};
@@ -78,7 +80,8 @@ impl<S: Spool> DeliveryTask<'_, S> {
             self.runner.withhold(&untold, now);
             return Ok(format!("too many notifications were due for its sender to be told that it failed: {last}"));
         }
-        if self.runner.notices.copies_to(None).is_some() && !notice::is_ours(&self.envelope) {
+        let may_be_ours = notice::is_ours(&self.envelope) || self.is_round_trip();
+        if self.runner.notices.copies_to(None).is_some() && !may_be_ours {
             let copy = notice::notice_id(NoticeKind::FailureCopy, self.claim.id(), failed);
             if self.runner.may_notify(NoticeKind::FailureCopy, copy, now) {
                 self.write(NoticeKind::FailureCopy, failed, now)?;
@@ -87,6 +90,11 @@ impl<S: Spool> DeliveryTask<'_, S> {
             }
         }
         Ok(format!("it has no sender to tell that it failed: {last}"))
+    }
+
+    /// Whether it has a sender, but one of our own notices: it is a notice that came back.
+    fn is_round_trip(&self) -> bool {
+        self.envelope.reverse_path != ReversePath::Null && !self.runner.schedule.answers(&self.envelope)
     }
 
     /// Writes a notice, and emits the event.
@@ -118,9 +126,23 @@ impl<S: Spool> DeliveryTask<'_, S> {
         let beginning = self.beginning(if whole { usize::MAX } else { MAX_HEADER })?;
         let schedule = &self.runner.schedule;
         let ledger = schedule.ledger(&self.envelope, self.claim.receipts());
+        let paused = self.pause.as_ref().map(Pause::reason);
         let reported = |index: &u16| {
             let account = ledger.accounts().get(usize::from(*index))?;
             let recipient = self.envelope.recipients.get(usize::from(*index))?;
+            let may_have_arrived = account.was_in_doubt;
+            if let Some(pause) = &self.pause {
+                return Some(Reported {
+                    index: *index,
+                    recipient,
+                    reason: paused.as_ref()?,
+                    relay: "",
+                    may_have_arrived,
+                    is_our_trouble: true,
+                    last_attempt: Timestamp::from_millis(pause.last),
+                    retry_until: None,
+                });
+            }
             let last = match kind {
                 NoticeKind::Failed | NoticeKind::FailureCopy | NoticeKind::Delayed => account.last?,
                 NoticeKind::Relayed | NoticeKind::Delivered => account.unreported?,
@@ -128,12 +150,27 @@ impl<S: Spool> DeliveryTask<'_, S> {
             let (reason, relay) = (&last.reason, last.relay.as_str());
             let last_attempt = account.last_attempt.unwrap_or(last.at);
             let retry_until = (kind == NoticeKind::Delayed).then(|| now + schedule.give_up.saturating_sub(account.age));
-            Some(Reported { index: *index, recipient, reason, relay, last_attempt, retry_until })
+            let is_our_trouble = false;
+            Some(Reported {
+                index: *index,
+                recipient,
+                reason,
+                relay,
+                may_have_arrived,
+                is_our_trouble,
+                last_attempt,
+                retry_until,
+            })
         };
         let reported: Vec<_> = about.iter().filter_map(reported).collect();
         let original =
             OriginalMessage { id, envelope: &self.envelope, seal: self.claim.seal(), beginning: &beginning, whole };
-        Ok(notice::notice(kind, &original, &reported, &self.runner.writer(now)))
+        let to = match kind {
+            NoticeKind::FailureCopy => self.runner.notices.admin.as_ref(),
+            _ => self.envelope.reverse_path.mailbox(),
+        };
+        let Some(to) = to else { return Ok(None) };
+        Ok(Some(notice::notice(kind, &original, &reported, to, &self.runner.writer(to, now))))
     }
 
     /// The first octets of the message.

@@ -7,6 +7,7 @@ use super::outgoing::OutgoingMessage;
 use super::readdressing;
 use super::task::DeliveryTask;
 use crate::clock::Timestamp;
+use crate::queue::dsn::notice::is_ours;
 use crate::routing::Rewriting;
 use crate::spool::{Claim, Spool, SpoolError};
 use crate::transport::DeliveryRequest;
@@ -18,8 +19,10 @@ impl<S: Spool> DeliveryTask<'_, S> {
         recipients: Vec<u16>,
         rewriting: Option<&Rewriting>,
     ) -> Result<OutgoingMessage, SpoolError> {
+        let notice_sender = self.runner.notice_sender(self.job.route).filter(|_| is_ours(&self.envelope));
         let readdressed = rewriting.is_some() || self.destinations.iter().any(|to| to.alias.is_some());
-        let outgoing = readdressed.then(|| readdressing::outgoing(&self.envelope, &self.destinations, rewriting));
+        let outgoing = (readdressed || notice_sender.is_some())
+            .then(|| readdressing::outgoing(&self.envelope, &self.destinations, rewriting, notice_sender));
         let header = match rewriting.filter(|rewriting| rewriting.changes_header()) {
             None => None,
             Some(rewriting) => {

@@ -2,12 +2,12 @@
 //! run finds them again from the configuration.
 
 use super::destination::Destination;
-use crate::address::Mailbox;
+use crate::address::{Mailbox, ReversePath};
 use crate::annotation::EXPANDED;
 use crate::envelope::{Envelope, Recipients};
 use crate::queue::runner::Runner;
 use crate::routing::{AliasFile, Rewriting, Target};
-use crate::smtp::xtext;
+use crate::smtp::{Notify, xtext};
 use crate::spool::Spool;
 
 impl<S: Spool> Runner<S> {
@@ -42,19 +42,28 @@ impl<S: Spool> Runner<S> {
     }
 }
 
-/// The envelope as the next hop receives it; the recipients keep their places.
+/// The envelope as the next hop receives it; the recipients keep their places. A notice leaves with `notice_sender` in place of `<>`,
+/// and asks that nothing answers it.
 pub(in crate::queue) fn outgoing(
     envelope: &Envelope,
     destinations: &[Destination],
     rewriting: Option<&Rewriting>,
+    notice_sender: Option<&Mailbox>,
 ) -> Envelope {
     let mut outgoing = envelope.clone();
     if let Some(rewriting) = rewriting {
         outgoing.reverse_path = rewriting.reverse_path(&envelope.reverse_path);
         outgoing.smtputf8 |= !rewriting.is_ascii();
     }
+    let notice_sender = notice_sender.filter(|_| envelope.reverse_path == ReversePath::Null);
+    if let Some(sender) = notice_sender {
+        outgoing.reverse_path = ReversePath::Mailbox(sender.clone());
+    }
     let mut recipients = envelope.recipients.to_vec();
     for (recipient, destination) in recipients.iter_mut().zip(destinations) {
+        if notice_sender.is_some() {
+            recipient.notify = Some(Notify { success: false, failure: false, delay: false });
+        }
         if let Some(alias) = &destination.alias {
             // RFC 3461 5.2.7.2: the sender knows the address that was written, not what it stands for.
             let original = || format!("rfc822;{}", xtext::encode(&recipient.mailbox.to_string()));

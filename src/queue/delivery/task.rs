@@ -20,6 +20,7 @@ use crate::queue::dsn::notice::NoticeKind;
 use crate::queue::plan::schedule::{Plan, Situation, Urgency};
 use crate::queue::routes::connection::RouteConnection;
 use crate::queue::routes::pace::Obstacle;
+use crate::queue::routes::state::Pause;
 use crate::queue::runner::{Route, Runner};
 use crate::receipt::Receipt;
 use crate::routing::Rewriting;
@@ -122,6 +123,8 @@ pub(in crate::queue) struct DeliveryTask<'r, S: Spool> {
     urgency: Urgency,
     /// What the next hop said about this relay after it had the message.
     pub(in crate::queue) route_trouble: Option<RouteFailure>,
+    /// The pause of its route, where the delay is reported because of it.
+    pub(super) pause: Option<Pause>,
     /// A receipt that must not get lost, but could not be written.
     pub(in crate::queue) unrecorded: Option<Receipt>,
 }
@@ -129,7 +132,7 @@ pub(in crate::queue) struct DeliveryTask<'r, S: Spool> {
 pub(super) type NextStep<C> = ControlFlow<End<C>>;
 
 impl<'r, S: Spool> DeliveryTask<'r, S> {
-    fn new(runner: &'r Runner<S>, claim: S::Claim, job: Job) -> Self {
+    pub(super) fn new(runner: &'r Runner<S>, claim: S::Claim, job: Job) -> Self {
         let envelope = claim.envelope().clone();
         let destinations = runner.destinations(&envelope);
         let (notices, tried, urgency) = (Vec::new(), Vec::new(), job.urgency);
@@ -146,6 +149,7 @@ impl<'r, S: Spool> DeliveryTask<'r, S> {
             took: None,
             urgency,
             route_trouble: None,
+            pause: None,
             unrecorded: None,
         }
     }
@@ -157,6 +161,7 @@ impl<'r, S: Spool> DeliveryTask<'r, S> {
         connection: &mut RouteConnection,
         next: &mut dyn Follow,
     ) -> Worked<S::Claim> {
+        self.note_lost_answers();
         let end = loop {
             let now = self.runner.clock.now();
             let step = match first.take() {

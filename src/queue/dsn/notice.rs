@@ -32,25 +32,23 @@ pub fn notice_id(kind: NoticeKind, original: SpoolId, recipients: &[u16]) -> Spo
     kind.id(original, recipients)
 }
 
-/// The notice about the `reported`; `None` where there is nobody to receive it.
+/// The notice to `to` about the `reported`.
 pub fn notice(
     kind: NoticeKind,
     original: &OriginalMessage<'_>,
     reported: &[Reported<'_>],
+    to: &Mailbox,
     writer: &Writer<'_>,
-) -> Option<Notice> {
-    let to = match kind {
-        NoticeKind::FailureCopy => writer.admin?,
-        _ => original.envelope.reverse_path.mailbox()?,
-    };
+) -> Notice {
     let recipients: Vec<u16> = reported.iter().map(|one| one.index).collect();
     let id = notice_id(kind, original.id, &recipients);
     let host = host(writer.hostname);
     // The id cannot be guessed, so the original cannot contain this line.
     let boundary = format!("=_{id}");
-    let explanation = mime::text("text/plain", kind.explanation(original, reported, host).as_bytes());
+    let form = returned::returned(original, &boundary);
+    let explanation = mime::text("text/plain", kind.explanation(original, reported, form, host).as_bytes());
     let status = status(kind, original, reported, host);
-    let returned = returned::part(original, &boundary);
+    let returned = returned::part(original, form);
     let mut octets = heading(id, kind.subject(), to, writer);
     // RFC 3834 3.1.5: what the response is about.
     if let Some(about) = original.seal.message_id.as_deref().filter(|about| mime::is_message_id(about)) {
@@ -69,7 +67,7 @@ pub fn notice(
     part(&mut octets, &boundary, &returned);
     octets.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
     let about = NoticeOf { original: original.id, recipients };
-    Some(sealed(id, to, Some(about), octets, writer))
+    sealed(id, to, Some(about), octets, writer)
 }
 
 /// A text to the administrator, about no message in particular.
@@ -126,7 +124,10 @@ fn heading(id: SpoolId, subject: &str, to: &Mailbox, writer: &Writer<'_>) -> Vec
     let mut out = Vec::new();
     let mut field = |name: &str, value: &str| mime::field(&mut out, name, value);
     field("Date", &writer.now.rfc5322());
-    field("From", &format!("MAILER-DAEMON@{}", host(writer.hostname)));
+    match writer.from {
+        Some(from) => field("From", &format!("Mail Delivery System <{from}>")),
+        None => field("From", &format!("MAILER-DAEMON@{}", host(writer.hostname))),
+    }
     field("To", &to.to_string());
     field("Subject", subject);
     field("Message-ID", &message_id(id, writer));

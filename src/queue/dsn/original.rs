@@ -35,19 +35,23 @@ pub struct Reported<'a> {
     pub reason: &'a Reason,
     /// The next hop as `host[address]:port`, or empty.
     pub relay: &'a str,
+    /// Whether a copy may have arrived, as the answer to an earlier attempt was lost.
+    pub may_have_arrived: bool,
+    /// Whether it waits because this relay has trouble of its own.
+    pub is_our_trouble: bool,
     /// When it was last tried.
     pub last_attempt: Timestamp,
     /// Until when it will be tried, about.
     pub retry_until: Option<Timestamp>,
 }
 
-/// Who writes a notice, when, and to whom if not to the sender.
+/// Who writes a notice, and when.
 #[derive(Debug, Clone, Copy)]
 pub struct Writer<'a> {
     /// This host.
     pub hostname: &'a Domain,
     /// The time.
     pub now: Timestamp,
-    /// The administrator.
-    pub admin: Option<&'a Mailbox>,
+    /// The address in `From:`; `None`: MAILER-DAEMON at this host.
+    pub from: Option<&'a Mailbox>,
 }

@@ -2,23 +2,39 @@
 
 use super::kind::NoticeKind;
 use super::original::{OriginalMessage, Reported};
+use super::returned::Returned;
 
 impl NoticeKind {
     /// The first part of a notice, for people.
-    pub(super) fn explanation(self, original: &OriginalMessage<'_>, reported: &[Reported<'_>], host: &str) -> String {
+    pub(super) fn explanation(
+        self,
+        original: &OriginalMessage<'_>,
+        reported: &[Reported<'_>],
+        returned: Returned,
+        host: &str,
+    ) -> String {
         let mut text = format!("This is the mail relay {host}.\r\n\r\n{}\r\n", self.opening(original));
         for one in reported {
             let by = if one.relay.is_empty() { "this relay" } else { one.relay };
             let (recipient, said) = (&one.recipient.mailbox, &one.reason.text);
             text.push_str(&format!("\r\n<{recipient}>\r\n    {} {by}:\r\n    {said}\r\n", self.happened(one)));
+            if one.may_have_arrived && matches!(self, Self::Failed | Self::FailureCopy) {
+                text.push_str(
+                    "    It may have arrived all the same: at an earlier attempt the message was\r\n    \
+                     sent whole, and the answer to it was lost.\r\n",
+                );
+            }
             if let Some(until) = one.retry_until {
                 text.push_str(&format!("    It will be tried until about {}.\r\n", until.rfc5322()));
             }
         }
-        let follows = match (self, original.whole) {
+        let follows = match (self, returned) {
             (Self::FailureCopy, _) => "The header of the message",
-            (_, true) => "Your message",
-            (_, false) => "The header of your message",
+            (_, Returned::Whole | Returned::WholeEncoded) => "Your message",
+            (_, Returned::Header { whole_wanted: false }) => "The header of your message",
+            (_, Returned::Header { whole_wanted: true }) => {
+                "A line of your message does not fit into a notice, so that only its header"
+            }
         };
         text.push_str(&format!(
             "\r\nRecipients who are not named here are not affected by this notice.\r\n\
@@ -63,6 +79,10 @@ impl NoticeKind {
         match self {
             Self::Relayed => "It was taken by",
             Self::Delivered => "It was put into",
+            Self::Delayed if one.is_our_trouble => {
+                "It waits in this relay, which cannot hand mail on at present. That is no fault of your\r\n    \
+                 message, and while it is so the message is not given up. The last failure, as seen by"
+            }
             Self::Delayed => "The last answer of",
             // What was given up keeps a transient status.
             Self::Failed | Self::FailureCopy if one.reason.status.0 == 4 => {

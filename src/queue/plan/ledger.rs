@@ -32,14 +32,20 @@ pub struct Account<'a> {
     pub last: Option<&'a Receipt>,
     /// Whether a copy may have arrived although nothing confirmed it.
     pub in_doubt: bool,
+    /// Whether that was ever so, of which a sender who is notified of the failure has to know.
+    pub was_in_doubt: bool,
     /// Whether a permanent refusal was taken for a deferral, as it may have been about this relay: the next one is believed.
     pub doubted: bool,
+    /// The receipt of the notice of its failure.
+    pub notice: Option<&'a Receipt>,
     /// Whether the delay was reported to the sender.
     pub delay_notified: bool,
     /// The receipt of a delivery that this relay has to report to the sender, and has not yet.
     pub unreported: Option<&'a Receipt>,
     /// Whether the failure is not reported because there were too many notices: a person decides.
     pub withheld: bool,
+    /// The mark of an attempt of which nothing was recorded: the process ended before the answer.
+    pub(in crate::queue) lost: Option<&'a Receipt>,
     mark: Option<&'a Receipt>,
 }
 
@@ -73,6 +79,7 @@ impl<'a> Ledger<'a> {
             }
         }
         for account in &mut ledger.accounts {
+            account.lost = account.mark;
             account.count_mark(longest_gap);
         }
         ledger
@@ -98,10 +105,13 @@ impl<'a> Account<'a> {
         last_attempt: None,
         last: None,
         in_doubt: false,
+        was_in_doubt: false,
         doubted: false,
+        notice: None,
         delay_notified: false,
         unreported: None,
         withheld: false,
+        lost: None,
         mark: None,
     };
 
@@ -142,7 +152,10 @@ impl<'a> Account<'a> {
                 self.settle(Standing::Delivered, receipt);
                 self.unreported = noted(receipt, UNREPORTED).then_some(receipt);
             }
-            ReceiptKind::Bounced => self.settle(Standing::Bounced, receipt),
+            ReceiptKind::Bounced => {
+                self.notice = self.notice.or(Some(receipt));
+                self.settle(Standing::Bounced, receipt);
+            }
             ReceiptKind::Failed if noted(receipt, WITHHELD) => self.withheld = self.standing == Standing::Failed,
             ReceiptKind::Failed if self.standing == Standing::Pending => {
                 self.settle(Standing::Failed, receipt);
@@ -161,6 +174,7 @@ impl<'a> Account<'a> {
             ReceiptKind::Deferred | ReceiptKind::InDoubt => {
                 self.mark = None;
                 self.in_doubt = receipt.what == ReceiptKind::InDoubt;
+                self.was_in_doubt |= self.in_doubt;
                 self.doubted |= receipt.reason.reply_code.is_some_and(|code| code >= 500);
                 self.count(receipt, longest_gap);
             }
@@ -176,7 +190,8 @@ impl<'a> Account<'a> {
 
     fn requeue(&mut self) {
         if !matches!(self.standing, Standing::Delivered | Standing::Bounced) {
-            *self = Self::NEW;
+            // A copy may have arrived whatever a person does.
+            *self = Self { was_in_doubt: self.was_in_doubt || self.mark.is_some(), ..Self::NEW };
         }
     }
 
@@ -191,6 +206,7 @@ impl<'a> Account<'a> {
 
     fn count_mark(&mut self, longest_gap: Duration) {
         if let Some(mark) = self.mark.take() {
+            self.was_in_doubt = true;
             self.count(mark, longest_gap);
         }
     }

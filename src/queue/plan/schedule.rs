@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::ledger::{Account, Ledger, Standing};
-use crate::address::ReversePath;
+use crate::address::Mailbox;
 use crate::clock::{Timestamp, varied};
 use crate::envelope::{Envelope, Recipient};
 use crate::id::SpoolId;
@@ -25,6 +25,8 @@ pub struct Schedule {
     pub delay_notice: Duration,
     /// What becomes of a message that may have been delivered already.
     pub in_doubt: InDoubt,
+    /// Senders to whom no notice is written, as our own notices leave with them: one that came back must not be answered.
+    pub unanswered: Vec<Mailbox>,
 }
 
 /// What becomes of a message that was handed over, but whose answer was lost, so that it may have been delivered already.
@@ -52,6 +54,7 @@ impl Default for Schedule {
             give_up: minutes(4 * 24 * 60),
             delay_notice: minutes(4 * 60),
             in_doubt: InDoubt::Resend,
+            unanswered: Vec::new(),
         }
     }
 }
@@ -118,7 +121,7 @@ impl Schedule {
         let ledger = self.ledger(envelope, receipts);
         let unsettled = |index: usize, account: &Account<'_>| !account.is_settled(&envelope.recipients[index]);
         let failed = ledger.indices(|index, account| account.standing == Standing::Failed && unsettled(index, account));
-        let has_sender = envelope.reverse_path != ReversePath::Null && !provenance::is_marked(envelope);
+        let has_sender = self.answers(envelope) && !provenance::is_marked(envelope);
         let untold = ledger.indices(|index, account| {
             account.standing == Standing::Failed && account.owes_notice(&envelope.recipients[index])
         });
@@ -149,6 +152,13 @@ impl Schedule {
             None if failed.is_empty() => Plan::Finish,
             None => Plan::Abandon(failed),
         }
+    }
+
+    /// Whether the sender is one who may receive notices.
+    pub(in crate::queue) fn answers(&self, envelope: &Envelope) -> bool {
+        let sender = envelope.reverse_path.mailbox().map(ToString::to_string);
+        let is_ours = |sender: &str| self.unanswered.iter().any(|ours| ours.to_string().eq_ignore_ascii_case(sender));
+        sender.is_some_and(|sender| !is_ours(&sender))
     }
 
     /// Who has to be tried now, whatever else is to be done.
@@ -206,7 +216,7 @@ impl Schedule {
             };
             Some((*index, time))
         };
-        let has_sender = envelope.reverse_path != ReversePath::Null;
+        let has_sender = self.answers(envelope);
         let is_ahead = |index: usize, account: &Account<'_>| {
             self.is_open(account) || has_sender && account.owes_notice(&envelope.recipients[index])
         };

@@ -51,6 +51,13 @@ pub struct Pause {
     /// Whether a person paused it: then nothing but a person ends the pause.
     #[serde(default)]
     pub by_hand: bool,
+    /// When it failed last, in milliseconds since the epoch.
+    #[serde(default)]
+    pub last: u64,
+    /// For how many milliseconds it has failed: the time from failure to failure, of which each gap counts as an hour at most, so that
+    /// a clock that jumps makes no pause long.
+    #[serde(default)]
+    pub age: u64,
 }
 
 fn is_zero(mark: &u64) -> bool {
@@ -73,7 +80,15 @@ const BACK_OFF: [u64; 6] = [30, 60, 120, 300, 600, 900];
 /// The longest of them.
 const LONGEST_REST: Duration = Duration::from_secs(BACK_OFF[BACK_OFF.len() - 1]);
 
+/// As much of the time between two failures in a row counts.
+const LONGEST_GAP: Duration = Duration::from_secs(3_600);
+
 impl Pause {
+    /// For how long it has failed, as far as that is certain.
+    pub fn age(&self) -> Duration {
+        Duration::from_millis(self.age)
+    }
+
     /// The last failure.
     pub fn reason(&self) -> Reason {
         Reason { cause: self.cause, ..Reason::new(self.status, self.text.as_str()) }
@@ -96,13 +111,18 @@ impl RouteState {
     /// The state after a fault; `name` makes the routes of one host differ in their jitter.
     #[must_use]
     pub fn after_fault(&self, name: &str, reason: &Reason, now: Timestamp) -> Self {
-        let (since, failures) = match self {
-            Self::Open => (now.as_millis(), 1),
-            Self::Paused(pause) => (pause.since, pause.failures.saturating_add(1)),
+        let (since, failures, age) = match self {
+            Self::Open => (now.as_millis(), 1, 0),
+            Self::Paused(pause) => {
+                let before = Timestamp::from_millis(if pause.last == 0 { pause.since } else { pause.last });
+                let gap = now.since(before).min(LONGEST_GAP).as_secs() * 1_000;
+                (pause.since, pause.failures.saturating_add(1), pause.age.saturating_add(gap))
+            }
         };
         let until = (now + rest(name, failures)).as_millis();
         let (status, text, cause) = (reason.status, reason.text.clone(), reason.cause);
-        Self::Paused(Pause { since, until, failures, status, text, cause, message: None, mark: 0, by_hand: false })
+        let (message, mark, by_hand, last) = (None, 0, false, now.as_millis());
+        Self::Paused(Pause { since, until, failures, status, text, cause, message, mark, by_hand, last, age })
     }
 
     /// The same after a fault that this message may be the reason of.
@@ -134,6 +154,8 @@ impl RouteState {
             message: None,
             mark: 0,
             by_hand: true,
+            last: since,
+            age: 0,
         })
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::spool::MemorySpool;
 use super::{SimulatedClock, reason};
 use crate::clock::{Clock, Timestamp};
-use crate::envelope::{Envelope, Recipient};
+use crate::envelope::{Envelope, Notify, Recipient};
 use crate::id::SpoolId;
 use crate::receipt::{Outcome, Reason, ReceiptKind};
 use crate::smtp::EnhancedCode;
@@ -41,6 +41,8 @@ type Script = Box<dyn Fn(&Envelope, &Recipient) -> Answer + Send + Sync>;
 pub(crate) struct Taken {
     pub(crate) id: SpoolId,
     pub(crate) to: String,
+    pub(crate) sender: String,
+    pub(crate) notify: Option<Notify>,
     pub(crate) octets: Arc<Vec<u8>>,
 }
 
@@ -144,9 +146,16 @@ impl Transport for Line {
                 return Err(Self::fault());
             }
             let octets = Arc::new(octets);
+            let sender = request.envelope.reverse_path.to_string();
             for (recipient, _) in request.recipients().zip(&answers).filter(|(_, answer)| **answer == Answer::Take) {
                 let (to, octets) = (recipient.mailbox.to_string(), Arc::clone(&octets));
-                self.0.taken.lock().unwrap().push(Taken { id: request.id, to, octets });
+                self.0.taken.lock().unwrap().push(Taken {
+                    id: request.id,
+                    to,
+                    sender: sender.clone(),
+                    notify: recipient.notify,
+                    octets,
+                });
             }
         }
         let outcomes = answers.iter().map(|answer| match answer {

@@ -218,7 +218,7 @@ fn ret_and_notify_decide_what_is_told() {
 
 fn with(admin: Option<&str>, per_hour: u32, copy_failures: bool) -> House {
     let admin = admin.map(|admin| admin.parse().unwrap());
-    House { notices: NoticeSettings { admin, per_hour, copy_failures }, ..House::new() }
+    House { notices: NoticeSettings { admin, per_hour, copy_failures, ..NoticeSettings::default() }, ..House::new() }
 }
 
 #[test]

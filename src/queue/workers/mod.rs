@@ -3,6 +3,7 @@
 mod concurrency;
 mod lookahead;
 mod passes;
+mod pauses;
 mod pool;
 mod route_states;
 mod scan;

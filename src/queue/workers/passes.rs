@@ -37,6 +37,7 @@ impl<S: Spool> Runner<S> {
         let now = self.clock.now();
         let pool = WorkerPool::new(self, Mode::Pass, urgency);
         let later = pool.enlist(entries, now);
+        pool.report_pauses(now);
         let waiting = pool.waiting();
         thread::scope(|scope| {
             // Where the system gives no thread, this one does the work.

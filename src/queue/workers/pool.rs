@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::concurrency::Concurrency;
+use super::pauses::Delays;
 use super::wakeup::{Wakeup, Wakeups};
 use crate::clock::Timestamp;
 use crate::id::SpoolId;
@@ -53,6 +54,8 @@ pub(super) struct PoolState<C> {
     pub(super) summary: Summary,
     /// Claims that are kept until their receipts can be written.
     pub(super) unrecorded: Vec<(C, Receipt)>,
+    /// Which messages were looked at as their routes are paused.
+    pub(super) delays: Delays,
 }
 
 /// Which workers are woken once one has finished with a message.
@@ -75,6 +78,7 @@ impl<'r, S: Spool> WorkerPool<'r, S> {
             tried: HashMap::new(),
             summary: Summary::default(),
             unrecorded: Vec::new(),
+            delays: Delays::default(),
         };
         let pool = Self { runner, mode, urgency, shared: Mutex::new(shared) };
         let mut shared = pool.shared();
@@ -109,6 +113,7 @@ impl<'r, S: Spool> WorkerPool<'r, S> {
             let rest = SCAN_INTERVAL.checked_sub(since_scan.unwrap_or(SCAN_INTERVAL)).filter(|rest| !rest.is_zero());
             let Some(rest) = rest else {
                 self.scan(now);
+                self.report_pauses(now);
                 scanned = Some(now);
                 continue;
             };

@@ -23,14 +23,17 @@ fn report(report: NoticeKind, envelope: &Envelope, beginning: &[u8], reason: &Re
         recipient,
         reason,
         relay,
+        may_have_arrived: false,
+        is_our_trouble: false,
         last_attempt: at(1_795_000_060),
         retry_until: (report == NoticeKind::Delayed).then(|| at(1_795_300_000)),
     };
     let reported: Vec<_> = (0..).zip(envelope.recipients.iter()).map(one).collect();
     let hostname = "relay.example".parse().unwrap();
-    let admin = "admin@x".parse().unwrap();
-    let writer = Writer { hostname: &hostname, now: at(1_795_000_100), admin: Some(&admin) };
-    notice(report, &original, &reported, &writer).unwrap()
+    let to = "joe@example.com".parse().unwrap();
+    let to = envelope.reverse_path.mailbox().unwrap_or(&to);
+    let writer = Writer { hostname: &hostname, now: at(1_795_000_100), from: None };
+    notice(report, &original, &reported, to, &writer)
 }
 
 fn text(notice: &Notice) -> String {
@@ -78,17 +81,6 @@ fn it_says_what_programs_and_people_need() {
 }
 
 #[test]
-fn nobody_is_told_where_there_is_no_sender() {
-    let (envelope, seal) = (envelope("", &["a@x"]), seal());
-    let original = OriginalMessage { id: id(1), envelope: &envelope, seal: &seal, beginning: b"", whole: false };
-    let hostname = "x".parse().unwrap();
-    let writer = Writer { hostname: &hostname, now: at(0), admin: None };
-    for report in REPORTS {
-        assert_eq!(notice(report, &original, &[], &writer), None);
-    }
-}
-
-#[test]
 fn addresses_outside_ascii_are_named_as_rfc_6533_has_it() {
     let notice = bounce(&envelope("s@x", &["jos\u{e9}@x"]), b"", &reason(ReceiptKind::Failed), "");
     assert!(text(&notice).contains("Final-Recipient: utf-8; jos\\x{E9}@x\r\n"));
@@ -103,6 +95,7 @@ fn the_whole_message_goes_back_where_it_was_asked_for_and_can() {
     wanted.ret = Some(Ret::Full);
     let back = |envelope: &Envelope, octets: &[u8]| bounce(envelope, octets, &reason(ReceiptKind::Failed), "");
     let whole = back(&wanted, b"Subject: hi\r\n\r\n--a\r\nthe body\r\n");
+    assert!(text(&whole).contains("\r\nYour message follows below."));
     assert!(text(&whole).contains("\r\nContent-Type: message/rfc822\r\n\r\nSubject: hi\r\n\r\n--a\r\nthe body\r\n"));
     let eight_bit = back(&wanted, b"Subject: hi\r\n\r\n\xfcber\r\n");
     assert_eq!((eight_bit.envelope.body, eight_bit.seal.eight_bit), (BodyType::EightBitMime, true));
@@ -117,9 +110,14 @@ fn the_whole_message_goes_back_where_it_was_asked_for_and_can() {
     for harmful in [boundary, long] {
         let header = text(&back(&wanted, harmful.as_bytes()));
         assert!(header.contains("text/rfc822-headers") && !header.contains("the body"), "{header}");
+        assert!(
+            header.contains("\r\nA line of your message does not fit into a notice, so that only its header follows"),
+            "{header}"
+        );
     }
     wanted.smtputf8 = true;
     let global = text(&back(&wanted, "Subject: \u{fc}\r\n\r\n".as_bytes()));
+    assert!(global.contains("\r\nYour message follows below."));
     assert!(global.contains("Content-Type: message/global\r\n") && global.contains("Subject: =C3=BC\r\n"));
 }
 
