@@ -175,7 +175,7 @@ fn slips_in_the_keys_of_a_next_hop_and_of_notices_say_what_was_expected() {
         ("relay.xforward", "1", "expected true or false, but found the number 1"),
         ("relay.connections", "101", "expected a whole number from 1 to 100, but found the number 101"),
         ("relay.pace", "30", "expected "),
-        ("relay.max_size", "1", "expected a size from "),
+        ("relay.max_size", "1", "expected a size"),
         ("relay.source", "\"lan\"", "expected an address of this host such as 192.0.2.7, but found \"lan\""),
         ("relay.auth", "\"ntlm\"", "expected auto, plain, login"),
         ("relay.tls_pin", "\"md5:x\"", "expected "),

@@ -3,6 +3,8 @@
 //! A notice is in the spool before the receipt that says so. Its id is derived from what it reports, so a crash in between does
 //! not lead to a second one. `digest` decides before whether it may be written.
 
+pub(in crate::queue) mod paused;
+
 use std::ops::ControlFlow::{Break, Continue};
 
 use super::digest::accepted;

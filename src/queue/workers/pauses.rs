@@ -3,7 +3,7 @@
 use super::pool::WorkerPool;
 use crate::clock::Timestamp;
 use crate::id::SpoolId;
-use crate::queue::delivery::paused::Delay;
+use crate::queue::delivery::notify::paused::Delay;
 use crate::queue::routes::state::{Pause, RouteState};
 use crate::spool::{Folder, QueueEntry, Spool};
 

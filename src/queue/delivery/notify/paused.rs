@@ -5,10 +5,10 @@
 
 use std::ops::ControlFlow;
 
-use super::job::Job;
-use super::task::DeliveryTask;
 use crate::clock::Timestamp;
 use crate::id::SpoolId;
+use crate::queue::delivery::job::Job;
+use crate::queue::delivery::task::DeliveryTask;
 use crate::queue::dsn::notice::NoticeKind;
 use crate::queue::dsn::provenance;
 use crate::queue::plan::ledger::Standing;
