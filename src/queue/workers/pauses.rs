@@ -1,5 +1,6 @@
 //! Long pauses of routes: the senders of messages that wait for them are notified of the delay.
 
+use super::delays::Delays;
 use super::pool::WorkerPool;
 use crate::clock::Timestamp;
 use crate::id::SpoolId;
@@ -85,12 +86,4 @@ impl<S: Spool> WorkerPool<'_, S> {
         found.truncate(MOST);
         found
     }
-}
-
-/// Which messages were looked at, and in which situation of the routes: those that have been paused for long, and those that are open.
-#[derive(Debug, Default)]
-pub(super) struct Delays {
-    situation: (Vec<usize>, Vec<bool>),
-    /// In order.
-    seen: Vec<SpoolId>,
 }

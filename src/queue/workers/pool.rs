@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::concurrency::Concurrency;
-use super::pauses::Delays;
+use super::delays::Delays;
 use super::wakeup::{Wakeup, Wakeups};
 use crate::clock::Timestamp;
 use crate::id::SpoolId;
