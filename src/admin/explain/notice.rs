@@ -40,7 +40,7 @@ pub(super) fn fate<S: Spool>(context: &Context<'_, S>, id: &str) -> Option<Fate>
     })
 }
 
-/// The id of the notice that a receipt names, `the sender is told by ID`.
+/// The id of the notice that the text of a receipt ends with.
 pub(super) fn named(text: &str) -> Option<&str> {
     text.rsplit(' ').next().filter(|word| word.parse::<SpoolId>().is_ok())
 }
