@@ -14,7 +14,7 @@ use leafmail::envelope::{Envelope, Origin, Protocol, Recipients, Seal};
 use leafmail::spool::{DirSpool, Draft, Spool, SpoolSettings};
 use leafmail::sys::SystemClock;
 
-use crate::site::{PATIENCE, Site};
+use crate::site::{PATIENCE, Site, wait_until};
 use crate::support::lab;
 use crate::support::seeded::Chance;
 use crate::support::window::Window;
@@ -152,10 +152,10 @@ fn sixty_four_forwarders_deliver_twenty_thousand_messages_once_each() {
     assert!(wrong.is_empty(), "message and copies: {wrong:?}");
 }
 
-/// Every 50 ms a random one of `count` forwarders is killed and another one started, until there were that many kills or there is
+/// Every 50 ms a random one of `count` `spoolrun watch` is killed and another one started, until there were that many kills or there is
 /// nothing left to do. At most an eighth of them is being killed at a time, as that takes long on a busy machine.
 fn kill_at_random(site: &Site, count: usize, most: usize, chance: &mut Chance) -> Window {
-    let forwarders: Vec<_> = (0..count).map(|_| Mutex::new(spoolrun(site))).collect();
+    let forwarders: Vec<_> = (0..count).map(|_| Mutex::new(site.watch(&[]))).collect();
     let (window, dying, start) = (Mutex::new(Window::default()), AtomicUsize::new(0), Instant::now());
     thread::scope(|scope| {
         loop {
@@ -175,16 +175,20 @@ fn kill_at_random(site: &Site, count: usize, most: usize, chance: &mut Chance) -
             let (window, dying) = (&window, &dying);
             scope.spawn(move || {
                 let mut victim = victim.lock().unwrap();
-                Window::kill_one_of_several(window, &site.spool(), &mut victim);
-                *victim = spoolrun(site);
+                Window::kill_one_of_several(window, &site.spool(), victim.child());
+                *victim = site.watch(&[]);
                 dying.fetch_sub(1, Ordering::SeqCst);
             });
         }
     });
-    for forwarder in forwarders {
-        assert!(forwarder.into_inner().unwrap().wait().unwrap().success());
+    // The others go on until only that is left which was in the window.
+    let window = window.into_inner().unwrap();
+    wait_until("what nobody was killed with has left", || site.shelf("queue").len() <= window.all());
+    for mut forwarder in forwarders.into_iter().map(|forwarder| forwarder.into_inner().unwrap()) {
+        forwarder.terminate();
+        assert!(forwarder.wait().success(), "{}", forwarder.log());
     }
-    window.into_inner().unwrap()
+    window
 }
 
 /// In the full form 64 forwarders, 20,000 messages and at least 100 kills.
