@@ -14,10 +14,10 @@ use leafmail::envelope::{Envelope, Origin, Protocol, Recipients, Seal};
 use leafmail::spool::{DirSpool, Draft, Spool, SpoolSettings};
 use leafmail::sys::SystemClock;
 
-use crate::site::{PATIENCE, Site, wait_until};
+use crate::site::{PATIENCE, Running, Site, wait_until};
 use crate::support::lab;
 use crate::support::seeded::Chance;
-use crate::support::window::Window;
+use crate::support::window::{Window, is_at_work};
 
 /// A next hop that takes everything, and counts the copies of each message.
 struct CountingSink {
@@ -152,7 +152,7 @@ fn sixty_four_forwarders_deliver_twenty_thousand_messages_once_each() {
     assert!(wrong.is_empty(), "message and copies: {wrong:?}");
 }
 
-/// Every 50 ms a random one of `count` `spoolrun watch` is killed and another one started, until there were that many kills or there is
+/// Every 50 ms a random one of `count` `spoolrun watch` is killed, and another one started, until there were that many kills or there is
 /// nothing left to do. At most an eighth of them is being killed at a time, as that takes long on a busy machine.
 fn kill_at_random(site: &Site, count: usize, most: usize, chance: &mut Chance) -> Window {
     let forwarders: Vec<_> = (0..count).map(|_| Mutex::new(site.watch(&[]))).collect();
@@ -167,10 +167,15 @@ fn kill_at_random(site: &Site, count: usize, most: usize, chance: &mut Chance) -
             if kills >= most || left <= hits {
                 return;
             }
-            let victim = &forwarders[chance.below(count)];
-            if dying.load(Ordering::SeqCst) >= count / 8 || victim.try_lock().is_err() {
+            if dying.load(Ordering::SeqCst) >= count / 8 {
                 continue;
             }
+            // Any of them; every other time, the next one that has a message in hand.
+            let (first, at_work) = (chance.below(count), chance.one_in(2));
+            let is_fit = |forwarder: &&Mutex<Running>| {
+                forwarder.try_lock().is_ok_and(|it| !at_work || is_at_work(&site.spool(), it.pid()))
+            };
+            let Some(victim) = forwarders.iter().cycle().skip(first).take(count).find(is_fit) else { continue };
             dying.fetch_add(1, Ordering::SeqCst);
             let (window, dying) = (&window, &dying);
             scope.spawn(move || {
@@ -205,6 +210,7 @@ fn forwarders_that_are_killed_send_twice_only_what_was_in_the_window_of_a_kill()
     assert!(site.run(&["flush"]).status.success());
     assert_eq!(site.shelf("queue").len(), 0);
     assert!(window.kills >= least_kills, "only {} kills: too few messages for this machine", window.kills);
+    assert!(window.all() > 0, "no kill hit the window: it shows nothing; seed {seed}");
     let copies = sink.copies.lock().unwrap();
     let lost = copies.iter().filter(|count| **count == 0).count();
     assert_eq!(lost, 0, "of {messages}, after {} kills; seed {seed}", window.kills);

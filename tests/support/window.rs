@@ -83,6 +83,11 @@ impl Window {
     }
 }
 
+/// Whether a process has a message of this spool in hand.
+pub(crate) fn is_at_work(spool: &Path, pid: u32) -> bool {
+    !open_in(pid, &spool.join("queue")).is_empty()
+}
+
 /// No thread of it runs any more.
 fn wait_until_stopped(pid: u32) {
     let start = Instant::now();
