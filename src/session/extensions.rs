@@ -1,7 +1,7 @@
 //! What EHLO offers to this client (RFC 5321 4.1.1.1).
 
 use super::Session;
-use crate::smtp::Extension;
+use crate::smtp::{Extension, Keyword};
 
 impl Session {
     /// The extensions, in the order in which they are listed.
@@ -23,7 +23,12 @@ impl Session {
         offered.extend(self.trust.xforward.then_some(Extension::Xforward));
         offered.push(Extension::Help);
         let hidden = self.proved.terms.hidden;
-        offered.retain(|extension| !hidden.contains(extension.keyword()));
+        let is_hidden = |keyword| match keyword {
+            // RFC 6531 3.1: a server that offers SMTPUTF8 must offer 8BITMIME.
+            Keyword::SmtpUtf8 => hidden.contains(Keyword::SmtpUtf8) || hidden.contains(Keyword::EightBitMime),
+            keyword => hidden.contains(keyword),
+        };
+        offered.retain(|extension| !is_hidden(extension.keyword()));
         offered
     }
 }

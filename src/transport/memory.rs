@@ -1,4 +1,5 @@
-//! What was found out about next hops: which rest after a failure, which of their addresses do, and how many recipients they take.
+//! What was found out about next hops: which rest after a failure, which of their addresses do, how many recipients they take, and
+//! what they do not get on with.
 //!
 //! Processes share it through a [`HopMemory`], so that runs from cron know what the run before found out. Times are of the wall
 //! clock; what lies further ahead than anything is remembered is from another clock, and does not count.
@@ -10,10 +11,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::lessons::{Lesson, Lessons};
 use crate::sys::millis_since_epoch;
 
-/// How long a limit of recipients is remembered.
-const LIMIT_REMEMBERED: Duration = Duration::from_secs(24 * 3600);
+/// How long a limit of recipients and a lesson are remembered.
+const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 /// How long an address rests that did not work.
 const ADDRESS_RESTS: Duration = Duration::from_secs(5 * 60);
 /// Addresses that are kept of one hop.
@@ -38,6 +40,9 @@ pub struct HopNote {
     /// Until when each of its addresses is tried after the others.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub addresses: BTreeMap<IpAddr, u64>,
+    /// Until when it is spoken to without each of these.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub without: BTreeMap<String, u64>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
@@ -47,6 +52,45 @@ fn is_zero(number: &u64) -> bool {
 
 /// By the URL of the next hop.
 pub type HopNotes = BTreeMap<String, HopNote>;
+
+/// Something that was learned of a next hop, and counts at present.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Learned {
+    /// The URL of the next hop.
+    pub hop: String,
+    /// What it did, and what is done instead.
+    pub what: String,
+    /// Until when that counts, in milliseconds since the epoch.
+    pub until: u64,
+}
+
+/// What these notes have that changes how a next hop is spoken to, at `now` in milliseconds since the epoch.
+pub fn learned(notes: &HopNotes, now: u64) -> Vec<Learned> {
+    let of = |(hop, note): (&String, &HopNote)| {
+        let recipients = left(note.recipients_until, now, REMEMBERED).filter(|_| note.recipients > 0).map(|_| Learned {
+            hop: hop.clone(),
+            what: format!("took no more than {} recipients: messages with more are split", note.recipients),
+            until: note.recipients_until,
+        });
+        let lesson = |lesson: Lesson| Learned {
+            hop: hop.clone(),
+            what: lesson.said().to_owned(),
+            until: note.without.get(lesson.name()).copied().unwrap_or_default(),
+        };
+        note.lessons(now).each().map(lesson).chain(recipients).collect::<Vec<_>>()
+    };
+    notes.iter().flat_map(of).collect()
+}
+
+impl HopNote {
+    /// The lessons that count at present.
+    fn lessons(&self, now: u64) -> Lessons {
+        let counts = |lesson: &Lesson| {
+            self.without.get(lesson.name()).is_some_and(|until| left(*until, now, REMEMBERED).is_some())
+        };
+        Lesson::ALL.into_iter().filter(counts).fold(Lessons::NONE, Lessons::with)
+    }
+}
 
 /// Where what is known of the next hops of a route is kept.
 pub trait HopMemory: Send + Sync + std::fmt::Debug {
@@ -132,13 +176,27 @@ impl HopRecord {
     /// How many recipients it takes, where that was learned.
     pub(super) fn recipients(&self) -> Option<usize> {
         let note = self.note();
-        left(note.recipients_until, self.memory.now(), LIMIT_REMEMBERED)?;
+        left(note.recipients_until, self.memory.now(), REMEMBERED)?;
         usize::try_from(note.recipients).ok().filter(|most| *most > 0)
     }
 
     pub(super) fn set_recipients(&self, most: usize) {
-        let until = self.after(LIMIT_REMEMBERED);
+        let until = self.after(REMEMBERED);
         self.change(|note| (note.recipients, note.recipients_until) = (most as u64, until));
+    }
+
+    /// What it is spoken to without.
+    pub(super) fn lessons(&self) -> Lessons {
+        self.note().lessons(self.memory.now())
+    }
+
+    /// It does not get on with this.
+    pub(super) fn learn(&self, lesson: Lesson) {
+        let (now, until) = (self.memory.now(), self.after(REMEMBERED));
+        self.change(|note| {
+            note.without.retain(|_, until| left(*until, now, REMEMBERED).is_some());
+            note.without.insert(lesson.name().to_owned(), until);
+        });
     }
 
     /// Whether this address did not work a short while ago.
@@ -197,5 +255,25 @@ mod tests {
         of("b").wake_address(address);
         assert!(!of("b").address_rests()(address));
         assert_eq!(memory.load().len(), 1, "nothing is kept of b");
+    }
+
+    #[test]
+    fn a_lesson_counts_for_a_day_and_a_name_of_a_later_version_is_none() {
+        let memory: Arc<dyn HopMemory> = Arc::new(OwnMemory::default());
+        let hop = HopRecord::new(Arc::clone(&memory), "a".to_owned());
+        let told = || learned(&memory.load(), memory.now());
+        assert_eq!((hop.lessons(), told()), (Lessons::NONE, Vec::new()));
+        hop.learn(Lesson::Pipelining);
+        hop.learn(Lesson::Ehlo);
+        hop.set_recipients(50);
+        let known = hop.lessons();
+        assert!(known.contains(Lesson::Ehlo) && known.contains(Lesson::Pipelining) && !known.contains(Lesson::Chunking));
+        assert_eq!(told().iter().filter(|one| one.hop == "a" && one.until > memory.now()).count(), 3, "{:?}", told());
+        let soon = hop.after(HOUR);
+        hop.change(|note| {
+            let times = [("EHLO".to_owned(), 1), ("PIPELINING".to_owned(), u64::MAX), ("NEWS".to_owned(), soon)];
+            note.without = times.into();
+        });
+        assert_eq!(hop.lessons(), Lessons::NONE, "over, of another clock, and unheard of");
     }
 }

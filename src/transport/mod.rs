@@ -10,6 +10,7 @@ mod delivery;
 mod dispatch;
 mod failover;
 mod leaving;
+mod lessons;
 mod maildir;
 mod memory;
 mod mx;
@@ -25,7 +26,7 @@ pub use delivery::{Body, Delivery, DeliveryRequest, Dispatch, Dsn, RouteFailure,
 pub use dispatch::{dispatch, dispatch_with_memory};
 pub use leaving::Leaving;
 pub use maildir::{MaildirDispatch, MaildirTransport};
-pub use memory::{HopMemory, HopNote, HopNotes};
+pub use memory::{HopMemory, HopNote, HopNotes, Learned, learned};
 pub use mx::{MxDispatch, MxTransport};
 pub use probe::{Inquiry, ProbeVerdict, Step, own_certificate, probe};
 pub use settings::{

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use super::delivery::RouteFailure;
 use super::failover::joined;
+use super::lessons::Lessons;
 use super::memory::HopRecord;
 use super::settings::Smarthost;
 use super::smtp::ConnectionSettings;
@@ -18,6 +19,7 @@ pub(super) async fn open(
     given: &[IpAddr],
     settings: &ConnectionSettings,
     record: &HopRecord,
+    lessons: Lessons,
 ) -> Result<Opened, RouteFailure> {
     let mut addresses = wire::addresses(smarthost, given, settings).await?;
     let rests = record.address_rests();
@@ -36,7 +38,7 @@ pub(super) async fn open(
         let at = addresses.iter().position(|address| *address == peer).unwrap_or(0);
         let before: Vec<_> = addresses.drain(..=at).collect();
         before[..at].iter().for_each(|address| record.rest_address(address.ip()));
-        match wire::open_over(stream, peer, smarthost, settings).await {
+        match wire::open_over(stream, peer, smarthost, settings, lessons).await {
             Ok(opened) => {
                 record.wake_address(peer.ip());
                 return Ok(opened);

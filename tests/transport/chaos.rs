@@ -32,7 +32,7 @@ body      L     L     F     L     L     L     L     L     L     L     L
 end       D     L     F     L     ?     D     D     ?     ?     ?     ?
 QUIT      D     D     D     D     D     D     D     D     D     D     D";
 
-/// The same where the message flies along with its commands (RFC 3030 4.2), so that a lost answer to any of them leaves it in
+/// The same where the message flies along with its commands (a deviation from RFC 3030 2), so that a lost answer to any of them leaves it in
 /// doubt. Who was accepted before the next hop said that it closes does not get it.
 const FLYING: &str = "\
           good  4xx   5xx   421   garb. multi none  close reset stall half

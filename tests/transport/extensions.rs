@@ -59,6 +59,37 @@ fn nobody_is_sent_an_orcpt_that_no_client_gave() {
 }
 
 #[test]
+fn an_orcpt_outside_ascii_goes_in_its_7_bit_form_where_smtputf8_is_not_offered() {
+    for (orcpt, bare) in [
+        ("utf-8;jos\u{e9}@x.example", "utf-8;jos\\x{E9}@x.example"),
+        ("utf-8;\u{65e5}\u{672c}@x.example", "utf-8;\\x{65E5}\\x{672C}@x.example"),
+        ("UTF-8;a\\x{FC}\u{1f600}+2Bb@x.example", "UTF-8;a\\x{FC}\\x{1F600}+2Bb@x.example"),
+        ("rfc822;Bob+40x.example", "rfc822;Bob+40x.example"),
+    ] {
+        let mut asked = envelope("me@y.example", &["a@x.example"]);
+        asked.smtputf8 = true;
+        let mut to = asked.recipients.to_vec();
+        to[0].orcpt = Some(orcpt.to_owned());
+        asked.recipients = leafmail::envelope::Recipients::new(to).unwrap();
+        for (script, expected) in
+            [(Script::new().offers(["DSN"]), bare), (Script::new().offers(["DSN", "SMTPUTF8", "8BITMIME"]), orcpt)]
+        {
+            let (result, record) = hand_over(script, Extensions::default(), &asked, TEXT);
+            assert_eq!(letters(&result.unwrap().outcomes), ["D2.0.0"]);
+            assert_eq!(record.verbs("RCPT"), [format!("RCPT TO:<a@x.example> ORCPT={expected}")]);
+        }
+    }
+    // What would grow beyond what servers take is left out.
+    let mut asked = envelope("me@y.example", &["a@x.example"]);
+    asked.smtputf8 = true;
+    let mut to = asked.recipients.to_vec();
+    to[0].orcpt = Some(format!("utf-8;{}@x.example", "\u{e9}".repeat(200)));
+    asked.recipients = leafmail::envelope::Recipients::new(to).unwrap();
+    let (_, record) = hand_over(Script::new().offers(["DSN"]), Extensions::default(), &asked, TEXT);
+    assert_eq!(record.verbs("RCPT"), ["RCPT TO:<a@x.example>"]);
+}
+
+#[test]
 fn what_is_discarded_is_not_used_although_it_is_offered() {
     use leafmail::transport::Discardable::{Chunking, Dsn, EightBitMime, Pipelining, Size, SmtpUtf8};
     let all = ["PIPELINING", "DSN", "CHUNKING", "SMTPUTF8", "8BITMIME", "SIZE 100000"];

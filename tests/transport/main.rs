@@ -7,6 +7,7 @@ mod chaos;
 mod dns;
 mod extensions;
 mod failover;
+mod lessons;
 mod login;
 mod maildir;
 mod message_octets;

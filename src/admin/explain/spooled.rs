@@ -13,7 +13,7 @@ use crate::queue::routes::state::Pause;
 use crate::queue::{InDoubt, RouteState};
 use crate::receipt::{Reason, Receipt, ReceiptKind};
 use crate::spool::{Folder, Glance, Spool, SpoolError};
-use crate::transport::meaning;
+use crate::transport::{Learned, learned, meaning};
 
 /// The story of a message.
 pub(super) fn story<S: Spool>(context: &Context<'_, S>, id: SpoolId, glance: &Glance) -> Explanation {
@@ -157,7 +157,18 @@ impl<S: Spool> Scene<'_, S> {
         if self.glance.folder == Folder::Queue && account.attempts > 0 {
             self.give_up(&mut story, account);
         }
+        if self.glance.folder == Folder::Queue {
+            self.learned(&mut story);
+        }
         story
+    }
+
+    /// How the next hops of the route are spoken to, where that was learned.
+    fn learned(&self, story: &mut RecipientStory) {
+        for Learned { hop, what, until } in learned(&self.context.runner.states.hop_notes(self.route), self.now.as_millis()) {
+            let until = Timestamp::from_millis(until).listing();
+            story.next.push(format!("The next hop {hop} {what}. This is remembered until {until}."));
+        }
     }
 
     fn in_doubt(&self, story: &mut RecipientStory) {

@@ -7,12 +7,13 @@ use anyhow::anyhow;
 use clap::Args;
 use leafmail::address::{AddressPattern, Mailbox, ReversePath};
 use leafmail::admin::{self, ReceiverAddress, ReceiverPlan, SpoolPlan};
-use leafmail::clock::Clock;
+use leafmail::clock::{Clock, Timestamp};
 use leafmail::config::{Config, ListenAddress, RoutePlan};
+use leafmail::queue::{RouteFolder, RouteStore};
 use leafmail::spool::FileSystem;
 use leafmail::sys::SystemClock;
 use leafmail::sys::identity::is_root;
-use leafmail::transport::{Inquiry, Place, ProbeVerdict, Step, own_certificate, probe};
+use leafmail::transport::{Inquiry, Learned, NextHop, Place, ProbeVerdict, Step, learned, own_certificate, probe};
 
 use sysexits::ExitCode;
 
@@ -78,7 +79,10 @@ pub(crate) fn doctor(
         for (number, hop) in plan.hops.iter().enumerate() {
             let subject = format!("route {} to {}", plan.name, hop.next_hop);
             let hop = cli::wiring::knowing_ourselves(config, hop.clone());
-            ward.visit(&subject, |tell| probe(&hop, &Place::of(&hop, number), &inquiry, tell));
+            ward.visit(&subject, |tell| {
+                known(config, &plan.name, &hop.next_hop).into_iter().for_each(&mut *tell);
+                probe(&hop, &Place::of(&hop, number), &inquiry, tell);
+            });
         }
     }
     if options.route.is_none() {
@@ -89,6 +93,18 @@ pub(crate) fn doctor(
         ProbeVerdict::Fault => Err(anyhow!("not all is in order: see the faults above")).or_exit(ExitCode::Unavailable),
         ProbeVerdict::Ok | ProbeVerdict::Warning => Ok(()),
     }
+}
+
+/// What deliveries learned of a next hop.
+fn known(config: &Config, route: &str, hop: &NextHop) -> Vec<Step> {
+    let hop = hop.to_string();
+    let notes = RouteFolder::new(config.spool.join("routes")).hop_notes(route);
+    let step = |one: Learned| {
+        let until = Timestamp::from_millis(one.until).listing();
+        Step::ok("learned", format!("it {}; this is remembered until {until}", one.what))
+    };
+    let known = learned(&notes, SystemClock.now().as_millis()).into_iter();
+    known.filter(|one| one.hop == hop).map(step).collect()
 }
 
 fn is_meant(plan: &RoutePlan, options: &DoctorOptions) -> bool {

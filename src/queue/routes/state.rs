@@ -15,6 +15,7 @@ use crate::queue::dsn::tally::Tally;
 use crate::queue::plan::schedule::Urgency;
 use crate::receipt::{Cause, Reason};
 use crate::smtp::EnhancedCode;
+use crate::transport::HopNotes;
 
 /// Whether a route can be used.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -237,6 +238,11 @@ pub trait RouteStore: Send + Sync {
     fn change(&self, route: &str, change: &mut dyn FnMut(&RouteState) -> Option<RouteState>) -> io::Result<()> {
         let before = self.load(route)?.unwrap_or_default();
         change(&before).map_or(Ok(()), |after| self.save(route, &after))
+    }
+
+    /// What was found out about the next hops of a route; nothing where it is not kept.
+    fn hop_notes(&self, _route: &str) -> HopNotes {
+        HopNotes::new()
     }
 
     /// Keeps how large a message the next hop takes, in octets; 0: any.

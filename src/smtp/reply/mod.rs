@@ -3,6 +3,7 @@
 //! One type for both directions: our replies to a client, see the catalogue, and those of a smarthost to us. The text
 //! never contains a control octet except the line feed between its lines.
 
+mod line;
 mod reader;
 
 pub use reader::ReplyReader;
@@ -15,6 +16,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::address::is_unprintable;
+use line::ReplyLine;
 
 /// An enhanced status code such as `5.7.1` (RFC 3463): class, subject, detail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -133,36 +135,46 @@ impl Reply {
         }
     }
 
-    /// Parses a whole reply of a smarthost. Octets that are not UTF-8 or not printable become `?`.
+    /// Parses a whole reply of a smarthost. Lines without a code are text. Octets that are not UTF-8 or not printable become `?`.
     ///
     /// # Errors
-    /// When a line has no three-digit code, or the codes of the lines differ (RFC 5321 4.2.1).
+    /// When no line has a code, or the codes of the lines differ in their first digit (RFC 5321 4.2.1: they must not differ at all).
+    /// Where they differ otherwise, the last one counts.
     pub fn parse(octets: &[u8]) -> Result<Self, ReplyError> {
         let received = String::from_utf8_lossy(octets);
-        let mut code = None;
-        let mut enhanced = None;
-        let mut text = String::new();
+        let (mut code, mut enhanced) = (None, None);
+        let mut texts = Vec::new();
         for line in received.lines() {
-            let number = parse_code(line)?;
-            if *code.get_or_insert(number) != number {
+            let number = match ReplyLine::of(line.as_bytes()) {
+                ReplyLine::Last(number) | ReplyLine::More(number) => number,
+                ReplyLine::Text => {
+                    texts.push(line);
+                    continue;
+                }
+                ReplyLine::NoSuchCode => return Err(ReplyError::new(line)),
+            };
+            if code.replace(number).is_some_and(|before| before / 100 != number / 100) {
                 return Err(ReplyError::new(line));
             }
-            let mut rest = line.get(4..).unwrap_or("");
-            if let Some((word, tail)) = rest.split_once(' ').or(Some((rest, "")))
-                && let Ok(found) = word.parse::<EnhancedCode>()
-                && found.0 == number / 100
-            {
-                enhanced.get_or_insert(found);
-                rest = tail;
-            }
-            if !text.is_empty() {
-                text.push('\n');
-            }
-            text.push_str(rest);
+            let text = line.get(4..).unwrap_or("");
+            texts.push(match split_enhanced(text).filter(|(found, _)| found.0 == number / 100) {
+                Some((found, rest)) => {
+                    enhanced.get_or_insert(found);
+                    rest
+                }
+                None => text,
+            });
         }
-        let code = code.ok_or_else(|| ReplyError::new(""))?;
-        Ok(Self { code, enhanced, text: printable(text.into()) })
+        let code = code.ok_or_else(|| ReplyError::new(received.lines().next().unwrap_or("")))?;
+        Ok(Self { code, enhanced, text: printable(texts.join("\n").into()) })
     }
+}
+
+/// The enhanced code that a text begins with, and what follows it.
+fn split_enhanced(text: &str) -> Option<(EnhancedCode, &str)> {
+    let text = text.trim_start_matches([' ', '\t']);
+    let (word, rest) = text.split_once([' ', '\t']).unwrap_or((text, ""));
+    Some((word.parse().ok()?, rest))
 }
 
 /// Whether enhanced status codes are written.
@@ -172,15 +184,6 @@ pub enum Enhanced {
     Shown,
     /// RFC 821 knows none.
     Hidden,
-}
-
-fn parse_code(line: &str) -> Result<u16, ReplyError> {
-    let digits = line.get(..3).filter(|digits| digits.bytes().all(|octet| octet.is_ascii_digit()));
-    let separated = matches!(line.as_bytes().get(3), None | Some(b' ' | b'-'));
-    digits
-        .and_then(|digits| digits.parse().ok())
-        .filter(|code| separated && (200..600).contains(code))
-        .ok_or_else(|| ReplyError::new(line))
 }
 
 /// What is not printable becomes `?`, as what a peer said is repeated in replies, logs and notifications.

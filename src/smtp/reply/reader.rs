@@ -3,7 +3,8 @@
 //! Pure. One [`Reply`] at a time comes out, so that what follows it stays visible as unread. Memory is bounded whatever
 //! arrives: long lines are cut, long replies lose lines, endless ones are an error.
 
-use super::Reply;
+use super::line::ReplyLine;
+use super::{Reply, ReplyError};
 use crate::address::is_unprintable;
 
 /// RFC 5321 4.5.3.1.5 allows 512 octets; real servers send more, which logs would choke on.
@@ -26,6 +27,8 @@ pub struct ReplyReader {
     line: Vec<u8>,
     /// The lines of the reply under way, with line feeds.
     lines: Vec<u8>,
+    /// Whether one of them had a code.
+    coded: bool,
     /// Octets of the reply under way.
     taken: usize,
 }
@@ -44,7 +47,7 @@ impl ReplyReader {
     }
 
     fn bounded(kept: usize, most: usize) -> Self {
-        Self { kept, most, unread: Vec::new(), line: Vec::new(), lines: Vec::new(), taken: 0 }
+        Self { kept, most, unread: Vec::new(), line: Vec::new(), lines: Vec::new(), coded: false, taken: 0 }
     }
 
     /// Takes in what arrived.
@@ -64,11 +67,29 @@ impl ReplyReader {
         text(&line[..line.len().min(80)]).chars().map(|c| if is_unprintable(c) { '?' } else { c }).collect()
     }
 
+    /// What came before the code of the reply under way: text without one.
+    pub fn text_before_code(&self) -> Option<String> {
+        (!self.coded && !self.lines.is_empty()).then(|| self.rest())
+    }
+
     /// The next whole reply, if it has arrived. Octets in it that are not UTF-8 have become `?`.
     ///
     /// # Errors
     /// In words, when what arrived is no reply.
     pub fn next_reply(&mut self) -> Result<Option<Reply>, String> {
+        self.next(Beginning::Coded)
+    }
+
+    /// The same where no other reply is waited for: lines of text may come before it. With several it would not be known whether
+    /// such a line stands for one of them.
+    ///
+    /// # Errors
+    /// As [`next_reply`](Self::next_reply).
+    pub fn next_lone_reply(&mut self) -> Result<Option<Reply>, String> {
+        self.next(Beginning::Any)
+    }
+
+    fn next(&mut self, beginning: Beginning) -> Result<Option<Reply>, String> {
         for at in 0..self.unread.len() {
             self.taken += 1;
             if self.taken > self.most {
@@ -79,7 +100,7 @@ impl ReplyReader {
                 if self.line.len() < MAX_LINE {
                     self.line.push(octet);
                 }
-            } else if self.end_line() {
+            } else if self.end_line(beginning)? {
                 self.unread.drain(..=at);
                 return self.end_reply().map(Some);
             }
@@ -88,24 +109,42 @@ impl ReplyReader {
         Ok(None)
     }
 
-    /// Whether the line that has ended is the reply's last (RFC 5321 4.2.1: a hyphen after the code means "more").
-    fn end_line(&mut self) -> bool {
-        let line = self.line.strip_suffix(b"\r").unwrap_or(&self.line);
-        let last = line.get(3) != Some(&b'-');
+    /// Whether the line that has ended is the reply's last.
+    fn end_line(&mut self, beginning: Beginning) -> Result<bool, String> {
+        let mut line = &self.line[..];
+        while let Some(shorter) = line.strip_suffix(b"\r") {
+            line = shorter;
+        }
+        let kind = ReplyLine::of(line);
+        let is_foreign = !self.coded && kind == ReplyLine::Text && beginning == Beginning::Coded;
+        if is_foreign || kind == ReplyLine::NoSuchCode {
+            return Err(ReplyError::new(&text(line)).to_string());
+        }
+        self.coded |= kind != ReplyLine::Text;
+        let last = matches!(kind, ReplyLine::Last(_));
         // The last line is kept always: it tells whether all codes agree.
         if last || self.lines.len() + line.len() < self.kept {
             self.lines.extend_from_slice(line);
             self.lines.push(b'\n');
         }
         self.line.clear();
-        last
+        Ok(last)
     }
 
     fn end_reply(&mut self) -> Result<Reply, String> {
-        self.taken = 0;
+        (self.taken, self.coded) = (0, false);
         let lines = std::mem::take(&mut self.lines);
         Reply::parse(text(&lines).as_bytes()).map_err(|error| error.to_string())
     }
+}
+
+/// How a reply may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Beginning {
+    /// With a code.
+    Coded,
+    /// With text as well.
+    Any,
 }
 
 /// The octets as text, with `?` for what is not UTF-8.

@@ -61,7 +61,7 @@ impl Shared {
         let exchangers = match answer {
             Exchangers::Hosts(hosts) => hosts,
             Exchangers::Implicit => vec![Exchanger { preference: 0, host: domain.clone() }],
-            // RFC 7505 4.2: recipient address has null MX.
+            // RFC 7505 6: recipient address has null MX.
             Exchangers::Null => return Err(never(EnhancedCode(5, 1, 10), format!("{domain} takes no mail (null MX)"))),
             Exchangers::NoSuchName => {
                 return Err(never(EnhancedCode(5, 1, 2), format!("there is no domain {domain} in the DNS")));

@@ -8,6 +8,7 @@ use crate::receipt::{Cause, Reason};
 use crate::smtp::{EnhancedCode, Reply};
 use crate::transport::classify::Place;
 use crate::transport::credential::{Credential, Freshness, Password};
+use crate::transport::lessons::Lessons;
 use crate::transport::settings::{RouteSettings, Smarthost, TlsPolicy};
 use crate::transport::smtp::wire::{Opened, Phase, WireError};
 use crate::transport::smtp::{ConnectionSettings, Login, Refusal, SmtpClient, wire};
@@ -94,7 +95,7 @@ impl Dialogue<'_> {
     }
 
     async fn another(&self, address: IpAddr) -> Option<SmtpClient> {
-        let opened = wire::open(self.smarthost, &[address], self.connection_settings).await.ok()?;
+        let opened = wire::open(self.smarthost, &[address], self.connection_settings, Lessons::NONE).await.ok()?;
         SmtpClient::over(opened, self.connection_settings).await.ok()
     }
 

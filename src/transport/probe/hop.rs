@@ -8,7 +8,9 @@ use super::step::{Inquiry, Step};
 use crate::receipt::{Cause, Reason};
 use crate::smtp::EnhancedCode;
 use crate::transport::classify::Place;
+use crate::transport::delivery::RouteFailure;
 use crate::transport::leaving::Leaving;
+use crate::transport::lessons::{Lesson, Lessons};
 use crate::transport::settings::{DirectMx, RouteSettings, Smarthost, TlsPolicy};
 use crate::transport::smtp::wire::{Capabilities, Opened, TlsFacts};
 use crate::transport::smtp::{ConnectionSettings, wire};
@@ -113,7 +115,7 @@ impl Hop<'_> {
         };
         let Some(addresses) = self.addresses(&connection_settings, tell).await else { return };
         let Some(address) = self.reachable(&addresses, &connection_settings, tell).await else { return };
-        let opened = wire::open(self.smarthost, &[address], &connection_settings).await;
+        let opened = self.open(address, &connection_settings, tell).await;
         let facts = match &opened {
             Ok(opened) => opened.wire.tls_facts(),
             // The handshake failed, perhaps for the certificate: what is in it? Whoever was silent would be so again.
@@ -140,6 +142,28 @@ impl Hop<'_> {
         Dialogue { settings, place, inquiry, smarthost, connection_settings: &connection_settings }
             .run(opened, address, tell)
             .await;
+    }
+
+    /// As deliveries open a connection: where EHLO ends it, HELO is tried on another.
+    async fn open(
+        &self,
+        address: IpAddr,
+        settings: &ConnectionSettings,
+        tell: &mut dyn FnMut(Step),
+    ) -> Result<Opened, RouteFailure> {
+        let opened = wire::open(self.smarthost, &[address], settings, Lessons::NONE).await;
+        let may_say_helo = settings.may_say_helo(self.smarthost);
+        match opened {
+            Err(fault) if may_say_helo && wire::closed_at_ehlo(&fault.reason) => {
+                let helo = Lessons::NONE.with(Lesson::Ehlo);
+                let opened = wire::open(self.smarthost, &[address], settings, helo).await.map_err(|_| fault)?;
+                let remedy = "Mail goes by HELO, without TLS by STARTTLS and without the extensions of SMTP. Look at what stands \
+                              between this host and the next hop: some firewalls do this.";
+                tell(Step::warning("EHLO", "the connection is closed at EHLO; HELO is taken", remedy));
+                Ok(opened)
+            }
+            opened => opened,
+        }
     }
 
     async fn addresses(

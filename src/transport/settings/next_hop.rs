@@ -248,6 +248,12 @@ impl Discarded {
     /// None of them.
     pub const NONE: Self = Self(0);
 
+    /// With this one.
+    #[must_use]
+    pub fn with(self, extension: Discardable) -> Self {
+        Self(self.0 | 1 << extension as u8)
+    }
+
     /// Whether this one is done without.
     pub fn contains(self, extension: Discardable) -> bool {
         self.0 & 1 << extension as u8 != 0

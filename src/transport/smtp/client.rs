@@ -15,6 +15,7 @@ use super::wire::{Capabilities, Control, Opened, Phase, Protection, Wire, WireEr
 use crate::receipt::{Cause, Reason};
 use crate::smtp::{EnhancedCode, Reply};
 use crate::transport::delivery::{Body, RouteFailure};
+use crate::transport::lessons::{Lesson, Lessons};
 use crate::transport::settings::Extensions;
 
 impl AsyncTokioStream for Wire {
@@ -33,8 +34,6 @@ pub(in crate::transport) struct SmtpClient {
     extensions: Extensions,
     helo: String,
     max_size: Option<u64>,
-    /// How many replies are still to come for what was sent.
-    owed: usize,
     /// Commands that went along with the end of the message before, whose replies nobody has asked for yet.
     ahead: Option<String>,
     /// Transactions that were begun.
@@ -43,6 +42,12 @@ pub(in crate::transport) struct SmtpClient {
     most_messages: Option<usize>,
     /// How many recipients the next hop took before it said that it takes no more.
     most_recipients: Option<usize>,
+    /// What the next hop is spoken to without.
+    lessons: Lessons,
+    /// What it should be tried without on another connection.
+    suspected: Option<Lesson>,
+    /// Whether we logged in.
+    logged_in: bool,
 }
 
 impl SmtpClient {
@@ -51,8 +56,9 @@ impl SmtpClient {
         opened: Opened,
         connection_settings: &ConnectionSettings,
     ) -> Result<Self, RouteFailure> {
-        let ConnectionSettings { extensions, max_size, .. } = *connection_settings;
-        let Opened { wire, control, capabilities, protection, relay, helo } = opened;
+        let ConnectionSettings { mut extensions, max_size, .. } = *connection_settings;
+        let Opened { wire, control, capabilities, protection, relay, helo, lessons } = opened;
+        extensions.discarded = lessons.discarded(extensions.discarded);
         // The name goes nowhere: EHLO was sent already.
         let hello = ClientId::Domain("played".to_owned());
         match AsyncSmtpConnection::connect_with_transport(Box::new(wire), &hello).await {
@@ -67,11 +73,13 @@ impl SmtpClient {
                     extensions,
                     helo,
                     max_size,
-                    owed: 0,
                     ahead: None,
                     begun: 0,
                     most_messages,
                     most_recipients: None,
+                    lessons,
+                    suspected: None,
+                    logged_in: false,
                 })
             }
             Err(error) => {
@@ -121,6 +129,26 @@ impl SmtpClient {
         [self.most_recipients, self.capabilities.limits.recipients].into_iter().flatten().min()
     }
 
+    /// Notes that we logged in.
+    pub(in crate::transport) fn note_login(&mut self) {
+        self.logged_in = true;
+    }
+
+    /// Whether MAIL goes with AUTH=<> (RFC 4954 5): we vouch for nobody at a next hop that we logged in to.
+    pub(in crate::transport) fn names_submitter(&self) -> bool {
+        self.logged_in && !self.capabilities.auth.is_empty() && !self.lessons.contains(Lesson::Submitter)
+    }
+
+    /// Notes that this may be what the next hop does not get on with.
+    pub(in crate::transport) fn suspect(&mut self, lesson: Lesson) {
+        self.suspected = Some(lesson);
+    }
+
+    /// What it should be tried without on another connection.
+    pub(in crate::transport) fn suspected(&self) -> Option<Lesson> {
+        self.suspected
+    }
+
     pub(in crate::transport) fn protection(&self) -> Protection {
         self.protection
     }
@@ -136,10 +164,10 @@ impl SmtpClient {
     /// Sends one or several lines, each with its CRLF, and waits for the first reply.
     pub(in crate::transport) async fn exchange(&mut self, phase: Phase, lines: &str) -> Result<Reply, WireError> {
         self.control.enter(phase);
-        self.owed = lines.lines().count();
+        self.control.owe(lines.lines().count());
         // lettre's result says nothing; the control has the reply, or why there is none.
         let _ = self.lettre.command(lines).await;
-        self.answer()
+        self.control.answer()
     }
 
     /// Sends lines and, after the last, a chunk of the message; waits for the first reply. The message is complete with the
@@ -172,11 +200,6 @@ impl SmtpClient {
     pub(in crate::transport) async fn next_reply(&mut self, phase: Phase) -> Result<Reply, WireError> {
         self.control.expect(phase);
         let _ = self.lettre.read_response().await;
-        self.answer()
-    }
-
-    fn answer(&mut self) -> Result<Reply, WireError> {
-        self.owed = self.owed.saturating_sub(1);
         self.control.answer()
     }
 
@@ -188,12 +211,12 @@ impl SmtpClient {
         following: String,
     ) -> Result<Reply, WireError> {
         self.control.enter(Phase::Message);
-        self.owed = 1 + following.lines().count();
+        self.control.owe(1 + following.lines().count());
         self.control.follow_with(following.clone());
         let pieces = Pieces::new(body, self.control.clone());
         let _ = self.lettre.message_iter(pieces).await;
         self.ahead = Some(following).filter(|commands| !commands.is_empty());
-        self.answer()
+        self.control.answer()
     }
 
     /// Whether the commands of one message may go along with the one before (RFC 2920 3.1). Where the next hop gets the origin of each
@@ -229,12 +252,13 @@ impl SmtpClient {
         if self.is_ahead() {
             return true;
         }
-        self.owed == 0 && matches!(self.exchange(Phase::Reset, "RSET\r\n").await, Ok(reply) if reply.code() == 250)
+        self.control.owed() == 0
+            && matches!(self.exchange(Phase::Reset, "RSET\r\n").await, Ok(reply) if reply.code() == 250)
     }
 
     pub(in crate::transport) async fn quit(mut self) {
         // What is said while replies are owed may not be taken for a command.
-        if self.owed > 0 {
+        if self.control.owed() > 0 {
             return;
         }
         // Politeness (RFC 5321 4.1.1.10); nothing depends on the answer.

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use super::tls::Certificates;
 use crate::address::Domain;
 use crate::transport::leaving::Leaving;
-use crate::transport::settings::{Extensions, IpVersion, RouteSettings, Timeouts, TlsPolicy, TlsSettings};
+use crate::transport::settings::{Extensions, IpVersion, RouteSettings, Smarthost, Timeouts, TlsPolicy, TlsSettings};
 
 /// See the module.
 #[derive(Debug)]
@@ -61,6 +61,16 @@ impl ConnectionSettings {
             traced: settings.traced,
             leaving,
         })
+    }
+}
+
+impl ConnectionSettings {
+    /// Whether mail may go to this host after HELO, and so without TLS by STARTTLS, login and XCLIENT.
+    pub(in crate::transport) fn may_say_helo(&self, smarthost: &Smarthost) -> bool {
+        smarthost.user.is_none()
+            && smarthost.tls != TlsPolicy::Required
+            && !self.extensions.xclient
+            && !self.leaving.is_raised()
     }
 }
 

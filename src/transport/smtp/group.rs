@@ -4,7 +4,7 @@
 
 use super::client::SmtpClient;
 use super::parameters::{mail_line, rcpt_line};
-use super::wire::{Capabilities, Phase};
+use super::wire::Phase;
 use crate::envelope::Recipient;
 use crate::transport::delivery::DeliveryRequest;
 
@@ -64,14 +64,15 @@ pub(in crate::transport) fn commands(
     request: &DeliveryRequest<'_>,
     recipients: &[(usize, &Recipient)],
     framing: Framing,
-    capabilities: &Capabilities,
+    client: &SmtpClient,
 ) -> Vec<(GroupCommand, String)> {
+    let capabilities = client.capabilities();
     let rcpt = |(at, recipient): &(usize, &Recipient)| (GroupCommand::Rcpt(*at), rcpt_line(recipient, capabilities));
     let last = match framing {
         Framing::Data => Some((GroupCommand::Data, "DATA\r\n".to_owned())),
         Framing::OneChunk => Some((GroupCommand::LastChunk, format!("BDAT {} LAST\r\n", request.size))),
         Framing::Bdat => None,
     };
-    let mail = (GroupCommand::Mail, mail_line(request, capabilities));
+    let mail = (GroupCommand::Mail, mail_line(request, capabilities, client.names_submitter()));
     std::iter::once(mail).chain(recipients.iter().map(rcpt)).chain(last).collect()
 }

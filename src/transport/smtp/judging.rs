@@ -14,6 +14,7 @@ use crate::transport::classify::{
     recipients_allowed, refuses_more_recipients, route_trouble,
 };
 use crate::transport::delivery::DeliveryRequest;
+use crate::transport::lessons::Lesson;
 use crate::transport::settings::EightBit;
 
 /// How a transaction ended.
@@ -216,7 +217,10 @@ impl Transaction<'_> {
         }
     }
 
-    fn judge_mail(&mut self, client: &SmtpClient, reply: &Reply) -> Result<(), Stop> {
+    fn judge_mail(&mut self, client: &mut SmtpClient, reply: &Reply) -> Result<(), Stop> {
+        if client.names_submitter() && may_concern_submitter(reply) {
+            return Err(without(client, Lesson::Submitter, Reason::reply(reply)));
+        }
         match disposition(Stage::Mail, reply) {
             Disposition::Accepted => {}
             Disposition::Route if reply.code() == 421 => {
@@ -339,6 +343,19 @@ impl Transaction<'_> {
             }
         }
     }
+}
+
+/// The next hop may get on without this, over another connection.
+pub(super) fn without(client: &mut SmtpClient, lesson: Lesson, reason: Reason) -> Stop {
+    client.suspect(lesson);
+    Stop::GaveUp { reason, again: true }
+}
+
+/// Whether a refusal of MAIL may be about its AUTH= (RFC 5321 4.2.2: syntax, or a parameter that is not known).
+fn may_concern_submitter(reply: &Reply) -> bool {
+    let text = reply.text().to_ascii_lowercase();
+    let names_it = text.contains("auth=") || text.contains("parameter");
+    reply.is_permanent() && (names_it || matches!(reply.code(), 500 | 501 | 504 | 555))
 }
 
 /// The next hop refuses us rather than the mail.

@@ -72,6 +72,9 @@ impl Login<'_> {
         let mut dialogue = Dialogue::new(mechanism, self.user, self.secret, nonce);
         let result = self.talk(client, mechanism, &mut dialogue).await;
         client.control().forget_secrets();
+        if result.is_ok() {
+            client.note_login();
+        }
         result
     }
 

@@ -2,14 +2,19 @@
 //!
 //! Pure. What is frozen as xtext is sent octet for octet as it came; nothing can smuggle a second command in.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use super::wire::Capabilities;
 use crate::envelope::{BodyType, Recipient};
 use crate::transport::delivery::DeliveryRequest;
 
-/// MAIL with what the next hop offers to understand.
-pub(in crate::transport) fn mail_line(request: &DeliveryRequest<'_>, capabilities: &Capabilities) -> String {
+/// MAIL with what the next hop offers to understand; `submitter`: with AUTH=<>.
+pub(in crate::transport) fn mail_line(
+    request: &DeliveryRequest<'_>,
+    capabilities: &Capabilities,
+    submitter: bool,
+) -> String {
     let envelope = request.envelope;
     let mut line = format!("MAIL FROM:<{}>", envelope.reverse_path);
     if capabilities.size.is_some() {
@@ -31,6 +36,10 @@ pub(in crate::transport) fn mail_line(request: &DeliveryRequest<'_>, capabilitie
             line += &format!(" ENVID={envid}");
         }
     }
+    if submitter {
+        // RFC 4954 5: no client is trusted to name who submitted a message first.
+        line += " AUTH=<>";
+    }
     line + "\r\n"
 }
 
@@ -43,10 +52,26 @@ pub(in crate::transport) fn rcpt_line(recipient: &Recipient, capabilities: &Capa
         }
         // RFC 3461 5.2.1: where there was none we may add one. Nobody asked for it, and some servers that offer DSN refuse it.
         if let Some(orcpt) = recipient.orcpt.as_deref().filter(|orcpt| is_parameter(orcpt)) {
-            line += &format!(" ORCPT={orcpt}");
+            let sent = if capabilities.smtputf8 { Cow::Borrowed(orcpt) } else { in_ascii(orcpt) };
+            // No server has to take what has grown beyond the limit; it only names the recipient in notices.
+            if matches!(sent, Cow::Borrowed(_)) || sent.len() <= MAX_ORCPT {
+                line += &format!(" ORCPT={sent}");
+            }
         }
     }
     line + "\r\n"
+}
+
+/// RFC 3461 4.2: characters of ORCPT.
+const MAX_ORCPT: usize = 500;
+
+/// The 7-bit form of an address (RFC 6533 3, utf-8-addr-xtext): a server without SMTPUTF8 must not see another.
+fn in_ascii(orcpt: &str) -> Cow<'_, str> {
+    if orcpt.is_ascii() {
+        return orcpt.into();
+    }
+    let encoded = |c: char| if c.is_ascii() { c.to_string() } else { format!("\\x{{{:X}}}", u32::from(c)) };
+    orcpt.chars().map(encoded).collect::<String>().into()
 }
 
 /// RFC 5321 4.1.2 esmtp-value: without this a frozen value could smuggle a command in.

@@ -4,7 +4,7 @@
 //! no octet of the message is sent unless a recipient was accepted; a recipient that was judged keeps its verdict whatever
 //! follows; once the end of the message is on its way, a lost answer is *in doubt*, before it is not.
 
-use super::judging::{Ended, Stop, Transaction, broken, gave_up, out_of_step};
+use super::judging::{Ended, Stop, Transaction, broken, gave_up, out_of_step, without};
 
 use super::client::SmtpClient;
 use super::group::{Framing, GroupCommand, MOST_IN_GROUP, commands};
@@ -15,6 +15,7 @@ use crate::receipt::{Cause, Outcome, Reason};
 use crate::smtp::{EnhancedCode, Reply};
 use crate::transport::classify::{Disposition, Stage, disposition, outcome, route_trouble};
 use crate::transport::delivery::{Body, DeliveryRequest};
+use crate::transport::lessons::Lesson;
 
 /// Offers the message to the smarthost for all recipients of the request.
 pub(in crate::transport) async fn run(
@@ -55,9 +56,10 @@ impl Transaction<'_> {
         most_recipients: Option<usize>,
     ) -> Result<bool, Stop> {
         self.introduce(client).await?;
-        let answer = match Framing::of(client, self.request, self.verdicts.len()) {
+        let framing = Framing::of(client, self.request, self.verdicts.len());
+        let answer = match framing {
             Framing::OneChunk => self.send_group(client, body).await?,
-            framing => {
+            Framing::Data | Framing::Bdat => {
                 self.announce(client, framing, None).await?;
                 if self.is_settled() {
                     return Err(Stop::Judged);
@@ -71,6 +73,9 @@ impl Transaction<'_> {
             }
         };
         let reply = answer.map_err(|error| self.broken(client, &error))?;
+        if framing != Framing::Data && !self.is_settled() {
+            does_bdat(client, &reply)?;
+        }
         match disposition(Stage::EndOfData, &reply) {
             // It went along although nobody was accepted.
             disposition if self.is_settled() => {
@@ -112,18 +117,32 @@ impl Transaction<'_> {
 
     /// BDAT (RFC 3030 2): the message in counted chunks, each answered. The last is known before it is sent, so that the
     /// hand-over comes before it.
-    async fn chunks(&mut self, client: &mut SmtpClient, body: &mut dyn Body) -> Result<Result<Reply, WireError>, Stop> {
+    async fn chunks(
+        &mut self,
+        client: &mut SmtpClient,
+        body: &mut HeaderFirst<'_>,
+    ) -> Result<Result<Reply, WireError>, Stop> {
         let mut chunk = next_chunk(client, body)?;
+        // Where BDAT is refused, all begins again.
+        let mut first = Some(chunk.clone());
         loop {
             let following = if chunk.is_empty() { Vec::new() } else { next_chunk(client, body)? };
             if following.is_empty() {
                 body.hand_over();
                 let line = format!("BDAT {} LAST\r\n", chunk.len());
-                return Ok(client.exchange_chunk(Phase::EndOfData, &line, chunk, true).await);
+                let answer = client.exchange_chunk(Phase::EndOfData, &line, chunk, true).await;
+                first.into_iter().for_each(|first| body.put_back(first));
+                return Ok(answer);
             }
             let line = format!("BDAT {}\r\n", chunk.len());
             let answer = client.exchange_chunk(Phase::Message, &line, chunk, false).await;
             let reply = answer.map_err(|error| self.broken(client, &error))?;
+            if let Some(first) = first.take() {
+                does_bdat(client, &reply).inspect_err(|_| {
+                    body.put_back(following.clone());
+                    body.put_back(first);
+                })?;
+            }
             self.go_on(client, Stage::Chunk, &reply)?;
             chunk = following;
         }
@@ -179,7 +198,7 @@ impl Transaction<'_> {
     ) -> Result<(), Stop> {
         let open = |at: &usize| self.verdicts[*at].is_none();
         let open: Vec<_> = (0..self.verdicts.len()).filter(open).map(|at| (at, self.recipients[at])).collect();
-        let mut commands = commands(self.request, &open, framing, client.capabilities());
+        let mut commands = commands(self.request, &open, framing, client);
         let most = if client.capabilities().pipelining { MOST_IN_GROUP } else { 1 };
         while !commands.is_empty() {
             let group: Vec<_> = commands.drain(..most.min(commands.len())).collect();
@@ -195,6 +214,13 @@ impl Transaction<'_> {
                     None if at > 0 || ahead => client.next_reply(phase).await,
                     None => client.exchange(phase, &lines).await,
                 };
+                if let Err(late @ WireError::Late(_)) = &answer
+                    && group.len() > 1
+                    && !client.control().message_ended()
+                {
+                    let reason = late.reason(phase, client.relay());
+                    return Err(without(client, Lesson::Pipelining, reason));
+                }
                 self.judge(client, *command, answer).await?;
             }
             if self.is_settled() {
@@ -208,6 +234,15 @@ impl Transaction<'_> {
                 }
             }
         }
+        Ok(())
+    }
+}
+
+/// Whether the next hop knows BDAT at all: some offer CHUNKING, and what stands before them does not.
+fn does_bdat(client: &mut SmtpClient, reply: &Reply) -> Result<(), Stop> {
+    if matches!(reply.code(), 500 | 502) {
+        Err(without(client, Lesson::Chunking, Reason::reply(reply)))
+    } else {
         Ok(())
     }
 }
@@ -230,7 +265,7 @@ fn following(client: &SmtpClient, body: &dyn Body, most_recipients: Option<usize
     if is_unread || is_judged {
         return String::new();
     }
-    let commands = commands(&next, &recipients, Framing::Data, client.capabilities());
+    let commands = commands(&next, &recipients, Framing::Data, client);
     if commands.len() > MOST_IN_GROUP {
         return String::new();
     }

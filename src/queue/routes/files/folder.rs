@@ -7,12 +7,14 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::hops::HopFile;
 use super::own::{file_name, lock, open_shared, read_own};
 use super::shared::change_shared;
 use super::size::SizeFile;
 use crate::queue::dsn::tally::Tally;
 use crate::queue::routes::state::{RouteState, RouteStore};
 use crate::small_file::{self, FileSync, Writers};
+use crate::transport::{HopMemory, HopNotes};
 
 /// The folder with the states of all routes.
 #[derive(Debug)]
@@ -63,6 +65,10 @@ impl RouteStore for RouteFolder {
             Some(after) => self.save(route, &after),
             None => Ok(()),
         }
+    }
+
+    fn hop_notes(&self, route: &str) -> HopNotes {
+        HopFile::new(&self.folder, route).load()
     }
 
     fn note_largest_message(&self, route: &str, octets: u64) -> io::Result<()> {

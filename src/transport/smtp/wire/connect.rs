@@ -21,6 +21,7 @@ use crate::smtp::{EnhancedCode, Reply};
 use crate::tls_words;
 use crate::transport::delivery::RouteFailure;
 use crate::transport::leaving::Leaving;
+use crate::transport::lessons::{Lesson, Lessons};
 use crate::transport::settings::{Discarded, Smarthost, TlsPolicy};
 use crate::transport::smtp::connection_settings::ConnectionSettings;
 use crate::transport::smtp::tls::{Certificates, cause_of};
@@ -47,17 +48,20 @@ pub(in crate::transport) struct Opened {
     pub(in crate::transport) relay: String,
     /// What we said in EHLO.
     pub(in crate::transport) helo: String,
+    /// What the host is spoken to without.
+    pub(in crate::transport) lessons: Lessons,
 }
 
-/// Opens a connection and protects it as the smarthost's policy demands.
+/// Opens a connection and protects it as the smarthost's policy demands, without what it does not get on with.
 ///
 /// Where `addresses` is empty the name is looked up.
 pub(in crate::transport) async fn open(
     smarthost: &Smarthost,
     addresses: &[IpAddr],
     connection_settings: &ConnectionSettings,
+    lessons: Lessons,
 ) -> Result<Opened, RouteFailure> {
-    open_with(smarthost, addresses, connection_settings, Whom::Trusted).await
+    open_with(smarthost, addresses, connection_settings, Whom::Trusted, lessons).await
 }
 
 /// As [`open`], but with whatever certificate the host shows, to look at it. No login goes over such a connection.
@@ -66,7 +70,7 @@ pub(in crate::transport) async fn open_to_anyone(
     addresses: &[IpAddr],
     connection_settings: &ConnectionSettings,
 ) -> Result<Opened, RouteFailure> {
-    open_with(smarthost, addresses, connection_settings, Whom::Anyone).await
+    open_with(smarthost, addresses, connection_settings, Whom::Anyone, Lessons::NONE).await
 }
 
 /// With whom TLS is done.
@@ -97,8 +101,9 @@ pub(in crate::transport) async fn open_over(
     peer: SocketAddr,
     smarthost: &Smarthost,
     connection_settings: &ConnectionSettings,
+    lessons: Lessons,
 ) -> Result<Opened, RouteFailure> {
-    opened(stream, peer, smarthost, connection_settings, Whom::Trusted).await
+    opened(stream, peer, smarthost, connection_settings, Whom::Trusted, lessons).await
 }
 
 async fn open_with(
@@ -106,10 +111,11 @@ async fn open_with(
     addresses: &[IpAddr],
     connection_settings: &ConnectionSettings,
     whom: Whom,
+    lessons: Lessons,
 ) -> Result<Opened, RouteFailure> {
     let addresses = dial::addresses(smarthost, addresses, connection_settings).await?;
     let (stream, peer) = connect(smarthost, &addresses, connection_settings).await?;
-    opened(stream, peer, smarthost, connection_settings, whom).await
+    opened(stream, peer, smarthost, connection_settings, whom, lessons).await
 }
 
 async fn opened(
@@ -118,6 +124,7 @@ async fn opened(
     smarthost: &Smarthost,
     connection_settings: &ConnectionSettings,
     whom: Whom,
+    lessons: Lessons,
 ) -> Result<Opened, RouteFailure> {
     let ConnectionSettings { timeouts, certificates, leaving, traced, .. } = connection_settings;
     let relay = format!("{}[{}]:{}", smarthost.host, peer.ip().to_canonical(), peer.port());
@@ -131,7 +138,8 @@ async fn opened(
         smarthost,
         whom,
         helo: &helo,
-        discarded: connection_settings.extensions.discarded,
+        lessons,
+        discarded: lessons.discarded(connection_settings.extensions.discarded),
         own_mark: connection_settings.own_mark.as_deref(),
         certificates,
         leaving,
@@ -143,7 +151,7 @@ async fn opened(
         certificates.forget();
     }
     let (wire, capabilities, protection) = opened?;
-    Ok(Opened { wire, control, capabilities, protection, relay, helo })
+    Ok(Opened { wire, control, capabilities, protection, relay, helo, lessons })
 }
 
 /// Our name, or the address of the connection where many would refuse the name (RFC 5321 4.1.3, 4.1.4).
@@ -169,6 +177,7 @@ struct Opening<'a> {
     smarthost: &'a Smarthost,
     whom: Whom,
     helo: &'a str,
+    lessons: Lessons,
     discarded: Discarded,
     own_mark: Option<&'a str>,
     certificates: &'a Certificates,
@@ -214,8 +223,11 @@ impl Opening<'_> {
         self.own_mark.is_some_and(|mark| greeting.text().split_ascii_whitespace().any(|word| word == mark))
     }
 
-    /// EHLO, or HELO where EHLO is refused permanently (RFC 5321 3.2).
+    /// EHLO, or HELO where EHLO is refused permanently (RFC 5321 3.2), or is known to end the connection.
     async fn hello(&self, mut wire: Wire) -> Result<(Wire, Capabilities), RouteFailure> {
+        if self.lessons.contains(Lesson::Ehlo) {
+            return self.hello_of_old(wire, "HELO").await;
+        }
         let reply = self.exchange(&mut wire, Phase::Hello, &format!("EHLO {}", self.helo)).await?;
         if reply.code() == 250 {
             return Ok((wire, Capabilities::of(&reply).without(self.discarded)));
@@ -223,11 +235,15 @@ impl Opening<'_> {
         if !reply.is_permanent() {
             return Err(self.refused(wire, "EHLO", &reply).await);
         }
+        self.hello_of_old(wire, "EHLO and HELO").await
+    }
+
+    async fn hello_of_old(&self, mut wire: Wire, said: &str) -> Result<(Wire, Capabilities), RouteFailure> {
         let reply = self.exchange(&mut wire, Phase::Hello, &format!("HELO {}", self.helo)).await?;
         if reply.code() == 250 {
             Ok((wire, Capabilities::default()))
         } else {
-            Err(self.refused(wire, "EHLO and HELO", &reply).await)
+            Err(self.refused(wire, said, &reply).await)
         }
     }
 

@@ -78,6 +78,12 @@ pub(in crate::transport) fn failed_at_tls(reason: &Reason) -> bool {
     reason.reply_code.is_none() && (in_handshake || lost)
 }
 
+/// Whether the other side closed the connection at EHLO.
+pub(in crate::transport) fn closed_at_ehlo(reason: &Reason) -> bool {
+    let closed = format!("lost connection {}", Phase::Hello.doing());
+    reason.reply_code.is_none() && reason.status == EnhancedCode(4, 4, 2) && reason.text.contains(&closed)
+}
+
 /// Why an exchange got no reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::transport) enum WireError {
@@ -135,6 +141,10 @@ pub(super) struct State {
     pub(super) ending: bool,
     /// Whether what completes the message was sent: an octet of its end mark, or the last octet of its last chunk.
     pub(super) ended: bool,
+    /// How many replies are still to come for what was sent.
+    pub(super) owed: usize,
+    /// Whether the reply under way has to end soon.
+    pub(super) hurried: bool,
     /// The last exchange's reply, until it is taken.
     pub(super) reply: Option<Reply>,
     /// Why nothing more can come; final.
@@ -171,6 +181,16 @@ impl State {
         self.phase = phase;
         self.limit = phase.limit(&self.timeouts);
         self.deadline = Instant::now() + self.limit;
+        self.hurried = false;
+    }
+
+    /// The reply under way has begun, and gets this much more time, once.
+    pub(super) fn hurry(&mut self, patience: Duration) {
+        if !self.hurried && self.limit > patience {
+            self.hurried = true;
+            self.limit = patience;
+            self.deadline = self.deadline.min(Instant::now() + patience);
+        }
     }
 
     /// What it means for the wait under way that it is time to leave.
@@ -230,6 +250,8 @@ impl Control {
             fresh: true,
             ending: false,
             ended: false,
+            owed: 1,
+            hurried: false,
             reply: None,
             error: None,
             secrets: Vec::new(),
@@ -263,7 +285,18 @@ impl Control {
         state.fresh = true;
         state.ending = false;
         state.ended = false;
+        state.owed = 1;
         state.tell();
+    }
+
+    /// As many replies are to come for what is sent in this exchange.
+    pub(in crate::transport) fn owe(&self, replies: usize) {
+        self.state().owed = replies;
+    }
+
+    /// How many replies are still to come.
+    pub(in crate::transport) fn owed(&self) -> usize {
+        self.state().owed
     }
 
     /// Begins to wait for a further reply of the same group (RFC 2920).

@@ -15,7 +15,7 @@ mod stream;
 
 pub(in crate::transport) use capabilities::Capabilities;
 pub(in crate::transport) use connect::{Opened, Protection, connect, open, open_over, open_to_anyone};
-pub(in crate::transport) use control::{Control, Phase, WireError, failed_at_tls};
+pub(in crate::transport) use control::{Control, Phase, WireError, closed_at_ehlo, failed_at_tls};
 pub(in crate::transport) use dial::{addresses, look_up};
 pub(in crate::transport) use facts::TlsFacts;
 pub(super) use stream::Wire;

@@ -11,6 +11,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -82,9 +83,15 @@ impl Wire {
 
     fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Result<Reply, WireError>> {
         loop {
-            match self.input.next_reply() {
+            let is_alone = self.control.state().owed <= 1;
+            match if is_alone { self.input.next_lone_reply() } else { self.input.next_reply() } {
                 Ok(Some(reply)) => return Poll::Ready(Ok(self.heard(reply))),
-                Ok(None) => ready!(self.poll_fill(cx))?,
+                Ok(None) => {
+                    if self.input.text_before_code().is_some() {
+                        self.control.state().hurry(TEXT_PATIENCE);
+                    }
+                    ready!(self.poll_fill(cx))?;
+                }
                 Err(what) => return Poll::Ready(Err(self.fail(WireError::Garbage(what)))),
             }
         }
@@ -230,6 +237,12 @@ impl Wire {
     }
 
     fn fail(&self, error: WireError) -> WireError {
+        let error = match (error, self.input.text_before_code()) {
+            (WireError::Lost(_) | WireError::Late(_), Some(text)) => {
+                WireError::Garbage(format!("expected a reply of RFC 5321, but found \"{text}\""))
+            }
+            (error, _) => error,
+        };
         self.control.state().error.get_or_insert(error).clone()
     }
 
@@ -264,6 +277,8 @@ impl Wire {
     /// Notes a reply in the log, without what must stay secret: some servers repeat the command that they refuse.
     fn heard(&self, reply: Reply) -> Reply {
         let mut state = self.control.state();
+        state.owed = state.owed.saturating_sub(1);
+        state.hurried = false;
         if reply.code() == 334 && !state.secrets.is_empty() {
             // A challenge must stay as it is, and is nobody else's business.
             state.log("< 334 ***");
@@ -281,6 +296,9 @@ impl Wire {
         reply
     }
 }
+
+/// How long a reply may take whose first line has no code: the rest of it is on its way, or this is no SMTP server.
+const TEXT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What lettre reads for every reply, whatever the server said: it only has to return. The reply itself is kept in the
 /// [`Control`], where nothing of it is lost.
