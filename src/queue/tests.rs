@@ -1,6 +1,7 @@
 //! The queue as a whole, on a spool in memory and in simulated time.
 
 mod ahead;
+mod clock_jumps;
 mod lanes;
 mod limits;
 mod notices;

@@ -49,6 +49,9 @@ pub trait Body {
     /// from now until the answer, the message is *in doubt*.
     fn hand_over(&mut self);
 
+    /// The answer does not come: the message that was announced behind this one need not wait for it any longer, and may go another way.
+    fn release_next(&mut self) {}
+
     /// The message that will be delivered next over the same transport, where one is known. It may be announced in the group
     /// that ends this one (RFC 2920 3.1), and is then the one that is expected next: any other costs the connection.
     fn next(&self) -> Option<DeliveryRequest<'_>> {

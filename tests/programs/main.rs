@@ -12,6 +12,7 @@ mod explain;
 mod first_lines;
 mod floods;
 mod forwarding;
+mod hanging_ends;
 mod help;
 mod large_messages;
 mod line_ends;

@@ -19,6 +19,7 @@ mod requests;
 mod route_limits;
 mod security;
 mod several_addresses;
+mod short_keys;
 mod splitting;
 mod stopping;
 #[path = "../support/mod.rs"]

@@ -43,8 +43,7 @@ impl<S: Spool> DeliveryTask<'_, S> {
         let recipients = recipients.as_slice();
         let envelope = outgoing.as_ref().unwrap_or(&self.envelope);
         let request = DeliveryRequest { id, envelope, recipients, size, eight_bit };
-        let mut body =
-            MessageBody::new(&mut self.claim, clock, observer, recipients, route, header).before(next.request());
+        let mut body = MessageBody::new(&mut self.claim, clock, observer, recipients, route, header).before(&mut *next);
         let began = Instant::now();
         let result = transport.deliver(&request, &mut body);
         self.took = result.as_ref().ok().map(|delivery| began.elapsed().saturating_sub(delivery.connecting));

@@ -6,6 +6,7 @@
 
 use std::io;
 
+use super::follow::Follow;
 use crate::annotation::HANDED_OVER;
 use crate::clock::Clock;
 use crate::event::{Event, Observer};
@@ -62,7 +63,7 @@ pub(in crate::queue) struct MessageBody<'a, C> {
     /// The new header, which goes out first, also after a rewind.
     header: Option<NewHeader>,
     /// The message that follows over the same transport.
-    next: Option<DeliveryRequest<'a>>,
+    next: Option<&'a mut dyn Follow>,
     /// How much was read; `None` before the first octet.
     offset: Option<u64>,
     /// Whether the in-doubt receipt was appended.
@@ -82,8 +83,8 @@ impl<'a, C: Claim> MessageBody<'a, C> {
     }
 
     /// With the message that follows.
-    pub(in crate::queue) fn before(self, next: Option<DeliveryRequest<'a>>) -> Self {
-        Self { next, ..self }
+    pub(in crate::queue) fn before(self, next: &'a mut dyn Follow) -> Self {
+        Self { next: Some(next), ..self }
     }
 }
 
@@ -133,8 +134,14 @@ impl<C: Claim> Body for MessageBody<'_, C> {
         }
     }
 
+    fn release_next(&mut self) {
+        if let Some(next) = &mut self.next {
+            next.release();
+        }
+    }
+
     fn next(&self) -> Option<DeliveryRequest<'_>> {
-        self.next
+        self.next.as_ref()?.request()
     }
 }
 

@@ -8,6 +8,9 @@ pub(in crate::queue) trait Follow {
     /// Prepares the next message, where that is of use.
     fn look(&mut self);
 
+    /// Gives the prepared message back, so that another worker may take it.
+    fn release(&mut self);
+
     /// The prepared message.
     fn request(&self) -> Option<DeliveryRequest<'_>>;
 

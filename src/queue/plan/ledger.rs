@@ -24,7 +24,8 @@ pub struct Account<'a> {
     pub standing: Standing,
     /// Attempts that count: a route's faults do not, nor does what came before a requeue.
     pub attempts: u32,
-    /// The time between those attempts: each gap is capped, so that neither an outage nor a clock jump makes anything old.
+    /// The time between those attempts, in which neither an outage nor a clock that jumps makes anything old: each gap is capped, and
+    /// all of them last no longer than from the earliest attempt to the last.
     pub age: Duration,
     /// When the last of them was.
     pub last_attempt: Option<Timestamp>,
@@ -47,6 +48,10 @@ pub struct Account<'a> {
     /// The mark of an attempt of which nothing was recorded: the process ended before the answer.
     pub(in crate::queue) lost: Option<&'a Receipt>,
     mark: Option<&'a Receipt>,
+    /// The sum of the capped gaps.
+    gaps: Duration,
+    /// The earliest of the attempts by its time; where the clock went back, that is not the first.
+    earliest: Option<Timestamp>,
 }
 
 /// The state of a recipient.
@@ -63,8 +68,13 @@ pub enum Standing {
 }
 
 impl<'a> Ledger<'a> {
-    /// Folds `receipts`. A gap between two attempts counts as `longest_gap` at most.
-    pub fn fold(envelope: &Envelope, receipts: &'a [Receipt], longest_gap: Duration) -> Self {
+    /// Folds `receipts` where ages do not matter.
+    pub fn of(envelope: &Envelope, receipts: &'a [Receipt]) -> Self {
+        Self::fold(envelope, receipts, &|_| Duration::MAX)
+    }
+
+    /// Folds `receipts`. The gap after a number of attempts counts as `longest_gap` of that number at most.
+    pub fn fold(envelope: &Envelope, receipts: &'a [Receipt], longest_gap: &dyn Fn(u32) -> Duration) -> Self {
         let mut ledger = Self { accounts: vec![Account::NEW; envelope.recipients.len()] };
         for receipt in receipts {
             // An act of a person that names no recipients is about all of them.
@@ -113,6 +123,8 @@ impl<'a> Account<'a> {
         withheld: false,
         lost: None,
         mark: None,
+        gaps: Duration::ZERO,
+        earliest: None,
     };
 
     /// Whether nothing is left to do for `recipient`, whose account this is. A failure that the sender does not want reported
@@ -144,7 +156,7 @@ impl<'a> Account<'a> {
         Some(NoticeKind::of_success(action))
     }
 
-    fn enter(&mut self, receipt: &'a Receipt, longest_gap: Duration) {
+    fn enter(&mut self, receipt: &'a Receipt, longest_gap: &dyn Fn(u32) -> Duration) {
         match receipt.what {
             ReceiptKind::Requeued => self.requeue(),
             ReceiptKind::Delivered if noted(receipt, REPORTED) => self.unreported = None,
@@ -204,16 +216,19 @@ impl<'a> Account<'a> {
         }
     }
 
-    fn count_mark(&mut self, longest_gap: Duration) {
+    fn count_mark(&mut self, longest_gap: &dyn Fn(u32) -> Duration) {
         if let Some(mark) = self.mark.take() {
             self.was_in_doubt = true;
             self.count(mark, longest_gap);
         }
     }
 
-    fn count(&mut self, receipt: &'a Receipt, longest_gap: Duration) {
+    fn count(&mut self, receipt: &'a Receipt, longest_gap: &dyn Fn(u32) -> Duration) {
         let gap = self.last_attempt.map_or(Duration::ZERO, |last| receipt.at.since(last));
-        self.age += gap.min(longest_gap);
+        self.gaps = self.gaps.saturating_add(gap.min(longest_gap(self.attempts)));
+        let earliest = self.earliest.map_or(receipt.at, |earliest| earliest.min(receipt.at));
+        self.earliest = Some(earliest);
+        self.age = self.gaps.min(receipt.at.since(earliest));
         self.attempts = self.attempts.saturating_add(1);
         self.last_attempt = Some(receipt.at);
         self.last = Some(receipt);
@@ -232,7 +247,7 @@ mod tests {
     const GAP: Duration = Duration::from_secs(7200);
 
     fn only<'a>(receipts: &'a [Receipt]) -> Account<'a> {
-        Ledger::fold(&envelope("s@x", &["a@x"]), receipts, GAP).accounts()[0].clone()
+        Ledger::fold(&envelope("s@x", &["a@x"]), receipts, &|_| GAP).accounts()[0].clone()
     }
 
     #[test]
@@ -243,7 +258,7 @@ mod tests {
             receipt(at(60), ReceiptKind::Failed, &[1]),
             receipt(at(60), ReceiptKind::Deferred, &[2, 9]),
         ];
-        let ledger = Ledger::fold(&envelope("s@x", &["a@x", "b@x", "c@x"]), &receipts, GAP);
+        let ledger = Ledger::fold(&envelope("s@x", &["a@x", "b@x", "c@x"]), &receipts, &|_| GAP);
         let standings: Vec<_> = ledger.accounts().iter().map(|account| account.standing).collect();
         assert_eq!(standings, [Standing::Delivered, Standing::Failed, Standing::Pending]);
         assert_eq!(ledger.accounts()[2].attempts, 2);
@@ -300,6 +315,15 @@ mod tests {
             receipt(at(20 * year), ReceiptKind::Deferred, &[0]),
             receipt(at(0), ReceiptKind::Deferred, &[0]),
         ];
-        assert_eq!(only(&receipts).age, GAP);
+        assert_eq!(only(&receipts[..2]).age, GAP);
+        assert_eq!(only(&receipts).age, Duration::ZERO, "all that is known is that it was tried just now");
+    }
+
+    #[test]
+    fn a_clock_that_goes_forward_and_back_makes_nothing_older_than_it_is() {
+        let receipts: Vec<_> = [0, 60, 90_000, 120, 95_000, 180, 99_000, 240]
+            .map(|time| receipt(at(1_000_000 + time), ReceiptKind::Deferred, &[0]))
+            .into();
+        assert_eq!(only(&receipts).age, Duration::from_secs(240));
     }
 }

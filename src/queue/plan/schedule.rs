@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::ledger::{Account, Ledger, Standing};
 use crate::address::Mailbox;
-use crate::clock::{Timestamp, varied};
+use crate::clock::{Timestamp, longest_varied, varied};
 use crate::envelope::{Envelope, Recipient};
 use crate::id::SpoolId;
 use crate::queue::dsn::notice::NoticeKind;
@@ -106,14 +106,14 @@ pub struct Situation<'a> {
 }
 
 impl Schedule {
-    /// The longest interval, without its variation. A gap between two attempts counts as this at most.
+    /// The longest interval, without its variation.
     pub fn longest(&self) -> Duration {
         self.retry.iter().max().copied().unwrap_or(DEFAULT_INTERVAL)
     }
 
     /// The ledger of a message, with gaps capped as this schedule demands.
     pub fn ledger<'a>(&self, envelope: &Envelope, receipts: &'a [Receipt]) -> Ledger<'a> {
-        Ledger::fold(envelope, receipts, self.longest())
+        Ledger::fold(envelope, receipts, &|attempts| longest_varied(self.step(attempts)))
     }
 
     /// What has to be done with a message.
@@ -238,12 +238,17 @@ impl Schedule {
         }
     }
 
+    /// The waiting time after this number of attempts, without its variation. The gap between two attempts counts as this at most,
+    /// varied to its longest: what a clock that jumps adds is little.
+    fn step(&self, attempts: u32) -> Duration {
+        let step = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
+        self.retry.get(step).or(self.retry.last()).copied().unwrap_or(DEFAULT_INTERVAL)
+    }
+
     /// The waiting time after this number of attempts. Its variation depends on the message, so that messages that failed
     /// together do not return together; it is the same at each call.
     fn interval(&self, id: SpoolId, attempts: u32) -> Duration {
-        let step = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
-        let interval = self.retry.get(step).or(self.retry.last()).copied().unwrap_or(DEFAULT_INTERVAL);
-        varied(interval, id.to_bits() as u64 ^ (id.to_bits() >> 64) as u64, attempts)
+        varied(self.step(attempts), id.to_bits() as u64 ^ (id.to_bits() >> 64) as u64, attempts)
     }
 
     /// Whether the delay of a recipient has to be reported. Without NOTIFY that is up to the relay (RFC 3461 4.1).

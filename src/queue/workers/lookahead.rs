@@ -38,11 +38,15 @@ impl<'s, 'r, S: Spool> Lookahead<'s, 'r, S> {
             self.pool.shared().concurrency[self.route].begin();
             return Some((job, ready));
         }
+        self.put_back(job, ready);
+        None
+    }
+
+    fn put_back(&self, job: Job, ready: Ready<'s, S>) {
         let next_due = ready.0.next_due();
         // The claim ends first: the worker that takes it from the agenda must find it free.
         drop(ready);
         self.pool.give_back(job, Worked::unasked(End::Sorted(next_due)));
-        None
     }
 }
 
@@ -62,6 +66,13 @@ impl<S: Spool> Follow for Lookahead<'_, '_, S> {
             Ok(Ok(ready)) => self.ready = Some((job, ready)),
             Ok(Err(worked)) => self.pool.give_back(job, *worked),
             Err(_) => self.pool.give_back(job, self.pool.internal_error(job)),
+        }
+    }
+
+    fn release(&mut self) {
+        if let Some((job, ready)) = self.ready.take() {
+            log::info!("{} does not wait any longer behind a message whose answer does not come", job.id);
+            self.put_back(job, ready);
         }
     }
 

@@ -50,6 +50,10 @@ impl Body for Replay<'_> {
         self.body.hand_over();
     }
 
+    fn release_next(&mut self) {
+        self.body.release_next();
+    }
+
     fn next(&self) -> Option<DeliveryRequest<'_>> {
         self.body.next().filter(|_| !self.alone)
     }

@@ -151,7 +151,15 @@ impl Hop<'_> {
         settings: &ConnectionSettings,
         tell: &mut dyn FnMut(Step),
     ) -> Result<Opened, RouteFailure> {
-        let opened = wire::open(self.smarthost, &[address], settings, Lessons::NONE).await;
+        let mut opened = wire::open(self.smarthost, &[address], settings, Lessons::NONE).await;
+        if let Err(fault) = &opened
+            && settings.certificates.may_do_with_short_key(&fault.reason)
+        {
+            let remedy =
+                "It can be broken with effort: give the next hop a key of 2048 bits or more, and tls_pin its pin.";
+            tell(Step::warning("pin", "the pinned key is an RSA key of fewer than 2048 bits", remedy));
+            opened = wire::open(self.smarthost, &[address], settings, Lessons::NONE).await;
+        }
         let may_say_helo = settings.may_say_helo(self.smarthost);
         match opened {
             Err(fault) if may_say_helo && wire::closed_at_ehlo(&fault.reason) => {

@@ -154,7 +154,13 @@ impl Route {
     }
 
     async fn open(&self, smarthost: &Smarthost, lessons: Lessons) -> Result<Opened, RouteFailure> {
-        opening::open(smarthost, &self.addresses, &self.connection_settings, &self.record, lessons).await
+        let open = || opening::open(smarthost, &self.addresses, &self.connection_settings, &self.record, lessons);
+        match open().await {
+            Err(failure) if self.connection_settings.certificates.may_do_with_short_key(&failure.reason) => {
+                open().await
+            }
+            opened => opened,
+        }
     }
 
     pub(super) fn learn(&self, lesson: Lesson, relay: &str) {

@@ -3,11 +3,15 @@
 //! The only file that knows lettre. Commands and messages go out through it; replies come from the [`Control`], as lettre's
 //! errors lose half of them.
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::Duration;
 use std::{fmt, io};
 
 use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream};
 use lettre::transport::smtp::extension::ClientId;
+use tokio::time::sleep;
 
 use super::connection_settings::ConnectionSettings;
 use super::pieces::Pieces;
@@ -17,6 +21,11 @@ use crate::smtp::{EnhancedCode, Reply};
 use crate::transport::delivery::{Body, RouteFailure};
 use crate::transport::lessons::{Lesson, Lessons};
 use crate::transport::settings::Extensions;
+
+/// An answer that does not come within this many looks hangs: what was announced behind the message goes another way.
+const HANGS: u32 = 5;
+/// How often that is looked at.
+const LOOK: Duration = Duration::from_secs(1);
 
 impl AsyncTokioStream for Wire {
     fn peer_addr(&self) -> io::Result<SocketAddr> {
@@ -213,8 +222,21 @@ impl SmtpClient {
         self.control.enter(Phase::Message);
         self.control.owe(1 + following.lines().count());
         self.control.follow_with(following.clone());
-        let pieces = Pieces::new(body, self.control.clone());
-        let _ = self.lettre.message_iter(pieces).await;
+        let body = RefCell::new(body);
+        let mut sent = pin!(self.lettre.message_iter(Pieces::new(&body, self.control.clone())));
+        let mut looks = if following.is_empty() { 0 } else { HANGS };
+        loop {
+            tokio::select! {
+                biased;
+                _ = &mut sent => break,
+                () = sleep(LOOK), if looks > 0 => {
+                    looks -= u32::from(self.control.message_ended());
+                    if looks == 0 {
+                        body.borrow_mut().release_next();
+                    }
+                }
+            }
+        }
         self.ahead = Some(following).filter(|commands| !commands.is_empty());
         self.control.answer()
     }

@@ -78,6 +78,10 @@ impl Body for HeaderFirst<'_> {
         self.body.hand_over();
     }
 
+    fn release_next(&mut self) {
+        self.body.release_next();
+    }
+
     fn next(&self) -> Option<DeliveryRequest<'_>> {
         self.body.next()
     }

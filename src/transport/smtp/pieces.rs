@@ -3,12 +3,14 @@
 //! lettre ends a message by CR LF . CR LF whatever came before, so exactly one final CRLF is held back; a message without
 //! any octet gets `.` CR LF alone. Where the spool cannot be read, the connection is broken off and no end is ever sent.
 
+use std::cell::RefCell;
+
 use super::wire::{Control, Phase};
 use crate::transport::delivery::Body;
 
 /// See the module. Ends with [`Body::hand_over`], unless reading failed.
-pub(in crate::transport) struct Pieces<'a> {
-    body: &'a mut dyn Body,
+pub(in crate::transport) struct Pieces<'a, 'b> {
+    body: &'a RefCell<&'b mut dyn Body>,
     control: Control,
     /// A final CR or CRLF of the piece before, in case that it is the message's last.
     held: Vec<u8>,
@@ -16,8 +18,9 @@ pub(in crate::transport) struct Pieces<'a> {
     ended: bool,
 }
 
-impl<'a> Pieces<'a> {
-    pub(in crate::transport) fn new(body: &'a mut dyn Body, control: Control) -> Self {
+impl<'a, 'b> Pieces<'a, 'b> {
+    /// Of a body that nobody else borrows while the message is sent.
+    pub(in crate::transport) fn new(body: &'a RefCell<&'b mut dyn Body>, control: Control) -> Self {
         Self { body, control, held: Vec::new(), empty: true, ended: false }
     }
 
@@ -43,19 +46,20 @@ impl<'a> Pieces<'a> {
         if self.empty {
             self.control.skip_line_end();
         }
-        self.body.hand_over();
+        self.body.borrow_mut().hand_over();
         self.control.end_message();
         None
     }
 }
 
-impl Iterator for Pieces<'_> {
+impl Iterator for Pieces<'_, '_> {
     type Item = Vec<u8>;
 
     fn next(&mut self) -> Option<Vec<u8>> {
         while !self.ended {
             let mut piece = Vec::new();
-            match self.body.next_piece(&mut piece) {
+            let read = self.body.borrow_mut().next_piece(&mut piece);
+            match read {
                 Ok(true) => {
                     self.empty &= piece.is_empty();
                     let octets = self.joined(piece);

@@ -238,7 +238,7 @@ impl Transaction<'_> {
     }
 }
 
-/// Whether the next hop knows BDAT at all: some offer CHUNKING, and what stands before them does not.
+/// Whether the next hop knows BDAT at all: some offer CHUNKING, and a proxy in front of them does not know it.
 fn does_bdat(client: &mut SmtpClient, reply: &Reply) -> Result<(), Stop> {
     if matches!(reply.code(), 500 | 502) {
         Err(without(client, Lesson::Chunking, Reason::reply(reply)))

@@ -4,17 +4,20 @@
 //! for opportunistic TLS, it is not looked at; credentials never go over a connection of the last kind.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::ring;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::version::TLS12;
+use rustls::{ALL_VERSIONS, ClientConfig, RootCertStore, SupportedProtocolVersion};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsConnector;
 
-use super::verifier::Judge;
+use super::verifier::{Judge, SHORT_KEY};
+use crate::receipt::Reason;
 use crate::transport::settings::{ClientIdentity, Roots, TlsSettings};
 
 /// A route's certificates; read at the first use, as reading the system's authorities takes a while.
@@ -22,12 +25,14 @@ use crate::transport::settings::{ClientIdentity, Roots, TlsSettings};
 pub(in crate::transport) struct Certificates {
     settings: TlsSettings,
     verifying: Mutex<Option<Arc<ClientConfig>>>,
+    /// The pinned key is a short RSA key.
+    short_key: AtomicBool,
 }
 
 impl Certificates {
     /// By these settings.
     pub(in crate::transport) fn new(settings: TlsSettings) -> Self {
-        Self { settings, verifying: Mutex::default() }
+        Self { settings, verifying: Mutex::default(), short_key: AtomicBool::new(false) }
     }
 
     /// Shakes hands only with a host that the settings trust.
@@ -45,11 +50,28 @@ impl Certificates {
 
     /// Reads the files again for the next connection: after a failure, as they may have been renewed.
     pub(in crate::transport::smtp) fn forget(&self) {
-        *self.verifying.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.renew(false);
+    }
+
+    /// Whether the handshake failed since the pinned key is a short RSA key, so that another may do: it is done so from now on.
+    pub(in crate::transport) fn may_do_with_short_key(&self, reason: &Reason) -> bool {
+        let is_new = reason.text.contains(SHORT_KEY) && !self.short_key.load(Ordering::Relaxed);
+        if is_new {
+            log::warn!("{}; TLS 1.2 is used with it, as it is the pinned one", reason.text);
+            self.renew(true);
+        }
+        is_new
+    }
+
+    fn renew(&self, short_key: bool) {
+        let mut kept = self.verifying.lock().unwrap_or_else(PoisonError::into_inner);
+        self.short_key.store(short_key, Ordering::Relaxed);
+        *kept = None;
     }
 
     fn config(&self) -> Result<ClientConfig, String> {
-        let builder = builder()?.dangerous().with_custom_certificate_verifier(self.verifier()?);
+        let versions = if self.short_key.load(Ordering::Relaxed) { &[&TLS12][..] } else { ALL_VERSIONS };
+        let builder = builder(versions)?.dangerous().with_custom_certificate_verifier(self.verifier()?);
         match &self.settings.identity {
             None => Ok(builder.with_no_client_auth()),
             Some(identity) => {
@@ -62,7 +84,7 @@ impl Certificates {
 
     fn verifier(&self) -> Result<Arc<dyn ServerCertVerifier>, String> {
         let roots = match (&self.settings.roots, self.settings.pin) {
-            (None, Some(pin)) => return Ok(Arc::new(Judge::pinned(pin))),
+            (None, Some(pin)) => return Ok(Arc::new(self.judge(Judge::pinned(pin)))),
             (None | Some(Roots::System), _) => native_roots()?,
             (Some(Roots::WebPki), _) => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
             (Some(Roots::File(path)), _) => roots_of(&listed(path)?, path)?,
@@ -77,14 +99,19 @@ impl Certificates {
         };
         Ok(match self.settings.pin {
             None => authorities,
-            Some(pin) => Arc::new(Judge::pinned_and(pin, authorities)),
+            Some(pin) => Arc::new(self.judge(Judge::pinned_and(pin, authorities))),
         })
+    }
+
+    fn judge(&self, judge: Judge) -> Judge {
+        if self.short_key.load(Ordering::Relaxed) { judge.with_short_key() } else { judge }
     }
 
     /// Shakes hands with anyone: better than plain text against those who only listen.
     pub(in crate::transport::smtp) fn unverified() -> Result<TlsConnector, String> {
         let verifier = Arc::new(Judge::anyone());
-        let config = builder()?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+        let config =
+            builder(ALL_VERSIONS)?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
         Ok(TlsConnector::from(Arc::new(config)))
     }
 }
@@ -104,9 +131,11 @@ fn load(identity: &ClientIdentity) -> Result<(Vec<CertificateDer<'static>>, Priv
 }
 
 /// Always with the provider named: where two are linked, the short way panics.
-fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, String> {
+fn builder(
+    versions: &[&'static SupportedProtocolVersion],
+) -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, String> {
     ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .map_err(|error| format!("setting TLS up: {error}"))
 }
 

@@ -13,6 +13,7 @@ const SEQUENCE: u8 = 0x30;
 const VERSION: u8 = 0xa0;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
+const BIT_STRING: u8 = 0x03;
 
 /// The first element, and what follows it.
 fn first(octets: &[u8]) -> Option<(Element<'_>, &[u8])> {
@@ -57,6 +58,15 @@ fn parts(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
 /// The public key, as a `SubjectPublicKeyInfo`.
 pub(super) fn public_key(certificate: &[u8]) -> Option<&[u8]> {
     parts(certificate).map(|(_, key)| key)
+}
+
+/// The key in a `SubjectPublicKeyInfo`: of RSA, modulus and exponent (RFC 8017 A.1.1).
+pub(super) fn rsa_key(key: &[u8]) -> Option<&[u8]> {
+    let (content, _) = sequence(key)?;
+    let (_algorithm, rest) = sequence(content)?;
+    let (bits, _) = first(rest)?;
+    // No bit of the last octet is unused.
+    bits.content.strip_prefix(&[0]).filter(|_| bits.tag == BIT_STRING)
 }
 
 /// From when to when a certificate is valid, in seconds since the epoch.
@@ -127,7 +137,7 @@ mod tests {
             let _ = (public_key(&certificate.der()[..at]), validity(&certificate.der()[..at]));
             let mut changed = certificate.der().to_vec();
             changed[at] ^= 0xff;
-            let _ = (public_key(&changed), validity(&changed));
+            let _ = (public_key(&changed).and_then(rsa_key), validity(&changed));
         }
         assert_eq!(public_key(&[0x30, 0x84, 0xff, 0xff, 0xff, 0xff]), None);
     }

@@ -4,10 +4,14 @@
 
 use std::sync::Arc;
 
+use ring::signature::{
+    RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY, UnparsedPublicKey,
+};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{
-    CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature, verify_tls13_signature_with_raw_key,
+    CryptoProvider, ring as provider, verify_tls12_signature, verify_tls13_signature,
+    verify_tls13_signature_with_raw_key,
 };
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, SignatureScheme};
@@ -21,6 +25,8 @@ use crate::transport::settings::Pin;
 pub(in crate::transport::smtp) struct Judge {
     accepts: Accepts,
     provider: CryptoProvider,
+    /// Where the pinned key is a short RSA key: proofs with such keys alone are verified.
+    short_key: bool,
 }
 
 #[derive(Debug)]
@@ -55,6 +61,11 @@ impl Judge {
         Self::new(Accepts::Listed(certificates, authorities))
     }
 
+    /// The same for a pinned RSA key that the library finds too short.
+    pub(in crate::transport::smtp) fn with_short_key(self) -> Self {
+        Self { short_key: true, ..self }
+    }
+
     /// Whether anyone will do, so that nothing is gained by a proof.
     fn is_anyone(&self) -> bool {
         matches!(self.accepts, Accepts::Anyone)
@@ -66,25 +77,47 @@ impl Judge {
     }
 
     fn new(accepts: Accepts) -> Self {
-        Self { accepts, provider: ring::default_provider() }
+        Self { accepts, provider: provider::default_provider(), short_key: false }
     }
 }
 
-fn check_pin(pin: &Pin, certificate: &CertificateDer<'_>) -> Result<(), rustls::Error> {
+fn check_pin(pin: &Pin, certificate: &CertificateDer<'_>, short_key: bool) -> Result<(), rustls::Error> {
     let key = der::public_key(certificate)
         .ok_or_else(|| rustls::Error::General("expected a certificate, but found something else".to_owned()))?;
     let shown = Pin::of(key);
-    if shown == *pin && is_short_rsa(key) {
-        return Err(rustls::Error::General(
-            "the key of the certificate is an RSA key of fewer than 2048 bits, with which nobody can prove here to hold it: \
-             the next hop needs a longer one"
-                .to_owned(),
-        ));
+    if shown == *pin && is_short_rsa(key) && !short_key {
+        return Err(rustls::Error::General(format!(
+            "{SHORT_KEY}: its proofs are verified in TLS 1.2 only; the next hop needs a longer key, and then another pin"
+        )));
     }
     if shown == *pin {
         return Ok(());
     }
     Err(rustls::Error::General(format!("{ANOTHER_KEY} {pin}, but found {shown}")))
+}
+
+/// How the error about a pinned key begins whose proofs the library does not verify.
+pub(super) const SHORT_KEY: &str = "the pinned key is an RSA key of fewer than 2048 bits";
+
+/// Verifies that the peer holds an RSA key of 1024 bits or more. rustls takes 2048 and more; ring knows the signatures of shorter ones
+/// in the form of PKCS #1 alone, which TLS 1.3 has not. Such a key is weak, but it is the one that is pinned.
+fn verify_short_key(
+    message: &[u8],
+    key: &[u8],
+    signature: &DigitallySignedStruct,
+) -> Result<HandshakeSignatureValid, rustls::Error> {
+    let algorithm = match signature.scheme {
+        SignatureScheme::RSA_PKCS1_SHA256 => &RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY,
+        _ => &RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY,
+    };
+    let refused = || {
+        let text = "the proof with the pinned key is wrong, or the key is an RSA key of fewer than 1024 bits: the next hop \
+                    needs a longer key, and then another pin";
+        rustls::Error::General(text.to_owned())
+    };
+    let key = der::rsa_key(key).ok_or_else(refused)?;
+    let proved = UnparsedPublicKey::new(algorithm, key).verify(message, signature.signature());
+    proved.map(|()| HandshakeSignatureValid::assertion()).map_err(|_| refused())
 }
 
 /// RSA keys from 2048 bits on take more octets than this; the signatures of shorter ones are not verified (ring).
@@ -126,14 +159,14 @@ impl ServerCertVerifier for Judge {
     ) -> Result<ServerCertVerified, rustls::Error> {
         match &self.accepts {
             Accepts::Anyone => {}
-            Accepts::Pinned(pin) => check_pin(pin, end_entity)?,
+            Accepts::Pinned(pin) => check_pin(pin, end_entity, self.short_key)?,
             // Whoever holds its key could as well sign a certificate for any name, as what is listed is an authority.
             Accepts::Listed(own, _) if own.iter().any(|own| own == end_entity) => check_time(end_entity, now)?,
             Accepts::Listed(_, authorities) => {
                 authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
             }
             Accepts::PinnedAnd(pin, authorities) => {
-                check_pin(pin, end_entity)?;
+                check_pin(pin, end_entity, self.short_key)?;
                 authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
             }
         }
@@ -149,6 +182,9 @@ impl ServerCertVerifier for Judge {
         let algorithms = &self.provider.signature_verification_algorithms;
         if self.is_anyone() {
             return Ok(HandshakeSignatureValid::assertion());
+        }
+        if let (true, Some(key)) = (self.short_key, der::public_key(certificate)) {
+            return verify_short_key(message, key, signature);
         }
         if let (false, Some(key)) = (Self::is_read(certificate), der::public_key(certificate)) {
             return verify_tls13_signature_with_raw_key(message, &key.into(), signature, algorithms);
@@ -173,6 +209,9 @@ impl ServerCertVerifier for Judge {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        if self.short_key {
+            return vec![SignatureScheme::RSA_PKCS1_SHA256, SignatureScheme::RSA_PKCS1_SHA512];
+        }
         self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
