@@ -9,12 +9,13 @@ use crate::site::{Running, Site, wait_until};
 /// A site that relays to these in clear, with as many connections.
 fn site_for(smarthosts: &[&FakeSmarthost], connections: usize, more: &str) -> Site {
     let site = Site::new("");
-    let urls: Vec<_> = smarthosts.iter().map(|host| format!("\"smtp://{}?tls=none\"", host.address)).collect();
+    let url = |host: &&FakeSmarthost| format!("url = \"smtp://{}?tls=none\"\n", host.address);
+    let fallbacks: String = smarthosts[1..].iter().map(|host| format!("[[relay.fallback]]\n{}", url(host))).collect();
     let text = format!(
         "hostname = \"relay.example\"\nspool = \"{}\"\n[message]\nrequired_headers = []\n[reserve]\nspace = \"1MB\"\n\
-         inodes = 1\n[relay]\nurl = [{}]\nconnections = {connections}\n{more}\n",
+         inodes = 1\n[relay]\n{}connections = {connections}\n{fallbacks}{more}\n",
         site.spool().display(),
-        urls.join(", "),
+        url(&smarthosts[0]),
     );
     fs::write(site.config(), text).unwrap();
     site

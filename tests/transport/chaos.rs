@@ -20,7 +20,7 @@ const DEEDS: [&str; 11] =
 const TABLE: &str = "\
           good  4xx   5xx   421   garb. multi none  close reset stall half
 greeting  D     R     R     R     R     D     D     R     R     R     R
-EHLO      D     R     D     R     R     D     D     R     R     R     R
+EHLO      D     R     D     R     R     D     D     D     D     R     D
 STARTTLS  D     R     R     R     R     D     D     R     R     R     R
 AUTH      D     R     R     R     R     D     D     R     R     R     R
 MAIL      D     L     F     D     R     D     D     D     D     R     D
@@ -193,6 +193,18 @@ fn outcome(step: &str, deed: &str, how: (Pace, When), identity: &Identity, folde
     }
 }
 
+/// The same table where the commands fly together: a group that is not answered is tried at once without PIPELINING.
+fn in_flights(table: &str) -> String {
+    let row = |row: &str| {
+        let mut words: Vec<&str> = row.split_whitespace().collect();
+        if ["MAIL", "RCPT", "DATA"].iter().any(|verb| words[0].starts_with(verb)) {
+            words[10] = if words[10] == "FLL" { "FPP" } else { "D" };
+        }
+        words.join(" ")
+    };
+    table.lines().map(row).collect::<Vec<_>>().join("\n")
+}
+
 /// Plays a whole table; what came out wrong.
 fn wrong(table: &str, pace: Pace, when: When) -> Vec<String> {
     let identity = Identity::valid_for(&["localhost"]);
@@ -223,7 +235,7 @@ fn whatever_a_smarthost_does_at_any_step_every_recipient_is_judged_right() {
 
 #[test]
 fn nothing_changes_where_the_commands_fly_together() {
-    let wrong = wrong(TABLE, Pace::Flights, When::Once);
+    let wrong = wrong(&in_flights(TABLE), Pace::Flights, When::Once);
     assert!(wrong.is_empty(), "{} cases:\n{}", wrong.len(), wrong.join("\n"));
 }
 
@@ -244,7 +256,8 @@ fn what_happens_each_time_is_left_to_whoever_knows_of_other_messages() {
 #[test]
 fn a_verdict_survives_whatever_follows_it() {
     for pace in [Pace::Steps, Pace::Flights] {
-        let wrong = wrong(AFTER_REFUSAL, pace, When::AfterRefusal);
+        let table = if matches!(pace, Pace::Flights) { in_flights(AFTER_REFUSAL) } else { AFTER_REFUSAL.to_owned() };
+        let wrong = wrong(&table, pace, When::AfterRefusal);
         assert!(wrong.is_empty(), "{} cases:\n{}", wrong.len(), wrong.join("\n"));
     }
     let wrong = wrong(FLYING_AFTER_REFUSAL, Pace::Flying, When::AfterRefusal);

@@ -25,7 +25,7 @@ pub struct Account<'a> {
     /// Attempts that count: a route's faults do not, nor does what came before a requeue.
     pub attempts: u32,
     /// The time between those attempts, in which neither an outage nor a clock that jumps makes anything old: each gap is capped, and
-    /// all of them last no longer than from the earliest attempt to the last.
+    /// all of them together last no longer than the time since the earliest attempt.
     pub age: Duration,
     /// When the last of them was.
     pub last_attempt: Option<Timestamp>,
@@ -48,8 +48,6 @@ pub struct Account<'a> {
     /// The mark of an attempt of which nothing was recorded: the process ended before the answer.
     pub(in crate::queue) lost: Option<&'a Receipt>,
     mark: Option<&'a Receipt>,
-    /// The sum of the capped gaps.
-    gaps: Duration,
     /// The earliest of the attempts by its time; where the clock went back, that is not the first.
     earliest: Option<Timestamp>,
 }
@@ -123,7 +121,6 @@ impl<'a> Account<'a> {
         withheld: false,
         lost: None,
         mark: None,
-        gaps: Duration::ZERO,
         earliest: None,
     };
 
@@ -225,10 +222,10 @@ impl<'a> Account<'a> {
 
     fn count(&mut self, receipt: &'a Receipt, longest_gap: &dyn Fn(u32) -> Duration) {
         let gap = self.last_attempt.map_or(Duration::ZERO, |last| receipt.at.since(last));
-        self.gaps = self.gaps.saturating_add(gap.min(longest_gap(self.attempts)));
         let earliest = self.earliest.map_or(receipt.at, |earliest| earliest.min(receipt.at));
         self.earliest = Some(earliest);
-        self.age = self.gaps.min(receipt.at.since(earliest));
+        let age = self.age.saturating_add(gap.min(longest_gap(self.attempts)));
+        self.age = age.min(receipt.at.since(earliest));
         self.attempts = self.attempts.saturating_add(1);
         self.last_attempt = Some(receipt.at);
         self.last = Some(receipt);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::ledger::{Account, Ledger, Standing};
 use crate::address::Mailbox;
-use crate::clock::{Timestamp, longest_varied, varied};
+use crate::clock::{Timestamp, varied};
 use crate::envelope::{Envelope, Recipient};
 use crate::id::SpoolId;
 use crate::queue::dsn::notice::NoticeKind;
@@ -113,7 +113,7 @@ impl Schedule {
 
     /// The ledger of a message, with gaps capped as this schedule demands.
     pub fn ledger<'a>(&self, envelope: &Envelope, receipts: &'a [Receipt]) -> Ledger<'a> {
-        Ledger::fold(envelope, receipts, &|attempts| longest_varied(self.step(attempts)))
+        Ledger::fold(envelope, receipts, &|attempts| self.step(attempts))
     }
 
     /// What has to be done with a message.
@@ -238,8 +238,8 @@ impl Schedule {
         }
     }
 
-    /// The waiting time after this number of attempts, without its variation. The gap between two attempts counts as this at most,
-    /// varied to its longest: what a clock that jumps adds is little.
+    /// The waiting time after this number of attempts, without its variation. The gap between two attempts counts as this at most, so
+    /// that a clock that jumps adds little.
     fn step(&self, attempts: u32) -> Duration {
         let step = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
         self.retry.get(step).or(self.retry.last()).copied().unwrap_or(DEFAULT_INTERVAL)
