@@ -7,7 +7,7 @@ use leafmail::address::{Domain, Mailbox, ReversePath, Syntax};
 use leafmail::receipt::Reason;
 use leafmail::smtp::xclient::{Attribute, Xclient, Xforward};
 use leafmail::smtp::{
-    Command, Dialect, Enhanced, Grammar, MailParams, ParsedCommand, RcptParams, Reply, catalogue, xtext,
+    Command, Dialect, Enhanced, Grammar, MailParams, ParsedCommand, RcptParams, Reply, ReplyReader, catalogue, xtext,
 };
 use leafmail::transport::meaning;
 
@@ -89,6 +89,15 @@ fn reads_again(path: &ReversePath) {
 
 /// What a smarthost says.
 pub(super) fn reply(octets: &[u8]) {
+    for whole in [true, false] {
+        let mut reader = ReplyReader::default();
+        reader.feed(octets);
+        let mut next = || if whole { reader.next_reply() } else { reader.next_lone_reply() };
+        while let Ok(Some(reply)) = next() {
+            is_well_formed(&reply);
+        }
+        assert!(harmless(&reader.rest()));
+    }
     let Ok(reply) = Reply::parse(octets) else { return };
     assert!((200..600).contains(&reply.code()));
     is_well_formed(&reply);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Output;
 
-use crate::fake_smarthost::{FakeSmarthost, Identity, Script, reply};
+use crate::fake_smarthost::{Act, FakeSmarthost, Identity, Script, reply};
 use crate::real_servers::{Postfix, may_run};
 use crate::site::{Site, free_port};
 
@@ -310,4 +310,20 @@ fn what_a_real_postfix_refuses_is_found_and_explained() {
     );
     let id = submit(&site, BODY);
     says(&explained(&site, &id), &["554 5.7.1 <root@lan.example>: Sender address rejected", "[[rewrite]]"]);
+}
+
+#[test]
+fn explain_and_doctor_say_what_was_learned_of_a_next_hop() {
+    let script = Script::new().always("EHLO", Act::Close).always("RCPT", reply("451 4.2.0 later"));
+    let smarthost = FakeSmarthost::start(script);
+    let site = Site::new("");
+    let url = format!("smtp://127.0.0.1:{}?tls=none", smarthost.address.port());
+    configure(&site, &format!("url = \"{url}\""), "[senders]\nallow = [\"root@lan.example\"]");
+    let id = submit(&site, BODY);
+    let said = "closed the connection at EHLO: it is greeted with HELO";
+    let explained = text(&site.run(&["explain", &id]));
+    assert!(explained.contains(&format!("The next hop {url} {said}. This is remembered until")), "{explained}");
+    let doctor = text(&site.run(&["doctor"]));
+    assert!(doctor.contains(&format!("learned: it {said}; this is remembered until")), "{doctor}");
+    assert!(doctor.contains("warning   EHLO: the connection is closed at EHLO; HELO is taken"), "{doctor}");
 }

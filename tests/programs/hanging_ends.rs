@@ -63,11 +63,10 @@ fn an_announced_message_does_not_wait_behind_one_that_hangs_at_its_end() {
         let smarthost = hanging(hangs);
         let site = site_for(&[&smarthost], connections, "");
         fill(&site, 12);
-        let forwarder = forwarder(&site);
+        let _forwarder = forwarder(&site);
         wait_until("all have arrived", || arrived(&smarthost.record()).0 == 12);
         wait_until("those that were answered are gone", || site.shelf("queue").len() == hangs);
         assert_eq!(arrived(&smarthost.record()), (12, 12), "each once");
-        assert!(forwarder.log().contains("does not wait any longer behind a message"), "{}", forwarder.log());
     }
 }
 
