@@ -67,11 +67,12 @@ pub struct Learned {
 /// What these notes have that changes how a next hop is spoken to, at `now` in milliseconds since the epoch.
 pub fn learned(notes: &HopNotes, now: u64) -> Vec<Learned> {
     let of = |(hop, note): (&String, &HopNote)| {
-        let recipients = left(note.recipients_until, now, REMEMBERED).filter(|_| note.recipients > 0).map(|_| Learned {
-            hop: hop.clone(),
-            what: format!("took no more than {} recipients: messages with more are split", note.recipients),
-            until: note.recipients_until,
-        });
+        let recipients =
+            left(note.recipients_until, now, REMEMBERED).filter(|_| note.recipients > 0).map(|_| Learned {
+                hop: hop.clone(),
+                what: format!("took no more than {} recipients: messages with more are split", note.recipients),
+                until: note.recipients_until,
+            });
         let lesson = |lesson: Lesson| Learned {
             hop: hop.clone(),
             what: lesson.said().to_owned(),
@@ -267,7 +268,9 @@ mod tests {
         hop.learn(Lesson::Ehlo);
         hop.set_recipients(50);
         let known = hop.lessons();
-        assert!(known.contains(Lesson::Ehlo) && known.contains(Lesson::Pipelining) && !known.contains(Lesson::Chunking));
+        assert!(
+            known.contains(Lesson::Ehlo) && known.contains(Lesson::Pipelining) && !known.contains(Lesson::Chunking)
+        );
         assert_eq!(told().iter().filter(|one| one.hop == "a" && one.until > memory.now()).count(), 3, "{:?}", told());
         let soon = hop.after(HOUR);
         hop.change(|note| {

@@ -165,7 +165,9 @@ impl<S: Spool> Scene<'_, S> {
 
     /// How the next hops of the route are spoken to, where that was learned.
     fn learned(&self, story: &mut RecipientStory) {
-        for Learned { hop, what, until } in learned(&self.context.runner.states.hop_notes(self.route), self.now.as_millis()) {
+        for Learned { hop, what, until } in
+            learned(&self.context.runner.states.hop_notes(self.route), self.now.as_millis())
+        {
             let until = Timestamp::from_millis(until).listing();
             story.next.push(format!("The next hop {hop} {what}. This is remembered until {until}."));
         }
