@@ -241,7 +241,7 @@ impl House {
             Some(Folder::Hold) => {
                 assert_eq!(removals, 0, "{what}");
                 let glance = self.spool.peek(message.id).unwrap().unwrap();
-                let ledger = Ledger::of(&glance.envelope, &glance.receipts);
+                let ledger = Ledger::fold(&glance.envelope, &glance.receipts, Duration::MAX);
                 for ((account, copies), notices) in ledger.accounts().iter().zip(&copies).zip(&notices) {
                     let expected = match account.standing {
                         Standing::Pending | Standing::Failed => (0, 0),

@@ -178,7 +178,7 @@ pub fn act_on_all<S: Manage>(
 const NOBODY: &str = "no recipient waits for it any more";
 
 fn pending(glance: &Glance) -> Vec<u16> {
-    let ledger = Ledger::of(&glance.envelope, &glance.receipts);
+    let ledger = Ledger::fold(&glance.envelope, &glance.receipts, Duration::MAX);
     ledger.indices(|_, account| account.standing == Standing::Pending)
 }
 
@@ -241,7 +241,7 @@ impl<S: Manage> Work<'_, S> {
         if envelope.reverse_path == ReversePath::Null {
             return Ok(());
         }
-        let ledger = Ledger::of(envelope, self.claim.receipts());
+        let ledger = Ledger::fold(envelope, self.claim.receipts(), Duration::MAX);
         let failed = ledger.indices(|index, account| {
             account.standing == Standing::Failed
                 && envelope.recipients.get(index).is_some_and(|recipient| !account.is_settled(recipient))
@@ -256,7 +256,7 @@ impl<S: Manage> Work<'_, S> {
 
     /// Gives up who is pending, each with the last reason; whether there was anybody. The runner tells the sender.
     fn expire(&mut self) -> Result<bool, SpoolError> {
-        let ledger = Ledger::of(self.claim.envelope(), self.claim.receipts());
+        let ledger = Ledger::fold(self.claim.envelope(), self.claim.receipts(), Duration::MAX);
         let pending = ledger.indices(|_, account| account.standing == Standing::Pending);
         let mut groups: Vec<(String, Vec<u16>)> = Vec::new();
         for index in pending {

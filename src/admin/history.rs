@@ -1,6 +1,7 @@
 //! One message in full: its envelope, its origin, and everything that happened to it.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -83,7 +84,7 @@ impl History {
     }
 
     fn standings(&self) -> impl Iterator<Item = (String, &'static str)> {
-        let ledger = Ledger::of(&self.glance.envelope, &self.glance.receipts);
+        let ledger = Ledger::fold(&self.glance.envelope, &self.glance.receipts, Duration::MAX);
         let words: Vec<_> = ledger.accounts().iter().map(|account| words(account.standing, account.in_doubt)).collect();
         self.glance.envelope.recipients.iter().map(|recipient| recipient.mailbox.to_string()).zip(words)
     }

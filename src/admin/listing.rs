@@ -4,6 +4,7 @@
 //! both. Both are written message by message; only sums are kept.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -60,7 +61,7 @@ pub(super) fn is_by_hand(receipt: &Receipt) -> bool {
 impl Listing {
     pub(super) fn new(id: SpoolId, glance: &Glance, routes: &Routes) -> Self {
         let Glance { folder, envelope, receipts, .. } = glance;
-        let ledger = Ledger::of(envelope, receipts);
+        let ledger = Ledger::fold(envelope, receipts, Duration::MAX);
         let accounts = ledger.accounts().iter().zip(envelope.recipients.iter());
         let open = accounts.filter(|(account, _)| !matches!(account.standing, Standing::Delivered | Standing::Bounced));
         // Whoever held it said why.

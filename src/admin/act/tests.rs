@@ -52,7 +52,7 @@ impl House {
 
     fn standings(&self, id: SpoolId) -> Vec<Standing> {
         let glance = self.glance(id);
-        let ledger = Ledger::of(&glance.envelope, &glance.receipts);
+        let ledger = Ledger::fold(&glance.envelope, &glance.receipts, Duration::MAX);
         ledger.accounts().iter().map(|account| account.standing).collect()
     }
 }

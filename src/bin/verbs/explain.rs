@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::anyhow;
 use clap::Args;
@@ -131,7 +132,7 @@ impl Departures {
     pub(super) fn of(config: &Config, spool: &DirSpool, ids: &[SpoolId], what: Departure, text: &str) -> Self {
         let entries = |id: &SpoolId| {
             let glance = spool.peek(*id).ok().flatten()?;
-            let ledger = Ledger::of(&glance.envelope, &glance.receipts);
+            let ledger = Ledger::fold(&glance.envelope, &glance.receipts, Duration::MAX);
             let left = ledger.indices(|_, account| account.standing != Standing::Delivered);
             let whose = Whose { id: *id, envelope: &glance.envelope, seal: &glance.seal };
             Some((*id, HistoryEntry::by_hand(whose, &left, what, text, SystemClock.now())))

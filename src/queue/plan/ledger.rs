@@ -66,13 +66,13 @@ pub enum Standing {
 }
 
 impl<'a> Ledger<'a> {
-    /// Folds `receipts` where ages do not matter.
-    pub fn of(envelope: &Envelope, receipts: &'a [Receipt]) -> Self {
-        Self::fold(envelope, receipts, &|_| Duration::MAX)
+    /// Folds `receipts`. A gap between two attempts counts as `longest_gap` at most.
+    pub fn fold(envelope: &Envelope, receipts: &'a [Receipt], longest_gap: Duration) -> Self {
+        Self::fold_by(envelope, receipts, &|_| longest_gap)
     }
 
     /// Folds `receipts`. The gap after a number of attempts counts as `longest_gap` of that number at most.
-    pub fn fold(envelope: &Envelope, receipts: &'a [Receipt], longest_gap: &dyn Fn(u32) -> Duration) -> Self {
+    pub(super) fn fold_by(envelope: &Envelope, receipts: &'a [Receipt], longest_gap: &dyn Fn(u32) -> Duration) -> Self {
         let mut ledger = Self { accounts: vec![Account::NEW; envelope.recipients.len()] };
         for receipt in receipts {
             // An act of a person that names no recipients is about all of them.
@@ -244,7 +244,7 @@ mod tests {
     const GAP: Duration = Duration::from_secs(7200);
 
     fn only<'a>(receipts: &'a [Receipt]) -> Account<'a> {
-        Ledger::fold(&envelope("s@x", &["a@x"]), receipts, &|_| GAP).accounts()[0].clone()
+        Ledger::fold(&envelope("s@x", &["a@x"]), receipts, GAP).accounts()[0].clone()
     }
 
     #[test]
@@ -255,7 +255,7 @@ mod tests {
             receipt(at(60), ReceiptKind::Failed, &[1]),
             receipt(at(60), ReceiptKind::Deferred, &[2, 9]),
         ];
-        let ledger = Ledger::fold(&envelope("s@x", &["a@x", "b@x", "c@x"]), &receipts, &|_| GAP);
+        let ledger = Ledger::fold(&envelope("s@x", &["a@x", "b@x", "c@x"]), &receipts, GAP);
         let standings: Vec<_> = ledger.accounts().iter().map(|account| account.standing).collect();
         assert_eq!(standings, [Standing::Delivered, Standing::Failed, Standing::Pending]);
         assert_eq!(ledger.accounts()[2].attempts, 2);

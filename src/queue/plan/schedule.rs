@@ -113,7 +113,7 @@ impl Schedule {
 
     /// The ledger of a message, with gaps capped as this schedule demands.
     pub fn ledger<'a>(&self, envelope: &Envelope, receipts: &'a [Receipt]) -> Ledger<'a> {
-        Ledger::fold(envelope, receipts, &|attempts| self.step(attempts))
+        Ledger::fold_by(envelope, receipts, &|attempts| self.step(attempts))
     }
 
     /// What has to be done with a message.
