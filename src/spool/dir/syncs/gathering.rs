@@ -2,12 +2,15 @@
 //!
 //! A sync commits what the journal has when it begins, and whoever comes later needs another commit. So while a wave is under way
 //! nobody begins; those who come write their octets out meanwhile, as octets that are written out during a commit need the next one.
-//! After a wave its members' clients are given a moment to come back. Everybody syncs their own file: a wave changes when, not what.
+//! After a wave its members' clients are given a moment to come back, unless they did not come in time before. Everybody syncs their own
+//! file: a wave changes when, not what.
 
 use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// The most waves in a row that are not waited for after one that did not grow.
+const MOST_HASTE: u32 = 16;
 /// The part of a flush for which a wave is waited to be as large as the one before.
 const PART: u32 = 4;
 
@@ -15,7 +18,10 @@ const PART: u32 = 4;
 #[derive(Debug)]
 pub(in crate::spool) struct Gathering {
     state: Mutex<State>,
-    changed: Condvar,
+    /// A wave begins, or the one under way is over and somebody has to begin the next.
+    turn: Condvar,
+    /// As many wait as are expected.
+    complete: Condvar,
     /// From when on a flush is slow.
     slow: Duration,
 }
@@ -28,8 +34,13 @@ struct State {
     next: u64,
     /// Those who wait for it.
     waiting: usize,
+    /// Whether one of them waits for the others to come, and will begin it.
+    led: bool,
     /// How many will come, as far as the last wave tells.
     expected: usize,
+    /// How many waves are not waited for yet, and how many there were of these.
+    haste: u32,
+    last_haste: u32,
     /// Members of the wave under way, and those of them who still sync.
     members: usize,
     syncing: usize,
@@ -46,13 +57,16 @@ impl Gathering {
             flush: Duration::ZERO,
             next: 0,
             waiting: 0,
+            led: false,
             expected: 1,
+            haste: 0,
+            last_haste: 0,
             members: 0,
             syncing: 0,
             begun: now,
             over: now,
         };
-        Self { state: Mutex::new(state), changed: Condvar::new(), slow }
+        Self { state: Mutex::new(state), turn: Condvar::new(), complete: Condvar::new(), slow }
     }
 
     /// Syncs at once where that is quick; else writes out and syncs with the next wave.
@@ -80,21 +94,36 @@ impl Gathering {
         let mut state = self.lock();
         state.waiting += 1;
         let ours = state.next;
+        if state.led && state.waiting >= state.expected {
+            self.complete.notify_one();
+        }
         while state.next == ours {
-            if state.syncing > 0 {
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            let now = Instant::now();
-            let left = (state.over + state.flush / PART).saturating_duration_since(now);
-            if state.waiting >= state.expected || left.is_zero() {
-                state.begin(now);
-                self.changed.notify_all();
-                break;
-            }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = if state.syncing > 0 || state.led {
+                self.turn.wait(state).unwrap_or_else(PoisonError::into_inner)
+            } else {
+                self.lead(state)
+            };
         }
         Member(self)
+    }
+
+    /// Begins the wave once it is as large as the one before, or after a part of a flush.
+    fn lead<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        state.led = true;
+        let end = state.over + state.flush / PART;
+        let waits = state.haste == 0;
+        while waits && state.waiting < state.expected {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state = self.complete.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.led = false;
+        state.learn(waits);
+        state.begin(Instant::now());
+        self.turn.notify_all();
+        state
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -105,6 +134,19 @@ impl Gathering {
 impl State {
     fn note(&mut self, flush: Duration) {
         self.flush = (self.flush * 7 + flush) / 8;
+    }
+
+    /// After a wait that was in vain the next waves are not waited for: where many clients share few processors, they do not come
+    /// back in time.
+    fn learn(&mut self, waited: bool) {
+        if self.waiting >= self.expected {
+            (self.haste, self.last_haste) = (0, 0);
+        } else if waited {
+            self.last_haste = (2 * self.last_haste).clamp(1, MOST_HASTE);
+            self.haste = self.last_haste;
+        } else {
+            self.haste -= 1;
+        }
     }
 
     fn begin(&mut self, now: Instant) {
@@ -135,7 +177,7 @@ impl Drop for Member<'_> {
         let mut state = self.0.lock();
         state.end_one(Instant::now());
         if state.syncing == 0 && state.waiting > 0 {
-            self.0.changed.notify_all();
+            self.0.turn.notify_one();
         }
     }
 }
@@ -218,6 +260,20 @@ mod tests {
         gathering.lock().note(Duration::from_millis(8));
         assert!(gathering.sync(|| Ok(()), || Ok(())).is_ok());
         assert_eq!(gathering.lock().expected, 1);
+    }
+
+    #[test]
+    fn after_a_wait_in_vain_more_and_more_waves_begin_without_one() {
+        let gathering = Gathering::slower_than(Duration::ZERO);
+        let mut hastes = Vec::new();
+        for _ in 0..8 {
+            gathering.lock().expected = 2;
+            gathering.sync(|| Ok(()), || Ok(())).unwrap();
+            hastes.push(gathering.lock().haste);
+        }
+        assert_eq!(hastes, [1, 0, 2, 1, 0, 4, 3, 2]);
+        gathering.sync(|| Ok(()), || Ok(())).unwrap();
+        assert_eq!(gathering.lock().haste, 0, "all came who were expected");
     }
 
     #[test]
