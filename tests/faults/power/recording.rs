@@ -89,7 +89,8 @@ impl Witnessed {
         smtpd.wait_for_log("listening on");
         let mut watch = site.spoolrun();
         watch.args(["--relay", &format!("smtp://{}?tls=none", sink.address), "watch"]);
-        let beside = Beside::start(&site.spool());
+        // Its own syncs would hide what the controls are to show.
+        let beside = (syncs == Syncs::All).then(|| Beside::start(&site.spool()));
         let folder_syncs = site.path("folder-syncs");
         let mut watch = Running::start(traced(syncs, &watch, &folder_syncs, site));
         let length = || fs::metadata(log).unwrap().len();
