@@ -7,14 +7,14 @@
 //! `LEAFMAIL_LAB=full` has 5,000 messages in 28 days, the short form 300 in less than two.
 
 mod calendar;
-mod judge;
+mod copies;
 mod provider;
 mod relay;
 
 use std::sync::Arc;
 
 use calendar::{Calendar, MINUTE, Timetable};
-use judge::Judge;
+use copies::Judge;
 use provider::{Dialect, Provider};
 use relay::Relay;
 

@@ -12,7 +12,7 @@ use base64::engine::{Engine, general_purpose::STANDARD};
 
 use super::Knows;
 use super::calendar::{Calendar, MINUTE, Timetable};
-use super::judge::Judge;
+use super::copies::Judge;
 use super::relay::USER;
 
 const MOST_RECIPIENTS: usize = 10;

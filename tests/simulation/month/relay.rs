@@ -26,7 +26,7 @@ use leafmail::transport::{
 
 use super::Knows;
 use super::calendar::{Calendar, MINUTE};
-use super::judge::Judge;
+use super::copies::Judge;
 
 pub(super) const USER: &str = "relay";
 pub(super) const OLD_PASSWORD: &str = "the password of before";
