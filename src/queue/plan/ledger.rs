@@ -305,6 +305,61 @@ mod tests {
     }
 
     #[test]
+    fn an_act_by_hand_that_names_recipients_is_about_these_alone() {
+        let receipts = [
+            receipt(at(0), ReceiptKind::Failed, &[0, 1]),
+            receipt(at(60), ReceiptKind::Requeued, &[0]),
+            receipt(at(70), ReceiptKind::Deferred, &[]),
+        ];
+        let ledger = Ledger::fold(&envelope("s@x", &["a@x", "b@x"]), &receipts, GAP);
+        assert_eq!(ledger.accounts()[0], Account::NEW);
+        assert_eq!(ledger.accounts()[1].standing, Standing::Failed);
+    }
+
+    #[test]
+    fn a_failure_is_owed_to_the_sender_unless_it_was_told_or_withheld_or_is_not_wanted() {
+        let failed = receipt(at(0), ReceiptKind::Failed, &[0]);
+        let mut withheld = receipt(at(1), ReceiptKind::Failed, &[0]);
+        withheld.annotations.push((WITHHELD.into(), String::new()));
+        let mut recipient = envelope("s@x", &["a@x"]).recipients[0].clone();
+        let owes = |receipts: &[Receipt]| only(receipts).owes_notice(&recipient);
+        assert!(owes(&[failed.clone()]));
+        assert!(!owes(&[failed.clone(), withheld.clone()]));
+        assert!(!owes(&[failed.clone(), receipt(at(1), ReceiptKind::Bounced, &[0])]));
+        assert!(!owes(&[receipt(at(0), ReceiptKind::Deferred, &[0])]));
+        assert_eq!(only(&[withheld]).standing, Standing::Pending, "there is no failure that it is about");
+        for failure in [true, false] {
+            recipient.notify = Some(crate::envelope::Notify { success: true, failure, delay: false });
+            let receipts = [failed.clone()];
+            let account = only(&receipts);
+            assert_eq!((account.owes_notice(&recipient), account.is_settled(&recipient)), (failure, !failure));
+        }
+    }
+
+    #[test]
+    fn a_success_is_told_by_its_kind_and_the_telling_settles_nothing() {
+        for (action, kind) in [("delivered", NoticeKind::Delivered), ("", NoticeKind::Relayed)] {
+            let mut delivered = receipt(at(0), ReceiptKind::Delivered, &[0]);
+            delivered.annotations.push((UNREPORTED.into(), action.into()));
+            assert_eq!(only(&[delivered]).success(), Some(kind));
+        }
+        let delivered = receipt(at(0), ReceiptKind::Delivered, &[0]);
+        assert_eq!(only(&[delivered.clone(), receipt(at(1), ReceiptKind::Failed, &[0])]).last, None);
+        let mut told = delivered;
+        told.annotations.push((REPORTED.into(), String::new()));
+        assert_eq!(only(&[told]).standing, Standing::Pending);
+    }
+
+    #[test]
+    fn who_was_refused_and_deferred_all_the_same_stays_doubted() {
+        let deferred = receipt(at(0), ReceiptKind::Deferred, &[0]);
+        let mut refused = deferred.clone();
+        refused.reason.reply_code = Some(500);
+        assert!(only(&[refused, deferred.clone()]).doubted);
+        assert!(!only(&[deferred]).doubted);
+    }
+
+    #[test]
     fn a_gap_counts_as_the_longest_at_most_and_a_backward_jump_as_nothing() {
         let year = 365 * 86_400;
         let receipts = [

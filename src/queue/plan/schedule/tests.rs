@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::annotation::{REPORTED, UNREPORTED};
-use crate::envelope::{Notify, Recipients};
+use crate::envelope::{Notify, Recipient, Recipients};
 use crate::queue::testing::{at, envelope, id, mark, receipt};
 use crate::receipt::ReceiptKind;
 use proptest::prelude::*;
@@ -111,6 +111,58 @@ fn intervals_vary_by_a_fifth_and_not_from_asking_to_asking() {
     assert!(intervals.iter().all(|interval| (48_000..=72_000).contains(interval)), "{intervals:?}");
     assert!(intervals.iter().any(|interval| *interval < 52_000) && intervals.iter().any(|i| *i > 68_000));
     assert_eq!(schedule.interval(id(3), 2), schedule.interval(id(3), 2));
+}
+
+#[test]
+fn what_is_settled_is_finished_and_a_success_is_told_as_one() {
+    let mut envelope = envelope("s@x", &["a@x"]);
+    let mut delivered = receipt(at(0), ReceiptKind::Delivered, &[0]);
+    assert_eq!(plan(&envelope, &[delivered.clone()], at(1)), Plan::Finish);
+    delivered.annotations.push((UNREPORTED.into(), "delivered".into()));
+    let notify = Some(Notify { success: true, failure: true, delay: false });
+    envelope.recipients = Recipients::one(Recipient { notify, ..envelope.recipients[0].clone() });
+    assert_eq!(plan(&envelope, &[delivered], at(1)), Plan::NotifySuccess(NoticeKind::Delivered, vec![0]));
+}
+
+#[test]
+fn a_delay_is_told_once_after_an_attempt_at_its_age_and_not_at_the_end() {
+    let schedule = Schedule {
+        retry: vec![minutes(60); 20],
+        delay_notice: minutes(4 * 60),
+        give_up: minutes(8 * 60),
+        ..Schedule::default()
+    };
+    let envelope = envelope("s@x", &["a@x"]);
+    let tried = |hours: u64| -> Vec<_> {
+        (0..=hours).map(|hour| receipt(at(3_600 * hour), ReceiptKind::Deferred, &[0])).collect()
+    };
+    let plan = |receipts: &[Receipt], hours| schedule.plan(id(1), &envelope, receipts, due(at(3_600 * hours)));
+    for (hours, is_late) in [(3, false), (4, true), (7, true), (8, false)] {
+        let mut receipts = tried(hours);
+        let plan_now = plan(&receipts, hours);
+        assert_eq!(plan_now == Plan::NotifyDelay(vec![0]), is_late, "{hours} hours: {plan_now:?}");
+        receipts.push(receipt(at(3_600 * hours), ReceiptKind::DelayNotified, &[0]));
+        assert!(matches!(plan(&receipts, hours), Plan::Wait(_)), "{hours} hours, and told");
+    }
+    let at_once = Schedule { delay_notice: Duration::ZERO, ..Schedule::default() };
+    assert_eq!(at_once.plan(id(1), &envelope, &[], due(at(0))), Plan::Deliver(vec![0]));
+}
+
+#[test]
+fn what_is_ahead_is_due_at_its_time_and_a_notification_at_once() {
+    let receipts = [
+        receipt(at(0), ReceiptKind::Deferred, &[0]),
+        receipt(at(0), ReceiptKind::Failed, &[1]),
+        receipt(at(0), ReceiptKind::Delivered, &[2]),
+    ];
+    let times = |sender| {
+        let envelope = envelope(sender, &["a@x", "b@x", "c@x", "d@x"]);
+        Schedule::default().due_times(id(1), &envelope, &receipts, at(10))
+    };
+    let [(0, again), (1, told), (3, new)] = times("s@x")[..] else { panic!("{:?}", times("s@x")) };
+    assert!((at(48)..=at(72)).contains(&again), "{again:?}");
+    assert_eq!((told, new), (at(10), at(10)));
+    let [(0, _), (3, _)] = times("")[..] else { panic!("{:?}", times("")) };
 }
 
 /// What a simulated next hop says to one recipient.
