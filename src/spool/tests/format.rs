@@ -78,6 +78,20 @@ fn a_forged_length_reserves_nothing() {
     }
 }
 
+#[test]
+fn a_length_above_the_limit_is_corrupt_and_the_limit_itself_is_not() {
+    let file = file_of(&plain_envelope(), b"m", &plain_seal(), &[]);
+    let trailer_at = frozen::HEADER + u32::from_le_bytes(file[12..16].try_into().unwrap()) as usize + 1;
+    for (at, limit) in [(12, 4 << 20), (trailer_at + 8, 1 << 20)] {
+        for (length, is_corrupt) in [(limit, false), (limit + 1, true), (u32::MAX, true)] {
+            let mut forged = file.clone();
+            forged[at..at + 4].copy_from_slice(&length.to_le_bytes());
+            let result = thaw(&forged[..], forged.len() as u64, Depth::Whole);
+            assert_eq!(matches!(result, Err(SpoolErrorKind::Corrupt(_))), is_corrupt, "{length} at {at}: {result:?}");
+        }
+    }
+}
+
 /// While a message arrives under its final name, its sender writes what follows the envelope.
 #[test]
 fn a_message_that_contains_a_trailer_cannot_end_itself() {

@@ -32,6 +32,8 @@ fn each_recipient_waits_its_own_interval() {
     assert!(matches!(plan(&envelope, &receipts[..2], at(10)), Plan::Wait(until) if until >= at(48) && until <= at(72)));
     assert_eq!(plan(&envelope, &receipts, at(100)), Plan::Deliver(vec![0]));
     assert_eq!(plan(&envelope, &receipts, at(60 + 361)), Plan::Deliver(vec![0, 1]));
+    let ripe = |now| Schedule::default().ripe(id(1), &envelope, &receipts, due(at(now)));
+    assert_eq!((ripe(100), ripe(60 + 361)), (vec![0], vec![0, 1]));
     let now = Situation { urgency: Urgency::Now, ..due(at(61)) };
     assert_eq!(Schedule::default().plan(id(1), &envelope, &receipts, now), Plan::Deliver(vec![0, 1]));
 }
@@ -122,6 +124,9 @@ fn what_is_settled_is_finished_and_a_success_is_told_as_one() {
     let notify = Some(Notify { success: true, failure: true, delay: false });
     envelope.recipients = Recipients::one(Recipient { notify, ..envelope.recipients[0].clone() });
     assert_eq!(plan(&envelope, &[delivered], at(1)), Plan::NotifySuccess(NoticeKind::Delivered, vec![0]));
+    let never = Some(Notify { success: false, failure: false, delay: false });
+    envelope.recipients = Recipients::one(Recipient { notify: never, ..envelope.recipients[0].clone() });
+    assert_eq!(plan(&envelope, &[receipt(at(0), ReceiptKind::Failed, &[0])], at(1)), Plan::Finish);
 }
 
 #[test]
