@@ -130,7 +130,9 @@ fn five_days_of_our_own_trouble_bounce_nothing_and_raise_one_alarm() {
     assert_eq!(RouteStore::load(house.routes.as_ref(), "first").unwrap(), Some(RouteState::Open));
     if std::env::var_os(MEASURED).is_some() {
         let took = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-        assert_eq!(took.tv_sec, 0, "five days took a second or more of processor time: {took:?}");
+        // A build without optimisation is several times as slow.
+        let most = if cfg!(debug_assertions) { 10 } else { 1 };
+        assert!(took.tv_sec < most, "five days took {most} s or more of processor time: {took:?}");
     }
 }
 
@@ -138,7 +140,7 @@ fn five_days_of_our_own_trouble_bounce_nothing_and_raise_one_alarm() {
 const MEASURED: &str = "LEAFMAIL_MEASURED";
 
 #[test]
-fn five_days_take_less_than_a_second_of_processor_time() {
+fn five_days_take_less_than_a_second_of_an_optimised_build() {
     let name = "queue::tests::routes::five_days_of_our_own_trouble_bounce_nothing_and_raise_one_alarm";
     let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
     let output = alone.args(["--exact", name]).env(MEASURED, "1").output().unwrap();
