@@ -34,6 +34,7 @@ mod real_outages;
 mod real_security;
 mod real_servers;
 mod refusals;
+mod repeated_secrets;
 mod replies;
 mod rivals;
 mod routes;

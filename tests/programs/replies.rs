@@ -1,4 +1,4 @@
-//! Every reply of `src/transport/classify/replies.txt`, played by a smarthost of its own: what becomes of the message, whether
+//! Every reply of `src/transport/classify/replies/`, played by a smarthost of its own: what becomes of the message, whether
 //! the route pauses, whether an attempt counts, and what `explain` says.
 
 use std::collections::HashMap;
@@ -29,14 +29,17 @@ impl Row {
 }
 
 fn rows() -> Vec<Row> {
-    let text = include_str!("../../src/transport/classify/replies.txt");
+    let files = [
+        include_str!("../../src/transport/classify/replies/providers.txt"),
+        include_str!("../../src/transport/classify/replies/servers.txt"),
+    ];
     let is_row = |line: &&str| !line.is_empty() && !line.starts_with(['#', '=']);
     let row = |line: &str| {
-        let words: Vec<_> = line.splitn(5, ' ').map(str::to_owned).collect();
-        let [step, about, outcome, _, reply] = words.try_into().expect("five columns");
+        let words: Vec<_> = line.splitn(6, ' ').map(str::to_owned).collect();
+        let [step, about, outcome, _, _, reply] = words.try_into().expect("six columns");
         Row { step, about, outcome, reply }
     };
-    text.lines().filter(is_row).map(row).collect()
+    files.iter().flat_map(|file| file.lines()).filter(is_row).map(row).collect()
 }
 
 fn smarthost(row: &Row) -> FakeSmarthost {
@@ -49,12 +52,16 @@ fn smarthost(row: &Row) -> FakeSmarthost {
     let step = match row.step.as_str() {
         "greeting" => "greeting",
         "end" => "end",
-        "ehlo" | "auth" | "mail" | "rcpt" | "data" => &row.step.to_ascii_uppercase(),
+        "ehlo" | "starttls" | "auth" | "mail" | "rcpt" | "data" => &row.step.to_ascii_uppercase(),
         other => panic!("expected a step, but found {other}"),
     };
     let script = Script::new().always(step, act.clone());
     let script = if step == "EHLO" { script.always("HELO", act) } else { script };
-    FakeSmarthost::start(if step == "AUTH" { script.offers(["AUTH PLAIN"]) } else { script })
+    FakeSmarthost::start(match step {
+        "AUTH" => script.offers(["AUTH PLAIN"]),
+        "STARTTLS" => script.offers(["STARTTLS"]),
+        _ => script,
+    })
 }
 
 /// A route for each row, and a message for each route: the domain of its recipient is the row's number.
@@ -65,9 +72,10 @@ fn site(hosts: &[(usize, FakeSmarthost)], rows: &[Row]) -> Site {
     for (at, host) in hosts {
         let (port, login) = (host.address.port(), rows[*at].step == "auth");
         let user = if login { "me@" } else { "" };
+        let tls = if rows[*at].step == "starttls" { "required" } else { "none" };
         let _ = writeln!(
             text,
-            "[[route]]\nname = \"r{at}\"\nrecipients = [\"@r{at}.example\"]\nurl = \"smtp://{user}127.0.0.1:{port}?tls=none\""
+            "[[route]]\nname = \"r{at}\"\nrecipients = [\"@r{at}.example\"]\nurl = \"smtp://{user}127.0.0.1:{port}?tls={tls}\""
         );
         if login {
             let _ = writeln!(text, "password_file = \"{}\"", site.path("password").display());
@@ -152,7 +160,7 @@ fn believed(site: &Site, rows: &[Row], numbers: &[usize]) {
 
 fn play_part(part: usize) {
     let rows = rows();
-    let numbers: Vec<_> = (0..rows.len()).filter(|at| at % 4 == part).collect();
+    let numbers: Vec<_> = (0..rows.len()).filter(|at| at % 6 == part).collect();
     play(&rows, &numbers);
 }
 
@@ -174,4 +182,14 @@ fn every_reply_comes_to_what_its_row_says_3() {
 #[test]
 fn every_reply_comes_to_what_its_row_says_4() {
     play_part(3);
+}
+
+#[test]
+fn every_reply_comes_to_what_its_row_says_5() {
+    play_part(4);
+}
+
+#[test]
+fn every_reply_comes_to_what_its_row_says_6() {
+    play_part(5);
 }

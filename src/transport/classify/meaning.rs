@@ -25,7 +25,9 @@ pub(super) fn why(reason: &Reason) -> Option<Why> {
         Some(code) if reason.text.contains(REFUSED_LOGIN) => {
             Some(table::why_of_login(code, reason.status, said(&reason.text)))
         }
-        Some(code) => table::why(code, reason.status, &reason.text).or_else(|| of_reply(code, reason)),
+        Some(code) => table::why(code, reason.status, &reason.text)
+            .or_else(|| of_opening(code, &reason.text))
+            .or_else(|| of_reply(code, reason)),
         None => reason.cause.map(Why::from).or_else(|| of_our_words(reason)),
     };
     let last = if reason.status.0 == 5 { Why::Never } else { Why::Later };
@@ -39,6 +41,17 @@ const REFUSED_LOGIN: &str = "refused the login of";
 fn said(text: &str) -> &str {
     let after = text.find(REFUSED_LOGIN).map_or(text, |at| &text[at + REFUSED_LOGIN.len()..]);
     after.split_once(": ").map_or(after, |(_, reply)| reply)
+}
+
+/// What a refusal before AUTH and MAIL means (`wire/connect.rs` tells of it in these words): nothing else was said yet.
+fn of_opening(code: u16, text: &str) -> Option<Why> {
+    let refused = |what: &str| text.contains(&format!(" refused {what}"));
+    match code {
+        _ if refused("STARTTLS: ") => Some(Why::TlsAway),
+        500.. if refused("the greeting: ") => Some(Why::AddressBlocked),
+        500.. if refused("EHLO") => Some(Why::HeloRefused),
+        _ => None,
+    }
 }
 
 /// Words of refusals that speak of this relay: its name, its login, its account, its address, its limits.
@@ -92,7 +105,7 @@ fn is_unknown(code: u16, reason: &Reason) -> bool {
 
 /// Whole words only where the words are short, so that no address or longer word is taken for one.
 fn speaks_of_us(text: &str) -> bool {
-    let text: String = text.to_ascii_lowercase();
+    let text = table::spoken(text);
     let begins = |at: usize| !text[..at].ends_with(|before: char| before.is_ascii_alphanumeric());
     OURS.iter().any(|words| text.match_indices(words).any(|(at, _)| begins(at)))
 }
@@ -111,8 +124,27 @@ fn code_in(text: &str) -> Option<u16> {
 
 /// Replies that `table.rs` need not know, as the command that they answer tells whose trouble they are.
 const REPLIES: &[(&[&str], Why)] = &[
+    (&["rfc", "compliant"], Why::HeaderFields),
+    (&["missing a valid message-id"], Why::HeaderFields),
+    (&["multiple from addresses"], Why::HeaderFields),
+    (&["missing final '@domain'"], Why::HeaderFields),
+    (&["sender was not authenticated"], Why::RecipientClosed),
+    (&["allowed-senders list"], Why::RecipientClosed),
+    (&["rejected by recipient"], Why::RecipientClosed),
+    (&["customer block list"], Why::RecipientClosed),
+    (&["manually blocked senders"], Why::RecipientClosed),
+    (&["banned recipient"], Why::NoSuchRecipient),
+    (&["not in recipient list"], Why::NoSuchRecipient),
+    (&["recipient not found"], Why::NoSuchRecipient),
+    (&["cannot deliver mail for"], Why::NoSuchRecipient),
+    (&["from that email address"], Why::SenderRefused),
+    (&["unresolvable", "from domain"], Why::SenderRefused),
+    (&["invalid mail from"], Why::SenderRefused),
+    (&["invalid sender"], Why::SenderRefused),
+    (&["blank from"], Why::SenderRefused),
+    (&["belong to logged in user"], Why::SenderRefused),
+    (&["mail sending denied"], Why::SenderRefused),
     (&["sender address rejected"], Why::SenderRefused),
-    (&["sender rejected"], Why::SenderRefused),
     (&["not owned by user"], Why::SenderRefused),
     (&["send as"], Why::SenderRefused),
     (&["from address"], Why::SenderRefused),
@@ -123,6 +155,12 @@ const REPLIES: &[(&[&str], Why)] = &[
     (&["too large"], Why::TooLarge),
     (&["too big"], Why::TooLarge),
     (&["size limit"], Why::TooLarge),
+    (&["mail loop"], Why::Loop),
+    (&["content denied"], Why::Content),
+    (&["banned content"], Why::Content),
+    (&["message filtered"], Why::Content),
+    (&["bare lf"], Why::Content),
+    (&["bare <lf>"], Why::Content),
     (&["spam"], Why::Spam),
     (&["blacklist"], Why::Spam),
     (&["blocklist"], Why::Spam),
@@ -133,11 +171,15 @@ const REPLIES: &[(&[&str], Why)] = &[
     (&["no such user"], Why::NoSuchRecipient),
     (&["does not exist"], Why::NoSuchRecipient),
     (&["mailbox full"], Why::MailboxFull),
-    (&["over quota"], Why::MailboxFull),
+    (&["mailbox unavailable"], Why::NoSuchRecipient),
+    (&["currently unavailable"], Why::ServiceAway),
+    (&["temporary server error"], Why::ServiceAway),
+    (&["temporary service failure"], Why::ServiceAway),
+    (&["failed to be replicated"], Why::ServiceAway),
 ];
 
 fn by_words(text: &str) -> Option<Why> {
-    let text = text.to_ascii_lowercase();
+    let text = table::spoken(text);
     REPLIES.iter().find(|(words, _)| words.iter().all(|word| text.contains(word))).map(|(_, why)| *why)
 }
 

@@ -124,9 +124,14 @@ pub(super) fn side_at_fault(reason: &Reason) -> Side {
     }
 }
 
+/// Whether a 452 or 552 may be about the number of recipients: it speaks neither of an address, a mailbox, a size, a content
+/// nor a policy (RFC 3463 X.1, X.2, X.3.4, X.6, X.7), nor of a mailbox in words, as servers without enhanced codes do.
 fn speaks_of_no_mailbox(reply: &Reply) -> bool {
-    // RFC 3463 X.2: mailbox status.
-    reply.enhanced().is_none_or(|enhanced| enhanced.1 != 2)
+    let other =
+        |enhanced| matches!(enhanced, EnhancedCode(_, 1 | 2 | 6, _) | EnhancedCode(_, 3, 4) | EnhancedCode(5, 7, _));
+    let text = reply.text().to_ascii_lowercase();
+    let names = ["quota", "mailbox", "storage allocation"].iter().any(|words| text.contains(words));
+    !reply.enhanced().is_some_and(other) && !names
 }
 
 /// The reply as the outcome of a recipient; `disposition` is of the kind that judges.

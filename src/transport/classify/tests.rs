@@ -1,30 +1,43 @@
-//! Real replies, word for word but for names and addresses, and what each comes to: `replies.txt`.
+//! Replies of providers and servers, and what each comes to: `replies/`.
 //!
 //! `docs/replies.md` is made from the same rows: `LEAFMAIL_WRITE=1 cargo test --lib the_page_of_replies` writes it.
 
 use super::*;
 
-/// A row of `replies.txt`.
+const FILES: [&str; 2] = [include_str!("replies/providers.txt"), include_str!("replies/servers.txt")];
+/// Where replies may be from.
+const KINDS: [&str; 5] = ["documentation", "code", "collection", "thread", "example"];
+
+/// A row of a file of `replies/`.
 struct Row<'a> {
     provider: &'a str,
     step: &'a str,
     about: &'a str,
     outcome: &'a str,
     why: &'a str,
+    source: &'a str,
     reply: &'a str,
+}
+
+/// Key, kind and name of each source.
+fn sources() -> Vec<[&'static str; 3]> {
+    let lines = include_str!("replies/sources.txt").lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let source = |line: &'static str| line.splitn(3, ' ').collect::<Vec<_>>().try_into().expect("key, kind and name");
+    lines.map(source).collect()
 }
 
 fn rows() -> Vec<Row<'static>> {
     let (mut rows, mut provider) = (Vec::new(), "");
-    for line in include_str!("replies.txt").lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+    let lines = FILES.iter().flat_map(|file| file.lines());
+    for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
         if let Some(name) = line.strip_prefix("= ") {
             provider = name;
             continue;
         }
-        let mut words = line.splitn(5, ' ');
-        let mut next = || words.next().unwrap_or_else(|| panic!("a row has five columns: {line}"));
-        let (step, about, outcome, why, reply) = (next(), next(), next(), next(), next());
-        rows.push(Row { provider, step, about, outcome, why, reply });
+        let mut words = line.splitn(6, ' ');
+        let mut next = || words.next().unwrap_or_else(|| panic!("a row has six columns: {line}"));
+        let (step, about, outcome, why, source, reply) = (next(), next(), next(), next(), next(), next());
+        rows.push(Row { provider, step, about, outcome, why, source, reply });
     }
     rows
 }
@@ -40,7 +53,7 @@ impl Row<'_> {
             "rcpt" => Some(Stage::Rcpt),
             "data" => Some(Stage::Data),
             "end" => Some(Stage::EndOfData),
-            "greeting" | "ehlo" | "auth" => None,
+            "greeting" | "ehlo" | "starttls" | "auth" => None,
             other => panic!("expected a step, but found {other}"),
         }
     }
@@ -50,6 +63,7 @@ impl Row<'_> {
         let mut reason = Reason::reply(&parsed(self.reply));
         match self.step {
             "auth" => reason.text = format!("mx.example[192.0.2.1]:587 refused the login of limit@x: {}", reason.text),
+            "starttls" => reason.text = format!("mx.example refused STARTTLS: {}", reason.text),
             "ehlo" => reason.text = format!("mx.example refused EHLO: {}", reason.text),
             "greeting" => reason.text = format!("mx.example refused the greeting: {}", reason.text),
             _ => {}
@@ -63,13 +77,68 @@ fn the_rows_are_many_and_of_many_providers() {
     let rows = rows();
     let mut providers: Vec<_> = rows.iter().map(|row| row.provider).collect();
     providers.dedup();
-    assert!(rows.len() >= 150 && providers.len() >= 25, "{} rows of {} providers", rows.len(), providers.len());
+    assert!(rows.len() >= 450 && providers.len() >= 35, "{} rows of {} providers", rows.len(), providers.len());
     for row in &rows {
         let twice = rows
             .iter()
             .filter(|other| (other.provider, other.step, other.reply) == (row.provider, row.step, row.reply));
         assert_eq!(twice.count(), 1, "{} {}", row.provider, row.reply);
     }
+}
+
+#[test]
+fn each_row_names_a_source_of_a_known_kind_and_most_are_no_examples() {
+    let (rows, sources) = (rows(), sources());
+    for [key, kind, name] in &sources {
+        assert!(KINDS.contains(kind) && !name.is_empty(), "{key} {kind} {name}");
+        assert!(rows.iter().any(|row| row.source == *key), "no row is from {key}");
+        assert_eq!(sources.iter().filter(|source| source[0] == *key).count(), 1, "{key}");
+    }
+    let unknown = |row: &&Row<'_>| !sources.iter().any(|source| source[0] == row.source);
+    let unknown: Vec<_> = rows.iter().filter(unknown).map(|row| format!("{} {}", row.source, row.reply)).collect();
+    assert!(unknown.is_empty(), "{}", unknown.join("\n"));
+    let examples = rows.iter().filter(|row| row.source == "example").count();
+    assert!(examples * 8 < rows.len(), "{examples} of {}", rows.len());
+}
+
+/// The rows of which a provider's refusal has to be believed at once: nobody waits days for it.
+#[test]
+fn what_is_said_of_a_recipient_or_a_message_is_believed_of_many_providers() {
+    for meanings in [
+        &["NoSuchRecipient"][..],
+        &["MailboxFull", "MailboxShut"],
+        &["TooLarge"],
+        &["Spam", "Content", "Unauthenticated"],
+    ] {
+        let believed = |row: &&Row<'_>| row.outcome == "bounced" && meanings.contains(&row.why);
+        let mut providers: Vec<_> = rows().iter().filter(believed).map(|row| row.provider).collect();
+        providers.dedup();
+        let least = if meanings.contains(&"MailboxFull") { 9 } else { 8 };
+        assert!(providers.len() >= least, "{meanings:?}: {providers:?}");
+    }
+    let kinds = ["NoSuchRecipient", "MailboxFull", "MailboxShut", "TooLarge", "Spam", "Content", "Unauthenticated"];
+    let mut providers: Vec<_> = rows()
+        .iter()
+        .filter(|row| row.outcome == "bounced" && kinds.contains(&row.why))
+        .map(|row| row.provider)
+        .collect();
+    providers.dedup();
+    assert!(providers.len() >= 25, "{providers:?}");
+}
+
+#[test]
+fn addresses_in_a_reply_have_no_say() {
+    let why = |text: &str| meaning::why(&Reason::reply(&parsed(text))).map(|why| format!("{why:?}")).unwrap();
+    for text in [
+        "550 5.1.1 <dmarc@x.example>: Recipient address rejected: User unknown",
+        "550 <no.relay-helo+quota@dnsbl.example>... User unknown",
+        "550 No such user (relay@spam.example)",
+    ] {
+        assert_eq!(why(text), "NoSuchRecipient", "{text}");
+        assert_eq!(disposition(Stage::Rcpt, &parsed(text)), Disposition::Failed, "{text}");
+        assert!(!may_be_ours(&Reason::reply(&parsed(text))), "{text}");
+    }
+    assert_eq!(table::spoken("A <b@c>, d@e \u{fc}@x @y z@ (g=h@i:550 x"), "a <>,   @y z@ (:550 x");
 }
 
 #[test]
@@ -120,7 +189,7 @@ fn each_reply_is_explained_as_its_row_says() {
             wrong.push(format!("{} {}: {found}, not {}: {}: {remedy}", row.provider, row.step, row.why, row.reply));
         }
         // A deferral keeps the reply, so it means the same.
-        if !["greeting", "ehlo", "auth"].contains(&row.step) {
+        if row.stage().is_some() {
             assert_eq!(meaning(&row.reason().deferred()), meaning(&row.reason()), "{}", row.reply);
         }
     }
@@ -140,11 +209,17 @@ fn page() -> String {
     for row in rows() {
         if row.provider != provider {
             provider = row.provider;
-            page +=
-                &format!("\n### {provider}\n\n| step | reply | about | becomes | meaning |\n|---|---|---|---|---|\n");
+            page += &format!(
+                "\n### {provider}\n\n| step | reply | about | becomes | meaning | source |\n|---|---|---|---|---|---|\n"
+            );
         }
         let reply = row.reply.replace("\\n", " ").replace('|', "/");
-        page += &format!("| {} | `{}` | {} | {} | {} |\n", row.step, reply, row.about, row.outcome, name(row.why));
+        let Row { step, about, outcome, source, .. } = row;
+        page += &format!("| {step} | `{reply}` | {about} | {outcome} | {} | {source} |\n", name(row.why));
+    }
+    page += "\n## The sources\n\n| source | kind | name |\n|---|---|---|\n";
+    for [key, kind, name] in sources() {
+        page += &format!("| {key} | {kind} | {name} |\n");
     }
     page += "\n## The meanings\n\n`{place}` is the heading of the route's settings, `{credential}` the key of its password or token.\n\n";
     page += "| meaning | what happened | what to do |\n|---|---|---|\n";
@@ -161,7 +236,7 @@ fn page() -> String {
 #[test]
 fn the_page_of_replies_is_made_from_the_rows() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/replies.md");
-    const MARK: &str = "<!-- What follows is made from src/transport/classify/replies.txt. -->\n\n";
+    const MARK: &str = "<!-- What follows is made from src/transport/classify/replies. -->\n\n";
     let written = std::fs::read_to_string(path).unwrap();
     let (head, body) = written.split_once(MARK).unwrap();
     if std::env::var_os("LEAFMAIL_WRITE").is_some() {

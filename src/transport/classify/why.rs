@@ -15,6 +15,7 @@ pub(super) enum Why {
     LoginRights,
     AppPassword,
     TlsWanted,
+    TlsAway,
     HeloRefused,
     AddressUnknown,
     AddressBlocked,

@@ -20,7 +20,7 @@ pub(super) fn of(why: Why) -> Meaning {
              providers the account must be allowed to send by SMTP AUTH, or needs an app password in {place} {credential}."),
         Why::LoginToken => (
             "The provider takes access tokens only, and no passwords.",
-            "Set {place} token_file, token_command or oauth2 in place of the password (docs/recipes.md has examples), or use \
+            "Set {place} token_file, token_command or oauth2 in place of the password (docs/routes.md has an example), or use \
              another way of sending that the provider offers."),
         Why::LoginLater => (
             "The provider cannot check logins for now. The mail is tried again.",
@@ -30,13 +30,18 @@ pub(super) fn of(why: Why) -> Meaning {
             "Set {place} auth to another mechanism that the provider offers, or use a shorter token."),
         Why::LoginRights => (
             "The login is right, but may not send.",
-            "Give this user the right to send at the provider, for this sender's domain."),
+            "Give this user the right to send at the provider, for this sender's domain; or log in as another one: {place} url and \
+             {place} {credential}."),
         Why::AppPassword => (
             "The provider wants an app password here, not the one of the web site.",
             "Make an app password at the provider, and put it where {place} {credential} reads it."),
         Why::TlsWanted => (
             "The next hop takes mail over TLS only.",
             "Add ?tls=required to {place} url, or use smtps: with port 465."),
+        Why::TlsAway => (
+            "The next hop offers TLS, but did not start it. The mail is tried again.",
+            "Nothing, unless it lasts: then whoever runs the next hop has to mend its TLS. Until then {place} url with smtps: and \
+             port 465 may work, or a {place} fallback."),
         Why::HeloRefused => (
             "The next hop does not like the name that this host uses in EHLO.",
             "Set {place} helo (or hostname) to the full name of this host, with a dot, that its address has in the DNS."),
@@ -46,8 +51,8 @@ pub(super) fn of(why: Why) -> Meaning {
              {place} url and {place} password_file. If another address of this host is registered, set {place} source."),
         Why::AddressBlocked => (
             "The address of this host is on a block list of the next hop, or has a bad reputation there.",
-            "Have the address taken off the list that the reply names, or send through a provider: {place} url with a user. If \
-             this host has another address, set {place} source."),
+            "Have the address taken off the list that the reply names (some lists have a form for that on their web site), or send \
+             through a provider: {place} url with a user. If this host has another address, set {place} source."),
         Why::AddressName => (
             "The address of this host has no name in the DNS that leads back to it.",
             "Have whoever runs the network set a PTR record for this host's address, and set {place} helo to that name; or send \
@@ -79,7 +84,7 @@ pub(super) fn of(why: Why) -> Meaning {
             "If it goes on, lower {place} connections and {place} pace, and see that no other program uses the same user."),
         Why::TooManyConnections => (
             "The provider allows fewer connections at the same time.",
-            "Lower {place} connections."),
+            "Lower {place} connections, and see that no other program uses the same user at the same time."),
         Why::Quota => (
             "This relay has sent as much as the provider allows for now. The mail waits, and is not lost.",
             "Lower {place} pace so that it fits the provider's limit, or ask the provider for a higher one."),
@@ -88,7 +93,7 @@ pub(super) fn of(why: Why) -> Meaning {
             "Ask the provider why, and have the block lifted. Until then another {place} url, or a {place} fallback, can take the mail."),
         Why::SenderRefused => (
             "The provider does not let this login send under that sender address.",
-            "Send under an address that the login may use: set from and envelope_sender in a [[rewrite]]. Or allow the address \
+            "Send under an address that exists and that the login may use: set from and envelope_sender in a [[rewrite]]. Or allow the address \
              at the provider (\"send as\", a verified sender)."),
         Why::Unauthenticated => (
             "The recipient's side wants mail of this sender's domain to be authenticated by SPF or DKIM, and it was not.",
@@ -122,8 +127,8 @@ pub(super) fn of(why: Why) -> Meaning {
              once, set [message] max_size to the same."),
         Why::Content => (
             "The provider did not like what is in the message.",
-            "Change what the message has in it: attachments of programs, archives with a password and certain links are often \
-             refused. No setting here changes that."),
+            "Change what the message has in it: attachments of programs, archives with a password, certain links and line ends other \
+             than CRLF are often refused. No setting here changes that."),
         Why::Spam => (
             "The other side considers the message, or the address that it comes from, to be spam.",
             "Send through a provider with a good reputation: {place} url. If its reply names a block list, ask who runs that list."),
@@ -133,8 +138,8 @@ pub(super) fn of(why: Why) -> Meaning {
              knows another address of this host, set {place} source."),
         Why::Policy => (
             "The other side refuses it by its own rules.",
-            "Read its reply above. If it is about the sender, set from and envelope_sender in a [[rewrite]]; if it is about \
-             this host, look at {place} helo and {place} source."),
+            "Its reply names the rule. If that is about the sender, set from and envelope_sender in a [[rewrite]]; if it is about \
+             this host, look at {place} helo and {place} source; if it is about the recipient, ask the recipient's administrator."),
         Why::NoXclient => (
             "The next hop does not offer XCLIENT to this host, so it cannot be told where the message came from.",
             "Allow XCLIENT for this host there (Postfix: smtpd_authorized_xclient_hosts), or set {place} xclient to false."),
@@ -212,10 +217,11 @@ pub(super) fn of(why: Why) -> Meaning {
             "Make the folder in {place} url (maildir:PATH) writable for the user of leafmail, and make room on its disk."),
         Why::Later => (
             "The other side does not take it now. It is tried again.",
-            "Nothing, unless it lasts: then read its reply above."),
+            "Nothing, unless it lasts: then ask whoever runs the next hop what the reply means, or give {place} a fallback."),
         Why::Never => (
             "The other side refuses it permanently.",
-            "Read its reply above."),
+            "If the reply is about the recipient, correct the address where the mail is made, or see [aliases]. If it is about the \
+             sender, set from and envelope_sender in a [[rewrite]]. Otherwise ask whoever runs {place} url what it means."),
     };
     Meaning::new(what, remedy)
 }

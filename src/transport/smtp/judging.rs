@@ -223,7 +223,7 @@ impl Transaction<'_> {
         }
         match disposition(Stage::Mail, reply) {
             Disposition::Accepted => {}
-            Disposition::Route if reply.code() == 421 => {
+            Disposition::Route if closes_over_message(reply) => {
                 return Err(Stop::GaveUp { reason: Reason::reply(reply), again: true });
             }
             // Some next hops take a few messages over one connection, and say so in as many ways.
@@ -261,11 +261,11 @@ impl Transaction<'_> {
                 self.verdicts[at] = Some(Outcome::Postponed(Reason::reply(reply)));
             }
             // The others may get the message, which is on its way.
-            Disposition::Route if reply.code() == 421 && client.control().message_ended() => {
+            Disposition::Route if closes_over_message(reply) && client.control().message_ended() => {
                 self.closing = Some(Reason::reply(reply));
                 self.verdicts[at] = Some(Outcome::Postponed(Reason::reply(reply)));
             }
-            Disposition::Route if reply.code() == 421 => {
+            Disposition::Route if closes_over_message(reply) => {
                 return Err(Stop::GaveUp { reason: Reason::reply(reply), again: true });
             }
             // So this is no fault, but the route has to rest.
@@ -332,7 +332,7 @@ impl Transaction<'_> {
     pub(super) fn go_on(&mut self, client: &SmtpClient, stage: Stage, reply: &Reply) -> Result<(), Stop> {
         match disposition(stage, reply) {
             Disposition::Accepted => Ok(()),
-            Disposition::Route if reply.code() == 421 => {
+            Disposition::Route if closes_over_message(reply) => {
                 Err(Stop::GaveUp { reason: Reason::reply(reply), again: true })
             }
             Disposition::Route => Err(refused(reply)),
@@ -356,6 +356,11 @@ fn may_concern_submitter(reply: &Reply) -> bool {
     let text = reply.text().to_ascii_lowercase();
     let names_it = text.contains("auth=") || text.contains("parameter");
     reply.is_permanent() && (names_it || matches!(reply.code(), 500 | 501 | 504 | 555))
+}
+
+/// Whether the next hop closes the connection, and the message at hand may be why; not where it says that our account is.
+fn closes_over_message(reply: &Reply) -> bool {
+    reply.code() == 421 && may_concern_message(reply)
 }
 
 /// The next hop refuses us rather than the mail.

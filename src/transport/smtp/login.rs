@@ -1,7 +1,7 @@
 //! AUTH (RFC 4954) by one of the mechanisms of `sasl/`.
 //!
 //! Credentials leave only over TLS with the verified host, or where the route says `tls=none` expressly. No log
-//! line, error or reply text carries them: the wire hides them while the login lasts.
+//! line, error or reply text carries them: the wire hides them from then on.
 
 use base64::engine::{Engine, general_purpose::STANDARD};
 
@@ -71,7 +71,6 @@ impl Login<'_> {
         })?;
         let mut dialogue = Dialogue::new(mechanism, self.user, self.secret, nonce);
         let result = self.talk(client, mechanism, &mut dialogue).await;
-        client.control().forget_secrets();
         if result.is_ok() {
             client.note_login();
         }
@@ -119,21 +118,17 @@ impl Login<'_> {
         mechanism: LoginMechanism,
         dialogue: &mut Dialogue<'_>,
     ) -> Result<(), Refusal> {
-        let (user, secret) = (self.user, self.secret.reveal());
-        // Longest first, so that no part of one is replaced before the whole; PLAIN's form always, as some servers quote it.
-        let mut secrets =
-            vec![STANDARD.encode(format!("\0{user}\0{secret}")), STANDARD.encode(secret), secret.to_owned()];
+        client.control().hide_login(self.user, self.secret.reveal());
         let mut line = format!("AUTH {}", mechanism.name());
         // What is too long for the command is the answer to the first challenge.
         let mut held = None;
         if let Some(initial) = dialogue.initial() {
             let initial = STANDARD.encode(initial);
-            secrets.insert(0, initial.clone());
+            client.control().hide_line(&initial);
             let whole = format!("{line} {initial}");
             if whole.len() + 2 <= LONGEST_COMMAND { line = whole } else { held = Some(initial) }
         }
         for _ in 0..MOST_CHALLENGES {
-            client.control().hide(secrets.clone());
             let reply = client.exchange(Phase::Auth, &format!("{line}\r\n")).await;
             let reply = reply.map_err(|error| error.reason(Phase::Auth, client.relay()))?;
             if reply.code() != 334 {
@@ -148,7 +143,7 @@ impl Login<'_> {
                 Ok(answer) => answer,
                 Err(what) => return Err(self.cancel(client, &what).await),
             };
-            secrets.insert(0, line.clone());
+            client.control().hide_line(&line);
         }
         Err(self.cancel(client, "expected an end of the challenges, but found none").await)
     }

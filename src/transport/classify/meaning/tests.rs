@@ -32,7 +32,7 @@ fn a_reply_is_explained_by_the_setting_to_change() {
         ("421 4.3.2 Service not available", "fallback"),
         ("432 4.3.2 Concurrent connections limit exceeded", "[relay] connections"),
         ("550 5.4.5 Daily user sending limit exceeded", "[relay] pace"),
-        ("550 no", "Read its reply"),
+        ("550 no", "correct the address"),
         ("451 try later", "Nothing"),
     ] {
         let text = remedy(&Reason::reply(&Reply::parse(reply.as_bytes()).unwrap()));

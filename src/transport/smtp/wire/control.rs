@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::hidden::Hidden;
 use crate::receipt::{Cause, Reason};
 use crate::smtp::{DIALOGUE, EnhancedCode, Reply};
 use crate::transport::leaving::Leaving;
@@ -150,7 +151,7 @@ pub(super) struct State {
     /// Why nothing more can come; final.
     pub(super) error: Option<WireError>,
     /// What must not appear in logs and replies.
-    pub(super) secrets: Vec<String>,
+    pub(super) hidden: Hidden,
     /// lettre's terminator begins with a CRLF that is one too many.
     pub(super) skip_line_end: bool,
     /// Octets that follow the command under way (BDAT).
@@ -254,7 +255,7 @@ impl Control {
             hurried: false,
             reply: None,
             error: None,
-            secrets: Vec::new(),
+            hidden: Hidden::default(),
             skip_line_end: false,
             attached: None,
             following: String::new(),
@@ -354,19 +355,19 @@ impl Control {
         self.state().attached = Some(Attached { octets, last });
     }
 
-    /// Hides these texts in logs and replies until they are [forgotten](Self::forget_secrets).
-    pub(in crate::transport) fn hide(&self, secrets: Vec<String>) {
-        self.state().secrets = secrets.into_iter().filter(|secret| !secret.is_empty()).collect();
+    /// From now on hides this login in logs and replies.
+    pub(in crate::transport) fn hide_login(&self, user: &str, secret: &str) {
+        self.state().hidden.add_login(user, secret);
     }
 
-    /// The login is over.
-    pub(in crate::transport) fn forget_secrets(&self) {
-        self.state().secrets.clear();
+    /// From now on hides this line of a login in logs and replies.
+    pub(in crate::transport) fn hide_line(&self, line: &str) {
+        self.state().hidden.add_base64(line);
     }
 
-    /// The text without what is hidden at present.
+    /// The text without what is hidden.
     pub(in crate::transport) fn without_secrets(&self, text: &str) -> String {
-        self.state().secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***"))
+        self.state().hidden.out_of(text)
     }
 
     /// Whether the end of the message is on its way, so that the next hop may have taken it.

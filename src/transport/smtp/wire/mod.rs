@@ -9,6 +9,7 @@ mod connect;
 mod control;
 mod dial;
 mod facts;
+mod hidden;
 mod outgoing;
 mod shown;
 mod stream;

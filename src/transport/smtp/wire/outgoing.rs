@@ -4,7 +4,7 @@
 //! over, whatever else was sent.
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Outgoing {
     octets: Vec<u8>,
     /// How many of them were sent.

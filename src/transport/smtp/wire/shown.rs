@@ -1,7 +1,6 @@
-//! What the log shows of the dialogue: no credentials, no secrets that a reply repeats, nothing unprintable. Pure.
+//! What is shown of the dialogue: no credentials, nothing unprintable. Pure.
 
 use crate::address::is_unprintable;
-use crate::smtp::Reply;
 
 /// A line of the login dialogue as the log shows it.
 pub(super) fn without_credentials(line: &str) -> String {
@@ -21,15 +20,4 @@ pub(super) fn escaped(line: &str) -> String {
         }
         shown
     })
-}
-
-pub(super) fn hide_secrets(reply: Reply, secrets: &[String]) -> Reply {
-    if !secrets.iter().any(|secret| reply.text().contains(secret.as_str())) {
-        return reply;
-    }
-    let text = secrets.iter().fold(reply.text().to_owned(), |text, secret| text.replace(secret.as_str(), "***"));
-    match reply.enhanced() {
-        Some(enhanced) => Reply::new(reply.code(), enhanced, text),
-        None => Reply::bare(reply.code(), text),
-    }
 }

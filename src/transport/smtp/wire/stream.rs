@@ -6,6 +6,7 @@
 //! is unread; after a [`WireError`] nothing is sent at all. What lettre writes is gathered (`outgoing.rs`), so that a small
 //! message, its end and what may follow it leave in one piece.
 
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
@@ -20,12 +21,11 @@ use tokio::time::{Instant, Sleep};
 use super::channel::Channel;
 use super::control::{Attached, Control, Phase, WireError};
 use super::outgoing::Outgoing;
-use super::shown::{escaped, hide_secrets, without_credentials};
+use super::shown::{escaped, without_credentials};
 use crate::smtp::{Reply, ReplyReader};
 use crate::transport::leaving::Raised;
 
 /// See the module.
-#[derive(Debug)]
 pub(in crate::transport) struct Wire {
     pub(super) channel: Channel,
     peer: SocketAddr,
@@ -243,7 +243,12 @@ impl Wire {
             }
             (error, _) => error,
         };
-        self.control.state().error.get_or_insert(error).clone()
+        let mut state = self.control.state();
+        let error = match error {
+            WireError::Garbage(what) => WireError::Garbage(state.hidden.out_of_cut(what)),
+            other => other,
+        };
+        state.error.get_or_insert(error).clone()
     }
 
     /// Notes what was sent: in the log, and as progress where the deadline is one of progress.
@@ -262,7 +267,7 @@ impl Wire {
             }
         }
         if begins && state.is_told() {
-            let login = !state.secrets.is_empty();
+            let login = state.phase == Phase::Auth;
             for line in String::from_utf8_lossy(self.output.commands()).lines() {
                 state.log(&format!("> {}", if login { without_credentials(line) } else { escaped(line) }));
             }
@@ -279,12 +284,12 @@ impl Wire {
         let mut state = self.control.state();
         state.owed = state.owed.saturating_sub(1);
         state.hurried = false;
-        if reply.code() == 334 && !state.secrets.is_empty() {
+        if reply.code() == 334 && state.phase == Phase::Auth {
             // A challenge must stay as it is, and is nobody else's business.
             state.log("< 334 ***");
             return reply;
         }
-        let reply = hide_secrets(reply, &state.secrets);
+        let reply = state.hidden.out_of_reply(reply);
         if state.is_told() {
             // After the answer to a message the caller's next system call is an unlink: the log waits.
             if state.phase == Phase::EndOfData || state.ended {
@@ -299,6 +304,13 @@ impl Wire {
 
 /// How long a reply may take whose first line has no code: the rest of it is on its way, or this is no SMTP server.
 const TEXT_PATIENCE: Duration = Duration::from_secs(5);
+
+impl fmt::Debug for Wire {
+    /// Without what was said: the last command may be a login, and a reply may repeat it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wire").field("peer", &self.peer).field("control", &self.control).finish_non_exhaustive()
+    }
+}
 
 /// What lettre reads for every reply, whatever the server said: it only has to return. The reply itself is kept in the
 /// [`Control`], where nothing of it is lost.
