@@ -28,7 +28,8 @@ fn hanging(times: usize) -> FakeSmarthost {
 
 /// Puts messages into the queue, each with its number.
 fn fill(site: &Site, messages: usize) {
-    let mut client = site.listen(&[]).client();
+    let smtpd = site.listen(&[]);
+    let mut client = smtpd.client();
     for number in 0..messages {
         let body = format!("Subject: number {number}\r\n\r\ntext\r\n");
         client.submit("alice@example.com", &["bob@example.com"], body.as_bytes());

@@ -114,7 +114,7 @@ fn a_clock_that_goes_to_and_fro_causes_neither_notices_nor_a_storm() {
 }
 
 #[test]
-fn a_jump_while_a_route_is_paused_neither_ages_its_mail_nor_leads_to_more_than_one_probe() {
+fn a_jump_while_a_route_is_paused_ages_no_mail_and_leads_to_one_probe() {
     for jump in [HOUR, DAY, 30 * DAY].map(seconds).into_iter().flat_map(|jump| [jump, -jump]) {
         let mut scene = Scene::new();
         scene.house.next_hop.answers(|_, _| Answer::Fault);
