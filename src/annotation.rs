@@ -22,6 +22,12 @@ pub const HEARTBEAT: &str = "heartbeat";
 /// Also a kind of notice: what was made so from a message of leafmail.
 pub const EXPANDED: &str = "expanded";
 
+/// Of an envelope or a seal: what a policy noted about the message when it accepted it. There may be several.
+pub const NOTE: &str = "note";
+
+/// Of a seal: why a policy wants that the message waits in `hold/` until a person releases it.
+pub const HOLD: &str = "hold";
+
 /// Of a receipt: a person did it. The value is the number of the user.
 pub const BY_HAND: &str = "by-hand";
 
@@ -46,7 +52,10 @@ pub const WITHHELD: &str = "notice-withheld";
 pub const CAUSE: &str = "cause";
 
 /// Those of envelopes.
-pub const OF_ENVELOPES: [&str; 4] = [AUTH, EXPANDED, LOCAL_USER, NOTICE];
+pub const OF_ENVELOPES: [&str; 5] = [AUTH, EXPANDED, LOCAL_USER, NOTE, NOTICE];
+
+/// Those of seals.
+pub const OF_SEALS: [&str; 2] = [HOLD, NOTE];
 
 /// Those of receipts.
 pub const OF_RECEIPTS: [&str; 7] = [BY_HAND, CAUSE, HANDED_OVER, UNCOUNTED, UNREPORTED, REPORTED, WITHHELD];

@@ -4,13 +4,14 @@
 mod devices;
 
 use super::error::Fault;
+use super::sections::policy_service;
 use super::{Config, ConfigError, alarm, log, process, rewrite, route, trust};
 
 /// A rule: the sections that it looks at, and what it finds.
 type Rule = (&'static [&'static str], fn(&Config) -> Vec<Fault>);
 
 /// All rules. None presupposes that another one holds.
-const RULES: [Rule; 15] = [
+const RULES: [Rule; 16] = [
     (&["clients", "recipients"], trust::open_relay),
     (&["listen", "clients", "auth", "limits"], trust::strangers),
     (&["relay", "route"], route::faults),
@@ -22,6 +23,7 @@ const RULES: [Rule; 15] = [
     (&["listen", "auth", "protocol"], |config| listed(config.fronts())),
     (&["listen"], Config::addresses_elsewhere),
     (&["listen", "clients", "auth", "tls"], Config::dead_ends),
+    (&["policy_service"], |config| policy_service::faults(&config.policy_service)),
     (&["notices"], |config| listed(config.copies())),
     (&["log", "relay", "route"], |config| log::faults(&config.log, &config.usable_routes())),
     (&["alarm"], |config| alarm::faults(&config.alarm)),

@@ -36,8 +36,8 @@ pub use rewrite::RewriteSection;
 pub use route::{OAuth2, Preset, Region, RouteName, RoutePlan, RouteSection, TimeoutKeys, TokenUrl, UserName};
 pub use sandbox_needs::{SandboxNeeds, Task};
 pub use sections::{
-    AuthSection, ClientsSection, EarlyTalkers, LimitsSection, MessageSection, NoticesSection, ProtocolSection,
-    QueueSection, RecipientsSection, ReserveSection, SendersSection, TlsSection, VerifySection,
+    AuthSection, ClientsSection, EarlyTalkers, LimitsSection, MessageSection, NoticesSection, PolicyServiceSection,
+    ProtocolSection, QueueSection, RecipientsSection, ReserveSection, SendersSection, TlsSection, VerifySection,
 };
 pub use submission::SubmissionSection;
 
@@ -46,7 +46,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::address::Domain;
-use crate::policy::{AddressList, Rules};
+use crate::policy::{AddressList, Rules, ServiceSettings};
 use crate::routing::Rewriting;
 use crate::spool::SpoolSync;
 use reading::origin::ConfigOrigin;
@@ -86,6 +86,9 @@ pub struct Config {
     pub recipients: RecipientsSection,
     /// What VRFY and EXPN may tell.
     pub verify: VerifySection,
+    /// Which programs are asked whether mail is welcome, one after the other.
+    #[serde(deserialize_with = "values::tables")]
+    pub policy_service: Vec<PolicyServiceSection>,
     /// What a message may be.
     pub message: MessageSection,
     /// The dialect.
@@ -134,6 +137,7 @@ impl Default for Config {
             senders: SendersSection::default(),
             recipients: RecipientsSection::default(),
             verify: VerifySection::default(),
+            policy_service: Vec::new(),
             message: MessageSection::default(),
             protocol: ProtocolSection::default(),
             limits: LimitsSection::default(),
@@ -191,6 +195,11 @@ impl Config {
     /// What is changed in messages on their way, in the order of the file; the first that fits counts.
     pub fn rewritings(&self) -> Vec<Rewriting> {
         self.rewrite.iter().map(RewriteSection::rewriting).collect()
+    }
+
+    /// Which programs are asked, in this order.
+    pub fn policy_services(&self) -> Vec<ServiceSettings> {
+        self.policy_service.iter().filter_map(PolicyServiceSection::settings).collect()
     }
 
     /// What the built-in policies go by.

@@ -50,6 +50,8 @@ impl Config {
         }
         needs.write.extend(self.log.file.iter().map(|file| folder_of(file)));
         needs.remove = self.listen.addresses.iter().filter_map(socket_folder).collect();
+        // A Unix socket needs no rule.
+        needs.ports.extend(self.policy_services().iter().filter_map(|service| service.address.port()));
         if task == Task::Forward {
             for hop in self.routes().iter().flat_map(|route| &route.hops) {
                 needs.next_hop(hop);

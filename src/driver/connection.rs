@@ -97,8 +97,8 @@ impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
                         self.client = client_of(&session);
                     }
                     let mut verdict = self.judge(&session, &question).await;
-                    if verdict == Verdict::Accept && matches!(question, Question::Connect) {
-                        verdict = self.wait_to_greet(&mut session).await;
+                    if verdict.accepts() && matches!(question, Question::Connect) {
+                        verdict = self.wait_to_greet(&mut session, verdict).await;
                     }
                     session.verdict(verdict);
                 }
@@ -261,13 +261,13 @@ impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
     }
 
     /// RFC 5321 4.3.1: a client waits for the greeting. Once in a session, even if XCLIENT leads to another.
-    async fn wait_to_greet(&mut self, session: &mut Session) -> Verdict {
-        let Some(pause) = self.greeting_pause.take() else { return Verdict::Accept };
+    async fn wait_to_greet(&mut self, session: &mut Session, verdict: Verdict) -> Verdict {
+        let Some(pause) = self.greeting_pause.take() else { return verdict };
         let now = self.receiver.clock.now();
         match timeout(pause, read_once(&mut self.io, |octets| session.feed(octets, now))).await {
             Ok(Ok(1..)) => Verdict::Disconnect(session.slip().unwrap_or_else(catalogue::early_talker)),
             // Silent, or gone, which the next read finds.
-            _ => Verdict::Accept,
+            _ => verdict,
         }
     }
 
@@ -278,17 +278,25 @@ impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
         if begins && security.is_refused_too_often(self.client.peer, limits) {
             return Verdict::Disconnect(catalogue::refused_too_often(&self.receiver.settings.hostname));
         }
-        let client = ClientInfo::new(self.client.peer).with_name(session.reverse_name()).with_helo(session.helo());
-        let client = client.with_login(session.login());
+        let client = ClientInfo {
+            name: session.reverse_name(),
+            login: session.login(),
+            helo: session.helo(),
+            extended: session.is_extended(),
+            tls: session.tls(),
+            session: self.dialogue.session(),
+            transaction: session.transaction(),
+            ..ClientInfo::new(self.client.peer)
+        };
         let verdict = self.receiver.policy.judge(&client, question).await;
         let is_of_address = matches!(question, Question::Mail { .. } | Question::Rcpt { .. });
         if is_of_address && matches!(verdict, Verdict::Refuse(_)) {
             security.note_refusal(&self.client, limits, observer.as_ref());
         }
         match question {
-            Question::Mail { declared_size, .. } if verdict == Verdict::Accept => {
+            Question::Mail { declared_size, .. } if verdict.accepts() => {
                 match self.receiver.spool.has_room(declared_size.unwrap_or(0)) {
-                    Ok(()) => Verdict::Accept,
+                    Ok(()) => verdict,
                     Err(error) => Verdict::Defer(self.receiver.apology(&error)),
                 }
             }

@@ -27,6 +27,11 @@ impl Dialogue {
         Self { session, traced: peer.is_in(&settings.traced) }
     }
 
+    /// The number of the session within this process.
+    pub(super) fn session(self) -> u64 {
+        self.session
+    }
+
     /// Whether somebody wants it.
     pub(super) fn is_told(self) -> bool {
         self.traced || log::log_enabled!(log::Level::Debug)

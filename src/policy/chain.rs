@@ -14,7 +14,7 @@ use super::{ClientInfo, Policy, ask, networks};
 use crate::address::Domain;
 use crate::address::HeloPattern;
 use crate::dns::Resolver;
-use crate::session::{Question, Verdict};
+use crate::session::{Additions, Question, Verdict};
 
 /// What the built-in rules go by: plain values that the configuration fills in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,21 +85,24 @@ impl Chain {
         Self { built_in, policies }
     }
 
-    /// The verdict on a question.
+    /// The verdict on a question: that of the first who does not accept, or acceptance with all that is to be added.
     pub async fn judge(&self, client: &ClientInfo<'_>, question: &Question) -> Verdict {
+        let mut additions = Additions::default();
         for rule in &self.built_in {
             match rule.judge(client, question).await {
                 Verdict::Accept => {}
+                Verdict::AcceptWith(more) => additions.join(*more),
                 other => return other,
             }
         }
         for policy in &self.policies {
             match ask(policy.as_ref(), client, question).await {
                 Verdict::Accept => {}
+                Verdict::AcceptWith(more) => additions.join(*more),
                 other => return other,
             }
         }
-        Verdict::Accept
+        Verdict::accept_with(additions)
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod addresses;
 mod chain;
+mod delegation;
 mod headers;
 mod helo;
 mod networks;
@@ -14,6 +15,7 @@ pub mod refusals;
 
 pub use addresses::AddressList;
 pub use chain::{Chain, Rules};
+pub use delegation::{Fallback, PolicyService, ServiceAddress, ServiceSettings, Stage};
 pub use headers::FieldName;
 pub use helo::Verify;
 pub use next_hop_size::NextHopSize;
@@ -21,8 +23,8 @@ pub use next_hop_size::NextHopSize;
 use async_trait::async_trait;
 
 use crate::address::{Mailbox, ReversePath};
-use crate::envelope::Peer;
-use crate::session::{HeaderBlock, Question, Verdict};
+use crate::envelope::{Peer, Tls};
+use crate::session::{BegunTransaction, HeaderBlock, Question, Verdict};
 
 /// What a policy knows of the client that it judges.
 #[derive(Debug, Clone, Copy)]
@@ -36,12 +38,20 @@ pub struct ClientInfo<'a> {
     pub login: Option<&'a str>,
     /// What it called itself in HELO or EHLO, where that was accepted; hostile text.
     pub helo: Option<&'a str>,
+    /// Whether it speaks ESMTP: it sent EHLO.
+    pub extended: bool,
+    /// The TLS of the connection.
+    pub tls: Option<&'a Tls>,
+    /// The number of the session within this process.
+    pub session: u64,
+    /// The transaction that has begun; for [`Policy::mail`], there is none yet.
+    pub transaction: Option<BegunTransaction<'a>>,
 }
 
 impl<'a> ClientInfo<'a> {
     /// A client of which no more than its address is known.
     pub fn new(peer: Peer) -> Self {
-        Self { peer, name: None, login: None, helo: None }
+        Self { peer, name: None, login: None, helo: None, extended: false, tls: None, session: 0, transaction: None }
     }
 
     /// The same client with its verified name.

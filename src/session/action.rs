@@ -1,4 +1,4 @@
-//! What the driver must do for the session, one action at a time; the questions among them, and the possible answers.
+//! What the driver must do for the session, one action at a time; and the questions among them.
 
 use std::sync::Arc;
 
@@ -112,19 +112,6 @@ pub enum Question {
         /// Octets of the message as the client sent it.
         size: u64,
     },
-}
-
-/// An answer to a [`Question`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// Go on.
-    Accept,
-    /// No, with a 5xx reply.
-    Refuse(Reply),
-    /// Not now, with a 4xx reply.
-    Defer(Reply),
-    /// Say this and close.
-    Disconnect(Reply),
 }
 
 /// What the session asks on behalf of a login.

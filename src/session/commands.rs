@@ -1,6 +1,6 @@
 //! The verbs: each goes through *check* (is it in order?), *ask* (is it welcome?), *proceed*.
 
-use super::{Action, Hello, Note, OpenQuestion, Question, Session, Stage, Transaction, Verdict};
+use super::{Action, Additions, Hello, Note, OpenQuestion, Question, Session, Stage, Transaction, Verdict};
 use crate::address::{Mailbox, ReversePath};
 use crate::envelope::Envelope;
 use crate::smtp::{
@@ -156,7 +156,8 @@ impl Session {
     pub fn verdict(&mut self, verdict: Verdict) {
         match (self.open_question.take(), verdict) {
             (None, _) => {}
-            (Some(open), Verdict::Accept) => self.proceed(open),
+            (Some(open), Verdict::Accept) => self.accept(open, None),
+            (Some(open), Verdict::AcceptWith(additions)) => self.accept(open, Some(additions)),
             (Some(open), Verdict::Refuse(reply) | Verdict::Defer(reply)) => self.refuse(open, reply),
             (Some(OpenQuestion::Headers(_) | OpenQuestion::Message), Verdict::Disconnect(reply)) => {
                 self.reply(&reply);
@@ -169,6 +170,17 @@ impl Session {
                 }
             }
         }
+    }
+
+    fn accept(&mut self, open: OpenQuestion, additions: Option<Box<Additions>>) {
+        match open {
+            OpenQuestion::Connect => self.added.to_client(additions),
+            OpenQuestion::Helo(_) | OpenQuestion::ToldHelo(_) | OpenQuestion::NoHelo(..) => {
+                self.added.to_name(additions)
+            }
+            _ => self.added.to_message(additions),
+        }
+        self.proceed(open);
     }
 
     fn proceed(&mut self, open: OpenQuestion) {
@@ -190,6 +202,7 @@ impl Session {
             }
             OpenQuestion::Mail(sender, params) => {
                 self.transaction = Some(Transaction::new(sender, params));
+                self.transactions = self.transactions.wrapping_add(1);
                 self.reply(&catalogue::sender_ok());
             }
             OpenQuestion::Rcpt(recipient, params) => {
@@ -334,11 +347,13 @@ impl Session {
     }
 
     /// The envelope of the transaction, or why there can be no message yet.
-    pub(super) fn envelope_for_message(&self) -> Result<Envelope, Reply> {
+    pub(super) fn envelope_for_message(&mut self) -> Result<Envelope, Reply> {
         let transaction = self.transaction.as_ref().ok_or_else(|| catalogue::send_first("MAIL"))?;
-        transaction
-            .envelope(self.origin(), self.local_user(), self.now)
-            .ok_or_else(|| if transaction.refused { catalogue::no_recipients() } else { catalogue::send_first("RCPT") })
+        let mut envelope = transaction.envelope(self.origin(), self.local_user(), self.now).ok_or_else(|| {
+            if transaction.refused { catalogue::no_recipients() } else { catalogue::send_first("RCPT") }
+        })?;
+        envelope.annotations.extend(self.added.freeze_notes());
+        Ok(envelope)
     }
 
     /// Each once in a session.

@@ -86,7 +86,10 @@ impl Session {
         let Some(envelope) = transaction.envelope(origin, user.as_ref(), message.received_at) else { return };
         let trace = Trace::new(&self.settings, &envelope, message.id, &headers);
         message.message_id = trace.message_id;
-        self.actions.push_back(Action::Append(trace.lines.into_bytes()));
+        // RFC 7208 9.1 wants Received-SPF above the Received of the same host.
+        let added: String = self.added.header().flat_map(|line| [line.as_str(), "\r\n"]).collect();
+        let lines = if added.is_empty() { trace.lines } else { added + &trace.lines };
+        self.actions.push_back(Action::Append(lines.into_bytes()));
         let headers = Arc::try_unwrap(headers).unwrap_or_else(|shared| HeaderBlock::clone(&shared));
         self.actions.push_back(Action::Append(headers.into_bytes()));
     }
@@ -100,7 +103,7 @@ impl Session {
             eight_bit: message.incoming.eight_bit(),
             hops: u16::try_from(message.hops).unwrap_or(u16::MAX),
             message_id: message.message_id.take(),
-            annotations: Vec::new(),
+            annotations: self.added.seal(),
         };
         self.actions.push_back(Action::Commit(seal));
         self.open_question = Some(OpenQuestion::Committed);

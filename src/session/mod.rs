@@ -19,11 +19,14 @@ mod telling;
 mod terms;
 mod trace;
 mod transaction;
+mod verdict;
 
-pub use action::{Action, Answer, MailQuery, Note, Query, Question, Rejection, Verdict};
+pub use action::{Action, Answer, MailQuery, Note, Query, Question, Rejection};
 pub use headers::HeaderBlock;
 pub use settings::{Directory, Settings};
 pub use terms::Terms;
+pub use transaction::BegunTransaction;
+pub use verdict::{Additions, HeaderLine, Verdict};
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -39,6 +42,7 @@ use message::Incoming;
 use settings::Trust;
 use terms::{Pending, Proved};
 use transaction::Transaction;
+use verdict::Added;
 
 /// Replies are gathered up to this many octets before they must be written.
 const MAX_GATHERED: usize = 16 * 1024;
@@ -69,6 +73,10 @@ pub struct Session {
     /// Whether the last name that the client gave was refused.
     name_refused: bool,
     transaction: Option<Transaction>,
+    /// Transactions that were begun.
+    transactions: u32,
+    /// What the policy adds to messages.
+    added: Added,
     proved: Proved,
     errors: u32,
     /// Commands since the last message that brought none on its way.
@@ -172,6 +180,8 @@ impl Session {
             hello: None,
             name_refused: false,
             transaction: None,
+            transactions: 0,
+            added: Added::default(),
             proved: Proved::default(),
             errors: 0,
             junk_commands: 0,
@@ -279,6 +289,11 @@ impl Session {
         self.hello.as_ref().map(|hello| hello.name.as_str()).filter(|name| !name.is_empty())
     }
 
+    /// Whether it did so by EHLO.
+    pub fn is_extended(&self) -> bool {
+        self.hello.as_ref().is_some_and(|hello| hello.extended)
+    }
+
     /// Whom the session is about: the other end of the connection, or whom XCLIENT named.
     pub fn peer(&self) -> Peer {
         self.peer
@@ -287,6 +302,12 @@ impl Session {
     /// The verified name of that client.
     pub fn reverse_name(&self) -> Option<&str> {
         self.reverse_name.as_deref()
+    }
+
+    /// The transaction that has begun.
+    pub fn transaction(&self) -> Option<BegunTransaction<'_>> {
+        let spool_id = self.message.as_ref().map(|message| message.id);
+        Some(self.transaction.as_ref()?.begun(self.transactions, spool_id))
     }
 
     /// Goes on with what there is; `false` when more input is needed.
@@ -339,6 +360,7 @@ impl Session {
     /// Drops the transaction with all that belongs to it, also what came of its message by BDAT and what XFORWARD told.
     fn abandon(&mut self) {
         self.transaction = None;
+        self.added.forget_message();
         self.forwarded.clear();
         if self.message.take().is_some_and(|message| message.draft) {
             self.actions.push_back(Action::Discard);

@@ -24,6 +24,11 @@ impl Session {
         self.proved.login.as_deref()
     }
 
+    /// The TLS that the client and this relay agreed on.
+    pub fn tls(&self) -> Option<&Tls> {
+        self.proved.terms.tls.as_ref()
+    }
+
     /// Who the client is by the word of the kernel.
     pub fn local_user(&self) -> Option<&LocalUser> {
         self.proved.terms.local_user.as_ref()

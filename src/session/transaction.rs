@@ -5,7 +5,23 @@ use crate::address::{Mailbox, ReversePath};
 use crate::annotation::AUTH;
 use crate::clock::Timestamp;
 use crate::envelope::{Envelope, LocalUser, Origin, Recipient, Recipients};
+use crate::id::SpoolId;
 use crate::smtp::{MailParams, RcptParams};
+
+/// A transaction as far as it has come.
+#[derive(Debug, Clone, Copy)]
+pub struct BegunTransaction<'a> {
+    /// Its number within the session, from 1 on.
+    pub number: u32,
+    /// Its sender.
+    pub sender: &'a ReversePath,
+    /// Its recipients so far.
+    pub recipients: &'a [Recipient],
+    /// SIZE= of MAIL, in octets.
+    pub declared_size: Option<u64>,
+    /// The id of its message, once that arrives.
+    pub spool_id: Option<SpoolId>,
+}
 
 /// A transaction after MAIL was accepted.
 #[derive(Debug)]
@@ -22,6 +38,12 @@ pub(super) struct Transaction {
 impl Transaction {
     pub(super) fn new(sender: ReversePath, params: MailParams) -> Self {
         Self { sender, params, recipients: Vec::new(), refused: false, surplus: 0 }
+    }
+
+    /// What is known of it so far.
+    pub(super) fn begun(&self, number: u32, spool_id: Option<SpoolId>) -> BegunTransaction<'_> {
+        let Self { sender, params, recipients, .. } = self;
+        BegunTransaction { number, sender, recipients, declared_size: params.size, spool_id }
     }
 
     /// Adds a recipient, and says whether it is new; the same mailbox twice is one recipient, with the wishes that came first.

@@ -9,7 +9,7 @@ use leafmail::dns::{Resolver, SystemResolver};
 use leafmail::driver::{DiskWait, Limits, MailList, Receiver, Security, Shutdown};
 use leafmail::event::Observer;
 use leafmail::history::VisitObserver;
-use leafmail::policy::{Chain, NextHopSize};
+use leafmail::policy::{Chain, NextHopSize, Policy, PolicyService};
 use leafmail::queue::SizeFile;
 use leafmail::session::{Directory, Settings};
 use leafmail::smtp::Dialect;
@@ -36,7 +36,7 @@ pub(crate) fn build(
     Receiver {
         settings: Arc::new(settings(config)),
         limits: limits(config),
-        policy: Chain::new(config.rules(), Arc::clone(&resolver), vec![Arc::new(next_hop_size(config))]),
+        policy: Chain::new(config.rules(), Arc::clone(&resolver), policies(config)),
         resolver: config.clients.reverse_names.then_some(resolver),
         security,
         spool,
@@ -46,6 +46,13 @@ pub(crate) fn build(
         clock: Arc::new(SystemClock),
         shutdown,
     }
+}
+
+/// What is asked after the built-in rules: what needs no other program first.
+fn policies(config: &Config) -> Vec<Arc<dyn Policy>> {
+    let services =
+        config.policy_services().into_iter().map(|settings| Arc::new(PolicyService::new(settings)) as Arc<dyn Policy>);
+    std::iter::once(Arc::new(next_hop_size(config)) as Arc<dyn Policy>).chain(services).collect()
 }
 
 /// The record of clients; with the history it is off.

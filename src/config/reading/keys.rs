@@ -14,7 +14,7 @@ use crate::config::*;
 pub(in crate::config) type Section = (&'static str, Vec<&'static str>);
 
 /// The sections that may come several times, each under a heading in two brackets.
-const REPEATED: [&str; 2] = ["route", "rewrite"];
+const REPEATED: [&str; 3] = ["policy_service", "route", "rewrite"];
 /// The keys of a [`RouteSection`] that have no place in `[relay]`.
 pub(in crate::config) const OF_ROUTES: [&str; 5] = ["name", "senders", "recipients", "clients", "logins"];
 /// Those that have none in a fallback either.
@@ -35,6 +35,7 @@ pub(in crate::config) fn sections() -> Vec<Section> {
         ("senders", fields_of::<SendersSection>()),
         ("recipients", fields_of::<RecipientsSection>()),
         ("verify", fields_of::<VerifySection>()),
+        ("policy_service", fields_of::<PolicyServiceSection>()),
         ("message", fields_of::<MessageSection>()),
         ("protocol", fields_of::<ProtocolSection>()),
         ("limits", fields_of::<LimitsSection>()),

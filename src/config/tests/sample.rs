@@ -50,6 +50,11 @@ fn the_sample_shows_every_default() {
             url: "smtp://scans%40example.com@mail.example.com".parse().ok(),
             ..RouteSection::default()
         }],
+        policy_service: vec![PolicyServiceSection {
+            address: values::FromText::from_text("unix:/run/postgrey/socket").ok(),
+            except: vec!["192.168.1.0/24".parse().unwrap()],
+            ..PolicyServiceSection::default()
+        }],
         rewrite: vec![RewriteSection {
             senders: vec!["@.example.lan".parse().unwrap()],
             recipients: vec!["@example.com".parse().unwrap()],

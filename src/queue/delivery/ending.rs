@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::record;
 use super::task::{DeliveryTask, End, NextStep, Worked};
+use crate::annotation::{EXPANDED, HOLD};
 use crate::clock::Timestamp;
 use crate::event::Event;
 use crate::queue::dsn::notice::{NoticeKind, notice_id};
@@ -115,12 +116,26 @@ impl<S: Spool> DeliveryTask<'_, S> {
         }
     }
 
-    /// These recipients may have the message already, and by the configuration a person decides.
+    /// Why a policy of the receiver wants a person to look at the message first, unless one has done so, or it was made from a
+    /// message that somebody released.
+    pub(super) fn held_by_policy(&self) -> Option<&str> {
+        let (_, reason) = self.claim.seal().annotations.iter().find(|(name, _)| name == HOLD)?;
+        let untouched = self.claim.receipts().iter().all(|receipt| receipt.what == ReceiptKind::Held);
+        let is_copy = self.envelope.annotations.iter().any(|(name, _)| name == EXPANDED);
+        (untouched && !is_copy).then_some(reason)
+    }
+
+    /// By the configuration a person decides: these recipients may have the message already, or a policy wants it.
     pub(in crate::queue) fn hold(mut self, doubtful: Vec<u16>, now: Timestamp) -> Worked<S::Claim> {
-        let reason = "it may have been delivered already: release it to send it again, or remove it";
-        let held = Receipt::new(now, ReceiptKind::Held, doubtful, Reason::new(EnhancedCode(4, 0, 0), reason));
+        let reason = match self.held_by_policy() {
+            Some(reason) => {
+                format!("a policy wants a person to look at it: {reason}; release it to send it, or remove it")
+            }
+            None => "it may have been delivered already: release it to send it again, or remove it".to_owned(),
+        };
+        let held = Receipt::new(now, ReceiptKind::Held, doubtful, Reason::new(EnhancedCode(4, 0, 0), reason.clone()));
         let end = match self.claim.record(held, Durability::Synced) {
-            Ok(()) => return self.set_aside(Folder::Hold, reason.to_owned()),
+            Ok(()) => return self.set_aside(Folder::Hold, reason),
             Err(error) => {
                 self.runner.trouble(&error);
                 End::Troubled

@@ -196,6 +196,9 @@ impl<'r, S: Spool> DeliveryTask<'r, S> {
     /// Once this task has found somebody out to be refused, all others who are due are tried before their sender is notified: of
     /// all at once. What an earlier process found out is reported before anything else, as the id of its notice tells whom.
     fn plan(&self, now: Timestamp) -> Plan {
+        if self.held_by_policy().is_some() {
+            return Plan::Hold(Vec::new());
+        }
         let usable = |index: u16| self.destination(index).is_some_and(|to| to.route == self.job.route);
         if self.transactions > 0 && self.goes_on() {
             let untried = |index: u16| usable(index) && !self.tried.contains(&index);

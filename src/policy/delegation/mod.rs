@@ -1,0 +1,318 @@
+//! Policies of other programs, by Postfix's policy delegation protocol: postgrey, policyd-spf, policyd-rate-limit.
+//!
+//! The protocol is that of Postfix's `SMTPD_POLICY_README`. A service never makes leafmail accept what a rule of leafmail
+//! refuses, as the built-in rules come first. Where it does not answer, the client is deferred, or accepted if the
+//! configuration says so; a message is never refused for trouble of ours.
+
+mod answer;
+mod connection;
+mod request;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use ipnet::IpNet;
+
+use super::{ClientInfo, Policy};
+use crate::address::{Mailbox, ReversePath};
+use crate::envelope::Peer;
+use crate::session::{Additions, Verdict};
+use crate::smtp::{EnhancedCode, Reply};
+use answer::ServiceAnswer;
+use connection::Pool;
+use request::Request;
+
+/// Where a service listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServiceAddress {
+    /// Host and port.
+    Inet(String, u16),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+impl ServiceAddress {
+    /// The TCP port.
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Self::Inet(_, port) => Some(*port),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for ServiceAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inet(host, port) if host.contains(':') => write!(f, "inet:[{host}]:{port}"),
+            Self::Inet(host, port) => write!(f, "inet:{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// When a service is asked: Postfix's `protocol_state`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// A client connected.
+    Connect,
+    /// It gave its name.
+    Helo,
+    /// It named a sender.
+    Mail,
+    /// It named a recipient.
+    Rcpt,
+    /// Its message is whole.
+    EndOfMessage,
+}
+
+/// The answer for a service that gives none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Fallback {
+    /// 451: the client tries again later.
+    #[default]
+    Defer,
+    /// As if there were no such service.
+    Accept,
+}
+
+/// What a service is asked, and how long it may take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceSettings {
+    /// Where it listens.
+    pub address: ServiceAddress,
+    /// When it is asked.
+    pub stages: Vec<Stage>,
+    /// How long an answer may take, with connecting.
+    pub timeout: Duration,
+    /// The answer where it gives none.
+    pub fallback: Fallback,
+    /// Clients that it is not asked about.
+    pub except: Vec<IpNet>,
+    /// Whether it is not asked about clients that logged in.
+    pub except_logins: bool,
+}
+
+/// After a service did not answer in time, it is left alone for this long, so that clients do not wait in a row.
+const REST: Duration = Duration::from_secs(10);
+/// Trouble with a service is logged once in this time.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
+
+/// A policy that another program has.
+pub struct PolicyService {
+    settings: ServiceSettings,
+    pool: Pool,
+    trouble: Mutex<Trouble>,
+}
+
+/// How the service is doing.
+#[derive(Default)]
+struct Trouble {
+    rests_until: Option<Instant>,
+    logged: Option<Instant>,
+    /// Questions without an answer since it last answered.
+    unanswered: u64,
+}
+
+/// What is asked about, beside the client.
+struct Subject<'a> {
+    stage: Stage,
+    helo: Option<&'a str>,
+    sender: Option<&'a ReversePath>,
+    recipient: Option<&'a Mailbox>,
+    size: u64,
+}
+
+impl PolicyService {
+    /// The service with these settings. Nothing is connected to before a question.
+    pub fn new(settings: ServiceSettings) -> Self {
+        Self { pool: Pool::new(settings.address.clone()), settings, trouble: Mutex::default() }
+    }
+
+    /// Asks one question that concerns no client, as `doctor` does; the action that the service answers.
+    ///
+    /// # Errors
+    /// What went wrong.
+    pub async fn probe(&self) -> Result<String, String> {
+        let address: IpAddr = [192, 0, 2, 1].into();
+        let client = ClientInfo::new(Peer::tcp((address, 4711).into())).with_helo(Some("doctor.invalid"));
+        let recipient: Option<Mailbox> = "doctor@recipient.invalid".parse().ok();
+        let sender = ReversePath::Null;
+        let subject = Subject {
+            stage: Stage::Rcpt,
+            helo: client.helo,
+            sender: Some(&sender),
+            recipient: recipient.as_ref(),
+            size: 0,
+        };
+        let question = Request { client: &client, subject: &subject }.to_string();
+        let answer = self.exchange(question.as_bytes()).await?;
+        answer::action(&answer).map(|action| action.chars().take(100).collect())
+    }
+
+    async fn ask(&self, client: &ClientInfo<'_>, subject: Subject<'_>) -> Verdict {
+        // Programs of this host are known by the permissions of the socket.
+        let is_local = client.peer.ip().is_none();
+        let excepted = is_local
+            || client.peer.is_in(&self.settings.except)
+            || self.settings.except_logins && client.login.is_some();
+        if excepted || !self.settings.stages.contains(&subject.stage) {
+            return Verdict::Accept;
+        }
+        if self.rests() {
+            return self.fallback();
+        }
+        let question = Request { client, subject: &subject }.to_string();
+        let answer = match self.exchange(question.as_bytes()).await {
+            Ok(answer) => ServiceAnswer::parse(&answer),
+            Err(error) => Err(error),
+        };
+        match answer {
+            Ok(answer) => {
+                self.note_answer();
+                self.carry_out(answer, subject.stage)
+            }
+            Err(error) => {
+                self.note_trouble(&error);
+                self.fallback()
+            }
+        }
+    }
+
+    /// One question and its answer, within the time limit.
+    async fn exchange(&self, question: &[u8]) -> Result<Vec<u8>, String> {
+        match tokio::time::timeout(self.settings.timeout, self.pool.exchange(question)).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => {
+                self.trouble().rests_until = Some(Instant::now() + REST);
+                Err(format!("no answer within {} s", self.settings.timeout.as_secs()))
+            }
+        }
+    }
+
+    fn carry_out(&self, answer: ServiceAnswer, stage: Stage) -> Verdict {
+        match answer {
+            ServiceAnswer::GoOn => Verdict::Accept,
+            ServiceAnswer::Refuse(reply) => Verdict::Refuse(reply),
+            ServiceAnswer::Defer(reply) => Verdict::Defer(reply),
+            ServiceAnswer::Disconnect(reply) => Verdict::Disconnect(reply),
+            ServiceAnswer::Prepend(_) if stage == Stage::EndOfMessage => {
+                self.warn("PREPEND at the end of the message comes too late, and was ignored");
+                Verdict::Accept
+            }
+            ServiceAnswer::Prepend(line) => Verdict::accept_with(Additions::header(line)),
+            ServiceAnswer::Hold(reason) => Verdict::accept_with(Additions::hold(&self.named(&reason))),
+            ServiceAnswer::Note(text) => {
+                log::info!("policy service {}: {text}", self.settings.address);
+                Verdict::accept_with(Additions::note(&self.named(&text)))
+            }
+            ServiceAnswer::Unsupported(action) => {
+                self.warn(&format!("the action {action} is not supported, and was ignored"));
+                Verdict::Accept
+            }
+        }
+    }
+
+    fn named(&self, text: &str) -> String {
+        format!("{}: {}", self.settings.address, if text.is_empty() { "no reason given" } else { text })
+    }
+
+    fn fallback(&self) -> Verdict {
+        match self.settings.fallback {
+            Fallback::Accept => Verdict::Accept,
+            Fallback::Defer => Verdict::Defer(unavailable()),
+        }
+    }
+
+    fn trouble(&self) -> std::sync::MutexGuard<'_, Trouble> {
+        self.trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn rests(&self) -> bool {
+        let mut trouble = self.trouble();
+        let rests = trouble.rests_until.is_some_and(|until| Instant::now() < until);
+        trouble.unanswered += u64::from(rests);
+        rests
+    }
+
+    fn note_answer(&self) {
+        let before = std::mem::take(&mut *self.trouble());
+        if before.unanswered > 0 {
+            let (address, count) = (&self.settings.address, before.unanswered);
+            log::info!("policy service {address}: it answers again; {count} questions were not answered");
+        }
+    }
+
+    fn note_trouble(&self, error: &str) {
+        let then = match self.settings.fallback {
+            Fallback::Defer => "clients are deferred with 451",
+            Fallback::Accept => "clients are accepted without it",
+        };
+        self.trouble().unanswered += 1;
+        self.warn(&format!("{error}; {then}"));
+    }
+
+    /// Once a minute.
+    fn warn(&self, text: &str) {
+        let now = Instant::now();
+        let mut trouble = self.trouble();
+        if trouble.logged.is_none_or(|logged| now.duration_since(logged) >= LOG_INTERVAL) {
+            trouble.logged = Some(now);
+            log::warn!("policy service {}: {text}", self.settings.address);
+        }
+    }
+}
+
+/// Postfix's words: 451 4.3.5 is "system incorrectly configured" (RFC 3463 3.4).
+fn unavailable() -> Reply {
+    Reply::new(451, EnhancedCode(4, 3, 5), "this relay could not check whether the mail is welcome; try again later")
+}
+
+#[async_trait]
+impl Policy for PolicyService {
+    async fn connect(&self, client: &ClientInfo<'_>) -> Verdict {
+        let subject = Subject { stage: Stage::Connect, helo: None, sender: None, recipient: None, size: 0 };
+        self.ask(client, subject).await
+    }
+
+    async fn helo(&self, client: &ClientInfo<'_>, name: &str) -> Verdict {
+        let subject = Subject { stage: Stage::Helo, helo: Some(name), sender: None, recipient: None, size: 0 };
+        self.ask(client, subject).await
+    }
+
+    async fn mail(&self, client: &ClientInfo<'_>, sender: &ReversePath, declared_size: Option<u64>) -> Verdict {
+        let size = declared_size.unwrap_or(0);
+        let subject = Subject { stage: Stage::Mail, helo: client.helo, sender: Some(sender), recipient: None, size };
+        self.ask(client, subject).await
+    }
+
+    async fn rcpt(&self, client: &ClientInfo<'_>, sender: &ReversePath, recipient: &Mailbox) -> Verdict {
+        let subject = Subject {
+            stage: Stage::Rcpt,
+            helo: client.helo,
+            sender: Some(sender),
+            recipient: Some(recipient),
+            size: client.transaction.and_then(|transaction| transaction.declared_size).unwrap_or(0),
+        };
+        self.ask(client, subject).await
+    }
+
+    async fn message(&self, client: &ClientInfo<'_>, size: u64) -> Verdict {
+        let transaction = client.transaction;
+        let recipient = match transaction.map(|transaction| transaction.recipients) {
+            Some([one]) => Some(&one.mailbox),
+            _ => None,
+        };
+        let sender = transaction.map(|transaction| transaction.sender);
+        let subject = Subject { stage: Stage::EndOfMessage, helo: client.helo, sender, recipient, size };
+        self.ask(client, subject).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,243 @@
+//! The answers to the questions of a session, and what an answer may add to the message.
+//!
+//! What is added comes from a policy, which may have it from another program: a line of the header cannot become two, and
+//! a note cannot end a line of a log.
+
+use std::str::FromStr;
+
+use crate::address::is_unprintable;
+use crate::annotation::{HOLD, NOTE};
+use crate::smtp::Reply;
+
+/// An answer to a [`Question`](super::Question).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Go on.
+    Accept,
+    /// Go on, and add this to the message, or to each message of the session if it is about the client.
+    AcceptWith(Box<Additions>),
+    /// No, with a 5xx reply.
+    Refuse(Reply),
+    /// Not now, with a 4xx reply.
+    Defer(Reply),
+    /// Say this and close.
+    Disconnect(Reply),
+}
+
+impl Verdict {
+    /// Accepted, with what there is to add.
+    pub fn accept_with(additions: Additions) -> Self {
+        if additions.is_empty() { Self::Accept } else { Self::AcceptWith(Box::new(additions)) }
+    }
+
+    /// Whether the session goes on.
+    pub fn accepts(&self) -> bool {
+        matches!(self, Self::Accept | Self::AcceptWith(_))
+    }
+}
+
+/// What a policy adds to a message that it accepts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Additions {
+    /// Lines for the top of the header, above our `Received:`. In an answer to [`Question::Message`](super::Question::Message)
+    /// they come too late, and have no effect.
+    pub header: Vec<HeaderLine>,
+    /// What is kept in the envelope, and shown by `explain`.
+    pub notes: Vec<String>,
+    /// Why the message waits in `hold/` for a person.
+    pub hold: Option<String>,
+}
+
+/// What was added so far, by what the question was about.
+#[derive(Debug, Default)]
+pub(super) struct Added {
+    of_client: Option<Box<Additions>>,
+    of_name: Option<Box<Additions>>,
+    of_message: Option<Box<Additions>>,
+    /// How many notes about the message are in its envelope already.
+    frozen: usize,
+}
+
+impl Added {
+    /// For each message of this client.
+    pub(super) fn to_client(&mut self, additions: Option<Box<Additions>>) {
+        self.of_client = additions;
+    }
+
+    /// For each message that it sends under the name that it has now.
+    pub(super) fn to_name(&mut self, additions: Option<Box<Additions>>) {
+        self.of_name = additions;
+    }
+
+    /// For the present message.
+    pub(super) fn to_message(&mut self, additions: Option<Box<Additions>>) {
+        match (&mut self.of_message, additions) {
+            (_, None) => {}
+            (Some(so_far), Some(more)) => so_far.join(*more),
+            (none, more) => *none = more,
+        }
+    }
+
+    /// The present message is over.
+    pub(super) fn forget_message(&mut self) {
+        self.of_message = None;
+        self.frozen = 0;
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Additions> {
+        [&self.of_client, &self.of_name, &self.of_message].into_iter().flatten().map(|additions| &**additions)
+    }
+
+    /// The lines for the header of the present message.
+    pub(super) fn header(&self) -> impl Iterator<Item = &HeaderLine> {
+        self.all().flat_map(|additions| &additions.header)
+    }
+
+    /// The notes for the envelope, as annotations. Later ones are for the seal.
+    pub(super) fn freeze_notes(&mut self) -> Vec<(String, String)> {
+        self.frozen = self.of_message.as_ref().map_or(0, |additions| additions.notes.len());
+        self.all().flat_map(|additions| &additions.notes).map(|note| (NOTE.to_owned(), note.clone())).collect()
+    }
+
+    /// What the seal gets: the notes since then, and why the message is held.
+    pub(super) fn seal(&self) -> Vec<(String, String)> {
+        let notes = self.of_message.iter().flat_map(|additions| additions.notes.iter().skip(self.frozen));
+        let hold = self.all().find_map(|additions| additions.hold.as_ref());
+        let named = |name: &str, text: &String| (name.to_owned(), text.clone());
+        notes.map(|note| named(NOTE, note)).chain(hold.map(|reason| named(HOLD, reason))).collect()
+    }
+}
+
+/// The most lines and notes that a message gets, each. What is beyond them is left out.
+const MOST: usize = 50;
+/// The longest note, in characters.
+const LONGEST_NOTE: usize = 300;
+
+impl Additions {
+    /// A line for the header.
+    pub fn header(line: HeaderLine) -> Self {
+        Self { header: vec![line], ..Self::default() }
+    }
+
+    /// A note. Control characters in it become `?`, and its end is cut off beyond 300 characters.
+    pub fn note(text: &str) -> Self {
+        Self { notes: vec![printable(text)], ..Self::default() }
+    }
+
+    /// The message waits for a person, for this reason.
+    pub fn hold(reason: &str) -> Self {
+        Self { hold: Some(printable(reason)), ..Self::default() }
+    }
+
+    /// Whether there is nothing to add.
+    pub fn is_empty(&self) -> bool {
+        self.header.is_empty() && self.notes.is_empty() && self.hold.is_none()
+    }
+
+    /// Adds what another policy or an answer about another recipient has; the same twice is added once.
+    pub fn join(&mut self, other: Self) {
+        extend(&mut self.header, other.header);
+        extend(&mut self.notes, other.notes);
+        self.hold = self.hold.take().or(other.hold);
+    }
+}
+
+fn extend<T: PartialEq>(all: &mut Vec<T>, more: Vec<T>) {
+    for one in more {
+        if all.len() < MOST && !all.contains(&one) {
+            all.push(one);
+        }
+    }
+}
+
+fn printable(text: &str) -> String {
+    text.chars().take(LONGEST_NOTE).map(|c| if is_unprintable(c) { '?' } else { c }).collect()
+}
+
+/// One field of a header, on one line (RFC 5322 2.2), of printable ASCII.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderLine(String);
+
+impl HeaderLine {
+    /// The longest one, in octets without the CRLF (RFC 5322 2.1.1).
+    pub const MAX: usize = 998;
+
+    /// The line, without CRLF.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for HeaderLine {
+    type Err = &'static str;
+
+    fn from_str(line: &str) -> Result<Self, Self::Err> {
+        let Some((name, value)) = line.split_once(':') else { return Err("there is no colon after the name") };
+        if name.is_empty() || !name.bytes().all(|octet| octet.is_ascii_graphic()) {
+            return Err("the name of a field has printable ASCII only, and no blanks");
+        }
+        if !value.bytes().all(|octet| octet == b'\t' || octet == b' ' || octet.is_ascii_graphic()) {
+            return Err("the field has more than printable ASCII");
+        }
+        if value.trim_ascii().is_empty() {
+            return Err("there is nothing after the name");
+        }
+        if line.len() > Self::MAX {
+            return Err("the field is longer than 998 octets");
+        }
+        Ok(Self(line.trim_ascii_end().to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_header_cannot_become_two() {
+        for (line, right) in [
+            ("Received-SPF: pass (x)", true),
+            ("X-Greylist:delayed 300 seconds", true),
+            ("X: a\tb  ", true),
+            ("X: a\r\nBcc: b@c", false),
+            ("X: a\nBcc: b@c", false),
+            ("X: a\rb", false),
+            ("X: \0", false),
+            ("X: \u{fc}", false),
+            ("X\r\n: a", false),
+            ("X : a", false),
+            (": a", false),
+            ("X:", false),
+            ("X:  \t", false),
+            ("no field", false),
+            ("", false),
+        ] {
+            assert_eq!(line.parse::<HeaderLine>().is_ok(), right, "{line:?}");
+        }
+        let longest = format!("X: {}", "a".repeat(HeaderLine::MAX - 3));
+        assert!(longest.parse::<HeaderLine>().is_ok() && format!("{longest}a").parse::<HeaderLine>().is_err());
+        assert_eq!("X: a  ".parse::<HeaderLine>().unwrap().as_str(), "X: a");
+    }
+
+    #[test]
+    fn additions_are_joined_once_each_and_bounded() {
+        let mut all = Additions::default();
+        for number in 0..100 {
+            all.join(Additions::header(format!("X: {}", number / 2).parse().unwrap()));
+            all.join(Additions::note(&format!("note {}", number / 2)));
+            all.join(Additions::hold(&format!("reason {number}")));
+        }
+        assert_eq!((all.header.len(), all.notes.len()), (MOST, MOST));
+        assert_eq!((all.header[1].as_str(), all.hold.as_deref()), ("X: 1", Some("reason 0")));
+        all.join(Additions::note("another"));
+        assert_eq!(all.notes.len(), MOST);
+    }
+
+    #[test]
+    fn a_note_is_one_printable_line_of_bounded_length() {
+        let note = Additions::note(&format!("a\r\nb\u{1b}[2J{}", "x".repeat(1000)));
+        assert!(note.notes[0].starts_with("a??b?[2Jxxx") && note.notes[0].chars().count() == LONGEST_NOTE);
+        assert!(Additions::default().is_empty() && !note.is_empty());
+        assert!(Verdict::accept_with(Additions::default()) == Verdict::Accept && Verdict::accept_with(note).accepts());
+    }
+}
