@@ -7,7 +7,7 @@ use leafmail::address::Syntax;
 use leafmail::auth::Users;
 use leafmail::envelope::{LocalUser, Peer};
 use leafmail::id::SpoolId;
-use leafmail::session::{Action, Answer, Note, Query, Session, Settings, Terms, Verdict};
+use leafmail::session::{Action, Additions, Answer, Note, Query, Session, Settings, Terms, Verdict};
 use leafmail::smtp::body::BareNewline;
 use leafmail::smtp::{Dialect, Keyword, Mechanism};
 use proptest::prelude::*;
@@ -105,6 +105,15 @@ impl Transcript {
                     let verdict = if key == "refuse" { Verdict::Refuse(reply) } else { Verdict::Disconnect(reply) };
                     world.refusals.push((question.to_owned(), verdict));
                 }
+                "header" | "note" | "hold" => {
+                    let (question, text) = value.split_once(" with ").unwrap();
+                    let additions = match key {
+                        "header" => Additions::header(text.parse().unwrap()),
+                        "note" => Additions::note(text),
+                        _ => Additions::hold(text),
+                    };
+                    world.refusals.push((question.to_owned(), Verdict::accept_with(additions)));
+                }
                 _ => panic!("unknown setting {key}"),
             }
         }
@@ -139,13 +148,13 @@ fn unescape(line: &str) -> Vec<u8> {
     octets
 }
 
-/// What was accepted, without the lines that we put before it.
+/// What was accepted, without our `Received:`. What a policy added is before that.
 fn without_our_lines(messages: &[Vec<u8>]) -> String {
     let strip = |message: &Vec<u8>| {
         let text = String::from_utf8_lossy(message).into_owned();
-        let end = text.match_indices("\r\n").find(|(at, _)| !text[at + 2..].starts_with('\t')).unwrap().0 + 2;
-        assert!(text.starts_with("Received: from "), "{text}");
-        text[end..].to_owned()
+        let (added, ours) = text.split_at(text.find("Received: from ").unwrap());
+        let end = ours.match_indices("\r\n").find(|(at, _)| !ours[at + 2..].starts_with('\t')).unwrap().0 + 2;
+        added.to_owned() + &ours[end..]
     };
     messages.iter().map(strip).collect()
 }

@@ -25,6 +25,7 @@ mod misconfigured;
 mod monitors;
 mod old_clients;
 mod own_mail;
+mod policy_services;
 mod privileges;
 mod proxy_protocol;
 mod random_operations;

@@ -117,7 +117,8 @@ pub(crate) fn run(settings: &Settings, world: &World, pieces: &[&[u8]]) -> Log {
                     continue;
                 }
                 let bits = if seal.eight_bit { ", 8-bit" } else { "" };
-                log.effects.push(format!("commit{bits}"));
+                let added = seal.annotations.iter().map(|(name, value)| format!(", {name}: {value}"));
+                log.effects.push(format!("commit{bits}{}", added.collect::<String>()));
                 log.messages.push(octets);
                 session.committed(Ok(SpoolId::new(NOW, count, 0)));
             }

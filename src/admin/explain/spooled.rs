@@ -5,7 +5,8 @@ use super::context::Context;
 use super::notice;
 use super::story::{Explanation, Point, RecipientStory};
 use super::words::{client, count, point, said, size, span};
-use crate::annotation::{HANDED_OVER, UNCOUNTED};
+use crate::address::escaped;
+use crate::annotation::{HANDED_OVER, HOLD, NOTE, UNCOUNTED};
 use crate::clock::Timestamp;
 use crate::id::SpoolId;
 use crate::queue::plan::ledger::{Account, Standing};
@@ -29,6 +30,7 @@ pub(super) fn story<S: Spool>(context: &Context<'_, S>, id: SpoolId, glance: &Gl
     if let Some(notice) = &envelope.origin.notice_of {
         facts.push(format!("It is a notice of this relay about message {}.", notice.original));
     }
+    facts.extend(notes(glance));
     let (place, mut remedy) = lies(id, glance);
     facts.push(place);
     let written = glance.receipts.iter().filter(|receipt| receipt.what == ReceiptKind::Bounced);
@@ -49,6 +51,15 @@ pub(super) fn story<S: Spool>(context: &Context<'_, S>, id: SpoolId, glance: &Gl
         story
     });
     Explanation { id: id.to_string(), folder: glance.folder.name(), facts, remedy, recipients: recipients.collect() }
+}
+
+/// What a policy noted when the message was accepted, and why it wants it held.
+fn notes(glance: &Glance) -> Vec<String> {
+    let all = || glance.envelope.annotations.iter().chain(&glance.seal.annotations);
+    let of =
+        |wanted: &str| all().filter(move |(name, _)| name == wanted).map(|(_, text)| escaped(text)).collect::<Vec<_>>();
+    let noted = of(NOTE).into_iter().map(|note| format!("A policy noted: {note}."));
+    noted.chain(of(HOLD).into_iter().map(|why| format!("A policy wants a person to look at it: {why}."))).collect()
 }
 
 /// What can be said of a file that is no message any more.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use clap::Args;
-use leafmail::address::{AddressPattern, Mailbox, ReversePath};
+use leafmail::address::{AddressPattern, Mailbox, ReversePath, escaped};
 use leafmail::admin::{self, ReceiverAddress, ReceiverPlan, SpoolPlan};
 use leafmail::clock::{Clock, Timestamp};
 use leafmail::config::{Config, ListenAddress, RoutePlan};
+use leafmail::policy::{Fallback, PolicyService, ServiceSettings};
 use leafmail::queue::{RouteFolder, RouteStore};
 use leafmail::spool::FileSystem;
 use leafmail::sys::SystemClock;
@@ -86,6 +87,9 @@ pub(crate) fn doctor(
         }
     }
     if options.route.is_none() {
+        for settings in config.policy_services() {
+            ward.visit(&format!("policy service {}", settings.address), |tell| tell(policy_service(settings)));
+        }
         ward.visit("receiver", |tell| admin::probe_receiver(&receiver(config), tell));
     }
     ward.said?;
@@ -105,6 +109,26 @@ fn known(config: &Config, route: &str, hop: &NextHop) -> Vec<Step> {
     };
     let known = learned(&notes, SystemClock.now().as_millis()).into_iter();
     known.filter(|one| one.hop == hop).map(step).collect()
+}
+
+/// Asks a service one question about a client that does not exist.
+fn policy_service(settings: ServiceSettings) -> Step {
+    let (fallback, address) = (settings.fallback, settings.address.clone());
+    let asked = || -> Result<String, String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map_err(|error| error.to_string())?.block_on(PolicyService::new(settings).probe())
+    };
+    match asked() {
+        Ok(action) => Step::ok("answer", format!("it answers {}", escaped(&action))),
+        Err(error) => {
+            let then = match fallback {
+                Fallback::Defer => "Until it answers, clients are deferred with 451.",
+                Fallback::Accept => "Until it answers, mail is accepted without it.",
+            };
+            let remedy = format!("Start the service, or correct policy_service.address. {then}");
+            Step::fault("answer", format!("nothing answers at {address} as a policy service does: {error}"), remedy)
+        }
+    }
 }
 
 fn is_meant(plan: &RoutePlan, options: &DoctorOptions) -> bool {

@@ -1,0 +1,237 @@
+//! Policy services beside smtpd as it is built: postgrey, and a small one that a test writes in Python.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::have::have;
+use crate::site::{Running, Site, free_port, wait_until};
+
+/// A service at a Unix socket. For each question it reads the file `actions` anew: `VALUE ACTION` lines, of which the first
+/// whose value the question has (`name=value`) counts.
+const SERVICE: &str = r#"
+import os, socketserver, sys
+folder = sys.argv[1]
+class Service(socketserver.StreamRequestHandler):
+    def handle(self):
+        while True:
+            asked = set()
+            while True:
+                line = self.rfile.readline()
+                if not line:
+                    return
+                if line == b"\n":
+                    break
+                asked.add(line.decode().strip())
+            action = "DUNNO"
+            for line in open(folder + "/actions"):
+                value, _, found = line.strip().partition(" ")
+                if value in asked:
+                    action = found
+                    break
+            if action == "die":
+                os._exit(1)
+            self.wfile.write(("action=" + action + "\n\n").encode())
+socketserver.ThreadingUnixStreamServer.daemon_threads = True
+with socketserver.ThreadingUnixStreamServer(folder + "/policy", Service) as server:
+    print("ready", file=sys.stderr, flush=True)
+    server.serve_forever()
+"#;
+
+fn service(site: &Site) -> Running {
+    fs::write(site.path("service.py"), SERVICE).unwrap();
+    let _ = fs::remove_file(site.path("policy"));
+    let mut python = Command::new("python3");
+    python.arg(site.path("service.py")).arg(site.path(""));
+    let running = Running::start(python);
+    running.wait_for_log("ready");
+    running
+}
+
+fn site_with(address: &str, more: &str) -> Site {
+    Site::new(&format!("[[policy_service]]\naddress = \"{address}\"\n{more}"))
+}
+
+/// A site whose service is at `policy` in its folder.
+fn site(more: &str) -> Site {
+    let site = Site::new("");
+    let policy = format!("[[policy_service]]\naddress = \"unix:{}\"\n{more}", site.path("policy").display());
+    let text = fs::read_to_string(site.config()).unwrap();
+    fs::write(site.config(), text + &policy).unwrap();
+    actions(&site, "");
+    site
+}
+
+fn actions(site: &Site, text: &str) {
+    fs::write(site.path("actions"), text).unwrap();
+}
+
+fn said(output: std::process::Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+const MESSAGE: &[u8] = b"Subject: x\r\n\r\nhello\r\n";
+
+#[test]
+fn a_service_adds_holds_defers_and_refuses_and_explain_says_so() {
+    if !have("python3") {
+        return;
+    }
+    let site = site("stages = [\"rcpt\", \"end-of-message\"]\n");
+    let _service = service(&site);
+    actions(
+        &site,
+        "recipient=no@example.com 550 5.1.1 not here\nrecipient=later@example.com DEFER_IF_PERMIT greylisted\n\
+         recipient=spf@example.com PREPEND Received-SPF: pass (x)\nrecipient=odd@example.com WARN odd client\n\
+         sender=held@example.com HOLD looks odd\n",
+    );
+    let smtpd = site.listen(&[]);
+    let mut client = smtpd.client();
+    client.expect("EHLO device", "250");
+    client.expect("MAIL FROM:<a@example.com>", "250");
+    client.expect("RCPT TO:<no@example.com>", "550 5.1.1 not here");
+    client.expect("RCPT TO:<later@example.com>", "450 4.7.1 greylisted");
+    for to in ["spf", "odd"] {
+        client.expect(&format!("RCPT TO:<{to}@example.com>"), "250");
+    }
+    client.expect("DATA", "354");
+    assert!(client.finish(MESSAGE).starts_with("250"));
+    client.submit("held@example.com", &["b@example.com"], MESSAGE);
+    let ids = site.shelf("queue");
+    assert_eq!(ids.len(), 2);
+    assert!(site.run(&["once"]).status.success());
+    let delivered = site.delivered();
+    assert_eq!(delivered.len(), 1, "one is held");
+    let text = String::from_utf8_lossy(&delivered[0]).into_owned();
+    let at = |what: &str| text.find(what).unwrap_or_else(|| panic!("{what} in {text}"));
+    assert!(at("Received-SPF: pass (x)\r\n") < at("Received: from"), "RFC 7208 9.1: above our Received");
+
+    let [held] = &site.shelf("hold")[..] else { panic!("{:?}", site.shelf("hold")) };
+    let id = held.split('.').next().unwrap();
+    let told = said(site.run(&["explain", id]));
+    assert!(told.contains("A policy wants a person to look at it: unix:") && told.contains("looks odd."), "{told}");
+    assert!(site.run(&["release", id]).status.success());
+    assert!(site.run(&["once"]).status.success());
+    assert_eq!((site.delivered().len(), site.shelf("hold").len()), (2, 0), "a release is not undone");
+}
+
+#[test]
+fn a_service_that_dies_or_hangs_costs_no_mail_and_lets_none_in() {
+    if !have("python3") {
+        return;
+    }
+    let site = site("timeout = \"1s\"\n");
+    let smtpd = site.listen(&[]);
+    let deferred = || {
+        let mut client = smtpd.client();
+        client.expect("EHLO device", "250");
+        client.expect("MAIL FROM:<a@example.com>", "250");
+        client.expect("RCPT TO:<b@example.com>", "451 4.3.5");
+    };
+    // Nothing is there yet; the warning names it once.
+    deferred();
+    deferred();
+    smtpd.wait_for_log("policy service unix:");
+    assert_eq!(smtpd.log().matches("clients are deferred with 451").count(), 1, "{}", smtpd.log());
+    let first = service(&site);
+    smtpd.client().submit("a@example.com", &["b@example.com"], MESSAGE);
+    smtpd.wait_for_log("it answers again; 2 questions were not answered");
+    // Killed between two recipients: the one that was accepted gets the message.
+    let mut client = smtpd.client();
+    client.expect("EHLO device", "250");
+    client.expect("MAIL FROM:<a@example.com>", "250");
+    client.expect("RCPT TO:<c@example.com>", "250");
+    first.kill();
+    client.expect("RCPT TO:<d@example.com>", "451 4.3.5");
+    client.expect("DATA", "354");
+    assert!(client.finish(MESSAGE).starts_with("250"));
+    // It dies over a question.
+    actions(&site, "recipient=b@example.com die\n");
+    let mut second = service(&site);
+    deferred();
+    second.wait();
+    // It is stopped.
+    actions(&site, "");
+    let third = service(&site);
+    signal(&third, "STOP");
+    deferred();
+    deferred();
+    signal(&third, "CONT");
+    wait_until("it is asked again", || {
+        let mut client = smtpd.client();
+        client.expect("EHLO device", "250");
+        client.expect("MAIL FROM:<a@example.com>", "250");
+        client.send(b"RCPT TO:<b@example.com>\r\n");
+        client.reply().starts_with("250")
+    });
+    assert_eq!(site.shelf("queue").len(), 2);
+}
+
+fn signal(process: &Running, name: &str) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &process.pid().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+#[test]
+fn doctor_asks_each_policy_service() {
+    if !have("python3") {
+        return;
+    }
+    let site = site("");
+    let told = said(site.run(&["doctor"]));
+    assert!(told.contains("fault     answer: nothing answers at unix:"), "{told}");
+    assert!(told.contains("Until it answers, clients are deferred with 451."), "{told}");
+    let _service = service(&site);
+    let told = said(site.run(&["doctor"]));
+    assert!(told.contains("ok        answer: it answers DUNNO"), "{told}");
+}
+
+#[test]
+fn postgrey_defers_the_first_time_and_lets_the_second_through() {
+    if !have("postgrey") {
+        return;
+    }
+    let port = free_port();
+    let site = site_with(&format!("inet:127.0.0.1:{port}"), "");
+    let (user, group) = owner(&site.path(""));
+    let mut postgrey = Command::new("postgrey");
+    postgrey.args([
+        &format!("--inet=127.0.0.1:{port}"),
+        "--delay=1",
+        &format!("--user={user}"),
+        &format!("--group={group}"),
+    ]);
+    postgrey.arg(format!("--dbdir={}", site.path("postgrey").display())).stdout(Stdio::null());
+    fs::create_dir(site.path("postgrey")).unwrap();
+    let _postgrey = Running::start(postgrey);
+    wait_until("postgrey listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    let smtpd = site.listen(&[]);
+    let mut refused = 0;
+    wait_until("postgrey lets it through", || {
+        let mut client = smtpd.client();
+        client.expect("EHLO device.example.com", "250");
+        client.expect("MAIL FROM:<a@example.com>", "250");
+        client.send(b"RCPT TO:<b@example.com>\r\n");
+        let reply = client.reply();
+        if reply.starts_with("250") {
+            client.expect("DATA", "354");
+            return client.finish(MESSAGE).starts_with("250");
+        }
+        assert!(reply.starts_with("450 4.2.0 ") || reply.starts_with("450 4.7.1 "), "{reply}");
+        refused += 1;
+        false
+    });
+    assert!(refused > 0, "the first attempt is deferred");
+    assert!(site.run(&["once"]).status.success());
+    let text = String::from_utf8(site.delivered().concat()).unwrap();
+    assert!(text.starts_with("X-Greylist: delayed ") || text.contains("\r\nX-Greylist: delayed "), "{text}");
+}
+
+/// Names of a user and a group that a service can change to: those of this process.
+fn owner(folder: &Path) -> (String, String) {
+    let name = |format: &str| {
+        let output = Command::new("stat").args(["-c", format]).arg(folder).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    (name("%U"), name("%G"))
+}
