@@ -15,7 +15,7 @@ pub mod refusals;
 
 pub use addresses::AddressList;
 pub use chain::{Chain, Rules};
-pub use delegation::{Fallback, PolicyService, ServiceAddress, ServiceSettings, Stage};
+pub use delegation::{Fallback, PolicyService, ServiceAddress, ServiceSettings, ServiceStage};
 pub use headers::FieldName;
 pub use helo::Verify;
 pub use next_hop_size::NextHopSize;

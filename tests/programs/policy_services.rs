@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::have::have;
 use crate::site::{Running, Site, free_port, wait_until};
 
-/// A service at a Unix socket. For each question it reads the file `actions` anew: `VALUE ACTION` lines, of which the first
+/// A service at a Unix socket. For each question it reads the lines `VALUE ACTION` of the file `actions`, of which the first
 /// whose value the question has (`name=value`) counts.
 const SERVICE: &str = r#"
 import os, socketserver, sys

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::config::error::{Fault, unexpected};
 use crate::config::values::{self, FromText};
-use crate::policy::{Fallback, ServiceAddress, ServiceSettings, Stage};
+use crate::policy::{Fallback, ServiceAddress, ServiceSettings, ServiceStage};
 
 /// `[[policy_service]]`: a program that speaks Postfix's policy delegation protocol. They are asked in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -18,7 +18,7 @@ pub struct PolicyServiceSection {
     pub address: Option<ServiceAddress>,
     /// When it is asked; never empty.
     #[serde(deserialize_with = "values::non_empty_list")]
-    pub stages: Vec<Stage>,
+    pub stages: Vec<ServiceStage>,
     /// How long an answer may take: 1 s to 4 min, as RFC 5321 4.5.3.2 has clients wait 5 min.
     #[serde(deserialize_with = "values::duration::<1, 240, _>")]
     pub timeout: Duration,
@@ -36,7 +36,7 @@ impl Default for PolicyServiceSection {
     fn default() -> Self {
         Self {
             address: None,
-            stages: vec![Stage::Rcpt],
+            stages: vec![ServiceStage::Rcpt],
             timeout: Duration::from_secs(30),
             no_answer: Fallback::Defer,
             except: Vec::new(),
@@ -97,7 +97,7 @@ impl FromText for ServiceAddress {
     }
 }
 
-impl FromText for Stage {
+impl FromText for ServiceStage {
     const EXPECTED: &'static str = "connect, helo, mail, rcpt or end-of-message";
 
     fn from_text(text: &str) -> Result<Self, String> {

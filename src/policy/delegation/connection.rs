@@ -10,7 +10,7 @@ use std::thread::{self, ThreadId};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::ServiceAddress;
+use super::settings::ServiceAddress;
 
 /// The longest answer, in octets.
 const MAX_ANSWER: usize = 16 * 1024;

@@ -7,15 +7,13 @@
 mod answer;
 mod connection;
 mod request;
+mod settings;
 
-use std::fmt;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use ipnet::IpNet;
 
 use super::{ClientInfo, Policy};
 use crate::address::{Mailbox, ReversePath};
@@ -24,78 +22,8 @@ use crate::session::{Additions, Verdict};
 use crate::smtp::{EnhancedCode, Reply};
 use answer::ServiceAnswer;
 use connection::Pool;
-use request::Request;
-
-/// Where a service listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ServiceAddress {
-    /// Host and port.
-    Inet(String, u16),
-    /// A Unix socket.
-    Unix(PathBuf),
-}
-
-impl ServiceAddress {
-    /// The TCP port.
-    pub fn port(&self) -> Option<u16> {
-        match self {
-            Self::Inet(_, port) => Some(*port),
-            Self::Unix(_) => None,
-        }
-    }
-}
-
-impl fmt::Display for ServiceAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Inet(host, port) if host.contains(':') => write!(f, "inet:[{host}]:{port}"),
-            Self::Inet(host, port) => write!(f, "inet:{host}:{port}"),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
-/// When a service is asked: Postfix's `protocol_state`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    /// A client connected.
-    Connect,
-    /// It gave its name.
-    Helo,
-    /// It named a sender.
-    Mail,
-    /// It named a recipient.
-    Rcpt,
-    /// Its message is whole.
-    EndOfMessage,
-}
-
-/// The answer for a service that gives none.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Fallback {
-    /// 451: the client tries again later.
-    #[default]
-    Defer,
-    /// As if there were no such service.
-    Accept,
-}
-
-/// What a service is asked, and how long it may take.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServiceSettings {
-    /// Where it listens.
-    pub address: ServiceAddress,
-    /// When it is asked.
-    pub stages: Vec<Stage>,
-    /// How long an answer may take, with connecting.
-    pub timeout: Duration,
-    /// The answer where it gives none.
-    pub fallback: Fallback,
-    /// Clients that it is not asked about.
-    pub except: Vec<IpNet>,
-    /// Whether it is not asked about clients that logged in.
-    pub except_logins: bool,
-}
+use request::{ServiceQuestion, Subject};
+pub use settings::{Fallback, ServiceAddress, ServiceSettings, ServiceStage};
 
 /// After a service did not answer in time, it is left alone for this long, so that clients do not wait in a row.
 const REST: Duration = Duration::from_secs(10);
@@ -118,15 +46,6 @@ struct Trouble {
     unanswered: u64,
 }
 
-/// What is asked about, beside the client.
-struct Subject<'a> {
-    stage: Stage,
-    helo: Option<&'a str>,
-    sender: Option<&'a ReversePath>,
-    recipient: Option<&'a Mailbox>,
-    size: u64,
-}
-
 impl PolicyService {
     /// The service with these settings. Nothing is connected to before a question.
     pub fn new(settings: ServiceSettings) -> Self {
@@ -143,13 +62,13 @@ impl PolicyService {
         let recipient: Option<Mailbox> = "doctor@recipient.invalid".parse().ok();
         let sender = ReversePath::Null;
         let subject = Subject {
-            stage: Stage::Rcpt,
+            stage: ServiceStage::Rcpt,
             helo: client.helo,
             sender: Some(&sender),
             recipient: recipient.as_ref(),
             size: 0,
         };
-        let question = Request { client: &client, subject: &subject }.to_string();
+        let question = ServiceQuestion { client: &client, subject: &subject }.to_string();
         let answer = self.exchange(question.as_bytes()).await?;
         answer::action(&answer).map(|action| action.chars().take(100).collect())
     }
@@ -166,7 +85,7 @@ impl PolicyService {
         if self.rests() {
             return self.fallback();
         }
-        let question = Request { client, subject: &subject }.to_string();
+        let question = ServiceQuestion { client, subject: &subject }.to_string();
         let answer = match self.exchange(question.as_bytes()).await {
             Ok(answer) => ServiceAnswer::parse(&answer),
             Err(error) => Err(error),
@@ -195,13 +114,13 @@ impl PolicyService {
         }
     }
 
-    fn carry_out(&self, answer: ServiceAnswer, stage: Stage) -> Verdict {
+    fn carry_out(&self, answer: ServiceAnswer, stage: ServiceStage) -> Verdict {
         match answer {
             ServiceAnswer::GoOn => Verdict::Accept,
             ServiceAnswer::Refuse(reply) => Verdict::Refuse(reply),
             ServiceAnswer::Defer(reply) => Verdict::Defer(reply),
             ServiceAnswer::Disconnect(reply) => Verdict::Disconnect(reply),
-            ServiceAnswer::Prepend(_) if stage == Stage::EndOfMessage => {
+            ServiceAnswer::Prepend(_) if stage == ServiceStage::EndOfMessage => {
                 self.warn("PREPEND at the end of the message comes too late, and was ignored");
                 Verdict::Accept
             }
@@ -276,24 +195,25 @@ fn unavailable() -> Reply {
 #[async_trait]
 impl Policy for PolicyService {
     async fn connect(&self, client: &ClientInfo<'_>) -> Verdict {
-        let subject = Subject { stage: Stage::Connect, helo: None, sender: None, recipient: None, size: 0 };
+        let subject = Subject { stage: ServiceStage::Connect, helo: None, sender: None, recipient: None, size: 0 };
         self.ask(client, subject).await
     }
 
     async fn helo(&self, client: &ClientInfo<'_>, name: &str) -> Verdict {
-        let subject = Subject { stage: Stage::Helo, helo: Some(name), sender: None, recipient: None, size: 0 };
+        let subject = Subject { stage: ServiceStage::Helo, helo: Some(name), sender: None, recipient: None, size: 0 };
         self.ask(client, subject).await
     }
 
     async fn mail(&self, client: &ClientInfo<'_>, sender: &ReversePath, declared_size: Option<u64>) -> Verdict {
         let size = declared_size.unwrap_or(0);
-        let subject = Subject { stage: Stage::Mail, helo: client.helo, sender: Some(sender), recipient: None, size };
+        let subject =
+            Subject { stage: ServiceStage::Mail, helo: client.helo, sender: Some(sender), recipient: None, size };
         self.ask(client, subject).await
     }
 
     async fn rcpt(&self, client: &ClientInfo<'_>, sender: &ReversePath, recipient: &Mailbox) -> Verdict {
         let subject = Subject {
-            stage: Stage::Rcpt,
+            stage: ServiceStage::Rcpt,
             helo: client.helo,
             sender: Some(sender),
             recipient: Some(recipient),
@@ -309,7 +229,7 @@ impl Policy for PolicyService {
             _ => None,
         };
         let sender = transaction.map(|transaction| transaction.sender);
-        let subject = Subject { stage: Stage::EndOfMessage, helo: client.helo, sender, recipient, size };
+        let subject = Subject { stage: ServiceStage::EndOfMessage, helo: client.helo, sender, recipient, size };
         self.ask(client, subject).await
     }
 }

@@ -4,21 +4,30 @@
 
 use std::fmt;
 
-use super::{Stage, Subject};
-use crate::address::{ReversePath, is_unprintable};
+use super::settings::ServiceStage;
+use crate::address::{Mailbox, ReversePath, is_unprintable};
 use crate::envelope::Peer;
 use crate::policy::ClientInfo;
 
 /// The longest value, in characters.
 const LONGEST: usize = 1_000;
 
+/// What is asked about, beside the client.
+pub(super) struct Subject<'a> {
+    pub(super) stage: ServiceStage,
+    pub(super) helo: Option<&'a str>,
+    pub(super) sender: Option<&'a ReversePath>,
+    pub(super) recipient: Option<&'a Mailbox>,
+    pub(super) size: u64,
+}
+
 /// One question.
-pub(super) struct Request<'a> {
+pub(super) struct ServiceQuestion<'a> {
     pub(super) client: &'a ClientInfo<'a>,
     pub(super) subject: &'a Subject<'a>,
 }
 
-impl fmt::Display for Request<'_> {
+impl fmt::Display for ServiceQuestion<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { client, subject } = self;
         let (address, port) = match client.peer {
@@ -29,11 +38,11 @@ impl fmt::Display for Request<'_> {
         let tls = client.tls;
         let transaction = client.transaction;
         let state = match subject.stage {
-            Stage::Connect => "CONNECT",
-            Stage::Helo => "HELO",
-            Stage::Mail => "MAIL",
-            Stage::Rcpt => "RCPT",
-            Stage::EndOfMessage => "END-OF-MESSAGE",
+            ServiceStage::Connect => "CONNECT",
+            ServiceStage::Helo => "HELO",
+            ServiceStage::Mail => "MAIL",
+            ServiceStage::Rcpt => "RCPT",
+            ServiceStage::EndOfMessage => "END-OF-MESSAGE",
         };
         // At RCPT: those that were accepted before.
         let count = transaction.map_or(0, |transaction| transaction.recipients.len());

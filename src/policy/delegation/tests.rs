@@ -11,7 +11,13 @@ use crate::session::BegunTransaction;
 fn settings(address: SocketAddr) -> ServiceSettings {
     ServiceSettings {
         address: ServiceAddress::Inet(address.ip().to_string(), address.port()),
-        stages: vec![Stage::Connect, Stage::Helo, Stage::Mail, Stage::Rcpt, Stage::EndOfMessage],
+        stages: vec![
+            ServiceStage::Connect,
+            ServiceStage::Helo,
+            ServiceStage::Mail,
+            ServiceStage::Rcpt,
+            ServiceStage::EndOfMessage,
+        ],
         timeout: Duration::from_secs(60),
         fallback: Fallback::Defer,
         except: Vec::new(),
@@ -149,7 +155,7 @@ async fn what_is_accepted_may_carry_a_header_line_a_note_or_a_hold() {
 async fn only_the_stages_and_clients_of_the_configuration_are_asked_about() {
     let (address, heard) = serving(&[b"action=REJECT\n\n" as &[u8]; 9]).await;
     let narrow = ServiceSettings {
-        stages: vec![Stage::Rcpt],
+        stages: vec![ServiceStage::Rcpt],
         except: vec!["192.0.2.0/28".parse().unwrap()],
         except_logins: true,
         ..settings(address)
