@@ -174,11 +174,11 @@ impl Session {
 
     fn accept(&mut self, open: OpenQuestion, additions: Option<Box<Additions>>) {
         match open {
-            OpenQuestion::Connect => self.added.to_client(additions),
+            OpenQuestion::Connect => self.added.set_for_client(additions),
             OpenQuestion::Helo(_) | OpenQuestion::ToldHelo(_) | OpenQuestion::NoHelo(..) => {
-                self.added.to_name(additions)
+                self.added.set_for_name(additions)
             }
-            _ => self.added.to_message(additions),
+            _ => self.added.add_for_message(additions),
         }
         self.proceed(open);
     }

@@ -60,17 +60,17 @@ pub(super) struct Added {
 
 impl Added {
     /// For each message of this client.
-    pub(super) fn to_client(&mut self, additions: Option<Box<Additions>>) {
+    pub(super) fn set_for_client(&mut self, additions: Option<Box<Additions>>) {
         self.of_client = additions;
     }
 
     /// For each message that it sends under the name that it has now.
-    pub(super) fn to_name(&mut self, additions: Option<Box<Additions>>) {
+    pub(super) fn set_for_name(&mut self, additions: Option<Box<Additions>>) {
         self.of_name = additions;
     }
 
     /// For the present message.
-    pub(super) fn to_message(&mut self, additions: Option<Box<Additions>>) {
+    pub(super) fn add_for_message(&mut self, additions: Option<Box<Additions>>) {
         match (&mut self.of_message, additions) {
             (_, None) => {}
             (Some(so_far), Some(more)) => so_far.join(*more),
