@@ -44,6 +44,15 @@ impl Domain {
         self.0.is_ascii()
     }
 
+    /// The same domain in ASCII, its labels as the DNS has them (RFC 5890 2.3.2.1, UTS 46); `None` where there is no such name.
+    pub fn in_ascii(&self) -> Option<Self> {
+        if self.is_ascii() {
+            return Some(self.clone());
+        }
+        let ascii = idna::domain_to_ascii(&self.0).ok()?;
+        ascii.parse().ok().filter(Self::is_ascii)
+    }
+
     /// Whether this is a name below `parent`, at any depth: compared on the borders of labels. No domain is below itself.
     pub fn is_below(&self, parent: &Self) -> bool {
         let (name, parent) = (self.0.as_bytes(), parent.0.as_bytes());
@@ -135,6 +144,26 @@ mod tests {
         let long = "a".repeat(64);
         for bad in ["", ".", "a..b", "a.", "-a", "a-", "a b", "a\r", "[]", "[1.2.3]", "[IPv6:1.2]", "[1.2.3.4", &long] {
             assert!(bad.parse::<Domain>().is_err(), "{bad:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn labels_become_those_of_the_dns_and_nothing_else_does() {
+        let ascii = |name: &str| name.parse::<Domain>().unwrap().in_ascii().map(|domain| domain.as_str().to_owned());
+        for (name, expected) in [
+            ("b\u{fc}cher.example", Some("xn--bcher-kva.example")),
+            ("B\u{dc}CHER.Example", Some("xn--bcher-kva.example")),
+            ("\u{4f8b}\u{3048}.jp", Some("xn--r8jz45g.jp")),
+            ("Plain.Example", Some("Plain.Example")),
+            ("printer_3.lan", Some("printer_3.lan")),
+            ("[192.0.2.1]", Some("[192.0.2.1]")),
+            // An ideographic full stop is a dot, and would be another domain; without a label before it there is none.
+            ("\u{3002}", None),
+            (&"\u{fc}".repeat(31), Some("xn--tdaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")),
+        ] {
+            let found = ascii(name);
+            assert!(found.as_deref().is_none_or(str::is_ascii));
+            assert_eq!(found.as_deref(), expected, "{name}");
         }
     }
 

@@ -78,6 +78,12 @@ impl Mailbox {
         self.local.is_ascii() && self.domain.is_ascii()
     }
 
+    /// The same mailbox in ASCII, with A-labels in its domain; `None` where its local part is not ASCII, or the domain has none.
+    pub fn in_ascii(&self) -> Option<Self> {
+        let domain = self.domain.in_ascii().filter(|_| self.local.is_ascii())?;
+        Some(self.at(domain))
+    }
+
     /// Whether the local part is `postmaster` in any case, which every server must accept (RFC 5321 4.5.1).
     pub fn is_postmaster(&self) -> bool {
         self.local.eq_ignore_ascii_case("postmaster")

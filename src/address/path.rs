@@ -42,6 +42,14 @@ impl ReversePath {
         }
     }
 
+    /// The same path in ASCII, as [`Mailbox::in_ascii`] has it.
+    pub fn in_ascii(&self) -> Option<Self> {
+        match self {
+            Self::Null => Some(Self::Null),
+            Self::Mailbox(mailbox) => mailbox.in_ascii().map(Self::Mailbox),
+        }
+    }
+
     /// Whether no character is outside ASCII.
     pub fn is_ascii(&self) -> bool {
         self.mailbox().is_none_or(Mailbox::is_ascii)

@@ -172,11 +172,12 @@ impl<'a> Transaction<'a> {
                 let text = format!("the {what} is not ASCII, and the next hop does not offer SMTPUTF8");
                 Outcome::Failed(Reason::new(EnhancedCode(5, 6, 7), text).because(Cause::NeedsUtf8))
             };
-            if !self.request.envelope.reverse_path.is_ascii() {
+            if self.request.envelope.reverse_path.in_ascii().is_none() {
                 self.judge_rest(&not_ascii("sender's address"));
             }
             for (recipient, verdict) in self.recipients.iter().zip(&mut self.verdicts) {
-                if !recipient.mailbox.is_ascii() {
+                // A domain has another name in ASCII, a local part has not.
+                if recipient.mailbox.in_ascii().is_none() {
                     verdict.get_or_insert_with(|| not_ascii("recipient's address"));
                 }
             }

@@ -16,7 +16,8 @@ pub(in crate::transport) fn mail_line(
     submitter: bool,
 ) -> String {
     let envelope = request.envelope;
-    let mut line = format!("MAIL FROM:<{}>", envelope.reverse_path);
+    let ascii = as_ascii(capabilities, envelope.reverse_path.is_ascii(), || envelope.reverse_path.in_ascii());
+    let mut line = format!("MAIL FROM:<{}>", ascii.as_ref().unwrap_or(&envelope.reverse_path));
     if capabilities.size.is_some() {
         line += &format!(" SIZE={}", request.size);
     }
@@ -45,7 +46,8 @@ pub(in crate::transport) fn mail_line(
 
 /// RCPT, likewise.
 pub(in crate::transport) fn rcpt_line(recipient: &Recipient, capabilities: &Capabilities) -> String {
-    let mut line = format!("RCPT TO:<{}>", recipient.mailbox);
+    let ascii = as_ascii(capabilities, recipient.mailbox.is_ascii(), || recipient.mailbox.in_ascii());
+    let mut line = format!("RCPT TO:<{}>", ascii.as_ref().unwrap_or(&recipient.mailbox));
     if capabilities.dsn {
         if let Some(notify) = recipient.notify {
             let _ = write!(line, " NOTIFY={notify}");
@@ -72,6 +74,12 @@ fn in_ascii(orcpt: &str) -> Cow<'_, str> {
     }
     let encoded = |c: char| if c.is_ascii() { c.to_string() } else { format!("\\x{{{:X}}}", u32::from(c)) };
     orcpt.chars().map(encoded).collect::<String>().into()
+}
+
+/// An address as a next hop without SMTPUTF8 has it: with A-labels (RFC 5890), which name the same domain. Whoever has none was
+/// judged before.
+fn as_ascii<T>(capabilities: &Capabilities, is_ascii: bool, ascii: impl FnOnce() -> Option<T>) -> Option<T> {
+    if capabilities.smtputf8 || is_ascii { None } else { ascii() }
 }
 
 /// RFC 5321 4.1.2 esmtp-value: without this a frozen value could smuggle a command in.
