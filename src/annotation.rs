@@ -39,7 +39,7 @@ pub const HANDED_OVER: &str = "handed-over";
 pub const UNCOUNTED: &str = "uncounted";
 
 /// Of a delivery that no next hop will report: a sender who asked for reports of success gets one from this relay. The
-/// value is the action to be reported, `relayed` where there is none.
+/// value is the action to be reported (`relayed`, `delivered` or `expanded`), `relayed` where there is none.
 pub const UNREPORTED: &str = "dsn-not-passed-on";
 
 /// Of the receipt that such a delivery was reported; its recipients were delivered to before.

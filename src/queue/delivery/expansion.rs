@@ -7,11 +7,12 @@
 use std::ops::ControlFlow::Continue;
 
 use super::task::{DeliveryTask, NextStep};
-use crate::annotation::{EXPANDED, NOTICE};
+use crate::annotation::{EXPANDED, NOTICE, UNREPORTED};
 use crate::clock::Timestamp;
 use crate::envelope::{Envelope, NoticeOf, Recipient, Recipients};
 use crate::event::Event;
 use crate::id::SpoolId;
+use crate::queue::dsn::notice::NoticeKind;
 use crate::queue::dsn::provenance;
 use crate::receipt::{Reason, Receipt, ReceiptKind};
 use crate::smtp::{EnhancedCode, Notify, xtext};
@@ -42,9 +43,24 @@ impl<S: Spool> DeliveryTask<'_, S> {
         }
         let Envelope { recipients: into, reverse_path: sender, .. } = envelope;
         let reason = Reason::new(EnhancedCode(2, 0, 0), format!("goes on as {id} to {} recipients", into.len()));
-        let settled = Receipt::new(now, ReceiptKind::Delivered, recipients.to_vec(), reason);
-        if let Err(error) = self.claim.record(settled, Durability::Synced) {
-            return self.give_way(&error);
+        // RFC 3461 5.2.7.3: of an alias, success is that it was expanded. Where nobody asked, nothing may wait for a report.
+        let may_report = self.runner.schedule.answers(&self.envelope) && !provenance::is_ours(&self.envelope);
+        let wants_it = |index: &u16| {
+            let recipient = self.envelope.recipients.get(usize::from(*index)).filter(|_| may_report);
+            recipient.and_then(|recipient| recipient.notify).is_some_and(|notify| notify.success)
+        };
+        let (reported, others): (Vec<u16>, Vec<u16>) = recipients.iter().partition(|index| wants_it(index));
+        for (settled, is_reported) in [(reported, true), (others, false)] {
+            if settled.is_empty() {
+                continue;
+            }
+            let mut settled = Receipt::new(now, ReceiptKind::Delivered, settled, reason.clone());
+            if is_reported {
+                settled.annotations.push((UNREPORTED.to_owned(), NoticeKind::Expanded.action().to_owned()));
+            }
+            if let Err(error) = self.claim.record(settled, Durability::Synced) {
+                return self.give_way(&error);
+            }
         }
         let message_id = self.claim.seal().message_id.clone();
         let (size, recipients) = (self.claim.size(), into);

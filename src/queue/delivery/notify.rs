@@ -114,7 +114,7 @@ impl<S: Spool> DeliveryTask<'_, S> {
             NoticeKind::Failed => Event::Notified { id, notice },
             NoticeKind::FailureCopy => Event::CopiedToAdmin { id, notice },
             NoticeKind::Delayed => Event::DelayNotified { id, notice },
-            NoticeKind::Relayed | NoticeKind::Delivered => Event::Reported { id, notice },
+            NoticeKind::Relayed | NoticeKind::Delivered | NoticeKind::Expanded => Event::Reported { id, notice },
         });
         Ok(())
     }
@@ -147,7 +147,7 @@ impl<S: Spool> DeliveryTask<'_, S> {
             }
             let last = match kind {
                 NoticeKind::Failed | NoticeKind::FailureCopy | NoticeKind::Delayed => account.last?,
-                NoticeKind::Relayed | NoticeKind::Delivered => account.unreported?,
+                NoticeKind::Relayed | NoticeKind::Delivered | NoticeKind::Expanded => account.unreported?,
             };
             let (reason, relay) = (&last.reason, last.relay.as_str());
             let last_attempt = account.last_attempt.unwrap_or(last.at);
@@ -198,7 +198,7 @@ fn receipt(kind: NoticeKind, about: &[u16], notice: &Notice, now: Timestamp) -> 
     let what = match kind {
         NoticeKind::Failed | NoticeKind::FailureCopy => ReceiptKind::Bounced,
         NoticeKind::Delayed => ReceiptKind::DelayNotified,
-        NoticeKind::Relayed | NoticeKind::Delivered => ReceiptKind::Delivered,
+        NoticeKind::Relayed | NoticeKind::Delivered | NoticeKind::Expanded => ReceiptKind::Delivered,
     };
     let mut told = Receipt::new(now, what, about.to_vec(), reason);
     if what == ReceiptKind::Delivered {

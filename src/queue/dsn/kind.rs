@@ -16,6 +16,8 @@ pub enum NoticeKind {
     Relayed,
     /// It was delivered, and the sender asked for reports of success (RFC 3461 5.2.3).
     Delivered,
+    /// An alias was replaced by several recipients, and the sender asked for reports of success (RFC 3461 5.2.7.3).
+    Expanded,
 }
 
 impl NoticeKind {
@@ -26,6 +28,7 @@ impl NoticeKind {
             Self::Delayed => "delayed",
             Self::Relayed => "relayed",
             Self::Delivered => "delivered",
+            Self::Expanded => "expanded",
         }
     }
 
@@ -37,7 +40,8 @@ impl NoticeKind {
 
     /// What has to be reported of a success, as a receipt notes it.
     pub(in crate::queue) fn of_success(action: &str) -> Self {
-        if action == Self::Delivered.action() { Self::Delivered } else { Self::Relayed }
+        let known = [Self::Delivered, Self::Expanded].into_iter().find(|kind| kind.action() == action);
+        known.unwrap_or(Self::Relayed)
     }
 
     /// The id of the notice about these recipients of `original`.
@@ -48,6 +52,7 @@ impl NoticeKind {
             Self::Delayed => b"delayed",
             Self::Relayed => b"relayed",
             Self::Delivered => b"delivered",
+            Self::Expanded => b"expanded",
         };
         let indices = recipients.iter().flat_map(|index| index.to_be_bytes());
         original.derived(&what.iter().copied().chain(indices).collect::<Vec<_>>())
@@ -60,6 +65,7 @@ impl NoticeKind {
             Self::Delayed => "Delayed mail (it is still being tried)",
             Self::Relayed => "Mail handed on to the next mail system",
             Self::Delivered => "Mail delivered",
+            Self::Expanded => "Mail handed on to the members of an alias",
         }
     }
 }

@@ -64,7 +64,7 @@ impl Tally {
         let count = match kind {
             NoticeKind::Failed | NoticeKind::FailureCopy => &mut self.failed,
             NoticeKind::Delayed => &mut self.delayed,
-            NoticeKind::Relayed | NoticeKind::Delivered => return true,
+            NoticeKind::Relayed | NoticeKind::Delivered | NoticeKind::Expanded => return true,
         };
         let granted = *count < per_hour;
         *count += u32::from(granted);

@@ -72,6 +72,10 @@ impl NoticeKind {
                  may not report its delivery, for:"
             ),
             Self::Delivered => format!("Your message of {received} was delivered to:"),
+            Self::Expanded => format!(
+                "Your message of {received} was sent on to the members of an alias.\r\n\
+                 Whether each of them receives it is not reported; a failure is. The alias:"
+            ),
         }
     }
 
@@ -79,6 +83,7 @@ impl NoticeKind {
         match self {
             Self::Relayed => "It was taken by",
             Self::Delivered => "It was put into",
+            Self::Expanded => "It was sent on by",
             Self::Delayed if one.is_our_trouble => {
                 "It waits in this relay, which cannot hand mail on at present. That is no fault of your\r\n    \
                  message, and while it is so the message is not given up. The last failure, as seen by"

@@ -65,7 +65,7 @@ pub enum Plan {
     /// Report these failures to the sender. This comes before everything else, so that an interrupted notice is resumed with
     /// the same recipients, and thus with the same id.
     NotifyFailure(Vec<u16>),
-    /// Report to the sender that these were relayed or delivered (RFC 3461 5.2.2, 5.2.3). This comes before any other delivery,
+    /// Report to the sender that these were relayed or delivered (RFC 3461 5.2.2, 5.2.3, 5.2.7.3). This comes before any other delivery,
     /// for the same reason.
     NotifySuccess(NoticeKind, Vec<u16>),
     /// These have been tried for long enough: record a failure for each.
@@ -128,7 +128,7 @@ impl Schedule {
         if has_sender && !untold.is_empty() {
             return Plan::NotifyFailure(untold);
         }
-        for kind in [NoticeKind::Relayed, NoticeKind::Delivered] {
+        for kind in [NoticeKind::Relayed, NoticeKind::Delivered, NoticeKind::Expanded] {
             let owing = |index: usize, account: &Account<'_>| {
                 account.success() == Some(kind) && account.owes_report(&envelope.recipients[index])
             };
