@@ -32,7 +32,7 @@ pub use reading::error::ConfigError;
 pub use reading::file::{NONE_FOUND, locate};
 pub use reading::network::parse_network;
 pub use reading::units::parse_duration;
-pub use rewrite::RewriteSection;
+pub use rewrite::{FieldText, RewriteSection};
 pub use route::{OAuth2, Preset, Region, RouteName, RoutePlan, RouteSection, TimeoutKeys, TokenUrl, UserName};
 pub use sandbox_needs::{SandboxNeeds, Task};
 pub use sections::{
@@ -194,7 +194,7 @@ impl Config {
 
     /// What is changed in messages on their way, in the order of the file; the first that fits counts.
     pub fn rewritings(&self) -> Vec<Rewriting> {
-        self.rewrite.iter().map(RewriteSection::rewriting).collect()
+        self.rewrite.iter().map(|rewrite| rewrite.rewriting(&self.hostname)).collect()
     }
 
     /// Which programs are asked, in this order.

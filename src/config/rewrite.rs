@@ -1,12 +1,14 @@
-//! `[[rewrite]]`: other senders at delivery, for next hops that accept only certain ones.
+//! `[[rewrite]]`: other senders at delivery, for next hops that accept only certain ones, and other fields of the header.
 
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use super::error::Fault;
+use super::error::{Fault, unexpected};
+use super::values::FromText;
 use super::{RouteName, values};
 use crate::address::{AddressPattern, Domain, Mailbox};
-use crate::routing::{Criteria, Rewriting};
+use crate::policy::FieldName;
+use crate::routing::{Criteria, FieldEdits, Rewriting};
 
 /// `[[rewrite]]`: which messages, and what is changed in them. An address that is put in is ASCII.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -39,7 +41,37 @@ pub struct RewriteSection {
     /// Hosts below these domains are hidden.
     #[serde(deserialize_with = "values::non_empty_list")]
     pub masquerade: Vec<Domain>,
+    /// Fields that are removed.
+    #[serde(deserialize_with = "values::non_empty_list")]
+    pub remove: Vec<FieldName>,
+    /// Fields whose content is replaced, where they are there.
+    #[serde(deserialize_with = "values::pairs")]
+    pub replace: Vec<(FieldName, FieldText)>,
+    /// Fields that are added where there is none.
+    #[serde(deserialize_with = "values::pairs")]
+    pub add: Vec<(FieldName, FieldText)>,
 }
+
+/// The content of a header field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldText(String);
+
+/// A value stays on lines of less than 998 octets (RFC 5322 2.1.1).
+const MOST_TEXT: usize = 900;
+
+impl FromText for FieldText {
+    const EXPECTED: &'static str = "the content of a header field: printable ASCII, 900 characters at most";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let fits = text.len() <= MOST_TEXT && text.bytes().all(|octet| matches!(octet, b' '..=b'~'));
+        if fits && !text.trim().is_empty() { Ok(Self(text.to_owned())) } else { Err(unexpected(Self::EXPECTED, text)) }
+    }
+}
+
+/// Without these a message could not be read, or would say something else.
+const ESSENTIAL: [&str; 5] = ["From", "Date", "MIME-Version", "Content-Type", "Content-Transfer-Encoding"];
+/// These say what relays did; nobody else may write them.
+const TRACES: [&str; 5] = ["Received", "Return-Path", "DKIM-Signature", "ARC-Seal", "ARC-Message-Signature"];
 
 impl RewriteSection {
     fn criteria(&self) -> Criteria {
@@ -52,7 +84,7 @@ impl RewriteSection {
     }
 
     /// The change as the routing takes it.
-    pub(super) fn rewriting(&self) -> Rewriting {
+    pub(super) fn rewriting(&self, hostname: &Domain) -> Rewriting {
         Rewriting {
             criteria: self.criteria(),
             routes: self.routes.iter().map(|RouteName(name)| name.clone()).collect(),
@@ -60,7 +92,35 @@ impl RewriteSection {
             from: self.from.clone(),
             sender: self.sender.clone(),
             masquerade: self.masquerade.clone(),
+            fields: self.fields(hostname),
         }
+    }
+
+    fn fields(&self, hostname: &Domain) -> FieldEdits {
+        let pair = |(name, FieldText(text)): &(FieldName, FieldText)| (name.to_string(), text.clone());
+        FieldEdits {
+            remove: self.remove.iter().map(ToString::to_string).collect(),
+            replace: self.replace.iter().map(pair).collect(),
+            add: self.add.iter().map(pair).collect(),
+            own_name: self.changes_fields().then(|| hostname.clone()),
+        }
+    }
+
+    fn changes_fields(&self) -> bool {
+        !self.remove.is_empty() || !self.replace.is_empty() || !self.add.is_empty()
+    }
+
+    /// The first field that must stay as it is, with the key that names it.
+    fn misused(&self) -> Option<(&'static str, String)> {
+        let among =
+            |names: &[&str], name: &FieldName| names.iter().any(|known| known.eq_ignore_ascii_case(name.as_str()));
+        let removed = self.remove.iter().find(|name| among(&ESSENTIAL, name)).map(|name| ("remove", name));
+        let written = |key: &'static str, pairs: &'_ [(FieldName, FieldText)]| {
+            let is_not_ours = |name: &&FieldName| among(&ESSENTIAL, name) || among(&TRACES, name);
+            pairs.iter().map(|(name, _)| name).find(is_not_ours).map(|name| (key, name.to_string()))
+        };
+        let removed = removed.map(|(key, name)| (key, name.to_string()));
+        removed.or_else(|| written("replace", &self.replace)).or_else(|| written("add", &self.add))
     }
 
     /// Whether it leaves no message to those after it.
@@ -70,7 +130,7 @@ impl RewriteSection {
 
     fn changes_something(&self) -> bool {
         let addresses = [&self.envelope_sender, &self.from, &self.sender];
-        addresses.iter().any(|address| address.is_some()) || !self.masquerade.is_empty()
+        addresses.iter().any(|address| address.is_some()) || !self.masquerade.is_empty() || self.changes_fields()
     }
 }
 
@@ -89,9 +149,20 @@ pub(super) fn faults(rewrites: &[RewriteSection], names: &[String]) -> Vec<Fault
         let place = format!("rewrite[{index}]");
         if !rewrite.changes_something() {
             let reason = format!(
-                "{place} changes nothing; set {place}.envelope_sender, {place}.from, {place}.sender or {place}.masquerade"
+                "{place} changes nothing; set {place}.envelope_sender, {place}.from, {place}.sender, {place}.masquerade, \
+                 {place}.remove, {place}.replace or {place}.add"
             );
             return Some(Fault::new(place, reason));
+        }
+        if let Some((key, name)) = rewrite.misused() {
+            let reason = match (key, name.to_ascii_lowercase().as_str()) {
+                (_, "from") => format!("{place}.{key}: every message needs one From:; set {place}.from to change it"),
+                ("remove", _) => format!("{place}.remove: without {name} the message could not be read"),
+                _ => format!(
+                    "{place}.{key}: {name} is written by the programs that send and relay, and not by a setting"
+                ),
+            };
+            return Some(Fault::new(format!("{place}.{key}"), reason));
         }
         if rewrite.is_for_everything() && index + 1 < rewrites.len() {
             let next = index + 1;
@@ -131,9 +202,10 @@ mod tests {
             "[[rewrite]]\nsenders = [\"@lan.example\"]\nrecipients = [\"@.example.com\"]\nclients = [\"10.0.0.0/8\"]\n\
              logins = [\"scanner\"]\nroutes = [\"relay\"]\nenvelope_sender = \"bounces@example.com\"\n\
              from = \"alerts@example.com\"\nsender = \"relay@example.com\"\nmasquerade = [\"example.com\"]\n\
+             remove = [\"Bcc\"]\nreplace = { Organization = \"Example\" }\nadd = { X-Relay = \"a b\" }\n\
              [[rewrite]]\nfrom = \"b@example.com\"\n",
         );
-        let rewritings = config.unwrap().rewritings();
+        let rewritings = config.as_ref().unwrap().rewritings();
         let all = Rewriting {
             criteria: Criteria {
                 senders: vec!["@lan.example".parse().unwrap()],
@@ -146,6 +218,12 @@ mod tests {
             from: "alerts@example.com".parse().ok(),
             sender: "relay@example.com".parse().ok(),
             masquerade: vec!["example.com".parse().unwrap()],
+            fields: FieldEdits {
+                remove: vec!["Bcc".to_owned()],
+                replace: vec![("Organization".to_owned(), "Example".to_owned())],
+                add: vec![("X-Relay".to_owned(), "a b".to_owned())],
+                own_name: Some(config.as_ref().unwrap().hostname.clone()),
+            },
         };
         let second = Rewriting { from: "b@example.com".parse().ok(), ..Rewriting::default() };
         assert_eq!(rewritings, [all, second]);
@@ -170,6 +248,28 @@ mod tests {
             ),
             ("[[rewrite]]\nmasquerade = []", "leafmail.toml:2: expected a list with at least one entry"),
             ("[[rewrite]]\nfrom = \"bücher@a.b\"", "leafmail.toml:2: expected an address in ASCII such as user@"),
+            (
+                "[[rewrite]]\nremove = [\"X-A\", \"content-type\"]",
+                "leafmail.toml:2: rewrite[0].remove: without content-type",
+            ),
+            (
+                "[[rewrite]]\nremove = [\"Bcc:\"]",
+                "leafmail.toml:2: expected the name of a header field such as Subject",
+            ),
+            ("[[rewrite]]\nremove = []", "leafmail.toml:2: expected a list with at least one entry"),
+            (
+                "[[rewrite]]\nreplace = { FROM = \"a@b\" }",
+                "leafmail.toml:2: rewrite[0].replace: every message needs one From:",
+            ),
+            ("[[rewrite]]\nadd = { Received = \"x\" }", "leafmail.toml:2: rewrite[0].add: Received is written by"),
+            (
+                "[[rewrite]]\nadd = { X-A = \"a\\r\\nBcc: b\" }",
+                "leafmail.toml:2: expected the content of a header field",
+            ),
+            ("[[rewrite]]\nadd = { X-A = \"\" }", "leafmail.toml:2: expected the content of a header field"),
+            ("[[rewrite]]\nadd = { X-A = \"b\u{fc}\" }", "leafmail.toml:2: expected the content of a header field"),
+            ("[[rewrite]]\nadd = { \"X A\" = \"b\" }", "leafmail.toml:2: expected the name of a header field"),
+            ("[[rewrite]]\nadd = [\"X-A: b\"]", "leafmail.toml:2: expected a table of names and what they mean"),
             ("[[rewrite]]\nform = \"a@b\"", "leafmail.toml:2: unknown key \"form\"; did you mean \"from\"?"),
             ("[rewrite]\nfrom = \"a@b\"", "leafmail.toml:1: expected a heading in two brackets, [[rewrite]]"),
         ] {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::values;
+use crate::smtp::long_lines::LongLines;
 
 /// `[submission]`: submission by the programs of this host.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -13,11 +14,14 @@ pub struct SubmissionSection {
     /// The Unix socket that `sendmail` connects to where `listen.addresses` has none.
     #[serde(deserialize_with = "values::text")]
     pub socket: PathBuf,
+    /// What becomes of lines of more than 998 octets.
+    #[serde(deserialize_with = "values::text")]
+    pub long_lines: LongLines,
 }
 
 impl Default for SubmissionSection {
     fn default() -> Self {
-        Self { socket: PathBuf::from("/run/leafmail/smtp.sock") }
+        Self { socket: PathBuf::from("/run/leafmail/smtp.sock"), long_lines: LongLines::Wrap }
     }
 }
 

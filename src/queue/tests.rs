@@ -6,6 +6,7 @@ mod lanes;
 mod limits;
 mod notices;
 mod notices_refused;
+mod octets;
 mod readdressing;
 mod routes;
 mod success;

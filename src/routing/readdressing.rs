@@ -1,13 +1,15 @@
-//! What the configuration says of addresses: aliases for recipients, rewriting for senders.
+//! What the configuration says of messages on their way: aliases for recipients, rewriting for senders, long lines.
 
 use super::alias_file::AliasFile;
 use super::rewriting::Rewriting;
 
-/// What the configuration says of addresses.
+/// What the configuration says of messages on their way.
 #[derive(Debug, Default)]
 pub struct Readdressing {
     /// Who is meant by addresses of the LAN.
     pub aliases: Option<AliasFile>,
     /// Under which sender messages go on; the first that fits counts.
     pub rewritings: Vec<Rewriting>,
+    /// The routes, by name, over which long lines are wrapped.
+    pub wrapped_routes: Vec<String>,
 }

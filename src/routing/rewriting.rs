@@ -1,11 +1,11 @@
-//! Rewriting: other senders at delivery, for next hops that accept only certain ones.
+//! Rewriting: other senders at delivery, for next hops that accept only certain ones, and other fields of the header.
 //!
 //! Pure, and done at delivery: the message in the spool never changes. Fields that are not named here are written
 //! octet for octet, and rewriting twice changes nothing more.
 
-use super::Criteria;
 use super::address_field::AddressField;
 use super::header::{Field, FieldWriter, Header, Kind, unfold};
+use super::{Criteria, FieldEdits};
 use crate::address::{Domain, Mailbox, ReversePath};
 use crate::envelope::Envelope;
 
@@ -25,6 +25,8 @@ pub struct Rewriting {
     /// Hosts below these domains are hidden: `user@host.example.com` becomes `user@example.com`, in the envelope sender,
     /// `From:`, `Sender:` and `Reply-To:`. The first that fits counts.
     pub masquerade: Vec<Domain>,
+    /// Fields that are removed, replaced or added.
+    pub fields: FieldEdits,
 }
 
 impl Rewriting {
@@ -47,19 +49,25 @@ impl Rewriting {
 
     /// Whether [`header`](Self::header) changes anything in any message.
     pub fn changes_header(&self) -> bool {
-        self.from.is_some() || self.sender.is_some() || !self.masquerade.is_empty()
+        self.from.is_some() || self.sender.is_some() || !self.masquerade.is_empty() || !self.fields.is_empty()
     }
 
     /// Whether all that it puts into envelope and header is ASCII; otherwise the message needs SMTPUTF8 from then on (RFC 6531).
     pub fn is_ascii(&self) -> bool {
         let addresses = [&self.envelope_sender, &self.from, &self.sender];
-        addresses.into_iter().flatten().all(Mailbox::is_ascii) && self.masquerade.iter().all(Domain::is_ascii)
+        let are_ascii = addresses.into_iter().flatten().all(Mailbox::is_ascii) && self.fields.is_ascii();
+        are_ascii && self.masquerade.iter().all(Domain::is_ascii)
     }
 
     /// The header to go on with. `header` is the beginning of a message with CRLF line ends, up to and with the empty line, or
     /// to the end of a message without a body; what comes after an empty line stays.
     #[must_use]
     pub fn header(&self, header: &[u8]) -> Vec<u8> {
+        self.header_and_kept(header).0
+    }
+
+    /// The same, and the names of fields that stay although they were to be changed, as they are signed.
+    pub fn header_and_kept(&self, header: &[u8]) -> (Vec<u8>, Vec<String>) {
         let mut header = Header::parse(header);
         if !self.masquerade.is_empty() {
             self.hide_hosts(&mut header);
@@ -70,7 +78,8 @@ impl Rewriting {
         if let Some(sender) = &self.sender {
             set_sender(&mut header, sender);
         }
-        header.into_octets()
+        let kept = self.fields.apply(&mut header);
+        (header.into_octets(), kept)
     }
 
     /// What a domain becomes, if it is below one of those that hide their hosts.

@@ -8,6 +8,7 @@ mod dsn;
 mod extension;
 pub mod header;
 mod line;
+pub mod long_lines;
 pub mod mail_list;
 mod mechanism;
 mod params;

@@ -15,6 +15,7 @@ pub use text::LoneDot;
 
 use crate::address::{Domain, Mailbox};
 use crate::clock::Timestamp;
+use crate::smtp::long_lines::{self, LongLines};
 use addresses::addresses;
 use text::{Field, Text};
 
@@ -39,6 +40,8 @@ pub struct Request {
     pub now: Timestamp,
     /// For `Message-ID:`, with its angle brackets.
     pub message_id: String,
+    /// What becomes of lines of more than 998 octets, which many servers refuse.
+    pub long_lines: LongLines,
 }
 
 /// A message that can be relayed.
@@ -92,7 +95,10 @@ pub fn compose(input: &[u8], request: &Request) -> Result<Submission, Unfit> {
         qualify(field, &request.default_domain);
     }
     complete(&mut text.fields, request);
-    Ok(Submission { recipients, octets: text.octets() })
+    let octets = text.octets();
+    let wrapped = if request.long_lines == LongLines::Wrap { long_lines::wrapped(&octets) } else { None };
+    // What cannot be wrapped goes as it is: a next hop may take it.
+    Ok(Submission { recipients, octets: wrapped.and_then(Result::ok).unwrap_or(octets) })
 }
 
 /// The one address in a text, as `-f` has it.

@@ -13,6 +13,7 @@ fn request(from_header: bool, recipients: &[&str]) -> Request {
         required: ["From", "To", "Subject"].map(str::to_owned).to_vec(),
         now: Timestamp::from_millis(0),
         message_id: "<1@relay>".to_owned(),
+        long_lines: LongLines::Wrap,
     }
 }
 
@@ -107,4 +108,15 @@ fn a_hostile_name_or_field_adds_no_line() {
     request.full_name = "x\r\nBcc: evil@x\n\nbody".to_owned();
     let octets = compose(b"Subject: x\n\n", &request).unwrap().octets;
     assert!(!String::from_utf8(octets).unwrap().contains("\r\nBcc"));
+}
+
+#[test]
+fn long_lines_of_programs_are_encoded_unless_they_are_to_stay() {
+    let input = format!("Subject: log\n\n{}\nend =\n", "y".repeat(3_000));
+    let (_, text) = composed(&input, false, &["root"]);
+    assert!(text.split("\r\n").all(|line| line.len() <= 998), "{text}");
+    assert!(text.contains("\r\nContent-Transfer-Encoding: quoted-printable\r\n") && text.contains("\r\nend =3D\r\n"));
+    let kept = Request { long_lines: LongLines::Keep, ..request(false, &["root"]) };
+    let kept = String::from_utf8(compose(input.as_bytes(), &kept).unwrap().octets).unwrap();
+    assert!(kept.contains(&"y".repeat(3_000)) && !kept.contains("quoted-printable"));
 }

@@ -12,6 +12,7 @@ use leafmail::queue::{
     watch_folder,
 };
 use leafmail::routing::{AliasFile, LocalDomains};
+use leafmail::smtp::long_lines::LongLines;
 use leafmail::spool::{DirSpool, Folder, SpoolError, SpoolErrorKind, SpoolSettings, mark};
 use leafmail::sys::{self, SystemClock};
 use leafmail::transport::{self, RouteSettings};
@@ -79,7 +80,11 @@ pub(crate) fn runner(config: &Config, spool: Arc<DirSpool>) -> anyhow::Result<Ru
     Ok(Runner {
         spool,
         routes: config.routes().into_iter().map(route).collect::<anyhow::Result<_>>()?,
-        readdressing: Arc::new(Readdressing { aliases: aliases(config)?, rewritings: config.rewritings() }),
+        readdressing: Arc::new(Readdressing {
+            aliases: aliases(config)?,
+            rewritings: config.rewritings(),
+            wrapped_routes: wrapped_routes(config),
+        }),
         schedule: Schedule {
             retry: config.queue.retry.clone(),
             give_up: config.queue.give_up,
@@ -100,6 +105,12 @@ pub(crate) fn runner(config: &Config, spool: Arc<DirSpool>) -> anyhow::Result<Ru
         },
         stop,
     })
+}
+
+/// The routes over which long lines are wrapped.
+fn wrapped_routes(config: &Config) -> Vec<String> {
+    let wraps = |plan: &RoutePlan| plan.long_lines == LongLines::Wrap;
+    config.routes().into_iter().filter(wraps).map(|plan| plan.name).collect()
 }
 
 /// The history of what left the spool.

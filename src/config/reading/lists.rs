@@ -109,6 +109,15 @@ pub(in crate::config) fn table<'de, K: FromText, V: FromText, D: Deserializer<'d
     named.collect()
 }
 
+/// A table whose names mean something, each with one value.
+pub(in crate::config) fn pairs<'de, K: FromText, V: FromText, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<(K, V)>, D::Error> {
+    let entries = BTreeMap::<String, Element<V>>::deserialize(deserializer)?;
+    let named = entries.into_iter();
+    named.map(|(name, Element(value))| Ok((K::from_text(&name).map_err(D::Error::custom)?, value))).collect()
+}
+
 struct Entries<V>(Vec<V>);
 
 impl<'de, V: FromText> Deserialize<'de> for Entries<V> {

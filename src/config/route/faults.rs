@@ -5,6 +5,7 @@ use super::plan::{Hop, RELAY};
 use super::{Preset, RouteName, RouteSection};
 use crate::config::Config;
 use crate::config::error::Fault;
+use crate::smtp::long_lines::LongLines;
 
 /// The contradictions of the first kind that there are any of: the later ones would follow from them.
 pub(super) fn faults(config: &Config) -> Vec<Fault> {
@@ -50,6 +51,7 @@ fn misplaced_in_fallback(route: &str, index: usize, fallback: &RouteSection) -> 
         ("name", fallback.name.is_some()),
         ("pace", fallback.pace.is_some()),
         ("notices_from", fallback.notices_from.is_some()),
+        ("long_lines", fallback.long_lines != LongLines::Keep),
         ("fallback", !fallback.fallback.is_empty()),
     ];
     let fault = |key| {

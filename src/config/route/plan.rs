@@ -9,6 +9,7 @@ use crate::address::Mailbox;
 use crate::config::Config;
 use crate::queue::routes::pace::Pace;
 use crate::routing::Criteria;
+use crate::smtp::long_lines::LongLines;
 use crate::transport::{ClientIdentity, Extensions, NextHop, RouteSettings, TlsSettings};
 
 /// The name of `[relay]` as a route.
@@ -33,6 +34,8 @@ pub struct RoutePlan {
     pub pace: Option<Pace>,
     /// The sender with which notices leave; `None`: `<>`, as RFC 5321 has it, and always where mail goes into a folder.
     pub notices_from: Option<Mailbox>,
+    /// What becomes of long lines.
+    pub long_lines: LongLines,
 }
 
 impl Config {
@@ -46,7 +49,8 @@ impl Config {
             let is_folder = hops.first().is_some_and(|hop| hop.next_hop.folder().is_some());
             let notices_from = entry.table.notices_from.as_ref().or(self.notices.from.as_ref());
             let notices_from = notices_from.filter(|_| !is_folder).cloned();
-            (!hops.is_empty()).then_some(RoutePlan { name: entry.name, criteria, hops, pace, notices_from })
+            let (name, long_lines) = (entry.name, entry.table.long_lines);
+            (!hops.is_empty()).then_some(RoutePlan { name, criteria, hops, pace, notices_from, long_lines })
         };
         self.entries().into_iter().filter_map(plan).collect()
     }

@@ -13,6 +13,7 @@ use super::{OAuth2, Preset, Region, RouteName, TimeoutKeys, UserName};
 use crate::address::{AddressPattern, Domain, Mailbox};
 use crate::config::values as general;
 use crate::queue::routes::pace::Pace;
+use crate::smtp::long_lines::LongLines;
 use crate::transport::{AuthMethod, Discardable, EightBit, IpVersion, NextHop, Pin, Roots, SecretSource, TokenSource};
 
 /// `[relay]`, a `[[route]]`, or a `[[relay.fallback]]` or `[[route.fallback]]` of theirs.
@@ -116,6 +117,9 @@ pub struct RouteSection {
     /// The sender with which notices leave on this route; `None`: as `[notices]` has it. ASCII only.
     #[serde(deserialize_with = "general::optional_ascii_mailbox")]
     pub notices_from: Option<Mailbox>,
+    /// What becomes of lines of more than 998 octets on this route.
+    #[serde(deserialize_with = "general::text")]
+    pub long_lines: LongLines,
     /// How long each step may take.
     pub timeouts: TimeoutKeys,
     /// How access tokens are fetched.

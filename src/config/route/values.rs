@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::config::error::unexpected;
 use crate::config::values::{self, FromText, expected};
+use crate::smtp::long_lines::LongLines;
 use crate::transport::{
     AuthMethod, Discardable, EightBit, IpVersion, NextHop, NextHopError, Pin, PinError, Roots, Timeouts,
 };
@@ -87,6 +88,18 @@ impl FromText for IpAddr {
     fn from_text(text: &str) -> Result<Self, String> {
         let usable = |address: &Self| !address.is_unspecified() && !address.is_multicast();
         text.parse().ok().filter(usable).ok_or_else(|| expected::<Self>(text))
+    }
+}
+
+impl FromText for LongLines {
+    const EXPECTED: &'static str = "keep or wrap";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        match text {
+            "keep" => Ok(Self::Keep),
+            "wrap" => Ok(Self::Wrap),
+            _ => Err(expected::<Self>(text)),
+        }
     }
 }
 

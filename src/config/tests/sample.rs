@@ -65,6 +65,9 @@ fn the_sample_shows_every_default() {
             from: "alerts@example.com".parse().ok(),
             sender: "relay@example.com".parse().ok(),
             masquerade: vec!["example.com".parse().unwrap()],
+            remove: vec!["Bcc".parse().unwrap(), "X-Originating-IP".parse().unwrap()],
+            replace: vec![("User-Agent".parse().unwrap(), values::FromText::from_text("none").unwrap())],
+            add: vec![("Organization".parse().unwrap(), values::FromText::from_text("Example Ltd.").unwrap())],
         }],
         aliases: AliasesSection {
             file: Some("/etc/leafmail/aliases".into()),

@@ -30,22 +30,25 @@ impl<S: Spool> DeliveryTask<'_, S> {
         next: &mut dyn Follow,
     ) -> NextStep<S::Claim> {
         let now = self.runner.clock.now();
-        self.tried.extend(&message.recipients);
+        let all = message.all();
+        self.tried.extend(&all);
         self.transactions += 1;
-        let completes = self.completes(&message.recipients);
+        let completes = self.completes(&all);
         let (id, runner, job) = (self.claim.id(), self.runner, self.job);
         let transport = connection.transport(runner.routes[job.route].dispatch.as_ref());
         if transport.looks_ahead() && !job.probe {
             next.look();
         }
         let (clock, observer, route) = (runner.clock.as_ref(), runner.observer.as_ref(), self.route().name.as_str());
-        let OutgoingMessage { recipients, outgoing, header, size, eight_bit } = message;
-        let recipients = recipients.as_slice();
+        let OutgoingMessage { recipients, twins, outgoing, header, encodes_body, size, eight_bit } = message;
         let envelope = outgoing.as_ref().unwrap_or(&self.envelope);
-        let request = DeliveryRequest { id, envelope, recipients, size, eight_bit };
-        let mut body = MessageBody::new(&mut self.claim, clock, observer, recipients, route, header).before(&mut *next);
+        let request = DeliveryRequest { id, envelope, recipients: &recipients, size, eight_bit };
+        let recipients = all.as_slice();
+        let mut body = MessageBody::new(&mut self.claim, clock, observer, recipients, route, header)
+            .encoding(encodes_body)
+            .before(&mut *next);
         let began = Instant::now();
-        let result = transport.deliver(&request, &mut body);
+        let result = transport.deliver(&request, &mut body).map(|delivery| with_twins(delivery, &twins));
         self.took = result.as_ref().ok().map(|delivery| began.elapsed().saturating_sub(delivery.connecting));
         let marked = body.marked;
         match result.map(|delivery| self.doubting(delivery, recipients)) {
@@ -196,6 +199,15 @@ impl<S: Spool> DeliveryTask<'_, S> {
             self.runner.trouble(&error);
         }
     }
+}
+
+/// With the outcomes of those who share a mailbox with another.
+fn with_twins(mut delivery: Delivery, twins: &[(u16, usize)]) -> Delivery {
+    for (_, place) in twins {
+        let outcome = delivery.outcomes.get(*place).cloned();
+        delivery.outcomes.extend(outcome);
+    }
+    delivery
 }
 
 fn all_delivered(delivery: &Delivery, recipients: &[u16]) -> bool {

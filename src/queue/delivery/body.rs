@@ -14,6 +14,7 @@ use crate::mutant::{Mutant, planted};
 use crate::receipt::{Reason, Receipt, ReceiptKind};
 use crate::smtp::EnhancedCode;
 use crate::smtp::header::end_of_header;
+use crate::smtp::long_lines::QuotedPrintable;
 use crate::spool::{Claim, Durability};
 use crate::transport::{Body, DeliveryRequest};
 
@@ -62,6 +63,10 @@ pub(in crate::queue) struct MessageBody<'a, C> {
     route: &'a str,
     /// The new header, which goes out first, also after a rewind.
     header: Option<NewHeader>,
+    /// What encodes the body, where it is encoded.
+    encoder: Option<QuotedPrintable>,
+    /// Whether all of it was handed out, but for what the encoder holds back.
+    ended: bool,
     /// The message that follows over the same transport.
     next: Option<&'a mut dyn Follow>,
     /// How much was read; `None` before the first octet.
@@ -79,7 +84,13 @@ impl<'a, C: Claim> MessageBody<'a, C> {
         route: &'a str,
         header: Option<NewHeader>,
     ) -> Self {
-        Self { claim, clock, observer, recipients, route, header, next: None, offset: None, marked: false }
+        let (encoder, ended, next, offset, marked) = (None, false, None, None, false);
+        Self { claim, clock, observer, recipients, route, header, encoder, ended, next, offset, marked }
+    }
+
+    /// With a body that is encoded, if `encodes` says so; there is a new header then.
+    pub(super) fn encoding(self, encodes: bool) -> Self {
+        Self { encoder: encodes.then(QuotedPrintable::default), ..self }
     }
 
     /// With the message that follows.
@@ -99,7 +110,11 @@ impl<C: Claim> Body for MessageBody<'_, C> {
         let left = self.claim.size().saturating_sub(*offset);
         piece.resize(usize::try_from(left).unwrap_or(PIECE).min(PIECE), 0);
         if piece.is_empty() {
-            return Ok(false);
+            let Some(encoder) = self.encoder.as_mut().filter(|_| !std::mem::replace(&mut self.ended, true)) else {
+                return Ok(false);
+            };
+            encoder.finish(piece);
+            return Ok(!piece.is_empty());
         }
         let count = self.claim.read_at(*offset, piece)?;
         if count == 0 {
@@ -107,11 +122,17 @@ impl<C: Claim> Body for MessageBody<'_, C> {
         }
         piece.truncate(count);
         *offset += count as u64;
+        if let Some(encoder) = &mut self.encoder {
+            let plain = std::mem::take(piece);
+            encoder.feed(&plain, piece);
+        }
         Ok(true)
     }
 
     fn rewind(&mut self) -> bool {
         self.offset = None;
+        self.encoder = self.encoder.map(|_| QuotedPrintable::default());
+        self.ended = false;
         true
     }
 

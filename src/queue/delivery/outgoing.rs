@@ -8,16 +8,25 @@ use crate::transport::DeliveryRequest;
 /// A message as it goes out, for recipients who share one transaction.
 #[derive(Debug)]
 pub(in crate::queue) struct OutgoingMessage {
-    /// By index in the envelope; never empty.
+    /// By index in the envelope; never empty, and each of another mailbox where aliases meet.
     pub(super) recipients: Vec<u16>,
+    /// Those whose alias means the mailbox of another of them, and the place of that one: its outcome is theirs.
+    pub(super) twins: Vec<(u16, usize)>,
     /// The envelope, unless it is the frozen one.
     pub(super) outgoing: Option<Envelope>,
     pub(super) header: Option<NewHeader>,
+    /// Whether its body is encoded on the way, as it has long lines.
+    pub(super) encodes_body: bool,
     pub(super) size: u64,
     pub(super) eight_bit: bool,
 }
 
 impl OutgoingMessage {
+    /// All whom it concerns: the recipients, then the others of their mailboxes.
+    pub(super) fn all(&self) -> Vec<u16> {
+        self.recipients.iter().copied().chain(self.twins.iter().map(|(index, _)| *index)).collect()
+    }
+
     /// What the transport receives of it; `frozen` is the envelope of the message.
     pub(super) fn request<'a>(&'a self, id: SpoolId, frozen: &'a Envelope) -> DeliveryRequest<'a> {
         let envelope = self.outgoing.as_ref().unwrap_or(frozen);

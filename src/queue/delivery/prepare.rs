@@ -2,7 +2,11 @@
 //!
 //! Only the claim is needed for that, so a message can be prepared while another is being delivered.
 
-use super::body::{NewHeader, header_of};
+mod wrapping;
+
+use std::collections::HashMap;
+
+use super::body::NewHeader;
 use super::outgoing::OutgoingMessage;
 use super::readdressing;
 use super::task::DeliveryTask;
@@ -23,20 +27,45 @@ impl<S: Spool> DeliveryTask<'_, S> {
         let readdressed = rewriting.is_some() || self.destinations.iter().any(|to| to.alias.is_some());
         let outgoing = (readdressed || notice_sender.is_some())
             .then(|| readdressing::outgoing(&self.envelope, &self.destinations, rewriting, notice_sender));
-        let header = match rewriting.filter(|rewriting| rewriting.changes_header()) {
+        let rewritten = match rewriting.filter(|rewriting| rewriting.changes_header()) {
             None => None,
             Some(rewriting) => {
-                let failed = |error| SpoolError::new("reading", self.claim.id().to_string(), error);
-                let old = header_of(&self.claim).map_err(failed)?;
-                Some(NewHeader { replaced: old.len() as u64, octets: rewriting.header(&old) })
+                let old = self.stored_header()?;
+                let (octets, kept) = rewriting.header_and_kept(&old);
+                if !kept.is_empty() {
+                    let (id, kept) = (self.claim.id(), kept.join(", "));
+                    log::info!("{id}: header fields that stay as they are, because a signature covers them: {kept}");
+                }
+                Some(NewHeader { replaced: old.len() as u64, octets })
             }
         };
+        let wrapping = self.wraps_long_lines(rewritten.as_ref())?;
+        let encoded_body = wrapping.as_ref().and_then(|wrapping| wrapping.encoded_body);
+        let header = wrapping.map(|wrapping| wrapping.header).or(rewritten);
         let (mut size, mut eight_bit) = (self.claim.size(), self.claim.seal().eight_bit);
         if let Some(header) = &header {
-            size = size - header.replaced + header.octets.len() as u64;
-            eight_bit |= !header.octets.is_ascii();
+            size = encoded_body.unwrap_or(size.saturating_sub(header.replaced)) + header.octets.len() as u64;
+            eight_bit = eight_bit && encoded_body.is_none() || !header.octets.is_ascii();
         }
-        Ok(OutgoingMessage { recipients, outgoing, header, size, eight_bit })
+        let encodes_body = encoded_body.is_some();
+        let (recipients, twins) = self.without_twins(recipients);
+        Ok(OutgoingMessage { recipients, twins, outgoing, header, encodes_body, size, eight_bit })
+    }
+
+    /// The recipients of whom each means another mailbox, and the others with the place of the one that means theirs.
+    fn without_twins(&self, recipients: Vec<u16>) -> (Vec<u16>, Vec<(u16, usize)>) {
+        if recipients.len() < 2 || self.destinations.iter().all(|to| to.alias.is_none()) {
+            return (recipients, Vec::new());
+        }
+        let (mut known, mut single, mut twins) = (HashMap::new(), Vec::new(), Vec::new());
+        for index in recipients {
+            let place = self.meant(index).map(|mailbox| *known.entry(mailbox).or_insert(single.len()));
+            match place {
+                Some(place) if place < single.len() => twins.push((index, place)),
+                _ => single.push(index),
+            }
+        }
+        (single, twins)
     }
 
     /// The message that goes out next, if delivery is the next step and nothing prevents it.

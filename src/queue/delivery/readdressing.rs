@@ -1,10 +1,12 @@
 //! The addresses with which a message goes on: aliases of its recipients, rewriting of its sender. They are not stored: the next
 //! run finds them again from the configuration.
 
+use std::collections::HashMap;
+
 use super::destination::Destination;
 use crate::address::{Mailbox, ReversePath};
 use crate::annotation::EXPANDED;
-use crate::envelope::{Envelope, Recipients};
+use crate::envelope::{Envelope, Recipient, Recipients};
 use crate::queue::runner::Runner;
 use crate::routing::{AliasFile, Rewriting, Target};
 use crate::smtp::{Notify, xtext};
@@ -42,6 +44,30 @@ impl<S: Spool> Runner<S> {
     }
 }
 
+/// Whoever shares a mailbox with another by aliases shares the wishes for notices too: what one wants is wanted.
+fn share_wishes(recipients: &mut [Recipient], destinations: &[Destination]) {
+    if destinations.iter().all(|to| to.alias.is_none()) {
+        return;
+    }
+    let mut wishes: HashMap<Mailbox, Option<Notify>> = HashMap::new();
+    for recipient in recipients.iter() {
+        let shared = wishes.entry(recipient.mailbox.clone()).or_insert(recipient.notify);
+        *shared = match (*shared, recipient.notify) {
+            (Some(one), Some(other)) => Some(Notify {
+                success: one.success || other.success,
+                failure: one.failure || other.failure,
+                delay: one.delay || other.delay,
+            }),
+            // RFC 3461 4.1: without NOTIFY a failure is reported, and perhaps a delay.
+            (Some(one), None) | (None, Some(one)) if one.success => Some(Notify { failure: true, ..one }),
+            _ => None,
+        };
+    }
+    for recipient in recipients {
+        recipient.notify = wishes.get(&recipient.mailbox).copied().unwrap_or(recipient.notify);
+    }
+}
+
 /// The envelope as the next hop receives it; the recipients keep their places. A notice leaves with `notice_sender` in place of `<>`,
 /// and asks that nothing answers it.
 pub(in crate::queue) fn outgoing(
@@ -71,6 +97,7 @@ pub(in crate::queue) fn outgoing(
             recipient.mailbox = alias.clone();
         }
     }
+    share_wishes(&mut recipients, destinations);
     outgoing.recipients = Recipients::new(recipients).unwrap_or(outgoing.recipients);
     outgoing
 }

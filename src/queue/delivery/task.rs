@@ -3,6 +3,7 @@
 //! The claim is the only lock, and the receipts that are read under it are the only state, so any number of runners may work
 //! side by side. `attempt.rs` carries out a delivery; `ending.rs` has the other ways out of the queue.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::Duration;
 
@@ -308,8 +309,17 @@ impl<'r, S: Spool> DeliveryTask<'r, S> {
     pub(super) fn group(&self, due: &[u16]) -> Option<(Vec<u16>, Option<&'r Rewriting>)> {
         let first = *due.first()?;
         let most = self.route().dispatch.most_recipients().unwrap_or(usize::MAX).max(1);
-        let group = due.iter().copied().filter(|index| self.go_together(*index, first)).take(most).collect();
-        Some((group, self.rewriting(first)))
+        let together = due.iter().copied().filter(|index| self.go_together(*index, first));
+        if most >= due.len() || self.destinations.iter().all(|to| to.alias.is_none()) {
+            return Some((together.take(most).collect(), self.rewriting(first)));
+        }
+        // Those whose aliases mean one mailbox are one recipient.
+        let mut mailboxes = HashSet::new();
+        let fits = |index: &u16| {
+            let Some(mailbox) = self.meant(*index) else { return false };
+            mailboxes.contains(mailbox) || mailboxes.len() < most && mailboxes.insert(mailbox)
+        };
+        Some((together.filter(fits).collect(), self.rewriting(first)))
     }
 
     fn means_several(&self, index: u16) -> bool {

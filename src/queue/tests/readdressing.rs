@@ -16,11 +16,15 @@ fn aliases(text: &str) -> Readdressing {
     let entries = text.split(';').filter_map(|entry| entry.split_once(": "));
     let list = |targets: &str| targets.split(' ').map(str::to_owned).collect();
     let table = entries.map(|(name, targets)| (name.trim().to_owned(), list(targets))).collect();
-    Readdressing { aliases: Some(AliasFile::without_file(table, local).unwrap()), rewritings: Vec::new() }
+    Readdressing {
+        aliases: Some(AliasFile::without_file(table, local).unwrap()),
+        rewritings: Vec::new(),
+        ..Readdressing::default()
+    }
 }
 
 fn rewriting(rewritings: Vec<Rewriting>) -> Readdressing {
-    Readdressing { aliases: None, rewritings }
+    Readdressing { rewritings, ..Readdressing::default() }
 }
 
 fn runner(house: &House, readdressing: Readdressing) -> Runner<MemorySpool> {
@@ -185,4 +189,51 @@ fn a_failure_after_an_expansion_is_reported_but_not_one_of_a_notice() {
         pass(&runner(&house, aliases("staff: amy@x bob@x")));
         assert_eq!((house.next_hop.taken_by("amy@x"), house.next_hop.taken_by("admin@x")), (1, copies));
     }
+}
+
+#[test]
+fn aliases_of_one_mailbox_are_one_recipient_with_one_outcome() {
+    for most in [0, 1, 2] {
+        let house = House::new();
+        house.next_hop.most_recipients.store(most, std::sync::atomic::Ordering::SeqCst);
+        house.put(1, "cron@nas.lan", &["root@nas.lan", "amy@x", "admin@nas.lan", "boss@x"]);
+        house.put(2, "cron@nas.lan", &["root@nas.lan", "never@nas.lan"]);
+        house.next_hop.answers(|_, to| if to.mailbox.local() == "nobody" { Answer::Never } else { Answer::Take });
+        pass(&runner(&house, aliases("root: boss@x; admin: boss@x; never: nobody@x")));
+        assert_eq!(
+            (house.next_hop.taken_by("boss@x"), house.next_hop.taken_by("amy@x")),
+            (2, 1),
+            "one for each message"
+        );
+        let house = House::new();
+        house.put(1, "cron@nas.lan", &["root@nas.lan", "amy@x", "admin@nas.lan"]);
+        house.next_hop.answers(|_, to| if to.mailbox.local() == "boss" { Answer::Later } else { Answer::Take });
+        pass(&runner(&house, aliases("root: boss@x; admin: boss@x")));
+        let deferred: Vec<_> =
+            house.spool.receipts(id(1)).into_iter().filter(|receipt| receipt.what == ReceiptKind::Deferred).collect();
+        assert_eq!(deferred.iter().flat_map(|receipt| receipt.recipients.clone()).collect::<Vec<_>>(), [0, 2]);
+    }
+}
+
+#[test]
+fn an_expansion_is_reported_to_whoever_asked_for_reports_of_success() {
+    let house = House::new();
+    let mut original = envelope("cron@x", &["staff@nas.lan", "others@nas.lan"]);
+    let mut list = original.recipients.to_vec();
+    list[0].notify = Some(Notify { success: true, failure: true, delay: false });
+    original.recipients = Recipients::new(list).unwrap();
+    house.spool.put(id(1), original, b"Subject: hi\r\n\r\nhello\r\n");
+    let runner = runner(&house, aliases("staff: amy@x bob@x; others: carl@x dan@x"));
+    for _ in 0..3 {
+        pass(&runner);
+        house.clock.advance(Duration::from_secs(60));
+    }
+    for name in ["amy@x", "bob@x", "carl@x", "dan@x", "cron@x"] {
+        assert_eq!(house.next_hop.taken_by(name), 1, "{name}");
+    }
+    let taken = house.next_hop.taken.lock().unwrap();
+    let report = taken.iter().find(|taken| taken.to == "cron@x").unwrap();
+    let text = String::from_utf8(report.octets.to_vec()).unwrap();
+    assert!(text.contains("\r\nFinal-Recipient: rfc822; staff@nas.lan\r\nAction: expanded\r\n"), "{text}");
+    assert!(!text.contains("others@nas.lan") && house.queue_is_empty());
 }

@@ -154,6 +154,7 @@ fn request(config: &Config, invocation: &Invocation) -> anyhow::Result<(ReverseP
         required: config.message.required_headers.iter().map(|name| name.as_str().to_owned()).collect(),
         now,
         message_id: format!("<{}.{:016x}@{}>", now.as_millis(), u64::from_ne_bytes(random), config.hostname),
+        long_lines: config.submission.long_lines,
     };
     Ok((named.unwrap_or(ReversePath::Mailbox(user)), request))
 }
