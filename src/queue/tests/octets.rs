@@ -1,4 +1,4 @@
-//! Header fields and long lines that change on the way: what the next hop gets is what it was told of.
+//! Header fields and long lines that change on the way: the next hop gets as many octets as it was announced.
 
 use std::sync::Arc;
 
