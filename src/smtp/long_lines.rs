@@ -182,11 +182,11 @@ impl QuotedPrintable {
 
     /// Appends what was held back at the end.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
-        if let Some(blank) = self.blank.take() {
-            self.escaped(blank, out);
-        }
         if std::mem::take(&mut self.cr) {
+            self.flush_blank(out);
             self.escaped(b'\r', out);
+        } else if let Some(blank) = self.blank.take() {
+            self.escaped(blank, out);
         }
     }
 
@@ -262,6 +262,23 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
+    /// As RFC 2045 6.7 has it, and nothing else.
+    fn decoded(text: &str) -> Vec<u8> {
+        let (mut out, mut rest) = (Vec::new(), text);
+        while let Some((before, after)) = rest.split_once('=') {
+            out.extend_from_slice(before.as_bytes());
+            rest = match after.strip_prefix("\r\n") {
+                Some(after) => after,
+                None => {
+                    out.push(u8::from_str_radix(&after[..2], 16).unwrap());
+                    &after[2..]
+                }
+            };
+        }
+        out.extend_from_slice(rest.as_bytes());
+        out
+    }
+
     #[test]
     fn a_line_is_long_from_999_octets_on_wherever_the_pieces_end() {
         let line = |octets: usize| [vec![b'a'; octets], b"\r\n".to_vec()].concat();
@@ -304,7 +321,7 @@ mod tests {
     #[test]
     fn long_lines_of_the_header_are_folded_at_blanks_and_nowhere_else() {
         let list = "someone@example.com, ".repeat(200);
-        let message = format!("To: {list}x@y\r\nX: {}\r\n\r\nb\r\n", "z".repeat(1_200));
+        let message = format!("To: {list}x@y\r\nX:{}\r\n\r\nb\r\n", "z".repeat(1_200));
         let out = String::from_utf8(wrapped(message.as_bytes()).unwrap().unwrap()).unwrap();
         assert_eq!(out.replace("\r\n ", " "), message);
         let lines: Vec<_> = out.split("\r\n").collect();
@@ -321,8 +338,7 @@ mod tests {
             let text = encoded(&body, piece);
             prop_assert!(text.split("\r\n").all(|line| line.len() <= 76 && line.is_ascii()));
             prop_assert!(text.split("\r\n").all(|line| !line.ends_with([' ', '\t'])));
-            let decoded = quoted_printable::decode(&text, quoted_printable::ParseMode::Strict).unwrap();
-            prop_assert_eq!(decoded, body);
+            prop_assert_eq!(decoded(&text), body);
         }
     }
 }
