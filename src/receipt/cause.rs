@@ -39,6 +39,8 @@ causes! {
     OwnRelay = "own-relay",
     /// Mail for the domain would come back to this host.
     Loop = "loop",
+    /// The hosts of the domain have addresses of this host or of networks around it only.
+    BarredAddress = "barred-address",
     /// The recipients' domain is not there, or takes no mail.
     NoSuchDomain = "no-such-domain",
     /// TLS is required, and STARTTLS is not offered.

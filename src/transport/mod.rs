@@ -7,6 +7,7 @@
 mod classify;
 mod credential;
 mod delivery;
+mod destination;
 mod dispatch;
 mod failover;
 mod leaving;

@@ -155,6 +155,7 @@ const INSIDE: &[Inside] = &[
         "src/transport",
         &[
             ("delivery", &[]),
+            ("destination", &[]),
             ("leaving", &[]),
             ("settings", &[]),
             ("lessons", &["settings"]),
@@ -165,7 +166,7 @@ const INSIDE: &[Inside] = &[
             ("failover", &["delivery", "leaving", "memory"]),
             ("maildir", &["delivery"]),
             ("smtp", &["classify", "credential", "delivery", "leaving", "lessons", "settings"]),
-            ("probe", &["classify", "credential", "delivery", "leaving", "lessons", "settings", "smtp"]),
+            ("probe", &["classify", "credential", "delivery", "destination", "leaving", "lessons", "settings", "smtp"]),
             ("opening", &["delivery", "failover", "lessons", "memory", "settings", "smtp"]),
             (
                 "smarthost",
@@ -182,7 +183,7 @@ const INSIDE: &[Inside] = &[
                     "smtp",
                 ],
             ),
-            ("mx", &["classify", "delivery", "failover", "leaving", "settings", "smarthost", "smtp"]),
+            ("mx", &["classify", "delivery", "destination", "failover", "leaving", "settings", "smarthost", "smtp"]),
             ("dispatch", &["delivery", "failover", "leaving", "maildir", "memory", "mx", "settings", "smarthost"]),
         ],
     ),

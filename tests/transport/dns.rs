@@ -10,7 +10,7 @@ use leafmail::dns::{DnsExchangers, Exchanger, Exchangers, MailExchangers};
 use leafmail::transport::{Dispatch, Leaving, MxDispatch, dispatch};
 
 use crate::fake_smarthost::{FakeSmarthost, Script};
-use crate::requests::{Pieces, deliver, envelope, letters, settings};
+use crate::requests::{Pieces, deliver, envelope, letters, mx_on_this_host, settings};
 
 /// One record, or a code instead (RFC 1035 4.1.1).
 #[derive(Clone)]
@@ -141,7 +141,7 @@ fn a_name_server_that_is_not_there_is_trouble_and_not_an_answer() {
 #[test]
 fn a_message_finds_its_way_by_the_dns() {
     let smarthost = FakeSmarthost::start_at("127.0.0.2:0".parse().unwrap(), Script::new());
-    let route = settings(&format!("mx:{}?tls=none", smarthost.address.port()));
+    let route = mx_on_this_host(&format!("mx:{}?tls=none", smarthost.address.port()));
     let dns = Arc::new(DnsExchangers::at(vec![server()]));
     let mut transport = MxDispatch::new(&route, dns, Leaving::default()).unwrap().transport();
     for to in ["a@x.example", "a@plain.example"] {

@@ -1,12 +1,13 @@
 //! The MX transport: which hosts are tried for a domain, and what it means for whom when none works.
 
-use std::net::{IpAddr, SocketAddr};
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use crate::fake_smarthost::{Act, FakeSmarthost, Identity, Script, reply};
-use crate::requests::{Pieces, deliver, envelope, letters, settings};
+use crate::requests::{Pieces, deliver, envelope, letters, mx_on_this_host, settings};
 use leafmail::address::Domain;
 use leafmail::dns::{DnsError, Exchangers, FixedNames, MailExchangers};
 use leafmail::transport::{
@@ -43,7 +44,7 @@ fn table(addresses: &[u8]) -> FixedNames {
 }
 
 fn route(port: u16, table: FixedNames) -> Box<dyn Transport> {
-    dispatch_over(&settings(&format!("mx:{port}?tls=none")), table).transport()
+    dispatch_over(&mx_on_this_host(&format!("mx:{port}?tls=none")), table).transport()
 }
 
 fn dispatch_over(settings: &RouteSettings, table: FixedNames) -> MxDispatch {
@@ -129,6 +130,76 @@ fn a_login_that_a_host_asks_for_or_a_rate_is_its_domains_trouble() {
     assert_eq!((letters(&delivery.outcomes), delivery.route_trouble), (vec!["L4.7.28".to_owned()], None));
 }
 
+/// A listener at 127.0.0.2 to which nobody may connect, and its port.
+fn untouched() -> (TcpListener, u16) {
+    let listener = TcpListener::bind((loopback(2), 0)).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, port)
+}
+
+fn nobody_came(listener: &TcpListener) {
+    assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+}
+
+#[test]
+fn no_connection_is_made_to_this_host_unless_mx_networks_allows_it() {
+    let (listener, port) = untouched();
+    let table = || {
+        let mapped = domain("mapped.example");
+        table(&[2, 3])
+            .exchanger(domain("figures.example"), 1, domain("127.0.0.2"))
+            .forward(mapped, "::ffff:127.0.0.2".parse().unwrap())
+    };
+    let barred = settings(&format!("mx:{port}?tls=none"));
+    let elsewhere = RouteSettings { mx_networks: vec!["127.0.0.3/32".parse().unwrap()], ..barred.clone() };
+    for (settings, to) in [
+        (&barred, "a@x.example"),
+        (&barred, "a@[127.0.0.2]"),
+        (&barred, "a@[IPv6:::ffff:127.0.0.2]"),
+        (&barred, "a@figures.example"),
+        (&barred, "a@mapped.example"),
+        (&elsewhere, "a@mapped.example"),
+    ] {
+        let (letter, text) = verdict(&mut *dispatch_over(settings, table()).transport(), to);
+        assert_eq!(letter, "L4.4.4", "{to}");
+        let words = "127.0.0.2]: it is a loopback address, and mx_networks does not list it";
+        assert!(text.replace("0.0.2:", "0.0.2]:").contains(words), "{to}: {text}");
+        nobody_came(&listener);
+    }
+    drop(listener);
+    let host = FakeSmarthost::start_at(SocketAddr::new(loopback(2), port), Script::new());
+    let allowed = RouteSettings { mx_networks: vec!["127.0.0.2/32".parse().unwrap()], ..barred };
+    for to in ["a@x.example", "a@[127.0.0.2]", "a@figures.example", "a@mapped.example"] {
+        assert_eq!(verdict(&mut *dispatch_over(&allowed, table()).transport(), to).0, "D2.0.0", "{to}");
+    }
+    assert_eq!(host.record().messages.len(), 4);
+}
+
+#[test]
+fn an_address_that_is_not_allowed_gives_way_to_the_others() {
+    let (listener, port) = untouched();
+    let host = FakeSmarthost::start_at(SocketAddr::new(loopback(3), port), Script::new());
+    let allowed = ["127.0.0.3/32", "127.0.0.9/32"].map(|network| network.parse().unwrap());
+    let settings = RouteSettings { mx_networks: allowed.into(), ..settings(&format!("mx:{port}?tls=none")) };
+    // Another host of the domain, and another address of the same host.
+    let one = table(&[2, 3])
+        .exchanger(domain("one.example"), 1, domain("one.example"))
+        .forward(domain("one.example"), loopback(2))
+        .forward(domain("one.example"), loopback(3));
+    let mut transport = dispatch_over(&settings, one).transport();
+    for to in ["a@x.example", "a@one.example"] {
+        assert_eq!(verdict(&mut *transport, to).0, "D2.0.0", "{to}");
+        transport.disconnect();
+    }
+    assert_eq!(host.record().messages.len(), 2);
+    // What was tried, and what was not, are both in the words.
+    let (letter, text) = verdict(&mut *dispatch_over(&settings, table(&[2, 9])).transport(), "a@x.example");
+    assert_eq!(letter, "L4.4.1");
+    assert!(text.contains("127.0.0.9") && text.contains("not connecting to mx2.x.example[127.0.0.2]"), "{text}");
+    nobody_came(&listener);
+}
+
 #[test]
 fn without_mx_records_the_name_itself_takes_the_mail() {
     let (port, hosts) = hosts([Script::new()]);
@@ -187,7 +258,7 @@ fn a_network_that_is_not_there_is_our_trouble_unless_others_are_reached() {
     let table = table(&[2])
         .exchanger(domain("six.example"), 1, domain("mx.six.example"))
         .forward(domain("mx.six.example"), "::1".parse().unwrap());
-    let settings = RouteSettings { source: Some(loopback(7)), ..settings(&format!("mx:{port}?tls=none")) };
+    let settings = RouteSettings { source: Some(loopback(7)), ..mx_on_this_host(&format!("mx:{port}?tls=none")) };
     let mut transport = dispatch_over(&settings, table).transport();
     assert_eq!(send(&mut *transport, &["a@six.example"]).unwrap_err().reason.status.to_string(), "4.4.4");
     assert_eq!(verdict(&mut *transport, "a@x.example").0, "D2.0.0");
@@ -219,7 +290,7 @@ fn a_handshake_that_fails_is_no_obstacle_where_tls_is_opportunistic() {
         let script = Script::new().starttls(&identity).always("handshake", Act::Close);
         let (port, hosts) = hosts([script]);
         let url = url.replace("mx:", &format!("mx:{port}"));
-        let mut transport = dispatch_over(&settings(&url), table(&[2])).transport();
+        let mut transport = dispatch_over(&mx_on_this_host(&url), table(&[2])).transport();
         assert_eq!(verdict(&mut *transport, "a@x.example").0, expected);
         assert_eq!(hosts[0].record().connections, connections);
     }
@@ -276,7 +347,7 @@ fn when_it_is_time_to_leave_nobody_is_judged() {
     // The DNS says nothing at all; or nothing of the second host, after the first refused.
     for silent in [Silent(None), Silent(Some(table(&[2, 3])))] {
         let leaving = Leaving::default();
-        let settings = settings(&format!("mx:{port}?tls=none"));
+        let settings = mx_on_this_host(&format!("mx:{port}?tls=none"));
         let mut transport = MxDispatch::new(&settings, Arc::new(silent), leaving.clone()).unwrap().transport();
         thread::scope(|scope| {
             scope.spawn(move || {

@@ -19,7 +19,7 @@ use leafmail::spool::{DirSpool, Draft, Folder, Spool, SpoolSettings};
 use leafmail::transport::{Dispatch, Leaving, MxDispatch, Roots, RouteSettings, SecretSource, dispatch};
 
 use crate::fake_smarthost::{FakeSmarthost, Identity, Script, reply};
-use crate::requests::{envelope, settings};
+use crate::requests::{envelope, mx_on_this_host, settings};
 
 /// How many messages wait.
 const MESSAGES: usize = 12;
@@ -147,7 +147,7 @@ fn way(settings: &RouteSettings) -> Arc<dyn Dispatch> {
 fn a_name_server_that_does_not_answer() {
     let house = House::new();
     let smarthost = FakeSmarthost::start(Script::new());
-    let settings = settings(&format!("mx:{}", smarthost.address.port()));
+    let settings = mx_on_this_host(&format!("mx:{}", smarthost.address.port()));
     let direct = |names: FixedNames| -> Arc<dyn Dispatch> {
         Arc::new(MxDispatch::new(&settings, Arc::new(names), Leaving::default()).unwrap())
     };

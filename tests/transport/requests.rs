@@ -106,6 +106,7 @@ pub(crate) fn settings(url: &str) -> RouteSettings {
         own_mark: None,
         source: None,
         ip: Default::default(),
+        mx_networks: Vec::new(),
         max_size: None,
         connections: 1,
         recipients_per_message: None,
@@ -119,6 +120,12 @@ pub(crate) fn settings(url: &str) -> RouteSettings {
             end_of_data: Duration::from_secs(5),
         },
     }
+}
+
+/// Those of a route to mail exchangers, which may be on this host.
+pub(crate) fn mx_on_this_host(url: &str) -> RouteSettings {
+    let mx_networks = ["127.0.0.0/8", "::1/128"].map(|network| network.parse().unwrap()).into();
+    RouteSettings { mx_networks, ..settings(url) }
 }
 
 /// A transport by these settings.

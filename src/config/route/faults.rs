@@ -94,7 +94,9 @@ fn next_hops(config: &Config) -> Vec<Fault> {
         let reason = "[[relay.fallback]] is there, but relay.url and relay.preset are not; set one of them";
         return vec![Fault::new("relay.fallback", reason)];
     }
-    let fault = |hop: &Hop<'_>| next_hop(&hop.key, hop.table, try_out).or_else(|| source_of_folder(hop));
+    let fault = |hop: &Hop<'_>| {
+        next_hop(&hop.key, hop.table, try_out).or_else(|| source_of_folder(hop)).or_else(|| networks_without_mx(hop))
+    };
     config.hops().iter().filter_map(fault).collect()
 }
 
@@ -102,6 +104,16 @@ fn source_of_folder(hop: &Hop<'_>) -> Option<Fault> {
     let place = &hop.key;
     let reason = || format!("{place}.source is set, but mail goes into a folder, to which nothing connects; remove it");
     (hop.is_folder() && hop.table.source.is_some()).then(|| Fault::new(format!("{place}.source"), reason()))
+}
+
+fn networks_without_mx(hop: &Hop<'_>) -> Option<Fault> {
+    let place = &hop.key;
+    let reason = || {
+        format!(
+            "{place}.mx_networks is set, but only a next hop with url = \"mx:\" connects to addresses that other people name; remove it"
+        )
+    };
+    (!hop.is_mx() && !hop.table.mx_networks.is_empty()).then(|| Fault::new(format!("{place}.mx_networks"), reason()))
 }
 
 fn next_hop(place: &str, table: &RouteSection, try_out: bool) -> Option<Fault> {

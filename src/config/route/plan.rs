@@ -157,6 +157,11 @@ impl<'a> Hop<'a> {
         self.next_hop.as_ref().is_some_and(|next_hop| next_hop.folder().is_some())
     }
 
+    /// Whether it is the mail exchangers of the recipients' domains.
+    pub(super) fn is_mx(&self) -> bool {
+        matches!(self.next_hop, Some(NextHop::Mx(_)))
+    }
+
     /// Where a token that we fetch is kept, unless the configuration says where: a dot is in no route's name.
     pub(super) fn token_file(&self, config: &Config) -> PathBuf {
         let number = if self.number == 0 { String::new() } else { format!(".{}", self.number) };
@@ -193,6 +198,7 @@ impl<'a> Hop<'a> {
             connections: connections(table).or_else(|| connections(main)).unwrap_or(CONNECTIONS),
             source: table.source.or(main.source).filter(|_| !self.is_folder()),
             ip: table.ip,
+            mx_networks: table.mx_networks.clone(),
             recipients_per_message: table
                 .recipients_per_message
                 .or_else(|| table.preset.map(|preset| preset.recipients())),

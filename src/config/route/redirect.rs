@@ -29,7 +29,8 @@ impl RouteSection {
         self.fallback.clear();
         self.url = Some(next_hop);
         let hop = Hop::alone(self);
-        let (has_user, verifies, is_folder) = (hop.user().is_some(), hop.verifies(), hop.is_folder());
+        let (has_user, verifies, is_folder, is_mx) =
+            (hop.user().is_some(), hop.verifies(), hop.is_folder(), hop.is_mx());
         if !has_user {
             (self.password_file, self.password_env, self.password_command) = (None, None, None);
             (self.token_file, self.token_command, self.auth) = (None, None, AuthMethod::Auto);
@@ -37,6 +38,9 @@ impl RouteSection {
         }
         if !verifies {
             (self.tls_pin, self.tls_cert, self.tls_key) = (None, None, None);
+        }
+        if !is_mx {
+            self.mx_networks.clear();
         }
         if is_folder {
             self.source = None;

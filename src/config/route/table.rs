@@ -98,6 +98,9 @@ pub struct RouteSection {
     /// Which of the next hop's addresses are used.
     #[serde(deserialize_with = "general::text")]
     pub ip: IpVersion,
+    /// Networks that `mx:` connects to although they are private, or this host.
+    #[serde(deserialize_with = "general::list")]
+    pub mx_networks: Vec<IpNet>,
     /// How many deliveries may run side by side: 1 to 100. `None`: as the preset says, else 4.
     #[serde(deserialize_with = "general::optional_whole::<1, 100, _, _>")]
     pub connections: Option<usize>,

@@ -302,6 +302,28 @@ fn each_next_hop_leads_somewhere_and_only_there() {
 }
 
 #[test]
+fn mx_networks_belong_to_a_next_hop_that_is_mx() {
+    let networks = "mx_networks = [\"10.0.0.0/8\", \"::ffff:192.168.1.0/120\", \"::1\"]\n";
+    let hop = |text: &str| routes(text)[0].hops.last().unwrap().mx_networks.clone();
+    let expected = ["10.0.0.0/8", "192.168.1.0/24", "::1/128"].map(|network| network.parse().unwrap());
+    let fallback = format!("[relay]\nurl = \"smtp://h\"\n[[relay.fallback]]\nurl = \"mx:\"\n{networks}");
+    for text in [format!("[relay]\nurl = \"mx:\"\n{networks}"), fallback] {
+        assert_eq!(hop(&text), expected, "{text}");
+    }
+    assert!(hop("[relay]\nurl = \"mx:\"\n").is_empty());
+    for (url, place) in [("smtp://h", "relay"), ("maildir:./x", "relay"), ("mx:", "relay.fallback[0]")] {
+        let heading = if place == "relay" { "" } else { "[[relay.fallback]]\nurl = \"smtp://h\"\n" };
+        let text = format!("[relay]\nurl = \"{url}\"\n{heading}{networks}");
+        let expected = format!("{place}.mx_networks is set, but only a next hop with url = \"mx:\"");
+        let reason = checked(&text).expect_err(&text);
+        assert!(reason.contains(&expected), "{text}: {reason}");
+    }
+    let mut config = checked(&format!("[relay]\nurl = \"mx:\"\n{networks}")).unwrap();
+    config.relay_to("smtp://elsewhere".parse().unwrap());
+    assert_eq!(config.check().map_err(|error| error.to_string()), Ok(()));
+}
+
+#[test]
 fn no_route_is_left_without_mail() {
     let all = "[[route]]\nname = \"all\"\nurl = \"smtp://h\"\n";
     let some = "[[route]]\nname = \"some\"\nurl = \"smtp://h\"\nsenders = [\"@a\"]\n";

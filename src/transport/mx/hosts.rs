@@ -1,6 +1,6 @@
 //! From a recipient's domain to the hosts that take its mail, in the order in which they are tried (RFC 5321 5.1).
 //!
-//! Asks, but opens no connection. What the DNS says for certain is a verdict about the recipients; that it cannot be asked is
+//! Asks, but opens no connection. An address is judged here, and the one that was judged is connected to. What the DNS says for certain is a verdict about the recipients; that it cannot be asked is
 //! our trouble, unless it can be asked about other domains.
 
 use std::net::IpAddr;
@@ -11,9 +11,12 @@ use crate::address::Domain;
 use crate::dns::{DnsError, Exchanger, Exchangers};
 use crate::receipt::{Cause, Outcome, Reason};
 use crate::smtp::EnhancedCode;
+use crate::transport::destination::{self, Barred};
 
 /// More hosts of a domain are not tried in one attempt.
 const MOST_HOSTS: usize = 5;
+/// More addresses of a host are not looked at.
+const MOST_JUDGED: usize = 50;
 
 /// A host that takes mail for the domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,12 +90,13 @@ impl Shared {
         }
     }
 
-    /// The addresses of a host of this domain; empty where it has none.
-    pub(super) async fn addresses(&self, domain: &Domain, host: &Host) -> Result<Vec<IpAddr>, Dead> {
-        match &host.place {
-            HostPlace::Address(address) => Ok(vec![*address]),
-            HostPlace::Name(name) => self.in_time(domain, self.dns.exchanger_addresses(name)).await,
-        }
+    /// The addresses of a host of this domain, each with the verdict whether it is connected to; empty where it has none.
+    pub(super) async fn addresses(&self, domain: &Domain, host: &Host) -> Result<Vec<Result<IpAddr, Barred>>, Dead> {
+        let found = match &host.place {
+            HostPlace::Address(address) => vec![*address],
+            HostPlace::Name(name) => self.in_time(domain, self.dns.exchanger_addresses(name)).await?,
+        };
+        Ok(found.into_iter().take(MOST_JUDGED).map(|address| destination::judge(address, &self.networks)).collect())
     }
 
     async fn in_time<T>(

@@ -22,6 +22,7 @@ use crate::transport::classify::{Side, side_at_fault};
 use crate::transport::delivery::{
     Body, Delivery, DeliveryRequest, Dispatch, Dsn, RouteFailure, SettingsError, Transport,
 };
+use crate::transport::destination::Barred;
 use crate::transport::failover::Replay;
 use crate::transport::leaving::Leaving;
 use crate::transport::settings::{NextHop, RouteSettings, Smarthost, TlsPolicy};
@@ -56,7 +57,9 @@ impl MxDispatch {
             return Err(refuse("expected no password or token, as mail exchangers ask for no login"));
         }
         let connection_settings = Arc::new(ConnectionSettings::of(settings, hop.tls, leaving).map_err(refuse)?);
-        let shared = Shared { hop, connection_settings, dns, answered: Recent::default(), reached: Recent::default() };
+        let networks = settings.mx_networks.clone();
+        let shared =
+            Shared { hop, connection_settings, networks, dns, answered: Recent::default(), reached: Recent::default() };
         Ok(Self { shared: Arc::new(shared), connections: settings.connections.max(1) })
     }
 }
@@ -129,7 +132,14 @@ impl Transport for MxTransport {
                     continue;
                 }
             };
-            for address in addresses {
+            for judged in addresses {
+                let address = match judged {
+                    Ok(address) => address,
+                    Err(barred) => {
+                        attempt.bar(&barred, host);
+                        continue;
+                    }
+                };
                 if attempt.is_over(address) {
                     continue;
                 }
@@ -212,6 +222,8 @@ struct Attempt<'a> {
     tried: Vec<IpAddr>,
     /// One for each way that was tried in vain.
     faults: Vec<RouteFailure>,
+    /// The addresses that are not connected to, in words.
+    barred: Vec<String>,
     /// Why the addresses of a host are not known.
     unknown: Option<Dead>,
     /// The message cannot be offered once more.
@@ -220,11 +232,28 @@ struct Attempt<'a> {
 
 impl<'a> Attempt<'a> {
     fn new(request: &'a DeliveryRequest<'a>, domain: &'a Domain, body: Replay<'a>) -> Self {
-        Self { request, domain, body, tried: Vec::new(), faults: Vec::new(), unknown: None, spent: false }
+        Self {
+            request,
+            domain,
+            body,
+            tried: Vec::new(),
+            faults: Vec::new(),
+            barred: Vec::new(),
+            unknown: None,
+            spent: false,
+        }
     }
 
     fn is_over(&self, address: IpAddr) -> bool {
         self.spent || self.tried.len() >= MOST_ADDRESSES || self.tried.contains(&address)
+    }
+
+    fn bar(&mut self, barred: &Barred, host: &Host) {
+        let told = barred.told(&host.name);
+        log::debug!("{told}");
+        if self.barred.len() < MOST_ADDRESSES {
+            self.barred.push(told);
+        }
     }
 
     /// Whether the last way failed at TLS (RFC 3463 X.7.5).
@@ -235,7 +264,8 @@ impl<'a> Attempt<'a> {
 
     /// No way worked: whose trouble that is.
     fn give_up(self, shared: &Shared) -> Result<Delivery, RouteFailure> {
-        let text = self.faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let text = self.faults.iter().map(ToString::to_string).chain(self.barred.iter().cloned());
+        let text = text.collect::<Vec<_>>().join("; ");
         let blamed = |whom| self.faults.iter().find(|fault| side_at_fault(&fault.reason) == whom);
         let as_one = |fault: &RouteFailure| {
             let Reason { status, reply_code, cause, .. } = fault.reason;
@@ -256,6 +286,10 @@ impl<'a> Attempt<'a> {
         if let Some(unreachable) = blamed(Side::Network) {
             let theirs = shared.reached.works_for_another(self.domain, Instant::now());
             return if theirs { deferred(as_one(unreachable)) } else { fault(as_one(unreachable)) };
+        }
+        // A slip in somebody's zone, or in our settings, which may be repaired: no bounce before the queue gives up.
+        if !self.barred.is_empty() {
+            return deferred(Barred::reason(text));
         }
         // RFC 3463 X.4.4: unable to route.
         let text = format!("no mail exchanger of {} has an address", self.domain);

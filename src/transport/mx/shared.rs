@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 use super::recent::Recent;
 use crate::dns::MailExchangers;
 use crate::transport::settings::DirectMx;
@@ -11,6 +13,8 @@ use crate::transport::smtp::ConnectionSettings;
 pub(super) struct Shared {
     pub(super) hop: DirectMx,
     pub(super) connection_settings: Arc<ConnectionSettings>,
+    /// Networks that are connected to although they are private, or this host.
+    pub(super) networks: Vec<IpNet>,
     pub(super) dns: Arc<dyn MailExchangers>,
     /// For which domains the DNS answered.
     pub(super) answered: Recent,

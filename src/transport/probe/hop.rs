@@ -9,9 +9,10 @@ use crate::receipt::{Cause, Reason};
 use crate::smtp::EnhancedCode;
 use crate::transport::classify::Place;
 use crate::transport::delivery::RouteFailure;
+use crate::transport::destination::{self, Barred};
 use crate::transport::leaving::Leaving;
 use crate::transport::lessons::{Lesson, Lessons};
-use crate::transport::settings::{DirectMx, RouteSettings, Smarthost, TlsPolicy};
+use crate::transport::settings::{DirectMx, NextHop, RouteSettings, Smarthost, TlsPolicy};
 use crate::transport::smtp::wire::{Capabilities, Opened, TlsFacts};
 use crate::transport::smtp::{ConnectionSettings, wire};
 
@@ -184,6 +185,9 @@ impl Hop<'_> {
             Ok(addresses) => {
                 let shown: Vec<_> = addresses.iter().map(|address| address.ip().to_string()).collect();
                 tell(Step::ok("name", format!("{host} is {}", shown.join(", "))));
+                if matches!(self.settings.next_hop, NextHop::Mx(_)) {
+                    return self.allowed(addresses, tell);
+                }
                 Some(addresses)
             }
             Err(cause) => {
@@ -194,6 +198,19 @@ impl Hop<'_> {
                 None
             }
         }
+    }
+
+    /// Those of a mail exchanger's addresses that mail goes to.
+    fn allowed(&self, addresses: Vec<SocketAddr>, tell: &mut dyn FnMut(Step)) -> Option<Vec<SocketAddr>> {
+        let (host, port) = (self.smarthost.host.as_str(), self.smarthost.port);
+        let judge = |address: &SocketAddr| destination::judge(address.ip(), &self.settings.mx_networks);
+        let (open, barred): (Vec<_>, Vec<_>) = addresses.iter().map(judge).partition(Result::is_ok);
+        let told: Vec<_> = barred.into_iter().filter_map(Result::err).map(|barred| barred.told(host)).collect();
+        if !told.is_empty() {
+            tell(Step::failed("address", &Barred::reason(told.join("; ")), self.place));
+        }
+        let open: Vec<_> = open.into_iter().flatten().map(|address| SocketAddr::new(address, port)).collect();
+        (!open.is_empty()).then_some(open)
     }
 
     /// Tries all addresses; the first that answers. One that does not is a warning if another does.

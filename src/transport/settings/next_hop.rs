@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::pin::Pin;
 use crate::address::Domain;
 
@@ -328,6 +330,8 @@ pub struct RouteSettings {
     pub source: Option<IpAddr>,
     /// Which of the next hop's addresses are used.
     pub ip: IpVersion,
+    /// Networks that `mx:` connects to although no mail exchanger of the Internet has an address there.
+    pub mx_networks: Vec<IpNet>,
     /// The largest message in octets that this next hop is given; what it says itself counts where that is less.
     pub max_size: Option<u64>,
     /// How many deliveries may run side by side, at least 1.

@@ -173,6 +173,7 @@ impl Relay {
             own_mark: None,
             source: None,
             ip: Default::default(),
+            mx_networks: Vec::new(),
             max_size: None,
             connections: CONNECTIONS,
             recipients_per_message: known(10),
