@@ -323,7 +323,7 @@ mod tests {
         withheld.annotations.push((WITHHELD.into(), String::new()));
         let mut recipient = envelope("s@x", &["a@x"]).recipients[0].clone();
         let owes = |receipts: &[Receipt]| only(receipts).owes_notice(&recipient);
-        assert!(owes(&[failed.clone()]));
+        assert!(owes(std::slice::from_ref(&failed)));
         assert!(!owes(&[failed.clone(), withheld.clone()]));
         assert!(!owes(&[failed.clone(), receipt(at(1), ReceiptKind::Bounced, &[0])]));
         assert!(!owes(&[receipt(at(0), ReceiptKind::Deferred, &[0])]));
