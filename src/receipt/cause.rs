@@ -39,7 +39,7 @@ causes! {
     OwnRelay = "own-relay",
     /// Mail for the domain would come back to this host.
     Loop = "loop",
-    /// The hosts of the domain have addresses of this host or of networks around it only.
+    /// The hosts of the domain are at addresses that `mx:` does not connect to.
     BarredAddress = "barred-address",
     /// The recipients' domain is not there, or takes no mail.
     NoSuchDomain = "no-such-domain",

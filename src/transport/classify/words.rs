@@ -165,8 +165,8 @@ pub(super) fn of(why: Why) -> Meaning {
             "The name of the next hop could not be looked up.",
             "Look at the name in {place} url, and at this host's name service (/etc/resolv.conf)."),
         Why::BarredAddress => (
-            "The recipient's domain names hosts at addresses of this host or of a private network. mx: does not connect there. It is \
-             tried again, as the domain may correct its records.",
+            "The recipient's domain or address literal leads to this host, or to an address that is not of the Internet. mx: does \
+             not connect there. It is tried again, as the domain may correct its records.",
             "Ask whoever runs the domain to correct its MX and address records. If the network is yours, list it in {place} \
              mx_networks, or send mail for the domain to the host by a [[route]] with its own url."),
         Why::NoSuchDomain => (
