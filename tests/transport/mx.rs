@@ -201,6 +201,14 @@ fn an_address_that_is_not_allowed_gives_way_to_the_others() {
 }
 
 #[test]
+fn very_many_addresses_that_are_not_allowed_make_no_long_reason() {
+    let host = || domain("x.example");
+    let table = (0..=255).fold(FixedNames::default(), |table, last| table.forward(host(), [10, 0, 0, last].into()));
+    let (letter, text) = verdict(&mut *dispatch_over(&settings("mx:"), table).transport(), "a@x.example");
+    assert_eq!((letter.as_str(), text.matches("it is a private address").count()), ("L4.4.4", 10), "{text}");
+}
+
+#[test]
 fn without_mx_records_the_name_itself_takes_the_mail() {
     let (port, hosts) = hosts([Script::new()]);
     let table = FixedNames::default().forward(domain("x.example"), loopback(2));

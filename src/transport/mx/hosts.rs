@@ -1,7 +1,7 @@
 //! From a recipient's domain to the hosts that take its mail, in the order in which they are tried (RFC 5321 5.1).
 //!
-//! Asks, but opens no connection. An address is judged here, and the one that was judged is connected to. What the DNS says for certain is a verdict about the recipients; that it cannot be asked is
-//! our trouble, unless it can be asked about other domains.
+//! Asks, but opens no connection. An address is judged here, and the one that was judged is connected to. What the DNS says for
+//! certain is a verdict about the recipients; that it cannot be asked is our trouble, unless it can be asked about other domains.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};

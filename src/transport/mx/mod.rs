@@ -133,16 +133,7 @@ impl Transport for MxTransport {
                 }
             };
             for judged in addresses {
-                let address = match judged {
-                    Ok(address) => address,
-                    Err(barred) => {
-                        attempt.bar(&barred, host);
-                        continue;
-                    }
-                };
-                if attempt.is_over(address) {
-                    continue;
-                }
+                let Some(address) = attempt.to_try(judged, host) else { continue };
                 let policies = match shared.hop.tls {
                     // RFC 7435: a handshake that fails is no reason not to send what would go without TLS as well.
                     TlsPolicy::Opportunistic => vec![TlsPolicy::Opportunistic, TlsPolicy::None],
@@ -244,15 +235,21 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    fn is_over(&self, address: IpAddr) -> bool {
-        self.spent || self.tried.len() >= MOST_ADDRESSES || self.tried.contains(&address)
-    }
-
-    fn bar(&mut self, barred: &Barred, host: &Host) {
-        let told = barred.told(&host.name);
-        log::debug!("{told}");
-        if self.barred.len() < MOST_ADDRESSES {
-            self.barred.push(told);
+    /// The address, if a connection to it is to be tried.
+    fn to_try(&mut self, judged: Result<IpAddr, Barred>, host: &Host) -> Option<IpAddr> {
+        let is_over =
+            |address: &IpAddr| self.spent || self.tried.len() >= MOST_ADDRESSES || self.tried.contains(address);
+        match judged {
+            Ok(address) => (!is_over(&address)).then_some(address),
+            Err(barred) => {
+                let told = barred.told(&host.name);
+                log::debug!("{told}");
+                // Some of very many say enough.
+                if self.barred.len() < MOST_ADDRESSES {
+                    self.barred.push(told);
+                }
+                None
+            }
         }
     }
 
