@@ -133,7 +133,7 @@ impl Transport for MxTransport {
                 }
             };
             for judged in addresses {
-                let Some(address) = attempt.to_try(judged, host) else { continue };
+                let Some(address) = attempt.choose(judged, host) else { continue };
                 let policies = match shared.hop.tls {
                     // RFC 7435: a handshake that fails is no reason not to send what would go without TLS as well.
                     TlsPolicy::Opportunistic => vec![TlsPolicy::Opportunistic, TlsPolicy::None],
@@ -236,7 +236,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// The address, if a connection to it is to be tried.
-    fn to_try(&mut self, judged: Result<IpAddr, Barred>, host: &Host) -> Option<IpAddr> {
+    fn choose(&mut self, judged: Result<IpAddr, Barred>, host: &Host) -> Option<IpAddr> {
         let is_over =
             |address: &IpAddr| self.spent || self.tried.len() >= MOST_ADDRESSES || self.tried.contains(address);
         match judged {
