@@ -19,7 +19,7 @@ use leafmail::spool::{Claim, Claimed, DirSpool, Folder, Spool, SpoolSettings};
 use leafmail::sys::SystemClock;
 
 use crate::sink::Sink;
-use crate::site::{PATIENCE, Site};
+use crate::site::{PATIENCE, Site, wait_until};
 use crate::traffic::{self, Arrived};
 
 /// A site, a next hop, and what was acknowledged.
@@ -97,9 +97,18 @@ impl Scene {
         let clock = std::sync::Arc::new(SystemClock);
         let spool = DirSpool::open(&self.site.spool(), SpoolSettings::default(), clock).unwrap();
         let entries = spool.entries(Folder::Queue).unwrap();
-        let numbers = entries.iter().filter_map(|entry| match spool.claim(entry.id).unwrap() {
-            Claimed::Ours(claim) => number_of(&claim),
-            other => panic!("{}: {other:?}", entry.id),
+        let numbers = entries.iter().filter_map(|entry| {
+            let mut number = None;
+            // A child that another test forks holds the files that this process had open, until it starts its program.
+            wait_until("no process holds the message", || match spool.claim(entry.id).unwrap() {
+                Claimed::Ours(claim) => {
+                    number = number_of(&claim);
+                    true
+                }
+                Claimed::Busy => false,
+                Claimed::Gone => panic!("{} is gone", entry.id),
+            });
+            number
         });
         numbers.collect()
     }
