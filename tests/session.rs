@@ -103,7 +103,7 @@ impl Transcript {
                     let (question, reply) = value.split_once(" with ").unwrap();
                     let reply = dialogue::reply(reply);
                     let verdict = if key == "refuse" { Verdict::Refuse(reply) } else { Verdict::Disconnect(reply) };
-                    world.refusals.push((question.to_owned(), verdict));
+                    world.verdicts.push((question.to_owned(), verdict));
                 }
                 "header" | "note" | "hold" => {
                     let (question, text) = value.split_once(" with ").unwrap();
@@ -112,7 +112,7 @@ impl Transcript {
                         "note" => Additions::note(text),
                         _ => Additions::hold(text),
                     };
-                    world.refusals.push((question.to_owned(), Verdict::accept_with(additions)));
+                    world.verdicts.push((question.to_owned(), Verdict::accept_with(additions)));
                 }
                 _ => panic!("unknown setting {key}"),
             }

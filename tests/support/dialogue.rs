@@ -25,11 +25,11 @@ pub(crate) struct Log {
     pub(crate) noted: Vec<(&'static str, u16)>,
 }
 
-/// The world around the session: which questions are answered with a refusal.
+/// The world around the session: which questions are answered otherwise than by plain acceptance.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct World {
-    /// A question in words, such as `rcpt bob@example.com`, and the reply; the first word of the reply may be `disconnect`.
-    pub(crate) refusals: Vec<(String, Verdict)>,
+    /// A question in words, such as `rcpt bob@example.com`, and the verdict.
+    pub(crate) verdicts: Vec<(String, Verdict)>,
     /// What opening or committing a draft answers instead of success.
     pub(crate) spool_fails: Option<&'static str>,
     /// On which terms the client is served.
@@ -192,8 +192,8 @@ fn words(question: &Question) -> String {
 }
 
 fn judge(world: &World, question: &str) -> Verdict {
-    let refusal = world.refusals.iter().find(|(asked, _)| asked == question);
-    refusal.map_or(Verdict::Accept, |(_, verdict)| verdict.clone())
+    let verdict = world.verdicts.iter().find(|(asked, _)| asked == question);
+    verdict.map_or(Verdict::Accept, |(_, verdict)| verdict.clone())
 }
 
 /// The nonce is that of the example in RFC 7677 3.

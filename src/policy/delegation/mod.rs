@@ -160,10 +160,15 @@ impl PolicyService {
     }
 
     fn note_answer(&self) {
-        let before = std::mem::take(&mut *self.trouble());
-        if before.unanswered > 0 {
-            let (address, count) = (&self.settings.address, before.unanswered);
-            log::info!("policy service {address}: it answers again; {count} questions were not answered");
+        let mut trouble = self.trouble();
+        trouble.rests_until = None;
+        // When something was last logged stays: an action that is not supported comes with an answer.
+        let count = std::mem::take(&mut trouble.unanswered);
+        if count > 0 {
+            log::info!(
+                "policy service {}: it answers again; {count} questions were not answered",
+                self.settings.address
+            );
         }
     }
 

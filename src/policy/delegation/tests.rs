@@ -147,8 +147,10 @@ async fn what_is_accepted_may_carry_a_header_line_a_note_or_a_hold() {
     assert!(added(asked(&service).await).notes[0].ends_with(": odd"));
     assert!(added(asked(&service).await).hold.unwrap().ends_with(": look"));
     assert_eq!(asked(&service).await, Verdict::Accept, "what is not supported changes nothing");
+    let logged = service.trouble().logged;
     // At the end of the message the header is gone already.
     assert_eq!(service.message(&client(), 9).await, Verdict::Accept);
+    assert!(logged.is_some() && service.trouble().logged == logged, "both are logged once a minute");
 }
 
 #[tokio::test]
