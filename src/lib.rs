@@ -179,6 +179,7 @@ pub mod spool;
 
 // Forwarding.
 pub mod event;
+pub mod event_hook;
 pub mod history;
 pub mod queue;
 pub mod routing;
@@ -193,6 +194,7 @@ pub mod supervisor;
 pub mod sys;
 pub mod syslog;
 pub mod tls_words;
+pub mod webhook;
 
 // Below several of them.
 mod small_file;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::command;
 use super::decide::{Alarm, Stage};
+use super::webhook;
 use crate::clock::Timestamp;
 use crate::syslog::{Sender, Severity, SystemLog};
 
@@ -31,7 +32,7 @@ impl Channels {
     /// Reports an alarm. Returns whether a channel accepted it, and what failed. Without a channel, the line in the log counts.
     pub(super) fn tell(&self, alarm: &Alarm, host: &str, now: Timestamp) -> (bool, Vec<String>) {
         let command = self.command.as_ref().map(|line| command::run(line, alarm, host, PATIENCE));
-        let webhook = self.webhook.as_ref().map(|url| post(url, alarm, host));
+        let webhook = self.webhook.as_ref().map(|url| webhook::post(url, alarm, host, PATIENCE));
         let syslog = self.syslog.as_ref().map(|log| write(log, alarm, now));
         let results: Vec<_> = [command, webhook, syslog].into_iter().flatten().collect();
         let told = results.is_empty() || results.iter().any(Result::is_ok);
@@ -43,14 +44,4 @@ fn write(log: &SystemLog, alarm: &Alarm, now: Timestamp) -> Result<(), String> {
     let severity = if alarm.stage == Stage::Over { Severity::Notice } else { Severity::Alert };
     let datagram = log.datagram(severity, now, "alarm", std::process::id(), &alarm.text);
     Sender::new(log.clone()).send(&datagram).map_err(|error| format!("telling syslog of an alarm: {error}"))
-}
-
-#[cfg(feature = "webhook")]
-fn post(url: &str, alarm: &Alarm, host: &str) -> Result<(), String> {
-    super::webhook::post(url, alarm, host, PATIENCE)
-}
-
-#[cfg(not(feature = "webhook"))]
-fn post(_url: &str, _alarm: &Alarm, _host: &str) -> Result<(), String> {
-    Err("telling a webhook of an alarm: this program was built without the feature webhook".to_owned())
 }

@@ -9,7 +9,6 @@ mod command;
 mod decide;
 mod heartbeat;
 mod monitor;
-#[cfg(feature = "webhook")]
 mod webhook;
 
 pub use channels::Channels;

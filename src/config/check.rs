@@ -4,14 +4,14 @@
 mod devices;
 
 use super::error::Fault;
-use super::sections::policy_service;
+use super::sections::{event_hook, policy_service};
 use super::{Config, ConfigError, alarm, log, process, rewrite, route, trust};
 
 /// A rule: the sections that it looks at, and what it finds.
 type Rule = (&'static [&'static str], fn(&Config) -> Vec<Fault>);
 
 /// All rules. None presupposes that another one holds.
-const RULES: [Rule; 16] = [
+const RULES: [Rule; 17] = [
     (&["clients", "recipients"], trust::open_relay),
     (&["listen", "clients", "auth", "limits"], trust::strangers),
     (&["relay", "route"], route::faults),
@@ -27,6 +27,7 @@ const RULES: [Rule; 16] = [
     (&["notices"], |config| listed(config.copies())),
     (&["log", "relay", "route"], |config| log::faults(&config.log, &config.usable_routes())),
     (&["alarm"], |config| alarm::faults(&config.alarm)),
+    (&["event_hook", "relay", "route"], |config| event_hook::faults(&config.event_hook, &config.usable_routes())),
     (&["process"], |config| process::faults(&config.process)),
 ];
 

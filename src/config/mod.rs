@@ -36,8 +36,9 @@ pub use rewrite::{FieldText, RewriteSection};
 pub use route::{OAuth2, Preset, Region, RouteName, RoutePlan, RouteSection, TimeoutKeys, TokenUrl, UserName};
 pub use sandbox_needs::{SandboxNeeds, Task};
 pub use sections::{
-    AuthSection, ClientsSection, EarlyTalkers, LimitsSection, MessageSection, NoticesSection, PolicyServiceSection,
-    ProtocolSection, QueueSection, RecipientsSection, ReserveSection, SendersSection, TlsSection, VerifySection,
+    AuthSection, ClientsSection, EarlyTalkers, EventHookSection, LimitsSection, MessageSection, NoticesSection,
+    PolicyServiceSection, ProtocolSection, QueueSection, RecipientsSection, ReserveSection, SendersSection, TlsSection,
+    VerifySection,
 };
 pub use submission::SubmissionSection;
 
@@ -46,6 +47,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::address::Domain;
+use crate::event_hook::EventHookSettings;
 use crate::policy::{AddressList, Rules, ServiceSettings};
 use crate::routing::Rewriting;
 use crate::spool::SpoolSync;
@@ -117,6 +119,9 @@ pub struct Config {
     pub heartbeat: HeartbeatSection,
     /// Which channels report that it does not.
     pub alarm: AlarmSection,
+    /// What learns of everything that happens to messages.
+    #[serde(deserialize_with = "values::tables")]
+    pub event_hook: Vec<EventHookSection>,
     #[serde(skip)]
     origin: ConfigOrigin,
 }
@@ -151,6 +156,7 @@ impl Default for Config {
             log: LogSection::default(),
             heartbeat: HeartbeatSection::default(),
             alarm: AlarmSection::default(),
+            event_hook: Vec::new(),
             origin: ConfigOrigin::default(),
         }
     }
@@ -200,6 +206,12 @@ impl Config {
     /// Which programs are asked, in this order.
     pub fn policy_services(&self) -> Vec<ServiceSettings> {
         self.policy_service.iter().filter_map(PolicyServiceSection::settings).collect()
+    }
+
+    /// What learns of events, in the order of the file.
+    pub fn event_hooks(&self) -> Vec<EventHookSettings> {
+        let settings = |(index, hook): (usize, &EventHookSection)| hook.settings(index, self.hostname.as_str());
+        self.event_hook.iter().enumerate().filter_map(settings).collect()
     }
 
     /// What the built-in policies go by.

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Config, ListenAddress};
+use crate::event_hook::EventTarget;
 use crate::transport::{Roots, RouteSettings, SecretSource, TokenSource};
 
 /// What is needed of the host.
@@ -52,14 +53,19 @@ impl Config {
         needs.remove = self.listen.addresses.iter().filter_map(socket_folder).collect();
         // A Unix socket needs no rule.
         needs.ports.extend(self.policy_services().iter().filter_map(|service| service.address.port()));
+        for hook in self.event_hooks() {
+            match &hook.target {
+                EventTarget::Command(line) => needs.commands.push(line.clone()),
+                EventTarget::Url(url) => needs.posts_to(url),
+            }
+        }
         if task == Task::Forward {
             for hop in self.routes().iter().flat_map(|route| &route.hops) {
                 needs.next_hop(hop);
             }
             needs.commands.extend(self.alarm.command.clone());
-            needs.ports.extend(self.alarm.webhook.as_ref().and_then(|url| port_of(url.reveal())));
-            let named = |name: &&str| std::env::var_os(name);
-            needs.read.extend(AUTHORITIES.iter().filter_map(named).map(PathBuf::from));
+            self.alarm.webhook.iter().for_each(|url| needs.posts_to(url.reveal()));
+            needs.reads_authorities();
             needs.ports.extend(PROXIES.iter().filter_map(|name| port_of(&std::env::var(name).ok()?)));
         }
         needs.ports.sort_unstable();
@@ -72,6 +78,16 @@ impl SandboxNeeds {
     fn reads(&mut self, file: &Path) {
         self.read.push(folder_of(file));
         self.read.extend(file.canonicalize().ok().map(|target| folder_of(&target)));
+    }
+
+    fn posts_to(&mut self, url: &str) {
+        self.ports.extend(port_of(url));
+        self.reads_authorities();
+    }
+
+    fn reads_authorities(&mut self) {
+        let named = |name: &&str| std::env::var_os(name);
+        self.read.extend(AUTHORITIES.iter().filter_map(named).map(PathBuf::from));
     }
 
     fn next_hop(&mut self, hop: &RouteSettings) {

@@ -2,6 +2,7 @@
 //!
 //! A default that a part of the program has too is taken from there. `docs/leafmail.toml` explains every key to those who set it; a test holds it to these structs.
 
+pub(super) mod event_hook;
 pub(super) mod policy_service;
 mod protocol;
 
@@ -24,6 +25,7 @@ use crate::smtp::Keyword;
 use crate::smtp::body::BareNewline;
 use crate::spool::SpoolSync;
 use crate::transport::Leaving;
+pub use event_hook::EventHookSection;
 pub use policy_service::PolicyServiceSection;
 pub use protocol::{EarlyTalkers, ProtocolSection};
 

@@ -86,8 +86,10 @@ pub fn json(event: &Event) -> Value {
             put(json!({ "delay": seconds(delays.total()), "delays": parts }));
             put(json!({ "dsn": dsn.to_string(), "status": status, "text": said }));
         }
-        Event::Expired { id, recipient, text } => {
-            put(json!({ "id": id.to_string(), "to": recipient.to_string(), "status": "expired", "text": text }));
+        Event::Expired { id, recipient, route, text } => {
+            let route = Some(route).filter(|route| !route.is_empty());
+            put(json!({ "id": id.to_string(), "to": recipient.to_string(), "route": route }));
+            put(json!({ "status": "expired", "text": text }));
         }
         Event::Notified { id, notice }
         | Event::Reported { id, notice }

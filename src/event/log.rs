@@ -82,7 +82,7 @@ pub fn lines(event: &Event) -> Vec<String> {
             let took = took(delays);
             format!("{id}: to=<{recipient}>,{written} relay={relay}, {took}, dsn={dsn}, status={status} ({text})")
         }
-        Event::Expired { id, recipient, text } => format!("{id}: to=<{recipient}>, status=expired ({text})"),
+        Event::Expired { id, recipient, text, .. } => format!("{id}: to=<{recipient}>, status=expired ({text})"),
         Event::Notified { id, notice } => format!("{id}: sender non-delivery notification: {notice}"),
         Event::Reported { id, notice } => format!("{id}: sender delivery status notification: {notice}"),
         Event::Expanded { id, into } => format!("{id}: expanded: {into}"),

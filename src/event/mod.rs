@@ -144,6 +144,8 @@ pub enum Event {
         id: SpoolId,
         /// The recipient.
         recipient: Mailbox,
+        /// The route that was used last, by name; empty where none was.
+        route: String,
         /// The last reason.
         text: String,
     },

@@ -113,7 +113,7 @@ impl HistoryEntry {
                     ..bare(id, what).because(reason)
                 }
             }
-            Event::Expired { id, recipient, text } => Self {
+            Event::Expired { id, recipient, text, .. } => Self {
                 recipient: Some(recipient.to_string()),
                 // RFC 3463 X.4.7: delivery time expired.
                 status: Some(EnhancedCode(4, 4, 7).to_string()),

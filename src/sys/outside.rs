@@ -18,7 +18,7 @@ use rustix::net::{
 };
 
 use super::process::{self, Forked};
-use super::shell::ShellCommand;
+use super::shell::{MAX_INPUT, ShellCommand};
 
 /// Of a request.
 const MAX_REQUEST: u64 = 1 << 20;
@@ -38,6 +38,9 @@ impl ShellCommand {
     /// # Errors
     /// In words: why it could not be started, how it failed, or that it took too long.
     pub fn run(&self) -> Result<Vec<u8>, String> {
+        if self.input.len() > MAX_INPUT {
+            return Err(format!("its input is longer than {MAX_INPUT} octets"));
+        }
         match HELPER.get() {
             Some(helper) => helper.run(self),
             None => self.run_here(),
@@ -85,6 +88,9 @@ impl Helper {
         drop(theirs);
         ours.set_read_timeout(Some(command.patience + GRACE))?;
         ours.write_all(&serde_json::to_vec(command)?)?;
+        // JSON of one line; what follows is the command's.
+        ours.write_all(b"\n")?;
+        ours.write_all(&command.input)?;
         ours.shutdown(Shutdown::Write)?;
         let mut verdict = [0];
         ours.read_exact(&mut verdict)?;
@@ -123,10 +129,17 @@ fn next_request(control: &OwnedFd) -> io::Result<Option<OwnedFd>> {
     }
 }
 
+/// A request: the command as one line of JSON, and then its input.
+fn request(octets: &[u8]) -> Option<ShellCommand> {
+    let end = octets.iter().position(|octet| *octet == b'\n')?;
+    let command: ShellCommand = serde_json::from_slice(&octets[..end]).ok()?;
+    Some(ShellCommand { input: octets[end + 1..].to_vec(), ..command })
+}
+
 fn answer(mut stream: UnixStream, lines: &[String]) {
     let mut octets = Vec::new();
     let read = (&stream).take(MAX_REQUEST).read_to_end(&mut octets);
-    let command: Option<ShellCommand> = read.ok().and_then(|_| serde_json::from_slice(&octets).ok());
+    let command = read.ok().and_then(|_| request(&octets));
     let done = match command {
         // Whoever took the other process over shall not run what he likes.
         Some(command) if lines.contains(&command.line) => command.run_here(),

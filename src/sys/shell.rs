@@ -13,6 +13,10 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 
+/// The most that a command may get on its standard input.
+pub const MAX_INPUT: usize = 768 * 1024;
+/// What a pipe takes without waiting for its reader (POSIX: PIPE_BUF).
+const UNREAD: usize = 4096;
 /// What a command prints beyond this is not read.
 const MAX_OUTPUT: u64 = 64 * 1024;
 /// How long output may stay open after the command ended.
@@ -26,7 +30,8 @@ pub struct ShellCommand {
     pub line: String,
     /// Variables besides those of this process.
     pub environment: Vec<(String, String)>,
-    /// What it gets on its standard input, a few kilobytes at most; it need not read it.
+    /// What it gets on its standard input, at most [`MAX_INPUT`]; it need not read it.
+    #[serde(skip)]
     pub input: Vec<u8>,
     /// Whether its standard output is wanted, up to 64 KiB.
     pub wants_output: bool,
@@ -47,8 +52,13 @@ impl ShellCommand {
         // A group of its own, so that what the shell started ends with it.
         let mut child = command.process_group(0).spawn().map_err(|error| error.to_string())?;
         if let Some(mut stdin) = child.stdin.take() {
-            // Far less than a pipe holds, so that it does not wait; a command that reads nothing is fine.
-            let _ = stdin.write_all(&self.input);
+            // A command that reads nothing is fine, and must not be waited for: its end closes the pipe.
+            if self.input.len() <= UNREAD {
+                let _ = stdin.write_all(&self.input);
+            } else {
+                let input = self.input.clone();
+                thread::spawn(move || stdin.write_all(&input));
+            }
         }
         let output = drain(&mut child);
         match wait(&mut child, self.patience) {

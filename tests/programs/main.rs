@@ -8,6 +8,7 @@ mod client_programs;
 mod crash;
 mod doctor;
 mod end_to_end;
+mod event_hooks;
 mod explain;
 mod first_lines;
 mod floods;

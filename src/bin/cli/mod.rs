@@ -1,6 +1,7 @@
 //! What the binaries share: options, exit codes, the log, and the making of the pieces from the configuration.
 
 pub(crate) mod confine;
+mod event_hooks;
 pub(crate) mod exit;
 pub(crate) mod help;
 pub(crate) mod logging;
@@ -14,6 +15,7 @@ mod style;
 pub(crate) mod wiring;
 
 pub(crate) use confine::{Stay, assume, lock_in, root_remark};
+pub(crate) use event_hooks::{end_event_hooks, event_hooks};
 pub(crate) use exit::{OrExit, finish};
 pub(crate) use logging::Logging;
 pub(crate) use monitor::monitor;

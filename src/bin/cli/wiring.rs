@@ -93,7 +93,7 @@ pub(crate) fn runner(config: &Config, spool: Arc<DirSpool>) -> anyhow::Result<Ru
             unanswered: senders.iter().map(|(_, sender)| sender.clone()).collect(),
         },
         states: Arc::new(RouteFolder::new(&states)),
-        observer: Arc::new(vec![super::log_observer(config), history(config)]),
+        observer: Arc::new(beside(super::log_observer(config), config)),
         clock: Arc::new(SystemClock),
         hostname: config.hostname.clone(),
         return_full: config.queue.return_full,
@@ -113,8 +113,13 @@ fn wrapped_routes(config: &Config) -> Vec<String> {
     config.routes().into_iter().filter(wraps).map(|plan| plan.name).collect()
 }
 
+/// Whoever watches a runner besides `first`: the history of what left the spool, and the event hooks.
+pub(crate) fn beside(first: Arc<dyn Observer>, config: &Config) -> Vec<Arc<dyn Observer>> {
+    [first, history(config)].into_iter().chain(super::event_hooks(config)).collect()
+}
+
 /// The history of what left the spool.
-pub(crate) fn history(config: &Config) -> Arc<dyn Observer> {
+fn history(config: &Config) -> Arc<dyn Observer> {
     let file = HistoryFile::new(config.spool.join("log"), config.log.history);
     Arc::new(HistoryObserver::new(file, Arc::new(SystemClock)))
 }

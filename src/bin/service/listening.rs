@@ -109,6 +109,7 @@ fn serve(options: &Options, config: &Config, sockets: Vec<Fronted>, waiting: &mu
     let mut observers = vec![telling.observer(runner.as_mut())];
     observers.extend(board.clone().map(|board| board as Arc<dyn Observer>));
     observers.extend(receiver::client_record(config));
+    observers.extend(cli::event_hooks(config));
     let receiver =
         Arc::new(receiver::build(config, Arc::clone(&spool), shutdown.clone(), security, Arc::new(observers)));
     let replaced = Arc::new(AtomicBool::new(false));
@@ -150,6 +151,7 @@ fn serve(options: &Options, config: &Config, sockets: Vec<Fronted>, waiting: &mu
     });
     board.iter().for_each(|board| board.end());
     listened.or_exit(ExitCode::OsErr)?;
+    cli::end_event_hooks();
     telling.stopped(&spool, &logging, replaced.load(Ordering::SeqCst));
     cli::sound(&spool)
 }

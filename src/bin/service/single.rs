@@ -38,6 +38,7 @@ pub(crate) fn serve_one(common: &Common, config: &Config, reader: Reader) -> any
     let served = ready.runtime.block_on(serve_standard_input(&ready.receiver)).or_exit(ExitCode::OsErr);
     // A thread may still wait for a pipe that nobody writes to.
     ready.runtime.shutdown_background();
+    cli::end_event_hooks();
     ready.screen.into_iter().for_each(Screen::end);
     served.and_then(|()| cli::sound(&ready.spool))
 }
@@ -53,7 +54,8 @@ fn get_ready(common: &Common, config: &Config, reader: Reader) -> anyhow::Result
     let screen = is_person.then(|| Screen::begin(false, 0, BTreeMap::new())).flatten();
     screen.iter().filter(|_| std::io::stdin().is_terminal()).for_each(Screen::invite);
     let observer = screen.as_ref().map_or_else(|| cli::log_observer(config), Screen::observer);
-    let observers: Vec<_> = [observer].into_iter().chain(receiver::client_record(config)).collect();
+    let observers: Vec<_> =
+        [observer].into_iter().chain(receiver::client_record(config)).chain(cli::event_hooks(config)).collect();
     let security = security(config, certificate)?;
     let receiver = receiver::build(config, Arc::clone(&spool), Shutdown::default(), security, Arc::new(observers));
     let receiver = Receiver { disk_wait: DiskWait::Here, ..receiver };

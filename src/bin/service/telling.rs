@@ -71,7 +71,7 @@ impl<'a> Telling<'a> {
         let Some(screen) = &self.screen else { return cli::log_observer(self.config) };
         let observer = screen.observer();
         if let Some(runner) = runner {
-            runner.observer = Arc::new(vec![Arc::clone(&observer), cli::wiring::history(self.config)]);
+            runner.observer = Arc::new(cli::wiring::beside(Arc::clone(&observer), self.config));
         }
         observer
     }

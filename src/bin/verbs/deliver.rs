@@ -45,6 +45,7 @@ pub(crate) fn pass(config: &Config, logging: &Logging, urgency: Urgency, json: b
     drop(bar);
     let summary = flushed?;
     monitor.inspect(|monitor| monitor.look());
+    cli::end_event_hooks();
     log::debug!("{}", words(&summary));
     match urgency {
         Urgency::Now => answer(config, &runner.spool, &summary, &waiting(&runner.spool, &summary), json)?,
@@ -104,6 +105,7 @@ pub(crate) fn flush(
     let screen = screen(config, &mut runner, Urgency::Now);
     let bar = Bar::begin(config, logging, &mut runner, |_| ids.len());
     let summary = runner.flush_these(&ids, Urgency::Now);
+    cli::end_event_hooks();
     screen.into_iter().for_each(Screen::end);
     logging.catch_up();
     drop(bar);
@@ -135,7 +137,7 @@ fn screen(config: &Config, runner: &mut Runner<DirSpool>, urgency: Urgency) -> O
         return None;
     }
     let screen = Screen::begin(true, runner.routes.len(), BTreeMap::new())?;
-    runner.observer = Arc::new(vec![screen.observer(), cli::wiring::history(config)]);
+    runner.observer = Arc::new(cli::wiring::beside(screen.observer(), config));
     Some(screen)
 }
 
@@ -206,6 +208,7 @@ pub(crate) fn watch(config: &Config, logging: &Logging, plain: bool, told: &Sand
     supervisor::tell_ready();
     cli::watch(&runner, config);
     drop(view);
+    cli::end_event_hooks();
     log::info!("stopped");
     cli::sound(&runner.spool)
 }

@@ -9,6 +9,7 @@ use leafmail::address::{AddressPattern, Mailbox, ReversePath, escaped};
 use leafmail::admin::{self, ReceiverAddress, ReceiverPlan, SpoolPlan};
 use leafmail::clock::{Clock, Timestamp};
 use leafmail::config::{Config, ListenAddress, RoutePlan};
+use leafmail::event_hook::{EventHook, EventHookSettings};
 use leafmail::policy::{Fallback, PolicyService, ServiceSettings};
 use leafmail::queue::{RouteFolder, RouteStore};
 use leafmail::spool::FileSystem;
@@ -90,6 +91,9 @@ pub(crate) fn doctor(
         for settings in config.policy_services() {
             ward.visit(&format!("policy service {}", settings.address), |tell| tell(policy_service(settings)));
         }
+        for settings in config.event_hooks() {
+            ward.visit(&settings.name, |tell| tell(event_hook(&settings)));
+        }
         ward.visit("receiver", |tell| admin::probe_receiver(&receiver(config), tell));
     }
     ward.said?;
@@ -127,6 +131,18 @@ fn policy_service(settings: ServiceSettings) -> Step {
             };
             let remedy = format!("Start the service, or correct policy_service.address. {then}");
             Step::fault("answer", format!("nothing answers at {address} as a policy service does: {error}"), remedy)
+        }
+    }
+}
+
+/// Reports a batch without events.
+fn event_hook(settings: &EventHookSettings) -> Step {
+    match EventHook::probe(settings) {
+        Ok(()) => Step::ok("report", "it accepts a report without events"),
+        Err(error) => {
+            let remedy =
+                "Correct the command or the URL. Events are dropped after 10 attempts; mail goes on without it.";
+            Step::fault("report", format!("a report without events failed: {}", escaped(&error)), remedy)
         }
     }
 }

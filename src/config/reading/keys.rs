@@ -14,7 +14,7 @@ use crate::config::*;
 pub(in crate::config) type Section = (&'static str, Vec<&'static str>);
 
 /// The sections that may come several times, each under a heading in two brackets.
-const REPEATED: [&str; 3] = ["policy_service", "route", "rewrite"];
+const REPEATED: [&str; 4] = ["event_hook", "policy_service", "route", "rewrite"];
 /// The keys of a [`RouteSection`] that have no place in `[relay]`.
 pub(in crate::config) const OF_ROUTES: [&str; 5] = ["name", "senders", "recipients", "clients", "logins"];
 /// Those that have none in a fallback either.
@@ -51,6 +51,7 @@ pub(in crate::config) fn sections() -> Vec<Section> {
         ("log", fields_of::<LogSection>()),
         ("heartbeat", fields_of::<HeartbeatSection>()),
         ("alarm", fields_of::<AlarmSection>()),
+        ("event_hook", fields_of::<EventHookSection>()),
     ]
 }
 
@@ -279,7 +280,12 @@ mod tests {
             ("relay", "networks", false, "\"networks\" belongs in [clients], not in [relay]"),
             ("", "networks", false, "\"networks\" belongs in [clients]"),
             ("clients", "allow", false, "\"allow\" belongs in [senders] or in [recipients], not in [clients]"),
-            ("clients", "url", false, "\"url\" belongs in [relay] or in [[route]], not in [clients]"),
+            (
+                "clients",
+                "url",
+                false,
+                "\"url\" belongs in [relay] or in [[route]] or in [[event_hook]], not in [clients]",
+            ),
             ("relay", "connect", false, "\"connect\" belongs in [relay.timeouts], not in [relay]"),
             ("relay", "pasword_file", false, "unknown key \"pasword_file\"; did you mean \"password_file\"?"),
             ("", "hostnam", false, "unknown key \"hostnam\"; did you mean \"hostname\"?"),

@@ -95,6 +95,12 @@ fn the_sample_shows_every_default() {
             webhook: values::FromText::from_text("https://alerts.example.com/hook").ok(),
             ..AlarmSection::default()
         },
+        event_hook: vec![EventHookSection {
+            command: Some("/etc/leafmail/events".to_owned()),
+            url: values::FromText::from_text("https://events.example.com/hook").ok(),
+            routes: vec!["relay".to_owned()],
+            ..EventHookSection::default()
+        }],
         ..Config::default()
     };
     assert_eq!(shown, examples);

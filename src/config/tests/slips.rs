@@ -9,7 +9,9 @@ fn with(key: &str, value: &str) -> String {
     let (section, key) = key.rsplit_once('.').unwrap_or(("", key));
     match section {
         "" => format!("{key} = {value}"),
-        "relay.fallback" | "route" | "rewrite" | "policy_service" => format!("[[{section}]]\n{key} = {value}"),
+        "relay.fallback" | "route" | "rewrite" | "policy_service" | "event_hook" => {
+            format!("[[{section}]]\n{key} = {value}")
+        }
         _ => format!("[{section}]\n{key} = {value}"),
     }
 }

@@ -94,13 +94,14 @@ impl<S: Spool> DeliveryTask<'_, S> {
             }
         }
         for receipt in receipts {
-            let (named, text) = (receipt.recipients.clone(), receipt.reason.text.clone());
+            let (named, route, text) = (receipt.recipients.clone(), receipt.route.clone(), receipt.reason.text.clone());
             if let Err(error) = self.claim.record(receipt, Durability::Synced) {
                 return self.give_way(&error);
             }
             for recipient in named.iter().filter_map(|index| self.envelope.recipients.get(usize::from(*index))) {
                 let (id, recipient) = (self.claim.id(), recipient.mailbox.clone());
-                self.runner.emit(&Event::Expired { id, recipient, text: text.clone() });
+                let (route, text) = (route.clone(), text.clone());
+                self.runner.emit(&Event::Expired { id, recipient, route, text });
             }
         }
         Continue(())

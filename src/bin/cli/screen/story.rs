@@ -73,7 +73,7 @@ impl Story {
                 let result = result(recipient.to_string(), relay, outcome);
                 self.result(*id, Some(sender), result, now, paper)
             }
-            Event::Expired { id, recipient, text } => {
+            Event::Expired { id, recipient, text, .. } => {
                 let text = format!("not delivered within its time; the last reason: {text}");
                 let result = Result { recipient: recipient.to_string(), tone: Tone::Bad, word: "expired", text };
                 self.result(*id, None, result, now, paper)

@@ -114,7 +114,7 @@ impl<'l> LiveView<'l> {
         let live = Arc::clone(&self.shared.live);
         if config.log.is_for_cron() {
             // What would be on standard error is among the events already.
-            runner.observer = Arc::new(vec![cli::wiring::history(config), live]);
+            runner.observer = Arc::new(cli::wiring::beside(live, config));
             let others = Arc::clone(&self.shared);
             self.logging.divert(Some(Box::new(move |octets| others.note_log(octets))));
         } else {
