@@ -1,8 +1,9 @@
 //! Removals: the sync of the folder after messages were removed, shared by many, while those who removed them go on.
 //!
 //! Who removes while nobody syncs does it, where the last sync was quick. Whoever comes meanwhile, or where flushes take time, need not
-//! wait: a thread of its own syncs for all who came, and goes on so as long as more come; between two of its syncs removals gather first, as each keeps the disk from those that
-//! are waited for. What a power cut undoes is thus never more than what leaves during two syncs and the gathering between them.
+//! wait: a thread of its own syncs for all who came, and goes on so as long as more come. Between two of its syncs removals gather first,
+//! the longer the slower the disk is, as each of these syncs keeps the disk from those that are waited for. What a power cut undoes is thus
+//! never more than what leaves during two syncs and the gathering between them.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -26,14 +27,16 @@ struct State {
     unsynced: bool,
     /// Whether somebody syncs, or is about to.
     syncing: bool,
-    /// Whether the last sync took longer than one waits for.
-    slow: bool,
+    /// How long the last sync took.
+    last: Duration,
     /// Whether somebody waits until nobody does.
     awaited: bool,
 }
 
-/// How long removals gather between two syncs.
-const GATHERING: Duration = Duration::from_millis(5);
+/// How long removals gather between two syncs at least and at most.
+const GATHERING: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
+/// They gather for four times as long as the last sync took: four fifths of the disk's time are left to others.
+const GATHERING_PER_SYNC: u32 = 4;
 
 impl Removals {
     /// With syncs that one alone waits for only while they take no longer than this.
@@ -46,19 +49,17 @@ impl Removals {
         let mut waits = {
             let mut state = self.0.lock();
             state.unsynced = true;
-            !state.slow
+            state.last <= self.0.patience
         };
         while let Some(mut turn) = Turn::begin(&self.0) {
             if waits && turn.ends_after(&sync) {
                 return;
             }
-            let (sync, gathers) = (sync.clone(), waits);
+            let sync = sync.clone();
             let go_on = move || {
-                if gathers {
-                    thread::sleep(GATHERING);
-                }
+                thread::sleep(turn.gathering());
                 while !turn.ends_after(&sync) {
-                    thread::sleep(GATHERING);
+                    thread::sleep(turn.gathering());
                 }
             };
             // Where the system gives no thread, that turn is over and this caller takes the next.
@@ -106,13 +107,18 @@ impl Turn {
         free.then(|| Self { shared: Arc::clone(shared), over: false })
     }
 
+    /// How long removals gather before the next sync.
+    fn gathering(&self) -> Duration {
+        (GATHERING_PER_SYNC * self.shared.lock().last).clamp(GATHERING.0, GATHERING.1)
+    }
+
     /// Syncs for all who came before; the turn is over where nobody came meanwhile.
     fn ends_after(&mut self, sync: &impl Fn()) -> bool {
         self.shared.lock().unsynced = false;
         let begun = Instant::now();
         sync();
         let mut state = self.shared.lock();
-        state.slow = begun.elapsed() > self.shared.patience;
+        state.last = begun.elapsed();
         // In one step with finding that nothing is left: whoever comes later syncs.
         self.over = !state.unsynced;
         if self.over {
@@ -156,6 +162,27 @@ mod tests {
         removals.settle();
         assert_eq!(syncs.load(Ordering::SeqCst), 2);
         drop(go_on);
+    }
+
+    #[test]
+    fn where_syncs_are_slow_removals_gather_for_longer_than_one_takes() {
+        let (removals, syncs) = (Removals::patient(Duration::ZERO), Arc::new(AtomicUsize::new(0)));
+        let slow = || {
+            let counted = Arc::clone(&syncs);
+            move || {
+                thread::sleep(Duration::from_millis(25));
+                counted.fetch_add(1, Ordering::SeqCst);
+            }
+        };
+        let begun = Instant::now();
+        for _ in 0..40 {
+            removals.note(slow());
+            thread::sleep(Duration::from_millis(5));
+        }
+        removals.settle();
+        // The first two begin at once, and after 100 ms; from then on each takes 25 ms and gathers for 100 ms.
+        let most = 2 + begun.elapsed().as_millis() / 125;
+        assert!((2..=most).contains(&(syncs.load(Ordering::SeqCst) as u128)), "{syncs:?} of {most}");
     }
 
     #[test]
