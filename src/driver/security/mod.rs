@@ -5,6 +5,7 @@
 
 mod hello;
 mod lockout;
+mod table;
 mod tls;
 mod turns;
 

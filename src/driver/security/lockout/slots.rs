@@ -1,12 +1,11 @@
-//! Failures of addresses in buckets of a fixed size: which bucket and user number belong to whom depends on a secret seed, so
-//! that nobody chooses whose failures are forgotten.
+//! Failures of addresses in buckets of a fixed size. Under a flood those with the fewest and oldest failures are forgotten.
 //!
 //! A bucket is read from a file, so that any octets are one.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
+use crate::driver::security::table::{self, Form};
 
 /// Buckets that there are.
 pub(super) const BUCKETS: u16 = 512;
@@ -26,11 +25,9 @@ pub(in crate::driver) enum Failure {
     Login,
     /// Senders and recipients that were refused.
     Refusal,
+    /// Messages that were refused at their end.
+    Message,
 }
-
-/// What makes places and user numbers unpredictable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Seed([u8; 16]);
 
 /// Whose failures.
 #[derive(Debug, Clone, Copy)]
@@ -41,11 +38,12 @@ pub(super) struct Key {
 
 impl Key {
     /// What it was, and the address as one of IPv6.
-    fn octets(self) -> [u8; 17] {
+    pub(super) fn octets(self) -> [u8; 17] {
         let mut octets = [0; 17];
         octets[0] = match self.failure {
             Failure::Login => 1,
             Failure::Refusal => 2,
+            Failure::Message => 3,
         };
         let address = match self.host {
             IpAddr::V4(address) => address.to_ipv6_mapped(),
@@ -53,27 +51,6 @@ impl Key {
         };
         octets[1..].copy_from_slice(&address.octets());
         octets
-    }
-}
-
-impl Seed {
-    pub(super) fn of(octets: [u8; 16]) -> Self {
-        Self(octets)
-    }
-
-    fn hash(self, what: u8, octets: &[u8]) -> u64 {
-        let digest = Sha256::new().chain_update(self.0).chain_update([what]).chain_update(octets).finalize();
-        digest.iter().take(8).fold(0, |hash, octet| hash << 8 | u64::from(*octet))
-    }
-
-    /// The bucket of an address.
-    pub(super) fn place(self, key: Key) -> u16 {
-        u16::try_from(self.hash(1, &key.octets()) % u64::from(BUCKETS)).unwrap_or(0)
-    }
-
-    /// The number of a user; never 0, which is nobody's.
-    pub(super) fn user(self, name: &str) -> u32 {
-        u32::try_from(self.hash(2, name.as_bytes()) >> 32).unwrap_or(1).max(1)
     }
 }
 
@@ -149,9 +126,12 @@ impl Bucket {
         }
         self.0.retain(|slot| slot.count() > 0);
     }
+}
 
-    /// From the octets of a file.
-    pub(super) fn read(octets: &[u8; BUCKET]) -> Self {
+impl table::Bucket for Bucket {
+    const FORM: Form = Form { name: "clients.failures", magic: *b"LEAFFAIL", buckets: BUCKETS, bucket: BUCKET };
+
+    fn read(octets: &[u8]) -> Self {
         let number = |octets: &[u8]| octets.iter().rev().fold(0_u64, |number, octet| number << 8 | u64::from(*octet));
         let small = |octets: &[u8]| u32::try_from(number(octets)).unwrap_or(u32::MAX);
         let slot = |octets: &[u8]| {
@@ -165,9 +145,8 @@ impl Bucket {
         Self(octets.chunks_exact(SLOT).filter_map(slot).collect())
     }
 
-    /// For a file.
-    pub(super) fn octets(&self) -> [u8; BUCKET] {
-        let mut octets = [0; BUCKET];
+    fn octets(&self) -> Vec<u8> {
+        let mut octets = vec![0; BUCKET];
         for (slot, octets) in self.0.iter().zip(octets.chunks_exact_mut(SLOT)) {
             octets[..17].copy_from_slice(&slot.key);
             octets[24..32].copy_from_slice(&slot.last.to_le_bytes());
