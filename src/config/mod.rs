@@ -36,9 +36,9 @@ pub use rewrite::{FieldText, RewriteSection};
 pub use route::{OAuth2, Preset, Region, RouteName, RoutePlan, RouteSection, TimeoutKeys, TokenUrl, UserName};
 pub use sandbox_needs::{SandboxNeeds, Task};
 pub use sections::{
-    AuthSection, ClientsSection, EarlyTalkers, EventHookSection, LimitsSection, MessageSection, NoticesSection,
-    PolicyServiceSection, ProtocolSection, QueueSection, RecipientsSection, ReserveSection, SendersSection, TlsSection,
-    VerifySection,
+    AuthSection, ClientsSection, EarlyTalkers, EventHookSection, LimitedBy, LimitsSection, MessageSection,
+    NoticesSection, PolicyServiceSection, ProtocolSection, QueueSection, RateLimitSection, RecipientsSection,
+    ReserveSection, SendersSection, TlsSection, VerifySection,
 };
 pub use submission::SubmissionSection;
 
@@ -97,6 +97,9 @@ pub struct Config {
     pub protocol: ProtocolSection,
     /// What clients may take.
     pub limits: LimitsSection,
+    /// How often clients may do something.
+    #[serde(deserialize_with = "values::tables")]
+    pub rate_limit: Vec<RateLimitSection>,
     /// What the spool leaves free.
     pub reserve: ReserveSection,
     /// Where mail goes that no other route takes.
@@ -146,6 +149,7 @@ impl Default for Config {
             message: MessageSection::default(),
             protocol: ProtocolSection::default(),
             limits: LimitsSection::default(),
+            rate_limit: Vec::new(),
             reserve: ReserveSection::default(),
             relay: RouteSection::default(),
             route: Vec::new(),

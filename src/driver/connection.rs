@@ -1,5 +1,7 @@
 //! One connection: does what the session says, over any stream.
 
+mod judging;
+
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -12,14 +14,13 @@ use super::load::Load;
 use super::opening::Opening;
 use super::reading::{Deadline, read_once};
 use super::receiver::Receiver;
-use super::security::Begun;
+use super::security::{Begun, Failure};
 use super::wire::Wire;
 use crate::envelope::{LocalUser, Origin, Seal};
 use crate::event::{Client, Event};
-use crate::policy::ClientInfo;
 use crate::session::{Action, Note, Patience, Question, Rejection, Session, Verdict};
-use crate::smtp::Reply;
 use crate::smtp::catalogue::{self, TimeLimit};
+use crate::smtp::{Refuser, Reply};
 use crate::spool::{Committed, Draft, Spool};
 
 /// A body slower than the limit is broken off only after this long.
@@ -47,6 +48,8 @@ pub(super) struct Connection<'a, S, IO> {
     load: Load,
     /// Lines that had been read when the present wait began; `None` where the next wait is another.
     waiting_since: Option<u64>,
+    /// Whether a rate limit is what refuses the present command.
+    is_limited: bool,
 }
 
 /// How fast a message comes.
@@ -79,6 +82,7 @@ impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
             cause: None,
             load,
             waiting_since: None,
+            is_limited: false,
         }
     }
 
@@ -271,39 +275,6 @@ impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
         }
     }
 
-    async fn judge(&self, session: &Session, question: &Question) -> Verdict {
-        let Receiver { security, limits, observer, .. } = self.receiver;
-        // A transaction that has begun is not cut off.
-        let begins = matches!(question, Question::Connect | Question::Mail { .. });
-        if begins && security.is_refused_too_often(self.client.peer, limits) {
-            return Verdict::Disconnect(catalogue::refused_too_often(&self.receiver.settings.hostname));
-        }
-        let client = ClientInfo {
-            name: session.reverse_name(),
-            login: session.login(),
-            helo: session.helo(),
-            extended: session.is_extended(),
-            tls: session.tls(),
-            session: self.dialogue.session(),
-            transaction: session.transaction(),
-            ..ClientInfo::new(self.client.peer)
-        };
-        let verdict = self.receiver.policy.judge(&client, question).await;
-        let is_of_address = matches!(question, Question::Mail { .. } | Question::Rcpt { .. });
-        if is_of_address && matches!(verdict, Verdict::Refuse(_)) {
-            security.note_refusal(&self.client, limits, observer.as_ref());
-        }
-        match question {
-            Question::Mail { declared_size, .. } if verdict.accepts() => {
-                match self.receiver.spool.has_room(declared_size.unwrap_or(0)) {
-                    Ok(()) => verdict,
-                    Err(error) => Verdict::Defer(self.receiver.apology(&error)),
-                }
-            }
-            _ => verdict,
-        }
-    }
-
     async fn commit(&self, arriving: Option<Arriving<S::Draft>>, seal: Seal) -> Result<Committed, Reply> {
         let Some(arriving) = arriving else {
             return Err(catalogue::local_error());
@@ -339,6 +310,11 @@ impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
             }
             Note::Rejected(rejection) => {
                 let Rejection { stage, by, reply, sender, recipient } = *rejection;
+                if stage == "END-OF-MESSAGE" && reply.code() >= 500 {
+                    security.note_refusal(Failure::Message, &client, &self.receiver.limits, observer);
+                }
+                // Whoever sends too much does not fill the log.
+                let by = if std::mem::take(&mut self.is_limited) { Refuser::Session } else { by };
                 Event::Rejected { client, stage, by, reply, sender, recipient, helo: helo.map(str::to_owned) }
             }
             Note::Remark(remark) => Event::Remarked { client, remark: remark.to_owned() },

@@ -30,6 +30,8 @@ pub struct Limits {
     pub overload_idle: Duration,
     /// Refused senders and recipients of one address that lock it out; 0: none do.
     pub refusals: u32,
+    /// Messages of one address that were refused at their end, and lock it out; 0: none do.
+    pub refused_messages: u32,
     /// How long after the call to leave messages that are on their way may take.
     pub shutdown: Duration,
 }
@@ -59,6 +61,7 @@ impl Default for Limits {
             overload: 80,
             overload_idle: Duration::from_secs(10),
             refusals: 0,
+            refused_messages: 0,
             shutdown: Duration::from_secs(8),
         }
     }

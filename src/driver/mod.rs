@@ -23,5 +23,7 @@ pub use limits::Limits;
 pub use listening::{Front, Listener, Removed, Socket, listen, serve_standard_input, spawner_names_client};
 pub use mail_list::{MailList, MailLister};
 pub use receiver::Receiver;
-pub use security::{Accounts, CertificateFiles, Door, Lockout, Security, ServerTls};
+pub use security::{
+    Accounts, CertificateFiles, CountedBy, Door, Lockout, Rate, RateLimit, Security, ServerTls, Velocity,
+};
 pub use shutdown::Shutdown;

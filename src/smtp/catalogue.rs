@@ -326,6 +326,7 @@ mod tests {
     #[test]
     fn where_a_setting_decides_it_is_named_and_it_exists() {
         let host: Domain = "relay.example".parse().unwrap();
+        let minute = std::time::Duration::from_secs(60);
         let sample = include_str!("../../docs/leafmail.toml");
         for (reply, settings) in [
             (blemished(Blemish::BareLf), &["message.bare_newline"][..]),
@@ -351,6 +352,9 @@ mod tests {
             (locked_out(), &["limits.lockout"]),
             (too_many_logins(&host), &["limits.auth_failures"]),
             (refused_too_often(&host), &["limits.refusals"]),
+            (messages_refused_too_often(&host), &["limits.refused_messages"]),
+            (too_many_connections(&host, "address", (3, minute), minute), &["rate_limit.connections"]),
+            (rate_exceeded("messages", "user", (3, minute), minute), &["rate_limit.messages"]),
         ] {
             let text = reply.to_string();
             for setting in settings {

@@ -30,6 +30,7 @@ mod policy_services;
 mod privileges;
 mod proxy_protocol;
 mod random_operations;
+mod rate_limits;
 mod real_into_smtpd;
 mod real_limits;
 mod real_outages;

@@ -13,8 +13,8 @@ use crate::history::{Fate, Visit};
 const OPENERS: [&str; 5] =
     ["setting ", "settings ", "the relay accepts any with ", "the relay allows it with ", "or set "];
 /// The sections of the configuration that replies name.
-const SECTIONS: [&str; 10] =
-    ["clients", "senders", "recipients", "message", "limits", "tls", "auth", "protocol", "listen", "log"];
+const SECTIONS: [&str; 11] =
+    ["clients", "senders", "recipients", "message", "limits", "rate_limit", "tls", "auth", "protocol", "listen", "log"];
 
 /// Addresses behind a carrier's NAT (RFC 6598), which `clients.networks` takes too.
 const SHARED: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(100, 64, 0, 0), 10);
@@ -138,6 +138,17 @@ fn by_setting(key: &str) -> Option<&'static str> {
         "limits.session" => "Let the client end its session after a message, or allow longer ones",
         "limits.slowest_body" => "Look at the network; or lower the limit",
         "limits.close_after_errors" => "See the other refusals of this client: they are its errors",
+        "limits.refusals" => "Correct the addresses that the client names: see their refusals; and wait",
+        "limits.refused_messages" => "See why its messages were refused, and wait",
+        "rate_limit.connections" => {
+            "Wait, let the client send several messages in one session, or allow more connections"
+        }
+        "rate_limit.messages" => {
+            "Wait: the client sends the rest later. Allow more messages if it is meant to send so many"
+        }
+        "rate_limit.recipients" => {
+            "Wait: the client sends the rest later. Allow more recipients if it is meant to have them"
+        }
         "limits.lockout" => "Correct the password in the client, and wait",
         _ => return None,
     })

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use leafmail::auth::UserFile;
-use leafmail::config::Config;
-use leafmail::driver::{Accounts, CertificateFiles, Lockout, Security, ServerTls};
+use leafmail::config::{Config, RateLimitSection};
+use leafmail::driver::{Accounts, CertificateFiles, Lockout, Security, ServerTls, Velocity};
 use leafmail::smtp::{Keyword, Keywords};
 use sysexits::ExitCode;
 
@@ -34,12 +34,20 @@ pub(crate) fn security(config: &Config, certificate: Certificate) -> anyhow::Res
         require_tls: config.tls.require,
         accounts: may_log_in.then(accounts),
         require_auth: config.auth.require,
-        refusals: (config.limits.refusals > 0).then(|| Arc::clone(&lockout)),
+        refusals: (config.limits.refusals > 0 || config.limits.refused_messages > 0).then(|| Arc::clone(&lockout)),
+        velocity: velocity(config),
         clear_networks: config.auth.clear_networks.clone(),
         any_password_from: config.auth.any_password_from.clone(),
         proxy_from: config.listen.proxy_from.clone(),
         hidden_from: config.clients.hide_extensions.iter().map(hidden_from).collect(),
     })
+}
+
+/// The rate limits, if there are any.
+fn velocity(config: &Config) -> Option<Arc<Velocity>> {
+    let limits: Vec<_> = config.rate_limit.iter().map(RateLimitSection::limit).collect();
+    let folder = config.spool.join("routes");
+    (!limits.is_empty()).then(|| Arc::new(Velocity::shared(&folder, limits, config.limits.exempt.clone())))
 }
 
 fn hidden_from((network, hidden): &(IpNet, Vec<Keyword>)) -> (IpNet, Keywords) {

@@ -104,6 +104,7 @@ fn limits(config: &Config) -> Limits {
         overload: limits.overload,
         overload_idle: limits.overload_idle,
         refusals: limits.refusals,
+        refused_messages: limits.refused_messages,
         shutdown: limits.shutdown,
     }
 }

@@ -14,7 +14,7 @@ use crate::config::*;
 pub(in crate::config) type Section = (&'static str, Vec<&'static str>);
 
 /// The sections that may come several times, each under a heading in two brackets.
-const REPEATED: [&str; 4] = ["event_hook", "policy_service", "route", "rewrite"];
+const REPEATED: [&str; 5] = ["event_hook", "policy_service", "rate_limit", "rewrite", "route"];
 /// The keys of a [`RouteSection`] that have no place in `[relay]`.
 pub(in crate::config) const OF_ROUTES: [&str; 5] = ["name", "senders", "recipients", "clients", "logins"];
 /// Those that have none in a fallback either.
@@ -39,6 +39,7 @@ pub(in crate::config) fn sections() -> Vec<Section> {
         ("message", fields_of::<MessageSection>()),
         ("protocol", fields_of::<ProtocolSection>()),
         ("limits", fields_of::<LimitsSection>()),
+        ("rate_limit", fields_of::<RateLimitSection>()),
         ("reserve", fields_of::<ReserveSection>()),
         ("relay", of_relay),
         ("relay.timeouts", fields_of::<TimeoutKeys>()),

@@ -286,13 +286,13 @@ impl FromText for LevelFilter {
 }
 
 impl FromText for Pace {
-    const EXPECTED: &'static str = "a number of messages and a time, such as 25/m, 1/s, 500/d or 5/2s";
+    const EXPECTED: &'static str = "a number and a time, such as 25/m, 1/s, 500/d or 5/2s";
 
     fn from_text(text: &str) -> Result<Self, String> {
         let (messages, per) = parse_pace(text).ok_or_else(|| expected::<Self>(text))?;
         match (u32::try_from(messages), per.as_secs()) {
             (Ok(messages @ 1..=100_000), 1..=2_592_000) => Ok(Self { messages, per }),
-            _ => Err(unexpected("1 to 100000 messages in 1s to 30d", text)),
+            _ => Err(unexpected("1 to 100000 in 1s to 30d", text)),
         }
     }
 }

@@ -55,6 +55,13 @@ fn the_sample_shows_every_default() {
             except: vec!["192.168.1.0/24".parse().unwrap()],
             ..PolicyServiceSection::default()
         }],
+        rate_limit: vec![RateLimitSection {
+            connections: paces(&[(30, 60), (300, 3_600)]),
+            messages: paces(&[(60, 60), (600, 3_600)]),
+            recipients: paces(&[(200, 60), (2_000, 3_600)]),
+            except: vec!["192.168.1.10/32".parse().unwrap()],
+            ..RateLimitSection::default()
+        }],
         rewrite: vec![RewriteSection {
             senders: vec!["@.example.lan".parse().unwrap()],
             recipients: vec!["@example.com".parse().unwrap()],
@@ -104,6 +111,14 @@ fn the_sample_shows_every_default() {
         ..Config::default()
     };
     assert_eq!(shown, examples);
+}
+
+fn paces(paces: &[(u32, u64)]) -> Vec<crate::queue::routes::pace::Pace> {
+    let pace = |(messages, seconds): &(u32, u64)| crate::queue::routes::pace::Pace {
+        messages: *messages,
+        per: Duration::from_secs(*seconds),
+    };
+    paces.iter().map(pace).collect()
 }
 
 fn every_key_of_relay() -> RouteSection {

@@ -9,7 +9,7 @@ fn with(key: &str, value: &str) -> String {
     let (section, key) = key.rsplit_once('.').unwrap_or(("", key));
     match section {
         "" => format!("{key} = {value}"),
-        "relay.fallback" | "route" | "rewrite" | "policy_service" | "event_hook" => {
+        "relay.fallback" | "route" | "rewrite" | "policy_service" | "event_hook" | "rate_limit" => {
             format!("[[{section}]]\n{key} = {value}")
         }
         _ => format!("[{section}]\n{key} = {value}"),
@@ -216,7 +216,7 @@ fn all_slips_are_said_in_the_order_of_their_lines() {
          leafmail.toml:7: expected a duration such as 30s, 5m, 1h30m or 4d, but found the number 3\n\
          leafmail.toml:8: unknown key \"speed\"; the keys in [limits] are sessions, sessions_per_address, \
          connections_per_second, exempt, idle, session, slow_after_errors, close_after_errors, slowest_body, junk_commands, \
-         overload, overload_idle, auth_failures, lockout, refusals, shutdown"
+         overload, overload_idle, auth_failures, lockout, refusals, refused_messages, shutdown"
     );
     let lists = said("[clients]\nnetworks = [\n\"10.0.0.0/8\",\n\"lan\",\n3,\n]\nhelo = [\n\"..\"]\n");
     let lines: Vec<_> = lists.lines().map(|line| line.split(':').nth(1).unwrap()).collect();

@@ -1,4 +1,4 @@
-//! TLS, logins, and trusted proxies. Answers the session's questions about a login.
+//! TLS, logins, trusted proxies, and what clients may do how often. Answers the session's questions about a login.
 //!
 //! A password is checked on a thread that may block, few at a time, and the addresses take turns. The name of an unknown
 //! user never reaches a log, because people type passwords into that field.
@@ -8,6 +8,7 @@ mod lockout;
 mod table;
 mod tls;
 mod turns;
+mod velocity;
 
 pub(super) use hello::Recorded;
 pub(super) use tls::Begun;
@@ -21,14 +22,18 @@ use ipnet::IpNet;
 use tokio::task::spawn_blocking;
 
 use super::limits::Limits;
+use crate::address::Domain;
 use crate::auth::{UserFile, Users};
 use crate::envelope::{Peer, Tls};
 use crate::event::{Client, Event, Observer};
 use crate::session::{Answer, Query, Terms};
-use crate::smtp::{Keywords, Mechanism, Mechanisms, catalogue};
+use crate::smtp::{Keywords, Mechanism, Mechanisms, Reply, catalogue};
 pub use lockout::Lockout;
 pub(super) use lockout::{Failure, counted};
 use turns::Turns;
+use velocity::Exceeded;
+pub(super) use velocity::{Asking, Metered};
+pub use velocity::{CountedBy, Rate, RateLimit, Velocity};
 
 /// Checks of passwords at the same time, but no more than there are processors: each keeps 19 MiB (RFC 9106's second
 /// choice, as OWASP narrows it).
@@ -62,8 +67,10 @@ pub struct Security {
     pub any_password_from: Vec<IpNet>,
     /// The proxies that may say who the client is.
     pub proxy_from: Vec<IpNet>,
-    /// Who counts refused senders and recipients, where that is wanted.
+    /// Who counts what was refused, where that is wanted.
     pub refusals: Option<Arc<Lockout>>,
+    /// Who counts what was accepted, where that is wanted.
+    pub velocity: Option<Arc<Velocity>>,
     /// What EHLO does not offer to the clients of a network.
     pub hidden_from: Vec<(IpNet, Keywords)>,
 }
@@ -161,26 +168,63 @@ impl Security {
         }
     }
 
-    /// Whether this client's senders and recipients were refused too often.
-    pub(super) fn is_refused_too_often(&self, peer: Peer, limits: &Limits) -> bool {
-        self.counts_refusals(peer, limits)
-            && self.refusals.as_ref().is_some_and(|lockout| lockout.holds(Failure::Refusal, peer, limits.refusals))
+    /// The farewell to a client of which too much was refused.
+    pub(super) fn lockout(&self, peer: Peer, limits: &Limits, hostname: &Domain) -> Option<Reply> {
+        let lockout = self.refusals.as_ref().filter(|_| !peer.is_in(&limits.exempt))?;
+        let holds = |failure, limit| limit > 0 && lockout.holds(failure, peer, limit);
+        if holds(Failure::Refusal, limits.refusals) {
+            return Some(catalogue::refused_too_often(hostname));
+        }
+        holds(Failure::Message, limits.refused_messages).then(|| catalogue::messages_refused_too_often(hostname))
     }
 
-    /// Its sender or recipient was refused.
-    pub(super) fn note_refusal(&self, client: &Client, limits: &Limits, observer: &dyn Observer) {
-        if !self.counts_refusals(client.peer, limits) {
+    /// Its sender, its recipient or its message was refused.
+    pub(super) fn note_refusal(&self, failure: Failure, client: &Client, limits: &Limits, observer: &dyn Observer) {
+        let (limit, remark) = match failure {
+            Failure::Login => return,
+            Failure::Refusal => {
+                (limits.refusals, "is locked out after too many refused senders or recipients (limits.refusals)")
+            }
+            Failure::Message => {
+                (limits.refused_messages, "is locked out after too many refused messages (limits.refused_messages)")
+            }
+        };
+        let Some(lockout) = self.refusals.as_ref().filter(|_| limit > 0 && !client.peer.is_in(&limits.exempt)) else {
             return;
+        };
+        if counted_or_told(lockout.strike(failure, client.peer, None, limit), observer) {
+            observer.observe(&Event::Remarked { client: client.clone(), remark: remark.to_owned() });
         }
-        let Some(lockout) = &self.refusals else { return };
-        if counted_or_told(lockout.strike(Failure::Refusal, client.peer, None, limits.refusals), observer) {
-            let remark = "is locked out after too many refused senders or recipients (limits.refusals)".to_owned();
+    }
+
+    /// Whether a client may have one more of this, which is counted then; if not, the reply.
+    pub(super) fn meter(
+        &self,
+        what: Metered,
+        asking: Asking<'_>,
+        client: &Client,
+        hostname: &Domain,
+        observer: &dyn Observer,
+    ) -> Option<Reply> {
+        let exceeded = match self.velocity.as_ref()?.admit(what, asking) {
+            Ok(admitted) => admitted.err()?,
+            Err(error) => {
+                let text = format!("counting clients in routes/clients.rates of the spool: {error}");
+                observer.observe(&Event::Trouble { text });
+                return None;
+            }
+        };
+        let (rate, whose) = ((exceeded.rate.most, exceeded.rate.per), exceeded.whom.in_reply());
+        if exceeded.is_first {
+            let Exceeded { what, rate: Rate { most, per }, whom, .. } = &exceeded;
+            let (what, each) = (what.key(), catalogue::each(*per));
+            let remark = format!("exceeds the limit of {most} {what} {each} for {whom} (rate_limit.{what})");
             observer.observe(&Event::Remarked { client: client.clone(), remark });
         }
-    }
-
-    fn counts_refusals(&self, peer: Peer, limits: &Limits) -> bool {
-        limits.refusals > 0 && !peer.is_in(&limits.exempt)
+        Some(match what {
+            Metered::Connection => catalogue::too_many_connections(hostname, whose, rate, exceeded.wait),
+            Metered::Message | Metered::Recipient => catalogue::rate_exceeded(what.key(), whose, rate, exceeded.wait),
+        })
     }
 
     /// A login succeeded.

@@ -1,5 +1,7 @@
 //! The sentences about STARTTLS (RFC 3207) and AUTH (RFC 4954 4 to 6). None of them repeats text from the client.
 
+use std::time::Duration;
+
 use crate::address::Domain;
 use crate::smtp::{EnhancedCode, Reply};
 
@@ -69,6 +71,59 @@ pub fn refused_too_often(hostname: &Domain) -> Reply {
     )
 }
 
+/// Too many messages of this address were refused, in whichever session.
+pub fn messages_refused_too_often(hostname: &Domain) -> Reply {
+    reply!(
+        421,
+        (4, 7, 0),
+        "{hostname} refused too many messages of this address; try again later (its setting limits.refused_messages)"
+    )
+}
+
+/// A new connection of a client that made as many as it may in a period. Whose they are is one word: address or network.
+pub fn too_many_connections(hostname: &Domain, whose: &str, (most, period): (u32, Duration), wait: Duration) -> Reply {
+    let (period, wait) = (each(period), in_words(wait));
+    reply!(
+        421,
+        (4, 7, 0),
+        "{hostname} serves at most {most} connections {period} from this {whose}; try again in {wait} (its setting \
+         rate_limit.connections)"
+    )
+}
+
+/// MAIL or RCPT of a client that sent as many messages or recipients as it may in a period. What and whose are one word each.
+pub fn rate_exceeded(what: &str, whose: &str, (most, period): (u32, Duration), wait: Duration) -> Reply {
+    let (period, wait) = (each(period), in_words(wait));
+    reply!(
+        450,
+        (4, 7, 1),
+        "at most {most} {what} {period} are accepted from this {whose}; try again in {wait} (the relay's setting \
+         rate_limit.{what})"
+    )
+}
+
+/// A period, as one says how often something happens: "a minute", "in 5 minutes".
+pub fn each(period: Duration) -> String {
+    match period.as_secs() {
+        1 => "a second".to_owned(),
+        60 => "a minute".to_owned(),
+        3_600 => "an hour".to_owned(),
+        86_400 => "a day".to_owned(),
+        _ => format!("in {}", in_words(period)),
+    }
+}
+
+/// A time to wait, in the largest unit in which it is at least two, rounded up: "40 seconds", "3 minutes".
+fn in_words(time: Duration) -> String {
+    let seconds = time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0)).max(1);
+    let (unit, name) = [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")]
+        .into_iter()
+        .find(|(unit, _)| seconds >= 2 * unit)
+        .unwrap_or((1, "second"));
+    let number = seconds.div_ceil(unit);
+    format!("{number} {name}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Too many failures in this session.
 pub fn too_many_logins(hostname: &Domain) -> Reply {
     reply!(
@@ -116,4 +171,27 @@ pub fn bad_response() -> Reply {
 /// A line of the exchange beyond the limit.
 pub fn auth_line_too_long() -> Reply {
     reply!(500, (5, 5, 6), "authentication exchange line is too long")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_said_in_whole_units_and_never_too_short() {
+        for (seconds, words, often) in [
+            (0, "1 second", "in 1 second"),
+            (1, "1 second", "a second"),
+            (60, "60 seconds", "a minute"),
+            (119, "119 seconds", "in 119 seconds"),
+            (121, "3 minutes", "in 3 minutes"),
+            (3_600, "60 minutes", "an hour"),
+            (86_400, "24 hours", "a day"),
+            (2_592_000, "30 days", "in 30 days"),
+        ] {
+            let time = Duration::from_secs(seconds);
+            assert_eq!((in_words(time).as_str(), each(time).as_str()), (words, often));
+        }
+        assert_eq!(in_words(Duration::from_millis(1_001)), "2 seconds");
+    }
 }

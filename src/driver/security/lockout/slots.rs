@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::driver::security::table::{self, Form};
+use crate::driver::security::table::{TableBucket, TableForm};
 
 /// Buckets that there are.
 pub(super) const BUCKETS: u16 = 512;
@@ -128,8 +128,9 @@ impl Bucket {
     }
 }
 
-impl table::Bucket for Bucket {
-    const FORM: Form = Form { name: "clients.failures", magic: *b"LEAFFAIL", buckets: BUCKETS, bucket: BUCKET };
+impl TableBucket for Bucket {
+    const FORM: TableForm =
+        TableForm { name: "clients.failures", magic: *b"LEAFFAIL", buckets: BUCKETS, bucket: BUCKET };
 
     fn read(octets: &[u8]) -> Self {
         let number = |octets: &[u8]| octets.iter().rev().fold(0_u64, |number, octet| number << 8 | u64::from(*octet));

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::slots::{BUCKET, BUCKETS};
 use super::*;
-use crate::driver::security::table::Bucket as _;
+use crate::driver::security::table::TableBucket as _;
 
 const MINUTE: Duration = Duration::from_secs(60);
 

@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use rustix::io::Errno;
 
-use super::{Bucket, Seed};
+use super::bucket::TableBucket;
+use super::seed::Seed;
 
 /// Magic, the host's start, the seed; the rest is zeros.
 const HEADER: usize = 64;
@@ -30,7 +31,7 @@ pub(super) struct TableFile<B> {
     of: PhantomData<fn() -> B>,
 }
 
-impl<B: Bucket> TableFile<B> {
+impl<B: TableBucket> TableFile<B> {
     const SIZE: u64 = Self::at(B::FORM.buckets);
 
     const fn at(place: u16) -> u64 {

@@ -3,6 +3,7 @@
 //! What is kept is bounded. Which bucket belongs to whom depends on a secret seed, so that nobody chooses whose entries are
 //! forgotten. A bucket is read from a file, so that any octets are one.
 
+mod bucket;
 mod file;
 mod seed;
 
@@ -14,33 +15,9 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::clock::BootClock;
 use crate::sys::SystemClock;
+pub(super) use bucket::{TableBucket, TableForm};
 use file::TableFile;
 pub(super) use seed::Seed;
-
-/// The form of a table.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Form {
-    /// The name of its file.
-    pub(super) name: &'static str,
-    /// The first octets of the file.
-    pub(super) magic: [u8; 8],
-    /// How many buckets there are.
-    pub(super) buckets: u16,
-    /// Octets of a bucket.
-    pub(super) bucket: usize,
-}
-
-/// Some entries of a table.
-pub(super) trait Bucket: Default {
-    /// That of its table.
-    const FORM: Form;
-
-    /// From the octets of a file, as many as the form says.
-    fn read(octets: &[u8]) -> Self;
-
-    /// For a file, as many as the form says.
-    fn octets(&self) -> Vec<u8>;
-}
 
 /// Buckets, each of which is changed as a whole.
 pub(super) struct Table<B> {
@@ -54,7 +31,7 @@ enum Kept<B> {
     Shared(TableFile<B>),
 }
 
-impl<B: Bucket> Table<B> {
+impl<B: TableBucket> Table<B> {
     /// For this process alone.
     pub(super) fn of_process() -> Self {
         let state = RandomState::new();
