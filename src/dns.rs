@@ -1,19 +1,23 @@
-//! Names and addresses: the [`Resolver`] trait, its one implementation, and a test double with a fixed table; mail
-//! exchangers are in `dns/`.
+//! Names and addresses: the [`Resolver`] trait for names as this host knows them, the [`Dns`] trait for records of the DNS,
+//! and a test double of both with a fixed table.
 //!
 //! An empty answer is a fact ("there is none"), an error is our own failure ("unknown for now"): callers refuse on
 //! the first and defer on the second, never the other way round. Only this file names the crate `dns-lookup`; it asks
 //! the system's resolver, so that `/etc/hosts`, on which many LANs rely, applies.
 
+mod error;
 mod exchangers;
 mod fixed_names;
-#[cfg(feature = "mx")]
+#[cfg(feature = "dns")]
 mod hickory;
+mod lookup;
 
-pub use exchangers::{Exchanger, Exchangers, MailExchangers};
+pub use error::DnsError;
+pub use exchangers::{Exchanger, Exchangers, exchangers};
 pub use fixed_names::FixedNames;
-#[cfg(feature = "mx")]
-pub use hickory::DnsExchangers;
+#[cfg(feature = "dns")]
+pub use hickory::DnsClient;
+pub use lookup::{Dns, DnsAnswer, DnsRecord, NameServers, RecordKind, host_addresses, names_of, reversed};
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -39,14 +43,6 @@ pub trait Resolver: Send + Sync {
     /// # Errors
     /// When it cannot be known now.
     async fn addresses(&self, name: &Domain) -> Result<Vec<IpAddr>, DnsError>;
-}
-
-/// A look-up that came to no answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("looking up {what}: {cause}")]
-pub struct DnsError {
-    what: String,
-    cause: String,
 }
 
 /// The first name of an address that leads back to it; `None` where there is none.

@@ -4,14 +4,14 @@
 mod devices;
 
 use super::error::Fault;
-use super::sections::{event_hook, policy_service, rate_limit};
+use super::sections::{dns, event_hook, policy_service, rate_limit};
 use super::{Config, ConfigError, alarm, log, process, rewrite, route, trust};
 
 /// A rule: the sections that it looks at, and what it finds.
 type Rule = (&'static [&'static str], fn(&Config) -> Vec<Fault>);
 
 /// All rules. None presupposes that another one holds.
-const RULES: [Rule; 18] = [
+const RULES: &[Rule] = &[
     (&["clients", "recipients"], trust::open_relay),
     (&["listen", "clients", "auth", "limits"], trust::strangers),
     (&["relay", "route"], route::faults),
@@ -23,6 +23,7 @@ const RULES: [Rule; 18] = [
     (&["listen", "auth", "protocol"], |config| listed(config.fronts())),
     (&["listen"], Config::addresses_elsewhere),
     (&["listen", "clients", "auth", "tls"], Config::dead_ends),
+    (&["dns"], |config| dns::faults(&config.dns)),
     (&["policy_service"], |config| policy_service::faults(&config.policy_service)),
     (&["rate_limit"], |config| rate_limit::faults(&config.rate_limit)),
     (&["notices"], |config| listed(config.copies())),

@@ -36,7 +36,7 @@ pub use rewrite::{FieldText, RewriteSection};
 pub use route::{OAuth2, Preset, Region, RouteName, RoutePlan, RouteSection, TimeoutKeys, TokenUrl, UserName};
 pub use sandbox_needs::{SandboxNeeds, Task};
 pub use sections::{
-    AuthSection, ClientsSection, EarlyTalkers, EventHookSection, LimitedBy, LimitsSection, MessageSection,
+    AuthSection, ClientsSection, DnsSection, EarlyTalkers, EventHookSection, LimitedBy, LimitsSection, MessageSection,
     NoticesSection, PolicyServiceSection, ProtocolSection, QueueSection, RateLimitSection, RecipientsSection,
     ReserveSection, SendersSection, TlsSection, VerifySection,
 };
@@ -88,6 +88,8 @@ pub struct Config {
     pub recipients: RecipientsSection,
     /// What VRFY and EXPN may tell.
     pub verify: VerifySection,
+    /// Which name servers are asked.
+    pub dns: DnsSection,
     /// Which programs are asked whether mail is welcome, one after the other.
     #[serde(deserialize_with = "values::tables")]
     pub policy_service: Vec<PolicyServiceSection>,
@@ -145,6 +147,7 @@ impl Default for Config {
             senders: SendersSection::default(),
             recipients: RecipientsSection::default(),
             verify: VerifySection::default(),
+            dns: DnsSection::default(),
             policy_service: Vec::new(),
             message: MessageSection::default(),
             protocol: ProtocolSection::default(),

@@ -59,6 +59,7 @@ impl Config {
                 EventTarget::Url(url) => needs.posts_to(url),
             }
         }
+        needs.ports.extend(self.dns.servers.iter().map(|server| server.port()));
         if task == Task::Forward {
             for hop in self.routes().iter().flat_map(|route| &route.hops) {
                 needs.next_hop(hop);

@@ -1,12 +1,7 @@
-//! The mail exchangers of a domain: the [`MailExchangers`] trait.
-//!
-//! As in the rest of this module, an empty answer is a fact and an error is our own failure.
+//! The mail exchangers of a domain, from its MX records.
 
-use std::net::IpAddr;
-
-use async_trait::async_trait;
-
-use super::DnsError;
+use super::error::DnsError;
+use super::lookup::{Dns, DnsAnswer, DnsRecord, RecordKind};
 use crate::address::Domain;
 
 /// Who takes mail for a domain (RFC 5321 5.1).
@@ -31,18 +26,25 @@ pub struct Exchanger {
     pub host: Domain,
 }
 
-/// Finds who takes mail for a domain. `/etc/hosts` and search lists play no part: names are looked up in the DNS as they are.
-#[async_trait]
-pub trait MailExchangers: Send + Sync {
-    /// Those of a domain that is no address literal.
-    ///
-    /// # Errors
-    /// When it cannot be known now.
-    async fn exchangers(&self, domain: &Domain) -> Result<Exchangers, DnsError>;
-
-    /// The addresses of a host, in the order in which they are to be tried.
-    ///
-    /// # Errors
-    /// When it cannot be known now.
-    async fn exchanger_addresses(&self, host: &Domain) -> Result<Vec<IpAddr>, DnsError>;
+/// The mail exchangers of a domain that is no address literal.
+///
+/// # Errors
+/// When it cannot be known now.
+pub async fn exchangers(dns: &dyn Dns, domain: &Domain) -> Result<Exchangers, DnsError> {
+    let answer = dns.lookup(domain, RecordKind::Mx).await?;
+    let host = |record: &DnsRecord| match record {
+        DnsRecord::Mx { preference, host: Some(host) } => {
+            Some(Exchanger { preference: *preference, host: host.clone() })
+        }
+        _ => None,
+    };
+    Ok(match &answer {
+        DnsAnswer::NoSuchName => Exchangers::NoSuchName,
+        DnsAnswer::NoRecords => Exchangers::Implicit,
+        // RFC 7505 3: the only one, with the root for a host.
+        DnsAnswer::Records { records, .. } if matches!(records[..], [DnsRecord::Mx { host: None, .. }]) => {
+            Exchangers::Null
+        }
+        DnsAnswer::Records { records, .. } => Exchangers::Hosts(records.iter().filter_map(host).collect()),
+    })
 }

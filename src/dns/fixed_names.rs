@@ -2,11 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
-use super::exchangers::{Exchanger, Exchangers, MailExchangers};
-use super::{DnsError, Resolver};
+use super::Resolver;
+use super::error::DnsError;
+use super::exchangers::{Exchanger, Exchangers};
+use super::lookup::{Dns, DnsAnswer, DnsRecord, RecordKind, reversed};
 use crate::address::Domain;
 
 /// A resolver that knows a fixed table and nothing else, or fails at everything: for tests.
@@ -15,6 +18,7 @@ pub struct FixedNames {
     reverse: HashMap<IpAddr, Vec<Domain>>,
     forward: HashMap<Domain, Vec<IpAddr>>,
     exchangers: HashMap<Domain, Exchangers>,
+    texts: HashMap<Domain, Vec<String>>,
     failing: HashSet<Domain>,
     broken: bool,
 }
@@ -56,6 +60,13 @@ impl FixedNames {
         self
     }
 
+    /// Adds a TXT record.
+    #[must_use]
+    pub fn text(mut self, name: Domain, text: &str) -> Self {
+        self.texts.entry(name).or_default().push(text.to_owned());
+        self
+    }
+
     /// Look-ups of this name fail.
     #[must_use]
     pub fn failing(mut self, name: Domain) -> Self {
@@ -86,15 +97,54 @@ impl Resolver for FixedNames {
 }
 
 #[async_trait]
-impl MailExchangers for FixedNames {
-    async fn exchangers(&self, domain: &Domain) -> Result<Exchangers, DnsError> {
+impl Dns for FixedNames {
+    async fn lookup(&self, name: &Domain, kind: RecordKind) -> Result<DnsAnswer, DnsError> {
         // Fails where everything does.
-        let addresses = self.addresses(domain).await?;
-        let otherwise = if addresses.is_empty() { Exchangers::NoSuchName } else { Exchangers::Implicit };
-        Ok(self.exchangers.get(domain).cloned().unwrap_or(otherwise))
+        let addresses = self.addresses(name).await?;
+        let exchangers = self.exchangers.get(name);
+        let records: Vec<DnsRecord> = match kind {
+            RecordKind::A | RecordKind::Aaaa => {
+                let fits = |address: &IpAddr| address.is_ipv4() == (kind == RecordKind::A);
+                addresses.iter().copied().filter(fits).map(DnsRecord::Address).collect()
+            }
+            RecordKind::Mx => match exchangers {
+                Some(Exchangers::Hosts(hosts)) => {
+                    let record = |Exchanger { preference, host }: &Exchanger| DnsRecord::Mx {
+                        preference: *preference,
+                        host: Some(host.clone()),
+                    };
+                    // There may be records that name no host.
+                    return Ok(found(hosts.iter().map(record).collect()));
+                }
+                Some(Exchangers::Null) => vec![DnsRecord::Mx { preference: 0, host: None }],
+                Some(Exchangers::Implicit | Exchangers::NoSuchName) | None => Vec::new(),
+            },
+            RecordKind::Ptr => self.names_at(name).into_iter().map(DnsRecord::Name).collect(),
+            RecordKind::Txt => {
+                let texts = self.texts.get(name).into_iter().flatten();
+                texts.map(|text| DnsRecord::Text(text.clone().into_bytes())).collect()
+            }
+        };
+        let exists = !addresses.is_empty() || self.texts.contains_key(name) || exchangers.is_some();
+        Ok(match records.is_empty() {
+            false => found(records),
+            true if !exists || exchangers == Some(&Exchangers::NoSuchName) => DnsAnswer::NoSuchName,
+            true => DnsAnswer::NoRecords,
+        })
     }
+}
 
-    async fn exchanger_addresses(&self, host: &Domain) -> Result<Vec<IpAddr>, DnsError> {
-        self.addresses(host).await
+impl FixedNames {
+    /// The names of the address that this name of the DNS means.
+    fn names_at(&self, name: &Domain) -> Vec<Domain> {
+        let means = |address: &IpAddr| {
+            let zone = if address.is_ipv4() { "in-addr.arpa" } else { "ip6.arpa" };
+            reversed(*address, zone).as_ref() == Some(name)
+        };
+        self.reverse.iter().filter(|(address, _)| means(address)).flat_map(|(_, names)| names.clone()).collect()
     }
+}
+
+fn found(records: Vec<DnsRecord>) -> DnsAnswer {
+    DnsAnswer::Records { records, authenticated: false, valid_until: Instant::now() + Duration::from_secs(60) }
 }

@@ -1,64 +1,52 @@
-//! MX records and addresses from the DNS, by hickory-resolver, which is named in this file only.
+//! Records from the DNS, by hickory-resolver, which is named in this file only.
 //!
-//! The name servers are those of `/etc/resolv.conf`; it is read at the first question, and again after a failure, as a laptop
-//! may have moved. Nothing is cached: the name servers do that. Questions run on a thread of their own, since a runtime that is
-//! not driven would leave answers lying.
+//! The name servers are those of `/etc/resolv.conf`, unless others are named; it is read at the first question, and again when no
+//! server answers, as a laptop may have moved. Nothing is cached: the name servers do that. Questions run on a thread of their
+//! own, since a runtime that is not driven would leave answers lying. Signatures are not checked here: the AD bit of a name
+//! server on this host, or of one that resolv.conf trusts (`trust-ad`), says that it did so.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 use std::{fmt, io};
 
 use async_trait::async_trait;
-use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig};
+use hickory_resolver::config::{NameServerConfig, ResolverOpts};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::net::{DnsError as Answer, NetError};
-use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+use hickory_resolver::net::xfer::FirstAnswer;
+use hickory_resolver::net::{DnsError as Response, DnsHandle, NetError, RetryDnsHandle};
+use hickory_resolver::proto::op::{DnsRequest, DnsRequestOptions, DnsResponse, Query, ResponseCode};
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::system_conf::read_system_conf;
+use hickory_resolver::{NameServerPool, PoolContext, TlsConfig};
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use super::exchangers::{Exchanger, Exchangers, MailExchangers};
-use super::{DnsError, parse_name};
+use super::error::DnsError;
+use super::lookup::{Dns, DnsAnswer, DnsRecord, NameServers, RecordKind};
+use super::parse_name;
 use crate::address::Domain;
 
 /// See the module.
 #[derive(Default)]
-pub struct DnsExchangers {
-    /// Instead of those of the system.
-    servers: Vec<SocketAddr>,
-    resolver: Mutex<Option<TokioResolver>>,
+pub struct DnsClient {
+    settings: NameServers,
+    servers_used: Mutex<Option<Servers>>,
     runtime: OnceLock<Runtime>,
 }
 
-/// What came of one question.
-enum Found {
-    Records(Vec<Record>),
-    NoSuchName,
+/// The name servers in use.
+#[derive(Clone)]
+struct Servers {
+    handle: RetryDnsHandle<NameServerPool<TokioRuntimeProvider>>,
+    edns: bool,
+    /// Whether their AD bit counts.
+    trusted: bool,
 }
 
-impl DnsExchangers {
-    /// Asks these name servers instead of the system's.
-    pub fn at(servers: Vec<SocketAddr>) -> Self {
-        Self { servers, resolver: Mutex::default(), runtime: OnceLock::new() }
-    }
-
-    async fn ask(&self, name: &Domain, kind: RecordType) -> Result<Found, DnsError> {
-        let failed = |cause: String| DnsError { what: format!("{kind} of {name}"), cause };
-        let mut fqdn = Name::from_utf8(name.as_str()).map_err(|error| failed(error.to_string()))?;
-        // Otherwise the search list would be gone through.
-        fqdn.set_fqdn(true);
-        let handle = self.handle().map_err(|error| failed(error.to_string()))?;
-        let resolver = self.resolver(&handle).map_err(|error| failed(error.to_string()))?;
-        let asking = handle.spawn(async move { resolver.lookup(fqdn, kind).await });
-        let answer = asking.await.map_err(|broken| failed(broken.to_string()))?;
-        match answer {
-            Ok(lookup) => Ok(Found::Records(lookup.answers().to_vec())),
-            Err(error) if error.is_nx_domain() => Ok(Found::NoSuchName),
-            Err(NetError::Dns(Answer::NoRecordsFound(_))) => Ok(Found::Records(Vec::new())),
-            Err(error) => {
-                *self.resolver.lock().unwrap_or_else(PoisonError::into_inner) = None;
-                Err(failed(error.to_string()))
-            }
-        }
+impl DnsClient {
+    /// Asks these name servers.
+    pub fn at(settings: NameServers) -> Self {
+        Self { settings, servers_used: Mutex::default(), runtime: OnceLock::new() }
     }
 
     fn handle(&self) -> io::Result<Handle> {
@@ -73,25 +61,66 @@ impl DnsExchangers {
         self.runtime.get().map(|runtime| runtime.handle().clone()).ok_or_else(|| io::Error::other("no runtime"))
     }
 
-    fn resolver(&self, handle: &Handle) -> Result<TokioResolver, NetError> {
-        let mut kept = self.resolver.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(resolver) = &*kept {
-            return Ok(resolver.clone());
+    fn servers(&self, handle: &Handle) -> Result<Servers, NetError> {
+        let mut kept = self.servers_used.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(servers) = &*kept {
+            return Ok(servers.clone());
         }
         let _inside = handle.enter();
-        let provider = TokioRuntimeProvider::default();
-        let mut builder = if self.servers.is_empty() {
-            TokioResolver::builder(provider)?
+        let (servers, mut options) = if self.settings.addresses.is_empty() {
+            let (config, options) = read_system_conf()?;
+            (config.name_servers().to_vec(), options)
         } else {
-            let config = ResolverConfig::from_name_servers(self.servers.iter().map(|at| server(*at)).collect());
-            TokioResolver::builder_with_config(config, provider)
+            (self.settings.addresses.iter().map(|at| server(*at)).collect(), ResolverOpts::default())
         };
-        let options = builder.options_mut();
-        options.cache_size = 0;
-        options.use_hosts_file = ResolveHosts::Never;
         options.try_tcp_on_error = true;
-        Ok(kept.insert(builder.build()?).clone())
+        // A packet may be lost.
+        options.timeout = self.settings.timeout / 2;
+        options.attempts = 1;
+        let trusted = servers.iter().all(|server| server.ip.is_loopback())
+            || self.settings.addresses.is_empty() && system_trusts_ad();
+        let (edns, attempts) = (options.edns0, options.attempts);
+        let context = Arc::new(PoolContext::new(options, TlsConfig::new()?));
+        let pool = NameServerPool::from_config(servers, context, TokioRuntimeProvider::default());
+        Ok(kept.insert(Servers { handle: RetryDnsHandle::new(pool, attempts), edns, trusted }).clone())
     }
+
+    async fn ask(&self, name: &Domain, kind: RecordKind) -> Result<DnsAnswer, NetError> {
+        let mut fqdn = Name::from_utf8(name.as_str())?;
+        fqdn.set_fqdn(true);
+        let handle = self.handle()?;
+        let servers = self.servers(&handle)?;
+        let trusted = servers.trusted;
+        let mut options = DnsRequestOptions::default();
+        options.use_edns = servers.edns;
+        let mut request = DnsRequest::from_query(Query::query(fqdn, record_type(kind)), options);
+        // RFC 6840 5.7: it is wanted in the answer.
+        request.metadata.authentic_data = true;
+        let timeout = self.settings.timeout;
+        let asking = handle.spawn(async move {
+            let answer = tokio::time::timeout(timeout, servers.handle.send(request).first_answer());
+            answer.await.unwrap_or(Err(NetError::Timeout))
+        });
+        let answer = asking.await.map_err(|broken| io::Error::other(broken.to_string()))?;
+        match answer {
+            Ok(response) => Ok(read(&response, kind, trusted)),
+            Err(error) if error.is_nx_domain() => Ok(DnsAnswer::NoSuchName),
+            Err(error) if error.is_no_records_found() => Ok(DnsAnswer::NoRecords),
+            Err(error) => {
+                if !matches!(error, NetError::Dns(Response::ResponseCode(_))) {
+                    *self.servers_used.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Whether the administrator trusts the AD bit of the name servers: glibc's rule.
+fn system_trusts_ad() -> bool {
+    let trusts =
+        |line: &str| line.strip_prefix("options").is_some_and(|rest| rest.split_whitespace().any(|o| o == "trust-ad"));
+    std::fs::read_to_string("/etc/resolv.conf").is_ok_and(|text| text.lines().any(trusts))
 }
 
 fn server(address: SocketAddr) -> NameServerConfig {
@@ -102,59 +131,68 @@ fn server(address: SocketAddr) -> NameServerConfig {
     server
 }
 
+fn record_type(kind: RecordKind) -> RecordType {
+    match kind {
+        RecordKind::A => RecordType::A,
+        RecordKind::Aaaa => RecordType::AAAA,
+        RecordKind::Mx => RecordType::MX,
+        RecordKind::Ptr => RecordType::PTR,
+        RecordKind::Txt => RecordType::TXT,
+    }
+}
+
+/// An answer with records; those of aliases on the way are passed over.
+fn read(response: &DnsResponse, kind: RecordKind, trusted: bool) -> DnsAnswer {
+    let wanted = record_type(kind);
+    let of_kind = || response.answers.iter().filter(|record| record.record_type() == wanted);
+    if of_kind().next().is_none() {
+        let is_gone = response.metadata.response_code == ResponseCode::NXDomain;
+        return if is_gone { DnsAnswer::NoSuchName } else { DnsAnswer::NoRecords };
+    }
+    let lifetime = response.answers.iter().map(|record| record.ttl).min().unwrap_or(0);
+    DnsAnswer::Records {
+        records: of_kind().filter_map(|record| usable(&record.data)).collect(),
+        authenticated: trusted && response.metadata.authentic_data,
+        valid_until: Instant::now() + Duration::from_secs(lifetime.min(DAY).into()),
+    }
+}
+
+/// Longer than anybody keeps an answer; what a record says may overflow an instant.
+const DAY: u32 = 86_400;
+
+fn usable(data: &RData) -> Option<DnsRecord> {
+    Some(match data {
+        RData::A(address) => DnsRecord::Address(IpAddr::V4(address.0)),
+        RData::AAAA(address) => DnsRecord::Address(IpAddr::V6(address.0).to_canonical()),
+        RData::MX(mx) if mx.exchange.is_root() => DnsRecord::Mx { preference: mx.preference, host: None },
+        RData::MX(mx) => DnsRecord::Mx { preference: mx.preference, host: Some(parse_name(&mx.exchange.to_ascii())?) },
+        RData::PTR(name) => DnsRecord::Name(parse_name(&name.0.to_ascii())?),
+        RData::TXT(text) => DnsRecord::Text(text.txt_data.concat()),
+        _ => return None,
+    })
+}
+
 #[async_trait]
-impl MailExchangers for DnsExchangers {
-    async fn exchangers(&self, domain: &Domain) -> Result<Exchangers, DnsError> {
-        let Found::Records(records) = self.ask(domain, RecordType::MX).await? else {
-            return Ok(Exchangers::NoSuchName);
+impl Dns for DnsClient {
+    async fn lookup(&self, name: &Domain, kind: RecordKind) -> Result<DnsAnswer, DnsError> {
+        let failed = |error: NetError| {
+            let cause = match error {
+                NetError::Timeout => format!("no answer within {} s", self.settings.timeout.as_secs_f32()),
+                error => error.to_string(),
+            };
+            DnsError { what: format!("{kind} of {name}"), cause }
         };
-        let found = |record: &Record| match &record.data {
-            RData::MX(mx) => Some((mx.preference, mx.exchange.clone())),
-            _ => None,
-        };
-        let found: Vec<(u16, Name)> = records.iter().filter_map(found).collect();
-        Ok(match &found[..] {
-            [] => Exchangers::Implicit,
-            // RFC 7505 3: the only one, with the root for a host.
-            [(_, host)] if host.is_root() => Exchangers::Null,
-            hosts => {
-                let parsed = |(preference, host): &(u16, Name)| {
-                    Some(Exchanger { preference: *preference, host: parse_name(&host.to_ascii())? })
-                };
-                Exchangers::Hosts(hosts.iter().filter_map(parsed).collect())
-            }
-        })
-    }
-
-    async fn exchanger_addresses(&self, host: &Domain) -> Result<Vec<IpAddr>, DnsError> {
-        let (mut addresses, mut trouble) = (Vec::new(), None);
-        for kind in [RecordType::A, RecordType::AAAA] {
-            match self.ask(host, kind).await {
-                Ok(Found::NoSuchName) => {}
-                Ok(Found::Records(records)) => addresses.extend(records.iter().filter_map(address)),
-                Err(error) => trouble = Some(error),
-            }
-        }
-        // Some addresses are enough to go on with.
-        if addresses.is_empty() { trouble.map_or(Ok(addresses), Err) } else { Ok(addresses) }
+        self.ask(name, kind).await.map_err(failed)
     }
 }
 
-fn address(record: &Record) -> Option<IpAddr> {
-    match &record.data {
-        RData::A(address) => Some(IpAddr::V4(address.0)),
-        RData::AAAA(address) => Some(IpAddr::V6(address.0).to_canonical()),
-        _ => None,
-    }
-}
-
-impl fmt::Debug for DnsExchangers {
+impl fmt::Debug for DnsClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DnsExchangers").field("servers", &self.servers).finish_non_exhaustive()
+        f.debug_struct("DnsClient").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
 
-impl Drop for DnsExchangers {
+impl Drop for DnsClient {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();

@@ -10,7 +10,7 @@ use super::failover::{FailoverDispatch, Hop};
 use super::leaving::Leaving;
 use super::maildir::MaildirDispatch;
 use super::memory::{HopMemory, HopRecord, OwnMemory};
-#[cfg(feature = "mx")]
+#[cfg(feature = "dns")]
 use super::mx::MxDispatch;
 use super::settings::{NextHop, RouteSettings};
 use super::smarthost::SmarthostDispatch;
@@ -70,15 +70,15 @@ fn single(
     })
 }
 
-#[cfg(feature = "mx")]
+#[cfg(feature = "dns")]
 fn direct(settings: &RouteSettings, leaving: Leaving) -> Result<Arc<dyn Dispatch>, SettingsError> {
-    let dns = Arc::new(crate::dns::DnsExchangers::default());
+    let dns = Arc::new(crate::dns::DnsClient::at(settings.name_servers.clone()));
     Ok(Arc::new(MxDispatch::new(settings, dns, leaving)?))
 }
 
-#[cfg(not(feature = "mx"))]
+#[cfg(not(feature = "dns"))]
 fn direct(settings: &RouteSettings, _: Leaving) -> Result<Arc<dyn Dispatch>, SettingsError> {
-    let what = "this leafmail was built without the feature mx, which looks mail exchangers up: build it with \
-                --features mx, or name a smarthost";
+    let what = "this leafmail was built without the feature dns, which looks mail exchangers up: build it with \
+                --features dns, or name a smarthost";
     Err(SettingsError { route: settings.name.clone(), what: what.to_owned() })
 }

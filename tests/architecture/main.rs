@@ -93,6 +93,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "config",
         &[
             "address",
+            "dns",
             "driver",
             "event_hook",
             "policy",

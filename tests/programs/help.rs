@@ -178,11 +178,11 @@ fn addresses_and_urls_are_shown_in_all_their_forms() {
             let help = said(program, &[form]);
             assert!(program == SPOOLRUN && form == "-h" || help.contains("maildir:PATH"), "{help}");
             assert!(
-                cfg!(feature = "mx") || !help.contains("mx:"),
+                cfg!(feature = "dns") || !help.contains("mx:"),
                 "{program} {form} shows what this build does not know"
             );
         }
-        assert_eq!(said(program, &["--help"]).contains("mx:"), cfg!(feature = "mx"), "{program}");
+        assert_eq!(said(program, &["--help"]).contains("mx:"), cfg!(feature = "dns"), "{program}");
     }
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod fake_sasl;
 pub(crate) mod fake_smarthost;
 pub(crate) mod have;
 pub(crate) mod lab;
+pub(crate) mod peers;
 pub(crate) mod recipient_sink;
 pub(crate) mod seeded;
 pub(crate) mod site;

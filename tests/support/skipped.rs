@@ -56,12 +56,14 @@ pub(crate) const UNPACKED: &[&str] = &[
     "check_mailq",
     "exim4",
     "fail2ban-regex",
+    "ldns-keygen",
     "opensmtpd",
     "pflogsumm",
     "postfix-master",
     "postgrey",
     "smtp-sink",
     "smtp-source",
+    "unbound",
 ];
 
 /// Why a test was skipped.

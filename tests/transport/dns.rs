@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 
 use leafmail::address::Domain;
-use leafmail::dns::{DnsExchangers, Exchanger, Exchangers, MailExchangers};
+use leafmail::dns::{DnsClient, Exchanger, Exchangers, NameServers, exchangers, host_addresses};
 use leafmail::transport::{Dispatch, Leaving, MxDispatch, dispatch};
 
 use crate::fake_smarthost::{FakeSmarthost, Script};
@@ -95,27 +95,31 @@ fn server() -> SocketAddr {
     ]))
 }
 
+fn asking(server: SocketAddr) -> DnsClient {
+    DnsClient::at(NameServers { addresses: vec![server], ..NameServers::default() })
+}
+
 fn domain(name: &str) -> Domain {
     name.parse().unwrap()
 }
 
-fn found(dns: &DnsExchangers, name: &str) -> Result<Exchangers, String> {
+fn found(dns: &DnsClient, name: &str) -> Result<Exchangers, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut found = runtime.block_on(dns.exchangers(&domain(name))).map_err(|error| error.to_string());
+    let mut found = runtime.block_on(exchangers(dns, &domain(name))).map_err(|error| error.to_string());
     if let Ok(Exchangers::Hosts(hosts)) = &mut found {
         hosts.sort_by_key(|host| host.preference);
     }
     found
 }
 
-fn addresses(dns: &DnsExchangers, name: &str) -> Result<Vec<IpAddr>, String> {
+fn addresses(dns: &DnsClient, name: &str) -> Result<Vec<IpAddr>, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(dns.exchanger_addresses(&domain(name))).map_err(|error| error.to_string())
+    runtime.block_on(host_addresses(dns, &domain(name))).map_err(|error| error.to_string())
 }
 
 #[test]
 fn each_kind_of_answer_is_told_apart() {
-    let dns = DnsExchangers::at(vec![server()]);
+    let dns = asking(server());
     let host = |preference, host| Exchanger { preference, host: domain(host) };
     let both = Exchangers::Hosts(vec![host(10, "mx.x.example"), host(20, "mx.y.example")]);
     assert_eq!(found(&dns, "x.example"), Ok(both.clone()));
@@ -134,7 +138,7 @@ fn each_kind_of_answer_is_told_apart() {
 #[test]
 fn a_name_server_that_is_not_there_is_trouble_and_not_an_answer() {
     let gone = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let error = found(&DnsExchangers::at(vec![gone]), "x.example").unwrap_err();
+    let error = found(&asking(gone), "x.example").unwrap_err();
     assert!(error.starts_with("looking up MX of x.example: "), "{error}");
 }
 
@@ -142,7 +146,7 @@ fn a_name_server_that_is_not_there_is_trouble_and_not_an_answer() {
 fn a_message_finds_its_way_by_the_dns() {
     let smarthost = FakeSmarthost::start_at("127.0.0.2:0".parse().unwrap(), Script::new());
     let route = mx_on_this_host(&format!("mx:{}?tls=none", smarthost.address.port()));
-    let dns = Arc::new(DnsExchangers::at(vec![server()]));
+    let dns = Arc::new(asking(server()));
     let mut transport = MxDispatch::new(&route, dns, Leaving::default()).unwrap().transport();
     for to in ["a@x.example", "a@plain.example"] {
         let delivery = deliver(&mut *transport, &envelope("", &[to]), &mut Pieces::of(b"Subject: x\r\n\r\n"));

@@ -3,8 +3,10 @@
 mod announced_ahead;
 mod captured_log;
 mod chaos;
-#[cfg(feature = "mx")]
+#[cfg(feature = "dns")]
 mod dns;
+#[cfg(feature = "dns")]
+mod dns_laboratory;
 mod extensions;
 mod failover;
 mod lessons;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::fake_smarthost::{Act, FakeSmarthost, Identity, Script, reply};
 use crate::requests::{Pieces, deliver, envelope, letters, mx_on_this_host, settings};
 use leafmail::address::Domain;
-use leafmail::dns::{DnsError, Exchangers, FixedNames, MailExchangers};
+use leafmail::dns::{Dns, DnsAnswer, DnsError, Exchangers, FixedNames, RecordKind};
 use leafmail::transport::{
     Delivery, Dispatch, Leaving, MxDispatch, RouteFailure, RouteSettings, SecretSource, Transport, dispatch,
 };
@@ -324,17 +324,10 @@ fn equals_share_the_load() {
 struct Silent(Option<FixedNames>);
 
 #[async_trait::async_trait]
-impl MailExchangers for Silent {
-    async fn exchangers(&self, domain: &Domain) -> Result<Exchangers, DnsError> {
+impl Dns for Silent {
+    async fn lookup(&self, name: &Domain, kind: RecordKind) -> Result<DnsAnswer, DnsError> {
         match &self.0 {
-            Some(table) => table.exchangers(domain).await,
-            None => std::future::pending().await,
-        }
-    }
-
-    async fn exchanger_addresses(&self, host: &Domain) -> Result<Vec<IpAddr>, DnsError> {
-        match &self.0 {
-            Some(table) if host.as_str().starts_with("mx2") => table.exchanger_addresses(host).await,
+            Some(table) if kind == RecordKind::Mx || name.as_str().starts_with("mx2") => table.lookup(name, kind).await,
             _ => std::future::pending().await,
         }
     }
@@ -383,8 +376,8 @@ fn settings_that_make_no_sense_are_refused() {
     let with_password = RouteSettings { password: Some(SecretSource::Environment("X".to_owned())), ..settings("mx:") };
     assert!(refused(with_password).contains("no password"));
     assert!(refused(settings("smtp://x")).contains("expected mx:"));
-    if !cfg!(feature = "mx") {
+    if !cfg!(feature = "dns") {
         let error = dispatch(&[settings("mx:")], Leaving::default()).map(|_| ()).unwrap_err().to_string();
-        assert!(error.contains("--features mx"), "{error}");
+        assert!(error.contains("--features dns"), "{error}");
     }
 }

@@ -107,6 +107,7 @@ pub(crate) fn settings(url: &str) -> RouteSettings {
         source: None,
         ip: Default::default(),
         mx_networks: Vec::new(),
+        name_servers: Default::default(),
         max_size: None,
         connections: 1,
         recipients_per_message: None,

@@ -50,13 +50,13 @@ The configuration names the file with the password of USER.
 }
 
 /// `--relay` in short, with the forms that this build knows.
-const RELAY_FORMS: &str = if cfg!(feature = "mx") {
+const RELAY_FORMS: &str = if cfg!(feature = "dns") {
     "Deliver to smtp://HOST, smtps://HOST, mx: or maildir:PATH"
 } else {
     "Deliver to smtp://HOST, smtps://HOST or maildir:PATH"
 };
 /// In full.
-const RELAY: &str = if cfg!(feature = "mx") {
+const RELAY: &str = if cfg!(feature = "dns") {
     concat!(relay_in_full!(), "\n  mx:[PORT]                   the mail exchangers of each domain, port 25")
 } else {
     relay_in_full!()

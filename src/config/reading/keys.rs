@@ -35,6 +35,7 @@ pub(in crate::config) fn sections() -> Vec<Section> {
         ("senders", fields_of::<SendersSection>()),
         ("recipients", fields_of::<RecipientsSection>()),
         ("verify", fields_of::<VerifySection>()),
+        ("dns", fields_of::<DnsSection>()),
         ("policy_service", fields_of::<PolicyServiceSection>()),
         ("message", fields_of::<MessageSection>()),
         ("protocol", fields_of::<ProtocolSection>()),

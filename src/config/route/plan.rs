@@ -199,6 +199,7 @@ impl<'a> Hop<'a> {
             source: table.source.or(main.source).filter(|_| !self.is_folder()),
             ip: table.ip,
             mx_networks: table.mx_networks.clone(),
+            name_servers: config.dns.settings(),
             recipients_per_message: table
                 .recipients_per_message
                 .or_else(|| table.preset.map(|preset| preset.recipients())),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::shared::Shared;
 use crate::address::Domain;
-use crate::dns::{DnsError, Exchanger, Exchangers};
+use crate::dns::{self, DnsError, Exchanger, Exchangers};
 use crate::receipt::{Cause, Outcome, Reason};
 use crate::smtp::EnhancedCode;
 use crate::transport::destination::{self, Barred};
@@ -60,7 +60,7 @@ impl Shared {
             })?;
             return Ok(vec![Host { name: address.to_string(), preference: 0, place: HostPlace::Address(address) }]);
         }
-        let answer = self.in_time(domain, self.dns.exchangers(domain)).await?;
+        let answer = self.in_time(domain, dns::exchangers(self.dns.as_ref(), domain)).await?;
         let exchangers = match answer {
             Exchangers::Hosts(hosts) => hosts,
             Exchangers::Implicit => vec![Exchanger { preference: 0, host: domain.clone() }],
@@ -94,7 +94,7 @@ impl Shared {
     pub(super) async fn addresses(&self, domain: &Domain, host: &Host) -> Result<Vec<Result<IpAddr, Barred>>, Dead> {
         let found = match &host.place {
             HostPlace::Address(address) => vec![*address],
-            HostPlace::Name(name) => self.in_time(domain, self.dns.exchanger_addresses(name)).await?,
+            HostPlace::Name(name) => self.in_time(domain, dns::host_addresses(self.dns.as_ref(), name)).await?,
         };
         Ok(found.into_iter().take(MOST_JUDGED).map(|address| destination::judge(address, &self.networks)).collect())
     }

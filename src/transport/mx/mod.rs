@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::address::Domain;
-use crate::dns::MailExchangers;
+use crate::dns::Dns;
 use crate::receipt::{Cause, Outcome, Reason};
 use crate::smtp::EnhancedCode;
 use crate::transport::classify::{Side, side_at_fault};
@@ -46,11 +46,7 @@ impl MxDispatch {
     ///
     /// # Errors
     /// When the next hop is not `mx:`, or there is a password or token that nobody would ask for.
-    pub fn new(
-        settings: &RouteSettings,
-        dns: Arc<dyn MailExchangers>,
-        leaving: Leaving,
-    ) -> Result<Self, SettingsError> {
+    pub fn new(settings: &RouteSettings, dns: Arc<dyn Dns>, leaving: Leaving) -> Result<Self, SettingsError> {
         let refuse = |what: &str| SettingsError { route: settings.name.clone(), what: what.to_owned() };
         let NextHop::Mx(hop) = settings.next_hop else { return Err(refuse("expected mx: as the next hop")) };
         if settings.password.is_some() || settings.token.is_some() {

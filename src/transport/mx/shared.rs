@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::recent::Recent;
-use crate::dns::MailExchangers;
+use crate::dns::Dns;
 use crate::transport::settings::DirectMx;
 use crate::transport::smtp::ConnectionSettings;
 
@@ -15,7 +15,7 @@ pub(super) struct Shared {
     pub(super) connection_settings: Arc<ConnectionSettings>,
     /// Networks that are connected to although they are private, or this host.
     pub(super) networks: Vec<IpNet>,
-    pub(super) dns: Arc<dyn MailExchangers>,
+    pub(super) dns: Arc<dyn Dns>,
     /// For which domains the DNS answered.
     pub(super) answered: Recent,
     /// Of which domains a host was reached.

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::certificate::{Certificate, FEW_DAYS, date};
 use super::dialogue::Dialogue;
 use super::step::{Inquiry, Step};
+use crate::dns::NameServers;
 use crate::receipt::{Cause, Reason};
 use crate::smtp::EnhancedCode;
 use crate::transport::classify::Place;
@@ -37,7 +38,9 @@ pub(super) async fn probe(
 ) {
     let smarthosts = match target {
         Target::Host(smarthost) => vec![smarthost],
-        Target::Exchangers(direct) => exchangers(direct.port, direct.tls, place, inquiry, tell).await,
+        Target::Exchangers(direct) => {
+            exchangers(direct.port, direct.tls, place, inquiry, &settings.name_servers, tell).await
+        }
     };
     for smarthost in &smarthosts {
         Hop { settings, place, inquiry, smarthost }.probe(tell).await;
@@ -45,29 +48,30 @@ pub(super) async fn probe(
 }
 
 /// Hosts of a domain that are probed.
-#[cfg(feature = "mx")]
+#[cfg(feature = "dns")]
 const MOST_HOSTS: usize = 3;
 
 /// The hosts that take the recipients' mail.
-#[cfg(feature = "mx")]
+#[cfg(feature = "dns")]
 async fn exchangers(
     port: u16,
     tls: TlsPolicy,
     place: &Place,
     inquiry: &Inquiry,
+    servers: &NameServers,
     tell: &mut dyn FnMut(Step),
 ) -> Vec<Smarthost> {
-    use crate::dns::{DnsExchangers, Exchangers, MailExchangers};
+    use crate::dns::{DnsClient, Exchangers};
     const WHAT: &str = "mail exchangers";
     let mut found: Vec<Smarthost> = Vec::new();
-    let dns = DnsExchangers::default();
+    let dns = DnsClient::at(servers.clone());
     let mut domains: Vec<_> = inquiry.recipients.iter().map(|recipient| recipient.domain().clone()).collect();
     domains.dedup();
     if domains.is_empty() {
         tell(Step::ok(WHAT, "none was looked up, as no recipient was named: --recipient names one"));
     }
     for domain in domains {
-        match dns.exchangers(&domain).await {
+        match crate::dns::exchangers(&dns, &domain).await {
             Err(error) => {
                 let reason = Reason::new(EnhancedCode(4, 4, 3), error.to_string()).because(Cause::NameLookup);
                 tell(Step::failed(WHAT, &reason, place));
@@ -93,10 +97,17 @@ async fn exchangers(
     found
 }
 
-#[cfg(not(feature = "mx"))]
-async fn exchangers(_: u16, _: TlsPolicy, place: &Place, _: &Inquiry, tell: &mut dyn FnMut(Step)) -> Vec<Smarthost> {
-    let remedy = format!("Build it with --features mx, or name a smarthost in {} url.", place.heading);
-    tell(Step::fault("mail exchangers", "this leafmail was built without the feature mx", remedy));
+#[cfg(not(feature = "dns"))]
+async fn exchangers(
+    _: u16,
+    _: TlsPolicy,
+    place: &Place,
+    _: &Inquiry,
+    _: &NameServers,
+    tell: &mut dyn FnMut(Step),
+) -> Vec<Smarthost> {
+    let remedy = format!("Build it with --features dns, or name a smarthost in {} url.", place.heading);
+    tell(Step::fault("mail exchangers", "this leafmail was built without the feature dns", remedy));
     Vec::new()
 }
 

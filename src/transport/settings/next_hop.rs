@@ -9,6 +9,7 @@ use ipnet::IpNet;
 
 use super::pin::Pin;
 use crate::address::Domain;
+use crate::dns::NameServers;
 
 /// The next hop of a route, as its URL names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +73,7 @@ pub struct Smarthost {
     pub user: Option<String>,
 }
 
-/// Delivery straight to the mail exchangers of the recipients' domains; needs the feature `mx`.
+/// Delivery straight to the mail exchangers of the recipients' domains; needs the feature `dns`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DirectMx {
     /// 25 unless named.
@@ -332,6 +333,8 @@ pub struct RouteSettings {
     pub ip: IpVersion,
     /// Networks that `mx:` connects to although no mail exchanger of the Internet has an address there.
     pub mx_networks: Vec<IpNet>,
+    /// The name servers that are asked for mail exchangers.
+    pub name_servers: NameServers,
     /// The largest message in octets that this next hop is given; what it says itself counts where that is less.
     pub max_size: Option<u64>,
     /// How many deliveries may run side by side, at least 1.
