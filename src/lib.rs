@@ -8,6 +8,12 @@
 //! [`driver`] runs it over a socket. The [`queue`] claims messages of the spool, hands them to a [`transport`], and
 //! appends a [`receipt`] for each recipient, until all of them are settled.
 //!
+//! # Applications that receive mail
+//!
+//! [`server`] has what an application needs: a [`Handler`](server::Handler) with one method for each verb, and a
+//! [`Server`](server::Server) with safe limits. `docs/library.md` says what of this crate is public API. What follows are the parts
+//! below it.
+//!
 //! # Receiving
 //!
 //! A [`Receiver`](driver::Receiver) takes mail on any number of listeners. A policy of your own goes into the last argument
@@ -184,6 +190,9 @@ pub mod history;
 pub mod queue;
 pub mod routing;
 pub mod transport;
+
+// For applications that receive mail.
+pub mod server;
 
 // Running both programs.
 pub mod admin;

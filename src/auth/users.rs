@@ -54,6 +54,16 @@ impl Users {
                 return Err(fault("the user is there already".into()));
             }
         }
+        Ok(Self::of(users, Sha256::digest(text).into()))
+    }
+
+    /// One user alone.
+    pub fn one(name: &str, stored: Verifier) -> Self {
+        let pepper = Sha256::digest(stored.to_string()).into();
+        Self::of(HashMap::from([(name.to_owned(), stored)]), pepper)
+    }
+
+    fn of(users: HashMap<String, Verifier>, pepper: [u8; 32]) -> Self {
         let offered =
             |mechanism: &Mechanism| users.values().any(|one: &Verifier| one.mechanisms().contains(*mechanism));
         let mechanisms = Mechanism::ALL.into_iter().filter(offered).collect();
@@ -63,7 +73,7 @@ impl Users {
             names.sort_unstable();
             names
         });
-        Ok(Self { users, mechanisms, by_form, pepper: Sha256::digest(text).into() })
+        Self { users, mechanisms, by_form, pepper }
     }
 
     /// The mechanisms that some user can use.

@@ -18,10 +18,11 @@ use super::security::{Begun, Failure};
 use super::wire::Wire;
 use crate::envelope::{LocalUser, Origin, Seal};
 use crate::event::{Client, Event};
+use crate::policy::Chain;
 use crate::session::{Action, Note, Patience, Question, Rejection, Session, Verdict};
 use crate::smtp::catalogue::{self, TimeLimit};
 use crate::smtp::{Refuser, Reply};
-use crate::spool::{Committed, Draft, Spool};
+use crate::spool::{Committed, Draft, Intake};
 
 /// A body slower than the limit is broken off only after this long.
 const SLOW_START: Duration = Duration::from_secs(60);
@@ -67,7 +68,7 @@ enum Heard {
     Load,
 }
 
-impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
+impl<'a, S: Intake, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
     pub(super) fn new(receiver: &'a Receiver<S>, io: Wire<IO>, client: Client, dialogue: Dialogue, load: Load) -> Self {
         Self {
             receiver,
@@ -89,6 +90,7 @@ impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
     /// Runs a session to its end, and tells of that.
     pub(super) async fn run(mut self, mut session: Session) {
         let mut arriving: Option<Arriving<S::Draft>> = None;
+        let _ended = Ended { policy: &self.receiver.policy, session: self.dialogue.session() };
         session.strain(self.load.is_high());
         loop {
             match session.poll() {
@@ -113,7 +115,7 @@ impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
                     session.authenticated(receiver.security.answer(query, &self.client, observer).await);
                 }
                 Action::ListMail(query) => session.mail_listed(self.receiver.list_mail(query).await),
-                Action::Open(envelope) => match self.receiver.spool.open(&envelope) {
+                Action::Open(envelope) => match self.receiver.spool.open_for(self.dialogue.session(), &envelope) {
                     Ok(draft) => {
                         session.opened(Ok(draft.id()));
                         arriving = Some(Arriving::new(draft, envelope, self.receiver.disk_wait));
@@ -324,6 +326,18 @@ impl<'a, S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
             }
         };
         self.receiver.observer.observe(&event);
+    }
+}
+
+/// Tells the policies of the end of a session, also of one that is broken off.
+struct Ended<'a> {
+    policy: &'a Chain,
+    session: u64,
+}
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.policy.ended(self.session);
     }
 }
 

@@ -24,6 +24,7 @@ pub use listening::{Front, Listener, Removed, Socket, listen, serve_standard_inp
 pub use mail_list::{MailList, MailLister};
 pub use receiver::Receiver;
 pub use security::{
-    Accounts, CertificateFiles, CountedBy, Door, Lockout, Rate, RateLimit, Security, ServerTls, Velocity,
+    Accounts, CertificateFiles, CountedBy, Door, Lockout, PasswordSource, Rate, RateLimit, Security, ServerTls,
+    Velocity,
 };
 pub use shutdown::Shutdown;

@@ -13,7 +13,7 @@ use crate::event::{Event, Observer};
 use crate::policy::Chain;
 use crate::session::{MailQuery, Settings};
 use crate::smtp::{CommandError, Reply, catalogue};
-use crate::spool::{Spool, SpoolError, SpoolErrorKind};
+use crate::spool::{Intake, SpoolError, SpoolErrorKind};
 
 /// All that sessions share.
 pub struct Receiver<S> {
@@ -41,7 +41,7 @@ pub struct Receiver<S> {
     pub shutdown: Shutdown,
 }
 
-impl<S: Spool> Receiver<S> {
+impl<S: Intake> Receiver<S> {
     /// What a user of this host may see of the queue.
     pub(super) async fn list_mail(&self, query: MailQuery) -> Result<String, Reply> {
         match self.mail_list.ask(query).await {
@@ -56,6 +56,9 @@ impl<S: Spool> Receiver<S> {
 
     /// The reply to the client when the spool fails; the observer gets the error.
     pub(super) fn apology(&self, error: &SpoolError) -> Reply {
+        if let SpoolErrorKind::Refused(reply) = &error.kind {
+            return reply.clone();
+        }
         self.observer.observe(&Event::Trouble { text: error.to_string() });
         match error.kind {
             SpoolErrorKind::Full(_) => catalogue::no_space(),
@@ -66,7 +69,7 @@ impl<S: Spool> Receiver<S> {
             }
             _ => {
                 // After EIO at once, and not when the next client happens to come.
-                if !self.spool.is_sound() {
+                if !self.spool.is_safe() {
                     self.shutdown.raise();
                 }
                 catalogue::local_error()

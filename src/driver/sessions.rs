@@ -15,7 +15,7 @@ use crate::dns::confirmed_name;
 use crate::envelope::{LocalUser, Peer};
 use crate::event::{Client, Event};
 use crate::session::{Session, Terms};
-use crate::spool::Spool;
+use crate::spool::Intake;
 use crate::tls_words;
 
 /// What a client of a port with TLS from the first octet on may be set to, if it sends something else or waits.
@@ -27,7 +27,7 @@ fn is_silent_or_plain(cause: &str) -> bool {
     cause.contains(tls_words::NO_TLS) || cause.starts_with("no TLS handshake within")
 }
 
-impl<S: Spool> Receiver<S> {
+impl<S: Intake> Receiver<S> {
     /// Runs a session to its end.
     pub async fn converse(&self, io: impl AsyncRead + AsyncWrite + Unpin, peer: Peer) {
         self.converse_at(Door::default(), io, peer, Load::default()).await;

@@ -104,6 +104,11 @@ impl Chain {
         }
         Verdict::accept_with(additions)
     }
+
+    /// A session has ended, whatever ended it.
+    pub fn ended(&self, session: u64) {
+        self.policies.iter().for_each(|policy| policy.ended(session));
+    }
 }
 
 #[cfg(test)]

@@ -107,6 +107,9 @@ pub trait Policy: Send + Sync {
     async fn message(&self, _client: &ClientInfo<'_>, _size: u64) -> Verdict {
         Verdict::Accept
     }
+
+    /// The session of this number has ended, whatever ended it: nothing more is asked about it. Must neither wait nor panic.
+    fn ended(&self, _session: u64) {}
 }
 
 /// Puts a question to the method that answers it.

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::address::printable;
+use crate::smtp::Reply;
 
 /// What was being done, to which file, and what failed.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +58,9 @@ pub enum SpoolErrorKind {
     /// The disk failed to sync before: what it says cannot be trusted until a restart.
     #[error("the disk has failed to sync; restart once it is mended")]
     Poisoned,
+    /// Whoever takes the message does not want it; the client gets this reply.
+    #[error("refused: {0}")]
+    Refused(Reply),
     /// The operating system says no.
     #[error(transparent)]
     Io(#[from] io::Error),

@@ -18,4 +18,4 @@ pub use disk::FileSystem;
 pub use error::{SpoolError, SpoolErrorKind};
 pub use folder::Folder;
 pub use manage::{Finding, Handled, Manage, Reading};
-pub use traits::{Claim, Claimed, Committed, Draft, Durability, Glance, QueueEntry, Spool};
+pub use traits::{Claim, Claimed, Committed, Draft, Durability, Glance, Intake, QueueEntry, Spool};

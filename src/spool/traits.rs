@@ -70,6 +70,43 @@ pub trait Spool: Send + Sync + 'static {
     fn peek(&self, id: SpoolId) -> Result<Option<Glance>, SpoolError>;
 }
 
+/// Where the receiver puts messages: a spool, or whoever else becomes responsible for them.
+pub trait Intake: Send + Sync + 'static {
+    /// A message that is arriving.
+    type Draft: Draft;
+
+    /// Whether a message of `size` octets fits.
+    ///
+    /// # Errors
+    /// [`crate::spool::SpoolErrorKind::Full`] when it does not.
+    fn has_room_for(&self, size: u64) -> Result<(), SpoolError>;
+
+    /// Whether what it stores is safe. Once it is not, it stays so.
+    fn is_safe(&self) -> bool;
+
+    /// Begins a message of the session of this number, under a new id.
+    ///
+    /// # Errors
+    /// When it cannot take one.
+    fn open_for(&self, session: u64, envelope: &Envelope) -> Result<Self::Draft, SpoolError>;
+}
+
+impl<S: Spool> Intake for S {
+    type Draft = S::Draft;
+
+    fn has_room_for(&self, size: u64) -> Result<(), SpoolError> {
+        self.has_room(size)
+    }
+
+    fn is_safe(&self) -> bool {
+        self.is_sound()
+    }
+
+    fn open_for(&self, _session: u64, envelope: &Envelope) -> Result<S::Draft, SpoolError> {
+        self.open(envelope)
+    }
+}
+
 /// A message's name, and a hint of when it is next due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueEntry {

@@ -9,9 +9,9 @@ use crate::driver::security::{Asking, Failure, Metered};
 use crate::policy::ClientInfo;
 use crate::session::{Question, Session, Verdict};
 use crate::smtp::Reply;
-use crate::spool::Spool;
+use crate::spool::Intake;
 
-impl<S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
+impl<S: Intake, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
     pub(super) async fn judge(&mut self, session: &Session, question: &Question) -> Verdict {
         let Receiver { security, limits, observer, settings, .. } = self.receiver;
         // A transaction that has begun is not cut off.
@@ -42,7 +42,7 @@ impl<S: Spool, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
         let excess = match question {
             _ if !verdict.accepts() => None,
             Question::Mail { sender, declared_size } => {
-                if let Err(error) = self.receiver.spool.has_room(declared_size.unwrap_or(0)) {
+                if let Err(error) = self.receiver.spool.has_room_for(declared_size.unwrap_or(0)) {
                     return Verdict::Defer(self.receiver.apology(&error));
                 }
                 self.meter(Metered::Message, session, Some(sender))

@@ -13,14 +13,14 @@ use super::peer;
 use super::typed::Typed;
 use crate::driver::receiver::Receiver;
 use crate::envelope::Peer;
-use crate::spool::Spool;
+use crate::spool::Intake;
 use crate::sys::{StandardInput, standard_input};
 
 /// Runs one session on standard input and, for a pipe, standard output.
 ///
 /// # Errors
 /// When the socket is not connected, or of a family that is neither IP nor Unix, or the spawner names a client that is no address.
-pub async fn serve_standard_input<S: Spool>(receiver: &Receiver<S>) -> io::Result<()> {
+pub async fn serve_standard_input<S: Intake>(receiver: &Receiver<S>) -> io::Result<()> {
     match standard_input() {
         StandardInput::Socket => serve_socket(receiver, io::stdin().as_fd().try_clone_to_owned()?).await,
         StandardInput::Other if io::stdin().is_terminal() => {
@@ -36,7 +36,7 @@ pub async fn serve_standard_input<S: Spool>(receiver: &Receiver<S>) -> io::Resul
     }
 }
 
-async fn serve_socket<S: Spool>(receiver: &Receiver<S>, socket: OwnedFd) -> io::Result<()> {
+async fn serve_socket<S: Intake>(receiver: &Receiver<S>, socket: OwnedFd) -> io::Result<()> {
     match getsockname(&socket)?.address_family() {
         AddressFamily::INET | AddressFamily::INET6 => {
             let stream = StdTcpStream::from(socket);

@@ -25,7 +25,7 @@ use crate::driver::security::Door;
 use crate::envelope::Peer;
 use crate::event::{Client, Event};
 use crate::smtp::{Enhanced, Refuser, Reply, catalogue};
-use crate::spool::Spool;
+use crate::spool::Intake;
 
 /// What comes before SMTP on a TCP connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -115,7 +115,7 @@ impl Listener {
 ///
 /// # Errors
 /// When the system gives no threads.
-pub async fn listen<S: Spool>(receiver: Arc<Receiver<S>>, listeners: Vec<Listener>) -> io::Result<()> {
+pub async fn listen<S: Intake>(receiver: Arc<Receiver<S>>, listeners: Vec<Listener>) -> io::Result<()> {
     let runtimes = Arc::new(Runtimes::start()?);
     let gate = Gate::new(receiver.limits.clone(), Arc::clone(&receiver.observer));
     let mut accepting = JoinSet::new();
@@ -128,7 +128,7 @@ pub async fn listen<S: Spool>(receiver: Arc<Receiver<S>>, listeners: Vec<Listene
     Ok(())
 }
 
-async fn accept<S: Spool>(receiver: Arc<Receiver<S>>, listener: Listener, gate: Arc<Gate>, runtimes: Arc<Runtimes>) {
+async fn accept<S: Intake>(receiver: Arc<Receiver<S>>, listener: Listener, gate: Arc<Gate>, runtimes: Arc<Runtimes>) {
     let shutdown = receiver.shutdown.clone();
     let retired = shutdown.retired();
     tokio::pin!(retired);
@@ -189,7 +189,7 @@ impl Drop for Listener {
     }
 }
 
-async fn admit<S: Spool>(receiver: Arc<Receiver<S>>, gate: Arc<Gate>, connection: Connection) {
+async fn admit<S: Intake>(receiver: Arc<Receiver<S>>, gate: Arc<Gate>, connection: Connection) {
     match connection {
         Connection::Tcp(stream, mut address, front) => {
             let mut stream = match TcpStream::from_std(stream) {
@@ -231,11 +231,11 @@ async fn admit<S: Spool>(receiver: Arc<Receiver<S>>, gate: Arc<Gate>, connection
     }
 }
 
-fn cannot_serve<S: Spool>(receiver: &Receiver<S>, error: &io::Error) {
+fn cannot_serve<S: Intake>(receiver: &Receiver<S>, error: &io::Error) {
     receiver.observer.observe(&Event::Trouble { text: format!("taking a connection: {error}") });
 }
 
-async fn converse<S: Spool>(
+async fn converse<S: Intake>(
     receiver: &Receiver<S>,
     gate: &Arc<Gate>,
     stream: impl AsyncRead + AsyncWrite + Unpin,
@@ -248,7 +248,7 @@ async fn converse<S: Spool>(
     turn_away_in_words(receiver, peer, stream).await;
 }
 
-async fn turn_away_in_words<S: Spool>(receiver: &Receiver<S>, peer: Peer, mut stream: impl AsyncWrite + Unpin) {
+async fn turn_away_in_words<S: Intake>(receiver: &Receiver<S>, peer: Peer, mut stream: impl AsyncWrite + Unpin) {
     let reply = turn_away(receiver, peer);
     let mut octets = Vec::new();
     reply.write(&mut octets, Enhanced::Shown);
@@ -256,7 +256,7 @@ async fn turn_away_in_words<S: Spool>(receiver: &Receiver<S>, peer: Peer, mut st
 }
 
 /// A handshake takes a place too; who gets none is closed without a word, as clear text would be garbage to it.
-async fn converse_in_tls<S: Spool>(
+async fn converse_in_tls<S: Intake>(
     receiver: &Receiver<S>,
     gate: &Arc<Gate>,
     stream: TcpStream,
@@ -271,7 +271,7 @@ async fn converse_in_tls<S: Spool>(
 }
 
 /// Tells whoever watches that a limit is reached, and what to say.
-fn turn_away<S: Spool>(receiver: &Receiver<S>, peer: Peer) -> Reply {
+fn turn_away<S: Intake>(receiver: &Receiver<S>, peer: Peer) -> Reply {
     let reply = catalogue::too_busy(&receiver.settings.hostname);
     receiver.observer.observe(&Event::Rejected {
         client: Client { peer, name: None },

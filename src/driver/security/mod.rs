@@ -18,6 +18,7 @@ use std::io;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
+use async_trait::async_trait;
 use ipnet::IpNet;
 use tokio::task::spawn_blocking;
 
@@ -50,6 +51,16 @@ pub struct Door {
     pub auth_equals: bool,
 }
 
+/// Who knows users that are in no file.
+#[async_trait]
+pub trait PasswordSource: Send + Sync {
+    /// The users among whom the password of this one is looked for. Without such a user, others on whom the same work is done.
+    ///
+    /// # Errors
+    /// In words for the log, where it cannot be found out.
+    async fn users(&self, user: &str) -> Result<Arc<Users>, String>;
+}
+
 /// The rules for TLS and logins; by default neither is there.
 #[derive(Default)]
 pub struct Security {
@@ -78,6 +89,7 @@ pub struct Security {
 /// The users, and the addresses that guessed too often.
 pub struct Accounts {
     users: Option<Arc<UserFile>>,
+    source: Option<Box<dyn PasswordSource>>,
     lockout: Arc<Lockout>,
     max_failures: u32,
     turns: Arc<Turns>,
@@ -88,10 +100,16 @@ impl Accounts {
     pub fn new(users: Option<UserFile>, failures: u32, lockout: Arc<Lockout>) -> Self {
         Self {
             users: users.map(Arc::new),
+            source: None,
             lockout,
             max_failures: failures,
             turns: Turns::new(available_parallelism().map_or(1, |processors| processors.get().min(CHECKS))),
         }
+    }
+
+    /// The users whom a program knows, by PLAIN and LOGIN.
+    pub fn asking(source: Box<dyn PasswordSource>, failures: u32, lockout: Arc<Lockout>) -> Self {
+        Self { source: Some(source), ..Self::new(None, failures, lockout) }
     }
 
     fn users(&self) -> Result<Option<Arc<Users>>, String> {
@@ -246,6 +264,9 @@ impl Accounts {
     }
 
     fn mechanisms(&self, observer: &dyn Observer) -> Mechanisms {
+        if self.source.is_some() {
+            return [Mechanism::Plain, Mechanism::Login].into_iter().collect();
+        }
         match self.users() {
             Ok(users) => users.map_or(Mechanisms::NONE, |users| users.mechanisms()),
             Err(text) => {
@@ -257,7 +278,11 @@ impl Accounts {
 
     async fn look_up(&self, query: Query, peer: Peer, observer: &dyn Observer) -> Answer {
         let unavailable = || Answer::Unavailable(catalogue::auth_unavailable());
-        let users = match self.users() {
+        let found = match (&self.source, &query) {
+            (Some(source), Query::Password { user, .. }) => source.users(user).await.map(Some),
+            _ => self.users(),
+        };
+        let users = match found {
             Ok(Some(users)) => users,
             Ok(None) => return unavailable(),
             Err(text) => {
