@@ -28,6 +28,10 @@ pub const NOTE: &str = "note";
 /// Of a seal: why a policy wants that the message waits in `hold/` until a person releases it.
 pub const HOLD: &str = "hold";
 
+/// Of a seal: a change to the header that a policy wanted when the message had ended, in the words of
+/// `HeaderEdit`. It is made wherever the message leaves the spool. There may be several.
+pub const HEADER_EDIT: &str = "header-edit";
+
 /// Of a receipt: a person did it. The value is the number of the user.
 pub const BY_HAND: &str = "by-hand";
 
@@ -55,7 +59,7 @@ pub const CAUSE: &str = "cause";
 pub const OF_ENVELOPES: [&str; 5] = [AUTH, EXPANDED, LOCAL_USER, NOTE, NOTICE];
 
 /// Those of seals.
-pub const OF_SEALS: [&str; 2] = [HOLD, NOTE];
+pub const OF_SEALS: [&str; 3] = [HEADER_EDIT, HOLD, NOTE];
 
 /// Those of receipts.
 pub const OF_RECEIPTS: [&str; 7] = [BY_HAND, CAUSE, HANDED_OVER, UNCOUNTED, UNREPORTED, REPORTED, WITHHELD];

@@ -9,9 +9,10 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 
 use crate::address::{Mailbox, ReversePath, Zoned, has_zone, with_zone};
-use crate::annotation::LOCAL_USER;
+use crate::annotation::{HEADER_EDIT, LOCAL_USER};
 use crate::clock::Timestamp;
 use crate::id::SpoolId;
+use crate::smtp::header::HeaderEdit;
 pub use crate::smtp::{BodyType, Notify, Ret};
 
 /// What is frozen beside the message itself.
@@ -167,6 +168,15 @@ impl Origin {
         let told = self.forwarded.iter().find(|(name, _)| name == attribute);
         told.map(|(_, value)| value.as_str())
     }
+
+    /// The client of an earlier hop, as named by XFORWARD, in Postfix's words.
+    pub fn forwarded_client(&self) -> Option<String> {
+        let ident = self.forwarded("IDENT").map(|ident| format!("orig_queue_id={ident}"));
+        let name = self.forwarded("NAME").unwrap_or("unknown");
+        let client = self.forwarded("ADDR").map(|address| format!("orig_client={name}[{address}]"));
+        let told: Vec<String> = ident.into_iter().chain(client).collect();
+        (!told.is_empty()).then(|| told.join(", "))
+    }
 }
 
 /// The other end of a connection.
@@ -287,6 +297,25 @@ pub struct Seal {
     pub message_id: Option<String>,
     /// Whatever else was found out at the end, by name; for capabilities to come.
     pub annotations: Vec<(String, String)>,
+}
+
+impl Seal {
+    /// The changes to the header, in order.
+    ///
+    /// # Errors
+    /// When the text of one is none.
+    pub fn header_edits(&self) -> Result<Vec<HeaderEdit>, &'static str> {
+        let edits = self.annotations.iter().filter(|(name, _)| name == HEADER_EDIT);
+        edits.map(|(_, text)| text.parse()).collect()
+    }
+
+    /// The seal of a copy, in whose octets the changes are made already.
+    #[must_use]
+    pub fn without_header_edits(&self) -> Self {
+        let mut seal = self.clone();
+        seal.annotations.retain(|(name, _)| name != HEADER_EDIT);
+        seal
+    }
 }
 
 #[cfg(test)]

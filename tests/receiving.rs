@@ -10,8 +10,10 @@ use leafmail::driver::{DiskWait, Limits, MailList, Receiver, Security, Shutdown}
 use leafmail::envelope::{Envelope, Peer};
 use leafmail::event::{Event, Observer, lines};
 use leafmail::id::SpoolId;
-use leafmail::policy::Chain;
-use leafmail::session::Settings;
+use leafmail::policy::{Chain, ClientInfo, Inspection, Inspector, Interest};
+use leafmail::session::{Additions, Settings, Verdict};
+use leafmail::smtp::header::HeaderEdit;
+use leafmail::smtp::{EnhancedCode, Reply};
 use leafmail::spool::{
     Claim, Claimed, DirSpool, Folder, Glance, QueueEntry, Spool, SpoolError, SpoolErrorKind, SpoolSettings,
 };
@@ -34,19 +36,23 @@ struct Site {
     _folder: tempfile::TempDir,
 }
 
-fn receiver<S: Spool>(spool: S, told: &Arc<Told>) -> Receiver<S> {
+fn chain() -> Chain {
     let mut config = Config::default();
     config.clients.networks = vec!["10.0.0.0/8".parse().unwrap()];
     config.message.required_headers.clear();
+    let resolver: Arc<dyn Resolver> = Arc::new(FixedNames::default());
+    Chain::new(config.rules(), resolver, Vec::new())
+}
+
+fn receiver<S: Spool>(spool: S, told: &Arc<Told>) -> Receiver<S> {
     let mut settings = Settings::new("relay.example".parse().unwrap());
     settings.xclient = vec!["10.0.0.1/32".parse().unwrap()];
     settings.xforward = settings.xclient.clone();
-    let resolver: Arc<dyn Resolver> = Arc::new(FixedNames::default());
     Receiver {
         security: Security::default(),
         settings: Arc::new(settings),
         limits: Limits::default(),
-        policy: Chain::new(config.rules(), resolver, Vec::new()),
+        policy: chain(),
         resolver: None,
         spool: Arc::new(spool),
         mail_list: MailList::default(),
@@ -169,4 +175,109 @@ async fn a_disk_that_cannot_be_trusted_calls_all_sessions_to_leave() {
     let said = replies(&receiver, "EHLO x\r\nMAIL FROM:<a@b.example>\r\nQUIT\r\n").await;
     assert!(said.contains("\r\n421 "), "{said}");
     assert!(receiver.shutdown.is_raised(), "{said}");
+}
+
+/// An inspector that writes down what it sees, and answers by what the body says.
+#[derive(Default, Clone)]
+struct Onlooker(Arc<Mutex<Vec<String>>>);
+
+struct Look {
+    onlooker: Onlooker,
+    octets: Vec<u8>,
+    ended: bool,
+}
+
+#[async_trait::async_trait]
+impl Inspector for Onlooker {
+    async fn begin(&self, client: &ClientInfo<'_>, envelope: &Envelope) -> Interest {
+        let transaction = client.transaction.unwrap();
+        assert_eq!((transaction.sender, transaction.recipients), (&envelope.reverse_path, &envelope.recipients[..]));
+        assert!(transaction.spool_id.is_some());
+        match transaction.sender.to_string().as_str() {
+            "early@b.example" => Interest::Judged(Verdict::Defer(Reply::new(451, EnhancedCode(4, 7, 1), "too early"))),
+            "passed@b.example" => Interest::PassedOver,
+            _ => Interest::Inspecting(Box::new(Look { onlooker: self.clone(), octets: Vec::new(), ended: false })),
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl Inspection for Look {
+    async fn octets(&mut self, octets: &[u8]) {
+        tokio::task::yield_now().await;
+        self.octets.extend_from_slice(octets);
+    }
+
+    async fn end(mut self: Box<Self>) -> Verdict {
+        self.ended = true;
+        if self.octets.ends_with(b"refuse\r\n") {
+            return Verdict::Refuse(Reply::new(550, EnhancedCode(5, 7, 1), "not that"));
+        }
+        let edits: [&str; 2] = ["insert 0 X-Seen: yes", "replace 1 Subject: new"];
+        let edits = edits.iter().map(|edit| edit.parse::<HeaderEdit>().unwrap()).collect();
+        let mut additions = Additions::edits(edits);
+        additions.join(Additions::note("looked at"));
+        Verdict::accept_with(additions)
+    }
+}
+
+impl Drop for Look {
+    fn drop(&mut self) {
+        let octets = String::from_utf8_lossy(&self.octets);
+        let (_, octets) = octets.split_once("Subject:").unwrap_or_default();
+        let end = if self.ended { "ended" } else { "given up" };
+        self.onlooker.0.lock().unwrap().push(format!("{octets} {end}"));
+    }
+}
+
+#[tokio::test]
+async fn an_inspector_sees_each_message_as_it_comes_and_judges_its_end() {
+    let mut site = Site::new();
+    let onlooker = Onlooker::default();
+    let inspectors: Vec<Arc<dyn Inspector>> = vec![Arc::new(onlooker.clone()), Arc::new(onlooker.clone())];
+    site.receiver.policy = chain().with_inspectors(inspectors);
+    let envelope = |name: &str| format!("MAIL FROM:<{name}@b.example>\r\nRCPT TO:<c@d.example>\r\n");
+    let data = |body: &str| format!("DATA\r\nSubject: x\r\n\r\n{body}\r\n.\r\n");
+    let sent = [
+        "EHLO client\r\n".to_owned(),
+        envelope("early") + "DATA\r\nRSET\r\n",
+        envelope("passed") + &data("passed"),
+        envelope("a") + &data("fine"),
+        envelope("a") + &data("refuse"),
+        envelope("a") + "BDAT 14\r\nSubject: y\r\n\r\nRSET\r\n",
+        envelope("a") + "DATA\r\nSubject: z\r\n\r\nlost",
+    ];
+    let (mut client, server) = tokio::io::duplex(1 << 20);
+    client.write_all(sent.concat().as_bytes()).await.unwrap();
+    client.shutdown().await.unwrap();
+    let peer: SocketAddr = "10.0.0.1:1025".parse().unwrap();
+    site.receiver.converse(server, Peer::tcp(peer)).await;
+    let mut replies = String::new();
+    client.read_to_string(&mut replies).await.unwrap();
+    assert!(
+        replies.contains("\r\n451 4.7.1 too early\r\n") && replies.contains("\r\n550 5.7.1 not that\r\n"),
+        "{replies}"
+    );
+    assert_eq!(replies.matches("queued as").count(), 2, "{replies}");
+    let saw = onlooker.0.lock().unwrap().clone();
+    let fine = [" x\r\n\r\nfine\r\n ended", " x\r\n\r\nfine\r\n ended"];
+    // The first that refuses decides.
+    let refused = [" x\r\n\r\nrefuse\r\n ended", " x\r\n\r\nrefuse\r\n given up"];
+    assert_eq!(saw[..4], [fine, refused].concat());
+    assert_eq!(saw[4..6], [" y\r\n\r\n given up"; 2]);
+    assert!(saw.len() == 8 && saw[6..].iter().all(|one| one.ends_with("given up")), "{saw:?}");
+    let mut texts = Vec::new();
+    for entry in site.receiver.spool.entries(Folder::Queue).unwrap() {
+        let Ok(Claimed::Ours(claim)) = site.receiver.spool.claim(entry.id) else { panic!("it is free") };
+        let mut octets = vec![0; claim.size() as usize];
+        let count = claim.read_at(0, &mut octets).unwrap();
+        let rest = claim.read_at(count as u64, &mut octets[count..]).unwrap();
+        octets.truncate(count + rest);
+        texts.push(String::from_utf8(octets).unwrap());
+    }
+    assert!(texts[0].starts_with("Received:") && texts[0].contains("Subject: x\r\n\r\npassed"), "{texts:?}");
+    assert!(
+        texts[1].starts_with("X-Seen: yes\r\nX-Seen: yes\r\nReceived:") && texts[1].contains("Subject: new\r\n"),
+        "{texts:?}"
+    );
 }

@@ -1,31 +1,32 @@
 //! One connection: does what the session says, over any stream.
 
+mod inspected;
 mod judging;
 
 use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
+use super::body_pace::BodyPace;
 use super::dialogue::Dialogue;
 use super::draft_io::Arriving;
+use super::inspecting::Inspecting;
 use super::load::Load;
 use super::opening::Opening;
 use super::reading::{Deadline, read_once};
 use super::receiver::Receiver;
 use super::security::{Begun, Failure};
 use super::wire::Wire;
-use crate::envelope::{LocalUser, Origin, Seal};
+use crate::envelope::{LocalUser, Seal};
 use crate::event::{Client, Event};
 use crate::policy::Chain;
 use crate::session::{Action, Note, Patience, Question, Rejection, Session, Verdict};
 use crate::smtp::catalogue::{self, TimeLimit};
 use crate::smtp::{Refuser, Reply};
-use crate::spool::{Committed, Draft, Intake};
+use crate::spool::{Committed, Intake};
 
-/// A body slower than the limit is broken off only after this long.
-const SLOW_START: Duration = Duration::from_secs(60);
 /// After the call to leave, a message that brings no octets for this part of `limits.shutdown` is not moving any more.
 const STILL: u32 = 4;
 /// How long a client may be silent after what it seems to take for the end of the message.
@@ -42,7 +43,8 @@ pub(super) struct Connection<'a, S, IO> {
     deadline: Deadline,
     /// The call to leave, until it was heard.
     called: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync + 'a>>>,
-    body: Option<Pace>,
+    body: Option<BodyPace>,
+    inspecting: Inspecting,
     dialogue: Dialogue,
     client: Client,
     cause: Option<String>,
@@ -51,12 +53,6 @@ pub(super) struct Connection<'a, S, IO> {
     waiting_since: Option<u64>,
     /// Whether a rate limit is what refuses the present command.
     is_limited: bool,
-}
-
-/// How fast a message comes.
-struct Pace {
-    since: Instant,
-    octets: u64,
 }
 
 /// What came of waiting for the client.
@@ -78,6 +74,7 @@ impl<'a, S: Intake, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
             deadline: Deadline::new(receiver.limits.session),
             called: Some(Box::pin(receiver.shutdown.raised())),
             body: None,
+            inspecting: Inspecting::default(),
             dialogue,
             client,
             cause: None,
@@ -103,6 +100,9 @@ impl<'a, S: Intake, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
                         self.client = client_of(&session);
                     }
                     let mut verdict = self.judge(&session, &question).await;
+                    if matches!(question, Question::Message { .. }) && self.inspecting.is_any() {
+                        verdict = std::mem::take(&mut self.inspecting).end(verdict).await;
+                    }
                     if verdict.accepts() && matches!(question, Question::Connect) {
                         verdict = self.wait_to_greet(&mut session, verdict).await;
                     }
@@ -115,22 +115,24 @@ impl<'a, S: Intake, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
                     session.authenticated(receiver.security.answer(query, &self.client, observer).await);
                 }
                 Action::ListMail(query) => session.mail_listed(self.receiver.list_mail(query).await),
-                Action::Open(envelope) => match self.receiver.spool.open_for(self.dialogue.session(), &envelope) {
-                    Ok(draft) => {
-                        session.opened(Ok(draft.id()));
-                        arriving = Some(Arriving::new(draft, envelope, self.receiver.disk_wait));
+                Action::Open(envelope) => arriving = self.open(&mut session, envelope).await,
+                Action::Append(octets) => {
+                    if self.inspecting.is_any() {
+                        self.inspect(&octets).await;
                     }
-                    Err(error) => session.opened(Err(self.receiver.apology(&error))),
-                },
-                Action::Append(octets) => match Arriving::append(arriving.take(), octets).await {
-                    Ok(continued) => arriving = continued,
-                    Err(error) => session.refuse_message(self.receiver.apology(&error)),
-                },
+                    match Arriving::append(arriving.take(), octets).await {
+                        Ok(continued) => arriving = continued,
+                        Err(error) => session.refuse_message(self.receiver.apology(&error)),
+                    }
+                }
                 Action::Commit(seal) => {
                     let outcome = self.commit(arriving.take(), seal).await;
                     session.committed(outcome.map(|committed| committed.id));
                 }
-                Action::Discard => arriving = None,
+                Action::Discard => {
+                    arriving = None;
+                    self.inspecting = Inspecting::default();
+                }
                 Action::Note(note) => self.note(note, session.helo()),
                 // Every question above is answered at once; a session that still waits would never go on.
                 Action::Await => session.eof(),
@@ -228,9 +230,8 @@ impl<'a, S: Intake, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
     }
 
     fn is_too_slow(&mut self, octets: usize) -> bool {
-        let pace = self.body.get_or_insert_with(|| Pace { since: Instant::now(), octets: 0 });
-        pace.octets += octets as u64;
-        is_slower(self.receiver.limits.slowest_body, pace.octets, pace.since.elapsed())
+        let pace = self.body.get_or_insert_with(BodyPace::new);
+        pace.is_too_slow(self.receiver.limits.slowest_body, octets)
     }
 
     async fn write(&mut self, octets: &[u8], session: &mut Session) {
@@ -292,7 +293,7 @@ impl<'a, S: Intake, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
                     size: committed.size,
                     recipients: envelope.recipients,
                     message_id,
-                    origin_client: forwarded_client(&envelope.origin),
+                    origin_client: envelope.origin.forwarded_client(),
                 });
                 Ok(committed)
             }
@@ -345,32 +346,4 @@ impl Drop for Ended<'_> {
 fn client_of(session: &Session) -> Client {
     let user = || session.local_user().map(LocalUser::in_logs);
     Client { peer: session.peer(), name: session.reverse_name().map(str::to_owned).or_else(user) }
-}
-
-/// The client of a message's earlier hop, as named by XFORWARD, in Postfix's words.
-fn forwarded_client(origin: &Origin) -> Option<String> {
-    let ident = origin.forwarded("IDENT").map(|ident| format!("orig_queue_id={ident}"));
-    let name = origin.forwarded("NAME").unwrap_or("unknown");
-    let client = origin.forwarded("ADDR").map(|address| format!("orig_client={name}[{address}]"));
-    let told: Vec<String> = ident.into_iter().chain(client).collect();
-    (!told.is_empty()).then(|| told.join(", "))
-}
-
-/// Whether a body comes more slowly than `slowest`, in octets per second.
-fn is_slower(slowest: u64, octets: u64, elapsed: Duration) -> bool {
-    elapsed > SLOW_START && octets < slowest.saturating_mul(elapsed.as_secs())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_body_is_too_slow_only_after_a_while_and_below_the_limit() {
-        let seconds = Duration::from_secs;
-        assert!(!is_slower(100, 0, SLOW_START), "it has just begun");
-        assert!(is_slower(100, 6_099, seconds(61)) && !is_slower(100, 6_100, seconds(61)));
-        assert!(is_slower(u64::MAX, 1 << 40, seconds(3_600)), "the product has no end");
-        assert!(!is_slower(0, 0, seconds(3_600)), "no limit");
-    }
 }

@@ -3,9 +3,11 @@
 //! It decides nothing about mail. `listening/` takes connections, `sessions.rs` begins a session on each, `connection.rs` does
 //! what the session says; `receiver.rs` is what all of them share. What is waited for is bounded by [`Limits`].
 
+mod body_pace;
 mod connection;
 mod dialogue;
 mod draft_io;
+mod inspecting;
 mod limits;
 mod listening;
 mod load;

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use super::addresses::{self, AddressList};
 use super::headers::{self, FieldName};
 use super::helo::{HeloRule, Verify};
-use super::{ClientInfo, Policy, ask, networks};
+use super::{ClientInfo, Inspector, Policy, ask, networks};
 use crate::address::Domain;
 use crate::address::HeloPattern;
 use crate::dns::Resolver;
@@ -70,6 +70,7 @@ impl BuiltIn {
 pub struct Chain {
     built_in: [BuiltIn; 5],
     policies: Vec<Arc<dyn Policy>>,
+    inspectors: Vec<Arc<dyn Inspector>>,
 }
 
 impl Chain {
@@ -82,7 +83,18 @@ impl Chain {
             BuiltIn::Recipients { list: rules.recipients, default_domain: rules.default_domain },
             BuiltIn::Headers(rules.required_headers),
         ];
-        Self { built_in, policies }
+        Self { built_in, policies, inspectors: Vec::new() }
+    }
+
+    /// With those who see the octets of messages, in this order.
+    #[must_use]
+    pub fn with_inspectors(self, inspectors: Vec<Arc<dyn Inspector>>) -> Self {
+        Self { inspectors, ..self }
+    }
+
+    /// Those who see the octets of messages.
+    pub fn inspectors(&self) -> &[Arc<dyn Inspector>] {
+        &self.inspectors
     }
 
     /// The verdict on a question: that of the first who does not accept, or acceptance with all that is to be added.

@@ -2,13 +2,14 @@
 //!
 //! A policy answers the session's questions with a [`Verdict`], which is data: it cannot write to the client, and it sees
 //! neither the socket nor the spool. A [`Chain`] asks the built-in rules first and then the policies of users, in order,
-//! and stops at the first that does not accept. Every sentence of a built-in rule is a constructor in [`refusals`].
+//! and stops at the first that does not accept. An [`Inspector`] sees the octets too. Every sentence of a built-in rule is a constructor in [`refusals`].
 
 mod addresses;
 mod chain;
 mod delegation;
 mod headers;
 mod helo;
+mod inspector;
 mod networks;
 mod next_hop_size;
 pub mod refusals;
@@ -18,6 +19,7 @@ pub use chain::{Chain, Rules};
 pub use delegation::{Fallback, PolicyService, ServiceAddress, ServiceSettings, ServiceStage};
 pub use headers::FieldName;
 pub use helo::Verify;
+pub use inspector::{Inspection, Inspector, Interest};
 pub use next_hop_size::NextHopSize;
 
 use async_trait::async_trait;

@@ -87,7 +87,7 @@ impl Session {
         let trace = Trace::new(&self.settings, &envelope, message.id, &headers);
         message.message_id = trace.message_id;
         // RFC 7208 9.1 wants Received-SPF above the Received of the same host.
-        let added: String = self.added.header().flat_map(|line| [line.as_str(), "\r\n"]).collect();
+        let added: String = self.added.write_header().flat_map(|line| [line.as_str(), "\r\n"]).collect();
         let lines = if added.is_empty() { trace.lines } else { added + &trace.lines };
         self.actions.push_back(Action::Append(lines.into_bytes()));
         let headers = Arc::try_unwrap(headers).unwrap_or_else(|shared| HeaderBlock::clone(&shared));

@@ -6,8 +6,9 @@
 use std::str::FromStr;
 
 use crate::address::is_unprintable;
-use crate::annotation::{HOLD, NOTE};
+use crate::annotation::{HEADER_EDIT, HOLD, NOTE};
 use crate::smtp::Reply;
+use crate::smtp::header::{FoldedField, HeaderEdit};
 
 /// An answer to a [`Question`](super::Question).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,8 +41,10 @@ impl Verdict {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Additions {
     /// Lines for the top of the header, above our `Received:`. In an answer to [`Question::Message`](super::Question::Message)
-    /// they come too late, and have no effect.
+    /// they become edits, as the header is in the draft already.
     pub header: Vec<HeaderLine>,
+    /// Changes to the header of the message, our own fields included, that are made wherever it leaves the spool.
+    pub edits: Vec<HeaderEdit>,
     /// What is kept in the envelope, and shown by `explain`.
     pub notes: Vec<String>,
     /// Why the message waits in `hold/` for a person.
@@ -56,6 +59,8 @@ pub(super) struct Added {
     of_message: Option<Box<Additions>>,
     /// How many notes about the message are in its envelope already.
     frozen: usize,
+    /// How many lines for its header are in the draft already.
+    written: usize,
 }
 
 impl Added {
@@ -81,15 +86,16 @@ impl Added {
     /// The present message is over.
     pub(super) fn forget_message(&mut self) {
         self.of_message = None;
-        self.frozen = 0;
+        (self.frozen, self.written) = (0, 0);
     }
 
     fn all(&self) -> impl Iterator<Item = &Additions> {
         [&self.of_client, &self.of_name, &self.of_message].into_iter().flatten().map(|additions| &**additions)
     }
 
-    /// The lines for the header of the present message.
-    pub(super) fn header(&self) -> impl Iterator<Item = &HeaderLine> {
+    /// The lines for the header of the present message. Later ones are for the seal.
+    pub(super) fn write_header(&mut self) -> impl Iterator<Item = &HeaderLine> {
+        self.written = self.of_message.as_ref().map_or(0, |additions| additions.header.len());
         self.all().flat_map(|additions| &additions.header)
     }
 
@@ -99,17 +105,23 @@ impl Added {
         self.all().flat_map(|additions| &additions.notes).map(|note| (NOTE.to_owned(), note.clone())).collect()
     }
 
-    /// What the seal gets: the notes since then, and why the message is held.
+    /// What the seal gets: the notes since then, the changes to the header, and why the message is held.
     pub(super) fn seal(&self) -> Vec<(String, String)> {
         let notes = self.of_message.iter().flat_map(|additions| additions.notes.iter().skip(self.frozen));
         let hold = self.all().find_map(|additions| additions.hold.as_ref());
         let named = |name: &str, text: &String| (name.to_owned(), text.clone());
-        notes.map(|note| named(NOTE, note)).chain(hold.map(|reason| named(HOLD, reason))).collect()
+        let late = self.of_message.iter().flat_map(|additions| additions.header.iter().skip(self.written));
+        let late = late.map(|line| HeaderEdit::Insert(0, FoldedField::from(line.clone())));
+        let edits = late.chain(self.all().flat_map(|additions| additions.edits.iter().cloned()));
+        let edits = edits.map(|edit| (HEADER_EDIT.to_owned(), edit.to_string()));
+        notes.map(|note| named(NOTE, note)).chain(edits).chain(hold.map(|reason| named(HOLD, reason))).collect()
     }
 }
 
 /// The most lines and notes that a message gets, each. What is beyond them is left out.
 const MOST: usize = 50;
+/// The note about edits that are left out.
+const TOO_MANY_EDITS: &str = "there were more changes to the header than one message gets; the last ones were left out";
 /// The longest note, in characters.
 const LONGEST_NOTE: usize = 300;
 
@@ -117,6 +129,13 @@ impl Additions {
     /// A line for the header.
     pub fn header(line: HeaderLine) -> Self {
         Self { header: vec![line], ..Self::default() }
+    }
+
+    /// Changes to the header.
+    pub fn edits(edits: Vec<HeaderEdit>) -> Self {
+        let mut additions = Self::default();
+        additions.join(Self { edits, ..Self::default() });
+        additions
     }
 
     /// A note. Control characters in it become `?`, and its end is cut off beyond 300 characters.
@@ -131,7 +150,7 @@ impl Additions {
 
     /// Whether there is nothing to add.
     pub fn is_empty(&self) -> bool {
-        self.header.is_empty() && self.notes.is_empty() && self.hold.is_none()
+        self.header.is_empty() && self.edits.is_empty() && self.notes.is_empty() && self.hold.is_none()
     }
 
     /// Adds what another policy or an answer about another recipient has; the same twice is added once.
@@ -139,6 +158,14 @@ impl Additions {
         extend(&mut self.header, other.header);
         extend(&mut self.notes, other.notes);
         self.hold = self.hold.take().or(other.hold);
+        let mut octets: usize = self.edits.iter().map(HeaderEdit::size).sum();
+        for edit in other.edits {
+            octets += edit.size();
+            if self.edits.len() == HeaderEdit::MOST || octets > HeaderEdit::MOST_OCTETS {
+                return extend(&mut self.notes, vec![TOO_MANY_EDITS.to_owned()]);
+            }
+            self.edits.push(edit);
+        }
     }
 }
 
@@ -186,6 +213,12 @@ impl FromStr for HeaderLine {
             return Err("the field is longer than 998 octets");
         }
         Ok(Self(line.trim_ascii_end().to_owned()))
+    }
+}
+
+impl From<HeaderLine> for FoldedField {
+    fn from(line: HeaderLine) -> Self {
+        line.0.parse().expect("a line without a fold is a field")
     }
 }
 

@@ -244,8 +244,10 @@ const INSIDE: &[Inside] = &[
     (
         "src/driver",
         &[
+            ("body_pace", &[]),
             ("dialogue", &[]),
             ("draft_io", &[]),
+            ("inspecting", &[]),
             ("limits", &[]),
             ("load", &[]),
             ("mail_list", &[]),
@@ -255,7 +257,21 @@ const INSIDE: &[Inside] = &[
             ("wire", &["security"]),
             ("opening", &["limits", "load", "shutdown"]),
             ("receiver", &["draft_io", "limits", "mail_list", "security", "shutdown"]),
-            ("connection", &["dialogue", "draft_io", "load", "opening", "reading", "receiver", "security", "wire"]),
+            (
+                "connection",
+                &[
+                    "body_pace",
+                    "dialogue",
+                    "draft_io",
+                    "inspecting",
+                    "load",
+                    "opening",
+                    "reading",
+                    "receiver",
+                    "security",
+                    "wire",
+                ],
+            ),
             ("sessions", &["connection", "dialogue", "load", "opening", "receiver", "security", "wire"]),
             ("listening", &["limits", "load", "opening", "receiver", "security", "sessions"]),
         ],

@@ -116,6 +116,37 @@ fn a_service_adds_holds_defers_and_refuses_and_explain_says_so() {
 }
 
 #[test]
+fn what_a_service_prepends_at_the_end_is_in_all_that_leaves_the_spool() {
+    if !have("python3") {
+        return;
+    }
+    let site = site("stages = [\"end-of-message\"]\n");
+    let _service = service(&site);
+    actions(&site, "sender=a@example.com PREPEND X-Late: seen as a whole\n");
+    let smtpd = site.listen(&[]);
+    smtpd.client().submit("a@example.com", &["b@example.com"], MESSAGE);
+    let [id] = &site.shelf("queue")[..] else { panic!("one message") };
+    let told = said(site.run(&["explain", id]));
+    assert!(told.contains("A policy added to the header: X-Late: seen as a whole"), "{told}");
+    let elsewhere = site.path("elsewhere").to_str().unwrap().to_owned();
+    let done = |arguments: &[&str]| {
+        let output = site.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", said(output));
+        said(output)
+    };
+    let changed = "X-Late: seen as a whole\r\nReceived: from";
+    assert!(done(&["cat", id]).starts_with(changed));
+    done(&["export", &elsewhere, id]);
+    assert!(done(&["--spool", &elsewhere, "cat", id]).starts_with(changed));
+    done(&["import", &elsewhere, id]);
+    assert!(done(&["cat", id]).starts_with(changed));
+    assert!(site.run(&[]).status.success());
+    let [delivered] = &site.delivered()[..] else { panic!("one message") };
+    let text = String::from_utf8_lossy(delivered);
+    assert!(text.contains(changed) && text.contains("hello"), "{text}");
+}
+
+#[test]
 fn a_service_that_dies_or_hangs_costs_no_mail_and_lets_none_in() {
     if !have("python3") {
         return;

@@ -13,6 +13,7 @@ use crate::queue::plan::ledger::{Account, Standing};
 use crate::queue::routes::state::Pause;
 use crate::queue::{InDoubt, RouteState};
 use crate::receipt::{Reason, Receipt, ReceiptKind};
+use crate::smtp::header::{FoldedField, HeaderEdit};
 use crate::spool::{Folder, Glance, Spool, SpoolError};
 use crate::transport::{Learned, learned, meaning};
 
@@ -59,7 +60,34 @@ fn notes(glance: &Glance) -> Vec<String> {
     let of =
         |wanted: &str| all().filter(move |(name, _)| name == wanted).map(|(_, text)| escaped(text)).collect::<Vec<_>>();
     let noted = of(NOTE).into_iter().map(|note| format!("A policy noted: {note}."));
-    noted.chain(of(HOLD).into_iter().map(|why| format!("A policy wants a person to look at it: {why}."))).collect()
+    let held = of(HOLD).into_iter().map(|why| format!("A policy wants a person to look at it: {why}."));
+    noted.chain(edits(glance)).chain(held).collect()
+}
+
+/// How a policy changed the header when the message had ended.
+fn edits(glance: &Glance) -> Vec<String> {
+    /// Of those beyond, only the number is shown.
+    const SHOWN: usize = 12;
+    let edits = glance.seal.header_edits().unwrap_or_default();
+    let field = |field: &FoldedField| {
+        let line = field.as_str().replace("\r\n", "");
+        let cut: String = line.chars().take(160).collect();
+        if cut == line { line } else { format!("{cut}...") }
+    };
+    let one = |edit: &HeaderEdit| match edit {
+        HeaderEdit::Insert(_, added) | HeaderEdit::Append(added) => {
+            format!("A policy added to the header: {}", field(added))
+        }
+        HeaderEdit::Replace(number, new) => {
+            format!("A policy changed {} number {number} of the header: {}", new.name(), field(new))
+        }
+        HeaderEdit::Remove(number, name) => {
+            format!("A policy removed {} number {number} from the header.", name.as_str())
+        }
+    };
+    let more = edits.len().saturating_sub(SHOWN);
+    let rest = (more > 0).then(|| format!("Policies changed the header in {more} more places."));
+    edits.iter().take(SHOWN).map(one).chain(rest).collect()
 }
 
 /// What can be said of a file that is no message any more.

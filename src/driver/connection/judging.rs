@@ -6,7 +6,6 @@ use super::Connection;
 use crate::address::ReversePath;
 use crate::driver::receiver::Receiver;
 use crate::driver::security::{Asking, Failure, Metered};
-use crate::policy::ClientInfo;
 use crate::session::{Question, Session, Verdict};
 use crate::smtp::Reply;
 use crate::spool::Intake;
@@ -24,17 +23,7 @@ impl<S: Intake, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
         {
             return Verdict::Disconnect(farewell);
         }
-        let client = ClientInfo {
-            name: session.reverse_name(),
-            login: session.login(),
-            helo: session.helo(),
-            extended: session.is_extended(),
-            tls: session.tls(),
-            session: self.dialogue.session(),
-            transaction: session.transaction(),
-            ..ClientInfo::new(self.client.peer)
-        };
-        let verdict = self.receiver.policy.judge(&client, question).await;
+        let verdict = self.receiver.policy.judge(&self.client_info(session), question).await;
         let is_of_address = matches!(question, Question::Mail { .. } | Question::Rcpt { .. });
         if is_of_address && matches!(verdict, Verdict::Refuse(_)) {
             security.note_refusal(Failure::Refusal, &self.client, limits, observer.as_ref());

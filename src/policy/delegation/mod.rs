@@ -93,7 +93,7 @@ impl PolicyService {
         match answer {
             Ok(answer) => {
                 self.note_answer();
-                self.carry_out(answer, subject.stage)
+                self.carry_out(answer)
             }
             Err(error) => {
                 self.note_trouble(&error);
@@ -114,16 +114,12 @@ impl PolicyService {
         }
     }
 
-    fn carry_out(&self, answer: ServiceAnswer, stage: ServiceStage) -> Verdict {
+    fn carry_out(&self, answer: ServiceAnswer) -> Verdict {
         match answer {
             ServiceAnswer::GoOn => Verdict::Accept,
             ServiceAnswer::Refuse(reply) => Verdict::Refuse(reply),
             ServiceAnswer::Defer(reply) => Verdict::Defer(reply),
             ServiceAnswer::Disconnect(reply) => Verdict::Disconnect(reply),
-            ServiceAnswer::Prepend(_) if stage == ServiceStage::EndOfMessage => {
-                self.warn("PREPEND at the end of the message comes too late, and was ignored");
-                Verdict::Accept
-            }
             ServiceAnswer::Prepend(line) => Verdict::accept_with(Additions::header(line)),
             ServiceAnswer::Hold(reason) => Verdict::accept_with(Additions::hold(&self.named(&reason))),
             ServiceAnswer::Note(text) => {

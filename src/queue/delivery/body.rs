@@ -21,8 +21,8 @@ use crate::transport::{Body, DeliveryRequest};
 /// Octets read at a time.
 const PIECE: usize = 64 * 1024;
 
-/// The most that is read of a header: at most 256 KiB are received, and our own fields are added.
-const MAX_HEADER: usize = 320 * 1024;
+/// The most that is read of a header: at most 256 KiB are received, and fields of ours and of policies are added.
+const MAX_HEADER: usize = 512 * 1024;
 
 /// A header that takes the place of the stored one.
 #[derive(Debug)]

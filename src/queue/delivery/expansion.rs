@@ -108,7 +108,8 @@ impl<S: Spool> DeliveryTask<'_, S> {
                     }
                 }
             }
-            draft.commit(self.claim.seal())
+            // What is read is with the changes of its header.
+            draft.commit(&self.claim.seal().without_header_edits())
         });
         match copied {
             Ok(_) => Ok(()),

@@ -1,10 +1,12 @@
 //! Where the header of a message ends, where each of its fields ends, and what a field's name is (RFC 5322 2.2). In the files
-//! below: the tokens of a structured field, and lists of addresses. Pure.
+//! below: the tokens of a structured field, lists of addresses, and changes to a header. Pure.
 
 mod address_list;
+mod edit;
 mod tokens;
 
 pub(crate) use address_list::{AddressTokens, Member, is_comments, is_phrase};
+pub use edit::{FoldedField, HeaderEdit, RemovedName, edited};
 pub(crate) use tokens::{Token, TokenKind};
 
 use memchr::{memchr, memmem};

@@ -6,6 +6,7 @@
 use std::io;
 use std::sync::Arc;
 
+use super::contents::Contents;
 use super::inner::Inner;
 use super::look;
 use super::look::InFile;
@@ -37,6 +38,7 @@ pub struct DirClaim<D: Disk = HostDisk> {
     pub(super) file: D::File,
     front: Vec<u8>,
     pub(super) thawed: Thawed,
+    contents: Contents,
     /// Whether octets of a failed receipt may lie behind the history, if only on the disk.
     remnant: bool,
 }
@@ -61,8 +63,9 @@ pub(in crate::spool) fn claim_in<D: Disk>(
             if thawed.end < status.size {
                 cut_off(inner, &file, thawed.end).map_err(|error| failed(error.into()))?;
             }
+            let contents = Contents::of(&source, &thawed).map_err(|error| failed(error.into()))?;
             let inner = Arc::clone(inner);
-            Ok(Claimed::Ours(DirClaim { inner, folder, id, name, file, front, thawed, remnant: false }))
+            Ok(Claimed::Ours(DirClaim { inner, folder, id, name, file, front, thawed, contents, remnant: false }))
         }
         Err(trouble @ (SpoolErrorKind::Torn(_) | SpoolErrorKind::Corrupt(_))) if folder != Folder::Bad => {
             inner.move_file(&name, folder, Folder::Bad)?;
@@ -166,7 +169,7 @@ impl<D: Disk> Claim for DirClaim<D> {
     }
 
     fn size(&self) -> u64 {
-        self.thawed.size
+        self.contents.size()
     }
 
     fn receipts(&self) -> &[Receipt] {
@@ -175,7 +178,7 @@ impl<D: Disk> Claim for DirClaim<D> {
 
     fn read_at(&self, offset: u64, octets: &mut [u8]) -> io::Result<usize> {
         let source = Fronted { front: &self.front, rest: InFile { disk: &self.inner.disk, file: &self.file } };
-        read_message(&source, self.thawed.message_at, self.thawed.size, offset, octets)
+        self.contents.read_at(&source, offset, octets)
     }
 
     fn record(&mut self, receipt: Receipt, durability: Durability) -> Result<(), SpoolError> {
@@ -211,24 +214,6 @@ impl<D: Disk> Claim for DirClaim<D> {
 
     fn set_aside(self, folder: Folder) -> Result<(), SpoolError> {
         if folder == self.folder { Ok(()) } else { self.inner.move_file(&self.name, self.folder, folder) }
-    }
-}
-
-/// Reads octets of a message that is at `message_at` of a file, and nothing beyond it.
-pub(in crate::spool) fn read_message(
-    file: &impl Octets,
-    message_at: u64,
-    size: u64,
-    offset: u64,
-    octets: &mut [u8],
-) -> io::Result<usize> {
-    let count = size.saturating_sub(offset).min(octets.len() as u64) as usize;
-    if count == 0 {
-        return Ok(0);
-    }
-    match file.read_at(message_at + offset, &mut octets[..count])? {
-        0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file was cut while it was read")),
-        read => Ok(read),
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
+use super::contents::Contents;
 use super::inner::Inner;
 use crate::id::SpoolId;
 use crate::spool::disk::{Access, Disk, Kind, Lock, Status};
@@ -161,7 +162,7 @@ pub(in crate::spool) fn is_there<D: Disk>(inner: &Inner<D>, folder: Folder, name
 /// A message that was looked at, not claimed.
 pub(in crate::spool) struct PeekedMessage<D: Disk> {
     pub(in crate::spool) file: D::File,
-    pub(in crate::spool) message_at: u64,
+    pub(in crate::spool) contents: Contents,
     pub(in crate::spool) glance: Glance,
 }
 
@@ -227,15 +228,17 @@ fn glance<D: Disk>(inner: &Inner<D>, folder: Folder, id: SpoolId) -> Result<Opti
     let Some((file, status)) = open(inner, folder, &name, Access::Read)? else {
         return Ok(None);
     };
-    let thawed = match frozen::thaw(&InFile { disk: &inner.disk, file: &file }, status.size, Depth::WithoutMessage) {
+    let source = InFile { disk: &inner.disk, file: &file };
+    let thawed = match frozen::thaw(&source, status.size, Depth::WithoutMessage) {
         Ok(thawed) => thawed,
         // Still arriving, so not there yet.
         Err(SpoolErrorKind::Torn(_)) if busy || is_newborn(inner, &status) => return Ok(None),
         Err(trouble) => return Err(inner.error("thawing", folder, &name, trouble)),
     };
-    let frozen::Thawed { envelope, seal, receipts, message_at, size, .. } = thawed;
+    let contents = Contents::of(&source, &thawed).map_err(|error| inner.error("reading", folder, &name, error))?;
+    let frozen::Thawed { envelope, seal, receipts, size, .. } = thawed;
     let glance = Glance { folder, envelope, seal, size, receipts, busy };
-    Ok(Some(PeekedMessage { file, message_at, glance }))
+    Ok(Some(PeekedMessage { file, contents, glance }))
 }
 
 /// Whether somebody has the lock. Asking takes it for a moment, shared, on a descriptor of its own: a claimer that comes in

@@ -31,7 +31,7 @@ impl<D: Disk> Reading for DirReading<D> {
 
     fn read_at(&self, offset: u64, octets: &mut [u8]) -> io::Result<usize> {
         let file = InFile { disk: &self.inner.disk, file: &self.found.file };
-        claim::read_message(&file, self.found.message_at, self.found.glance.size, offset, octets)
+        self.found.contents.read_at(&file, offset, octets)
     }
 }
 

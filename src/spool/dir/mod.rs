@@ -5,6 +5,7 @@
 
 mod chance;
 mod claim;
+mod contents;
 mod draft;
 mod draft_file;
 mod durable;

@@ -188,14 +188,16 @@ impl OriginV1 {
 }
 
 impl SealV1 {
-    pub(super) fn thaw(self) -> Seal {
-        Seal {
+    /// The seal, or what in it is none.
+    pub(super) fn thaw(self) -> Result<Seal, &'static str> {
+        let seal = Seal {
             completed_at: Timestamp::from_millis(self.completed_at),
             eight_bit: self.eight_bit,
             hops: self.hops,
             message_id: self.message_id,
             annotations: self.annotations,
-        }
+        };
+        seal.header_edits().map(|_| seal)
     }
 }
 

@@ -145,7 +145,7 @@ fn thaw_end<O: Octets + ?Sized>(file: &O, file_size: u64, head: &Head, depth: De
         }
     }
     let seal: SealV1 = decode(&payload).ok_or(SpoolErrorKind::Corrupt("the seal is no seal"))?;
-    Ok(End { seal: seal.thaw(), at })
+    Ok(End { seal: seal.thaw().map_err(SpoolErrorKind::Corrupt)?, at })
 }
 
 fn sum_of_message<O: Octets + ?Sized>(file: &O, head: &Head) -> Result<u32, SpoolErrorKind> {

@@ -3,6 +3,7 @@
 
 mod damage;
 mod double;
+mod edits;
 mod faults;
 mod foreign;
 mod format;
