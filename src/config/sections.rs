@@ -22,7 +22,7 @@ use crate::address::Mailbox;
 use crate::address::{AddressPattern, HeloPattern};
 use crate::policy::{self, FieldName};
 use crate::queue::{InDoubt, NoticeSettings, Schedule};
-use crate::session::Settings;
+use crate::session::{FormatCheck, Settings};
 use crate::smtp::Keyword;
 use crate::smtp::body::BareNewline;
 use crate::spool::SpoolSync;
@@ -147,6 +147,9 @@ pub struct MessageSection {
     pub required_headers: Vec<FieldName>,
     /// Whether a missing `Date:` or `Message-ID:` is added (RFC 6409 8).
     pub add_missing: bool,
+    /// What becomes of a message that is not as RFC 5322 has it.
+    #[serde(deserialize_with = "values::text")]
+    pub rfc5322: FormatCheck,
     /// What becomes of a line feed or a carriage return without the other; it never ends a message.
     #[serde(deserialize_with = "values::text")]
     pub bare_newline: BareNewline,
@@ -164,9 +167,24 @@ impl Default for MessageSection {
             max_size: Settings::MAX_SIZE,
             required_headers,
             add_missing: true,
+            rfc5322: FormatCheck::Off,
             bare_newline: BareNewline::Refuse,
             hide_client: false,
             max_hops: Settings::MAX_HOPS,
+        }
+    }
+}
+
+impl FromText for FormatCheck {
+    const EXPECTED: &'static str = "off, note, repair or refuse";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self::Off),
+            "note" => Ok(Self::Note),
+            "repair" => Ok(Self::Repair),
+            "refuse" => Ok(Self::Refuse),
+            _ => Err(unexpected(Self::EXPECTED, text)),
         }
     }
 }

@@ -321,6 +321,7 @@ impl<'a, S: Intake, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
                 Event::Rejected { client, stage, by, reply, sender, recipient, helo: helo.map(str::to_owned) }
             }
             Note::Remark(remark) => Event::Remarked { client, remark: remark.to_owned() },
+            Note::Format(remark) => Event::Remarked { client, remark },
             Note::Broken(cause) => {
                 self.cause = Some(cause);
                 return;

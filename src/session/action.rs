@@ -64,6 +64,8 @@ pub enum Note {
     Heard(String),
     /// Something odd that was tolerated.
     Remark(&'static str),
+    /// What is not as RFC 5322 has it in a message, and what was done about it.
+    Format(String),
     /// The session ended otherwise than by QUIT; in the words of the log, such as `timeout after RCPT`.
     Broken(String),
 }

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use super::headers::{Flaw, Repair, Repaired, listed};
 use super::message::{Incoming, Progress};
 use super::trace::Trace;
-use super::{Action, HeaderBlock, Message, OpenQuestion, Question, Session, Stage};
+use super::{
+    Action, Additions, FormatCheck, HeaderBlock, Message, Note, OpenQuestion, Question, Session, Settings, Stage,
+};
 use crate::envelope::Seal;
 use crate::id::SpoolId;
 use crate::smtp::body::FalseEnd;
@@ -61,6 +64,9 @@ impl Session {
                 Some(complaint) => self.finish_with(complaint),
                 None => {
                     let size = message.incoming.size();
+                    if message.incoming.has_long_lines() {
+                        self.note_format(&[], &[Flaw::LongBodyLine]);
+                    }
                     self.ask(Question::Message { size }, OpenQuestion::Message);
                 }
             },
@@ -75,8 +81,43 @@ impl Session {
         if message.hops > self.settings.max_hops {
             return message.incoming.refuse(catalogue::too_many_hops(message.hops));
         }
+        let Some(headers) = self.check_format(headers) else { return };
         let headers = Arc::new(headers);
         self.ask(Question::Headers(Arc::clone(&headers)), OpenQuestion::Headers(headers));
+    }
+
+    /// A header that is not as RFC 5322 has it is noted, repaired or refused; `None`: it is refused.
+    fn check_format(&mut self, headers: HeaderBlock) -> Option<HeaderBlock> {
+        let Settings { format_check, add_missing_headers: adds_date, default_domain, .. } = &*self.settings;
+        let (check, adds_date) = (*format_check, *adds_date);
+        if check == FormatCheck::Off {
+            return Some(headers);
+        }
+        let (Some(message), Some(transaction)) = (&mut self.message, &self.transaction) else { return None };
+        let flaws = headers.flaws(adds_date);
+        if check == FormatCheck::Refuse && !flaws.is_empty() {
+            message.incoming.refuse(catalogue::irregular(&listed(&flaws)));
+            return None;
+        }
+        let now = message.received_at;
+        let Repaired { block, done, left } = match check {
+            FormatCheck::Repair => {
+                Repair { sender: &transaction.sender, default_domain, now, adds_date }.of(headers, flaws)
+            }
+            _ => Repaired { block: headers, done: Vec::new(), left: flaws },
+        };
+        self.note_format(&done, &left);
+        Some(block)
+    }
+
+    /// In the envelope, for `explain`, and in the log.
+    fn note_format(&mut self, done: &[String], left: &[Flaw]) {
+        let repaired = (!done.is_empty()).then(|| format!("RFC 5322: {}", done.join("; ")));
+        let found = (!left.is_empty()).then(|| format!("not as RFC 5322 has it: {}", listed(left)));
+        for note in repaired.into_iter().chain(found) {
+            self.added.add_for_message(Some(Box::new(Additions::note(&note))));
+            self.actions.push_back(Action::Note(Note::Format(format!("sent a message that is irregular: {note}"))));
+        }
     }
 
     /// Our own lines go first, then the message as it came.

@@ -3,8 +3,10 @@
 //! The block that the policy judges is the header of the message that is passed on: up to the last required field every
 //! line belongs to a field, so that no reader ends it earlier (`docs/decisions/0006-what-is-a-header.md`).
 
+mod check;
 mod mending;
 
+pub(super) use check::{Flaw, Repair, Repaired, listed};
 use mending::Plan;
 
 use crate::smtp::header::{end_of_field, split_field};

@@ -6,10 +6,12 @@
 
 use std::sync::Arc;
 
-use super::{HeaderBlock, Settings};
+use super::headers::Flaw;
+use super::{FormatCheck, HeaderBlock, Settings};
 use crate::smtp::body::{Blemish, BodyDecoder, FalseEnd, LineEnds};
 use crate::smtp::chunk::ChunkDecoder;
 use crate::smtp::header::end_of_header;
+use crate::smtp::long_lines::LineMeter;
 use crate::smtp::{Chunk, Input, Reply, catalogue};
 
 /// The largest header block, in octets.
@@ -27,6 +29,9 @@ pub(super) struct Incoming {
     /// The names of fields that the header must have.
     required: Arc<[String]>,
     headers_too_large: bool,
+    /// Looks for long lines in the body, where that is wanted.
+    lines: Option<LineMeter>,
+    refuses_long_lines: bool,
     refusal: Option<Reply>,
     ended: bool,
 }
@@ -83,6 +88,8 @@ impl Incoming {
             max_size: settings.max_size,
             required: Arc::clone(&settings.required_fields),
             headers_too_large: false,
+            lines: (settings.format_check != FormatCheck::Off).then(LineMeter::default),
+            refuses_long_lines: settings.format_check == FormatCheck::Refuse,
             refusal: None,
             ended: false,
         }
@@ -110,7 +117,10 @@ impl Incoming {
         }
         match self.headers_end {
             HeadersEnd::NotBefore(offset) => self.look_for_headers(offset, at_rest),
-            HeadersEnd::Judged if !self.pending.is_empty() => Progress::Octets(std::mem::take(&mut self.pending)),
+            HeadersEnd::Judged if !self.pending.is_empty() => {
+                self.look_for_long_lines();
+                Progress::Octets(std::mem::take(&mut self.pending))
+            }
             HeadersEnd::Judged => at_rest,
         }
     }
@@ -181,6 +191,19 @@ impl Incoming {
                 at_rest
             }
         }
+    }
+
+    fn look_for_long_lines(&mut self) {
+        let Some(lines) = &mut self.lines else { return };
+        lines.feed(&self.pending);
+        if lines.found && self.refuses_long_lines {
+            self.refuse(catalogue::irregular(&Flaw::LongBodyLine.to_string()));
+        }
+    }
+
+    /// Whether the body has a line of more than 998 octets, where somebody looked.
+    pub(super) fn has_long_lines(&self) -> bool {
+        self.lines.is_some_and(|lines| lines.found)
     }
 
     /// The message will be refused with this reply, unless something worse is found.

@@ -37,6 +37,8 @@ pub struct Settings {
     pub required_fields: Arc<[String]>,
     /// Whether a missing `Date:` and `Message-ID:` are added.
     pub add_missing_headers: bool,
+    /// What becomes of a message that is not as RFC 5322 has it.
+    pub format_check: FormatCheck,
     /// Whether `Received:` leaves out who the client is.
     pub hide_client: bool,
     /// `Received:` fields from which on a message is taken to go around in a loop (RFC 5321 6.3).
@@ -88,6 +90,7 @@ impl Settings {
             lf_only: Vec::new(),
             required_fields: Arc::default(),
             add_missing_headers: true,
+            format_check: FormatCheck::Off,
             hide_client: false,
             max_hops: Self::MAX_HOPS.into(),
             slow_after_errors: Self::SLOW_AFTER_ERRORS,
@@ -111,6 +114,20 @@ impl Settings {
     pub(super) fn line_ends(&self, peer: Peer) -> LineEnds {
         if peer.is_in(&self.lf_only) { LineEnds::LfAllowed } else { LineEnds::CrLf }
     }
+}
+
+/// What becomes of a message that is not as RFC 5322 has it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum FormatCheck {
+    /// Nobody looks.
+    #[default]
+    Off,
+    /// It is noted.
+    Note,
+    /// The header is repaired where that needs no guess, and all is noted.
+    Repair,
+    /// It is refused.
+    Refuse,
 }
 
 /// What is known of the names at this site.

@@ -239,6 +239,15 @@ pub fn too_many_hops(hops: usize) -> Reply {
     reply!(554, (5, 4, 6), "mail loop: {hops} Received fields; the relay's setting message.max_hops allows fewer")
 }
 
+/// A message that is not as RFC 5322 has it; `flaws` are words of ours.
+pub fn irregular(flaws: &str) -> Reply {
+    reply!(
+        554,
+        (5, 6, 0),
+        "the message is not as RFC 5322 has it: {flaws}\nthe relay's setting message.rfc5322 wants it to be"
+    )
+}
+
 /// The disk has no room.
 pub fn no_space() -> Reply {
     reply!(452, (4, 3, 1), "the disk is full; try again later")
@@ -336,6 +345,7 @@ mod tests {
             (too_many_recipients(), &["recipients.max"]),
             (too_large(1), &["message.max_size"]),
             (too_many_hops(101), &["message.max_hops"]),
+            (irregular("2 From fields"), &["message.rfc5322"]),
             (timed_out(&host, TimeLimit::Idle), &["limits.idle"]),
             (timed_out(&host, TimeLimit::OverloadIdle), &["limits.overload_idle"]),
             (timed_out(&host, TimeLimit::Session), &["limits.session"]),

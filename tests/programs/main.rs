@@ -22,6 +22,7 @@ mod live_view;
 mod lockouts;
 mod logs;
 mod many_forwarders;
+mod message_format;
 mod misconfigured;
 mod monitors;
 mod old_clients;

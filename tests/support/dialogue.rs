@@ -135,7 +135,7 @@ pub(crate) fn run(settings: &Settings, world: &World, pieces: &[&[u8]]) -> Log {
             }
             Action::Note(Note::Broken(cause)) => log.effects.push(format!("broken: {cause}")),
             // Remarks and pauses are about how the octets came, and may differ.
-            Action::Note(Note::Remark(_) | Note::Heard(_)) | Action::SlowDown => {}
+            Action::Note(Note::Remark(_) | Note::Format(_) | Note::Heard(_)) | Action::SlowDown => {}
             Action::Await => panic!("a question was left open"),
             Action::Close => {
                 assert!(draft.is_none(), "a draft was forgotten");

@@ -124,6 +124,7 @@ fn by_setting(key: &str) -> Option<&'static str> {
     Some(match key {
         "message.max_size" => "Allow larger messages, or send smaller ones, such as scans of a lower resolution",
         "message.required_headers" => "Require fewer header fields, or let the client send them",
+        "message.rfc5322" => "Set it to \"repair\" or \"note\", or let the client write a valid header",
         "message.bare_newline" => "Set it to \"normalize\", or let the client end lines by CR LF",
         "clients.helo" => "Add the name that the client gives, or \"*\"",
         "clients.verify" => "Set it to \"none\", or give the client its name in the name server",
