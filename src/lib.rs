@@ -173,6 +173,9 @@ pub mod envelope;
 pub mod receipt;
 pub mod smtp;
 
+// Signatures.
+pub mod dkim;
+
 // Receiving.
 pub mod dns;
 pub mod driver;

@@ -81,6 +81,10 @@ fn run(options: &Options) -> anyhow::Result<()> {
     if options.common.check {
         return verbs::say_folded(&cli::report_checked(&config, &[])?);
     }
+    if let Some(Verb::DkimKey(options)) = &options.verb {
+        // As whoever calls it, who may write where the user of leafmail may not.
+        return verbs::dkim_key(&config, options);
+    }
     let quiet = options.verb.as_ref().is_none_or(Verb::tells_by_itself);
     if quiet && config.log.is_for_cron() && config.log.level == LevelFilter::Info {
         // What a run from cron says becomes mail, of which the next run would have something to say; what somebody does by

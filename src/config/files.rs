@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use super::error::Fault;
 use super::route::Hop;
 use super::{Config, ConfigError, ListenAddress, RouteSection};
+use crate::dkim::PrivateKey;
 use crate::transport::{Roots, RouteSettings, SecretSource};
 
 impl Config {
@@ -31,7 +32,7 @@ impl Config {
 
     fn check_with(&self, more: Vec<Fault>) -> Result<(), ConfigError> {
         let log_folder = self.log_folder().into_iter().collect();
-        let faults = [self.secret_files(), self.files_of_hops(), more, self.lists(), log_folder];
+        let faults = [self.secret_files(), self.files_of_hops(), self.dkim_keys(), more, self.lists(), log_folder];
         ConfigError::unless_none(&self.origin, faults.into_iter().flatten().collect())
     }
 
@@ -49,7 +50,7 @@ impl Config {
     /// Of the files that are read again and again while a program runs, the first that this user cannot read: all but the
     /// certificate that clients are shown, which is read at the start.
     pub fn unreadable_later(&self) -> Option<String> {
-        let faults = [self.secret_files(), self.files_of_hops(), self.lists()];
+        let faults = [self.secret_files(), self.files_of_hops(), self.dkim_keys(), self.lists()];
         faults.into_iter().flatten().next().map(|fault| fault.reason)
     }
 
@@ -90,6 +91,9 @@ impl Config {
                 named(&hop.key, &[("tls_key", &hop.table.tls_key)])
                     .filter_map(|(key, path)| open_to_others(&key, path)),
             );
+        }
+        for (key, path) in self.dkim_files() {
+            found.extend(open_to_others(&key, path));
         }
         found.extend(self.tls.key.as_deref().and_then(|path| open_to_others("tls.key", path)));
         found
@@ -154,6 +158,20 @@ impl Config {
             unreadable(&hop.key, &[("tls_roots", &roots), ("tls_cert", &table.tls_cert), ("tls_key", &table.tls_key)])
         };
         self.hops().iter().flat_map(of_hop).collect()
+    }
+
+    /// The files of the keys that sign, by their whole names in the configuration.
+    fn dkim_files(&self) -> impl Iterator<Item = (String, &Path)> {
+        let files = self.dkim.iter().enumerate();
+        files.filter_map(|(index, key)| Some((format!("dkim[{index}].key_file"), key.key_file.as_deref()?)))
+    }
+
+    fn dkim_keys(&self) -> Vec<Fault> {
+        let fault = |(key, path): (String, &Path)| {
+            let reason = PrivateKey::read(path).err()?;
+            Some(Fault::new(&key, format!("{key}: {reason}; \"spoolrun dkim-key DOMAIN SELECTOR\" makes a key")))
+        };
+        self.dkim_files().filter_map(fault).collect()
     }
 
     fn lists(&self) -> Vec<Fault> {

@@ -36,9 +36,9 @@ pub use rewrite::{FieldText, RewriteSection};
 pub use route::{OAuth2, Preset, Region, RouteName, RoutePlan, RouteSection, TimeoutKeys, TokenUrl, UserName};
 pub use sandbox_needs::{SandboxNeeds, Task};
 pub use sections::{
-    AuthSection, ClientsSection, DnsSection, EarlyTalkers, EventHookSection, LimitedBy, LimitsSection, MessageSection,
-    NoticesSection, PolicyServiceSection, ProtocolSection, QueueSection, RateLimitSection, RecipientsSection,
-    ReserveSection, SendersSection, TlsSection, VerifySection,
+    AuthSection, ClientsSection, DkimSection, DnsSection, EarlyTalkers, EventHookSection, LimitedBy, LimitsSection,
+    MessageSection, NoticesSection, PolicyServiceSection, ProtocolSection, QueueSection, RateLimitSection,
+    RecipientsSection, ReserveSection, SendersSection, TlsSection, VerifySection,
 };
 pub use submission::SubmissionSection;
 
@@ -47,6 +47,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::address::Domain;
+use crate::dkim::Signing;
 use crate::event_hook::EventHookSettings;
 use crate::policy::{AddressList, Rules, ServiceSettings};
 use crate::routing::Rewriting;
@@ -112,6 +113,9 @@ pub struct Config {
     /// Under which senders mail goes on.
     #[serde(deserialize_with = "values::tables")]
     pub rewrite: Vec<RewriteSection>,
+    /// Which keys sign outgoing mail.
+    #[serde(deserialize_with = "values::tables")]
+    pub dkim: Vec<DkimSection>,
     /// Who is meant by local addresses.
     pub aliases: AliasesSection,
     /// When to try again, and when to give up.
@@ -157,6 +161,7 @@ impl Default for Config {
             relay: RouteSection::default(),
             route: Vec::new(),
             rewrite: Vec::new(),
+            dkim: Vec::new(),
             aliases: AliasesSection::default(),
             queue: QueueSection::default(),
             notices: NoticesSection::default(),
@@ -208,6 +213,12 @@ impl Config {
     /// What is changed in messages on their way, in the order of the file; the first that fits counts.
     pub fn rewritings(&self) -> Vec<Rewriting> {
         self.rewrite.iter().map(|rewrite| rewrite.rewriting(&self.hostname)).collect()
+    }
+
+    /// Which keys sign outgoing mail, and the networks whose clients they sign for.
+    pub fn signing(&self) -> Signing {
+        let keys = self.dkim.iter().filter_map(DkimSection::settings).collect();
+        Signing::new(keys, network::private().chain(self.clients.own_public_networks.iter().copied()).collect())
     }
 
     /// Which programs are asked, in this order.

@@ -64,6 +64,7 @@ impl Config {
             for hop in self.routes().iter().flat_map(|route| &route.hops) {
                 needs.next_hop(hop);
             }
+            self.dkim.iter().filter_map(|key| key.key_file.as_deref()).for_each(|file| needs.reads(file));
             needs.commands.extend(self.alarm.command.clone());
             self.alarm.webhook.iter().for_each(|url| needs.posts_to(url.reveal()));
             needs.reads_authorities();

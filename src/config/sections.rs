@@ -2,6 +2,7 @@
 //!
 //! A default that a part of the program has too is taken from there. `docs/leafmail.toml` explains every key to those who set it; a test holds it to these structs.
 
+pub(super) mod dkim;
 pub(super) mod dns;
 pub(super) mod event_hook;
 mod limits;
@@ -27,6 +28,7 @@ use crate::smtp::Keyword;
 use crate::smtp::body::BareNewline;
 use crate::spool::SpoolSync;
 use crate::transport::Leaving;
+pub use dkim::DkimSection;
 pub use dns::DnsSection;
 pub use event_hook::EventHookSection;
 pub use limits::LimitsSection;

@@ -65,6 +65,8 @@ causes! {
     LoginFailed = "login-failed",
     /// The password or token could not be had.
     Credential = "credential",
+    /// A message has to be signed, and its key cannot be used.
+    SigningKey = "signing-key",
     /// XCLIENT is to be used, and is not offered.
     NoXclient = "no-xclient",
     /// The message is larger than the next hop takes.

@@ -8,6 +8,7 @@ mod alias_entry;
 mod alias_file;
 mod alias_text;
 mod aliases;
+mod author;
 mod criteria;
 mod field_edits;
 mod header;
@@ -16,6 +17,7 @@ mod rewriting;
 
 pub use alias_file::{AliasFile, AliasFileError};
 pub use aliases::{AliasError, Aliases, LocalDomains, Target};
+pub use author::author_domain;
 pub use criteria::{Criteria, choose};
 pub use field_edits::FieldEdits;
 pub use readdressing::Readdressing;

@@ -1,7 +1,9 @@
-//! What the configuration says of messages on their way: aliases for recipients, rewriting for senders, long lines.
+//! What the configuration says of messages on their way: aliases for recipients, rewriting for senders, long
+//! lines, signatures.
 
 use super::alias_file::AliasFile;
 use super::rewriting::Rewriting;
+use crate::dkim::Signing;
 
 /// What the configuration says of messages on their way.
 #[derive(Debug, Default)]
@@ -12,4 +14,6 @@ pub struct Readdressing {
     pub rewritings: Vec<Rewriting>,
     /// The routes, by name, over which long lines are wrapped.
     pub wrapped_routes: Vec<String>,
+    /// The keys that sign messages after all changes.
+    pub signing: Signing,
 }

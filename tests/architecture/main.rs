@@ -29,7 +29,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("policy", &["address", "dns", "envelope", "session", "smtp"]),
     ("spool", &["address", "annotation", "clock", "envelope", "id", "receipt", "smtp", "sys"]),
     ("transport", &["address", "dns", "envelope", "id", "receipt", "small_file", "smtp", "sys", "tls_words"]),
-    ("routing", &["address", "envelope", "smtp"]),
+    ("dkim", &["address", "envelope", "smtp"]),
+    ("routing", &["address", "dkim", "envelope", "smtp"]),
     ("event", &["address", "envelope", "id", "receipt", "smtp"]),
     (
         "queue",
@@ -114,6 +115,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "config",
         &[
             "address",
+            "dkim",
             "dns",
             "driver",
             "event_hook",
@@ -143,6 +145,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("lettre", &["src/transport/smtp/client.rs"]),
     ("dns_lookup", &["src/dns.rs"]),
     ("hickory_resolver", &["src/dns/hickory.rs"]),
+    ("mail_auth", &["src/dkim/signature.rs"]),
     ("x509_cert", &["src/transport/probe/certificate.rs"]),
     ("landlock::", &["src/sys/sandbox/"]),
     ("seccompiler", &["src/sys/sandbox/"]),

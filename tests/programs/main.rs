@@ -6,6 +6,7 @@ mod any_password;
 mod bounded_waits;
 mod client_programs;
 mod crash;
+mod dkim;
 mod doctor;
 mod end_to_end;
 mod event_hooks;

@@ -28,6 +28,19 @@ pub(crate) fn lacks(program: &str) {
     record(Reason::Lacks, program);
 }
 
+/// Whether Debian's Python is there with this module; otherwise as for [`have`]. It is not the first `python3` of the path: another
+/// one does not see the modules that Debian installs.
+pub(crate) fn have_python(module: &str) -> bool {
+    let quiet = || Stdio::null();
+    let mut python = Command::new("/usr/bin/python3");
+    python.args(["-c", &format!("import {module}")]).stdin(quiet()).stdout(quiet()).stderr(quiet());
+    let loaded = python.status().is_ok_and(|status| status.success());
+    if !loaded {
+        lacks(&format!("Python's {module}"));
+    }
+    loaded
+}
+
 /// Whether Perl is there with these modules; otherwise as for [`have`].
 pub(crate) fn have_perl(modules: &[&str]) -> bool {
     let quiet = || Stdio::null();

@@ -76,6 +76,17 @@ fn become_user(identity: &Identity) -> anyhow::Result<()> {
     })
 }
 
+/// A file that root wrote is for the user that the programs run as.
+pub(crate) fn hand_over(config: &Config, path: &Path) -> anyhow::Result<()> {
+    let Some((uid, gid)) = identity(config)?.filter(|_| identity::is_root()).map(|identity| identity.ids()) else {
+        return Ok(());
+    };
+    match std::os::unix::fs::lchown(path, Some(uid), Some(gid)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).or_exit(ExitCode::CantCreat),
+        _ => Ok(()),
+    }
+}
+
 /// Makes for the user what only root can make, where it is missing. What fails is reported by whoever needs it then.
 pub(crate) fn prepare(config: &Config, identity: &Identity) {
     let (uid, gid) = identity.ids();

@@ -1,7 +1,6 @@
 //! `smtpd passwd`: stores a user's password. It is read from standard input, without an echo where that is a terminal.
 
 use std::io::{self, BufRead, IsTerminal, Write};
-use std::path::Path;
 use std::thread;
 
 use anyhow::anyhow;
@@ -9,7 +8,6 @@ use clap::{Args, ValueEnum};
 use leafmail::address::escaped;
 use leafmail::auth::{Form, SALT, UserFile, Verifier};
 use leafmail::config::Config;
-use leafmail::sys::identity::is_root;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use sysexits::ExitCode;
 use tokio::runtime::Builder;
@@ -47,7 +45,7 @@ pub(crate) fn passwd(config: &Config, options: &PasswdOptions) -> anyhow::Result
     let file = UserFile::new(path.clone());
     if options.remove {
         let was_there = file.store(&options.user, None).or_exit(ExitCode::CantCreat)?;
-        hand_over(config, &path)?;
+        cli::confine::hand_over(config, &path)?;
         return if was_there { Ok(()) } else { Err(anyhow!("there is no such user")).or_exit(ExitCode::NoUser) };
     }
     let password = ask(&options.user)?;
@@ -62,18 +60,7 @@ pub(crate) fn passwd(config: &Config, options: &PasswdOptions) -> anyhow::Result
         .map_err(|_| anyhow!("expected a password without control characters, and not an empty one"))
         .or_exit(ExitCode::DataErr)?;
     file.store(&options.user, Some(&verifier)).or_exit(ExitCode::CantCreat)?;
-    hand_over(config, &path)
-}
-
-/// A file that root wrote is for the user that `smtpd` runs as.
-fn hand_over(config: &Config, path: &Path) -> anyhow::Result<()> {
-    let Some((uid, gid)) = cli::confine::identity(config)?.filter(|_| is_root()).map(|identity| identity.ids()) else {
-        return Ok(());
-    };
-    match std::os::unix::fs::lchown(path, Some(uid), Some(gid)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).or_exit(ExitCode::CantCreat),
-        _ => Ok(()),
-    }
+    cli::confine::hand_over(config, &path)
 }
 
 fn ask(user: &str) -> anyhow::Result<String> {

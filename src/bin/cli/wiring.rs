@@ -84,6 +84,7 @@ pub(crate) fn runner(config: &Config, spool: Arc<DirSpool>) -> anyhow::Result<Ru
             aliases: aliases(config)?,
             rewritings: config.rewritings(),
             wrapped_routes: wrapped_routes(config),
+            signing: config.signing(),
         }),
         schedule: Schedule {
             retry: config.queue.retry.clone(),

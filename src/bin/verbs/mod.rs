@@ -2,6 +2,7 @@
 
 mod acting;
 mod deliver;
+mod dkim_key;
 mod doctor;
 mod existing;
 mod explain;
@@ -22,6 +23,7 @@ use leafmail::transport::Step;
 use crate::cli::confine::SandboxReport;
 use crate::cli::{Logging, Reader, Stay};
 use acting::{Acting, Carrying, Switching};
+pub(crate) use dkim_key::dkim_key;
 use existing::existing_spool;
 pub(crate) use existing::spool_is_there;
 use filters::Filters;
@@ -81,6 +83,11 @@ pub(crate) enum Verb {
     /// The steps are: the spool; the files that the configuration names; for each next hop its name, connection, TLS,
     /// certificate, login, sender and recipient; and the receiver.
     Doctor(doctor::DoctorOptions),
+    /// Make a key that signs mail with DKIM, and show its record for the DNS
+    ///
+    /// What is printed without --key-file is the record and the private key: as a whole it is a file that key_file of [[dkim]] can
+    /// name. With --key-file, the key stays in that file, and only its owner can read it.
+    DkimKey(dkim_key::DkimKeyOptions),
     /// Write a message to standard output, exactly as it is stored
     Cat {
         /// ID of a message, as list shows it
@@ -185,6 +192,7 @@ impl Verb {
             Self::Explain(options) => say_folded(&explain::explain(config, spool()?, options)?),
             Self::Doctor(options) if options.json => doctor::doctor(config, options, seen, &mut say),
             Self::Doctor(options) => doctor::doctor(config, options, seen, &mut say_folded),
+            Self::DkimKey(options) => dkim_key(config, options),
             Self::Cat { id, json } => look::cat(&*spool()?, *id, *json),
             Self::Shape { filters, senders, json } => {
                 let of = if *senders { Of::Senders } else { Of::Recipients };

@@ -5,6 +5,9 @@ use crate::cli::help::{ExitLine, Page};
 const DONE: ExitLine = (0, "Done, or nothing to do");
 const USAGE: ExitLine = (64, "The command line is wrong, or does not say which messages");
 const BAD_MESSAGE: ExitLine = (65, "A message is damaged, or its state does not allow this action");
+const BAD_KEY: ExitLine = (65, "The file holds no key that can be used");
+const NO_KEY: ExitLine = (66, "The file of the key cannot be read");
+const NO_OPENSSL: ExitLine = (69, "openssl is not there, or failed");
 const NO_MESSAGE: ExitLine = (66, "No such message, or no such spool");
 const FAULT: ExitLine = (69, "doctor found a fault");
 const REFUSED: ExitLine = (71, "The system refused something, such as another user or the sandbox");
@@ -130,6 +133,17 @@ If spoolrun is called by the name mailq (a link), it runs list.",
         codes: &[DONE, USAGE, FAULT, IO_FAILED, NOT_PERMITTED, CONFIGURATION],
         brief: &[],
         hidden: LOOKING_AT_ROUTES,
+    },
+    Page {
+        verb: "dkim-key",
+        examples: &[
+            ("spoolrun dkim-key example.com mail2026 --key-file dkim.pem", "New, or as it is"),
+            ("spoolrun dkim-key example.com ed2026 --ed25519", "On the terminal"),
+        ],
+        notes: "An RSA key is made by the program openssl. A file that is there is never overwritten.",
+        codes: &[DONE, USAGE, BAD_KEY, NO_KEY, NO_OPENSSL, CANNOT_CREATE, IO_FAILED, CONFIGURATION],
+        brief: &[],
+        hidden: LOOKING,
     },
     looking(
         "cat",

@@ -75,9 +75,14 @@ const PRIVATE: [&str; 9] = [
     "fe80::/10",
 ];
 
+/// All private networks.
+pub(in crate::config) fn private() -> impl Iterator<Item = IpNet> {
+    PRIVATE.iter().filter_map(|text| text.parse().ok())
+}
+
 /// Whether all of a network is private.
 pub(in crate::config) fn is_private(network: &IpNet) -> bool {
-    PRIVATE.iter().filter_map(|text| text.parse::<IpNet>().ok()).any(|private| private.contains(network))
+    private().any(|private| private.contains(network))
 }
 
 #[cfg(test)]

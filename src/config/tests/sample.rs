@@ -63,6 +63,12 @@ fn the_sample_shows_every_default() {
             except: vec!["192.168.1.10/32".parse().unwrap()],
             ..RateLimitSection::default()
         }],
+        dkim: vec![DkimSection {
+            domains: vec!["example.com".parse().unwrap()],
+            selector: "mail2026".parse().ok(),
+            key_file: Some("/etc/leafmail/dkim.pem".into()),
+            except: vec!["192.168.1.5/32".parse().unwrap()],
+        }],
         rewrite: vec![RewriteSection {
             senders: vec!["@.example.lan".parse().unwrap()],
             recipients: vec!["@example.com".parse().unwrap()],

@@ -9,7 +9,7 @@ fn with(key: &str, value: &str) -> String {
     let (section, key) = key.rsplit_once('.').unwrap_or(("", key));
     match section {
         "" => format!("{key} = {value}"),
-        "relay.fallback" | "route" | "rewrite" | "policy_service" | "event_hook" | "rate_limit" => {
+        "relay.fallback" | "route" | "rewrite" | "policy_service" | "event_hook" | "dkim" | "rate_limit" => {
             format!("[[{section}]]\n{key} = {value}")
         }
         _ => format!("[{section}]\n{key} = {value}"),
@@ -112,6 +112,11 @@ fn a_value_of_the_wrong_type_says_what_was_expected() {
             "expected a heading in one bracket, [clients], as there is one such section, but found a list",
         ),
         ("relay.timeouts", "3", "expected a section, [relay.timeouts], but found the number 3"),
+        (
+            "dkim.selector",
+            "\"a b\"",
+            "expected a selector such as mail2026: letters, digits and hyphens, but found \"a b\"",
+        ),
         (
             "rewrite",
             "3",

@@ -3,7 +3,8 @@
 use super::body::NewHeader;
 use crate::envelope::Envelope;
 use crate::id::SpoolId;
-use crate::transport::DeliveryRequest;
+use crate::spool::SpoolError;
+use crate::transport::{DeliveryRequest, RouteFailure};
 
 /// A message as it goes out, for recipients who share one transaction.
 #[derive(Debug)]
@@ -31,5 +32,20 @@ impl OutgoingMessage {
     pub(super) fn request<'a>(&'a self, id: SpoolId, frozen: &'a Envelope) -> DeliveryRequest<'a> {
         let envelope = self.outgoing.as_ref().unwrap_or(frozen);
         DeliveryRequest { id, envelope, recipients: &self.recipients, size: self.size, eight_bit: self.eight_bit }
+    }
+}
+
+/// Why a message cannot be prepared.
+#[derive(Debug)]
+pub(in crate::queue) enum Unprepared {
+    /// It cannot be read.
+    Spool(SpoolError),
+    /// The route cannot be used for it.
+    Route(RouteFailure),
+}
+
+impl From<SpoolError> for Unprepared {
+    fn from(error: SpoolError) -> Self {
+        Self::Spool(error)
     }
 }

@@ -2,18 +2,19 @@
 //!
 //! Only the claim is needed for that, so a message can be prepared while another is being delivered.
 
+mod signing;
 mod wrapping;
 
 use std::collections::HashMap;
 
 use super::body::NewHeader;
-use super::outgoing::OutgoingMessage;
+use super::outgoing::{OutgoingMessage, Unprepared};
 use super::readdressing;
 use super::task::DeliveryTask;
 use crate::clock::Timestamp;
 use crate::queue::dsn::notice::is_ours;
 use crate::routing::Rewriting;
-use crate::spool::{Claim, Spool, SpoolError};
+use crate::spool::{Claim, Spool};
 use crate::transport::DeliveryRequest;
 
 impl<S: Spool> DeliveryTask<'_, S> {
@@ -22,7 +23,7 @@ impl<S: Spool> DeliveryTask<'_, S> {
         &self,
         recipients: Vec<u16>,
         rewriting: Option<&Rewriting>,
-    ) -> Result<OutgoingMessage, SpoolError> {
+    ) -> Result<OutgoingMessage, Unprepared> {
         let notice_sender = self.runner.notice_sender(self.job.route).filter(|_| is_ours(&self.envelope));
         let readdressed = rewriting.is_some() || self.destinations.iter().any(|to| to.alias.is_some());
         let outgoing = (readdressed || notice_sender.is_some())
@@ -42,6 +43,7 @@ impl<S: Spool> DeliveryTask<'_, S> {
         let wrapping = self.wraps_long_lines(rewritten.as_ref())?;
         let encoded_body = wrapping.as_ref().and_then(|wrapping| wrapping.encoded_body);
         let header = wrapping.map(|wrapping| wrapping.header).or(rewritten);
+        let header = self.signed(header, encoded_body.is_some())?;
         let (mut size, mut eight_bit) = (self.claim.size(), self.claim.seal().eight_bit);
         if let Some(header) = &header {
             size = encoded_body.unwrap_or(size.saturating_sub(header.replaced)) + header.octets.len() as u64;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::destination::Destination;
 use super::follow::Follow;
 use super::job::Job;
-use super::outgoing::OutgoingMessage;
+use super::outgoing::{OutgoingMessage, Unprepared};
 use crate::address::Mailbox;
 use crate::clock::Timestamp;
 use crate::envelope::Envelope;
@@ -279,7 +279,8 @@ impl<'r, S: Spool> DeliveryTask<'r, S> {
         let Some((group, rewriting)) = self.group(&single) else { return Break(self.later()) };
         match self.prepare(group, rewriting) {
             Ok(message) => self.send(message, connection, next),
-            Err(error) => self.give_way(&error),
+            Err(Unprepared::Spool(error)) => self.give_way(&error),
+            Err(Unprepared::Route(fault)) => Break(End::Faulted(fault, self.next_due())),
         }
     }
 

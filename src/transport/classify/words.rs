@@ -79,6 +79,10 @@ pub(super) fn of(why: Why) -> Meaning {
         Why::SecretUnreadable => (
             "This host could not read its own password or token.",
             "Look at what {place} {credential} names: it must be there, readable by the user of leafmail, and not empty."),
+        Why::SigningKey => (
+            "Mail of this domain has to be signed with DKIM, and this host could not use the key. Nothing leaves without its signature.",
+            "Look at key_file in [[dkim]]: it must be a private key in PEM, readable by the user of leafmail. spoolrun dkim-key makes a \
+             new one. Without that [[dkim]], mail leaves unsigned."),
         Why::TooManyLogins => (
             "There were too many logins within a short time, says the provider. The mail is tried again later.",
             "If it goes on, lower {place} connections and {place} pace, and see that no other program uses the same user."),

@@ -63,7 +63,8 @@ impl<S: Spool> DeliveryTask<'_, S> {
         Ok(Some(Wrapping { header: NewHeader { replaced: stored.len() as u64, octets }, encoded_body }))
     }
 
-    fn each_piece(&self, from: u64, mut take: impl FnMut(&[u8])) -> Result<(), SpoolError> {
+    /// The stored octets from there on.
+    pub(super) fn each_piece(&self, from: u64, mut take: impl FnMut(&[u8])) -> Result<(), SpoolError> {
         let (mut offset, mut piece) = (from, vec![0; PIECE]);
         loop {
             match self.claim.read_at(offset, &mut piece).map_err(|error| self.unreadable(error))? {
