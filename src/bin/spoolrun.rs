@@ -96,6 +96,10 @@ fn run(options: &Options) -> anyhow::Result<()> {
         // The built-in defaults are a folder of wherever this is started: by mistake it would look healthy.
         verbs::spool_is_there(&config)?;
     }
+    if delivers {
+        // Before there are threads.
+        sys::keep_to_one_heap();
+    }
     let seen = options.verb.as_ref().map(|verb| verb.look_first(&config)).unwrap_or_default();
     cli::assume(&config)?;
     let told = if delivers { cli::lock_in(&config, Task::Forward)? } else { cli::confine::SandboxReport::default() };

@@ -45,6 +45,24 @@ fn sample(pid: u32, messages: usize) -> Option<Sample> {
     Some(Sample { messages, memory, descriptors: fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count() })
 }
 
+/// Heaps that threads have for themselves, as glibc makes them: 64 MiB of addresses each, most of them without a page.
+fn heaps_of_threads(pid: u32) -> usize {
+    const SIZE: u64 = 64 << 20;
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    let ranges: Vec<[u64; 2]> = maps
+        .lines()
+        .filter_map(|line| {
+            let (start, end) = line.split_whitespace().next()?.split_once('-')?;
+            Some([start, end].map(|address| u64::from_str_radix(address, 16).unwrap()))
+        })
+        .collect();
+    let is_heap = |pair: &[[u64; 2]]| {
+        let [[start, middle], [next, end]] = [pair[0], pair[1]];
+        start % SIZE == 0 && middle == next && end - start == SIZE
+    };
+    ranges.windows(2).filter(|pair| is_heap(pair)).count()
+}
+
 /// The slope of the least squares: octets of memory per message.
 fn slope(samples: &[Sample]) -> f64 {
     let points = samples.iter().map(|sample| (sample.messages as f64, sample.memory as f64 * 1024.0));
@@ -136,6 +154,7 @@ fn everything_accepted_is_delivered_queued_or_bounced_and_nothing_grows() {
             life.samples.push(sample.unwrap_or_else(|| panic!("{} died:\n{}", life.name, receiver.log())));
         }
     }
+    assert_eq!(heaps_of_threads(forwarder.pid()), 0, "threads of the forwarder have heaps of their own");
     let answers = traffic.finish();
     // What was deferred is due a second later. What remains counts as queued.
     let deadline = Instant::now() + Duration::from_secs(20);
