@@ -22,6 +22,12 @@ pub const HEARTBEAT: &str = "heartbeat";
 /// Also a kind of notice: what was made so from a message of leafmail.
 pub const EXPANDED: &str = "expanded";
 
+/// Of an envelope: the message is the copy for the members of a mailing list, whose address this is.
+pub const LIST: &str = "list";
+
+/// Of such a copy: each of its recipients gets it with a sender of his own.
+pub const VERP: &str = "verp";
+
 /// Of an envelope or a seal: what a policy noted about the message when it accepted it. There may be several.
 pub const NOTE: &str = "note";
 
@@ -56,7 +62,7 @@ pub const WITHHELD: &str = "notice-withheld";
 pub const CAUSE: &str = "cause";
 
 /// Those of envelopes.
-pub const OF_ENVELOPES: [&str; 5] = [AUTH, EXPANDED, LOCAL_USER, NOTE, NOTICE];
+pub const OF_ENVELOPES: [&str; 7] = [AUTH, EXPANDED, LIST, LOCAL_USER, NOTE, NOTICE, VERP];
 
 /// Those of seals.
 pub const OF_SEALS: [&str; 3] = [HEADER_EDIT, HOLD, NOTE];

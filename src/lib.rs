@@ -190,6 +190,7 @@ pub mod spool;
 pub mod event;
 pub mod event_hook;
 pub mod history;
+pub mod mailing_list;
 pub mod queue;
 pub mod routing;
 pub mod transport;
@@ -210,6 +211,7 @@ pub mod webhook;
 
 // Below several of them.
 mod small_file;
+mod watched_file;
 
 // A unit test that cannot run where it is says so as the others do.
 #[cfg(test)]

@@ -72,7 +72,7 @@ impl Transcript {
                 "address" => settings.directory.addresses.push(value.parse().unwrap()),
                 "list" => {
                     let mut names = value.split(' ').map(|name| name.parse().unwrap());
-                    settings.directory.lists.push((names.next().unwrap(), names.collect()));
+                    settings.directory.lists.push((names.next().unwrap(), names.collect::<Vec<_>>().into()));
                 }
                 "xclient" => settings.xclient.push(value.parse().unwrap()),
                 "xforward" => settings.xforward.push(value.parse().unwrap()),

@@ -4,7 +4,7 @@
 mod devices;
 
 use super::error::Fault;
-use super::sections::{dkim, dns, event_hook, policy_service, rate_limit};
+use super::sections::{dkim, dns, event_hook, list, policy_service, rate_limit};
 use super::{Config, ConfigError, alarm, log, process, rewrite, route, trust};
 
 /// A rule: the sections that it looks at, and what it finds.
@@ -27,6 +27,7 @@ const RULES: &[Rule] = &[
     (&["policy_service"], |config| policy_service::faults(&config.policy_service)),
     (&["rate_limit"], |config| rate_limit::faults(&config.rate_limit)),
     (&["dkim"], |config| dkim::faults(&config.dkim)),
+    (&["list", "notices"], |config| list::faults(&config.list, config.notices.admin.as_ref())),
     (&["notices"], |config| listed(config.copies())),
     (&["log", "relay", "route"], |config| log::faults(&config.log, &config.usable_routes())),
     (&["alarm"], |config| alarm::faults(&config.alarm)),

@@ -180,6 +180,9 @@ impl Config {
             fault.reason.push_str("; \"smtpd passwd USER\" makes it");
         }
         faults.extend(unreadable("aliases", &[("file", &self.aliases.file)]));
+        for (index, list) in self.list.iter().enumerate() {
+            faults.extend(unreadable(&format!("list[{index}]"), &[("members_file", &list.members_file)]));
+        }
         faults
     }
 

@@ -37,7 +37,7 @@ pub use route::{OAuth2, Preset, Region, RouteName, RoutePlan, RouteSection, Time
 pub use sandbox_needs::{SandboxNeeds, Task};
 pub use sections::{
     AuthSection, ClientsSection, DkimSection, DnsSection, EarlyTalkers, EventHookSection, LimitedBy, LimitsSection,
-    MessageSection, NoticesSection, PolicyServiceSection, ProtocolSection, QueueSection, RateLimitSection,
+    ListSection, MessageSection, NoticesSection, PolicyServiceSection, ProtocolSection, QueueSection, RateLimitSection,
     RecipientsSection, ReserveSection, SendersSection, TlsSection, VerifySection,
 };
 pub use submission::SubmissionSection;
@@ -118,6 +118,9 @@ pub struct Config {
     pub dkim: Vec<DkimSection>,
     /// Who is meant by local addresses.
     pub aliases: AliasesSection,
+    /// Addresses whose mail goes to the members of a list.
+    #[serde(deserialize_with = "values::tables")]
+    pub list: Vec<ListSection>,
     /// When to try again, and when to give up.
     pub queue: QueueSection,
     /// The administrator, and how many notifications are sent.
@@ -163,6 +166,7 @@ impl Default for Config {
             rewrite: Vec::new(),
             dkim: Vec::new(),
             aliases: AliasesSection::default(),
+            list: Vec::new(),
             queue: QueueSection::default(),
             notices: NoticesSection::default(),
             log: LogSection::default(),

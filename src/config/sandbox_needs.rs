@@ -49,6 +49,7 @@ impl Config {
         for file in [&tls.certificate, &tls.key, &tls.client_ca, &self.auth.users, &self.aliases.file] {
             file.iter().for_each(|file| needs.reads(file));
         }
+        self.list.iter().filter_map(|list| list.members_file.as_ref()).for_each(|file| needs.reads(file));
         needs.write.extend(self.log.file.iter().map(|file| folder_of(file)));
         needs.remove = self.listen.addresses.iter().filter_map(socket_folder).collect();
         // A Unix socket needs no rule.

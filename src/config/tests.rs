@@ -256,7 +256,7 @@ proptest! {
         let (table, key) = key.rsplit_once('.').unwrap_or(("", &key));
         let heading = match table {
             "" => String::new(),
-            "relay.fallback" | "route" | "rewrite" | "policy_service" | "dkim" | "event_hook" => format!("[[{table}]]\n"),
+            "relay.fallback" | "route" | "rewrite" | "policy_service" | "dkim" | "event_hook" | "list" => format!("[[{table}]]\n"),
             _ => format!("[{table}]\n"),
         };
         if let Ok(config) = parsed(&format!("{heading}{key} = {value}")) {

@@ -10,6 +10,7 @@ mod delegation;
 mod headers;
 mod helo;
 mod inspector;
+mod lists;
 mod networks;
 mod next_hop_size;
 pub mod refusals;
@@ -20,6 +21,7 @@ pub use delegation::{Fallback, PolicyService, ServiceAddress, ServiceSettings, S
 pub use headers::FieldName;
 pub use helo::Verify;
 pub use inspector::{Inspection, Inspector, Interest};
+pub use lists::ListPolicy;
 pub use next_hop_size::NextHopSize;
 
 use async_trait::async_trait;

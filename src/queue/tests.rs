@@ -4,6 +4,7 @@ mod ahead;
 mod clock_jumps;
 mod lanes;
 mod limits;
+mod lists;
 mod notices;
 mod notices_refused;
 mod octets;

@@ -12,6 +12,7 @@ mod author;
 mod criteria;
 mod field_edits;
 mod header;
+mod list_header;
 mod readdressing;
 mod rewriting;
 
@@ -20,5 +21,6 @@ pub use aliases::{AliasError, Aliases, LocalDomains, Target};
 pub use author::author_domain;
 pub use criteria::{Criteria, choose};
 pub use field_edits::FieldEdits;
+pub use list_header::list_header;
 pub use readdressing::Readdressing;
 pub use rewriting::Rewriting;

@@ -118,7 +118,7 @@ impl Rewriting {
 }
 
 /// One `From:` with this address (RFC 5322 3.6 allows but one), and the old content in `Reply-To:` for those who answer.
-fn set_from(header: &mut Header<'_>, from: &Mailbox) {
+pub(super) fn set_from(header: &mut Header<'_>, from: &Mailbox) {
     let filled = |field: &Field<'_>| field.kind == Kind::From && !field.is_blank();
     let kept = header.fields.iter().position(filled).or_else(|| header.position(Kind::From));
     let Some(kept) = kept else {
@@ -194,7 +194,7 @@ fn from_field(body: &[u8], old: &AddressField, from: &Mailbox) -> Field<'static>
 }
 
 /// A quoted string of what is no display name, so that nothing in it is taken for an address; empty of nothing.
-fn quoted(name: &[u8]) -> Vec<u8> {
+pub(super) fn quoted(name: &[u8]) -> Vec<u8> {
     let inside: Vec<u8> =
         unfold(name).into_iter().filter(|octet| !octet.is_ascii_control() && !b"\"\\".contains(octet)).collect();
     match inside.trim_ascii() {

@@ -268,7 +268,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_named_as_the_ancestor_named_them_and_foreign_results_of_spf_do_not_count() {
+    fn fields_have_the_names_of_the_ancestor_and_foreign_results_of_spf_do_not_count() {
         let header =
             b"Received-SPF: Pass (x)\r\nReceived: by us\r\nReceived-SPF: fail\r\nX-Mailer: a\r\n\tb\r\nX-mailer: c\r\n";
         assert_eq!(headers(header)["x_mailer"], "X-Mailer: a\tb");

@@ -55,10 +55,10 @@ impl Session {
         let directory = &self.settings.directory;
         let mut lists = directory.lists.iter().filter(|(list, _)| is_named(list, name));
         match (lists.next(), lists.next()) {
-            (Some((_, members)), None) if !utf8 && members.iter().any(|member| !member.is_ascii()) => {
-                catalogue::verified_in_utf8()
-            }
-            (Some((_, members)), None) => catalogue::addresses(&members.iter().collect::<Vec<_>>()),
+            (Some((_, members)), None) => match members.current() {
+                members if !utf8 && members.iter().any(|member| !member.is_ascii()) => catalogue::verified_in_utf8(),
+                members => catalogue::addresses(&members.iter().collect::<Vec<_>>()),
+            },
             (Some((first, _)), Some((second, _))) => catalogue::ambiguous(&[first, second]),
             (None, _) if directory.addresses.iter().any(|address| is_named(address, name)) => catalogue::not_a_list(),
             (None, _) => catalogue::cannot_verify(),

@@ -23,7 +23,7 @@ mod verdict;
 
 pub use action::{Action, Answer, MailQuery, Note, Query, Question, Rejection};
 pub use headers::HeaderBlock;
-pub use settings::{Directory, FormatCheck, Settings};
+pub use settings::{Directory, FormatCheck, ListMembers, Settings};
 pub use terms::Terms;
 pub use transaction::BegunTransaction;
 pub use verdict::{Additions, HeaderLine, Verdict};

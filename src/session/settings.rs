@@ -1,5 +1,6 @@
 //! The settings of a session: the rules of the house, the same for every client.
 
+use std::fmt;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -136,8 +137,45 @@ pub struct Directory {
     /// Mailboxes that exist.
     pub addresses: Vec<Mailbox>,
     /// Lists, by their address, with their members.
-    pub lists: Vec<(Mailbox, Vec<Mailbox>)>,
+    pub lists: Vec<(Mailbox, ListMembers)>,
 }
+
+/// The members of a list, asked for at each EXPN.
+#[derive(Clone)]
+pub struct ListMembers(Arc<dyn Fn() -> Vec<Mailbox> + Send + Sync>);
+
+impl ListMembers {
+    /// Those that this gives when it is asked.
+    pub fn asked(members: impl Fn() -> Vec<Mailbox> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(members))
+    }
+
+    /// The present members.
+    pub fn current(&self) -> Vec<Mailbox> {
+        self.0()
+    }
+}
+
+impl From<Vec<Mailbox>> for ListMembers {
+    fn from(members: Vec<Mailbox>) -> Self {
+        Self::asked(move || members.clone())
+    }
+}
+
+impl fmt::Debug for ListMembers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.current().fmt(f)
+    }
+}
+
+/// Where they are the same now.
+impl PartialEq for ListMembers {
+    fn eq(&self, other: &Self) -> bool {
+        self.current() == other.current()
+    }
+}
+
+impl Eq for ListMembers {}
 
 /// What the other end of the connection may say of other clients.
 #[derive(Debug, Clone, Copy)]

@@ -19,6 +19,7 @@ mod help;
 mod large_messages;
 mod line_ends;
 mod listening_addresses;
+mod lists;
 mod live_view;
 mod lockouts;
 mod logs;

@@ -63,7 +63,7 @@ fn of_whole(entry: &HistoryEntry) -> Option<String> {
         Departure::SenderNotTold => format!("On {when} its sender was not told of the failure: {text}."),
         Departure::Expanded => {
             format!(
-                "On {when} message {text} was made of it, as an alias means several recipients: spoolrun explain {text}."
+                "On {when} message {text} was made of it, as an alias or a list means several recipients: spoolrun explain {text}."
             )
         }
         Departure::Removed => format!("On {when} it was removed by a person."),

@@ -1,14 +1,18 @@
 //! What happened to a message that is still in the spool, from its receipts, the state of its routes, and the
 //! schedule.
 
+use std::sync::Arc;
+
 use super::context::Context;
 use super::notice;
 use super::story::{Explanation, Point, RecipientStory};
 use super::words::{client, count, point, said, size, span};
 use crate::address::escaped;
-use crate::annotation::{HANDED_OVER, HOLD, NOTE, UNCOUNTED};
+use crate::annotation::{HANDED_OVER, HOLD, LIST, NOTE, UNCOUNTED};
 use crate::clock::Timestamp;
+use crate::envelope::Envelope;
 use crate::id::SpoolId;
+use crate::mailing_list::MailingList;
 use crate::queue::plan::ledger::{Account, Standing};
 use crate::queue::routes::state::Pause;
 use crate::queue::{InDoubt, RouteState};
@@ -31,6 +35,7 @@ pub(super) fn story<S: Spool>(context: &Context<'_, S>, id: SpoolId, glance: &Gl
     if let Some(notice) = &envelope.origin.notice_of {
         facts.push(format!("It is a notice of this relay about message {}.", notice.original));
     }
+    facts.extend(of_lists(context, envelope));
     facts.extend(notes(glance));
     let (place, mut remedy) = lies(id, glance);
     facts.push(place);
@@ -52,6 +57,23 @@ pub(super) fn story<S: Spool>(context: &Context<'_, S>, id: SpoolId, glance: &Gl
         story
     });
     Explanation { id: id.to_string(), folder: glance.folder.name(), facts, remedy, recipients: recipients.collect() }
+}
+
+/// Which mailing lists it has to do with.
+fn of_lists<S: Spool>(context: &Context<'_, S>, envelope: &Envelope) -> Vec<String> {
+    if let Some((_, list)) = envelope.annotations.iter().find(|(name, _)| name == LIST) {
+        let original = envelope.origin.notice_of.as_ref().map(|of| format!(", made from message {}", of.original));
+        let fact =
+            format!("It is the copy for the members of the list {}{}.", escaped(list), original.unwrap_or_default());
+        return vec![fact];
+    }
+    let lists = &context.runner.readdressing.lists;
+    let found = envelope.recipients.iter().filter_map(|recipient| lists.find(&recipient.mailbox));
+    let fact = |list: &Arc<MailingList>| {
+        let members = count(list.members.current().len(), "member");
+        format!("{} is a list with {members}; they get a copy from <{}>.", list.address, list.bounces)
+    };
+    found.map(fact).collect()
 }
 
 /// What a policy noted when the message was accepted, and why it wants it held.

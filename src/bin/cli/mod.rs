@@ -23,4 +23,4 @@ pub(crate) use observer::log_observer;
 pub(crate) use options::{Common, explain_usage, parse_from, report_checked};
 pub(crate) use screen::Reader;
 pub(crate) use signals::heed_signals;
-pub(crate) use wiring::{aliases, open_spool, runner, shortage, sound, watch};
+pub(crate) use wiring::{aliases, mailing_lists, open_spool, runner, shortage, sound, watch};

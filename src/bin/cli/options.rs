@@ -154,6 +154,7 @@ pub(crate) fn report_checked(config: &Config, more: &[String]) -> anyhow::Result
     config.check_files().or_exit(ExitCode::Config)?;
     super::confine::identity(config)?;
     super::aliases(config)?;
+    super::mailing_lists(config)?;
     let remarks = config.remarks(super::confine::uid(config)?);
     let warnings: String =
         super::shortage(config).iter().chain(&remarks).chain(more).map(|text| format!("warning: {text}\n")).collect();

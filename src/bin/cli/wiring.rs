@@ -4,9 +4,10 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 
 use leafmail::clock::longest_varied;
-use leafmail::config::{Config, RoutePlan};
+use leafmail::config::{Config, ListSection, RoutePlan};
 use leafmail::event::Observer;
 use leafmail::history::{HistoryFile, HistoryObserver};
+use leafmail::mailing_list::MailingLists;
 use leafmail::queue::{
     HopFile, NoticeSettings, Readdressing, Route, RouteFolder, Runner, Schedule, SharedRouteLimits, StopFlag,
     watch_folder,
@@ -82,6 +83,7 @@ pub(crate) fn runner(config: &Config, spool: Arc<DirSpool>) -> anyhow::Result<Ru
         routes: config.routes().into_iter().map(route).collect::<anyhow::Result<_>>()?,
         readdressing: Arc::new(Readdressing {
             aliases: aliases(config)?,
+            lists: mailing_lists(config)?,
             rewritings: config.rewritings(),
             wrapped_routes: wrapped_routes(config),
             signing: config.signing(),
@@ -134,6 +136,12 @@ pub(crate) fn aliases(config: &Config) -> anyhow::Result<Option<AliasFile>> {
         None if table.is_empty() => Ok(None),
         None => AliasFile::without_file(table, local).map(Some).or_exit(ExitCode::Config),
     }
+}
+
+/// The mailing lists.
+pub(crate) fn mailing_lists(config: &Config) -> anyhow::Result<MailingLists> {
+    let lists = config.list.iter().map(ListSection::list).collect::<Result<Vec<_>, _>>().or_exit(ExitCode::Config)?;
+    Ok(MailingLists::new(lists.into_iter().flatten().collect()))
 }
 
 /// Forwards continuously, until the runner's stop flag is raised.

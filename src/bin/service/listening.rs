@@ -111,7 +111,7 @@ fn serve(options: &Options, config: &Config, sockets: Vec<Fronted>, waiting: &mu
     observers.extend(receiver::client_record(config));
     observers.extend(cli::event_hooks(config));
     let receiver =
-        Arc::new(receiver::build(config, Arc::clone(&spool), shutdown.clone(), security, Arc::new(observers)));
+        Arc::new(receiver::build(config, Arc::clone(&spool), shutdown.clone(), security, Arc::new(observers))?);
     let replaced = Arc::new(AtomicBool::new(false));
     if let Waiting::Supervisor(..) = waiting {
         let replaced = Arc::clone(&replaced);

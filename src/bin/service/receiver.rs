@@ -9,9 +9,10 @@ use leafmail::dns::{Resolver, SystemResolver};
 use leafmail::driver::{DiskWait, Limits, MailList, Receiver, Security, Shutdown};
 use leafmail::event::Observer;
 use leafmail::history::VisitObserver;
-use leafmail::policy::{Chain, NextHopSize, Policy, PolicyService};
+use leafmail::mailing_list::MailingLists;
+use leafmail::policy::{Chain, ListPolicy, NextHopSize, Policy, PolicyService};
 use leafmail::queue::SizeFile;
-use leafmail::session::{Directory, Settings};
+use leafmail::session::{Directory, ListMembers, Settings};
 use leafmail::smtp::Dialect;
 use leafmail::spool::DirSpool;
 use leafmail::sys::SystemClock;
@@ -30,13 +31,14 @@ pub(crate) fn build(
     shutdown: Shutdown,
     security: Security,
     observer: Arc<dyn Observer>,
-) -> Receiver<DirSpool> {
+) -> anyhow::Result<Receiver<DirSpool>> {
+    let lists = cli::wiring::mailing_lists(config)?;
     let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver::default());
     let mail_list = MailList::of(SpoolLister { config: config.clone(), spool: Arc::clone(&spool) });
-    Receiver {
-        settings: Arc::new(settings(config)),
+    Ok(Receiver {
+        settings: Arc::new(settings(config, &lists)),
         limits: limits(config),
-        policy: Chain::new(config.rules(), Arc::clone(&resolver), policies(config)),
+        policy: Chain::new(config.rules(), Arc::clone(&resolver), policies(config, lists)),
         resolver: config.clients.reverse_names.then_some(resolver),
         security,
         spool,
@@ -45,14 +47,15 @@ pub(crate) fn build(
         observer,
         clock: Arc::new(SystemClock),
         shutdown,
-    }
+    })
 }
 
 /// What is asked after the built-in rules: what needs no other program first.
-fn policies(config: &Config) -> Vec<Arc<dyn Policy>> {
+fn policies(config: &Config, lists: MailingLists) -> Vec<Arc<dyn Policy>> {
     let services =
         config.policy_services().into_iter().map(|settings| Arc::new(PolicyService::new(settings)) as Arc<dyn Policy>);
-    std::iter::once(Arc::new(next_hop_size(config)) as Arc<dyn Policy>).chain(services).collect()
+    let lists = (!lists.is_empty()).then(|| Arc::new(ListPolicy::new(lists)) as Arc<dyn Policy>);
+    std::iter::once(Arc::new(next_hop_size(config)) as Arc<dyn Policy>).chain(lists).chain(services).collect()
 }
 
 /// The record of clients; with the history it is off.
@@ -63,7 +66,7 @@ pub(crate) fn client_record(config: &Config) -> Option<Arc<dyn Observer>> {
 }
 
 /// What its sessions go by.
-fn settings(config: &Config) -> Settings {
+fn settings(config: &Config, lists: &MailingLists) -> Settings {
     Settings {
         mark: cli::wiring::own_mark(config),
         default_domain: config.default_domain().clone(),
@@ -85,9 +88,19 @@ fn settings(config: &Config) -> Settings {
         xclient: config.clients.xclient.clone(),
         xforward: config.clients.xforward.clone(),
         traced: config.log.trace_clients.clone(),
-        directory: Directory { addresses: config.verify.addresses.clone(), lists: config.verify.lists.clone() },
+        directory: directory(config, lists),
         ..Settings::new(config.hostname.clone())
     }
+}
+
+/// What VRFY and EXPN tell: the addresses and lists of `[verify]`, and the mailing lists that say so.
+fn directory(config: &Config, lists: &MailingLists) -> Directory {
+    let fixed = config.verify.lists.iter().map(|(list, members)| (list.clone(), members.clone().into()));
+    let told = lists.iter().filter(|list| list.expn).map(|list| {
+        let current = Arc::clone(list);
+        (list.address.clone(), ListMembers::asked(move || current.members.current().to_vec()))
+    });
+    Directory { addresses: config.verify.addresses.clone(), lists: fixed.chain(told).collect() }
 }
 
 /// How much of its clients it bears.

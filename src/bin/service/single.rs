@@ -57,7 +57,7 @@ fn get_ready(common: &Common, config: &Config, reader: Reader) -> anyhow::Result
     let observers: Vec<_> =
         [observer].into_iter().chain(receiver::client_record(config)).chain(cli::event_hooks(config)).collect();
     let security = security(config, certificate)?;
-    let receiver = receiver::build(config, Arc::clone(&spool), Shutdown::default(), security, Arc::new(observers));
+    let receiver = receiver::build(config, Arc::clone(&spool), Shutdown::default(), security, Arc::new(observers))?;
     let receiver = Receiver { disk_wait: DiskWait::Here, ..receiver };
     let runtime = Builder::new_current_thread().enable_all().build().or_exit(ExitCode::OsErr)?;
     Ok(Ready { receiver, spool, runtime, screen, _logging: logging })

@@ -213,8 +213,11 @@ pub(crate) fn look_first(config: &Config) -> Vec<Step> {
 /// Whether the files that the configuration names can be read.
 fn files(config: &Config) -> Step {
     const WHAT: &str = "files";
-    let checked =
-        config.check_files_read_later().map_err(anyhow::Error::from).and_then(|()| cli::aliases(config).map(|_| ()));
+    let checked = config
+        .check_files_read_later()
+        .map_err(anyhow::Error::from)
+        .and_then(|()| cli::aliases(config).map(|_| ()))
+        .and_then(|()| cli::mailing_lists(config).map(|_| ()));
     match checked {
         Ok(()) => Step::ok(WHAT, "passwords, users and aliases can be read"),
         Err(error) => Step::fault(WHAT, format!("{error:#}"), "Correct that file, or the setting that names it."),

@@ -14,7 +14,7 @@ use crate::config::*;
 pub(in crate::config) type Section = (&'static str, Vec<&'static str>);
 
 /// The sections that may come several times, each under a heading in two brackets.
-const REPEATED: [&str; 6] = ["dkim", "event_hook", "policy_service", "rate_limit", "rewrite", "route"];
+const REPEATED: [&str; 7] = ["dkim", "event_hook", "list", "policy_service", "rate_limit", "rewrite", "route"];
 /// The keys of a [`RouteSection`] that have no place in `[relay]`.
 pub(in crate::config) const OF_ROUTES: [&str; 5] = ["name", "senders", "recipients", "clients", "logins"];
 /// Those that have none in a fallback either.
@@ -49,6 +49,7 @@ pub(in crate::config) fn sections() -> Vec<Section> {
         ("rewrite", fields_of::<RewriteSection>()),
         ("dkim", fields_of::<DkimSection>()),
         ("aliases", fields_of::<AliasesSection>()),
+        ("list", fields_of::<ListSection>()),
         ("queue", fields_of::<QueueSection>()),
         ("notices", fields_of::<NoticesSection>()),
         ("log", fields_of::<LogSection>()),

@@ -68,6 +68,16 @@ fn the_sample_shows_every_default() {
             selector: "mail2026".parse().ok(),
             key_file: Some("/etc/leafmail/dkim.pem".into()),
             except: vec!["192.168.1.5/32".parse().unwrap()],
+            ..DkimSection::default()
+        }],
+        list: vec![ListSection {
+            address: "staff@example.lan".parse().ok(),
+            members: vec!["ann@example.com".parse().unwrap(), "bob@example.com".parse().unwrap()],
+            members_file: Some("/etc/leafmail/staff".into()),
+            bounces: "postmaster@example.lan".parse().ok(),
+            owner: "postmaster@example.lan".parse().ok(),
+            max_size: Some(1_000_000),
+            ..ListSection::default()
         }],
         rewrite: vec![RewriteSection {
             senders: vec!["@.example.lan".parse().unwrap()],

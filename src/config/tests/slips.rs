@@ -9,7 +9,7 @@ fn with(key: &str, value: &str) -> String {
     let (section, key) = key.rsplit_once('.').unwrap_or(("", key));
     match section {
         "" => format!("{key} = {value}"),
-        "relay.fallback" | "route" | "rewrite" | "policy_service" | "event_hook" | "dkim" | "rate_limit" => {
+        "relay.fallback" | "route" | "rewrite" | "policy_service" | "event_hook" | "dkim" | "rate_limit" | "list" => {
             format!("[[{section}]]\n{key} = {value}")
         }
         _ => format!("[{section}]\n{key} = {value}"),

@@ -128,7 +128,7 @@ impl<S: Spool> DeliveryTask<'_, S> {
     }
 
     /// Records the outcome of an attempt. The first receipt, which is synced, has all recipients who were delivered to.
-    fn record(
+    pub(super) fn record(
         &mut self,
         delivery: &Delivery,
         recipients: &[u16],

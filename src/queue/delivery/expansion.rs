@@ -2,16 +2,22 @@
 //!
 //! That message is in the spool before the receipt that settles the alias in the original, and leaves only after it, as a
 //! notice does. Its id is derived from the original and the recipients, so a crash in between does not lead to a second one.
-//! From then on each of the several recipients is settled alone.
+//! From then on each of the several recipients is settled alone. The members of a mailing list get theirs in the same way.
+
+mod list;
 
 use std::ops::ControlFlow::Continue;
+use std::sync::Arc;
 
+use super::body::NewHeader;
 use super::task::{DeliveryTask, NextStep};
-use crate::annotation::{EXPANDED, NOTICE, UNREPORTED};
+use crate::address::Mailbox;
+use crate::annotation::{EXPANDED, NOTICE, UNREPORTED, VERP};
 use crate::clock::Timestamp;
 use crate::envelope::{Envelope, NoticeOf, Recipient, Recipients};
 use crate::event::Event;
 use crate::id::SpoolId;
+use crate::mailing_list::verp_sender;
 use crate::queue::dsn::notice::NoticeKind;
 use crate::queue::dsn::provenance;
 use crate::receipt::{Reason, Receipt, ReceiptKind};
@@ -27,6 +33,10 @@ const PIECE: usize = 256 * 1024;
 impl<S: Spool> DeliveryTask<'_, S> {
     /// Makes the message for the addresses that these recipients stand for; for the first of them, where all are too many.
     pub(super) fn expand(&mut self, recipients: &[u16], now: Timestamp) -> NextStep<S::Claim> {
+        let of_list = |index: &u16| Some((*index, Arc::clone(self.destination(*index)?.list.as_ref()?)));
+        if let Some((index, list)) = recipients.iter().find_map(of_list) {
+            return self.distribute(index, &list, now);
+        }
         let mut count = 0;
         let fits = |index: &&u16| {
             count += self.destination(**index).map_or(0, |to| to.several.len());
@@ -38,9 +48,21 @@ impl<S: Spool> DeliveryTask<'_, S> {
         let indices: Vec<u8> =
             b"expanded".iter().copied().chain(recipients.iter().flat_map(|i| i.to_be_bytes())).collect();
         let id = self.claim.id().derived(&indices);
-        if let Err(error) = self.copy(id, &envelope) {
-            return self.give_way(&error);
+        match self.copy(id, &envelope, None) {
+            Ok(size) => self.settle(recipients, id, envelope, size, now),
+            Err(error) => self.give_way(&error),
         }
+    }
+
+    /// The copy is in the spool: these recipients are settled in the original.
+    fn settle(
+        &mut self,
+        recipients: &[u16],
+        id: SpoolId,
+        envelope: Envelope,
+        size: u64,
+        now: Timestamp,
+    ) -> NextStep<S::Claim> {
         let Envelope { recipients: into, reverse_path: sender, .. } = envelope;
         let reason = Reason::new(EnhancedCode(2, 0, 0), format!("goes on as {id} to {} recipients", into.len()));
         // RFC 3461 5.2.7.3: of an alias, success is that it was expanded. Where nobody asked, nothing may wait for a report.
@@ -63,7 +85,7 @@ impl<S: Spool> DeliveryTask<'_, S> {
             }
         }
         let message_id = self.claim.seal().message_id.clone();
-        let (size, recipients) = (self.claim.size(), into);
+        let recipients = into;
         let accepted = Event::Accepted { id, client: None, sender, size, recipients, message_id, origin_client: None };
         self.runner.emit(&accepted);
         self.runner.emit(&Event::Expanded { id: self.claim.id(), into: id });
@@ -95,9 +117,26 @@ impl<S: Spool> DeliveryTask<'_, S> {
         Some(envelope)
     }
 
-    fn copy(&self, id: SpoolId, envelope: &Envelope) -> Result<(), SpoolError> {
+    /// Whether this copy of a list has a sender for each recipient.
+    pub(super) fn is_verp(&self) -> bool {
+        self.envelope.annotations.iter().any(|(name, _)| name == VERP)
+    }
+
+    /// The sender with which such a copy goes to a recipient.
+    pub(super) fn sender_of_copy(&self, recipient: u16) -> Option<Mailbox> {
+        let bounces = self.envelope.reverse_path.mailbox().filter(|_| self.is_verp())?;
+        Some(verp_sender(bounces, self.meant(recipient)?))
+    }
+
+    /// Copies the message, with another header if there is one; the octets of the copy.
+    fn copy(&self, id: SpoolId, envelope: &Envelope, header: Option<&NewHeader>) -> Result<u64, SpoolError> {
+        let replaced = header.map_or(0, |header| header.replaced);
+        let size = self.claim.size().saturating_sub(replaced) + header.map_or(0, |header| header.octets.len() as u64);
         let copied = self.runner.spool.open_as(id, envelope).and_then(|mut draft| {
-            let (mut piece, mut offset) = (vec![0; PIECE], 0);
+            let (mut piece, mut offset) = (vec![0; PIECE], replaced);
+            if let Some(header) = header {
+                draft.append(&header.octets)?;
+            }
             loop {
                 let read = self.claim.read_at(offset, &mut piece);
                 match read.map_err(|error| SpoolError::new("reading", self.claim.id().to_string(), error))? {
@@ -112,8 +151,8 @@ impl<S: Spool> DeliveryTask<'_, S> {
             draft.commit(&self.claim.seal().without_header_edits())
         });
         match copied {
-            Ok(_) => Ok(()),
-            Err(error) if matches!(error.kind, SpoolErrorKind::Exists) => Ok(()),
+            Ok(_) => Ok(size),
+            Err(error) if matches!(error.kind, SpoolErrorKind::Exists) => Ok(size),
             Err(error) => Err(error),
         }
     }

@@ -25,9 +25,11 @@ impl<S: Spool> DeliveryTask<'_, S> {
         rewriting: Option<&Rewriting>,
     ) -> Result<OutgoingMessage, Unprepared> {
         let notice_sender = self.runner.notice_sender(self.job.route).filter(|_| is_ours(&self.envelope));
-        let readdressed = rewriting.is_some() || self.destinations.iter().any(|to| to.alias.is_some());
-        let outgoing = (readdressed || notice_sender.is_some())
-            .then(|| readdressing::outgoing(&self.envelope, &self.destinations, rewriting, notice_sender));
+        let copy_sender = recipients.first().and_then(|first| self.sender_of_copy(*first));
+        let aliases = || self.destinations.iter().any(|to| to.alias.is_some());
+        let readdressed = rewriting.is_some() || notice_sender.is_some() || copy_sender.is_some() || aliases();
+        let outgoing = readdressed
+            .then(|| readdressing::outgoing(&self.envelope, &self.destinations, rewriting, notice_sender, copy_sender));
         let rewritten = match rewriting.filter(|rewriting| rewriting.changes_header()) {
             None => None,
             Some(rewriting) => {

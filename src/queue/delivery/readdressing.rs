@@ -2,31 +2,39 @@
 //! run finds them again from the configuration.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::destination::Destination;
 use crate::address::{Mailbox, ReversePath};
-use crate::annotation::EXPANDED;
+use crate::annotation::{EXPANDED, LIST};
 use crate::envelope::{Envelope, Recipient, Recipients};
+use crate::mailing_list::MailingList;
 use crate::queue::runner::Runner;
-use crate::routing::{AliasFile, Rewriting, Target};
+use crate::routing::{AliasFile, Aliases, Rewriting, Target};
 use crate::smtp::{Notify, xtext};
 use crate::spool::Spool;
 
 impl<S: Spool> Runner<S> {
     /// Where each recipient's copy goes.
     pub(super) fn destinations(&self, envelope: &Envelope) -> Vec<Destination> {
-        let is_expanded = envelope.annotations.iter().any(|(name, _)| name == EXPANDED);
-        let aliases = self.readdressing.aliases.as_ref().filter(|_| !is_expanded).map(AliasFile::current);
+        let has = |wanted: &str| envelope.annotations.iter().any(|(name, _)| name == wanted);
+        let aliases = self.readdressing.aliases.as_ref().filter(|_| !has(EXPANDED)).map(AliasFile::current);
+        let lists = Some(&self.readdressing.lists).filter(|lists| !lists.is_empty() && !has(LIST));
+        let list_at = |mailbox: &Mailbox| lists.and_then(|lists| lists.find(mailbox));
+        let target = |mailbox: &Mailbox| aliases.as_ref().map_or(Target::Unchanged, |aliases| aliases.target(mailbox));
         let destination = |mailbox: &Mailbox| {
-            let target = aliases.as_ref().map_or(Target::Unchanged, |aliases| aliases.target(mailbox));
-            let (alias, several) = match target {
-                Target::Unchanged => (None, Vec::new()),
-                Target::One(only) => (Some(only), Vec::new()),
-                Target::Many(several) => (None, several),
+            let (alias, several, list) = match (list_at(mailbox), target(mailbox)) {
+                (Some(list), _) => (None, members(list, aliases.as_deref()), Some(Arc::clone(list))),
+                (None, Target::Unchanged) => (None, Vec::new(), None),
+                (None, Target::One(only)) => match list_at(&only) {
+                    Some(list) => (None, members(list, aliases.as_deref()), Some(Arc::clone(list))),
+                    None => (Some(only), Vec::new(), None),
+                },
+                (None, Target::Many(several)) => (None, several, None),
             };
             let meant = alias.as_ref().or(several.first()).unwrap_or(mailbox);
             let route = self.route_to(envelope, meant);
-            Destination { alias, several, route }
+            Destination { alias, several, list, route }
         };
         envelope.recipients.iter().map(|recipient| destination(&recipient.mailbox)).collect()
     }
@@ -42,6 +50,18 @@ impl<S: Spool> Runner<S> {
         let name = self.routes.get(route).map_or("", |route| route.name.as_str());
         Rewriting::find(&self.readdressing.rewritings, envelope, to, name)
     }
+}
+
+/// Whom a list means: its members, and for those who are aliases whom these mean.
+fn members(list: &MailingList, aliases: Option<&Aliases>) -> Vec<Mailbox> {
+    let members = list.members.current();
+    let Some(aliases) = aliases else { return members.to_vec() };
+    let meant = members.iter().flat_map(|member| match aliases.target(member) {
+        Target::Unchanged => vec![member.clone()],
+        Target::One(only) => vec![only],
+        Target::Many(several) => several,
+    });
+    meant.collect()
 }
 
 /// Whoever shares a mailbox with another by aliases shares the wishes for notices too: what one wants is wanted.
@@ -68,17 +88,23 @@ fn share_wishes(recipients: &mut [Recipient], destinations: &[Destination]) {
     }
 }
 
-/// The envelope as the next hop receives it; the recipients keep their places. A notice leaves with `notice_sender` in place of `<>`,
+/// The envelope as the next hop receives it; the recipients keep their places. A copy of a list with a sender for each recipient leaves
+/// with `sender_of_copy`. A notice leaves with `notice_sender` in place of `<>`,
 /// and asks that nothing answers it.
 pub(in crate::queue) fn outgoing(
     envelope: &Envelope,
     destinations: &[Destination],
     rewriting: Option<&Rewriting>,
     notice_sender: Option<&Mailbox>,
+    sender_of_copy: Option<Mailbox>,
 ) -> Envelope {
     let mut outgoing = envelope.clone();
+    if let Some(sender) = sender_of_copy {
+        outgoing.smtputf8 |= !sender.is_ascii();
+        outgoing.reverse_path = ReversePath::Mailbox(sender);
+    }
     if let Some(rewriting) = rewriting {
-        outgoing.reverse_path = rewriting.reverse_path(&envelope.reverse_path);
+        outgoing.reverse_path = rewriting.reverse_path(&outgoing.reverse_path);
         outgoing.smtputf8 |= !rewriting.is_ascii();
     }
     let notice_sender = notice_sender.filter(|_| envelope.reverse_path == ReversePath::Null);

@@ -309,7 +309,8 @@ impl<'r, S: Spool> DeliveryTask<'r, S> {
     /// Those that share one transaction with the first, and their rewriting.
     pub(super) fn group(&self, due: &[u16]) -> Option<(Vec<u16>, Option<&'r Rewriting>)> {
         let first = *due.first()?;
-        let most = self.route().dispatch.most_recipients().unwrap_or(usize::MAX).max(1);
+        let most = if self.is_verp() { Some(1) } else { self.route().dispatch.most_recipients() };
+        let most = most.unwrap_or(usize::MAX).max(1);
         let together = due.iter().copied().filter(|index| self.go_together(*index, first));
         if most >= due.len() || self.destinations.iter().all(|to| to.alias.is_none()) {
             return Some((together.take(most).collect(), self.rewriting(first)));

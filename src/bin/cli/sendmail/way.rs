@@ -143,7 +143,7 @@ fn receiver(site: &Site, security: Security) -> anyhow::Result<(Option<Logging>,
     let spool = cli::open_spool(config)?;
     let observers: Vec<_> = std::iter::once(cli::log_observer(config)).chain(cli::event_hooks(config)).collect();
     let receiver =
-        service::receiver::build(config, Arc::clone(&spool), Shutdown::default(), security, Arc::new(observers));
+        service::receiver::build(config, Arc::clone(&spool), Shutdown::default(), security, Arc::new(observers))?;
     let runtime = Builder::new_current_thread().enable_all().build().or_exit(ExitCode::OsErr)?;
     Ok((logging, receiver, runtime))
 }

@@ -22,7 +22,7 @@ pub(super) struct Wrapping {
 
 impl<S: Spool> DeliveryTask<'_, S> {
     /// The header as it is stored.
-    pub(super) fn stored_header(&self) -> Result<Vec<u8>, SpoolError> {
+    pub(in crate::queue::delivery) fn stored_header(&self) -> Result<Vec<u8>, SpoolError> {
         header_of(&self.claim).map_err(|error| self.unreadable(error))
     }
 
