@@ -5,6 +5,7 @@
 //! the first and defer on the second, never the other way round. Only this file names the crate `dns-lookup`; it asks
 //! the system's resolver, so that `/etc/hosts`, on which many LANs rely, applies.
 
+mod asking;
 mod error;
 mod exchangers;
 mod fixed_names;
@@ -12,6 +13,7 @@ mod fixed_names;
 mod hickory;
 mod lookup;
 
+pub use asking::client;
 pub use error::DnsError;
 pub use exchangers::{Exchanger, Exchangers, exchangers};
 pub use fixed_names::FixedNames;

@@ -2,9 +2,10 @@
 //! the rule of [`trust`]. The rules depend on the configuration alone, so they hold in every mode.
 
 mod devices;
+mod strangers;
 
 use super::error::Fault;
-use super::sections::{dkim, dns, event_hook, list, policy_service, rate_limit};
+use super::sections::{checks, dkim, dns, event_hook, list, policy_service, rate_limit};
 use super::{Config, ConfigError, alarm, log, process, rewrite, route, trust};
 
 /// A rule: the sections that it looks at, and what it finds.
@@ -23,6 +24,7 @@ const RULES: &[Rule] = &[
     (&["listen", "auth", "protocol"], |config| listed(config.fronts())),
     (&["listen"], Config::addresses_elsewhere),
     (&["listen", "clients", "auth", "tls"], Config::dead_ends),
+    (&["checks", "dnsbl"], |config| checks::faults(&config.checks, &config.dnsbl)),
     (&["dns"], |config| dns::faults(&config.dns)),
     (&["policy_service"], |config| policy_service::faults(&config.policy_service)),
     (&["rate_limit"], |config| rate_limit::faults(&config.rate_limit)),

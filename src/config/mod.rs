@@ -36,9 +36,9 @@ pub use rewrite::{FieldText, RewriteSection};
 pub use route::{OAuth2, Preset, Region, RouteName, RoutePlan, RouteSection, TimeoutKeys, TokenUrl, UserName};
 pub use sandbox_needs::{SandboxNeeds, Task};
 pub use sections::{
-    AuthSection, ClientsSection, DkimSection, DnsSection, EarlyTalkers, EventHookSection, LimitedBy, LimitsSection,
-    ListSection, MessageSection, NoticesSection, PolicyServiceSection, ProtocolSection, QueueSection, RateLimitSection,
-    RecipientsSection, ReserveSection, SendersSection, TlsSection, VerifySection,
+    AuthSection, ChecksSection, ClientsSection, DkimSection, DnsSection, DnsblSection, EarlyTalkers, EventHookSection,
+    LimitedBy, LimitsSection, ListSection, MessageSection, NoticesSection, PolicyServiceSection, ProtocolSection,
+    QueueSection, RateLimitSection, RecipientsSection, ReserveSection, SendersSection, TlsSection, VerifySection,
 };
 pub use submission::SubmissionSection;
 
@@ -89,6 +89,11 @@ pub struct Config {
     pub recipients: RecipientsSection,
     /// What VRFY and EXPN may tell.
     pub verify: VerifySection,
+    /// What is checked of clients, senders and recipients.
+    pub checks: ChecksSection,
+    /// Which lists of the DNS are asked about clients.
+    #[serde(deserialize_with = "values::tables")]
+    pub dnsbl: Vec<DnsblSection>,
     /// Which name servers are asked.
     pub dns: DnsSection,
     /// Which programs are asked whether mail is welcome, one after the other.
@@ -154,6 +159,8 @@ impl Default for Config {
             senders: SendersSection::default(),
             recipients: RecipientsSection::default(),
             verify: VerifySection::default(),
+            checks: ChecksSection::default(),
+            dnsbl: Vec::new(),
             dns: DnsSection::default(),
             policy_service: Vec::new(),
             message: MessageSection::default(),

@@ -2,6 +2,7 @@
 //!
 //! A default that a part of the program has too is taken from there. `docs/leafmail.toml` explains every key to those who set it; a test holds it to these structs.
 
+pub(super) mod checks;
 pub(super) mod dkim;
 pub(super) mod dns;
 pub(super) mod event_hook;
@@ -29,6 +30,7 @@ use crate::smtp::Keyword;
 use crate::smtp::body::BareNewline;
 use crate::spool::SpoolSync;
 use crate::transport::Leaving;
+pub use checks::{ChecksSection, DnsblSection};
 pub use dkim::DkimSection;
 pub use dns::DnsSection;
 pub use event_hook::EventHookSection;

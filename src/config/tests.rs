@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::reading::keys::REPEATED;
 use super::*;
 use crate::queue::InDoubt;
 use crate::transport::RouteSettings;
@@ -256,7 +257,7 @@ proptest! {
         let (table, key) = key.rsplit_once('.').unwrap_or(("", &key));
         let heading = match table {
             "" => String::new(),
-            "relay.fallback" | "route" | "rewrite" | "policy_service" | "dkim" | "event_hook" | "list" => format!("[[{table}]]\n"),
+            name if name == "relay.fallback" || REPEATED.contains(&name) => format!("[[{table}]]\n"),
             _ => format!("[{table}]\n"),
         };
         if let Ok(config) = parsed(&format!("{heading}{key} = {value}")) {

@@ -99,7 +99,7 @@ fn judge_literal(peer: Peer, text: &str) -> Verdict {
 }
 
 /// `[192.0.2.1]` or `[IPv6:2001:db8::1]` (RFC 5321 4.1.3); many a device leaves out the tag.
-fn literal_address(text: &str) -> Option<IpAddr> {
+pub(super) fn literal_address(text: &str) -> Option<IpAddr> {
     let inner = text.strip_prefix('[')?.strip_suffix(']')?;
     let untagged = match inner.split_once(':') {
         Some((tag, rest)) if tag.eq_ignore_ascii_case("ipv6") => rest,

@@ -6,6 +6,7 @@
 
 mod addresses;
 mod chain;
+mod checks;
 mod delegation;
 mod headers;
 mod helo;
@@ -17,6 +18,7 @@ pub mod refusals;
 
 pub use addresses::AddressList;
 pub use chain::{Chain, Rules};
+pub use checks::{ByNetwork, CheckSettings, Checks, DnsListSettings, Strictness, probe_list};
 pub use delegation::{Fallback, PolicyService, ServiceAddress, ServiceSettings, ServiceStage};
 pub use headers::FieldName;
 pub use helo::Verify;

@@ -11,9 +11,9 @@ use crate::address::{Domain, Mailbox};
 use crate::smtp::{EnhancedCode, Reply};
 
 /// X.7.1: delivery not authorized (RFC 3463 3.8).
-const NOT_AUTHORIZED: EnhancedCode = EnhancedCode(5, 7, 1);
+pub(super) const NOT_AUTHORIZED: EnhancedCode = EnhancedCode(5, 7, 1);
 /// X.7.25: reverse DNS validation failed (RFC 7372 3.3).
-const REVERSE_DNS_FAILED: EnhancedCode = EnhancedCode(5, 7, 25);
+pub(super) const REVERSE_DNS_FAILED: EnhancedCode = EnhancedCode(5, 7, 25);
 /// X.4.3: directory server failure (RFC 3463 3.5), which is what a name server is.
 const RESOLVER_FAILED: EnhancedCode = EnhancedCode(4, 4, 3);
 /// X.6.0: other or undefined media error (RFC 3463 3.7).
@@ -144,7 +144,7 @@ const MAX_LINE: usize = 400;
 const MAX_SHOWN: usize = 100;
 
 /// What a client sent, fit for a reply line.
-fn shown(text: &dyn Display) -> String {
+pub(super) fn shown(text: &dyn Display) -> String {
     let text = text.to_string();
     let printable = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
     let mut short: String = text.chars().take(MAX_SHOWN).map(printable).collect();

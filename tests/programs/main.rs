@@ -4,6 +4,7 @@ mod administrator;
 mod alarms;
 mod any_password;
 mod bounded_waits;
+mod checks;
 mod client_programs;
 mod crash;
 mod dkim;

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use leafmail::address::Syntax;
 use leafmail::config::{Config, EarlyTalkers, RoutePlan};
-use leafmail::dns::{Resolver, SystemResolver};
+use leafmail::dns::{self, Resolver, SystemResolver};
 use leafmail::driver::{DiskWait, Limits, MailList, Receiver, Security, Shutdown};
 use leafmail::event::Observer;
 use leafmail::history::VisitObserver;
 use leafmail::mailing_list::MailingLists;
-use leafmail::policy::{Chain, ListPolicy, NextHopSize, Policy, PolicyService};
+use leafmail::policy::{Chain, Checks, ListPolicy, NextHopSize, Policy, PolicyService};
 use leafmail::queue::SizeFile;
 use leafmail::session::{Directory, ListMembers, Settings};
 use leafmail::smtp::Dialect;
@@ -55,7 +55,14 @@ fn policies(config: &Config, lists: MailingLists) -> Vec<Arc<dyn Policy>> {
     let services =
         config.policy_services().into_iter().map(|settings| Arc::new(PolicyService::new(settings)) as Arc<dyn Policy>);
     let lists = (!lists.is_empty()).then(|| Arc::new(ListPolicy::new(lists)) as Arc<dyn Policy>);
-    std::iter::once(Arc::new(next_hop_size(config)) as Arc<dyn Policy>).chain(lists).chain(services).collect()
+    let first = std::iter::once(Arc::new(next_hop_size(config)) as Arc<dyn Policy>);
+    first.chain(checks(config)).chain(lists).chain(services).collect()
+}
+
+/// The checks of strangers, where there are any.
+fn checks(config: &Config) -> Option<Arc<dyn Policy>> {
+    let settings = config.checks()?;
+    Some(Arc::new(Checks::new(settings, dns::client(config.dns.settings()))))
 }
 
 /// The record of clients; with the history it is off.

@@ -19,6 +19,7 @@ use leafmail::transport::{Inquiry, Learned, NextHop, Place, ProbeVerdict, Step, 
 
 use sysexits::ExitCode;
 
+use super::doctor_dns;
 use crate::cli::{self, OrExit};
 
 /// Options of the verb.
@@ -94,6 +95,7 @@ pub(crate) fn doctor(
         for settings in config.event_hooks() {
             ward.visit(&settings.name, |tell| tell(event_hook(&settings)));
         }
+        doctor_dns::visit(config, &mut |subject, step| ward.visit(subject, |tell| tell(step)));
         ward.visit("receiver", |tell| admin::probe_receiver(&receiver(config), tell));
     }
     ward.said?;

@@ -4,6 +4,7 @@ mod acting;
 mod deliver;
 mod dkim_key;
 mod doctor;
+mod doctor_dns;
 mod existing;
 mod explain;
 mod filters;

@@ -14,7 +14,8 @@ use crate::config::*;
 pub(in crate::config) type Section = (&'static str, Vec<&'static str>);
 
 /// The sections that may come several times, each under a heading in two brackets.
-const REPEATED: [&str; 7] = ["dkim", "event_hook", "list", "policy_service", "rate_limit", "rewrite", "route"];
+pub(in crate::config) const REPEATED: &[&str] =
+    &["dkim", "dnsbl", "event_hook", "list", "policy_service", "rate_limit", "rewrite", "route"];
 /// The keys of a [`RouteSection`] that have no place in `[relay]`.
 pub(in crate::config) const OF_ROUTES: [&str; 5] = ["name", "senders", "recipients", "clients", "logins"];
 /// Those that have none in a fallback either.
@@ -35,6 +36,8 @@ pub(in crate::config) fn sections() -> Vec<Section> {
         ("senders", fields_of::<SendersSection>()),
         ("recipients", fields_of::<RecipientsSection>()),
         ("verify", fields_of::<VerifySection>()),
+        ("checks", fields_of::<ChecksSection>()),
+        ("dnsbl", fields_of::<DnsblSection>()),
         ("dns", fields_of::<DnsSection>()),
         ("policy_service", fields_of::<PolicyServiceSection>()),
         ("message", fields_of::<MessageSection>()),

@@ -50,6 +50,7 @@ fn the_sample_shows_every_default() {
             url: "smtp://scans%40example.com@mail.example.com".parse().ok(),
             ..RouteSection::default()
         }],
+        dnsbl: vec![DnsblSection { zone: "bl.example.org".parse().ok(), ..DnsblSection::default() }],
         dns: DnsSection { servers: vec!["127.0.0.1:53".parse().unwrap()], ..DnsSection::default() },
         policy_service: vec![PolicyServiceSection {
             address: values::FromText::from_text("unix:/run/postgrey/socket").ok(),

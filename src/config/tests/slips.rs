@@ -2,16 +2,14 @@
 
 use super::sample::every_key;
 use super::{parsed, uncommented};
-use crate::config::reading::keys::sections;
+use crate::config::reading::keys::{REPEATED, sections};
 
 /// A file with one key set to this.
 fn with(key: &str, value: &str) -> String {
     let (section, key) = key.rsplit_once('.').unwrap_or(("", key));
     match section {
         "" => format!("{key} = {value}"),
-        "relay.fallback" | "route" | "rewrite" | "policy_service" | "event_hook" | "dkim" | "rate_limit" | "list" => {
-            format!("[[{section}]]\n{key} = {value}")
-        }
+        name if name == "relay.fallback" || REPEATED.contains(&name) => format!("[[{section}]]\n{key} = {value}"),
         _ => format!("[{section}]\n{key} = {value}"),
     }
 }

@@ -4,6 +4,7 @@
 //! that its parent does not know: SERVFAIL). Besides them there are always `silent.test`, where nothing is ever answered, and
 //! `servfail.test`, whose zone cannot be had. Every other name does not exist, which is signed. Nothing leaves this host.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
@@ -61,6 +62,7 @@ impl DnsLab {
             config = add_zone(config, name, &format!("zonefile: \"{file}\""));
         }
         root += "servfail.test. IN NS ns.\nsilent.test. IN NS ns.\n";
+        root += &names_above(zones);
         // From a server that does not answer.
         config = add_zone(config, "servfail.test", "primary: 127.0.0.1@1");
         let file = write_zone(folder.path(), "", &format!("@ IN NS ns.\n{root}"));
@@ -93,6 +95,21 @@ impl DnsLab {
     pub(crate) fn kill(self) {
         self.unbound.kill();
     }
+}
+
+/// Records at the names above the zones: unbound proves nothing about the names below one that has none.
+fn names_above(zones: &[Zone<'_>]) -> String {
+    let above = |name: &&str| name.split_once('.').map(|(_, above)| above.to_owned());
+    let mut names: BTreeSet<String> = BTreeSet::from(["test".to_owned()]);
+    for (name, ..) in zones {
+        let mut at = above(name);
+        while let Some(name) = at {
+            at = above(&name.as_str());
+            names.insert(name);
+        }
+    }
+    names.retain(|name| zones.iter().all(|(zone, ..)| zone != name));
+    names.iter().map(|name| format!("{name}. IN TXT \"above zones\"\n")).collect()
 }
 
 /// The first section of its configuration, to which lines of that section may be added.
@@ -131,7 +148,7 @@ fn make_key(folder: &Path, name: &str) -> String {
 
 fn sign(folder: &Path, file: &str, key: &str) -> String {
     let signed = format!("{file}.signed");
-    made(folder, "ldns-signzone", &["-n", "-f", &signed, file, key]);
+    made(folder, "ldns-signzone", &["-f", &signed, file, key]);
     signed
 }
 
