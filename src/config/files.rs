@@ -32,7 +32,7 @@ impl Config {
 
     fn check_with(&self, more: Vec<Fault>) -> Result<(), ConfigError> {
         let log_folder = self.log_folder().into_iter().collect();
-        let faults = [self.secret_files(), self.files_of_hops(), self.dkim_keys(), more, self.lists(), log_folder];
+        let faults = [self.secret_files(), self.files_of_hops(), self.unusable_keys(), more, self.lists(), log_folder];
         ConfigError::unless_none(&self.origin, faults.into_iter().flatten().collect())
     }
 
@@ -50,7 +50,7 @@ impl Config {
     /// Of the files that are read again and again while a program runs, the first that this user cannot read: all but the
     /// certificate that clients are shown, which is read at the start.
     pub fn unreadable_later(&self) -> Option<String> {
-        let faults = [self.secret_files(), self.files_of_hops(), self.dkim_keys(), self.lists()];
+        let faults = [self.secret_files(), self.files_of_hops(), self.unusable_keys(), self.lists()];
         faults.into_iter().flatten().next().map(|fault| fault.reason)
     }
 
@@ -166,7 +166,7 @@ impl Config {
         files.filter_map(|(index, key)| Some((format!("dkim[{index}].key_file"), key.key_file.as_deref()?)))
     }
 
-    fn dkim_keys(&self) -> Vec<Fault> {
+    fn unusable_keys(&self) -> Vec<Fault> {
         let fault = |(key, path): (String, &Path)| {
             let reason = PrivateKey::read(path).err()?;
             Some(Fault::new(&key, format!("{key}: {reason}; \"spoolrun dkim-key DOMAIN SELECTOR\" makes a key")))

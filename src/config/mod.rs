@@ -47,7 +47,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::address::Domain;
-use crate::dkim::Signing;
+use crate::dkim::{DkimSettings, Signing};
 use crate::event_hook::EventHookSettings;
 use crate::policy::{AddressList, Rules, ServiceSettings};
 use crate::routing::Rewriting;
@@ -226,10 +226,17 @@ impl Config {
         self.rewrite.iter().map(|rewrite| rewrite.rewriting(&self.hostname)).collect()
     }
 
+    /// Which keys sign outgoing mail.
+    pub fn dkim_keys(&self) -> Vec<DkimSettings> {
+        self.dkim.iter().filter_map(DkimSection::settings).collect()
+    }
+
     /// Which keys sign outgoing mail, and the networks whose clients they sign for.
     pub fn signing(&self) -> Signing {
-        let keys = self.dkim.iter().filter_map(DkimSection::settings).collect();
-        Signing::new(keys, network::private().chain(self.clients.own_public_networks.iter().copied()).collect())
+        Signing::new(
+            self.dkim_keys(),
+            network::private().chain(self.clients.own_public_networks.iter().copied()).collect(),
+        )
     }
 
     /// Which programs are asked, in this order.

@@ -63,6 +63,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "address",
             "annotation",
             "clock",
+            "dkim",
+            "dns",
             "envelope",
             "event",
             "history",

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use crate::have::{have, have_python};
 use crate::site::{Site, wait_until};
+use crate::support::peers::dns_lab::{DnsLab, Signed};
 
 /// Verifies each signature of a message with the records of a file, and says for which domain and selector it is right.
 const VERIFIER: &str = r"
@@ -243,4 +244,24 @@ fn without_the_feature_a_configuration_with_keys_does_not_start() {
     assert_eq!(output.status.code(), Some(78));
     let told = said(output);
     assert!(told.contains("built without the feature auth-checks, and signs nothing"), "{told}");
+}
+
+#[test]
+fn doctor_compares_the_record_in_the_dns_with_the_key() {
+    if !cfg!(feature = "auth-checks") || !have("openssl") {
+        return;
+    }
+    let site = Site::new("");
+    keys(&site);
+    let records = fs::read_to_string(site.path("records")).unwrap();
+    let text = records.lines().find_map(|line| line.strip_prefix("rsa._domainkey.signed.example ")).unwrap();
+    let zone: String =
+        text.as_bytes().chunks(200).map(|piece| format!(" \"{}\"", String::from_utf8_lossy(piece))).collect();
+    let zone = format!("rsa._domainkey IN TXT{zone}\n");
+    let Some(lab) = DnsLab::start(&[("signed.example", Signed::Insecure, &zone)]) else { return };
+    let config = fs::read_to_string(site.config()).unwrap() + &format!("\n[dns]\nservers = [\"{}\"]\n", lab.address);
+    fs::write(site.config(), config).unwrap();
+    let told = said(site.run(&["doctor"]));
+    assert!(told.contains("ok        record: rsa._domainkey.signed.example has the key"), "{told}");
+    assert!(told.contains("fault     record: there is no TXT record at ed._domainkey.signed.example"), "{told}");
 }

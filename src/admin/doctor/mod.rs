@@ -4,10 +4,12 @@
 //! Nothing changes, and no mail is sent. Each step reports what it found and what to do about it.
 
 mod receiver;
+mod signing;
 mod spool;
 mod writing;
 
 pub use receiver::{ReceiverAddress, ReceiverPlan, probe_receiver};
+pub use signing::probe_dkim;
 pub use spool::{SpoolPlan, probe_spool};
 
 use serde_json::json;

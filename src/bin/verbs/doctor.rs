@@ -9,6 +9,8 @@ use leafmail::address::{AddressPattern, Mailbox, ReversePath, escaped};
 use leafmail::admin::{self, ReceiverAddress, ReceiverPlan, SpoolPlan};
 use leafmail::clock::{Clock, Timestamp};
 use leafmail::config::{Config, ListenAddress, RoutePlan};
+use leafmail::dkim::DkimSettings;
+use leafmail::dns::Dns;
 use leafmail::event_hook::{EventHook, EventHookSettings};
 use leafmail::policy::{Fallback, PolicyService, ServiceSettings};
 use leafmail::queue::{RouteFolder, RouteStore};
@@ -89,6 +91,10 @@ pub(crate) fn doctor(
         }
     }
     if options.route.is_none() {
+        for settings in config.dkim_keys() {
+            let subject = format!("DKIM key {}", settings.selector);
+            ward.visit(&subject, |tell| dkim_key(config, &settings, tell));
+        }
         for settings in config.policy_services() {
             ward.visit(&format!("policy service {}", settings.address), |tell| tell(policy_service(settings)));
         }
@@ -115,6 +121,22 @@ fn known(config: &Config, route: &str, hop: &NextHop) -> Vec<Step> {
     };
     let known = learned(&notes, SystemClock.now().as_millis()).into_iter();
     known.filter(|one| one.hop == hop).map(step).collect()
+}
+
+/// Whether receivers can verify what a key signs.
+fn dkim_key(config: &Config, settings: &DkimSettings, tell: &mut dyn FnMut(Step)) {
+    #[cfg(feature = "dns")]
+    let client = Some(leafmail::dns::DnsClient::at(config.dns.settings()));
+    #[cfg(not(feature = "dns"))]
+    let client = {
+        let _ = config;
+        None::<leafmail::dns::FixedNames>
+    };
+    let dns = client.as_ref().map(|client| client as &dyn Dns);
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(admin::probe_dkim(settings, dns, tell)),
+        Err(error) => tell(Step::warning("record", error.to_string(), "Run doctor again.")),
+    }
 }
 
 /// Asks a service one question about a client that does not exist.
