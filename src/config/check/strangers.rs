@@ -38,3 +38,88 @@ impl Config {
         local.chain(named.cloned()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Strictness;
+
+    const WORLD: &str = "[clients]\nnetworks = [\"0.0.0.0/0\"]\n[recipients]\nallow = [\"@example.com\"]\n";
+
+    fn parsed(text: &str) -> Config {
+        Config::parse(text, "leafmail.toml".as_ref()).unwrap()
+    }
+
+    /// All that is wrong, but for what a build without the DNS says.
+    fn faults(text: &str) -> String {
+        let error = match Config::parse(text, "leafmail.toml".as_ref()) {
+            Ok(config) => config.check().map_err(|error| error.to_string()).err().unwrap_or_default(),
+            Err(error) => error.to_string(),
+        };
+        error.lines().filter(|line| !line.contains("built without the feature dns")).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn nobody_is_checked_where_no_stranger_may_send() {
+        let strict = "[checks]\nsender_domain = \"refuse\"\n";
+        for (text, checked) in [
+            (String::new(), false),
+            (
+                format!(
+                    "[clients]\nnetworks = [\"10.0.0.0/8\"]\nown_public_networks = [\"198.51.100.0/24\"]\n{strict}"
+                ),
+                false,
+            ),
+            (format!("[clients]\nnetworks = [\"10.0.0.0/8\"]\n{strict}own_clients = true\n"), true),
+            (format!("{WORLD}{strict}"), true),
+            // Characters are noted unless that is set otherwise.
+            (WORLD.to_owned(), true),
+            (format!("{WORLD}[checks]\nsender_characters = \"off\"\n"), false),
+        ] {
+            assert_eq!(parsed(&text).checks().is_some(), checked, "{text}");
+        }
+        assert!(!parsed(WORLD).checks().unwrap().asks(), "no name server is asked by default");
+        let named = parsed(&format!(
+            "{WORLD}{strict}[[route]]\nname = \"in\"\nrecipients = [\"@in.example\"]\nurl = \"maildir:x\"\n"
+        ));
+        let known = named.checks().unwrap().known;
+        for (mailbox, expected) in [("a@example.com", true), ("a@in.example", true), ("a@else.example", false)] {
+            let mailbox = mailbox.parse().unwrap();
+            assert_eq!(known.iter().any(|pattern| pattern.matches(&mailbox)), expected);
+        }
+    }
+
+    #[test]
+    fn a_check_is_set_for_all_or_by_network_and_slips_are_said() {
+        let config = parsed("[checks]\ndnsbl = { \"10.0.0.0/8\" = \"note\", \"192.0.2.7\" = \"refuse\" }\n");
+        assert_eq!((config.checks.dnsbl.elsewhere, config.checks.dnsbl.networks.len()), (Strictness::Off, 2));
+        for (text, expected) in [
+            ("[checks]\ndnsbl = \"reject\"", "leafmail.toml:2: expected off, note or refuse, but found \"reject\""),
+            ("[checks]\ndnsbl = { \"lan\" = \"note\" }", "leafmail.toml:2: expected a network such as 192.168.1.0/24"),
+            ("[checks]\ndnsbl = { \"10.0.0.0/8\" = \"no\" }", "leafmail.toml:2: expected off, note or refuse"),
+            ("[checks]\ndnsbl = 3", "leafmail.toml:2: expected off, note or refuse, or networks such as"),
+            ("[[dnsbl]]\nweight = 1", "leafmail.toml:1: dnsbl[0] has no zone"),
+            ("[[dnsbl]]\nzone = \"a.example\"\nweight = 0", "leafmail.toml:3: dnsbl[0].weight is 0"),
+            (
+                "[[dnsbl]]\nzone = \"a.example\"\nweight = 101",
+                "leafmail.toml:3: expected a whole number from -100 to 100",
+            ),
+            (
+                "[[dnsbl]]\nzone = \"a.example\"\nanswers = [\"127.0.0.2\", \"192.0.2.1\"]",
+                "leafmail.toml:3: 192.0.2.1/32 in dnsbl[0].answers is outside 127.0.0.0/8",
+            ),
+            (
+                "[[dnsbl]]\nzone = \"a.example\"\n[[dnsbl]]\nzone = \"A.example\"",
+                "leafmail.toml:4: dnsbl[1] asks A.example, as an earlier [[dnsbl]] does",
+            ),
+            (
+                "[dns]\nservers = [\"ns.example\"]",
+                "leafmail.toml:2: expected the address of a name server, such as 127.0.0.1",
+            ),
+            ("[dns]\ntimeout = \"2m\"", "leafmail.toml:2: expected a duration from 1s to 1m, but found \"2m\""),
+        ] {
+            let told = faults(text);
+            assert!(told.contains(expected), "{text}: {told}");
+        }
+    }
+}
