@@ -212,6 +212,14 @@ impl Peer {
         })
     }
 
+    /// The port, for a TCP peer; 0 for another.
+    pub fn port(self) -> u16 {
+        match self {
+            Self::Local => 0,
+            Self::Tcp(address) => address.port(),
+        }
+    }
+
     /// The address, for a TCP peer.
     pub fn ip(self) -> Option<IpAddr> {
         match self {

@@ -5,7 +5,7 @@ mod devices;
 mod strangers;
 
 use super::error::Fault;
-use super::sections::{checks, dkim, dns, event_hook, list, policy_service, rate_limit};
+use super::sections::{checks, dkim, dns, event_hook, list, milter, policy_service, rate_limit};
 use super::{Config, ConfigError, alarm, log, process, rewrite, route, trust};
 
 /// A rule: the sections that it looks at, and what it finds.
@@ -27,6 +27,7 @@ const RULES: &[Rule] = &[
     (&["checks", "dnsbl"], |config| checks::faults(&config.checks, &config.dnsbl)),
     (&["dns"], |config| dns::faults(&config.dns)),
     (&["policy_service"], |config| policy_service::faults(&config.policy_service)),
+    (&["milter"], |config| milter::faults(&config.milter)),
     (&["rate_limit"], |config| rate_limit::faults(&config.rate_limit)),
     (&["dkim"], |config| dkim::faults(&config.dkim)),
     (&["list", "notices"], |config| list::faults(&config.list, config.notices.admin.as_ref())),

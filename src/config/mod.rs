@@ -37,8 +37,9 @@ pub use route::{OAuth2, Preset, Region, RouteName, RoutePlan, RouteSection, Time
 pub use sandbox_needs::{SandboxNeeds, Task};
 pub use sections::{
     AuthSection, ChecksSection, ClientsSection, DkimSection, DnsSection, DnsblSection, EarlyTalkers, EventHookSection,
-    LimitedBy, LimitsSection, ListSection, MessageSection, NoticesSection, PolicyServiceSection, ProtocolSection,
-    QueueSection, RateLimitSection, RecipientsSection, ReserveSection, SendersSection, TlsSection, VerifySection,
+    LimitedBy, LimitsSection, ListSection, MessageSection, MilterSection, NoticesSection, PolicyServiceSection,
+    ProtocolSection, QueueSection, RateLimitSection, RecipientsSection, ReserveSection, SendersSection, TlsSection,
+    VerifySection,
 };
 pub use submission::SubmissionSection;
 
@@ -49,7 +50,7 @@ use serde::Deserialize;
 use crate::address::Domain;
 use crate::dkim::{DkimSettings, Signing};
 use crate::event_hook::EventHookSettings;
-use crate::policy::{AddressList, Rules, ServiceSettings};
+use crate::policy::{AddressList, MilterSettings, Rules, ServiceSettings};
 use crate::routing::Rewriting;
 use crate::spool::SpoolSync;
 use reading::origin::ConfigOrigin;
@@ -99,6 +100,9 @@ pub struct Config {
     /// Which programs are asked whether mail is welcome, one after the other.
     #[serde(deserialize_with = "values::tables")]
     pub policy_service: Vec<PolicyServiceSection>,
+    /// Which mail filters see each message, one after the other.
+    #[serde(deserialize_with = "values::tables")]
+    pub milter: Vec<MilterSection>,
     /// What a message may be.
     pub message: MessageSection,
     /// The dialect.
@@ -163,6 +167,7 @@ impl Default for Config {
             dnsbl: Vec::new(),
             dns: DnsSection::default(),
             policy_service: Vec::new(),
+            milter: Vec::new(),
             message: MessageSection::default(),
             protocol: ProtocolSection::default(),
             limits: LimitsSection::default(),
@@ -242,6 +247,11 @@ impl Config {
     /// Which programs are asked, in this order.
     pub fn policy_services(&self) -> Vec<ServiceSettings> {
         self.policy_service.iter().filter_map(PolicyServiceSection::settings).collect()
+    }
+
+    /// Which mail filters see each message, in this order.
+    pub fn milters(&self) -> Vec<MilterSettings> {
+        self.milter.iter().filter_map(|milter| milter.settings(&self.hostname)).collect()
     }
 
     /// What learns of events, in the order of the file.

@@ -54,6 +54,7 @@ impl Config {
         needs.remove = self.listen.addresses.iter().filter_map(socket_folder).collect();
         // A Unix socket needs no rule.
         needs.ports.extend(self.policy_services().iter().filter_map(|service| service.address.port()));
+        needs.ports.extend(self.milters().iter().filter_map(|milter| milter.address.port()));
         for hook in self.event_hooks() {
             match &hook.target {
                 EventTarget::Command(line) => needs.commands.push(line.clone()),

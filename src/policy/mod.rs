@@ -12,6 +12,7 @@ mod headers;
 mod helo;
 mod inspector;
 mod lists;
+mod milter;
 mod networks;
 mod next_hop_size;
 pub mod refusals;
@@ -24,6 +25,7 @@ pub use headers::FieldName;
 pub use helo::Verify;
 pub use inspector::{Inspection, Inspector, Interest};
 pub use lists::ListPolicy;
+pub use milter::{Milter, MilterSettings};
 pub use next_hop_size::NextHopSize;
 
 use async_trait::async_trait;

@@ -26,6 +26,7 @@ mod lockouts;
 mod logs;
 mod many_forwarders;
 mod message_format;
+mod milters;
 mod misconfigured;
 mod monitors;
 mod old_clients;

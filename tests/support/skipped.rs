@@ -55,14 +55,18 @@ pub(crate) const PACKAGES: &[(&str, &str)] = &[
 /// What comes from packages that exclude each other, or would start a server: `.ci/install-peers` unpacks them.
 pub(crate) const UNPACKED: &[&str] = &[
     "check_mailq",
+    "clamav-milter",
+    "clamd",
     "exim4",
     "fail2ban-regex",
     "ldns-keygen",
     "opendkim",
+    "opendmarc",
     "opensmtpd",
     "pflogsumm",
     "postfix-master",
     "postgrey",
+    "rspamd",
     "smtp-sink",
     "smtp-source",
     "unbound",

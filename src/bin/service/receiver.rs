@@ -10,7 +10,7 @@ use leafmail::driver::{DiskWait, Limits, MailList, Receiver, Security, Shutdown}
 use leafmail::event::Observer;
 use leafmail::history::VisitObserver;
 use leafmail::mailing_list::MailingLists;
-use leafmail::policy::{Chain, Checks, ListPolicy, NextHopSize, Policy, PolicyService};
+use leafmail::policy::{Chain, Checks, Inspector, ListPolicy, Milter, NextHopSize, Policy, PolicyService};
 use leafmail::queue::SizeFile;
 use leafmail::session::{Directory, ListMembers, Settings};
 use leafmail::smtp::Dialect;
@@ -38,7 +38,7 @@ pub(crate) fn build(
     Ok(Receiver {
         settings: Arc::new(settings(config, &lists)),
         limits: limits(config),
-        policy: Chain::new(config.rules(), Arc::clone(&resolver), policies(config, lists)),
+        policy: chain(config, lists, Arc::clone(&resolver)),
         resolver: config.clients.reverse_names.then_some(resolver),
         security,
         spool,
@@ -48,6 +48,15 @@ pub(crate) fn build(
         clock: Arc::new(SystemClock),
         shutdown,
     })
+}
+
+/// The rules, what is asked after them, and who sees the octets. Milters are asked last.
+fn chain(config: &Config, lists: MailingLists, resolver: Arc<dyn Resolver>) -> Chain {
+    let milters: Vec<_> = config.milters().into_iter().map(|settings| Arc::new(Milter::new(settings))).collect();
+    let mut policies = policies(config, lists);
+    policies.extend(milters.iter().map(|milter| Arc::clone(milter) as Arc<dyn Policy>));
+    let inspectors = milters.into_iter().map(|milter| milter as Arc<dyn Inspector>).collect();
+    Chain::new(config.rules(), resolver, policies).with_inspectors(inspectors)
 }
 
 /// What is asked after the built-in rules: what needs no other program first.

@@ -12,7 +12,7 @@ use leafmail::config::{Config, ListenAddress, RoutePlan};
 use leafmail::dkim::DkimSettings;
 use leafmail::dns::Dns;
 use leafmail::event_hook::{EventHook, EventHookSettings};
-use leafmail::policy::{Fallback, PolicyService, ServiceSettings};
+use leafmail::policy::{Fallback, Milter, MilterSettings, PolicyService, ServiceSettings};
 use leafmail::queue::{RouteFolder, RouteStore};
 use leafmail::spool::FileSystem;
 use leafmail::sys::SystemClock;
@@ -98,6 +98,9 @@ pub(crate) fn doctor(
         for settings in config.policy_services() {
             ward.visit(&format!("policy service {}", settings.address), |tell| tell(policy_service(settings)));
         }
+        for settings in config.milters() {
+            ward.visit(&format!("milter {}", settings.address), |tell| tell(milter(settings)));
+        }
         for settings in config.event_hooks() {
             ward.visit(&settings.name, |tell| tell(event_hook(&settings)));
         }
@@ -155,6 +158,27 @@ fn policy_service(settings: ServiceSettings) -> Step {
             };
             let remedy = format!("Start the service, or correct policy_service.address. {then}");
             Step::fault("answer", format!("nothing answers at {address} as a policy service does: {error}"), remedy)
+        }
+    }
+}
+
+/// Agrees with a milter on the protocol; no message is sent.
+fn milter(settings: MilterSettings) -> Step {
+    let (fallback, address) = (settings.fallback, settings.address.clone());
+    let asked = || -> Result<String, String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map_err(|error| error.to_string())?.block_on(Milter::new(settings).probe())
+    };
+    match asked() {
+        Ok(agreed) => Step::ok("protocol", format!("it speaks {agreed}")),
+        Err(error) => {
+            let then = match fallback {
+                Fallback::Defer => "Until it answers, clients are deferred with 451.",
+                Fallback::Accept => "Until it answers, mail is accepted without it.",
+            };
+            let remedy = format!("Start the filter, or correct milter.address. {then}");
+            let error = escaped(&error);
+            Step::fault("protocol", format!("nothing answers at {address} as a milter does: {error}"), remedy)
         }
     }
 }

@@ -15,7 +15,7 @@ pub(in crate::config) type Section = (&'static str, Vec<&'static str>);
 
 /// The sections that may come several times, each under a heading in two brackets.
 pub(in crate::config) const REPEATED: &[&str] =
-    &["dkim", "dnsbl", "event_hook", "list", "policy_service", "rate_limit", "rewrite", "route"];
+    &["dkim", "dnsbl", "event_hook", "list", "milter", "policy_service", "rate_limit", "rewrite", "route"];
 /// The keys of a [`RouteSection`] that have no place in `[relay]`.
 pub(in crate::config) const OF_ROUTES: [&str; 5] = ["name", "senders", "recipients", "clients", "logins"];
 /// Those that have none in a fallback either.
@@ -40,6 +40,7 @@ pub(in crate::config) fn sections() -> Vec<Section> {
         ("dnsbl", fields_of::<DnsblSection>()),
         ("dns", fields_of::<DnsSection>()),
         ("policy_service", fields_of::<PolicyServiceSection>()),
+        ("milter", fields_of::<MilterSection>()),
         ("message", fields_of::<MessageSection>()),
         ("protocol", fields_of::<ProtocolSection>()),
         ("limits", fields_of::<LimitsSection>()),

@@ -80,6 +80,15 @@ fn the_sample_shows_every_default() {
             max_size: Some(1_000_000),
             ..ListSection::default()
         }],
+        milter: vec![MilterSection {
+            address: values::FromText::from_text("unix:/run/rspamd/milter.sock").ok(),
+            except: vec!["192.168.1.0/24".parse().unwrap()],
+            macros: vec![(
+                values::FromText::from_text("daemon_name").unwrap(),
+                values::FromText::from_text("relay").unwrap(),
+            )],
+            ..MilterSection::default()
+        }],
         rewrite: vec![RewriteSection {
             senders: vec!["@.example.lan".parse().unwrap()],
             recipients: vec!["@example.com".parse().unwrap()],

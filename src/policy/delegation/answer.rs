@@ -73,7 +73,7 @@ impl ServiceAnswer {
 }
 
 /// The reply, with the service's own enhanced code if it gives one that fits.
-fn reply(code: u16, usual: EnhancedCode, text: &str) -> Reply {
+pub(in crate::policy) fn reply(code: u16, usual: EnhancedCode, text: &str) -> Reply {
     let (first, rest) = text.split_once(' ').unwrap_or((text, ""));
     let (enhanced, text) = match first.parse::<EnhancedCode>() {
         Ok(enhanced) if enhanced.0 == code / 100 => (enhanced, rest.trim()),

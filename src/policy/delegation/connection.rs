@@ -17,9 +17,23 @@ const MAX_ANSWER: usize = 16 * 1024;
 /// Connections that are kept.
 const MAX_KEPT: usize = 16;
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl Stream for TcpStream {}
-impl Stream for UnixStream {}
+/// A connection to another program of the site.
+pub(in crate::policy) trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {
+    /// Writes octets if there is room for them at once, and does not look at what comes of it.
+    fn say_at_once(&self, octets: &[u8]);
+}
+
+impl Stream for TcpStream {
+    fn say_at_once(&self, octets: &[u8]) {
+        let _ = self.try_write(octets);
+    }
+}
+
+impl Stream for UnixStream {
+    fn say_at_once(&self, octets: &[u8]) {
+        let _ = self.try_write(octets);
+    }
+}
 
 /// The connections to one service.
 pub(super) struct Pool {
@@ -40,21 +54,10 @@ impl Pool {
             self.keep(stream);
             return Ok(answer);
         }
-        let mut stream = self.connect().await?;
+        let mut stream = connect(&self.address).await?;
         let answer = talk(stream.as_mut(), question).await?;
         self.keep(stream);
         Ok(answer)
-    }
-
-    async fn connect(&self) -> io::Result<Box<dyn Stream>> {
-        Ok(match &self.address {
-            ServiceAddress::Inet(host, port) => {
-                let stream = TcpStream::connect((host.as_str(), *port)).await?;
-                stream.set_nodelay(true)?;
-                Box::new(stream)
-            }
-            ServiceAddress::Unix(path) => Box::new(UnixStream::connect(path).await?),
-        })
     }
 
     fn take(&self) -> Option<Box<dyn Stream>> {
@@ -70,6 +73,18 @@ impl Pool {
             kept.push((thread::current().id(), stream));
         }
     }
+}
+
+/// Connects to a program; without a time limit.
+pub(in crate::policy) async fn connect(address: &ServiceAddress) -> io::Result<Box<dyn Stream>> {
+    Ok(match address {
+        ServiceAddress::Inet(host, port) => {
+            let stream = TcpStream::connect((host.as_str(), *port)).await?;
+            stream.set_nodelay(true)?;
+            Box::new(stream)
+        }
+        ServiceAddress::Unix(path) => Box::new(UnixStream::connect(path).await?),
+    })
 }
 
 async fn talk(stream: &mut dyn Stream, question: &[u8]) -> io::Result<Vec<u8>> {

@@ -4,14 +4,13 @@
 //! refuses, as the built-in rules come first. Where it does not answer, the client is deferred, or accepted if the
 //! configuration says so; a message is never refused for trouble of ours.
 
-mod answer;
-mod connection;
+pub(super) mod answer;
+pub(super) mod connection;
+pub(super) mod health;
 mod request;
 mod settings;
 
 use std::net::IpAddr;
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
@@ -19,37 +18,24 @@ use super::{ClientInfo, Policy};
 use crate::address::{Mailbox, ReversePath};
 use crate::envelope::Peer;
 use crate::session::{Additions, Verdict};
-use crate::smtp::{EnhancedCode, Reply};
 use answer::ServiceAnswer;
 use connection::Pool;
+use health::Health;
 use request::{ServiceQuestion, Subject};
 pub use settings::{Fallback, ServiceAddress, ServiceSettings, ServiceStage};
-
-/// After a service did not answer in time, it is left alone for this long, so that clients do not wait in a row.
-const REST: Duration = Duration::from_secs(10);
-/// Trouble with a service is logged once in this time.
-const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A policy that another program has.
 pub struct PolicyService {
     settings: ServiceSettings,
     pool: Pool,
-    trouble: Mutex<Trouble>,
-}
-
-/// How the service is doing.
-#[derive(Default)]
-struct Trouble {
-    rests_until: Option<Instant>,
-    logged: Option<Instant>,
-    /// Questions without an answer since it last answered.
-    unanswered: u64,
+    health: Health,
 }
 
 impl PolicyService {
     /// The service with these settings. Nothing is connected to before a question.
     pub fn new(settings: ServiceSettings) -> Self {
-        Self { pool: Pool::new(settings.address.clone()), settings, trouble: Mutex::default() }
+        let health = Health::new(format!("policy service {}", settings.address), settings.fallback);
+        Self { pool: Pool::new(settings.address.clone()), settings, health }
     }
 
     /// Asks one question that concerns no client, as `doctor` does; the action that the service answers.
@@ -82,8 +68,8 @@ impl PolicyService {
         if excepted || !self.settings.stages.contains(&subject.stage) {
             return Verdict::Accept;
         }
-        if self.rests() {
-            return self.fallback();
+        if self.health.rests() {
+            return self.health.fallback();
         }
         let question = ServiceQuestion { client, subject: &subject }.to_string();
         let answer = match self.exchange(question.as_bytes()).await {
@@ -92,12 +78,12 @@ impl PolicyService {
         };
         match answer {
             Ok(answer) => {
-                self.note_answer();
+                self.health.note_answer();
                 self.carry_out(answer)
             }
             Err(error) => {
-                self.note_trouble(&error);
-                self.fallback()
+                self.health.note_trouble(&error);
+                self.health.fallback()
             }
         }
     }
@@ -108,7 +94,7 @@ impl PolicyService {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => {
-                self.trouble().rests_until = Some(Instant::now() + REST);
+                self.health.exceeded();
                 Err(format!("no answer within {} s", self.settings.timeout.as_secs()))
             }
         }
@@ -127,7 +113,7 @@ impl PolicyService {
                 Verdict::accept_with(Additions::note(&self.named(&text)))
             }
             ServiceAnswer::Unsupported(action) => {
-                self.warn(&format!("the action {action} is not supported, and was ignored"));
+                self.health.warn(&format!("the action {action} is not supported, and was ignored"));
                 Verdict::Accept
             }
         }
@@ -136,61 +122,6 @@ impl PolicyService {
     fn named(&self, text: &str) -> String {
         format!("{}: {}", self.settings.address, if text.is_empty() { "no reason given" } else { text })
     }
-
-    fn fallback(&self) -> Verdict {
-        match self.settings.fallback {
-            Fallback::Accept => Verdict::Accept,
-            Fallback::Defer => Verdict::Defer(unavailable()),
-        }
-    }
-
-    fn trouble(&self) -> std::sync::MutexGuard<'_, Trouble> {
-        self.trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    fn rests(&self) -> bool {
-        let mut trouble = self.trouble();
-        let rests = trouble.rests_until.is_some_and(|until| Instant::now() < until);
-        trouble.unanswered += u64::from(rests);
-        rests
-    }
-
-    fn note_answer(&self) {
-        let mut trouble = self.trouble();
-        trouble.rests_until = None;
-        // When something was last logged stays: an action that is not supported comes with an answer.
-        let count = std::mem::take(&mut trouble.unanswered);
-        if count > 0 {
-            log::info!(
-                "policy service {}: it answers again; {count} questions were not answered",
-                self.settings.address
-            );
-        }
-    }
-
-    fn note_trouble(&self, error: &str) {
-        let then = match self.settings.fallback {
-            Fallback::Defer => "clients are deferred with 451",
-            Fallback::Accept => "clients are accepted without it",
-        };
-        self.trouble().unanswered += 1;
-        self.warn(&format!("{error}; {then}"));
-    }
-
-    /// Once a minute.
-    fn warn(&self, text: &str) {
-        let now = Instant::now();
-        let mut trouble = self.trouble();
-        if trouble.logged.is_none_or(|logged| now.duration_since(logged) >= LOG_INTERVAL) {
-            trouble.logged = Some(now);
-            log::warn!("policy service {}: {text}", self.settings.address);
-        }
-    }
-}
-
-/// Postfix's words: 451 4.3.5 is "system incorrectly configured" (RFC 3463 3.4).
-fn unavailable() -> Reply {
-    Reply::new(451, EnhancedCode(4, 3, 5), "this relay could not check whether the mail is welcome; try again later")
 }
 
 #[async_trait]

@@ -1,5 +1,6 @@
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -123,10 +124,10 @@ async fn a_service_that_hangs_is_left_alone_for_a_while() {
     assert!(listener.accept().await.is_ok());
     let another = tokio::time::timeout(Duration::from_millis(200), listener.accept()).await;
     assert!(another.is_err(), "it was asked again at once");
-    service.trouble().rests_until = Some(Instant::now());
+    service.health.trouble().rests_until = Some(Instant::now());
     assert!(is_fallback(&asked(&service).await));
     assert!(listener.accept().await.is_ok(), "after its rest it is asked again");
-    assert_eq!(service.trouble().unanswered, 21);
+    assert_eq!(service.health.trouble().unanswered, 21);
 }
 
 #[tokio::test]
@@ -147,7 +148,7 @@ async fn what_is_accepted_may_carry_a_header_line_a_note_or_a_hold() {
     assert!(added(asked(&service).await).notes[0].ends_with(": odd"));
     assert!(added(asked(&service).await).hold.unwrap().ends_with(": look"));
     assert_eq!(asked(&service).await, Verdict::Accept, "what is not supported changes nothing");
-    assert!(service.trouble().logged.is_some());
+    assert!(service.health.trouble().logged.is_some());
     assert_eq!(added(service.message(&client(), 9).await).header[0].as_str(), "X-Greylist: delayed", "at the end too");
 }
 
