@@ -41,7 +41,7 @@ impl ListRefusal {
     pub fn text(self) -> String {
         match self {
             Self::Notification => "this mailing list takes no notifications; they go to its address for bounces".into(),
-            Self::MayNotPost => "this address may not write to the mailing list".into(),
+            Self::MayNotPost => "this address may not write to the mailing list; the setting post of the [[list]] in the relay allows it".into(),
             Self::TooLarge(limit) => format!("the mailing list takes messages of at most {limit} octets"),
             Self::Automatic => "the mailing list takes no messages that programs wrote (Auto-Submitted)".into(),
             Self::Loop => "the message has passed this mailing list already (List-Id)".into(),

@@ -69,7 +69,6 @@ fn the_sample_shows_every_default() {
             selector: "mail2026".parse().ok(),
             key_file: Some("/etc/leafmail/dkim.pem".into()),
             except: vec!["192.168.1.5/32".parse().unwrap()],
-            ..DkimSection::default()
         }],
         list: vec![ListSection {
             address: "staff@example.lan".parse().ok(),

@@ -28,7 +28,9 @@ impl<S: Spool> DeliveryTask<'_, S> {
             Ok(header) => header,
             Err(error) => return self.give_way(&error),
         };
-        let refusal = list.refuses(&self.envelope.reverse_path, Some(self.claim.size()));
+        // Our own fields do not count, so what was taken from a client is not too large here.
+        let size = self.claim.size().saturating_sub(old.len() as u64);
+        let refusal = list.refuses(&self.envelope.reverse_path, Some(size));
         if let Some(refusal) = refusal.or_else(|| list.refuses_header(fields(&old))) {
             return self.refuse(index, refusal, now);
         }
