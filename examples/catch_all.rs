@@ -18,7 +18,7 @@ pub(crate) fn mail_of(send: impl FnOnce(&str)) -> Result<Vec<StructuredMail>, Bo
     Ok(mail)
 }
 
-#[allow(dead_code, reason = "a test uses only what is above")]
+#[allow(dead_code, clippy::print_stdout, reason = "a program for a terminal, of which a test uses only what is above")]
 fn main() -> Result<(), Box<dyn Error>> {
     let inbox = Inbox::default();
     let _server = Server::builder("test.example").listen("127.0.0.1:2528").start(inbox.clone())?;

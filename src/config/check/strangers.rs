@@ -35,7 +35,8 @@ impl Config {
     fn known_recipients(&self) -> Vec<AddressPattern> {
         let local = self.local_domains().into_iter().map(AddressPattern::Domain);
         let named = self.recipients.allow.iter().chain(self.route.iter().flat_map(|route| &route.recipients));
-        local.chain(named.cloned()).collect()
+        let lists = self.list.iter().filter_map(|list| list.address.clone()).map(AddressPattern::Mailbox);
+        local.chain(lists).chain(named.cloned()).collect()
     }
 }
 
