@@ -192,6 +192,7 @@ pub mod event_hook;
 pub mod history;
 pub mod mailing_list;
 pub mod queue;
+pub mod recipients;
 pub mod routing;
 pub mod transport;
 

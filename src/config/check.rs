@@ -28,6 +28,7 @@ const RULES: &[Rule] = &[
     (&["dns"], |config| dns::faults(&config.dns)),
     (&["policy_service"], |config| policy_service::faults(&config.policy_service)),
     (&["milter"], |config| milter::faults(&config.milter)),
+    (&["recipients", "verify", "relay", "route"], |config| listed(config.recipient_source())),
     (&["rate_limit"], |config| rate_limit::faults(&config.rate_limit)),
     (&["dkim"], |config| dkim::faults(&config.dkim)),
     (&["list", "notices"], |config| list::faults(&config.list, config.notices.admin.as_ref())),

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use super::error::Fault;
 use super::route::Hop;
 use super::{Config, ConfigError, ListenAddress, RouteSection};
+use crate::config::SourceText;
 use crate::dkim::PrivateKey;
+use crate::recipients::RecipientFile;
 use crate::transport::{Roots, RouteSettings, SecretSource};
 
 impl Config {
@@ -182,6 +184,11 @@ impl Config {
         faults.extend(unreadable("aliases", &[("file", &self.aliases.file)]));
         for (index, list) in self.list.iter().enumerate() {
             faults.extend(unreadable(&format!("list[{index}]"), &[("members_file", &list.members_file)]));
+        }
+        if let Some(SourceText::File(path)) = &self.recipients.source
+            && let Err(reason) = RecipientFile::check(path)
+        {
+            faults.push(Fault::new("recipients.source", format!("recipients.source: {reason}")));
         }
         faults
     }

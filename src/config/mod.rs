@@ -14,6 +14,7 @@ mod listen;
 mod log;
 mod process;
 mod reading;
+mod recipient_source;
 mod rewrite;
 mod route;
 mod sandbox_needs;
@@ -38,8 +39,8 @@ pub use sandbox_needs::{SandboxNeeds, Task};
 pub use sections::{
     AuthSection, ChecksSection, ClientsSection, DkimSection, DnsSection, DnsblSection, EarlyTalkers, EventHookSection,
     LimitedBy, LimitsSection, ListSection, MessageSection, MilterSection, NoticesSection, PolicyServiceSection,
-    ProtocolSection, QueueSection, RateLimitSection, RecipientsSection, ReserveSection, SendersSection, TlsSection,
-    VerifySection,
+    ProtocolSection, QueueSection, RateLimitSection, RecipientsSection, ReserveSection, SendersSection, SourceText,
+    TlsSection, VerifySection,
 };
 pub use submission::SubmissionSection;
 

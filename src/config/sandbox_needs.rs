@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Config, ListenAddress};
 use crate::event_hook::EventTarget;
+use crate::recipients::{self, RecipientSource};
 use crate::transport::{Roots, RouteSettings, SecretSource, TokenSource};
 
 /// What is needed of the host.
@@ -60,6 +61,15 @@ impl Config {
                 EventTarget::Command(line) => needs.commands.push(line.clone()),
                 EventTarget::Url(url) => needs.posts_to(url),
             }
+        }
+        match self.recipient_settings().map(|settings| settings.source) {
+            Some(RecipientSource::File(file)) => needs.reads(&file),
+            Some(RecipientSource::Command(line)) => needs.commands.push(recipients::command_line(&line)),
+            Some(RecipientSource::Callout(hop)) => {
+                needs.next_hop(&hop);
+                needs.reads_authorities();
+            }
+            None => {}
         }
         needs.ports.extend(self.dns.servers.iter().map(|server| server.port()));
         if task == Task::Forward {

@@ -12,6 +12,7 @@ pub(super) mod milter;
 pub(super) mod policy_service;
 mod protocol;
 pub(super) mod rate_limit;
+pub(super) mod recipients;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -41,6 +42,7 @@ pub use milter::MilterSection;
 pub use policy_service::PolicyServiceSection;
 pub use protocol::{EarlyTalkers, ProtocolSection};
 pub use rate_limit::{LimitedBy, RateLimitSection};
+pub use recipients::{RecipientsSection, SourceText};
 
 /// `[clients]`: who may connect.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -110,27 +112,6 @@ pub struct SendersSection {
     pub deny: Vec<AddressPattern>,
 }
 
-/// `[recipients]`: who may be named in RCPT.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RecipientsSection {
-    /// If not empty, only these.
-    #[serde(deserialize_with = "values::list")]
-    pub allow: Vec<AddressPattern>,
-    /// Never these.
-    #[serde(deserialize_with = "values::list")]
-    pub deny: Vec<AddressPattern>,
-    /// How many a message may have: 100 (RFC 5321 4.5.3.1.8) to 10,000.
-    #[serde(deserialize_with = "values::whole::<100, 10_000, _, _>")]
-    pub max: usize,
-}
-
-impl Default for RecipientsSection {
-    fn default() -> Self {
-        Self { allow: Vec::new(), deny: Vec::new(), max: Settings::MAX_RECIPIENTS }
-    }
-}
-
 /// `[verify]`: what VRFY and EXPN may tell to those who may connect.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -141,6 +122,8 @@ pub struct VerifySection {
     /// Lists, by their address, with their members.
     #[serde(deserialize_with = "values::lists")]
     pub lists: Vec<(Mailbox, Vec<Mailbox>)>,
+    /// Whether VRFY asks `recipients.source`.
+    pub source: bool,
 }
 
 /// `[message]`: what a message may be, and what is done to it.

@@ -106,6 +106,11 @@ pub trait Policy: Send + Sync {
         Verdict::Accept
     }
 
+    /// May a client learn by VRFY that `mailbox` exists? Asked only of domains whose mailboxes are known.
+    async fn verify(&self, _client: &ClientInfo<'_>, _mailbox: &Mailbox) -> Verdict {
+        Verdict::Accept
+    }
+
     /// Are the header fields as they should be?
     async fn headers(&self, _client: &ClientInfo<'_>, _block: &HeaderBlock) -> Verdict {
         Verdict::Accept
@@ -127,6 +132,7 @@ async fn ask(policy: &dyn Policy, client: &ClientInfo<'_>, question: &Question) 
         Question::Helo(name) => policy.helo(client, name).await,
         Question::Mail { sender, declared_size } => policy.mail(client, sender, *declared_size).await,
         Question::Rcpt { sender, recipient } => policy.rcpt(client, sender, recipient).await,
+        Question::Verify(mailbox) => policy.verify(client, mailbox).await,
         Question::Headers(block) => policy.headers(client, block).await,
         Question::Message { size } => policy.message(client, *size).await,
     }

@@ -107,6 +107,8 @@ pub enum Question {
         /// The recipient in question.
         recipient: Mailbox,
     },
+    /// May it learn by VRFY that this mailbox exists?
+    Verify(Mailbox),
     /// Are the header fields as they should be?
     Headers(Arc<HeaderBlock>),
     /// Is the message welcome as a whole? Its octets are in the draft.

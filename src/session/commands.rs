@@ -137,7 +137,7 @@ impl Session {
             }
             Command::Noop => self.reply(&catalogue::done()),
             Command::Help => self.reply(&catalogue::help()),
-            Command::Vrfy(name) => self.reply(&self.verify(&name)),
+            Command::Vrfy(name) => self.answer_vrfy(&name),
             Command::Expn(name) => self.reply(&self.expand(&name)),
             Command::Xclient(argument) => self.speak_for(&argument),
             Command::Xforward(argument) => self.note_forwarded(&argument),
@@ -178,6 +178,7 @@ impl Session {
             OpenQuestion::Helo(_) | OpenQuestion::ToldHelo(_) | OpenQuestion::NoHelo(..) => {
                 self.added.set_for_name(additions)
             }
+            OpenQuestion::Verify(_) => {}
             _ => self.added.add_for_message(additions),
         }
         self.proceed(open);
@@ -212,6 +213,7 @@ impl Session {
                     self.count_junk_command();
                 }
             }
+            OpenQuestion::Verify(mailbox) => self.reply(&catalogue::addresses(&[&mailbox])),
             OpenQuestion::Headers(headers) => self.proceed_headers(headers),
             OpenQuestion::Message => self.commit(),
             // Not the policy's to answer: asked again, so that a driver's mistake cannot lose a message.
@@ -242,6 +244,7 @@ impl Session {
                 });
                 self.reject("RCPT", reply, sender, Some(recipient));
             }
+            OpenQuestion::Verify(mailbox) => self.refuse_vrfy(mailbox, reply),
             OpenQuestion::Headers(_) | OpenQuestion::Message => self.refuse_message(reply),
             open => self.open_question = Some(open),
         }

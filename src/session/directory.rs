@@ -4,7 +4,7 @@
 //! Names are compared without regard to case, and answered as configured. XMAILQ exists only for clients that the kernel
 //! names; for all others it is an unknown verb.
 
-use super::{Action, MailQuery, OpenQuestion, Session};
+use super::{Action, MailQuery, OpenQuestion, Question, Session};
 use crate::address::{Domain, Mailbox};
 use crate::smtp::{CommandError, Reply, catalogue};
 
@@ -35,8 +35,29 @@ impl Session {
         self.count_junk_command();
     }
 
+    /// VRFY: what is not configured may be known to the policy.
+    pub(super) fn answer_vrfy(&mut self, argument: &str) {
+        let (reply, (name, utf8)) = (self.verify(argument), split_argument(argument));
+        let name = name.strip_prefix('<').and_then(|name| name.strip_suffix('>')).unwrap_or(name);
+        let is_asked = |mailbox: &Mailbox| {
+            self.settings.directory.asked_domains.contains(mailbox.domain()) && (utf8 || mailbox.is_ascii())
+        };
+        match name.parse::<Mailbox>().ok().filter(|mailbox| reply.code() == 252 && is_asked(mailbox)) {
+            Some(mailbox) => self.ask(Question::Verify(mailbox.clone()), OpenQuestion::Verify(mailbox)),
+            None => self.reply(&reply),
+        }
+    }
+
+    /// The policy does not confirm it: it does not exist, or that is not known now.
+    pub(super) fn refuse_vrfy(&mut self, mailbox: Mailbox, reply: Reply) {
+        match reply.code() {
+            500.. => self.reject("VRFY", reply, None, Some(mailbox)),
+            _ => self.reply(&catalogue::cannot_verify()),
+        }
+    }
+
     /// The answer to VRFY.
-    pub(super) fn verify(&self, argument: &str) -> Reply {
+    fn verify(&self, argument: &str) -> Reply {
         let (name, utf8) = split_argument(argument);
         let directory = &self.settings.directory;
         let all = directory.addresses.iter().chain(directory.lists.iter().map(|(list, _)| list));

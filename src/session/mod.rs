@@ -140,6 +140,7 @@ enum OpenQuestion {
     NoHelo(ReversePath, MailParams),
     Mail(ReversePath, MailParams),
     Rcpt(Mailbox, RcptParams),
+    Verify(Mailbox),
     /// The draft, for DATA or for a first chunk.
     Opened(Option<Chunk>),
     Headers(Arc<HeaderBlock>),

@@ -138,6 +138,8 @@ pub struct Directory {
     pub addresses: Vec<Mailbox>,
     /// Lists, by their address, with their members.
     pub lists: Vec<(Mailbox, ListMembers)>,
+    /// Domains of which the policy is asked whether a mailbox exists.
+    pub asked_domains: Vec<Domain>,
 }
 
 /// The members of a list, asked for at each EXPN.

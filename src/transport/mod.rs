@@ -35,4 +35,4 @@ pub use settings::{
     NextHopError, Pin, PinError, Roots,
 };
 pub use settings::{RouteSettings, SecretSource, Smarthost, Timeouts, TlsPolicy, TlsSettings, TokenGrant, TokenSource};
-pub use smarthost::{SmarthostDispatch, SmarthostTransport};
+pub use smarthost::{SmarthostDispatch, SmarthostTransport, ask_recipient};

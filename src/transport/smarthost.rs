@@ -19,9 +19,13 @@ use tokio::runtime::{Builder, Runtime};
 use super::credential::Credential;
 use super::delivery::{Body, Delivery, DeliveryRequest, Dispatch, RouteFailure, SettingsError, Transport};
 use super::leaving::Leaving;
+use super::lessons::Lessons;
 use super::memory::HopRecord;
 use super::settings::{AuthMethod, NextHop, RouteSettings, Smarthost, TlsPolicy};
+use super::smtp::wire::Phase;
 use super::smtp::{ConnectionSettings, SmtpClient};
+use crate::address::Mailbox;
+use crate::smtp::Reply;
 use link::Link;
 use route::{Route, UNKNOWN};
 
@@ -62,6 +66,32 @@ impl SmarthostDispatch {
         }
         self
     }
+}
+
+/// Asks a smarthost by MAIL FROM:<> and RCPT whether a mailbox exists; its reply to RCPT. DATA is never sent. Blocks; must not be
+/// called from inside a runtime.
+///
+/// # Errors
+/// Why it gave no such reply, in words that may have text of the smarthost.
+pub fn ask_recipient(settings: &RouteSettings, recipient: &Mailbox) -> Result<Reply, String> {
+    let dispatch = SmarthostDispatch::new(settings, Leaving::default()).map_err(|error| error.to_string())?;
+    let runtime = Builder::new_current_thread().enable_io().enable_time().build().map_err(|error| error.to_string())?;
+    let asked = runtime.block_on(async {
+        let mut client = dispatch.route.client(Lessons::NONE).await.map_err(|fault| fault.to_string())?;
+        let utf8 = if recipient.is_ascii() { "" } else { " SMTPUTF8" };
+        let mail = client.exchange(Phase::Mail, &format!("MAIL FROM:<>{utf8}\r\n")).await;
+        let mail = mail.map_err(|error| error.reason(Phase::Mail, client.relay()).text)?;
+        if !mail.is_positive() {
+            return Err(format!("{} answered {mail} to MAIL FROM:<>", client.relay()));
+        }
+        let reply = client.exchange(Phase::Rcpt, &format!("RCPT TO:<{recipient}>\r\n")).await;
+        let reply = reply.map_err(|error| error.reason(Phase::Rcpt, client.relay()).text)?;
+        client.quit().await;
+        Ok(reply)
+    });
+    // A name look-up may hang in the C library; nobody needs its answer any more.
+    runtime.shutdown_background();
+    asked
 }
 
 impl Dispatch for SmarthostDispatch {

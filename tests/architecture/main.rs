@@ -55,6 +55,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "alarm",
         &["address", "annotation", "clock", "envelope", "event", "id", "queue", "spool", "sys", "syslog", "webhook"],
     ),
+    ("recipients", &["address", "policy", "session", "smtp", "sys", "transport"]),
     ("event_hook", &["clock", "event", "id", "receipt", "sys", "webhook"]),
     ("history", &["address", "clock", "envelope", "event", "id", "receipt", "smtp"]),
     (
@@ -127,6 +128,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "mailing_list",
             "policy",
             "queue",
+            "recipients",
             "routing",
             "session",
             "smtp",

@@ -41,6 +41,7 @@ mod real_limits;
 mod real_outages;
 mod real_security;
 mod real_servers;
+mod recipients_known;
 mod refusals;
 mod repeated_secrets;
 mod replies;

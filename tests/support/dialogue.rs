@@ -186,6 +186,7 @@ fn words(question: &Question) -> String {
         Question::Helo(name) => format!("helo {name}"),
         Question::Mail { sender, .. } => format!("mail {sender}"),
         Question::Rcpt { recipient, .. } => format!("rcpt {recipient}"),
+        Question::Verify(mailbox) => format!("vrfy {mailbox}"),
         Question::Headers(_) => "headers".to_owned(),
         Question::Message { .. } => "message".to_owned(),
     }

@@ -132,6 +132,7 @@ fn by_setting(key: &str) -> Option<&'static str> {
         "senders.deny" => "Remove the sender from the list, or set the client to another",
         "recipients.allow" => "Add the recipient, or set the client to one that is allowed",
         "recipients.deny" => "Remove the recipient from the list, or set the client to another",
+        "recipients.source" => "Correct the address in the client, or make the mailbox known to the source",
         "recipients.max" => "Allow more recipients, if the client does not send the rest by itself",
         "tls.require" => "Set the client to STARTTLS, or do not require TLS",
         "auth.clear_networks" => "Set the client to STARTTLS, or add its network",

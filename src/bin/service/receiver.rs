@@ -12,6 +12,7 @@ use leafmail::history::VisitObserver;
 use leafmail::mailing_list::MailingLists;
 use leafmail::policy::{Chain, Checks, Inspector, ListPolicy, Milter, NextHopSize, Policy, PolicyService};
 use leafmail::queue::SizeFile;
+use leafmail::recipients::{RecipientCheck, RecipientSettings, RecipientSource};
 use leafmail::session::{Directory, ListMembers, Settings};
 use leafmail::smtp::Dialect;
 use leafmail::spool::DirSpool;
@@ -63,15 +64,29 @@ fn chain(config: &Config, lists: MailingLists, resolver: Arc<dyn Resolver>) -> C
 fn policies(config: &Config, lists: MailingLists) -> Vec<Arc<dyn Policy>> {
     let services =
         config.policy_services().into_iter().map(|settings| Arc::new(PolicyService::new(settings)) as Arc<dyn Policy>);
+    let known = config
+        .recipient_settings()
+        .map(|settings| Arc::new(recipient_check(config, settings, lists.clone())) as Arc<dyn Policy>);
     let lists = (!lists.is_empty()).then(|| Arc::new(ListPolicy::new(lists)) as Arc<dyn Policy>);
     let first = std::iter::once(Arc::new(next_hop_size(config)) as Arc<dyn Policy>);
-    first.chain(checks(config)).chain(lists).chain(services).collect()
+    first.chain(checks(config)).chain(lists).chain(known).chain(services).collect()
 }
 
 /// The checks of strangers, where there are any.
 fn checks(config: &Config) -> Option<Arc<dyn Policy>> {
     let settings = config.checks()?;
     Some(Arc::new(Checks::new(settings, dns::client(config.dns.settings()))))
+}
+
+/// Who knows which recipients exist, but for lists, which this relay has itself. A callout must not lead back here.
+fn recipient_check(config: &Config, settings: RecipientSettings, lists: MailingLists) -> RecipientCheck {
+    let source = match settings.source {
+        RecipientSource::Callout(hop) => {
+            RecipientSource::Callout(Box::new(cli::wiring::knowing_ourselves(config, *hop)))
+        }
+        other => other,
+    };
+    RecipientCheck::new(RecipientSettings { source, ..settings }).except(move |mailbox| lists.find(mailbox).is_some())
 }
 
 /// The record of clients; with the history it is off.
@@ -116,7 +131,8 @@ fn directory(config: &Config, lists: &MailingLists) -> Directory {
         let current = Arc::clone(list);
         (list.address.clone(), ListMembers::asked(move || current.members.current().to_vec()))
     });
-    Directory { addresses: config.verify.addresses.clone(), lists: fixed.chain(told).collect() }
+    let asked_domains = if config.verify.source { config.recipients.source_domains.clone() } else { Vec::new() };
+    Directory { addresses: config.verify.addresses.clone(), lists: fixed.chain(told).collect(), asked_domains }
 }
 
 /// How much of its clients it bears.

@@ -14,6 +14,7 @@ use leafmail::dns::Dns;
 use leafmail::event_hook::{EventHook, EventHookSettings};
 use leafmail::policy::{Fallback, Milter, MilterSettings, PolicyService, ServiceSettings};
 use leafmail::queue::{RouteFolder, RouteStore};
+use leafmail::recipients::{Existence, RecipientCheck, RecipientSettings};
 use leafmail::spool::FileSystem;
 use leafmail::sys::SystemClock;
 use leafmail::sys::identity::is_root;
@@ -101,6 +102,9 @@ pub(crate) fn doctor(
         for settings in config.milters() {
             ward.visit(&format!("milter {}", settings.address), |tell| tell(milter(settings)));
         }
+        if let Some(settings) = config.recipient_settings() {
+            ward.visit("recipients", |tell| tell(recipient_source(settings)));
+        }
         for settings in config.event_hooks() {
             ward.visit(&settings.name, |tell| tell(event_hook(&settings)));
         }
@@ -179,6 +183,31 @@ fn milter(settings: MilterSettings) -> Step {
             let remedy = format!("Start the filter, or correct milter.address. {then}");
             let error = escaped(&error);
             Step::fault("protocol", format!("nothing answers at {address} as a milter does: {error}"), remedy)
+        }
+    }
+}
+
+/// Asks whether a mailbox exists that nobody has.
+fn recipient_source(settings: RecipientSettings) -> Step {
+    let asked = || -> Result<Option<Existence>, String> {
+        let domain = settings.domains.first().ok_or("there is no domain to ask about")?;
+        let nobody =
+            format!("leafmail-doctor-nobody@{domain}").parse::<Mailbox>().map_err(|error| error.to_string())?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let check = RecipientCheck::new(settings);
+        runtime.map_err(|error| error.to_string())?.block_on(check.existence(&nobody))
+    };
+    match asked() {
+        Ok(Some(Existence::No)) => Step::ok("answer", "it knows that leafmail-doctor-nobody does not exist"),
+        Ok(_) => {
+            let remedy =
+                "Each recipient is accepted then: let a next hop refuse unknown ones, or use a file or a command.";
+            Step::warning("answer", "it says that leafmail-doctor-nobody exists", remedy)
+        }
+        Err(error) => {
+            let remedy =
+                "Correct recipients.source, or what it asks; recipients.source_no_answer says what happens until then.";
+            Step::fault("answer", format!("it gives no answer: {}", escaped(&error)), remedy)
         }
     }
 }

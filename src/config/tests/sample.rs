@@ -52,6 +52,11 @@ fn the_sample_shows_every_default() {
         }],
         dnsbl: vec![DnsblSection { zone: "bl.example.org".parse().ok(), ..DnsblSection::default() }],
         dns: DnsSection { servers: vec!["127.0.0.1:53".parse().unwrap()], ..DnsSection::default() },
+        recipients: RecipientsSection {
+            source: values::FromText::from_text("file:/etc/leafmail/recipients").ok(),
+            source_domains: vec!["example.com".parse().unwrap()],
+            ..RecipientsSection::default()
+        },
         policy_service: vec![PolicyServiceSection {
             address: values::FromText::from_text("unix:/run/postgrey/socket").ok(),
             except: vec!["192.168.1.0/24".parse().unwrap()],

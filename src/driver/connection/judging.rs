@@ -24,7 +24,7 @@ impl<S: Intake, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
             return Verdict::Disconnect(farewell);
         }
         let verdict = self.receiver.policy.judge(&self.client_info(session), question).await;
-        let is_of_address = matches!(question, Question::Mail { .. } | Question::Rcpt { .. });
+        let is_of_address = matches!(question, Question::Mail { .. } | Question::Rcpt { .. } | Question::Verify(_));
         if is_of_address && matches!(verdict, Verdict::Refuse(_)) {
             security.note_refusal(Failure::Refusal, &self.client, limits, observer.as_ref());
         }
