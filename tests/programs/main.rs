@@ -7,7 +7,9 @@ mod bounded_waits;
 mod checks;
 mod client_programs;
 mod crash;
-mod dkim;
+mod dkim_keys;
+#[cfg(feature = "auth-checks")]
+mod dkim_signatures;
 mod doctor;
 mod end_to_end;
 mod event_hooks;
