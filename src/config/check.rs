@@ -5,7 +5,7 @@ mod devices;
 mod strangers;
 
 use super::error::Fault;
-use super::sections::{checks, dkim, dns, event_hook, list, milter, policy_service, rate_limit};
+use super::sections::{checks, dkim, dns, event_hook, hook, list, milter, policy_service, rate_limit};
 use super::{Config, ConfigError, alarm, log, process, rewrite, route, trust};
 
 /// A rule: the sections that it looks at, and what it finds.
@@ -35,6 +35,7 @@ const RULES: &[Rule] = &[
     (&["notices"], |config| listed(config.copies())),
     (&["log", "relay", "route"], |config| log::faults(&config.log, &config.usable_routes())),
     (&["alarm"], |config| alarm::faults(&config.alarm)),
+    (&["hook"], |config| hook::faults(&config.hook)),
     (&["event_hook", "relay", "route"], |config| event_hook::faults(&config.event_hook, &config.usable_routes())),
     (&["process"], |config| process::faults(&config.process)),
 ];

@@ -38,9 +38,9 @@ pub use route::{OAuth2, Preset, Region, RouteName, RoutePlan, RouteSection, Time
 pub use sandbox_needs::{SandboxNeeds, Task};
 pub use sections::{
     AuthSection, ChecksSection, ClientsSection, DkimSection, DnsSection, DnsblSection, EarlyTalkers, EventHookSection,
-    LimitedBy, LimitsSection, ListSection, MessageSection, MilterSection, NoticesSection, PolicyServiceSection,
-    ProtocolSection, QueueSection, RateLimitSection, RecipientsSection, ReserveSection, SendersSection, SourceText,
-    TlsSection, VerifySection,
+    HookSection, LimitedBy, LimitsSection, ListSection, MessageSection, MilterSection, NoticesSection,
+    PolicyServiceSection, ProtocolSection, QueueSection, RateLimitSection, RecipientsSection, ReserveSection,
+    SendersSection, SourceText, TlsSection, VerifySection,
 };
 pub use submission::SubmissionSection;
 
@@ -51,7 +51,7 @@ use serde::Deserialize;
 use crate::address::Domain;
 use crate::dkim::{DkimSettings, Signing};
 use crate::event_hook::EventHookSettings;
-use crate::policy::{AddressList, MilterSettings, Rules, ServiceSettings};
+use crate::policy::{AddressList, HookSettings, MilterSettings, Rules, ServiceSettings};
 use crate::routing::Rewriting;
 use crate::spool::SpoolSync;
 use reading::origin::ConfigOrigin;
@@ -104,6 +104,9 @@ pub struct Config {
     /// Which mail filters see each message, one after the other.
     #[serde(deserialize_with = "values::tables")]
     pub milter: Vec<MilterSection>,
+    /// Which hooks are asked too, one after the other.
+    #[serde(deserialize_with = "values::tables")]
+    pub hook: Vec<HookSection>,
     /// What a message may be.
     pub message: MessageSection,
     /// The dialect.
@@ -169,6 +172,7 @@ impl Default for Config {
             dns: DnsSection::default(),
             policy_service: Vec::new(),
             milter: Vec::new(),
+            hook: Vec::new(),
             message: MessageSection::default(),
             protocol: ProtocolSection::default(),
             limits: LimitsSection::default(),
@@ -253,6 +257,12 @@ impl Config {
     /// Which mail filters see each message, in this order.
     pub fn milters(&self) -> Vec<MilterSettings> {
         self.milter.iter().filter_map(|milter| milter.settings(&self.hostname)).collect()
+    }
+
+    /// Which hooks are asked, in this order.
+    pub fn hooks(&self) -> Vec<HookSettings> {
+        let settings = |(index, hook): (usize, &HookSection)| hook.settings(index, self.hostname.as_str());
+        self.hook.iter().enumerate().filter_map(settings).collect()
     }
 
     /// What learns of events, in the order of the file.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Config, ListenAddress};
 use crate::event_hook::EventTarget;
+use crate::policy::HookTarget;
 use crate::recipients::{self, RecipientSource};
 use crate::transport::{Roots, RouteSettings, SecretSource, TokenSource};
 
@@ -56,6 +57,12 @@ impl Config {
         // A Unix socket needs no rule.
         needs.ports.extend(self.policy_services().iter().filter_map(|service| service.address.port()));
         needs.ports.extend(self.milters().iter().filter_map(|milter| milter.address.port()));
+        for hook in self.hooks() {
+            match &hook.target {
+                HookTarget::Command(line) => needs.commands.push(line.clone()),
+                HookTarget::Url(url) => needs.posts_to(url),
+            }
+        }
         for hook in self.event_hooks() {
             match &hook.target {
                 EventTarget::Command(line) => needs.commands.push(line.clone()),

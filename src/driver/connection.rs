@@ -322,6 +322,7 @@ impl<'a, S: Intake, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
             }
             Note::Remark(remark) => Event::Remarked { client, remark: remark.to_owned() },
             Note::Format(remark) => Event::Remarked { client, remark },
+            Note::Discarded { id, reason } => Event::Discarded { id, client, text: reason },
             Note::Broken(cause) => {
                 self.cause = Some(cause);
                 return;

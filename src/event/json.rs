@@ -75,6 +75,10 @@ pub fn json(event: &Event) -> Value {
             );
             put(json!({ "message_id": message_id, "origin_client": origin_client }));
         }
+        Event::Discarded { id, client: by, text } => {
+            put(client(by));
+            put(json!({ "id": id.to_string(), "text": text }));
+        }
         Event::Attempted { id, sender, message_id, recipient, written, route, relay, delays, outcome } => {
             let Reason { status: dsn, text: said, .. } = outcome.reason();
             let status = status(outcome);
@@ -130,6 +134,7 @@ fn name(event: &Event) -> &'static str {
         Event::LoginFailed { .. } => "login_failed",
         Event::Remarked { .. } => "remarked",
         Event::Accepted { .. } => "accepted",
+        Event::Discarded { .. } => "discarded",
         Event::Attempted { .. } => "attempted",
         Event::Expired { .. } => "expired",
         Event::Notified { .. } => "notified",

@@ -39,6 +39,7 @@ fn is_about_clients(event: &Event, line: &str) -> bool {
         Event::Connected { .. } | Event::Disconnected { .. } | Event::Rejected { .. } | Event::Remarked { .. } => true,
         Event::LoggedIn { .. } | Event::LoginFailed { .. } => true,
         Event::Overloaded { .. } | Event::Relieved { .. } | Event::Repeated { .. } => true,
+        Event::Discarded { .. } => true,
         // It says itself what it was about.
         Event::Trouble { .. } => true,
         _ => false,
@@ -82,6 +83,7 @@ pub fn lines(event: &Event) -> Vec<String> {
             let took = took(delays);
             format!("{id}: to=<{recipient}>,{written} relay={relay}, {took}, dsn={dsn}, status={status} ({text})")
         }
+        Event::Discarded { id, client, text } => format!("{id}: discard: from {}: {text}", name(client)),
         Event::Expired { id, recipient, text, .. } => format!("{id}: to=<{recipient}>, status=expired ({text})"),
         Event::Notified { id, notice } => format!("{id}: sender non-delivery notification: {notice}"),
         Event::Reported { id, notice } => format!("{id}: sender delivery status notification: {notice}"),

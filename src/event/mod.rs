@@ -117,6 +117,15 @@ pub enum Event {
         /// The earlier hop, as a trusted host named it (XFORWARD), such as `orig_client=name[address]`.
         origin_client: Option<String>,
     },
+    /// A message was accepted, and not kept, as a policy wants it that may do so.
+    Discarded {
+        /// The id that it would have had.
+        id: SpoolId,
+        /// The client.
+        client: Client,
+        /// Why.
+        text: String,
+    },
     /// One recipient was tried.
     Attempted {
         /// The message.

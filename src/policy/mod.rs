@@ -10,11 +10,13 @@ mod checks;
 mod delegation;
 mod headers;
 mod helo;
+mod hook;
 mod inspector;
 mod lists;
 mod milter;
 mod networks;
 mod next_hop_size;
+mod outage;
 pub mod refusals;
 
 pub use addresses::AddressList;
@@ -23,6 +25,7 @@ pub use checks::{ByNetwork, CheckSettings, Checks, DnsListSettings, Strictness, 
 pub use delegation::{Fallback, PolicyService, ServiceAddress, ServiceSettings, ServiceStage};
 pub use headers::FieldName;
 pub use helo::Verify;
+pub use hook::{Discarding, HookSettings, HookStage, HookTarget, JsonHook};
 pub use inspector::{Inspection, Inspector, Interest};
 pub use lists::ListPolicy;
 pub use milter::{Milter, MilterSettings};

@@ -6,6 +6,7 @@ use super::HeaderBlock;
 use crate::address::{Mailbox, ReversePath};
 use crate::auth::StoredSecret;
 use crate::envelope::{Envelope, Seal};
+use crate::id::SpoolId;
 use crate::smtp::{Mechanism, Refuser, Reply, Secret};
 
 /// One thing for the driver to do.
@@ -66,6 +67,13 @@ pub enum Note {
     Remark(&'static str),
     /// What is not as RFC 5322 has it in a message, and what was done about it.
     Format(String),
+    /// A message was accepted, and not kept, as a policy wants it.
+    Discarded {
+        /// The id that it would have had.
+        id: SpoolId,
+        /// Why.
+        reason: String,
+    },
     /// The session ended otherwise than by QUIT; in the words of the log, such as `timeout after RCPT`.
     Broken(String),
 }

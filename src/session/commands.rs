@@ -215,7 +215,7 @@ impl Session {
             }
             OpenQuestion::Verify(mailbox) => self.reply(&catalogue::addresses(&[&mailbox])),
             OpenQuestion::Headers(headers) => self.proceed_headers(headers),
-            OpenQuestion::Message => self.commit(),
+            OpenQuestion::Message => self.finish(),
             // Not the policy's to answer: asked again, so that a driver's mistake cannot lose a message.
             open => self.open_question = Some(open),
         }

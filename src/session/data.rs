@@ -135,7 +135,25 @@ impl Session {
         self.actions.push_back(Action::Append(headers.into_bytes()));
     }
 
-    pub(super) fn commit(&mut self) {
+    /// Makes the message durable, unless a policy that may do so wants it to vanish.
+    pub(super) fn finish(&mut self) {
+        match self.added.discard().map(str::to_owned) {
+            None => self.commit(),
+            Some(reason) => self.discard(reason),
+        }
+    }
+
+    fn discard(&mut self, reason: String) {
+        let Some(id) = self.message.as_ref().map(|message| message.id) else { return };
+        self.stage = Stage::Commands;
+        self.verb = "END-OF-MESSAGE";
+        self.actions.push_back(Action::Note(Note::Discarded { id, reason }));
+        self.abandon();
+        self.junk_commands = 0;
+        self.reply(&catalogue::done());
+    }
+
+    fn commit(&mut self) {
         let Some(message) = &mut self.message else { return };
         // From here on the draft is the driver's: committed or gone.
         message.draft = false;

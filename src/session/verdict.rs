@@ -49,6 +49,9 @@ pub struct Additions {
     pub notes: Vec<String>,
     /// Why the message waits in `hold/` for a person.
     pub hold: Option<String>,
+    /// Why the message vanishes once it is whole, although the client gets a 250. Only where the configuration says that a
+    /// policy may do that.
+    pub discard: Option<String>,
 }
 
 /// What was added so far, by what the question was about.
@@ -105,6 +108,11 @@ impl Added {
         self.all().flat_map(|additions| &additions.notes).map(|note| (NOTE.to_owned(), note.clone())).collect()
     }
 
+    /// Why the message is not to be kept, if it is not.
+    pub(super) fn discard(&self) -> Option<&str> {
+        self.all().find_map(|additions| additions.discard.as_deref())
+    }
+
     /// What the seal gets: the notes since then, the changes to the header, and why the message is held.
     pub(super) fn seal(&self) -> Vec<(String, String)> {
         let notes = self.of_message.iter().flat_map(|additions| additions.notes.iter().skip(self.frozen));
@@ -148,9 +156,18 @@ impl Additions {
         Self { hold: Some(printable(reason)), ..Self::default() }
     }
 
+    /// The message vanishes, for this reason.
+    pub fn discard(reason: &str) -> Self {
+        Self { discard: Some(printable(reason)), ..Self::default() }
+    }
+
     /// Whether there is nothing to add.
     pub fn is_empty(&self) -> bool {
-        self.header.is_empty() && self.edits.is_empty() && self.notes.is_empty() && self.hold.is_none()
+        self.header.is_empty()
+            && self.edits.is_empty()
+            && self.notes.is_empty()
+            && self.hold.is_none()
+            && self.discard.is_none()
     }
 
     /// Adds what another policy or an answer about another recipient has; the same twice is added once.
@@ -158,6 +175,7 @@ impl Additions {
         extend(&mut self.header, other.header);
         extend(&mut self.notes, other.notes);
         self.hold = self.hold.take().or(other.hold);
+        self.discard = self.discard.take().or(other.discard);
         let mut octets: usize = self.edits.iter().map(HeaderEdit::size).sum();
         for edit in other.edits {
             octets += edit.size();

@@ -1,11 +1,13 @@
 //! The host: its clock, its name, its standard streams, its processes. The one place for privileges, and for `unsafe`.
 
+mod coprocess;
 pub mod identity;
 mod outside;
 pub mod process;
 pub mod sandbox;
 pub mod shell;
 
+pub use coprocess::Coprocess;
 pub use outside::split_off_helper;
 
 mod heap;

@@ -10,20 +10,25 @@ use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
 
+use super::coprocess::{Coprocess, Kept, LAST_MOMENT, keep, spawn};
 use super::process::{self, Forked};
 use super::shell::{MAX_INPUT, ShellCommand};
 
 /// Of a request.
 const MAX_REQUEST: u64 = 1 << 20;
+/// Of the line of a coprocess.
+const MAX_LINE: usize = 64 * 1024;
 /// Beyond what a command may take, until its helper is given up.
-const GRACE: std::time::Duration = std::time::Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(5);
 
 static HELPER: OnceLock<Helper> = OnceLock::new();
 
@@ -84,7 +89,7 @@ impl Helper {
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
         let sent = [theirs.as_fd()];
         ancillary.push(SendAncillaryMessage::ScmRights(&sent));
-        sendmsg(&self.control, &[IoSlice::new(b"!")], &mut ancillary, SendFlags::NOSIGNAL)?;
+        sendmsg(&self.control, &[IoSlice::new(RUN)], &mut ancillary, SendFlags::NOSIGNAL)?;
         drop(theirs);
         ours.set_read_timeout(Some(command.patience + GRACE))?;
         ours.write_all(&serde_json::to_vec(command)?)?;
@@ -100,18 +105,93 @@ impl Helper {
     }
 }
 
-/// Until the other side is gone. Each command has a thread, so that one that hangs holds up no other.
-fn serve(control: &OwnedFd, lines: &[String]) {
-    while let Ok(Some(request)) = next_request(control) {
-        let lines = lines.to_vec();
-        let _ = thread::Builder::new().spawn(move || answer(UnixStream::from(request), &lines));
+impl Coprocess {
+    /// Starts a command line of the configuration, here or by the helper.
+    ///
+    /// # Errors
+    /// In words: why it could not be started.
+    pub fn start(line: &str) -> Result<Self, String> {
+        match HELPER.get() {
+            Some(helper) => helper.start(line).map_err(|error| format!("asking the helper process: {error}"))?,
+            None => Self::start_here(line),
+        }
     }
 }
 
-fn next_request(control: &OwnedFd) -> io::Result<Option<OwnedFd>> {
+impl Helper {
+    /// Has a coprocess started.
+    fn start(&self, line: &str) -> io::Result<Result<Coprocess, String>> {
+        let (ours, Kept { stdio, lifeline }) = Coprocess::pair()?;
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        let sent = [lifeline.as_fd(), stdio.as_fd()];
+        ancillary.push(SendAncillaryMessage::ScmRights(&sent));
+        sendmsg(&self.control, &[IoSlice::new(KEEP)], &mut ancillary, SendFlags::NOSIGNAL)?;
+        drop((stdio, lifeline));
+        let mut way = ours.lifeline();
+        way.set_read_timeout(Some(GRACE))?;
+        way.write_all(&u32::try_from(line.len()).unwrap_or(u32::MAX).to_be_bytes())?;
+        way.write_all(line.as_bytes())?;
+        let mut verdict = [0];
+        way.read_exact(&mut verdict)?;
+        Ok(if verdict == *b"+" { Ok(ours) } else { Err("it cannot be started".to_owned()) })
+    }
+}
+
+/// Requests: run a command to its end, with one descriptor; keep a coprocess, with two.
+const RUN: &[u8; 1] = b"!";
+const KEEP: &[u8; 1] = b"&";
+
+/// The coprocesses that are kept.
+static KEPT: AtomicUsize = AtomicUsize::new(0);
+
+/// Until the other side is gone. Each command has a thread, so that one that hangs holds up no other.
+fn serve(control: &OwnedFd, lines: &[String]) {
+    while let Ok(Some(mut request)) = next_request(control) {
+        let lines = lines.to_vec();
+        let Some(second) = request.pop() else { continue };
+        let _ = match request.pop() {
+            None => thread::Builder::new().spawn(move || answer(UnixStream::from(second), &lines)),
+            Some(first) => thread::Builder::new().spawn(move || {
+                KEPT.fetch_add(1, Ordering::SeqCst);
+                keep_coprocess(UnixStream::from(first), second, &lines);
+                KEPT.fetch_sub(1, Ordering::SeqCst);
+            }),
+        };
+    }
+    // They have seen the end of their input, and their keepers that of the parent.
+    let deadline = Instant::now() + 2 * LAST_MOMENT;
+    while KEPT.load(Ordering::SeqCst) > 0 && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn keep_coprocess(mut lifeline: UnixStream, stdio: OwnedFd, lines: &[String]) {
+    let mut read = || -> io::Result<Vec<u8>> {
+        let mut length = [0; 4];
+        lifeline.read_exact(&mut length)?;
+        let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+        let mut line = vec![0; length.min(MAX_LINE)];
+        lifeline.read_exact(&mut line)?;
+        Ok(line)
+    };
+    let line = read().ok().and_then(|line| String::from_utf8(line).ok()).filter(|line| lines.contains(line));
+    match line.and_then(|line| spawn(&line, stdio).ok()) {
+        Some(child) => {
+            let _ = lifeline.write_all(b"+");
+            keep(child, &lifeline);
+        }
+        None => {
+            let _ = lifeline.write_all(b"-");
+        }
+    }
+}
+
+/// The descriptors of the next request: one or two.
+fn next_request(control: &OwnedFd) -> io::Result<Option<Vec<OwnedFd>>> {
     loop {
         let mut octet = [0];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let received = rustix::io::retry_on_intr(|| {
             recvmsg(control, &mut [IoSliceMut::new(&mut octet)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)
@@ -119,13 +199,17 @@ fn next_request(control: &OwnedFd) -> io::Result<Option<OwnedFd>> {
         if received.bytes == 0 {
             return Ok(None);
         }
-        let sent = ancillary.drain().find_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(mut sent) => sent.next(),
-            _ => None,
-        });
-        if sent.is_some() {
-            return Ok(sent);
+        let sent: Vec<OwnedFd> = ancillary.drain().flat_map(descriptors).collect();
+        if sent.len() == if octet == *KEEP { 2 } else { 1 } {
+            return Ok(Some(sent));
         }
+    }
+}
+
+fn descriptors(message: RecvAncillaryMessage<'_>) -> Vec<OwnedFd> {
+    match message {
+        RecvAncillaryMessage::ScmRights(sent) => sent.collect(),
+        _ => Vec::new(),
     }
 }
 

@@ -26,7 +26,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("session", &["address", "annotation", "auth", "clock", "envelope", "id", "smtp"]),
     ("submission", &["address", "clock", "smtp"]),
     ("dns", &["address"]),
-    ("policy", &["address", "dns", "envelope", "mailing_list", "session", "smtp"]),
+    ("policy", &["address", "dns", "envelope", "mailing_list", "session", "smtp", "sys", "webhook"]),
     ("spool", &["address", "annotation", "clock", "envelope", "id", "receipt", "smtp", "sys"]),
     ("transport", &["address", "dns", "envelope", "id", "receipt", "small_file", "smtp", "sys", "tls_words"]),
     ("dkim", &["address", "envelope", "smtp"]),

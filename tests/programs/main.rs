@@ -19,6 +19,7 @@ mod floods;
 mod forwarding;
 mod hanging_ends;
 mod help;
+mod hooks;
 mod large_messages;
 mod line_ends;
 mod listening_addresses;

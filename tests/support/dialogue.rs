@@ -133,6 +133,7 @@ pub(crate) fn run(settings: &Settings, world: &World, pieces: &[&[u8]]) -> Log {
                 }
                 log.effects.push(format!("rejected {}: {}", rejection.stage, rejection.reply.code()));
             }
+            Action::Note(Note::Discarded { reason, .. }) => log.effects.push(format!("vanishes: {reason}")),
             Action::Note(Note::Broken(cause)) => log.effects.push(format!("broken: {cause}")),
             // Remarks and pauses are about how the octets came, and may differ.
             Action::Note(Note::Remark(_) | Note::Format(_) | Note::Heard(_)) | Action::SlowDown => {}

@@ -10,7 +10,9 @@ use leafmail::driver::{DiskWait, Limits, MailList, Receiver, Security, Shutdown}
 use leafmail::event::Observer;
 use leafmail::history::VisitObserver;
 use leafmail::mailing_list::MailingLists;
-use leafmail::policy::{Chain, Checks, Inspector, ListPolicy, Milter, NextHopSize, Policy, PolicyService};
+use leafmail::policy::{
+    Chain, Checks, HookStage, Inspector, JsonHook, ListPolicy, Milter, NextHopSize, Policy, PolicyService,
+};
 use leafmail::queue::SizeFile;
 use leafmail::recipients::{RecipientCheck, RecipientSettings, RecipientSource};
 use leafmail::session::{Directory, ListMembers, Settings};
@@ -35,11 +37,13 @@ pub(crate) fn build(
 ) -> anyhow::Result<Receiver<DirSpool>> {
     let lists = cli::wiring::mailing_lists(config)?;
     let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver::default());
+    let settings = Arc::new(settings(config, &lists));
+    let policy = chain(config, lists, Arc::clone(&resolver));
     let mail_list = MailList::of(SpoolLister { config: config.clone(), spool: Arc::clone(&spool) });
     Ok(Receiver {
-        settings: Arc::new(settings(config, &lists)),
+        settings,
         limits: limits(config),
-        policy: chain(config, lists, Arc::clone(&resolver)),
+        policy,
         resolver: config.clients.reverse_names.then_some(resolver),
         security,
         spool,
@@ -54,22 +58,31 @@ pub(crate) fn build(
 /// The rules, what is asked after them, and who sees the octets. Milters are asked last.
 fn chain(config: &Config, lists: MailingLists, resolver: Arc<dyn Resolver>) -> Chain {
     let milters: Vec<_> = config.milters().into_iter().map(|settings| Arc::new(Milter::new(settings))).collect();
-    let mut policies = policies(config, lists);
+    let hooks: Vec<_> = config.hooks().into_iter().map(JsonHook::new).collect();
+    let mut policies = policies(config, lists, &hooks);
     policies.extend(milters.iter().map(|milter| Arc::clone(milter) as Arc<dyn Policy>));
-    let inspectors = milters.into_iter().map(|milter| milter as Arc<dyn Inspector>).collect();
+    let mut inspectors = inspecting(config, &hooks);
+    inspectors.extend(milters.into_iter().map(|milter| milter as Arc<dyn Inspector>));
     Chain::new(config.rules(), resolver, policies).with_inspectors(inspectors)
 }
 
 /// What is asked after the built-in rules: what needs no other program first.
-fn policies(config: &Config, lists: MailingLists) -> Vec<Arc<dyn Policy>> {
+fn policies(config: &Config, lists: MailingLists, hooks: &[JsonHook]) -> Vec<Arc<dyn Policy>> {
     let services =
         config.policy_services().into_iter().map(|settings| Arc::new(PolicyService::new(settings)) as Arc<dyn Policy>);
     let known = config
         .recipient_settings()
         .map(|settings| Arc::new(recipient_check(config, settings, lists.clone())) as Arc<dyn Policy>);
     let lists = (!lists.is_empty()).then(|| Arc::new(ListPolicy::new(lists)) as Arc<dyn Policy>);
+    let hooks = hooks.iter().map(|hook| Arc::new(hook.clone()) as Arc<dyn Policy>);
     let first = std::iter::once(Arc::new(next_hop_size(config)) as Arc<dyn Policy>);
-    first.chain(checks(config)).chain(lists).chain(known).chain(services).collect()
+    first.chain(checks(config)).chain(lists).chain(known).chain(services).chain(hooks).collect()
+}
+
+/// The hooks that want to see messages.
+fn inspecting(config: &Config, hooks: &[JsonHook]) -> Vec<Arc<dyn Inspector>> {
+    let asked = hooks.iter().zip(config.hooks()).filter(|(_, settings)| settings.stages.contains(&HookStage::Data));
+    asked.map(|(hook, _)| Arc::new(hook.clone()) as Arc<dyn Inspector>).collect()
 }
 
 /// The checks of strangers, where there are any.

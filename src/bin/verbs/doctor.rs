@@ -12,7 +12,7 @@ use leafmail::config::{Config, ListenAddress, RoutePlan};
 use leafmail::dkim::DkimSettings;
 use leafmail::dns::Dns;
 use leafmail::event_hook::{EventHook, EventHookSettings};
-use leafmail::policy::{Fallback, Milter, MilterSettings, PolicyService, ServiceSettings};
+use leafmail::policy::{Fallback, HookSettings, JsonHook, Milter, MilterSettings, PolicyService, ServiceSettings};
 use leafmail::queue::{RouteFolder, RouteStore};
 use leafmail::recipients::{Existence, RecipientCheck, RecipientSettings};
 use leafmail::spool::FileSystem;
@@ -105,6 +105,9 @@ pub(crate) fn doctor(
         if let Some(settings) = config.recipient_settings() {
             ward.visit("recipients", |tell| tell(recipient_source(settings)));
         }
+        for settings in config.hooks() {
+            ward.visit(&settings.name.clone(), |tell| tell(hook(settings)));
+        }
         for settings in config.event_hooks() {
             ward.visit(&settings.name, |tell| tell(event_hook(&settings)));
         }
@@ -176,11 +179,7 @@ fn milter(settings: MilterSettings) -> Step {
     match asked() {
         Ok(agreed) => Step::ok("protocol", format!("it speaks {agreed}")),
         Err(error) => {
-            let then = match fallback {
-                Fallback::Defer => "Until it answers, clients are deferred with 451.",
-                Fallback::Accept => "Until it answers, mail is accepted without it.",
-            };
-            let remedy = format!("Start the filter, or correct milter.address. {then}");
+            let remedy = format!("Start the filter, or correct milter.address. {}", until_then(fallback));
             let error = escaped(&error);
             Step::fault("protocol", format!("nothing answers at {address} as a milter does: {error}"), remedy)
         }
@@ -209,6 +208,31 @@ fn recipient_source(settings: RecipientSettings) -> Step {
                 "Correct recipients.source, or what it asks; recipients.source_no_answer says what happens until then.";
             Step::fault("answer", format!("it gives no answer: {}", escaped(&error)), remedy)
         }
+    }
+}
+
+/// Asks a hook one question about a client that does not exist.
+fn hook(settings: HookSettings) -> Step {
+    let fallback = settings.fallback;
+    let asked = || -> Result<&'static str, String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map_err(|error| error.to_string())?.block_on(JsonHook::new(settings).probe())
+    };
+    match asked() {
+        Ok(action) => Step::ok("answer", format!("it answers {action}")),
+        Err(error) => {
+            let schema = "docs/hooks.md has the schema";
+            let remedy = format!("Correct the command or the URL; {schema}. {}", until_then(fallback));
+            Step::fault("answer", format!("it gives no answer: {}", escaped(&error)), remedy)
+        }
+    }
+}
+
+/// What happens while a program does not answer.
+fn until_then(fallback: Fallback) -> &'static str {
+    match fallback {
+        Fallback::Defer => "Until it answers, clients are deferred with 451.",
+        Fallback::Accept => "Until it answers, mail is accepted without it.",
     }
 }
 

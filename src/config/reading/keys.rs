@@ -15,7 +15,7 @@ pub(in crate::config) type Section = (&'static str, Vec<&'static str>);
 
 /// The sections that may come several times, each under a heading in two brackets.
 pub(in crate::config) const REPEATED: &[&str] =
-    &["dkim", "dnsbl", "event_hook", "list", "milter", "policy_service", "rate_limit", "rewrite", "route"];
+    &["dkim", "dnsbl", "event_hook", "hook", "list", "milter", "policy_service", "rate_limit", "rewrite", "route"];
 /// The keys of a [`RouteSection`] that have no place in `[relay]`.
 pub(in crate::config) const OF_ROUTES: [&str; 5] = ["name", "senders", "recipients", "clients", "logins"];
 /// Those that have none in a fallback either.
@@ -41,6 +41,7 @@ pub(in crate::config) fn sections() -> Vec<Section> {
         ("dns", fields_of::<DnsSection>()),
         ("policy_service", fields_of::<PolicyServiceSection>()),
         ("milter", fields_of::<MilterSection>()),
+        ("hook", fields_of::<HookSection>()),
         ("message", fields_of::<MessageSection>()),
         ("protocol", fields_of::<ProtocolSection>()),
         ("limits", fields_of::<LimitsSection>()),
@@ -144,7 +145,7 @@ pub(super) fn unknown(place: &[&str], key: &str, is_section: bool) -> Unknown {
 
 /// The sections that have the key, if there are few.
 fn homes(place: &[&str], key: &str) -> Vec<&'static str> {
-    const FEW: usize = 3;
+    const FEW: usize = 4;
     let is_section = shape(&[key]) != Shape::Value;
     let has_it = |(section, keys): &Section| {
         keys.contains(&key) && !(section.is_empty() && is_section) && *section != place.join(".")
@@ -292,7 +293,7 @@ mod tests {
                 "clients",
                 "url",
                 false,
-                "\"url\" belongs in [relay] or in [[route]] or in [[event_hook]], not in [clients]",
+                "\"url\" belongs in [[hook]] or in [relay] or in [[route]] or in [[event_hook]], not in [clients]",
             ),
             ("relay", "connect", false, "\"connect\" belongs in [relay.timeouts], not in [relay]"),
             ("relay", "pasword_file", false, "unknown key \"pasword_file\"; did you mean \"password_file\"?"),

@@ -93,6 +93,12 @@ fn the_sample_shows_every_default() {
             )],
             ..MilterSection::default()
         }],
+        hook: vec![HookSection {
+            command: Some("/etc/leafmail/hook.py".to_owned()),
+            url: values::FromText::from_text("https://hooks.example.com/mail").ok(),
+            except: vec!["192.168.1.0/24".parse().unwrap()],
+            ..HookSection::default()
+        }],
         rewrite: vec![RewriteSection {
             senders: vec!["@.example.lan".parse().unwrap()],
             recipients: vec!["@example.com".parse().unwrap()],
