@@ -66,9 +66,9 @@ fn opendkim(folder: &Path, mode: &str) -> (Running, std::path::PathBuf) {
             internal.display()
         );
     } else {
-        let _ = write!(config, "TestPublicKeys {}\n", folder.join("public").display());
+        let _ = writeln!(config, "TestPublicKeys {}", folder.join("public").display());
         fs::write(&internal, "192.0.2.1\n").unwrap();
-        let _ = write!(config, "InternalHosts refile:{}\n", internal.display());
+        let _ = writeln!(config, "InternalHosts refile:{}", internal.display());
     }
     let file = folder.join(format!("opendkim-{mode}.conf"));
     fs::write(&file, config).unwrap();
