@@ -29,7 +29,7 @@ pub(crate) struct DkimKeyOptions {
     key_file: Option<PathBuf>,
     /// Make an Ed25519 key instead of RSA with 2048 bits
     ///
-    /// Few receivers verify Ed25519 yet: use it beside an RSA key, with a selector of its own.
+    /// Few receivers verify Ed25519 yet: use it together with an RSA key, with a selector of its own.
     #[arg(long)]
     ed25519: bool,
 }

@@ -41,7 +41,7 @@ fn said(verdict: Verdict) -> String {
         Verdict::Accept => "accepted".to_owned(),
         Verdict::AcceptWith(additions) => format!("noted {}", additions.notes.join("; ")),
         Verdict::Refuse(reply) => reply.to_string(),
-        Verdict::Defer(reply) => reply.to_string(),
+        Verdict::Defer(reply) => format!("deferred {reply}"),
         other => panic!("{other:?}"),
     }
 }
@@ -70,7 +70,7 @@ async fn the_name_in_helo_must_exist() {
         let told = mail(settings(), table(), wrong, "").await;
         assert!(told.starts_with("550 5.7.1 ") && told.contains("checks.helo_resolvable"), "{wrong}: {told}");
     }
-    assert!(mail(settings(), table(), "broken.example", "").await.starts_with("451 4.4.3 "));
+    assert!(mail(settings(), table(), "broken.example", "").await.starts_with("deferred 451 4.4.3 "));
 }
 
 #[tokio::test]
@@ -94,8 +94,12 @@ async fn the_name_in_helo_and_the_address_must_lead_to_each_other() {
     }
     let unknown =
         FixedNames::default().forward(name("a.example"), stranger()).reverse(stranger(), name("broken.example"));
-    assert!(mail(settings(), unknown.failing(name("broken.example")), "a.example", "").await.starts_with("451 4.4.3 "));
-    assert!(mail(settings(), FixedNames::broken(), "a.example", "").await.starts_with("451 4.4.3 "));
+    assert!(
+        mail(settings(), unknown.failing(name("broken.example")), "a.example", "")
+            .await
+            .starts_with("deferred 451 4.4.3 ")
+    );
+    assert!(mail(settings(), FixedNames::broken(), "a.example", "").await.starts_with("deferred 451 4.4.3 "));
 }
 
 #[tokio::test]
@@ -109,7 +113,7 @@ async fn the_domain_of_the_sender_must_take_mail() {
         ("a@text.example", "550 5.1.8 "),
         ("a@odd.example", "550 5.1.8 "),
         ("a@null.example", "550 5.7.27 "),
-        ("a@broken.example", "451 4.4.3 "),
+        ("a@broken.example", "deferred 451 4.4.3 "),
     ] {
         let told = mail(settings(), table(), "x", wrong).await;
         assert!(told.starts_with(start) && told.contains("checks.sender_domain"), "{wrong}: {told}");
@@ -128,9 +132,11 @@ async fn the_domain_of_the_recipient_must_take_mail_unless_the_configuration_nam
         assert_eq!(rcpt(settings(), table(), right).await, "accepted", "{right}");
     }
     assert_eq!(rcpt(settings(), FixedNames::broken(), "a@relay.lan").await, "accepted");
-    for (wrong, start) in
-        [("a@gone.example", "550 5.1.2 "), ("a@null.example", "556 5.1.10 "), ("a@broken.example", "451 4.4.3 ")]
-    {
+    for (wrong, start) in [
+        ("a@gone.example", "550 5.1.2 "),
+        ("a@null.example", "556 5.1.10 "),
+        ("a@broken.example", "deferred 451 4.4.3 "),
+    ] {
         let told = rcpt(settings(), table(), wrong).await;
         assert!(told.starts_with(start) && told.contains("checks.recipient_domain"), "{wrong}: {told}");
     }
@@ -275,15 +281,18 @@ async fn a_list_that_may_not_be_asked_or_does_not_answer_is_trouble_where_it_cou
         let told = async |no_answer, threshold, answers: &[(&str, [u8; 4])]| {
             mail(asking(both(no_answer), threshold), answering(answers), "x", "").await
         };
-        assert!(told(Defer, 1, &[refusing]).await.starts_with("451 4.4.3 "));
+        assert!(told(Defer, 1, &[refusing]).await.starts_with("deferred 451 4.4.3 "));
         assert_eq!(told(Accept, 1, &[refusing]).await, "accepted");
         assert!(told(Defer, 1, &[refusing, a]).await.starts_with("550 5.7.1 "), "enough without it");
         assert_eq!(told(Defer, 3, &[refusing, a]).await, "accepted", "not enough even with it");
-        assert!(told(Defer, 2, &[refusing, a]).await.starts_with("451 4.4.3 "));
+        assert!(told(Defer, 2, &[refusing, a]).await.starts_with("deferred 451 4.4.3 "));
     }
     let failing = answering(&[a]).failing(name("9.113.0.203.good.example"));
     let with_good = vec![list("a.example", 1, Defer), list("good.example", -1, Defer)];
-    assert!(mail(asking(with_good, 1), failing, "x", "").await.starts_with("451 4.4.3 "), "it could be a good client");
+    assert!(
+        mail(asking(with_good, 1), failing, "x", "").await.starts_with("deferred 451 4.4.3 "),
+        "it could be a good client"
+    );
 }
 
 #[tokio::test]
