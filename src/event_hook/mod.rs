@@ -158,6 +158,7 @@ impl EventHook {
     fn report(&self, batch: &Batch) -> Then {
         let body = batch.body(&self.settings.host, &self.process);
         for attempt in 0..MOST_ATTEMPTS {
+            let is_last = self.state().ends_at.is_some();
             match self.settings.target.report(body.clone(), self.patience()) {
                 Ok(()) => {
                     self.note_success();
@@ -165,8 +166,11 @@ impl EventHook {
                 }
                 Err(error) => self.note_failure(&error, batch.len()),
             }
-            if attempt + 1 < MOST_ATTEMPTS && self.rest(pause(attempt)) == Then::End {
+            if is_last {
                 return Then::End;
+            }
+            if attempt + 1 < MOST_ATTEMPTS {
+                self.rest(pause(attempt));
             }
         }
         let mut state = self.state();
@@ -183,13 +187,10 @@ impl EventHook {
         rest.map_or(self.settings.timeout, |rest| rest.min(self.settings.timeout)).max(Duration::from_millis(100))
     }
 
-    /// Waits before another attempt. At the end of the program the one that waits is the last.
-    fn rest(&self, pause: Duration) -> Then {
+    /// Waits before another attempt, but no longer than until the program ends.
+    fn rest(&self, pause: Duration) {
         let until = Instant::now() + pause;
         let mut state = self.state();
-        if state.ends_at.is_some() {
-            return Then::End;
-        }
         while state.ends_at.is_none() {
             let rest = until.saturating_duration_since(Instant::now());
             if rest.is_zero() {
@@ -197,7 +198,6 @@ impl EventHook {
             }
             state = self.changed.wait_timeout(state, rest).unwrap_or_else(PoisonError::into_inner).0;
         }
-        Then::GoOn
     }
 
     fn note_success(&self) {

@@ -121,7 +121,7 @@ fn opendkim_signs_what_goes_out_and_finds_the_signature_right() {
 }
 
 #[test]
-fn a_milter_that_dies_or_stops_in_the_middle_of_a_message_loses_none_and_lets_none_in() {
+fn a_milter_that_dies_in_the_middle_of_a_message_loses_none_and_lets_none_in() {
     if !have("opendkim") || !have("openssl") {
         return;
     }

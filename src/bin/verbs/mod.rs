@@ -84,7 +84,7 @@ pub(crate) enum Verb {
     /// The steps are: the spool; the files that the configuration names; for each next hop its name, connection, TLS,
     /// certificate, login, sender and recipient; and the receiver.
     Doctor(doctor::DoctorOptions),
-    /// Make a key that signs mail with DKIM, and show its record for the DNS
+    /// Make a DKIM key that signs mail, and show its record for the DNS
     ///
     /// What is printed without --key-file is the record and the private key: as a whole it is a file that key_file of [[dkim]] can
     /// name. With --key-file, the key stays in that file, and only its owner can read it.

@@ -12,6 +12,7 @@ use super::protocol::{self, Agreement, Step};
 use super::settings::MilterSettings;
 use super::wire::{Wire, WireError};
 use crate::address::ReversePath;
+use crate::envelope::Peer;
 use crate::policy::ClientInfo;
 use crate::policy::delegation::connection::connect;
 use crate::smtp::header::HeaderEdit;
@@ -38,7 +39,7 @@ pub(super) struct Conversation {
 /// What the milter knows of the client: if it changes, another connection is made.
 #[derive(Debug, PartialEq, Eq)]
 struct About {
-    peer: String,
+    peer: Peer,
     helo: Option<String>,
     tls: Option<String>,
 }
@@ -46,7 +47,7 @@ struct About {
 impl About {
     fn of(client: &ClientInfo<'_>) -> Self {
         let tls = client.tls.map(|tls| tls.version.clone());
-        Self { peer: format!("{:?}", client.peer), helo: client.helo.map(str::to_owned), tls }
+        Self { peer: client.peer, helo: client.helo.map(str::to_owned), tls }
     }
 }
 
