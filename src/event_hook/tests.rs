@@ -98,7 +98,7 @@ fn a_failed_report_is_repeated_and_what_found_no_room_meanwhile_is_counted() {
 #[test]
 fn one_that_hangs_ends_with_the_program() {
     let folder = tempfile::tempdir().unwrap();
-    let hook = EventHook::start(settings(folder.path(), "sleep 600"), Arc::new(SystemClock)).unwrap();
+    let hook = EventHook::start(settings(folder.path(), "sleep 20"), Arc::new(SystemClock)).unwrap();
     hook.observe(&held());
     let begun = Instant::now();
     while hook.state().under_way == 0 {

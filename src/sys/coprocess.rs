@@ -12,12 +12,11 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
-/// How long a coprocess may go on after the end of its input.
-pub(super) const LAST_MOMENT: Duration = Duration::from_secs(2);
+use super::shell::LAST_MOMENT;
 
 /// A command that is running.
 pub struct Coprocess {

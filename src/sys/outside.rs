@@ -19,9 +19,9 @@ use rustix::net::{
     SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
 
-use super::coprocess::{Coprocess, Kept, LAST_MOMENT, keep, spawn};
+use super::coprocess::{Coprocess, Kept, keep, spawn};
 use super::process::{self, Forked};
-use super::shell::{MAX_INPUT, ShellCommand};
+use super::shell::{LAST_MOMENT, MAX_INPUT, ShellCommand, end_commands};
 
 /// Of a request.
 const MAX_REQUEST: u64 = 1 << 20;
@@ -159,8 +159,9 @@ fn serve(control: &OwnedFd, lines: &[String]) {
             }),
         };
     }
-    // They have seen the end of their input, and their keepers that of the parent.
     let deadline = Instant::now() + 2 * LAST_MOMENT;
+    end_commands();
+    // Coprocesses have seen the end of their input, and their keepers that of the parent.
     while KEPT.load(Ordering::SeqCst) > 0 && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(10));
     }

@@ -6,7 +6,7 @@
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,12 @@ const UNREAD: usize = 4096;
 const MAX_OUTPUT: u64 = 64 * 1024;
 /// How long output may stay open after the command ended.
 const LAST_OUTPUT: Duration = Duration::from_secs(1);
+/// How long commands may go on once the program ends.
+pub(super) const LAST_MOMENT: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(5);
+
+/// The groups of the commands that run. Each is taken out in one step with reaping its leader, so that none means another.
+static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
 /// A command to be run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +56,7 @@ impl ShellCommand {
         }
         // A group of its own, so that what the shell started ends with it.
         let mut child = command.process_group(0).spawn().map_err(|error| error.to_string())?;
+        running().extend(group_of(&child));
         if let Some(mut stdin) = child.stdin.take() {
             // A command that reads nothing is fine, and must not be waited for: its end closes the pipe.
             if self.input.len() <= UNREAD {
@@ -78,11 +84,44 @@ impl ShellCommand {
 fn wait(child: &mut Child, patience: Duration) -> std::io::Result<Option<ExitStatus>> {
     let deadline = Instant::now() + patience;
     loop {
+        let mut running = running();
         match child.try_wait()? {
-            None if Instant::now() < deadline => thread::sleep(LOOK),
-            ended => return Ok(ended),
+            None if Instant::now() < deadline => {
+                drop(running);
+                thread::sleep(LOOK);
+            }
+            None => return Ok(None),
+            ended => {
+                running.retain(|group| Some(*group) != group_of(child));
+                return Ok(ended);
+            }
         }
     }
+}
+
+/// For the end of a program: gives the commands that run here a moment, and then ends them with all that they started. Whoever runs
+/// one reaps it.
+pub fn end_commands() {
+    are_over_within(LAST_MOMENT);
+    for group in running().iter() {
+        let _already_ended = kill_process_group(*group, Signal::KILL);
+    }
+    are_over_within(LAST_MOMENT);
+}
+
+fn are_over_within(patience: Duration) {
+    let deadline = Instant::now() + patience;
+    while !running().is_empty() && Instant::now() < deadline {
+        thread::sleep(LOOK);
+    }
+}
+
+fn running() -> MutexGuard<'static, Vec<Pid>> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn group_of(child: &Child) -> Option<Pid> {
+    i32::try_from(child.id()).ok().and_then(Pid::from_raw)
 }
 
 /// Reads on a thread, as a child that cannot write would never end.
@@ -99,8 +138,9 @@ fn drain(child: &mut Child) -> Option<mpsc::Receiver<Vec<u8>>> {
 }
 
 fn end(child: &mut Child) {
-    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-        let _already_ended = kill_process_group(group, Signal::KILL);
-    }
+    let mut running = running();
+    let group = group_of(child);
+    let _already_ended = group.map(|group| kill_process_group(group, Signal::KILL));
     let _ = child.wait();
+    running.retain(|other| Some(*other) != group);
 }

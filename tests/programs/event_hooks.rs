@@ -1,6 +1,7 @@
 //! Event hooks of both programs as they are built: a command of the shell, and a real HTTP server that a test writes in Python.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
@@ -78,7 +79,11 @@ fn a_command_learns_what_becomes_of_each_recipient() {
 #[test]
 fn a_hook_that_hangs_or_fails_slows_no_mail_and_its_losses_are_logged() {
     let site = Site::new("");
-    append(&site, "[[event_hook]]\ncommand = \"sleep 600\"\ngather = \"0s\"\nevents = [\"accepted\", \"delivered\"]\n");
+    let hangs = format!("echo $$ > {}; sleep 600", site.path("pid").display());
+    append(
+        &site,
+        &format!("[[event_hook]]\ncommand = \"{hangs}\"\ngather = \"0s\"\nevents = [\"accepted\", \"delivered\"]\n"),
+    );
     append(&site, "[[event_hook]]\ncommand = \"exit 3\"\ngather = \"0s\"\nqueue = 1\n");
     let mut smtpd = site.listen(&["--deliver"]);
     for _ in 0..5 {
@@ -90,6 +95,8 @@ fn a_hook_that_hangs_or_fails_slows_no_mail_and_its_losses_are_logged() {
     assert!(smtpd.wait().success());
     smtpd.wait_for_log("event_hook[0]: 10 events were not reported, as the program ends");
     smtpd.wait_for_log("event_hook[1]: 5 events were not reported, as the program ends");
+    let pid = fs::read_to_string(site.path("pid")).unwrap();
+    wait_until("what hangs is ended", || !Path::new("/proc").join(pid.trim()).exists());
 }
 
 /// Answers by POST: adds each body to `told`; with a file `garbled` the answer is none of HTTP.

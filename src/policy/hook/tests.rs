@@ -84,7 +84,7 @@ async fn one_that_hangs_defers_rests_and_is_started_again() {
     let folder = tempfile::tempdir().unwrap();
     let mark = folder.path().join("mark");
     let line = format!(
-        "if [ -e {0} ]; then while read q; do echo '{{\"action\":\"accept\"}}'; done; else touch {0}; exec sleep 600; fi",
+        "if [ -e {0} ]; then while read q; do echo '{{\"action\":\"accept\"}}'; done; else touch {0}; exec sleep 20; fi",
         mark.display()
     );
     let hook = JsonHook::new(HookSettings { timeout: Duration::from_secs(1), ..settings(&line) });
