@@ -66,7 +66,7 @@ impl MilterAnswer {
             b'+' | b'2' | b'-' | b'b' | b'e' => {
                 Self::Change(Change::Ignored(format!("it changes the body or the envelope ({})", char::from(*letter))))
             }
-            _ => return Err(format!("it answered with {:?}", char::from(*letter))),
+            _ => return Err(format!("it answered with an unknown letter, {}", letter.escape_ascii())),
         })
     }
 }
