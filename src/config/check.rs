@@ -2,6 +2,7 @@
 //! the rule of [`trust`]. The rules depend on the configuration alone, so they hold in every mode.
 
 mod devices;
+mod recipients;
 mod strangers;
 
 use super::error::Fault;

@@ -14,7 +14,6 @@ mod listen;
 mod log;
 mod process;
 mod reading;
-mod recipient_source;
 mod rewrite;
 mod route;
 mod sandbox_needs;

@@ -101,7 +101,7 @@ impl EventHook {
         settings.target.report(body, settings.timeout)
     }
 
-    /// The program ends: from now on, each batch has one attempt.
+    /// The program ends: an attempt that begins from now on is the last of its batch.
     pub fn end(&self, deadline: Instant) {
         self.state().ends_at = Some(deadline);
         self.changed.notify_all();

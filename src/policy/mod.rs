@@ -9,6 +9,7 @@ mod chain;
 mod checks;
 mod delegation;
 mod headers;
+mod health;
 mod helo;
 mod hook;
 mod inspector;
@@ -16,7 +17,6 @@ mod lists;
 mod milter;
 mod networks;
 mod next_hop_size;
-mod outage;
 pub mod refusals;
 
 pub use addresses::AddressList;

@@ -6,7 +6,6 @@
 
 pub(super) mod answer;
 pub(super) mod connection;
-pub(super) mod health;
 mod request;
 mod settings;
 
@@ -14,13 +13,13 @@ use std::net::IpAddr;
 
 use async_trait::async_trait;
 
+use super::health::Health;
 use super::{ClientInfo, Policy};
 use crate::address::{Mailbox, ReversePath};
 use crate::envelope::Peer;
 use crate::session::{Additions, Verdict};
 use answer::ServiceAnswer;
 use connection::Pool;
-use health::Health;
 use request::{ServiceQuestion, Subject};
 pub use settings::{Fallback, ServiceAddress, ServiceSettings, ServiceStage};
 

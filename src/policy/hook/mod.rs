@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::outage::Outage;
+use super::health::Health;
 use super::{ClientInfo, Inspection, Inspector, Interest, Policy};
 use crate::address::{Mailbox, ReversePath};
 use crate::envelope::{Envelope, Peer};
@@ -42,7 +42,7 @@ pub struct JsonHook {
 struct Inner {
     settings: HookSettings,
     way: Way,
-    outage: Outage,
+    health: Health,
 }
 
 enum Way {
@@ -57,8 +57,8 @@ impl JsonHook {
             HookTarget::Command(line) => Way::Command(CoprocessPool::new(line.clone(), settings.timeout)),
             HookTarget::Url(url) => Way::Url(url.clone(), Arc::new(Semaphore::new(MOST_POSTS))),
         };
-        let outage = Outage::new(settings.name.clone(), settings.fallback);
-        Self { inner: Arc::new(Inner { settings, way, outage }) }
+        let health = Health::new(settings.name.clone(), settings.fallback);
+        Self { inner: Arc::new(Inner { settings, way, health }) }
     }
 
     /// Asks one question that concerns no client, as `doctor` does; the action that the hook answers.
@@ -97,18 +97,18 @@ impl JsonHook {
 
 impl Inner {
     async fn ask(&self, question: Value, stage: HookStage) -> Verdict {
-        if self.outage.rests() {
-            return self.outage.fallback();
+        if self.health.rests() {
+            return self.health.fallback();
         }
         let answer = self.exchange(question).await.and_then(|answer| HookAnswer::parse(&answer, stage));
         match answer {
             Ok(answer) => {
-                self.outage.note_answer();
+                self.health.note_answer();
                 self.carry_out(answer)
             }
             Err(error) => {
-                self.outage.note_trouble(&error);
-                self.outage.fallback()
+                self.health.note_trouble(&error);
+                self.health.fallback()
             }
         }
     }
@@ -125,7 +125,7 @@ impl Inner {
         match tokio::time::timeout(limit, answer).await {
             Ok(answer) => answer,
             Err(_) => {
-                self.outage.let_rest();
+                self.health.exceeded();
                 if let Way::Command(pool) = &self.way {
                     pool.note_late(asked);
                 }

@@ -89,7 +89,7 @@ async fn one_that_hangs_defers_rests_and_is_started_again() {
     );
     let hook = JsonHook::new(HookSettings { timeout: Duration::from_secs(1), ..settings(&line) });
     assert!(defers(&hook.connect(&client()).await));
-    assert!(mark.exists() && hook.inner.outage.rests());
+    assert!(mark.exists() && hook.inner.health.rests());
     assert!(defers(&hook.connect(&client()).await), "it is left alone");
     let begun = Instant::now();
     // On a busy machine the start of it may take longer than it may.

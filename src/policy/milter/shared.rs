@@ -9,7 +9,7 @@ use super::settings::MilterSettings;
 use super::wire::WireError;
 use crate::address::{Mailbox, ReversePath};
 use crate::policy::ClientInfo;
-use crate::policy::delegation::health::Health;
+use crate::policy::health::Health;
 use crate::session::{Additions, Verdict};
 
 /// What the sessions share.

@@ -1,7 +1,7 @@
 //! `recipients.source`: from the text of the key to who is asked, and what must hold of it.
 
-use super::error::Fault;
-use super::{Config, SourceText};
+use crate::config::error::Fault;
+use crate::config::{Config, SourceText};
 use crate::recipients::{RecipientSettings, RecipientSource};
 use crate::transport::{NextHop, RouteSettings};
 

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::settings::Fallback;
+use super::Fallback;
 use crate::session::Verdict;
 use crate::smtp::{EnhancedCode, Reply};
 
@@ -13,7 +13,7 @@ const REST: Duration = Duration::from_secs(10);
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The health of one program.
-pub(in crate::policy) struct Health {
+pub(super) struct Health {
     /// As it is logged, such as `milter unix:/run/x`.
     name: String,
     fallback: Fallback,
@@ -30,12 +30,12 @@ pub(super) struct Trouble {
 }
 
 impl Health {
-    pub(in crate::policy) fn new(name: String, fallback: Fallback) -> Self {
+    pub(super) fn new(name: String, fallback: Fallback) -> Self {
         Self { name, fallback, trouble: Mutex::default() }
     }
 
     /// The answer where the program gives none.
-    pub(in crate::policy) fn fallback(&self) -> Verdict {
+    pub(super) fn fallback(&self) -> Verdict {
         match self.fallback {
             Fallback::Accept => Verdict::Accept,
             // Postfix's words: 4.3.5 is "system incorrectly configured" (RFC 3463 3.4).
@@ -48,7 +48,7 @@ impl Health {
     }
 
     /// Whether it is left alone at present, and one more question unanswered.
-    pub(in crate::policy) fn rests(&self) -> bool {
+    pub(super) fn rests(&self) -> bool {
         let mut trouble = self.trouble();
         let rests = trouble.rests_until.is_some_and(|until| Instant::now() < until);
         trouble.unanswered += u64::from(rests);
@@ -56,11 +56,11 @@ impl Health {
     }
 
     /// It exceeded its time.
-    pub(in crate::policy) fn exceeded(&self) {
+    pub(super) fn exceeded(&self) {
         self.trouble().rests_until = Some(Instant::now() + REST);
     }
 
-    pub(in crate::policy) fn note_answer(&self) {
+    pub(super) fn note_answer(&self) {
         let mut trouble = self.trouble();
         trouble.rests_until = None;
         // When something was last logged stays: an action that is not supported comes with an answer.
@@ -70,7 +70,7 @@ impl Health {
         }
     }
 
-    pub(in crate::policy) fn note_trouble(&self, error: &str) {
+    pub(super) fn note_trouble(&self, error: &str) {
         let then = match self.fallback {
             Fallback::Defer => "clients are deferred with 451",
             Fallback::Accept => "clients are accepted without it",
@@ -80,7 +80,7 @@ impl Health {
     }
 
     /// Logs a warning, once a minute.
-    pub(in crate::policy) fn warn(&self, text: &str) {
+    pub(super) fn warn(&self, text: &str) {
         let now = Instant::now();
         let mut trouble = self.trouble();
         if trouble.logged.is_none_or(|logged| now.duration_since(logged) >= LOG_INTERVAL) {
