@@ -68,7 +68,7 @@ impl Config {
     pub fn short_names(&self) -> Vec<(String, String)> {
         let hops = self.routes().into_iter().flat_map(|plan| plan.hops);
         let names: BTreeSet<_> = hops
-            .filter(|hop| hop.next_hop.folder().is_none() && !hop.helo.is_full_name())
+            .filter(|hop| hop.next_hop.agent().is_none() && !hop.helo.is_full_name())
             .map(|hop| hop.helo.as_str().to_owned())
             .collect();
         let told = |name: String| {
@@ -126,16 +126,17 @@ impl Config {
             Some(format!("{key}: the folder {} is not there, in which {} is to be", folder.display(), path.display()))
         };
         let files = spool.into_iter().chain(sockets).chain(tokens).filter_map(of_file);
-        let of_folder = |hop: RouteSettings| {
-            let folder = missing_folder(hop.next_hop.folder()?)?;
+        let of_agent = |hop: RouteSettings| {
             let next_hop = hop.next_hop;
-            let folder = folder.display();
-            Some(format!(
-                "the folder {folder} is not there; it is made when mail is delivered to {next_hop}, if that user may"
-            ))
+            let folders = next_hop.agent().map(|agent| agent.needs().write).unwrap_or_default();
+            let missing = folders.iter().filter_map(|folder| missing_folder(folder)).map(|folder| {
+                let folder = folder.display();
+                format!("the folder {folder} is not there; it is made when mail is delivered to {next_hop}, if that user may")
+            });
+            missing.collect::<Vec<_>>()
         };
-        let maildirs = self.routes().into_iter().flat_map(|plan| plan.hops).filter_map(of_folder);
-        files.chain(maildirs).collect()
+        let folders = self.routes().into_iter().flat_map(|plan| plan.hops).flat_map(of_agent);
+        files.chain(folders).collect()
     }
 
     fn secret_files(&self) -> Vec<Fault> {

@@ -9,7 +9,7 @@ use super::{Config, ListenAddress};
 use crate::event_hook::EventTarget;
 use crate::policy::HookTarget;
 use crate::recipients::{self, RecipientSource};
-use crate::transport::{Roots, RouteSettings, SecretSource, TokenSource};
+use crate::transport::{AgentNeeds, Roots, RouteSettings, SecretSource, TokenSource};
 
 /// What is needed of the host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -113,7 +113,13 @@ impl SandboxNeeds {
 
     fn next_hop(&mut self, hop: &RouteSettings) {
         self.ports.extend(hop.next_hop.port());
-        self.write.extend(hop.next_hop.folder().map(Path::to_owned));
+        if let Some(agent) = hop.next_hop.agent() {
+            let AgentNeeds { write, read, ports, commands } = agent.needs();
+            read.iter().for_each(|file| self.reads(file));
+            self.write.extend(write);
+            self.ports.extend(ports);
+            self.commands.extend(commands);
+        }
         self.binds_source |= hop.source.is_some();
         if let Some(Roots::File(file)) = &hop.tls.roots {
             self.reads(file);

@@ -8,7 +8,6 @@ use std::time::Instant;
 use super::delivery::{Dispatch, SettingsError};
 use super::failover::{FailoverDispatch, Hop};
 use super::leaving::Leaving;
-use super::maildir::MaildirDispatch;
 use super::memory::{HopMemory, HopRecord, OwnMemory};
 #[cfg(feature = "dns")]
 use super::mx::MxDispatch;
@@ -60,12 +59,12 @@ fn single(
             Arc::new(SmarthostDispatch::new(settings, leaving)?.with_record(record))
         }
         NextHop::Mx(_) => direct(settings, leaving)?,
-        NextHop::Maildir(path) => {
+        NextHop::Agent(agent) => {
             if settings.source.is_some() {
-                let what = "expected no source address, as the next hop is a folder".to_owned();
+                let what = "expected no source address, as the next hop is not reached by SMTP".to_owned();
                 return Err(SettingsError { route: settings.name.clone(), what });
             }
-            Arc::new(MaildirDispatch::new(path.clone(), settings.connections, settings.max_size))
+            agent.dispatch(settings, leaving)?
         }
     })
 }

@@ -9,7 +9,7 @@ use super::words::{point, said, span};
 use crate::history::{Departure, HistoryEntry};
 use crate::id::SpoolId;
 use crate::spool::Spool;
-use crate::transport::meaning;
+use crate::transport::{is_agent, meaning};
 
 /// The story of a message by its lines, oldest first.
 pub(super) fn story<S: Spool>(context: &Context<'_, S>, id: &str, entries: &[&HistoryEntry]) -> Explanation {
@@ -96,7 +96,7 @@ fn of_recipient<S: Spool>(context: &Context<'_, S>, entry: &HistoryEntry, addres
         why: explained.iter().map(|meaning| meaning.what.to_owned()).collect(),
         remedy: explained.map(|meaning| meaning.remedy(&context.place(&entry.route))),
         next: match entry.what {
-            Departure::Delivered if entry.relay.starts_with("maildir:") => Vec::new(),
+            Departure::Delivered if is_agent(&entry.relay) => Vec::new(),
             Departure::Delivered => {
                 vec![
                     "The next hop has it now; whatever happens after that is in its log, under the id that it named."

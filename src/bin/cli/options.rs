@@ -8,7 +8,7 @@ use clap::{ArgAction, Args, Command, FromArgMatches};
 use leafmail::address::escaped;
 use leafmail::config::{Config, LogFormat, LogTo, NONE_FOUND, RoutePlan, Sandbox};
 use leafmail::mutant;
-use leafmail::transport::NextHop;
+use leafmail::transport::{NextHop, url_forms};
 use log::LevelFilter;
 
 use sysexits::ExitCode;
@@ -35,32 +35,18 @@ pub(crate) fn explain_usage(error: &clap::Error) -> std::process::ExitCode {
     std::process::ExitCode::SUCCESS
 }
 
-/// The forms of `--relay` that each build knows.
-macro_rules! relay_in_full {
-    () => {
-        "\
-Deliver all mail to URL instead of by the configured routes.
-The forms are:
-  smtp://[USER@]HOST[:PORT]   SMTP with STARTTLS, port 587
-  smtps://[USER@]HOST[:PORT]  SMTP with TLS from the start, port 465
-  maildir:PATH                a Maildir on this host
-The configuration names the file with the password of USER.
-[default: as configured, else maildir:./inbox]"
-    };
-}
+/// `--relay` in short.
+const RELAY: &str = "Deliver to URL: smtp://HOST, maildir:PATH or another";
 
-/// `--relay` in short, with the forms that this build knows.
-const RELAY_FORMS: &str = if cfg!(feature = "dns") {
-    "Deliver to smtp://HOST, smtps://HOST, mx: or maildir:PATH"
-} else {
-    "Deliver to smtp://HOST, smtps://HOST or maildir:PATH"
-};
-/// In full.
-const RELAY: &str = if cfg!(feature = "dns") {
-    concat!(relay_in_full!(), "\n  mx:[PORT]                   the mail exchangers of each domain, port 25")
-} else {
-    relay_in_full!()
-};
+/// In full, with the forms that this build knows.
+fn relay_in_full() -> String {
+    let forms: String = url_forms().map(|(form, what)| format!("  {form:<27} {what}\n")).collect();
+    format!(
+        "Deliver all mail to URL instead of by the configured routes.\nThe forms are:\n{forms}\
+         The configuration names the file with the password of USER.\n\
+         [default: as configured, else maildir:./inbox]"
+    )
+}
 
 /// Options of both binaries.
 #[derive(Debug, Args)]
@@ -77,7 +63,7 @@ pub(crate) struct Common {
     /// [default: as configured, else ./spool]
     #[arg(long, value_name = "DIR", global = true)]
     pub(crate) spool: Option<PathBuf>,
-    #[arg(long, value_name = "URL", global = true, help = RELAY_FORMS, long_help = RELAY)]
+    #[arg(long, value_name = "URL", global = true, help = RELAY, long_help = relay_in_full())]
     pub(crate) relay: Option<NextHop>,
     /// Log more: the SMTP dialogues; twice: everything
     #[arg(short, long, action = ArgAction::Count, global = true)]

@@ -82,10 +82,7 @@ impl Start<'_> {
     fn destinations(&self) -> Vec<String> {
         let plans = self.config.routes();
         let alone = plans.len() == 1;
-        let to = |hop: &NextHop| match hop {
-            NextHop::Maildir(path) => format!("the Maildir {}", path.display()),
-            other => other.to_string(),
-        };
+        let to = |hop: &NextHop| hop.agent().map_or_else(|| hop.to_string(), |agent| agent.title());
         let line = |plan: &leafmail::config::RoutePlan| {
             let hops: Vec<String> = plan.hops.iter().map(|hop| to(&hop.next_hop)).collect();
             let hops = hops.join(", else ");

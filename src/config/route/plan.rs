@@ -16,7 +16,7 @@ use crate::transport::{ClientIdentity, Extensions, NextHop, RouteSettings, TlsSe
 pub(super) const RELAY: &str = "relay";
 
 /// Where mail goes as long as nobody says anything of it.
-const TRY_OUT: &str = "./inbox";
+const TRY_OUT: &str = "maildir:./inbox";
 
 /// Side by side, unless somebody says otherwise.
 const CONNECTIONS: usize = 4;
@@ -32,7 +32,7 @@ pub struct RoutePlan {
     pub hops: Vec<RouteSettings>,
     /// How many messages may go in how much time, over all next hops together; `None`: any number.
     pub pace: Option<Pace>,
-    /// The sender with which notices leave; `None`: `<>`, as RFC 5321 has it, and always where mail goes into a folder.
+    /// The sender with which notices leave; `None`: `<>`, as RFC 5321 has it, and always where a delivery agent takes the mail.
     pub notices_from: Option<Mailbox>,
     /// What becomes of long lines.
     pub long_lines: LongLines,
@@ -46,9 +46,9 @@ impl Config {
             let hops: Vec<_> = entry.hops().iter().filter_map(|hop| hop.settings(self)).collect();
             let pace = entry.table.pace.or_else(|| entry.table.preset.map(|preset| preset.pace()));
             let criteria = entry.table.criteria();
-            let is_folder = hops.first().is_some_and(|hop| hop.next_hop.folder().is_some());
+            let is_agent = hops.first().is_some_and(|hop| hop.next_hop.agent().is_some());
             let notices_from = entry.table.notices_from.as_ref().or(self.notices.from.as_ref());
-            let notices_from = notices_from.filter(|_| !is_folder).cloned();
+            let notices_from = notices_from.filter(|_| !is_agent).cloned();
             let (name, long_lines) = (entry.name, entry.table.long_lines);
             (!hops.is_empty()).then_some(RoutePlan { name, criteria, hops, pace, notices_from, long_lines })
         };
@@ -63,7 +63,7 @@ impl Config {
         });
         let said = self.relay.leads_somewhere();
         let relay = (self.route.is_empty() || said).then(|| {
-            let next_hop = if said { self.relay.next_hop() } else { Some(NextHop::Maildir(TRY_OUT.into())) };
+            let next_hop = if said { self.relay.next_hop() } else { TRY_OUT.parse().ok() };
             RouteEntry { key: RELAY.to_owned(), name: RELAY.to_owned(), table: &self.relay, next_hop }
         });
         written.chain(relay).collect()
@@ -152,9 +152,9 @@ impl<'a> Hop<'a> {
         self.next_hop.as_ref().is_some_and(|next_hop| next_hop.tls().verifies())
     }
 
-    /// Whether it is a folder of this host, to which nothing connects.
-    pub(super) fn is_folder(&self) -> bool {
-        self.next_hop.as_ref().is_some_and(|next_hop| next_hop.folder().is_some())
+    /// Whether a delivery agent takes the mail, and not a server that is reached by SMTP.
+    pub(super) fn is_agent(&self) -> bool {
+        self.next_hop.as_ref().is_some_and(|next_hop| next_hop.agent().is_some())
     }
 
     /// Whether it is the mail exchangers of the recipients' domains.
@@ -196,7 +196,7 @@ impl<'a> Hop<'a> {
             // The configuration knows no spool; whoever opens it fills this in.
             own_mark: None,
             connections: connections(table).or_else(|| connections(main)).unwrap_or(CONNECTIONS),
-            source: table.source.or(main.source).filter(|_| !self.is_folder()),
+            source: table.source.or(main.source).filter(|_| !self.is_agent()),
             ip: table.ip,
             mx_networks: table.mx_networks.clone(),
             name_servers: config.dns.settings(),

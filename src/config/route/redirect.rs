@@ -29,8 +29,7 @@ impl RouteSection {
         self.fallback.clear();
         self.url = Some(next_hop);
         let hop = Hop::alone(self);
-        let (has_user, verifies, is_folder, is_mx) =
-            (hop.user().is_some(), hop.verifies(), hop.is_folder(), hop.is_mx());
+        let (has_user, verifies, is_agent, is_mx) = (hop.user().is_some(), hop.verifies(), hop.is_agent(), hop.is_mx());
         if !has_user {
             (self.password_file, self.password_env, self.password_command) = (None, None, None);
             (self.token_file, self.token_command, self.auth) = (None, None, AuthMethod::Auto);
@@ -42,7 +41,7 @@ impl RouteSection {
         if !is_mx {
             self.mx_networks.clear();
         }
-        if is_folder {
+        if is_agent {
             self.source = None;
         }
     }

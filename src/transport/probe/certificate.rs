@@ -11,8 +11,8 @@ use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::time::Time;
 
-use super::step::Step;
 use crate::transport::settings::Pin;
+use crate::transport::step::Step;
 
 /// Names that are shown of one certificate.
 const MOST_NAMES: usize = 8;
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_file_that_expires_is_told_in_time() {
-        use super::super::ProbeVerdict;
+        use crate::transport::step::ProbeVerdict;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cert.pem");
         let pem = |until| {

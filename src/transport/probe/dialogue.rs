@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::step::{Inquiry, Step};
+use super::step::{Inquiry, failed};
 use crate::address::Mailbox;
 use crate::receipt::{Cause, Reason};
 use crate::smtp::{EnhancedCode, Reply};
@@ -12,6 +12,7 @@ use crate::transport::lessons::Lessons;
 use crate::transport::settings::{RouteSettings, Smarthost, TlsPolicy};
 use crate::transport::smtp::wire::{Opened, Phase, WireError};
 use crate::transport::smtp::{ConnectionSettings, Login, Refusal, SmtpClient, wire};
+use crate::transport::step::Step;
 
 /// Providers that look at `From:` only once they have the whole message.
 const LATE_JUDGES: [&str; 4] = ["office365.com", "outlook.com", "gmail.com", "googlemail.com"];
@@ -29,7 +30,7 @@ impl Dialogue<'_> {
     pub(super) async fn run(&self, opened: Opened, address: IpAddr, tell: &mut dyn FnMut(Step)) {
         let client = match SmtpClient::over(opened, self.connection_settings).await {
             Ok(client) => client,
-            Err(fault) => return tell(Step::failed("EHLO", &fault.reason, self.place)),
+            Err(fault) => return tell(failed("EHLO", &fault.reason, self.place)),
         };
         let Some(mut client) = self.log_in(client, address, tell).await else { return };
         for sender in &self.inquiry.senders {
@@ -65,7 +66,7 @@ impl Dialogue<'_> {
             // RFC 3463 X.3.5: system incorrectly configured.
             let misconfigured = |text: String| {
                 let reason = Reason::new(EnhancedCode(4, 3, 5), text).because(Cause::Credential);
-                Step::failed("login", &reason, place)
+                failed("login", &reason, place)
             };
             let secret = match credential.read(freshness) {
                 Ok(secret) => secret,
@@ -87,7 +88,7 @@ impl Dialogue<'_> {
             };
             // A token that is refused is fetched again once, as deliveries do.
             if !(refusal.stale && credential.is_token() && freshness == Freshness::Kept) {
-                tell(Step::failed("login", &refusal.reason, place));
+                tell(failed("login", &refusal.reason, place));
                 return None;
             }
         }
@@ -170,7 +171,7 @@ impl Dialogue<'_> {
     }
 
     fn refused(&self, what: &'static str, whom: &str, reply: &Reply) -> Step {
-        let step = Step::failed(what, &Reason::reply(reply), self.place);
+        let step = failed(what, &Reason::reply(reply), self.place);
         Step { found: format!("{whom}: {}", step.found), ..step }
     }
 
@@ -189,7 +190,7 @@ impl Dialogue<'_> {
         let answer: Result<Reply, WireError> = client.exchange(phase, line).await;
         answer.map_err(|error| {
             let reason = error.reason(phase, client.relay());
-            tell(Step::failed(what, &reason, self.place));
+            tell(failed(what, &reason, self.place));
         })
     }
 }

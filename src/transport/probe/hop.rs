@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::certificate::{Certificate, FEW_DAYS, date};
 use super::dialogue::Dialogue;
-use super::step::{Inquiry, Step};
+use super::step::{Inquiry, failed};
 use crate::dns::NameServers;
 use crate::receipt::{Cause, Reason};
 use crate::smtp::EnhancedCode;
@@ -16,6 +16,7 @@ use crate::transport::lessons::{Lesson, Lessons};
 use crate::transport::settings::{DirectMx, NextHop, RouteSettings, Smarthost, TlsPolicy};
 use crate::transport::smtp::wire::{Capabilities, Opened, TlsFacts};
 use crate::transport::smtp::{ConnectionSettings, wire};
+use crate::transport::step::Step;
 
 /// RFC 3463 X.7.5: cryptographic failure.
 const INSECURE: EnhancedCode = EnhancedCode(4, 7, 5);
@@ -74,12 +75,12 @@ async fn exchangers(
         match crate::dns::exchangers(&dns, &domain).await {
             Err(error) => {
                 let reason = Reason::new(EnhancedCode(4, 4, 3), error.to_string()).because(Cause::NameLookup);
-                tell(Step::failed(WHAT, &reason, place));
+                tell(failed(WHAT, &reason, place));
             }
             Ok(Exchangers::NoSuchName | Exchangers::Null) => {
                 let reason =
                     Reason::new(EnhancedCode(5, 1, 2), format!("{domain} takes no mail")).because(Cause::NoSuchDomain);
-                tell(Step::failed(WHAT, &reason, place));
+                tell(failed(WHAT, &reason, place));
             }
             Ok(answer) => {
                 let mut hosts = match answer {
@@ -142,7 +143,7 @@ impl Hop<'_> {
                 if let Some(facts) = facts {
                     tell(Step::ok("certificate", describe(&facts, self.inquiry.now)));
                 }
-                return tell(Step::failed("greeting and TLS", &fault.reason, self.place));
+                return tell(failed("greeting and TLS", &fault.reason, self.place));
             }
         };
         match facts {
@@ -205,7 +206,7 @@ impl Hop<'_> {
                 // RFC 3463 X.4.3: directory server failure.
                 let text = format!("looking the name {host} up failed: {cause}");
                 let reason = Reason::new(EnhancedCode(4, 4, 3), text).because(Cause::NameLookup);
-                tell(Step::failed("name", &reason, self.place));
+                tell(failed("name", &reason, self.place));
                 None
             }
         }
@@ -218,7 +219,7 @@ impl Hop<'_> {
         let (open, barred): (Vec<_>, Vec<_>) = addresses.iter().map(judge).partition(Result::is_ok);
         let told: Vec<_> = barred.into_iter().filter_map(Result::err).map(|barred| barred.told(host)).collect();
         if !told.is_empty() {
-            tell(Step::failed("address", &Barred::reason(told.join("; ")), self.place));
+            tell(failed("address", &Barred::reason(told.join("; ")), self.place));
         }
         let open: Vec<_> = open.into_iter().flatten().map(|address| SocketAddr::new(address, port)).collect();
         (!open.is_empty()).then_some(open)
@@ -249,7 +250,7 @@ impl Hop<'_> {
         }
         for reason in silent {
             tell(match first {
-                None => Step::failed("connection", &reason, self.place),
+                None => failed("connection", &reason, self.place),
                 Some(_) => Step::warning(
                     "connection",
                     reason.text,

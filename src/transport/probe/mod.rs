@@ -5,18 +5,18 @@
 
 mod certificate;
 mod dialogue;
-mod folder;
 mod hop;
 mod step;
 
 use hop::Target;
-pub use step::{Inquiry, ProbeVerdict, Step};
+pub use step::Inquiry;
 
 use std::path::Path;
 use std::time::Duration;
 
 use crate::transport::classify::Place;
 use crate::transport::settings::{NextHop, RouteSettings};
+use crate::transport::step::Step;
 
 /// Looks at a certificate of our own, at `now` in seconds since the epoch.
 pub fn own_certificate(path: &Path, now: u64) -> Step {
@@ -33,7 +33,7 @@ pub fn probe(settings: &RouteSettings, place: &Place, inquiry: &Inquiry, tell: &
     settings.timeouts.connect = settings.timeouts.connect.min(PATIENCE.0);
     settings.timeouts.command = settings.timeouts.command.min(PATIENCE.1);
     let target = match &settings.next_hop {
-        NextHop::Maildir(path) => return tell(folder::step(path, place)),
+        NextHop::Agent(agent) => return agent.probe(&settings, &place.heading).into_iter().for_each(tell),
         NextHop::Smarthost(smarthost) => Target::Host(smarthost.clone()),
         NextHop::Mx(direct) => Target::Exchangers(*direct),
     };

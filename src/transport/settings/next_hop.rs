@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::agent::Agent;
 use super::pin::Pin;
 use crate::address::Domain;
 use crate::dns::NameServers;
@@ -18,34 +19,33 @@ pub enum NextHop {
     Smarthost(Smarthost),
     /// `mx:[port][?tls=none|opportunistic|required]`: the hosts that the DNS names for the recipients' domains.
     Mx(DirectMx),
-    /// `maildir:PATH`.
-    Maildir(PathBuf),
+    /// What takes mail in another way than by SMTP, such as `maildir:PATH`.
+    Agent(Agent),
 }
 
-/// What differs between the kinds of next hop. A new kind is added here, in `url.rs` for its URL, in `dispatch.rs` for its
-/// transport, and in `probe/` for what `doctor` tries: the compiler leads to each of these.
+/// What differs between SMTP servers and delivery agents. A new kind of agent is added in `agents/` alone.
 impl NextHop {
     /// The user to log in as.
     pub fn user(&self) -> Option<&str> {
         match self {
             Self::Smarthost(smarthost) => smarthost.user.as_deref(),
-            Self::Mx(_) | Self::Maildir(_) => None,
+            Self::Mx(_) | Self::Agent(_) => None,
         }
     }
 
-    /// The TCP port that is connected to; `None` where nothing is.
+    /// The TCP port that SMTP is spoken at; `None` where it is not.
     pub fn port(&self) -> Option<u16> {
         match self {
             Self::Smarthost(smarthost) => Some(smarthost.port),
             Self::Mx(direct) => Some(direct.port),
-            Self::Maildir(_) => None,
+            Self::Agent(_) => None,
         }
     }
 
-    /// The folder of this host that is written to, where the next hop is one.
-    pub fn folder(&self) -> Option<&Path> {
+    /// The delivery agent, where the next hop is one.
+    pub fn agent(&self) -> Option<&Agent> {
         match self {
-            Self::Maildir(path) => Some(path),
+            Self::Agent(agent) => Some(agent),
             Self::Smarthost(_) | Self::Mx(_) => None,
         }
     }
@@ -55,7 +55,7 @@ impl NextHop {
         match self {
             Self::Smarthost(smarthost) => smarthost.tls,
             Self::Mx(direct) => direct.tls,
-            Self::Maildir(_) => TlsPolicy::None,
+            Self::Agent(_) => TlsPolicy::None,
         }
     }
 }

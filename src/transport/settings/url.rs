@@ -1,13 +1,11 @@
 //! Route URLs: how a next hop is written in the configuration and on the command line.
 //!
 //! `smtp://[user[@]]host[:port][?tls=none|opportunistic|required]`, `smtps://[user@]host[:port]`,
-//! `mx:[port][?tls=none|opportunistic|required]`, `maildir:PATH`. A URL is
+//! `mx:[port][?tls=none|opportunistic|required]`; those of delivery agents are theirs. A URL is
 //! shown in logs, listings and `ps`, so it never carries a password, and no error repeats the part before an `@`.
 
 use std::fmt;
 use std::net::Ipv6Addr;
-use std::path::PathBuf;
-use std::str::FromStr;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
@@ -48,7 +46,7 @@ pub enum NextHopError {
 }
 
 impl NextHopError {
-    fn unexpected(expected: &'static str, found: &str) -> Self {
+    pub(in crate::transport) fn unexpected(expected: &'static str, found: &str) -> Self {
         // Whatever is before an @ may hold a password.
         let shown = found.rsplit_once('@').map_or(found, |(_, rest)| rest);
         let shown: String = shown.chars().take(60).map(|c| if is_unprintable(c) { '?' } else { c }).collect();
@@ -57,25 +55,8 @@ impl NextHopError {
     }
 }
 
-impl FromStr for NextHop {
-    type Err = NextHopError;
-
-    fn from_str(text: &str) -> Result<Self, NextHopError> {
-        let expected = "smtp://HOST, smtps://HOST, mx: or maildir:PATH";
-        let (scheme, rest) = text.split_once(':').ok_or_else(|| NextHopError::unexpected(expected, text))?;
-        match scheme.to_ascii_lowercase().as_str() {
-            "smtp" => smarthost(rest, false).map(Self::Smarthost),
-            "smtps" => smarthost(rest, true).map(Self::Smarthost),
-            "mx" => direct(rest).map(Self::Mx),
-            "maildir" if rest.is_empty() => Err(NextHopError::unexpected("a path after maildir:", rest)),
-            "maildir" => Ok(Self::Maildir(PathBuf::from(rest))),
-            // Not the scheme alone: in `user:password@host` it would be a name, and the rest a secret.
-            _ => Err(NextHopError::unexpected(expected, text)),
-        }
-    }
-}
-
-fn direct(rest: &str) -> Result<DirectMx, NextHopError> {
+/// What follows `mx:`.
+pub(in crate::transport) fn mail_exchangers(rest: &str) -> Result<DirectMx, NextHopError> {
     let (digits, query) = rest.split_once('?').map_or((rest, None), |(digits, query)| (digits, Some(query)));
     if !digits.bytes().all(|octet| octet.is_ascii_digit()) {
         return Err(NextHopError::unexpected("a port or nothing after mx:, as the DNS names the hosts", digits));
@@ -84,7 +65,8 @@ fn direct(rest: &str) -> Result<DirectMx, NextHopError> {
     Ok(DirectMx { port, tls: tls_policy(query, false, false)? })
 }
 
-fn smarthost(rest: &str, implicit: bool) -> Result<Smarthost, NextHopError> {
+/// What follows `smtp:`, or `smtps:` where TLS is `implicit`.
+pub(in crate::transport) fn smarthost(rest: &str, implicit: bool) -> Result<Smarthost, NextHopError> {
     let rest = rest.strip_prefix("//").ok_or_else(|| NextHopError::unexpected("// after the scheme", rest))?;
     let (place, query) = rest.split_once('?').map_or((rest, None), |(place, query)| (place, Some(query)));
     let (user, place) = match place.rsplit_once('@') {
@@ -162,7 +144,7 @@ impl fmt::Display for NextHop {
         match self {
             Self::Smarthost(smarthost) => smarthost.fmt(f),
             Self::Mx(direct) => direct.fmt(f),
-            Self::Maildir(path) => write!(f, "maildir:{}", path.display()),
+            Self::Agent(agent) => f.write_str(&agent.url()),
         }
     }
 }
@@ -237,7 +219,6 @@ mod tests {
         let direct = DirectMx { port: 25, tls: TlsPolicy::Opportunistic };
         assert_eq!("mx:".parse(), Ok(NextHop::Mx(direct)));
         assert_eq!("mx:2525?tls=opportunistic".parse(), Ok(NextHop::Mx(DirectMx { port: 2525, ..direct })));
-        assert_eq!("maildir:/var/mail/x".parse(), Ok(NextHop::Maildir("/var/mail/x".into())));
     }
 
     #[test]

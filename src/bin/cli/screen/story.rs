@@ -11,6 +11,7 @@ use leafmail::event::{self, Client, Event};
 use leafmail::id::SpoolId;
 use leafmail::receipt::Outcome;
 use leafmail::smtp::Reply;
+use leafmail::transport::is_agent;
 
 use super::paper::{Paper, StoryLine, Tone, shortened, size};
 
@@ -274,8 +275,9 @@ fn name(sender: &ReversePath) -> String {
 
 fn result(recipient: String, relay: &str, outcome: &Outcome) -> Result {
     let reason = outcome.reason();
-    // `maildir:PATH`, or `host[address]:port`.
-    let host = relay.strip_prefix("maildir:").unwrap_or_else(|| relay.split('[').next().unwrap_or(relay));
+    // `maildir:PATH` and the like, or `host[address]:port`.
+    let host = relay.strip_prefix("maildir:").unwrap_or(relay);
+    let host = if is_agent(relay) { host } else { host.split('[').next().unwrap_or(host) };
     let said = match reason.reply_code {
         Some(_) => format!("{host} says: {}", reason.text),
         None => reason.text.clone(),

@@ -8,11 +8,54 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::delivery::{Body, Delivery, DeliveryRequest, Dispatch, Dsn, RouteFailure, Transport};
+use super::folder;
 use crate::receipt::{Cause, Outcome, Reason};
 use crate::smtp::EnhancedCode;
+use crate::transport::delivery::{
+    Body, Delivery, DeliveryRequest, Dispatch, Dsn, RouteFailure, SettingsError, Transport,
+};
+use crate::transport::leaving::Leaving;
+use crate::transport::settings::{AgentKind, AgentNeeds, DeliveryAgent, NextHopError, RouteSettings};
+use crate::transport::step::Step;
+
+/// `maildir:PATH`.
+pub(super) const KIND: AgentKind = AgentKind {
+    schemes: &["maildir"],
+    forms: &[("maildir:PATH", "a Maildir on this host")],
+    parse: |_, path| match path {
+        "" => Err(NextHopError::unexpected("a path after maildir:", path)),
+        path => Ok(Arc::new(Maildir(PathBuf::from(path)))),
+    },
+};
+
+/// The Maildir at a path.
+#[derive(Debug)]
+struct Maildir(PathBuf);
+
+impl DeliveryAgent for Maildir {
+    fn url(&self) -> String {
+        format!("maildir:{}", self.0.display())
+    }
+
+    fn title(&self) -> String {
+        format!("the Maildir {}", self.0.display())
+    }
+
+    fn needs(&self) -> AgentNeeds {
+        AgentNeeds { write: vec![self.0.clone()], ..AgentNeeds::default() }
+    }
+
+    fn dispatch(&self, settings: &RouteSettings, _: Leaving) -> Result<Arc<dyn Dispatch>, SettingsError> {
+        Ok(Arc::new(MaildirDispatch::new(self.0.clone(), settings.connections, settings.max_size)))
+    }
+
+    fn probe(&self, _: &RouteSettings, heading: &str) -> Vec<Step> {
+        vec![folder::step(&self.0.join("new"), heading)]
+    }
+}
 
 /// Makes transports into one Maildir.
 #[derive(Debug)]

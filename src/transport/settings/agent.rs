@@ -1,0 +1,93 @@
+//! What a delivery agent is: the kind of next hop behind a URL that leads to no SMTP server.
+//!
+//! An agent is a value that its URL describes whole: nothing is read, opened or started before the first delivery or probe.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::next_hop::RouteSettings;
+use super::url::NextHopError;
+use crate::transport::delivery::{Dispatch, SettingsError};
+use crate::transport::leaving::Leaving;
+use crate::transport::step::Step;
+
+/// A delivery agent, as its URL describes it.
+pub trait DeliveryAgent: fmt::Debug + Send + Sync {
+    /// The URL, in the form that parses back to the same. It is shown in logs and listings, and has no secret.
+    fn url(&self) -> String;
+
+    /// Where mail goes, in words for the lines that a program shows when it starts.
+    fn title(&self) -> String {
+        self.url()
+    }
+
+    /// What it must reach on this host.
+    fn needs(&self) -> AgentNeeds {
+        AgentNeeds::default()
+    }
+
+    /// What makes transports to it.
+    ///
+    /// # Errors
+    /// When the settings of the route contradict it.
+    fn dispatch(&self, settings: &RouteSettings, leaving: Leaving) -> Result<Arc<dyn Dispatch>, SettingsError>;
+
+    /// Tries it out without delivering anything; `heading` is where its settings are, such as `[relay]`. May block.
+    fn probe(&self, settings: &RouteSettings, heading: &str) -> Vec<Step>;
+}
+
+/// What an agent must reach on this host, for the sandbox.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AgentNeeds {
+    /// Folders that it makes where they are not there, and writes to.
+    pub write: Vec<PathBuf>,
+    /// Files that it reads.
+    pub read: Vec<PathBuf>,
+    /// The TCP ports that it connects to.
+    pub ports: Vec<u16>,
+    /// What it runs outside the sandbox.
+    pub commands: Vec<String>,
+}
+
+/// A kind of agent, with what the table of kinds must know of it.
+pub(in crate::transport) struct AgentKind {
+    /// What its URLs begin with, without the colon, in small letters.
+    pub(in crate::transport) schemes: &'static [&'static str],
+    /// How its URLs are written, such as `maildir:PATH`, and what is there, in a few words.
+    pub(in crate::transport) forms: &'static [(&'static str, &'static str)],
+    /// From the scheme and what follows the colon to an agent.
+    pub(in crate::transport) parse: fn(&str, &str) -> Result<Arc<dyn DeliveryAgent>, NextHopError>,
+}
+
+/// An agent as the next hop of a route. Two are the same if their URLs are.
+#[derive(Clone)]
+pub struct Agent(Arc<dyn DeliveryAgent>);
+
+impl Agent {
+    pub(in crate::transport) fn new(agent: Arc<dyn DeliveryAgent>) -> Self {
+        Self(agent)
+    }
+}
+
+impl std::ops::Deref for Agent {
+    type Target = dyn DeliveryAgent;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl fmt::Debug for Agent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl PartialEq for Agent {
+    fn eq(&self, other: &Self) -> bool {
+        self.url() == other.url()
+    }
+}
+
+impl Eq for Agent {}
