@@ -64,7 +64,7 @@ fn single(
                 let what = "expected no source address, as the next hop is not reached by SMTP".to_owned();
                 return Err(SettingsError { route: settings.name.clone(), what });
             }
-            agent.dispatch(settings, leaving)?
+            agent.dispatch(&settings.of_agent(leaving))?
         }
     })
 }

@@ -17,8 +17,7 @@ use crate::smtp::EnhancedCode;
 use crate::transport::delivery::{
     Body, Delivery, DeliveryRequest, Dispatch, Dsn, RouteFailure, SettingsError, Transport,
 };
-use crate::transport::leaving::Leaving;
-use crate::transport::settings::{AgentKind, AgentNeeds, DeliveryAgent, NextHopError, RouteSettings};
+use crate::transport::settings::{AgentKind, AgentNeeds, AgentSettings, DeliveryAgent, NextHopError};
 use crate::transport::step::Step;
 
 /// `maildir:PATH`.
@@ -48,11 +47,11 @@ impl DeliveryAgent for Maildir {
         AgentNeeds { write: vec![self.0.clone()], ..AgentNeeds::default() }
     }
 
-    fn dispatch(&self, settings: &RouteSettings, _: Leaving) -> Result<Arc<dyn Dispatch>, SettingsError> {
+    fn dispatch(&self, settings: &AgentSettings) -> Result<Arc<dyn Dispatch>, SettingsError> {
         Ok(Arc::new(MaildirDispatch::new(self.0.clone(), settings.connections, settings.max_size)))
     }
 
-    fn probe(&self, _: &RouteSettings, heading: &str) -> Vec<Step> {
+    fn probe(&self, _: &AgentSettings, heading: &str) -> Vec<Step> {
         vec![folder::step(&self.0.join("new"), heading)]
     }
 }

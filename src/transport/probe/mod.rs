@@ -15,6 +15,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::transport::classify::Place;
+use crate::transport::leaving::Leaving;
 use crate::transport::settings::{NextHop, RouteSettings};
 use crate::transport::step::Step;
 
@@ -33,7 +34,9 @@ pub fn probe(settings: &RouteSettings, place: &Place, inquiry: &Inquiry, tell: &
     settings.timeouts.connect = settings.timeouts.connect.min(PATIENCE.0);
     settings.timeouts.command = settings.timeouts.command.min(PATIENCE.1);
     let target = match &settings.next_hop {
-        NextHop::Agent(agent) => return agent.probe(&settings, &place.heading).into_iter().for_each(tell),
+        NextHop::Agent(agent) => {
+            return agent.probe(&settings.of_agent(Leaving::default()), &place.heading).into_iter().for_each(tell);
+        }
         NextHop::Smarthost(smarthost) => Target::Host(smarthost.clone()),
         NextHop::Mx(direct) => Target::Exchangers(*direct),
     };

@@ -6,8 +6,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::next_hop::RouteSettings;
-use super::url::NextHopError;
+use super::error::NextHopError;
+use super::secret::SecretSource;
+use super::timeouts::Timeouts;
 use crate::transport::delivery::{Dispatch, SettingsError};
 use crate::transport::leaving::Leaving;
 use crate::transport::step::Step;
@@ -31,10 +32,34 @@ pub trait DeliveryAgent: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// When the settings of the route contradict it.
-    fn dispatch(&self, settings: &RouteSettings, leaving: Leaving) -> Result<Arc<dyn Dispatch>, SettingsError>;
+    fn dispatch(&self, settings: &AgentSettings) -> Result<Arc<dyn Dispatch>, SettingsError>;
 
     /// Tries it out without delivering anything; `heading` is where its settings are, such as `[relay]`. May block.
-    fn probe(&self, settings: &RouteSettings, heading: &str) -> Vec<Step>;
+    fn probe(&self, settings: &AgentSettings, heading: &str) -> Vec<Step>;
+}
+
+/// What a route says to its agent.
+#[derive(Debug, Clone)]
+pub struct AgentSettings {
+    /// The route's name, for errors.
+    pub route: String,
+    /// How many deliveries may run side by side, at least 1.
+    pub connections: usize,
+    /// The largest message in octets that the route allows.
+    pub max_size: Option<u64>,
+    /// Where the password of the URL's user comes from.
+    pub password: Option<SecretSource>,
+    /// How long each step may take.
+    pub timeouts: Timeouts,
+    /// The call to leave.
+    pub leaving: Leaving,
+}
+
+impl AgentSettings {
+    /// They contradict the agent.
+    pub fn refused(&self, what: impl Into<String>) -> SettingsError {
+        SettingsError { route: self.route.clone(), what: what.into() }
+    }
 }
 
 /// What an agent must reach on this host, for the sandbox.

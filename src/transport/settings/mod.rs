@@ -3,17 +3,22 @@
 //! Values only: nothing here opens or reads anything.
 
 mod agent;
+mod error;
 mod next_hop;
 mod pin;
+mod secret;
+mod timeouts;
 mod url;
 
 pub(super) use agent::AgentKind;
-pub use agent::{Agent, AgentNeeds, DeliveryAgent};
+pub use agent::{Agent, AgentNeeds, AgentSettings, DeliveryAgent};
+pub use error::NextHopError;
 pub use next_hop::{
     AuthMethod, ClientIdentity, DirectMx, Discardable, Discarded, EightBit, Extensions, IpVersion, NextHop, Roots,
-    RouteSettings, SecretSource,
+    RouteSettings,
 };
-pub use next_hop::{Smarthost, Timeouts, TlsPolicy, TlsSettings, TokenGrant, TokenSource};
+pub use next_hop::{Smarthost, TlsPolicy, TlsSettings};
 pub use pin::{Pin, PinError};
-pub use url::NextHopError;
+pub use secret::{SecretSource, TokenGrant, TokenSource};
+pub use timeouts::Timeouts;
 pub(super) use url::{mail_exchangers, smarthost};

@@ -3,14 +3,16 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::agent::Agent;
+use super::agent::{Agent, AgentSettings};
 use super::pin::Pin;
+use super::secret::{SecretSource, TokenSource};
+use super::timeouts::Timeouts;
 use crate::address::Domain;
 use crate::dns::NameServers;
+use crate::transport::leaving::Leaving;
 
 /// The next hop of a route, as its URL names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,54 +103,6 @@ impl TlsPolicy {
     pub fn verifies(self) -> bool {
         matches!(self, Self::Required | Self::Implicit)
     }
-}
-
-/// Where a password is read from, again for each connection.
-#[derive(Clone, PartialEq, Eq)]
-pub enum SecretSource {
-    /// The first line of a file.
-    File(PathBuf),
-    /// An environment variable.
-    Environment(String),
-    /// The first line that a shell command prints.
-    Command(String),
-}
-
-impl fmt::Debug for SecretSource {
-    /// A command may hold a secret in its arguments.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(path) => f.debug_tuple("File").field(path).finish(),
-            Self::Environment(name) => f.debug_tuple("Environment").field(name).finish(),
-            Self::Command(_) => f.write_str("Command(***)"),
-        }
-    }
-}
-
-/// Where an access token comes from (XOAUTH2).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TokenSource {
-    /// Somebody else keeps it fresh: it is read for each connection, and once more where it is refused.
-    Secret(SecretSource),
-    /// We fetch it from the provider ourselves; needs the feature `oauth2`.
-    Grant(TokenGrant),
-}
-
-/// How access tokens are fetched (RFC 6749).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenGrant {
-    /// The provider's token endpoint: `https:`, or `http:` to this host itself.
-    pub endpoint: String,
-    /// Who we are to the provider.
-    pub client_id: String,
-    /// What proves it; public clients have none.
-    pub client_secret: Option<SecretSource>,
-    /// The refresh token (RFC 6749 6); without it the client's own credentials are used (RFC 6749 4.4).
-    pub refresh_token: Option<SecretSource>,
-    /// What the token is for.
-    pub scope: Option<String>,
-    /// Where the token is kept between connections and processes, readable by us alone.
-    pub file: PathBuf,
 }
 
 /// How the next hop's user logs in.
@@ -349,31 +303,16 @@ pub struct RouteSettings {
     pub traced: bool,
 }
 
-/// How long each step of a delivery may take. A lost final reply is a duplicate, so the last is long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timeouts {
-    /// TCP connect, for each address tried.
-    pub connect: Duration,
-    /// Greeting, TLS handshake, EHLO, AUTH, MAIL, each RCPT.
-    pub command: Duration,
-    /// The reply to DATA.
-    pub data: Duration,
-    /// Each block of the message.
-    pub block: Duration,
-    /// The reply to the final dot.
-    pub end_of_data: Duration,
-}
-
-impl Default for Timeouts {
-    /// RFC 5321 4.5.3.2, but for the connect, which is shorter.
-    fn default() -> Self {
-        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
-        Self {
-            connect: Duration::from_secs(30),
-            command: minutes(5),
-            data: minutes(2),
-            block: minutes(3),
-            end_of_data: minutes(10),
+impl RouteSettings {
+    /// What of them is a delivery agent's business.
+    pub(in crate::transport) fn of_agent(&self, leaving: Leaving) -> AgentSettings {
+        AgentSettings {
+            route: self.name.clone(),
+            connections: self.connections.max(1),
+            max_size: self.max_size,
+            password: self.password.clone(),
+            timeouts: self.timeouts,
+            leaving,
         }
     }
 }

@@ -9,8 +9,7 @@ use std::net::Ipv6Addr;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use crate::address::is_unprintable;
-
+use super::error::NextHopError;
 use super::next_hop::{DirectMx, NextHop, Smarthost, TlsPolicy};
 
 /// Between mail servers (RFC 5321 4.5.4.2).
@@ -19,41 +18,6 @@ const SMTP: u16 = 25;
 const SUBMISSION: u16 = 587;
 /// Submission over TLS from the first octet (RFC 8314 7.3).
 const SUBMISSIONS: u16 = 465;
-
-/// The text is not the URL of a next hop.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NextHopError {
-    /// Something else is where a part of the URL was expected.
-    #[error("expected {expected}, but found {found}")]
-    Unexpected {
-        /// What belongs there.
-        expected: &'static str,
-        /// What is there, never a secret.
-        found: String,
-    },
-    /// A URL is no place for a secret.
-    #[error(
-        "expected a user name before the @, but found a password too: \
-         take it out of the URL and name password_file, password_env or password_command instead"
-    )]
-    Password,
-    /// A password must not go to whoever answers.
-    #[error(
-        "expected tls=required for a user name, but found tls=opportunistic, which checks no certificate: \
-         use tls=required, or tls=none to send the password in the clear"
-    )]
-    Unverified,
-}
-
-impl NextHopError {
-    pub(in crate::transport) fn unexpected(expected: &'static str, found: &str) -> Self {
-        // Whatever is before an @ may hold a password.
-        let shown = found.rsplit_once('@').map_or(found, |(_, rest)| rest);
-        let shown: String = shown.chars().take(60).map(|c| if is_unprintable(c) { '?' } else { c }).collect();
-        let found = if shown.is_empty() { "nothing".to_owned() } else { format!("\"{shown}\"") };
-        Self::Unexpected { expected, found }
-    }
-}
 
 /// What follows `mx:`.
 pub(in crate::transport) fn mail_exchangers(rest: &str) -> Result<DirectMx, NextHopError> {
