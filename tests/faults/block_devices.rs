@@ -14,6 +14,14 @@ use std::time::Duration;
 use crate::have::{have, skip};
 use crate::site::wait_until;
 
+/// Runs a program where no loop device is mounted, in a mount namespace of its own. `mkfs.btrfs` looks at the file behind
+/// each one, and gives up when it cannot: another test may be taking one away, and a disk whose daemon was killed may still
+/// be mounted on this host.
+const WITHOUT_LOOPS: &str = r#"
+    sed -n 's|^/dev/loop[0-9]* \([^ ]*\) .*|\1|p' /proc/self/mounts |
+        while read -r at; do umount -l "$(printf '%b' "$at")"; done
+    exec "$@""#;
+
 /// A file system of the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -49,15 +57,18 @@ impl Kind {
     pub(crate) fn make(self, image: &Path, more: &[&str]) {
         File::create(image).unwrap().set_len(self.size()).unwrap();
         let quiet: &[&str] = if self == Self::Ext4 { &["-q", "-F"] } else { &["-q", "-f"] };
-        let mut mkfs = Command::new(format!("mkfs.{}", self.name()));
-        mkfs.args(quiet).args(more).arg(image).stdin(Stdio::null());
-        wait_until("the file system to be made", || {
-            let output = mkfs.output().unwrap();
-            let told = String::from_utf8_lossy(&output.stderr);
-            // mkfs.btrfs looks at the files behind all loop devices, also at one that another test is just taking away.
-            assert!(output.status.success() || told.contains("cannot check mount status"), "{mkfs:?}: {told}");
-            output.status.success()
-        });
+        let mkfs = format!("mkfs.{}", self.name());
+        let output = Command::new(&mkfs).args(quiet).args(more).arg(image).stdin(Stdio::null()).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        if told.contains("cannot check mount status") {
+            run(Command::new("unshare")
+                .args(["--mount", "sh", "-c", WITHOUT_LOOPS, "sh", &mkfs])
+                .args(quiet)
+                .args(more)
+                .arg(image));
+        } else {
+            assert!(output.status.success(), "{mkfs}: {told}");
+        }
         // mkfs.xfs writes its whole log, all zeros, and every image would be as large.
         run(Command::new("fallocate").arg("-d").arg(image));
     }
@@ -65,7 +76,7 @@ impl Kind {
 
 /// Whether this host lets a test make such devices and mount these; otherwise says why not.
 pub(crate) fn can_mount(kinds: &[Kind]) -> bool {
-    let programs = ["qemu-storage-daemon", "losetup", "mount", "fallocate", "findmnt"];
+    let programs = ["qemu-storage-daemon", "losetup", "mount", "unshare", "fallocate", "findmnt"];
     if !programs.iter().all(|program| have(program)) {
         return false;
     }
