@@ -104,7 +104,13 @@ fn a_password_that_the_next_hop_repeats_is_seen_nowhere() {
     files(site.path("").as_path(), &mut seen);
     assert!(seen.iter().any(|(_, octets)| has(octets, "is not liked")), "the refusals are somewhere");
     let bounced = |(name, octets): &(String, Vec<u8>)| name.contains("inbox") && has(octets, "is not liked");
-    assert!(seen.iter().any(bounced), "a notification quotes a refusal");
+    let of = |what: &str| {
+        seen.iter()
+            .filter(|(name, _)| name == what)
+            .map(|(_, octets)| String::from_utf8_lossy(octets))
+            .collect::<String>()
+    };
+    assert!(seen.iter().any(bounced), "no notification quotes a refusal: {}\n{}", of("run"), of("flush"));
     for (name, host) in &hosts {
         assert!(host.record().connections > 0, "{name} was asked");
     }

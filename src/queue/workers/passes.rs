@@ -10,6 +10,14 @@ use crate::queue::plan::schedule::Urgency;
 use crate::queue::runner::{Route, Runner, Selection, Summary};
 use crate::spool::{QueueEntry, Spool, SpoolError};
 
+impl<S: Spool> WorkerPool<'_, S> {
+    /// A worker of a pass.
+    fn pass(&self, route: usize) {
+        self.run_worker(route);
+        self.dismiss(route, 1);
+    }
+}
+
 impl<S: Spool> Runner<S> {
     /// Works once on what is due, or with [`Urgency::Now`] on all that is pending, and returns. A fault of a route ends the pass
     /// over it: messages that were not tried keep their place, and nothing is recorded about them.
@@ -39,21 +47,25 @@ impl<S: Spool> Runner<S> {
         let later = pool.enlist(entries, now);
         pool.report_pauses(now);
         let waiting = pool.waiting();
+        let mut wanted: Vec<_> = self.routes.iter().map(|route| route.dispatch.connections().min(waiting)).collect();
+        // This thread is a worker of the first route.
+        wanted[0] = wanted[0].max(1);
+        pool.hire(&wanted);
         thread::scope(|scope| {
+            let pool = &pool;
             // Where the system gives no thread, this one does the work.
             let mut without_threads = vec![0];
-            for (route, Route { dispatch, .. }) in self.routes.iter().enumerate() {
-                let wanted = dispatch.connections().min(waiting);
-                let pool = &pool;
-                let spawn = || {
-                    thread::Builder::new().name("delivery".into()).spawn_scoped(scope, move || pool.run_worker(route))
-                };
-                let spawned = (usize::from(route == 0)..wanted).filter(|_| spawn().is_ok()).count();
-                if route > 0 && spawned == 0 && wanted > 0 {
+            for (route, wanted) in wanted.iter().enumerate() {
+                let threads = wanted - usize::from(route == 0);
+                let spawn =
+                    || thread::Builder::new().name("delivery".into()).spawn_scoped(scope, move || pool.pass(route));
+                let spawned = (0..threads).filter(|_| spawn().is_ok()).count();
+                if route > 0 && spawned == 0 && threads > 0 {
                     without_threads.push(route);
                 }
+                pool.dismiss(route, threads - spawned);
             }
-            without_threads.into_iter().for_each(|route| pool.run_worker(route));
+            without_threads.into_iter().for_each(|route| pool.pass(route));
         });
         let mut summary = pool.close();
         summary.remaining += later;

@@ -17,7 +17,7 @@ use crate::queue::agenda::{Agenda, Hindrance};
 use crate::queue::delivery::job::Job;
 use crate::queue::delivery::task::{End, Worked};
 use crate::queue::plan::schedule::Urgency;
-use crate::queue::routes::gate::RouteGate;
+use crate::queue::routes::gate::{Passage, RouteGate};
 use crate::queue::runner::{Runner, Summary};
 use crate::receipt::Receipt;
 use crate::spool::{Claim, Durability, QueueEntry, Spool};
@@ -49,6 +49,8 @@ pub(super) struct PoolState<C> {
     pub(super) gates: Vec<RouteGate>,
     /// Likewise; woken when there may be something to do, or nothing any more.
     pub(super) concurrency: Vec<Concurrency>,
+    /// How many workers of each route have not ended, in a pass.
+    pub(super) staff: Vec<usize>,
     /// The routes over which a message was tried in this pass.
     pub(super) tried: HashMap<SpoolId, Vec<usize>>,
     pub(super) summary: Summary,
@@ -75,6 +77,7 @@ impl<'r, S: Spool> WorkerPool<'r, S> {
             agenda: Agenda::new(runner.routes.len()),
             gates: runner.routes.iter().map(|_| RouteGate::default()).collect(),
             concurrency: runner.routes.iter().map(|_| Concurrency::default()).collect(),
+            staff: vec![0; runner.routes.len()],
             tried: HashMap::new(),
             summary: Summary::default(),
             unrecorded: Vec::new(),
@@ -102,6 +105,20 @@ impl<'r, S: Spool> WorkerPool<'r, S> {
 
     pub(super) fn waiting(&self) -> usize {
         self.shared().agenda.in_all()
+    }
+
+    /// Counts the workers of a pass before any of them begins: none ends before the others have begun.
+    pub(super) fn hire(&self, workers: &[usize]) {
+        self.shared().staff.copy_from_slice(workers);
+    }
+
+    /// These workers of a route have ended, or could not begin.
+    pub(super) fn dismiss(&self, route: usize, workers: usize) {
+        let mut shared = self.shared();
+        shared.staff[route] = shared.staff[route].saturating_sub(workers);
+        if shared.staff[route] == 0 {
+            shared.wake_all();
+        }
     }
 
     /// Keeps the agenda of a watch until it is time to stop.
@@ -271,6 +288,15 @@ impl<'r, S: Spool> WorkerPool<'r, S> {
 }
 
 impl<C> PoolState<C> {
+    /// Whether workers of another route are yet to take a message in this pass. What becomes of it may lead to a notice for
+    /// this route.
+    pub(super) fn others_begin(&mut self, route: usize, urgency: Urgency, now: Timestamp) -> bool {
+        let Self { agenda, gates, staff, .. } = self;
+        let others = gates.iter().zip(staff).enumerate().filter(|(other, (_, staff))| *other != route && **staff > 0);
+        let mut open = others.filter(|(_, (gate, _))| gate.passage(true, true, urgency, now) != Passage::Over);
+        open.any(|(other, _)| agenda.due(other, now) > 0)
+    }
+
     /// Wakes a worker of each route, as something may be due. A worker that takes a message wakes the next.
     pub(super) fn wake_one_each(&mut self) {
         self.concurrency.iter_mut().for_each(Concurrency::wake_one);

@@ -168,12 +168,13 @@ impl<S: Spool> WorkerPool<'_, S> {
                 }
                 Turn::Work(Job { id, route, urgency: self.urgency, large, probe })
             }
-            // A message in flight may still lead to notices, or turn out to be for this route.
-            None if pass && agenda.is_grounded() => {
-                agenda.retry_soon(now).map_or(Turn::Leave, |pause| Turn::Wait(Some(pause)))
+            // A message in flight, or one that another route is about to take, may still lead to notices, or turn out to be
+            // for this route.
+            None if pass && agenda.is_grounded() && !shared.others_begin(route, self.urgency, now) => {
+                shared.agenda.retry_soon(now).map_or(Turn::Leave, |pause| Turn::Wait(Some(pause)))
             }
             None if pass => Turn::Wait(None),
-            None => Turn::Wait(agenda.next_due().map(|due| due.since(now))),
+            None => Turn::Wait(shared.agenda.next_due().map(|due| due.since(now))),
         }
     }
 
@@ -213,5 +214,38 @@ impl<S: Spool> WorkerPool<'_, S> {
     /// some microseconds, a delivery for longer.
     pub(super) fn asks_again(&self, shared: &PoolState<S::Claim>, id: SpoolId) -> bool {
         self.mode == Mode::Watch || shared.agenda.strikes(id) < PASS_STRIKES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::runner::Runner;
+    use crate::queue::testing::House;
+    use crate::routing::Criteria;
+
+    /// Whether a worker without a message ends in a pass where a message waits for the worker of another route.
+    fn ends(staff: &[usize]) -> bool {
+        let house = House::new();
+        let of_a = Criteria { recipients: vec!["@a".parse().unwrap()], ..Criteria::default() };
+        let routes = vec![house.route("first", of_a), house.route("rest", Criteria::default())];
+        let runner = Runner { routes, ..house.runner() };
+        house.put(1, "joe@c", &["amy@a"]);
+        let now = runner.clock.now();
+        let pool = WorkerPool::new(&runner, Mode::Pass, Urgency::Due);
+        pool.enlist(runner.entries(now, |_| {}).unwrap(), now);
+        pool.hire(staff);
+        let turn = |pool: &WorkerPool<'_, _>| pool.turn(&mut pool.shared(), 1, false, now);
+        match turn(&pool) {
+            Turn::Sort(ids) => pool.sort(ids),
+            _ => panic!("what is listed is to be looked at first"),
+        }
+        matches!(turn(&pool), Turn::Leave)
+    }
+
+    #[test]
+    fn a_worker_of_a_pass_stays_until_the_others_have_begun_as_they_may_write_notices() {
+        assert!(!ends(&[1, 1]));
+        assert!(ends(&[0, 1]), "nobody is left to work on that message");
     }
 }
