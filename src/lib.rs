@@ -203,6 +203,7 @@ pub mod server;
 pub mod admin;
 pub mod alarm;
 pub mod config;
+pub mod helper_states;
 pub mod mutant;
 pub mod supervisor;
 pub mod sys;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::listing::Listing;
 use super::routes::Routes;
 use crate::clock::Timestamp;
+use crate::helper_states::{HelperTrouble, HelperTroubles};
 use crate::queue::routes::state::Pause;
 use crate::spool::Folder;
 
@@ -35,11 +36,18 @@ pub struct Stats {
     routes: BTreeMap<String, u64>,
     /// Files in `bad/`.
     bad: usize,
+    /// Programs that are asked about mail, and give no answer.
+    silent: HelperTroubles,
 }
 
 const FOLDERS: [Folder; 3] = [Folder::Queue, Folder::Hold, Folder::Failed];
 
 impl Stats {
+    /// Without a message yet, and with the programs that give no answer.
+    pub fn of(silent: HelperTroubles) -> Self {
+        Self { silent, ..Self::default() }
+    }
+
     /// Counts a message.
     pub fn count(&mut self, listing: &Listing) {
         let Some(place) = FOLDERS.iter().position(|folder| *folder == listing.folder) else { return };
@@ -84,6 +92,10 @@ impl Stats {
             let noun = if waiting == 1 { "message waits" } else { "messages wait" };
             let _ = writeln!(text, "{state}: {waiting} {noun}");
         }
+        for (program, trouble) in &self.silent {
+            let since = Timestamp::from_millis(trouble.since).listing();
+            let _ = writeln!(text, "{}", trouble.describe(program, &since));
+        }
         text
     }
 
@@ -113,7 +125,16 @@ impl Stats {
             }
             object
         };
-        json!({ "shelves": folders, "routes": routes.all().iter().map(route).collect::<Vec<_>>() })
+        let program = |(name, trouble): (&String, &HelperTrouble)| {
+            let HelperTrouble { since, last, questions, text, meanwhile } = trouble;
+            json!({
+                "name": name, "since": since / 1000, "last": last / 1000, "questions": questions,
+                "text": text, "meanwhile": meanwhile,
+            })
+        };
+        let silent: Vec<Value> = self.silent.iter().map(program).collect();
+        let routes: Vec<Value> = routes.all().iter().map(route).collect();
+        json!({ "shelves": folders, "routes": routes, "no_answer": silent })
     }
 }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::is_unprintable;
 use crate::clock::Timestamp;
+use crate::helper_states::HelperState;
 use crate::id::SpoolId;
 use crate::queue::RouteState;
 
@@ -22,6 +23,8 @@ pub struct AlarmThresholds {
     pub oldest: Duration,
     /// From how many messages in `failed/` on; 0: never.
     pub failed: usize,
+    /// How long a program that is asked about mail may give no answer.
+    pub helper_down: Duration,
     /// After how long an alarm that persists is repeated.
     pub repeat: Duration,
 }
@@ -41,6 +44,8 @@ pub struct Facts {
     pub full: Option<Option<String>>,
     /// Whether the disk can be trusted.
     pub sound: bool,
+    /// The programs that are asked about mail, by name.
+    pub helpers: Vec<(String, Option<HelperState>)>,
 }
 
 /// The queue.
@@ -94,7 +99,7 @@ pub struct AlarmState {
 /// Something to report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alarm {
-    /// Which condition: `route_paused:NAME`, `oldest`, `failed`, `heartbeat`, `spool_full` or `disk`.
+    /// Which condition: `route_paused:NAME`, `helper_down:NAME`, `oldest`, `failed`, `heartbeat`, `spool_full` or `disk`.
     pub condition: String,
     /// Whether it begins or ends.
     pub stage: Stage,
@@ -246,6 +251,7 @@ fn findings(now: Timestamp, facts: &Facts, limits: &AlarmThresholds) -> Vec<(Str
         (format!("route_paused:{name}"), finding)
     };
     let mut findings: Vec<_> = facts.routes.iter().map(route).collect();
+    findings.extend(facts.helpers.iter().map(|(name, state)| helper(name, state.as_ref(), limits)));
     let oldest = Finding::when(&facts.waiting, |waiting| {
         let oldest = waiting.oldest.filter(|id| now.since(id.time()) >= limits.oldest)?;
         let (since, messages) = (oldest.time(), waiting.messages);
@@ -268,6 +274,20 @@ fn findings(now: Timestamp, facts: &Facts, limits: &AlarmThresholds) -> Vec<(Str
         [("oldest", oldest), ("failed", failed), ("heartbeat", heartbeat), ("spool_full", full), ("disk", disk)];
     findings.extend(others.map(|(name, finding)| (name.to_owned(), finding)));
     findings
+}
+
+/// One question without an answer is no alarm: it went unanswered for a while, between an earlier one and a later one.
+fn helper(name: &str, state: Option<&HelperState>, limits: &AlarmThresholds) -> (String, Finding) {
+    let finding = Finding::when(&state, |state| match state {
+        HelperState::Silent(trouble) => {
+            let since = Timestamp::from_millis(trouble.since);
+            let for_how_long = Timestamp::from_millis(trouble.last).since(since);
+            (for_how_long >= limits.helper_down).then(|| trouble.describe(name, &since))
+        }
+        HelperState::Answers => None,
+    });
+    // Shells split at spaces.
+    (format!("helper_down:{}", name.replace(' ', "_")), finding)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use super::heartbeat::{Heartbeat, Last};
 use crate::clock::{Clock, Timestamp};
 use crate::envelope::Envelope;
 use crate::event::{Event, Observer};
+use crate::helper_states::{HelperState, HelperTroubles, helper_troubles};
 use crate::queue::{RouteStore, change_shared};
 use crate::spool::{Committed, Draft, Folder, Handled, Manage, SpoolError, SpoolErrorKind};
 
@@ -25,6 +26,8 @@ pub struct Monitor<S: Manage> {
     pub states: Arc<dyn RouteStore>,
     /// The routes by name.
     pub routes: Vec<String>,
+    /// The programs that are asked about mail, by name.
+    pub helpers: Vec<String>,
     /// Where the states of alarms and heartbeats are shared.
     pub folder: PathBuf,
     /// What is sent again and again.
@@ -105,7 +108,20 @@ impl<S: Manage> Monitor<S> {
                 Err(_) => None,
             },
             sound: self.spool.is_sound(),
+            helpers: self.helpers(),
         }
+    }
+
+    fn helpers(&self) -> Vec<(String, Option<HelperState>)> {
+        if self.helpers.is_empty() {
+            return Vec::new();
+        }
+        let troubles = helper_troubles(&self.folder).ok();
+        let state = |name: &String| {
+            let silent = |troubles: &HelperTroubles| troubles.get(name).cloned().map(HelperState::Silent);
+            (name.clone(), troubles.as_ref().map(|troubles| silent(troubles).unwrap_or(HelperState::Answers)))
+        };
+        self.helpers.iter().map(state).collect()
     }
 
     /// What is in `failed/`; a heartbeat there is an alarm of its own.

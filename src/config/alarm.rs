@@ -29,6 +29,9 @@ pub struct AlarmSection {
     /// From how many messages in `failed/` on: 0, which is never, to 100,000.
     #[serde(deserialize_with = "values::whole::<0, 100_000, _, _>")]
     pub failed: usize,
+    /// How long a program that is asked about mail may give no answer: 1 s to 7 d.
+    #[serde(deserialize_with = "values::duration::<1, 604_800, _>")]
+    pub helper_down: Duration,
     /// After how long an alarm that goes on is repeated: 1 m to 30 d.
     #[serde(deserialize_with = "values::duration::<60, 2_592_000, _>")]
     pub repeat: Duration,
@@ -44,6 +47,7 @@ impl Default for AlarmSection {
             route_paused: minutes(15),
             oldest: minutes(4 * 60),
             failed: 1,
+            helper_down: minutes(5),
             repeat: minutes(24 * 60),
         }
     }

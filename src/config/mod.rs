@@ -50,7 +50,8 @@ use serde::Deserialize;
 use crate::address::Domain;
 use crate::dkim::{DkimSettings, Signing};
 use crate::event_hook::EventHookSettings;
-use crate::policy::{AddressList, HookSettings, MilterSettings, Rules, ServiceSettings};
+use crate::policy::{AddressList, DnsListSettings, HookSettings, MilterSettings, Rules, ServiceSettings};
+use crate::recipients::RecipientSource;
 use crate::routing::Rewriting;
 use crate::spool::SpoolSync;
 use reading::origin::ConfigOrigin;
@@ -262,6 +263,16 @@ impl Config {
     pub fn hooks(&self) -> Vec<HookSettings> {
         let settings = |(index, hook): (usize, &HookSection)| hook.settings(index, self.hostname.as_str());
         self.hook.iter().enumerate().filter_map(settings).collect()
+    }
+
+    /// The programs and lists that are asked about mail, as the log and alarms name them.
+    pub fn helper_programs(&self) -> Vec<String> {
+        let services = self.policy_services().into_iter().map(|service| service.name());
+        let milters = self.milters().into_iter().map(|milter| milter.name());
+        let hooks = self.hooks().into_iter().map(|hook| hook.name);
+        let source = self.recipients.source.iter().map(|_| RecipientSource::SETTING.to_owned());
+        let lists = self.checks().map(|checks| checks.lists).unwrap_or_default();
+        services.chain(milters).chain(hooks).chain(source).chain(lists.iter().map(DnsListSettings::name)).collect()
     }
 
     /// What learns of events, in the order of the file.

@@ -24,6 +24,8 @@ pub use chain::{Chain, Rules};
 pub use checks::{ByNetwork, CheckSettings, Checks, DnsListSettings, Strictness, probe_list};
 pub use delegation::{Fallback, PolicyService, ServiceAddress, ServiceSettings, ServiceStage};
 pub use headers::FieldName;
+pub(crate) use health::Health;
+pub use health::{HealthObserver, Unanswered};
 pub use helo::Verify;
 pub use hook::{Discarding, HookSettings, HookStage, HookTarget, JsonHook};
 pub use inspector::{Inspection, Inspector, Interest};

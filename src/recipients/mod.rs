@@ -17,22 +17,20 @@ pub use file::RecipientFile;
 pub use settings::{RecipientSettings, RecipientSource};
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use crate::address::{Mailbox, ReversePath, escaped};
-use crate::policy::{ClientInfo, Fallback, Policy};
+use crate::policy::{ClientInfo, Fallback, Health, HealthObserver, Policy};
 use crate::session::Verdict;
 use crate::smtp::{EnhancedCode, Reply};
 use answers::Answers;
 
 /// Questions to a command or a next hop at the same time.
 const AT_ONCE: usize = 8;
-/// Trouble is logged once in this time.
-const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Asks the source, and says what came of it.
 pub struct RecipientCheck {
@@ -43,7 +41,7 @@ pub struct RecipientCheck {
     is_ours: Box<dyn Fn(&Mailbox) -> bool + Send + Sync>,
     answers: Mutex<Answers>,
     open: Arc<Semaphore>,
-    logged: Mutex<Option<Instant>>,
+    health: Health,
 }
 
 impl RecipientCheck {
@@ -54,7 +52,19 @@ impl RecipientCheck {
             _ => None,
         };
         let (answers, open) = (Mutex::default(), Arc::new(Semaphore::new(AT_ONCE)));
-        Self { settings, file, is_ours: Box::new(|_| false), answers, open, logged: Mutex::default() }
+        let health =
+            Health::new(RecipientSource::SETTING.to_owned(), settings.fallback).meanwhile(match settings.fallback {
+                Fallback::Defer => "such recipients are deferred with 451",
+                Fallback::Accept => "such recipients are accepted",
+            });
+        Self { settings, file, is_ours: Box::new(|_| false), answers, open, health }
+    }
+
+    /// The same; whether the source answers is reported to this observer.
+    #[must_use]
+    pub fn reporting_to(mut self, observer: Arc<dyn HealthObserver>) -> Self {
+        self.health.report_to(observer);
+        self
     }
 
     /// The same, but it is not asked about mailboxes that this relay has itself, such as lists.
@@ -74,7 +84,7 @@ impl RecipientCheck {
             return Ok(None);
         }
         if let Some(file) = &self.file {
-            return file.existence(recipient).map(Some);
+            return self.note(file.existence(recipient)).map(Some);
         }
         let key = recipient.to_string().to_lowercase();
         if let Some(known) = locked(&self.answers).get(&key, Instant::now()) {
@@ -85,7 +95,16 @@ impl RecipientCheck {
             Err(_) => Err(format!("no answer within {} s", self.settings.timeout.as_secs())),
         };
         locked(&self.answers).keep(key, answer.clone(), Instant::now());
-        answer.map(Some)
+        self.note(answer).map(Some)
+    }
+
+    /// Whether the source answered.
+    fn note(&self, answer: Result<Existence, String>) -> Result<Existence, String> {
+        match &answer {
+            Ok(_) => self.health.note_answer(),
+            Err(error) => self.health.note_trouble(&escaped(error)),
+        }
+        answer
     }
 
     async fn ask(&self, recipient: &Mailbox) -> Result<Existence, String> {
@@ -107,26 +126,10 @@ impl RecipientCheck {
         match self.existence(recipient).await {
             Ok(None | Some(Existence::Yes)) => Verdict::Accept,
             Ok(Some(Existence::No)) => Verdict::Refuse(no_mailbox(recipient)),
-            Err(error) => {
-                self.warn(&error);
-                match self.settings.fallback {
-                    Fallback::Accept => Verdict::Accept,
-                    Fallback::Defer => Verdict::Defer(unknown()),
-                }
-            }
-        }
-    }
-
-    /// Once a minute.
-    fn warn(&self, error: &str) {
-        let (now, mut logged) = (Instant::now(), locked(&self.logged));
-        if logged.is_none_or(|logged| now.duration_since(logged) >= LOG_INTERVAL) {
-            *logged = Some(now);
-            let then = match self.settings.fallback {
-                Fallback::Defer => "deferred with 451",
-                Fallback::Accept => "accepted",
-            };
-            log::warn!("recipients.source: {}; such recipients are {then}", escaped(error));
+            Err(_) => match self.settings.fallback {
+                Fallback::Accept => Verdict::Accept,
+                Fallback::Defer => Verdict::Defer(unknown()),
+            },
         }
     }
 }
@@ -158,10 +161,7 @@ impl Policy for RecipientCheck {
     async fn verify(&self, _: &ClientInfo<'_>, mailbox: &Mailbox) -> Verdict {
         // Whoever asks is not told yes for want of an answer.
         match self.existence(mailbox).await {
-            Err(error) => {
-                self.warn(&error);
-                Verdict::Defer(unknown())
-            }
+            Err(_) => Verdict::Defer(unknown()),
             Ok(_) => self.judge(mailbox).await,
         }
     }

@@ -18,6 +18,11 @@ pub enum RecipientSource {
     Callout(Box<RouteSettings>),
 }
 
+impl RecipientSource {
+    /// What the log and alarms call it: its key in the configuration.
+    pub const SETTING: &'static str = "recipients.source";
+}
+
 /// Who is asked, about whom, and for how long.
 #[derive(Debug, Clone)]
 pub struct RecipientSettings {

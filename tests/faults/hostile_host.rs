@@ -22,7 +22,7 @@ use crate::site::{PATIENCE, Site};
 const FOLDERS: [&str; 6] = ["queue", "hold", "failed", "bad", "routes", "log"];
 
 /// Names of states that the programs keep in `routes/`.
-const STATES: [&str; 9] = [
+const STATES: [&str; 11] = [
     "relay.json",
     "relay.size",
     "relay.slot.0",
@@ -31,6 +31,8 @@ const STATES: [&str; 9] = [
     "notices.lock",
     "alarms.lock",
     "alarms.json",
+    "helpers.lock",
+    "helpers.json",
     "nudge",
 ];
 

@@ -19,6 +19,7 @@ mod floods;
 mod forwarding;
 mod hanging_ends;
 mod help;
+mod helper_alarms;
 mod hooks;
 mod large_messages;
 mod line_ends;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::helper_states::HelperTrouble;
 use crate::queue::routes::state::Pause;
 use crate::smtp::EnhancedCode;
 
@@ -6,6 +7,7 @@ const LIMITS: AlarmThresholds = AlarmThresholds {
     route_paused: Duration::from_secs(900),
     oldest: Duration::from_secs(14_400),
     failed: 2,
+    helper_down: Duration::from_secs(300),
     repeat: Duration::from_secs(86_400),
 };
 
@@ -21,6 +23,7 @@ fn fine() -> Facts {
         pulse: Some(Pulse::Steady),
         full: Some(None),
         sound: true,
+        helpers: vec![("milter unix:/m".to_owned(), Some(HelperState::Answers))],
     }
 }
 
@@ -40,6 +43,17 @@ fn paused(since: u64, by_hand: bool) -> Facts {
         age: 0,
     };
     Facts { routes: vec![("relay".to_owned(), Some(RouteState::Paused(pause)))], ..fine() }
+}
+
+fn silent(since: u64, last: u64) -> Facts {
+    let trouble = HelperTrouble {
+        since: since * 1000,
+        last: last * 1000,
+        questions: 9,
+        text: "connection\nrefused".to_owned(),
+        meanwhile: "clients are deferred with 451".to_owned(),
+    };
+    Facts { helpers: vec![("milter unix:/m".to_owned(), Some(HelperState::Silent(trouble)))], ..fine() }
 }
 
 /// The stages that are sent at these times, if each sending succeeds.
@@ -75,6 +89,9 @@ fn each_condition_is_an_alarm_from_its_limit_on() {
         (Facts { pulse: Some(Pulse::Failed(id)), ..fine() }, 2_000, Some("heartbeat")),
         (Facts { full: Some(Some("5 MB are free".into())), ..fine() }, 2_000, Some("spool_full")),
         (Facts { sound: false, ..fine() }, 2_000, Some("disk")),
+        (silent(1_000, 1_299), 1_299, None),
+        (silent(1_000, 1_000), 1 << 30, None),
+        (silent(1_000, 1_300), 1_301, Some("helper_down:milter_unix:/m")),
     ] {
         let (alarms, standings) = alarms(at(seconds), &facts, &LIMITS, &AlarmStates::new());
         let conditions: Vec<&str> = alarms.iter().map(|alarm| alarm.condition.as_str()).collect();
@@ -110,6 +127,7 @@ fn what_is_not_known_neither_begins_nor_ends_an_alarm() {
         pulse: None,
         full: None,
         sound: true,
+        helpers: vec![("milter unix:/m".to_owned(), None)],
     };
     let looks =
         [(2_000, unknown.clone()), (2_001, paused(1_000, false)), (2_002, unknown), (2_003, paused(1_000, false))];
@@ -127,6 +145,21 @@ fn what_nobody_could_be_told_is_tried_again_and_its_end_is_nobodys_business() {
     assert_eq!([stages(&first), stages(&soon), stages(&later)], [vec![Stage::Begun], vec![], vec![Stage::Begun]]);
     let (over, standings) = look(2_301, &fine(), &standings);
     assert_eq!((over, standings), (vec![], AlarmStates::new()));
+}
+
+#[test]
+fn a_program_that_gives_no_answer_is_an_alarm_until_it_answers_or_nobody_asks_it_any_more() {
+    let (begun, over) = (Stage::Begun, Stage::Over);
+    let looks = [(1_400, silent(1_000, 1_360)), (1_460, silent(1_000, 1_420)), (1_520, fine()), (1_580, fine())];
+    assert_eq!(told(&looks), [(1_400, begun), (1_520, over)]);
+    let removed = Facts { helpers: Vec::new(), ..fine() };
+    assert_eq!(told(&[(1_400, silent(1_000, 1_360)), (1_460, removed)]), [(1_400, begun), (1_460, over)]);
+    let unknown = Facts { helpers: vec![("milter unix:/m".to_owned(), None)], ..fine() };
+    assert_eq!(told(&[(1_400, silent(1_000, 1_360)), (1_460, unknown)]), [(1_400, begun)]);
+    let (alarms, _) = alarms(at(1_400), &silent(1_000, 1_360), &LIMITS, &AlarmStates::new());
+    let text = "milter unix:/m has given no answer since 1970-01-01T00:16:40.000Z: connection?refused; clients are deferred \
+                with 451";
+    assert_eq!(alarms[0].text, text);
 }
 
 #[test]

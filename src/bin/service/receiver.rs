@@ -8,10 +8,12 @@ use leafmail::config::{Config, EarlyTalkers, RoutePlan};
 use leafmail::dns::{self, Resolver, SystemResolver};
 use leafmail::driver::{DiskWait, Limits, MailList, Receiver, Security, Shutdown};
 use leafmail::event::Observer;
+use leafmail::helper_states::HelperRecord;
 use leafmail::history::VisitObserver;
 use leafmail::mailing_list::MailingLists;
 use leafmail::policy::{
-    Chain, Checks, HookStage, Inspector, JsonHook, ListPolicy, Milter, NextHopSize, Policy, PolicyService,
+    Chain, Checks, HealthObserver, HookStage, Inspector, JsonHook, ListPolicy, Milter, NextHopSize, Policy,
+    PolicyService,
 };
 use leafmail::queue::SizeFile;
 use leafmail::recipients::{RecipientCheck, RecipientSettings, RecipientSource};
@@ -57,9 +59,13 @@ pub(crate) fn build(
 
 /// The rules, what is asked after them, and who sees the octets. Milters are asked last.
 fn chain(config: &Config, lists: MailingLists, resolver: Arc<dyn Resolver>) -> Chain {
-    let milters: Vec<_> = config.milters().into_iter().map(|settings| Arc::new(Milter::new(settings))).collect();
-    let hooks: Vec<_> = config.hooks().into_iter().map(JsonHook::new).collect();
-    let mut policies = policies(config, lists, &hooks);
+    let record = HelperRecord::in_folder(config.spool.join("routes"), Arc::new(SystemClock));
+    let health: Arc<dyn HealthObserver> = Arc::new(record);
+    let milter = |settings| Arc::new(Milter::reporting_to(settings, Arc::clone(&health)));
+    let milters: Vec<_> = config.milters().into_iter().map(milter).collect();
+    let hook = |settings| JsonHook::reporting_to(settings, Arc::clone(&health));
+    let hooks: Vec<_> = config.hooks().into_iter().map(hook).collect();
+    let mut policies = policies(config, lists, &hooks, &health);
     policies.extend(milters.iter().map(|milter| Arc::clone(milter) as Arc<dyn Policy>));
     let mut inspectors = inspecting(config, &hooks);
     inspectors.extend(milters.into_iter().map(|milter| milter as Arc<dyn Inspector>));
@@ -67,16 +73,22 @@ fn chain(config: &Config, lists: MailingLists, resolver: Arc<dyn Resolver>) -> C
 }
 
 /// What is asked after the built-in rules: what needs no other program first.
-fn policies(config: &Config, lists: MailingLists, hooks: &[JsonHook]) -> Vec<Arc<dyn Policy>> {
-    let services =
-        config.policy_services().into_iter().map(|settings| Arc::new(PolicyService::new(settings)) as Arc<dyn Policy>);
-    let known = config
-        .recipient_settings()
-        .map(|settings| Arc::new(recipient_check(config, settings, lists.clone())) as Arc<dyn Policy>);
+fn policies(
+    config: &Config,
+    lists: MailingLists,
+    hooks: &[JsonHook],
+    health: &Arc<dyn HealthObserver>,
+) -> Vec<Arc<dyn Policy>> {
+    let service = |settings| Arc::new(PolicyService::reporting_to(settings, Arc::clone(health))) as Arc<dyn Policy>;
+    let services = config.policy_services().into_iter().map(service);
+    let known = config.recipient_settings().map(|settings| {
+        let check = recipient_check(config, settings, lists.clone()).reporting_to(Arc::clone(health));
+        Arc::new(check) as Arc<dyn Policy>
+    });
     let lists = (!lists.is_empty()).then(|| Arc::new(ListPolicy::new(lists)) as Arc<dyn Policy>);
     let hooks = hooks.iter().map(|hook| Arc::new(hook.clone()) as Arc<dyn Policy>);
     let first = std::iter::once(Arc::new(next_hop_size(config)) as Arc<dyn Policy>);
-    first.chain(checks(config)).chain(lists).chain(known).chain(services).chain(hooks).collect()
+    first.chain(checks(config, health)).chain(lists).chain(known).chain(services).chain(hooks).collect()
 }
 
 /// The hooks that want to see messages.
@@ -86,9 +98,9 @@ fn inspecting(config: &Config, hooks: &[JsonHook]) -> Vec<Arc<dyn Inspector>> {
 }
 
 /// The checks of strangers, where there are any.
-fn checks(config: &Config) -> Option<Arc<dyn Policy>> {
+fn checks(config: &Config, health: &Arc<dyn HealthObserver>) -> Option<Arc<dyn Policy>> {
     let settings = config.checks()?;
-    Some(Arc::new(Checks::new(settings, dns::client(config.dns.settings()))))
+    Some(Arc::new(Checks::reporting_to(settings, dns::client(config.dns.settings()), health)))
 }
 
 /// Who knows which recipients exist, but for lists, which this relay has itself. A callout must not lead back here.

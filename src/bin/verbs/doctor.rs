@@ -12,9 +12,8 @@ use leafmail::config::{Config, ListenAddress, RoutePlan};
 use leafmail::dkim::DkimSettings;
 use leafmail::dns::Dns;
 use leafmail::event_hook::{EventHook, EventHookSettings};
-use leafmail::policy::{Fallback, HookSettings, JsonHook, Milter, MilterSettings, PolicyService, ServiceSettings};
 use leafmail::queue::{RouteFolder, RouteStore};
-use leafmail::recipients::{Existence, RecipientCheck, RecipientSettings};
+use leafmail::recipients::RecipientSource;
 use leafmail::spool::FileSystem;
 use leafmail::sys::SystemClock;
 use leafmail::sys::identity::is_root;
@@ -22,7 +21,7 @@ use leafmail::transport::{Inquiry, Learned, NextHop, Place, ProbeVerdict, Step, 
 
 use sysexits::ExitCode;
 
-use super::doctor_dns;
+use super::{doctor_dns, helpers};
 use crate::cli::{self, OrExit};
 
 /// Options of the verb.
@@ -97,21 +96,21 @@ pub(crate) fn doctor(
             ward.visit(&subject, |tell| dkim_key(config, &settings, tell));
         }
         for settings in config.policy_services() {
-            ward.visit(&format!("policy service {}", settings.address), |tell| tell(policy_service(settings)));
+            ward.ask(config, &settings.name(), || helpers::policy_service(settings));
         }
         for settings in config.milters() {
-            ward.visit(&format!("milter {}", settings.address), |tell| tell(milter(settings)));
+            ward.ask(config, &settings.name(), || helpers::milter(settings));
         }
         if let Some(settings) = config.recipient_settings() {
-            ward.visit("recipients", |tell| tell(recipient_source(settings)));
+            ward.ask(config, RecipientSource::SETTING, || helpers::recipient_source(settings));
         }
         for settings in config.hooks() {
-            ward.visit(&settings.name.clone(), |tell| tell(hook(settings)));
+            ward.ask(config, &settings.name.clone(), || helpers::hook(settings));
         }
         for settings in config.event_hooks() {
             ward.visit(&settings.name, |tell| tell(event_hook(&settings)));
         }
-        doctor_dns::visit(config, &mut |subject, step| ward.visit(subject, |tell| tell(step)));
+        doctor_dns::visit(config, &mut |subject, step| ward.ask(config, subject, || step));
         ward.visit("receiver", |tell| admin::probe_receiver(&receiver(config), tell));
     }
     ward.said?;
@@ -149,93 +148,6 @@ fn dkim_key(config: &Config, settings: &DkimSettings, tell: &mut dyn FnMut(Step)
     }
 }
 
-/// Asks a service one question about a client that does not exist.
-fn policy_service(settings: ServiceSettings) -> Step {
-    let (fallback, address) = (settings.fallback, settings.address.clone());
-    let asked = || -> Result<String, String> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.map_err(|error| error.to_string())?.block_on(PolicyService::new(settings).probe())
-    };
-    match asked() {
-        Ok(action) => Step::ok("answer", format!("it answers {}", escaped(&action))),
-        Err(error) => {
-            let then = match fallback {
-                Fallback::Defer => "Until it answers, clients are deferred with 451.",
-                Fallback::Accept => "Until it answers, mail is accepted without it.",
-            };
-            let remedy = format!("Start the service, or correct policy_service.address. {then}");
-            Step::fault("answer", format!("nothing answers at {address} as a policy service does: {error}"), remedy)
-        }
-    }
-}
-
-/// Agrees with a milter on the protocol; no message is sent.
-fn milter(settings: MilterSettings) -> Step {
-    let (fallback, address) = (settings.fallback, settings.address.clone());
-    let asked = || -> Result<String, String> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.map_err(|error| error.to_string())?.block_on(Milter::new(settings).probe())
-    };
-    match asked() {
-        Ok(agreed) => Step::ok("protocol", format!("it speaks {agreed}")),
-        Err(error) => {
-            let remedy = format!("Start the filter, or correct milter.address. {}", until_then(fallback));
-            let error = escaped(&error);
-            Step::fault("protocol", format!("nothing answers at {address} as a milter does: {error}"), remedy)
-        }
-    }
-}
-
-/// Asks whether a mailbox exists that nobody has.
-fn recipient_source(settings: RecipientSettings) -> Step {
-    let asked = || -> Result<Option<Existence>, String> {
-        let domain = settings.domains.first().ok_or("there is no domain to ask about")?;
-        let nobody =
-            format!("leafmail-doctor-nobody@{domain}").parse::<Mailbox>().map_err(|error| error.to_string())?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let check = RecipientCheck::new(settings);
-        runtime.map_err(|error| error.to_string())?.block_on(check.existence(&nobody))
-    };
-    match asked() {
-        Ok(Some(Existence::No)) => Step::ok("answer", "it knows that leafmail-doctor-nobody does not exist"),
-        Ok(_) => {
-            let remedy =
-                "Each recipient is accepted then: let a next hop refuse unknown ones, or use a file or a command.";
-            Step::warning("answer", "it says that leafmail-doctor-nobody exists", remedy)
-        }
-        Err(error) => {
-            let remedy =
-                "Correct recipients.source, or what it asks; recipients.source_no_answer says what happens until then.";
-            Step::fault("answer", format!("it gives no answer: {}", escaped(&error)), remedy)
-        }
-    }
-}
-
-/// Asks a hook one question about a client that does not exist.
-fn hook(settings: HookSettings) -> Step {
-    let fallback = settings.fallback;
-    let asked = || -> Result<&'static str, String> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.map_err(|error| error.to_string())?.block_on(JsonHook::new(settings).probe())
-    };
-    match asked() {
-        Ok(action) => Step::ok("answer", format!("it answers {action}")),
-        Err(error) => {
-            let schema = "docs/hooks.md has the schema";
-            let remedy = format!("Correct the command or the URL; {schema}. {}", until_then(fallback));
-            Step::fault("answer", format!("it gives no answer: {}", escaped(&error)), remedy)
-        }
-    }
-}
-
-/// What happens while a program does not answer.
-fn until_then(fallback: Fallback) -> &'static str {
-    match fallback {
-        Fallback::Defer => "Until it answers, clients are deferred with 451.",
-        Fallback::Accept => "Until it answers, mail is accepted without it.",
-    }
-}
-
 /// Reports a batch without events.
 fn event_hook(settings: &EventHookSettings) -> Step {
     match EventHook::probe(settings) {
@@ -269,6 +181,16 @@ impl Ward<'_> {
             self.worst = self.worst.max(step.verdict);
             let text = if self.json { admin::step_json(subject, &step) } else { admin::step_text(&step) };
             self.speak(&text);
+        });
+    }
+
+    /// Asks a program that is asked about mail, and says what `smtpd` noticed of it.
+    fn ask(&mut self, config: &Config, name: &str, ask: impl FnOnce() -> Step) {
+        self.visit(name, |tell| {
+            let answer = ask();
+            let noticed = helpers::noticed(config, name, &answer);
+            tell(answer);
+            noticed.into_iter().for_each(tell);
         });
     }
 

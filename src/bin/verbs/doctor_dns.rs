@@ -12,7 +12,7 @@ pub(super) fn visit(config: &Config, visit: &mut dyn FnMut(&str, Step)) {
         Ok(runtime) => {
             visit("name servers", runtime.block_on(name_servers(config)));
             for list in checks.lists.iter().filter(|_| !checks.listed.is_off()) {
-                visit(&format!("dnsbl {}", list.zone), runtime.block_on(of_list(config, list)));
+                visit(&list.name(), runtime.block_on(of_list(config, list)));
             }
         }
         Err(error) => visit("name servers", Step::fault("answer", error.to_string(), "Nothing can be asked now.")),

@@ -11,6 +11,7 @@ use leafmail::spool::{DirSpool, Folder, Manage};
 use leafmail::sys::SystemClock;
 use sysexits::ExitCode;
 
+use super::helpers;
 use super::listing::{Stopped, code_of, for_each, routes, say, tell, worse};
 use crate::cli::OrExit;
 
@@ -82,7 +83,7 @@ pub(crate) fn shape(config: &Config, spool: &DirSpool, selected: &Selected, of: 
 /// Figures.
 pub(crate) fn stats(config: &Config, spool: &DirSpool, selected: &Selected, json: bool) -> anyhow::Result<()> {
     let (now, routes) = (SystemClock.now(), routes(config));
-    let mut stats = Stats::default();
+    let mut stats = Stats::of(helpers::silent(config));
     let outcome = for_each(spool, selected, &routes, |listing| {
         stats.count(listing);
         Ok(())

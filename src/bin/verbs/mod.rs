@@ -8,6 +8,7 @@ mod doctor_dns;
 mod existing;
 mod explain;
 mod filters;
+mod helpers;
 mod listing;
 mod live;
 mod look;

@@ -12,7 +12,7 @@ use super::names::Finding;
 use super::sentences;
 use super::settings::{CheckSettings, DnsListSettings};
 use crate::address::Domain;
-use crate::dns::{Dns, DnsError, DnsRecord, RecordKind, reversed};
+use crate::dns::{Dns, DnsAnswer, DnsError, DnsRecord, RecordKind, reversed};
 use crate::policy::Fallback;
 
 /// The first answer that means "you may not ask".
@@ -26,13 +26,8 @@ enum Standing {
     Unknown(DnsError),
 }
 
-/// Whether the lists that have the client weigh enough; `warn` hears of each list that is in trouble.
-pub(super) async fn listed(
-    dns: &Arc<dyn Dns>,
-    settings: &CheckSettings,
-    address: IpAddr,
-    warn: impl Fn(&DnsError),
-) -> Finding {
+/// Whether the lists that have the client weigh enough.
+pub(super) async fn listed(dns: &Arc<dyn Dns>, settings: &CheckSettings, address: IpAddr) -> Finding {
     let standings = standings(dns, &settings.lists, address).await;
     let (mut sum, mut more, mut less, mut trouble) = (0_i32, 0_i32, 0_i32, None);
     let mut zones: Vec<(&Domain, i32)> = Vec::new();
@@ -43,14 +38,12 @@ pub(super) async fn listed(
                 sum += list.weight;
                 zones.extend((list.weight > 0).then_some((&list.zone, list.weight)));
             }
-            Standing::Unknown(error) => {
-                warn(&error);
-                if list.no_answer == Fallback::Defer {
-                    more += list.weight.max(0);
-                    less += list.weight.min(0);
-                    trouble = Some(error);
-                }
+            Standing::Unknown(error) if list.no_answer == Fallback::Defer => {
+                more += list.weight.max(0);
+                less += list.weight.min(0);
+                trouble = Some(error);
             }
+            Standing::Unknown(_) => {}
         }
     }
     match trouble {
@@ -91,17 +84,25 @@ async fn standing(dns: &dyn Dns, list: &DnsListSettings, address: IpAddr) -> Sta
         Ok(answer) => answer,
         Err(error) => return Standing::Unknown(error),
     };
-    let told = |address: IpAddr| match address {
-        IpAddr::V4(address) if address.is_loopback() => Some(address),
-        _ => None,
-    };
-    let answers: Vec<Ipv4Addr> = answer.addresses().filter_map(told).collect();
-    if let Some(refusal) = answers.iter().find(|answer| **answer >= MAY_NOT_ASK) {
-        let cause = format!("it answers {refusal}, which means that it does not serve this relay or its name server");
+    if let Some(cause) = refusal(&answer) {
         return Standing::Unknown(DnsError::new(&list.zone, &cause));
     }
-    let counts = |answer: &Ipv4Addr| list.answers.iter().any(|network| network.contains(&IpAddr::V4(*answer)));
-    if answers.iter().any(counts) { Standing::Listed } else { Standing::Absent }
+    let counts = |answer: Ipv4Addr| list.answers.iter().any(|network| network.contains(&IpAddr::V4(answer)));
+    if codes(&answer).any(counts) { Standing::Listed } else { Standing::Absent }
+}
+
+/// The answers that mean something.
+fn codes(answer: &DnsAnswer) -> impl Iterator<Item = Ipv4Addr> {
+    answer.addresses().filter_map(|address| match address {
+        IpAddr::V4(address) if address.is_loopback() => Some(address),
+        _ => None,
+    })
+}
+
+/// Why it is no answer to the question, if it is "you may not ask".
+pub(super) fn refusal(answer: &DnsAnswer) -> Option<String> {
+    let code = codes(answer).find(|code| *code >= MAY_NOT_ASK)?;
+    Some(format!("it answers {code}, which means that it does not serve this relay or its name server"))
 }
 
 /// Why an address is on a list, by the list's own word; empty where it has none.

@@ -12,6 +12,7 @@ mod sentences;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod watched_lists;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
-use super::{ClientInfo, Policy};
+use super::{ClientInfo, HealthObserver, Policy};
 use crate::address::{Mailbox, ReversePath};
 use crate::dns::{Dns, DnsError};
 use crate::envelope::Peer;
@@ -29,6 +30,7 @@ use memory::RememberingDns;
 use names::Finding;
 use sentences::Party;
 pub use settings::{ByNetwork, CheckSettings, DnsListSettings, Strictness};
+use watched_lists::WatchedLists;
 
 /// How long answers about names are remembered.
 const NAMES: Duration = Duration::from_secs(60);
@@ -36,6 +38,9 @@ const NAMES: Duration = Duration::from_secs(60);
 const LISTS: Duration = Duration::from_secs(5 * 60);
 /// Trouble is logged once in this time.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
+
+/// What becomes of clients that lists have.
+const LISTED: &str = "checks.dnsbl";
 
 /// The checks as a policy.
 pub struct Checks {
@@ -55,7 +60,17 @@ struct Checked {
 impl Checks {
     /// By these settings.
     pub fn new(settings: CheckSettings, dns: Arc<dyn Dns>) -> Self {
-        let lists = Arc::new(RememberingDns::new(Arc::clone(&dns), LISTS));
+        Self::with(settings, dns, None)
+    }
+
+    /// The same; whether the lists answer is reported to this observer.
+    pub fn reporting_to(settings: CheckSettings, dns: Arc<dyn Dns>, observer: &Arc<dyn HealthObserver>) -> Self {
+        Self::with(settings, dns, Some(observer))
+    }
+
+    fn with(settings: CheckSettings, dns: Arc<dyn Dns>, observer: Option<&Arc<dyn HealthObserver>>) -> Self {
+        let watched = WatchedLists::new(Arc::clone(&dns), &settings.lists, observer);
+        let lists = Arc::new(RememberingDns::new(Arc::new(watched), LISTS));
         Self { settings, names: RememberingDns::new(dns, NAMES), lists, logged: Mutex::default() }
     }
 
@@ -78,11 +93,11 @@ impl Checks {
                     additions.join(Additions::note(reply.text()));
                 }
                 (Err(error), Strictness::Refuse) => {
-                    self.warn(&error);
+                    self.warn(setting, &error);
                     deferral = deferral.or(Some(sentences::trouble(setting)));
                 }
                 (Err(error), Strictness::Note) => {
-                    self.warn(&error);
+                    self.warn(setting, &error);
                     additions.join(Additions::note(&format!("{setting} could not be checked: {error}")));
                 }
             }
@@ -94,8 +109,11 @@ impl Checks {
         }
     }
 
-    /// Once a minute.
-    fn warn(&self, error: &DnsError) {
+    /// Once a minute; the trouble of a list is logged by whoever watches the lists.
+    fn warn(&self, setting: &str, error: &DnsError) {
+        if setting == LISTED {
+            return;
+        }
         let now = Instant::now();
         let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
         if logged.is_none_or(|logged| now.duration_since(logged) >= LOG_INTERVAL) {
@@ -135,10 +153,10 @@ impl Policy for Checks {
             if !settings.asks_lists() {
                 return Ok(None);
             }
-            lists::listed(&self.lists, settings, address, |error| self.warn(error)).await
+            lists::listed(&self.lists, settings, address).await
         };
         let all = tokio::join!(
-            check(&settings.listed, peer, "checks.dnsbl", listed),
+            check(&settings.listed, peer, LISTED, listed),
             check(&settings.helo_resolvable, peer, "checks.helo_resolvable", names::resolvable(dns, address, helo)),
             check(&settings.helo_verified, peer, "checks.helo_verified", names::verified(dns, address, helo)),
             check(&settings.sender_domain, peer, "checks.sender_domain", domain),

@@ -103,3 +103,10 @@ pub struct DnsListSettings {
     /// What happens while it does not answer.
     pub no_answer: Fallback,
 }
+
+impl DnsListSettings {
+    /// What the log and alarms call it.
+    pub fn name(&self) -> String {
+        format!("dnsbl {}", self.zone)
+    }
+}

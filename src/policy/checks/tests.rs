@@ -296,6 +296,45 @@ async fn a_list_that_may_not_be_asked_or_does_not_answer_is_trouble_where_it_cou
 }
 
 #[tokio::test]
+async fn a_list_that_may_not_be_asked_is_reported_until_it_answers_and_what_is_remembered_counts_for_nothing() {
+    use crate::policy::Unanswered;
+
+    #[derive(Default)]
+    struct Told(Mutex<Vec<String>>);
+
+    impl HealthObserver for Told {
+        fn answered(&self, program: &str) {
+            self.0.lock().unwrap().push(format!("{program} answers"));
+        }
+
+        fn unanswered(&self, program: &str, trouble: &Unanswered<'_>) {
+            self.0.lock().unwrap().push(format!("{program}: {}; {}", trouble.error, trouble.meanwhile));
+        }
+    }
+
+    let told = Arc::new(Told::default());
+    let observer: Arc<dyn HealthObserver> = told.clone();
+    let settings = asking(vec![list("b.example", 1, crate::policy::Fallback::Accept)], 1);
+    let refusing = answering(&[("b.example", [127, 255, 255, 254])]);
+    let checks = Checks::reporting_to(settings, Arc::new(refusing), &observer);
+    let ask = async |address: &str| {
+        let client = ClientInfo::new(Peer::tcp(address.parse().unwrap())).with_helo(Some("x"));
+        said(checks.mail(&client, &ReversePath::Null, None).await)
+    };
+    for address in [STRANGER, STRANGER] {
+        assert_eq!(ask(address).await, "accepted");
+    }
+    let refused = "dnsbl b.example: it answers 127.255.255.254, which means that it does not serve this relay or its name \
+                   server; clients are judged without it";
+    assert_eq!(*told.0.lock().unwrap(), [refused]);
+    // It has no answer about another client, which is one.
+    assert_eq!(ask("203.0.113.10:1").await, "accepted");
+    assert_eq!(told.0.lock().unwrap()[1..], ["dnsbl b.example answers"]);
+    ask(STRANGER).await;
+    assert_eq!(told.0.lock().unwrap().len(), 2, "what is remembered");
+}
+
+#[tokio::test]
 async fn a_client_with_an_address_of_ipv6_is_looked_up_by_nibbles() {
     let nibbles = "9.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.a.example";
     let dns = FixedNames::default().forward(name(nibbles), [127, 0, 0, 2].into());

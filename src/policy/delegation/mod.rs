@@ -10,10 +10,11 @@ mod request;
 mod settings;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::health::Health;
+use super::health::{Health, HealthObserver};
 use super::{ClientInfo, Policy};
 use crate::address::{Mailbox, ReversePath};
 use crate::envelope::Peer;
@@ -33,7 +34,17 @@ pub struct PolicyService {
 impl PolicyService {
     /// The service with these settings. Nothing is connected to before a question.
     pub fn new(settings: ServiceSettings) -> Self {
-        let health = Health::new(format!("policy service {}", settings.address), settings.fallback);
+        Self::with(settings, None)
+    }
+
+    /// The same; whether it answers is reported to this observer.
+    pub fn reporting_to(settings: ServiceSettings, observer: Arc<dyn HealthObserver>) -> Self {
+        Self::with(settings, Some(observer))
+    }
+
+    fn with(settings: ServiceSettings, observer: Option<Arc<dyn HealthObserver>>) -> Self {
+        let mut health = Health::new(settings.name(), settings.fallback);
+        observer.into_iter().for_each(|observer| health.report_to(observer));
         Self { pool: Pool::new(settings.address.clone()), settings, health }
     }
 
@@ -108,7 +119,7 @@ impl PolicyService {
             ServiceAnswer::Prepend(line) => Verdict::accept_with(Additions::header(line)),
             ServiceAnswer::Hold(reason) => Verdict::accept_with(Additions::hold(&self.named(&reason))),
             ServiceAnswer::Note(text) => {
-                log::info!("policy service {}: {text}", self.settings.address);
+                log::info!("{}: {text}", self.settings.name());
                 Verdict::accept_with(Additions::note(&self.named(&text)))
             }
             ServiceAnswer::Unsupported(action) => {

@@ -76,3 +76,10 @@ pub struct ServiceSettings {
     /// Whether it is not asked about clients that logged in.
     pub except_logins: bool,
 }
+
+impl ServiceSettings {
+    /// What the log and alarms call it.
+    pub fn name(&self) -> String {
+        format!("policy service {}", self.address)
+    }
+}

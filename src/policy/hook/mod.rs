@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::health::Health;
+use super::health::{Health, HealthObserver};
 use super::{ClientInfo, Inspection, Inspector, Interest, Policy};
 use crate::address::{Mailbox, ReversePath};
 use crate::envelope::{Envelope, Peer};
@@ -53,11 +53,21 @@ enum Way {
 impl JsonHook {
     /// A hook with these settings. Nothing is started or connected to before a question.
     pub fn new(settings: HookSettings) -> Self {
+        Self::with(settings, None)
+    }
+
+    /// The same; whether it answers is reported to this observer.
+    pub fn reporting_to(settings: HookSettings, observer: Arc<dyn HealthObserver>) -> Self {
+        Self::with(settings, Some(observer))
+    }
+
+    fn with(settings: HookSettings, observer: Option<Arc<dyn HealthObserver>>) -> Self {
         let way = match &settings.target {
             HookTarget::Command(line) => Way::Command(CoprocessPool::new(line.clone(), settings.timeout)),
             HookTarget::Url(url) => Way::Url(url.clone(), Arc::new(Semaphore::new(MOST_POSTS))),
         };
-        let health = Health::new(settings.name.clone(), settings.fallback);
+        let mut health = Health::new(settings.name.clone(), settings.fallback);
+        observer.into_iter().for_each(|observer| health.report_to(observer));
         Self { inner: Arc::new(Inner { settings, way, health }) }
     }
 

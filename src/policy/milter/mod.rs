@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{ClientInfo, Inspector, Interest, Policy};
+use super::{ClientInfo, HealthObserver, Inspector, Interest, Policy};
 use crate::address::{Mailbox, ReversePath};
 use crate::envelope::{Envelope, Peer};
 use crate::session::Verdict;
@@ -34,7 +34,12 @@ pub struct Milter(Arc<Shared>);
 impl Milter {
     /// The milter with these settings. Nothing is connected to before the first MAIL.
     pub fn new(settings: MilterSettings) -> Self {
-        Self(Arc::new(Shared::new(settings)))
+        Self(Arc::new(Shared::new(settings, None)))
+    }
+
+    /// The same; whether it answers is reported to this observer.
+    pub fn reporting_to(settings: MilterSettings, observer: Arc<dyn HealthObserver>) -> Self {
+        Self(Arc::new(Shared::new(settings, Some(observer))))
     }
 
     /// Connects and agrees on the protocol, as `doctor` does; what was agreed on, in words.

@@ -28,3 +28,10 @@ pub struct MilterSettings {
     /// The name of this host.
     pub hostname: String,
 }
+
+impl MilterSettings {
+    /// What the log, notes and alarms call it.
+    pub fn name(&self) -> String {
+        format!("milter {}", self.address)
+    }
+}

@@ -9,7 +9,7 @@ use super::settings::MilterSettings;
 use super::wire::WireError;
 use crate::address::{Mailbox, ReversePath};
 use crate::policy::ClientInfo;
-use crate::policy::health::Health;
+use crate::policy::health::{Health, HealthObserver};
 use crate::session::{Additions, Verdict};
 
 /// What the sessions share.
@@ -28,13 +28,14 @@ pub(super) enum Visit {
 }
 
 impl Shared {
-    pub(super) fn new(settings: MilterSettings) -> Self {
-        let health = Health::new(format!("milter {}", settings.address), settings.fallback);
+    pub(super) fn new(settings: MilterSettings, observer: Option<Arc<dyn HealthObserver>>) -> Self {
+        let mut health = Health::new(settings.name(), settings.fallback);
+        observer.into_iter().for_each(|observer| health.report_to(observer));
         Self { settings: Arc::new(settings), health, visits: Mutex::default() }
     }
 
     pub(super) fn name(&self) -> String {
-        format!("milter {}", self.settings.address)
+        self.settings.name()
     }
 
     pub(super) fn named(&self, text: &str) -> String {
@@ -83,6 +84,10 @@ impl Shared {
 
     /// What an answer before the message means to the client.
     pub(super) fn verdict(&self, answer: &MilterAnswer) -> Verdict {
+        // One that goes on may fail later in the message: it is well when it has decided.
+        if *answer != MilterAnswer::Continue {
+            self.health.note_answer();
+        }
         match answer {
             MilterAnswer::Refuse(reply) => Verdict::Refuse(reply.clone()),
             MilterAnswer::Defer(reply) => Verdict::Defer(reply.clone()),
