@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_is_in_the_file_from_its_first_silence_to_its_next_answer_of_any_process() {
+    fn a_program_is_in_the_file_from_its_first_silence_to_its_next_answer() {
         let folder = tempfile::tempdir().unwrap();
         let record = |second: u64| HelperRecord::in_folder(folder.path().to_owned(), Arc::new(At(second * 1000)));
         let troubles = || helper_troubles(folder.path()).unwrap();

@@ -85,7 +85,7 @@ fn try_recipient(site: &Site, expected: &str) -> Running {
 }
 
 #[test]
-fn a_program_that_does_not_answer_is_an_alarm_once_and_once_when_it_answers_again() {
+fn a_program_that_does_not_answer_is_an_alarm_once_and_once_when_it_does() {
     let site = site();
     let smtpd = try_recipient(&site, "451 4.3.5");
     let policy = format!("policy service unix:{}", site.path("policy").display());
@@ -125,7 +125,7 @@ fn a_program_that_does_not_answer_is_an_alarm_once_and_once_when_it_answers_agai
 }
 
 #[test]
-fn a_program_that_answers_doctor_or_that_nobody_asks_any_more_is_no_alarm() {
+fn a_program_that_answers_doctor_or_is_removed_is_no_alarm() {
     let site = site();
     let smtpd = try_recipient(&site, "451 4.3.5");
     wait_until("the state of the programs", || troubles(&site).as_object().is_some_and(|all| all.len() == 3));

@@ -148,7 +148,7 @@ fn what_nobody_could_be_told_is_tried_again_and_its_end_is_nobodys_business() {
 }
 
 #[test]
-fn a_program_that_gives_no_answer_is_an_alarm_until_it_answers_or_nobody_asks_it_any_more() {
+fn a_program_without_an_answer_is_an_alarm_until_it_answers_or_is_removed() {
     let (begun, over) = (Stage::Begun, Stage::Over);
     let looks = [(1_400, silent(1_000, 1_360)), (1_460, silent(1_000, 1_420)), (1_520, fine()), (1_580, fine())];
     assert_eq!(told(&looks), [(1_400, begun), (1_520, over)]);

@@ -296,7 +296,7 @@ async fn a_list_that_may_not_be_asked_or_does_not_answer_is_trouble_where_it_cou
 }
 
 #[tokio::test]
-async fn a_list_that_may_not_be_asked_is_reported_until_it_answers_and_what_is_remembered_counts_for_nothing() {
+async fn a_list_that_may_not_be_asked_is_reported_until_a_fresh_answer() {
     use crate::policy::Unanswered;
 
     #[derive(Default)]
