@@ -53,6 +53,14 @@ impl Domain {
         ascii.parse().ok().filter(Self::is_ascii)
     }
 
+    /// A name of the DNS that need not be one of a host, as macros of SPF make them (RFC 7208 7): labels of printable ASCII and blanks,
+    /// but for what could end a name in a header or a reply. `None` where it is none.
+    pub fn of_records(text: &str) -> Option<Self> {
+        let inner = |octet: u8| matches!(octet, b' '..=b'~') && !b"\"\\()<>[],;@".contains(&octet);
+        let fits = |label: &str| (1..=MAX_LABEL).contains(&label.len()) && label.bytes().all(inner);
+        (text.len() <= MAX_DOMAIN - 2 && text.split('.').all(fits)).then(|| Self(text.to_owned()))
+    }
+
     /// Whether this is a name below `parent`, at any depth: compared on the borders of labels. No domain is below itself.
     pub fn is_below(&self, parent: &Self) -> bool {
         let (name, parent) = (self.0.as_bytes(), parent.0.as_bytes());
@@ -164,6 +172,18 @@ mod tests {
             assert!(found.as_deref().is_none_or(str::is_ascii));
             assert_eq!(found.as_deref(), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn a_name_of_records_has_labels_that_no_host_has_and_ends_nothing() {
+        for good in ["example.com", "_spf.example.com", "joe+tag.x", "-a-.example", "foo:bar/baz.example", "a b.x"] {
+            assert_eq!(Domain::of_records(good).unwrap().as_str(), good);
+        }
+        let long = ["a.".repeat(63), "a".repeat(64), format!("{}a", "a.".repeat(127))];
+        for bad in ["", ".", "a..b", "a.", "a\r\n", "\u{fc}.x", "a\"b", "a@b", "[1.2.3.4]", "a(b", "a;b", "a\\b"] {
+            assert!(Domain::of_records(bad).is_none(), "{bad:?} was accepted");
+        }
+        assert!(long.iter().all(|long| Domain::of_records(long).is_none()));
     }
 
     #[test]

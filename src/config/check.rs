@@ -6,7 +6,7 @@ mod recipients;
 mod strangers;
 
 use super::error::Fault;
-use super::sections::{checks, dkim, dns, event_hook, hook, list, milter, policy_service, rate_limit};
+use super::sections::{authentication, checks, dkim, dns, event_hook, hook, list, milter, policy_service, rate_limit};
 use super::{Config, ConfigError, alarm, log, process, rewrite, route, trust};
 
 /// A rule: the sections that it looks at, and what it finds.
@@ -26,6 +26,7 @@ const RULES: &[Rule] = &[
     (&["listen"], Config::addresses_elsewhere),
     (&["listen", "clients", "auth", "tls"], Config::dead_ends),
     (&["checks", "dnsbl"], |config| checks::faults(&config.checks, &config.dnsbl)),
+    (&["authentication"], |config| authentication::faults(&config.authentication)),
     (&["dns"], |config| dns::faults(&config.dns)),
     (&["policy_service"], |config| policy_service::faults(&config.policy_service)),
     (&["milter"], |config| milter::faults(&config.milter)),

@@ -36,10 +36,10 @@ pub use rewrite::{FieldText, RewriteSection};
 pub use route::{OAuth2, Preset, Region, RouteName, RoutePlan, RouteSection, TimeoutKeys, TokenUrl, UserName};
 pub use sandbox_needs::{SandboxNeeds, Task};
 pub use sections::{
-    AuthSection, ChecksSection, ClientsSection, DkimSection, DnsSection, DnsblSection, EarlyTalkers, EventHookSection,
-    HookSection, LimitedBy, LimitsSection, ListSection, MessageSection, MilterSection, NoticesSection,
-    PolicyServiceSection, ProtocolSection, QueueSection, RateLimitSection, RecipientsSection, ReserveSection,
-    SendersSection, SourceText, TlsSection, VerifySection,
+    AuthSection, AuthenticationSection, ChecksSection, ClientsSection, DkimSection, DnsSection, DnsblSection,
+    EarlyTalkers, EventHookSection, HookSection, LimitedBy, LimitsSection, ListSection, MessageSection, MilterSection,
+    NoticesSection, PolicyServiceSection, ProtocolSection, QueueSection, RateLimitSection, RecipientsSection,
+    ReserveSection, SendersSection, SourceText, TlsSection, VerifySection,
 };
 pub use submission::SubmissionSection;
 
@@ -93,6 +93,8 @@ pub struct Config {
     pub verify: VerifySection,
     /// What is checked of clients, senders and recipients.
     pub checks: ChecksSection,
+    /// What is checked of the senders of mail.
+    pub authentication: AuthenticationSection,
     /// Which lists of the DNS are asked about clients.
     #[serde(deserialize_with = "values::tables")]
     pub dnsbl: Vec<DnsblSection>,
@@ -168,6 +170,7 @@ impl Default for Config {
             recipients: RecipientsSection::default(),
             verify: VerifySection::default(),
             checks: ChecksSection::default(),
+            authentication: AuthenticationSection::default(),
             dnsbl: Vec::new(),
             dns: DnsSection::default(),
             policy_service: Vec::new(),

@@ -2,6 +2,7 @@
 //!
 //! A default that a part of the program has too is taken from there. `docs/leafmail.toml` explains every key to those who set it; a test holds it to these structs.
 
+pub(super) mod authentication;
 pub(super) mod checks;
 pub(super) mod dkim;
 pub(super) mod dns;
@@ -14,6 +15,7 @@ pub(super) mod policy_service;
 mod protocol;
 pub(super) mod rate_limit;
 pub(super) mod recipients;
+mod strictness;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -33,6 +35,7 @@ use crate::smtp::Keyword;
 use crate::smtp::body::BareNewline;
 use crate::spool::SpoolSync;
 use crate::transport::Leaving;
+pub use authentication::AuthenticationSection;
 pub use checks::{ChecksSection, DnsblSection};
 pub use dkim::DkimSection;
 pub use dns::DnsSection;

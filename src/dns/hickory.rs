@@ -86,8 +86,7 @@ impl DnsClient {
     }
 
     async fn ask(&self, name: &Domain, kind: RecordKind) -> Result<DnsAnswer, NetError> {
-        let mut fqdn = Name::from_utf8(name.as_str())?;
-        fqdn.set_fqdn(true);
+        let fqdn = fqdn(name)?;
         let handle = self.handle()?;
         let servers = self.servers(&handle)?;
         let trusted = servers.trusted;
@@ -114,6 +113,16 @@ impl DnsClient {
             }
         }
     }
+}
+
+/// The name with the root at its end. Octets stay as they are: a name that SPF makes need not be one of a host.
+fn fqdn(name: &Domain) -> Result<Name, NetError> {
+    if name.is_ascii() {
+        return Ok(Name::from_labels(name.as_str().split('.').map(str::as_bytes))?);
+    }
+    let mut fqdn = Name::from_utf8(name.as_str())?;
+    fqdn.set_fqdn(true);
+    Ok(fqdn)
 }
 
 /// Whether the administrator trusts the AD bit of the name servers: glibc's rule.

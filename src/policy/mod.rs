@@ -5,6 +5,7 @@
 //! and stops at the first that does not accept. An [`Inspector`] sees the octets too. Every sentence of a built-in rule is a constructor in [`refusals`].
 
 mod addresses;
+mod authentication;
 mod chain;
 mod checks;
 mod delegation;
@@ -14,12 +15,14 @@ mod helo;
 mod hook;
 mod inspector;
 mod lists;
+mod memory;
 mod milter;
 mod networks;
 mod next_hop_size;
 pub mod refusals;
 
 pub use addresses::AddressList;
+pub use authentication::{Authentication, AuthenticationSettings};
 pub use chain::{Chain, Rules};
 pub use checks::{ByNetwork, CheckSettings, Checks, DnsListSettings, Strictness, probe_list};
 pub use delegation::{Fallback, PolicyService, ServiceAddress, ServiceSettings, ServiceStage};

@@ -51,6 +51,7 @@ mod repeated_secrets;
 mod replies;
 mod rivals;
 mod routes;
+mod senders_checked;
 mod sendmail;
 mod sendmail_callers;
 mod silence;

@@ -12,8 +12,8 @@ use leafmail::helper_states::HelperRecord;
 use leafmail::history::VisitObserver;
 use leafmail::mailing_list::MailingLists;
 use leafmail::policy::{
-    Chain, Checks, HealthObserver, HookStage, Inspector, JsonHook, ListPolicy, Milter, NextHopSize, Policy,
-    PolicyService,
+    Authentication, Chain, Checks, HealthObserver, HookStage, Inspector, JsonHook, ListPolicy, Milter, NextHopSize,
+    Policy, PolicyService,
 };
 use leafmail::queue::SizeFile;
 use leafmail::recipients::{RecipientCheck, RecipientSettings, RecipientSource};
@@ -88,7 +88,14 @@ fn policies(
     let lists = (!lists.is_empty()).then(|| Arc::new(ListPolicy::new(lists)) as Arc<dyn Policy>);
     let hooks = hooks.iter().map(|hook| Arc::new(hook.clone()) as Arc<dyn Policy>);
     let first = std::iter::once(Arc::new(next_hop_size(config)) as Arc<dyn Policy>);
-    first.chain(checks(config, health)).chain(lists).chain(known).chain(services).chain(hooks).collect()
+    first
+        .chain(checks(config, health))
+        .chain(authentication(config))
+        .chain(lists)
+        .chain(known)
+        .chain(services)
+        .chain(hooks)
+        .collect()
 }
 
 /// The hooks that want to see messages.
@@ -101,6 +108,12 @@ fn inspecting(config: &Config, hooks: &[JsonHook]) -> Vec<Arc<dyn Inspector>> {
 fn checks(config: &Config, health: &Arc<dyn HealthObserver>) -> Option<Arc<dyn Policy>> {
     let settings = config.checks()?;
     Some(Arc::new(Checks::reporting_to(settings, dns::client(config.dns.settings()), health)))
+}
+
+/// Who sends mail, as far as the DNS can say, where anybody is checked.
+fn authentication(config: &Config) -> Option<Arc<dyn Policy>> {
+    let settings = config.authentication()?;
+    Some(Arc::new(Authentication::new(settings, dns::client(config.dns.settings()), Arc::new(SystemClock))))
 }
 
 /// Who knows which recipients exist, but for lists, which this relay has itself. A callout must not lead back here.

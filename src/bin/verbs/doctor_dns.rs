@@ -7,11 +7,15 @@ use leafmail::transport::Step;
 
 /// Asks for what the checks ask for; nothing, where no client is checked.
 pub(super) fn visit(config: &Config, visit: &mut dyn FnMut(&str, Step)) {
-    let Some(checks) = config.checks().filter(|checks| checks.asks()) else { return };
+    let checks = config.checks().filter(|checks| checks.asks());
+    if checks.is_none() && config.authentication().is_none() {
+        return;
+    }
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {
             visit("name servers", runtime.block_on(name_servers(config)));
-            for list in checks.lists.iter().filter(|_| !checks.listed.is_off()) {
+            let asked = checks.iter().filter(|checks| !checks.listed.is_off());
+            for list in asked.flat_map(|checks| &checks.lists) {
                 visit(&list.name(), runtime.block_on(of_list(config, list)));
             }
         }

@@ -1,18 +1,16 @@
-//! Who is checked by `[checks]`: strangers, and only where the configuration lets any in.
+//! Who is checked by `[checks]` and `[authentication]`: strangers, and only where the configuration lets any in.
 
 use ipnet::IpNet;
 
 use crate::address::AddressPattern;
 use crate::config::network::{is_private, private};
 use crate::config::{Config, DnsblSection};
-use crate::policy::CheckSettings;
+use crate::policy::{AuthenticationSettings, CheckSettings};
 
 impl Config {
     /// What is checked; `None` where no check applies to any client that may send.
     pub fn checks(&self) -> Option<CheckSettings> {
         let checks = &self.checks;
-        let own_networks: Vec<IpNet> = private().chain(self.clients.own_public_networks.iter().copied()).collect();
-        let is_own = |network: &IpNet| is_private(network) || own_networks.iter().any(|own| own.contains(network));
         let settings = CheckSettings {
             helo_resolvable: checks.helo_resolvable.clone(),
             helo_verified: checks.helo_verified.clone(),
@@ -25,10 +23,36 @@ impl Config {
             threshold: checks.dnsbl_threshold.into(),
             own_clients: checks.own_clients,
             known: self.known_recipients(),
-            own_networks: Vec::new(),
+            own_networks: self.own_networks(),
         };
-        let applies = checks.own_clients || !self.clients.networks.iter().all(is_own);
-        (applies && !settings.is_off()).then_some(CheckSettings { own_networks, ..settings })
+        let applies = checks.own_clients || self.has_strangers();
+        (applies && !settings.is_off()).then_some(settings)
+    }
+
+    /// What is checked of the senders of mail; `None` where that applies to no client that may send.
+    pub fn authentication(&self) -> Option<AuthenticationSettings> {
+        let section = &self.authentication;
+        let settings = AuthenticationSettings {
+            spf: section.spf.clone(),
+            spf_helo: section.spf_helo.clone(),
+            hostname: self.hostname.clone(),
+            own_networks: self.own_networks(),
+            own_clients: section.own_clients,
+        };
+        let applies = section.own_clients || self.has_strangers();
+        (applies && !settings.is_off()).then_some(settings)
+    }
+
+    /// The networks whose clients are ours.
+    fn own_networks(&self) -> Vec<IpNet> {
+        private().chain(self.clients.own_public_networks.iter().copied()).collect()
+    }
+
+    /// Whether other clients may send.
+    fn has_strangers(&self) -> bool {
+        let own = self.own_networks();
+        let is_own = |network: &IpNet| is_private(network) || own.iter().any(|own| own.contains(network));
+        !self.clients.networks.iter().all(is_own)
     }
 
     /// Recipients whose domains this file names, so that they need not be in the DNS.

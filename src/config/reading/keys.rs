@@ -37,6 +37,7 @@ pub(in crate::config) fn sections() -> Vec<Section> {
         ("recipients", fields_of::<RecipientsSection>()),
         ("verify", fields_of::<VerifySection>()),
         ("checks", fields_of::<ChecksSection>()),
+        ("authentication", fields_of::<AuthenticationSection>()),
         ("dnsbl", fields_of::<DnsblSection>()),
         ("dns", fields_of::<DnsSection>()),
         ("policy_service", fields_of::<PolicyServiceSection>()),

@@ -1,15 +1,15 @@
 //! `[checks]` and `[[dnsbl]]`: what is checked of clients, senders and recipients.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use ipnet::IpNet;
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, MapAccess, Unexpected, Visitor};
+use serde::de::{Deserializer, Error, Unexpected, Visitor};
 
+use super::strictness::{by_network, without_dns};
 use crate::address::Domain;
-use crate::config::error::{Fault, unexpected};
-use crate::config::values::{self, FromText};
+use crate::config::error::Fault;
+use crate::config::values;
 use crate::policy::{ByNetwork, DnsListSettings, Fallback, Strictness};
 
 /// `[checks]`: each is off, noted or refused, for all clients or by network.
@@ -118,12 +118,7 @@ pub(in crate::config) fn faults(checks: &ChecksSection, lists: &[DnsblSection]) 
             ("checks.recipient_domain", !checks.recipient_domain.is_off()),
             ("dnsbl", !lists.is_empty()),
         ];
-        faults.extend(asking.into_iter().filter(|(_, asks)| *asks).map(|(key, _)| {
-            let reason = format!(
-                "{key} needs the DNS, and this leafmail was built without the feature dns; build it with --features dns"
-            );
-            Fault::new(key, reason)
-        }));
+        faults.extend(asking.into_iter().filter(|(_, asks)| *asks).map(|(key, _)| without_dns(key)));
     }
     faults.extend(lists.iter().enumerate().flat_map(|(index, list)| of_list(&lists[..index], index, list)));
     faults
@@ -159,56 +154,6 @@ fn of_list(earlier: &[DnsblSection], index: usize, list: &DnsblSection) -> Vec<F
         faults.push(Fault::new(format!("{place}.answers"), reason));
     }
     faults
-}
-
-impl FromText for Strictness {
-    const EXPECTED: &'static str = "off, note or refuse";
-
-    fn from_text(text: &str) -> Result<Self, String> {
-        match text {
-            "off" => Ok(Self::Off),
-            "note" => Ok(Self::Note),
-            "refuse" => Ok(Self::Refuse),
-            _ => Err(unexpected(Self::EXPECTED, text)),
-        }
-    }
-}
-
-/// A word for all clients, or a table of networks.
-fn by_network<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByNetwork, D::Error> {
-    deserializer.deserialize_any(ByNetworkVisitor)
-}
-
-struct ByNetworkVisitor;
-
-impl<'de> Visitor<'de> for ByNetworkVisitor {
-    type Value = ByNetwork;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("off, note or refuse, or networks such as { \"0.0.0.0/0\" = \"refuse\" }")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<ByNetwork, E> {
-        Strictness::from_text(text).map(ByNetwork::all).map_err(E::custom)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<ByNetwork, A::Error> {
-        let mut networks = BTreeMap::new();
-        while let Some(network) = entries.next_key::<String>()? {
-            let network = IpNet::from_text(&network).map_err(A::Error::custom)?;
-            let Word(strictness) = entries.next_value()?;
-            networks.insert(network, strictness);
-        }
-        Ok(ByNetwork { elsewhere: Strictness::Off, networks: networks.into_iter().collect() })
-    }
-}
-
-struct Word(Strictness);
-
-impl<'de> Deserialize<'de> for Word {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        values::text(deserializer).map(Self)
-    }
 }
 
 fn weight<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i8, D::Error> {

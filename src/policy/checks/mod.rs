@@ -6,7 +6,6 @@
 mod characters;
 mod domains;
 mod lists;
-mod memory;
 mod names;
 mod sentences;
 mod settings;
@@ -20,13 +19,13 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
+use super::memory::RememberingDns;
 use super::{ClientInfo, HealthObserver, Policy};
 use crate::address::{Mailbox, ReversePath};
 use crate::dns::{Dns, DnsError};
 use crate::envelope::Peer;
 use crate::session::{Additions, Verdict};
 pub use lists::probe_list;
-use memory::RememberingDns;
 use names::Finding;
 use sentences::Party;
 pub use settings::{ByNetwork, CheckSettings, DnsListSettings, Strictness};

@@ -7,7 +7,7 @@ use crate::envelope::Peer;
 use crate::policy::Fallback;
 
 /// What a check does where it finds something.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Strictness {
     /// It is not made.
     #[default]
@@ -39,7 +39,7 @@ impl ByNetwork {
         all.all(|strictness| strictness == Strictness::Off)
     }
 
-    pub(super) fn with(&self, peer: Peer) -> Strictness {
+    pub(in crate::policy) fn with(&self, peer: Peer) -> Strictness {
         let those = self.networks.iter().filter(|(network, _)| peer.is_in(std::slice::from_ref(network)));
         those.max_by_key(|(network, _)| network.prefix_len()).map_or(self.elsewhere, |(_, strictness)| *strictness)
     }

@@ -1,0 +1,53 @@
+//! Every sentence that authentication sends to a client, with its codes. Each names the setting that is responsible.
+
+use std::net::IpAddr;
+
+use crate::policy::refusals::shown;
+use crate::smtp::{EnhancedCode, Reply};
+
+/// The longest explanation of a domain that is passed on.
+const LONGEST_EXPLANATION: usize = 300;
+
+/// MAIL: the domain does not permit the client (RFC 7208 8.4; RFC 7372 3.2).
+pub(super) fn spf_fail(address: IpAddr, domain: &str, setting: &str, explanation: Option<&str>) -> Reply {
+    let mut text = format!(
+        "{} says by SPF that {address} may not send its mail; the relay checks it by its setting {setting}",
+        shown(&domain)
+    );
+    if let Some(explanation) = explanation {
+        // RFC 7208 6.2: it must be clear that these are not words of the relay.
+        let printable = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
+        let short: String = explanation.chars().take(LONGEST_EXPLANATION).map(printable).collect();
+        text += &format!("\n{} explains: {short}", shown(&domain));
+    }
+    Reply::new(550, EnhancedCode(5, 7, 23), text)
+}
+
+/// It cannot be known now (RFC 3463 3.5: directory server failure).
+pub(super) fn trouble(setting: &str) -> Reply {
+    let text = format!("the relay cannot ask the DNS now, try again later; it asks because of its setting {setting}");
+    Reply::new(451, EnhancedCode(4, 4, 3), text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::smtp::Enhanced;
+
+    #[test]
+    fn each_sentence_of_authentication_has_its_codes_and_fits_a_line() {
+        let address: IpAddr = "2001:db8:1111:2222:3333:4444:5555:6666".parse().unwrap();
+        let hostile = "x\r\n250 ok\u{1b}[2J".repeat(50);
+        for (reply, start, setting) in [
+            (spf_fail(address, &hostile, "authentication.spf", Some(&hostile)), "550 5.7.23 ", "authentication.spf"),
+            (trouble("authentication.spf"), "451 4.4.3 ", "authentication.spf"),
+        ] {
+            let mut wire = Vec::new();
+            reply.write(&mut wire, Enhanced::Shown);
+            let wire = String::from_utf8(wire).unwrap();
+            assert!(reply.to_string().starts_with(start) && reply.text().contains(setting), "{wire}");
+            assert!(wire.lines().all(|line| line.len() <= 510) && wire.lines().count() <= 2, "{wire}");
+            assert!(!reply.text().contains(['\r', '\u{1b}']), "{wire}");
+        }
+    }
+}

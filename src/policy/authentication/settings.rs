@@ -1,0 +1,28 @@
+//! What is checked of the senders of mail, and how strictly.
+
+use ipnet::IpNet;
+
+use crate::address::Domain;
+use crate::policy::ByNetwork;
+
+/// All checks of `[authentication]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthenticationSettings {
+    /// What becomes of a client that the domain of the sender does not permit.
+    pub spf: ByNetwork,
+    /// What becomes of one that its own name in HELO does not permit.
+    pub spf_helo: ByNetwork,
+    /// This relay, as the fields that it adds name it.
+    pub hostname: Domain,
+    /// The networks of this site, whose clients are not checked.
+    pub own_networks: Vec<IpNet>,
+    /// Whether they are all the same, as are those who logged in.
+    pub own_clients: bool,
+}
+
+impl AuthenticationSettings {
+    /// Whether nothing is checked.
+    pub fn is_off(&self) -> bool {
+        self.spf.is_off() && self.spf_helo.is_off()
+    }
+}
