@@ -68,7 +68,7 @@ impl Config {
     pub fn short_names(&self) -> Vec<(String, String)> {
         let hops = self.routes().into_iter().flat_map(|plan| plan.hops);
         let names: BTreeSet<_> = hops
-            .filter(|hop| hop.next_hop.agent().is_none() && !hop.helo.is_full_name())
+            .filter(|hop| hop.next_hop.hears_ehlo() && !hop.helo.is_full_name())
             .map(|hop| hop.helo.as_str().to_owned())
             .collect();
         let told = |name: String| {

@@ -81,6 +81,10 @@ causes! {
     Settings = "settings",
     /// The folder of the route could not be written to.
     Folder = "folder",
+    /// The configuration of the route refuses the mail.
+    RefusedByRoute = "refused-by-route",
+    /// The program of the route could not be run, or failed.
+    Program = "program",
     /// This host lacks something: descriptors, memory, a readable spool.
     Resources = "resources",
     /// The process had to stop.

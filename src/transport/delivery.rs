@@ -45,6 +45,11 @@ pub trait Body {
         false
     }
 
+    /// Whether the message may have been handed over before without the answer having been noted.
+    fn may_be_repeated(&self) -> bool {
+        true
+    }
+
     /// Called once all octets were taken, immediately before what makes the next hop responsible (the final dot) is sent:
     /// from now until the answer, the message is *in doubt*.
     fn hand_over(&mut self);

@@ -21,6 +21,9 @@ pub(super) async fn open(
     record: &HopRecord,
     lessons: Lessons,
 ) -> Result<Opened, RouteFailure> {
+    if smarthost.dialect.socket().is_some() {
+        return wire::open(smarthost, given, settings, lessons).await;
+    }
     let mut addresses = wire::addresses(smarthost, given, settings).await?;
     let rests = record.address_rests();
     // A stable sort: otherwise they stay in their order.

@@ -4,12 +4,14 @@ use std::str::FromStr;
 use std::sync::LazyLock;
 
 use super::agents::{KINDS, kind_of};
-use super::settings::{Agent, NextHop, NextHopError, mail_exchangers, smarthost};
+use super::settings::{Agent, NextHop, NextHopError, lmtp, mail_exchangers, smarthost};
 
 /// How the URL of an SMTP server is written, and what is there.
 const SMTP: &[(&str, &str)] = &[
     ("smtp://[USER@]HOST[:PORT]", "SMTP with STARTTLS, port 587"),
     ("smtps://[USER@]HOST[:PORT]", "SMTP with TLS from the start, port 465"),
+    ("lmtp://[USER@]HOST[:PORT]", "LMTP, port 24"),
+    ("lmtp:SOCKET", "LMTP over a Unix socket"),
 ];
 /// How direct delivery is written.
 const MX: (&str, &str) = ("mx:[PORT]", "the mail exchangers of each domain, port 25");
@@ -20,13 +22,12 @@ pub fn url_forms() -> impl Iterator<Item = (&'static str, &'static str)> {
     SMTP.iter().copied().chain(direct).chain(KINDS.iter().flat_map(|kind| kind.forms.iter().copied()))
 }
 
-/// `smtp://HOST, smtps://HOST, mx: or maildir:PATH`.
+/// What a URL begins with.
 static EXPECTED: LazyLock<String> = LazyLock::new(|| {
-    let agents: Vec<_> = KINDS.iter().flat_map(|kind| kind.forms.iter().map(|(form, _)| *form)).collect();
-    let mut forms = vec!["smtp://HOST", "smtps://HOST", "mx:"];
-    forms.extend(agents);
-    let last = forms.pop().unwrap_or_default();
-    format!("{} or {last}", forms.join(", "))
+    let agents = KINDS.iter().flat_map(|kind| kind.schemes.iter().copied());
+    let mut schemes: Vec<_> = ["smtp", "smtps", "lmtp", "mx"].into_iter().chain(agents).collect();
+    let last = schemes.pop().unwrap_or_default();
+    format!("a URL that begins with {}: or {last}:", schemes.join(":, "))
 });
 
 impl FromStr for NextHop {
@@ -39,6 +40,7 @@ impl FromStr for NextHop {
         match scheme.to_ascii_lowercase().as_str() {
             "smtp" => smarthost(rest, false).map(Self::Smarthost),
             "smtps" => smarthost(rest, true).map(Self::Smarthost),
+            "lmtp" => lmtp(rest).map(Self::Smarthost),
             "mx" => mail_exchangers(rest).map(Self::Mx),
             scheme => {
                 let kind = kind_of(scheme).ok_or_else(unknown)?;

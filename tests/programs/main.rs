@@ -28,6 +28,7 @@ mod lists;
 mod live_view;
 mod lockouts;
 mod logs;
+mod mail_stores;
 mod many_forwarders;
 mod message_format;
 mod milters;

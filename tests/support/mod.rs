@@ -5,6 +5,7 @@
 
 pub(crate) mod client;
 pub(crate) mod dialogue;
+pub(crate) mod fake_lmtp;
 pub(crate) mod fake_sasl;
 pub(crate) mod fake_smarthost;
 pub(crate) mod have;

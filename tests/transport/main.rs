@@ -10,7 +10,9 @@ mod dns_laboratory;
 mod extensions;
 mod failover;
 mod lessons;
+mod lmtp;
 mod login;
+mod mailboxes;
 mod maildir;
 mod message_octets;
 mod mx;
@@ -28,4 +30,4 @@ mod stopping;
 mod support;
 mod trust;
 
-use support::fake_smarthost;
+use support::{fake_lmtp, fake_smarthost};

@@ -95,15 +95,18 @@ fn next_hops(config: &Config) -> Vec<Fault> {
         return vec![Fault::new("relay.fallback", reason)];
     }
     let fault = |hop: &Hop<'_>| {
-        next_hop(&hop.key, hop.table, try_out).or_else(|| source_of_agent(hop)).or_else(|| networks_without_mx(hop))
+        next_hop(&hop.key, hop.table, try_out)
+            .or_else(|| source_without_address(hop))
+            .or_else(|| networks_without_mx(hop))
     };
     config.hops().iter().filter_map(fault).collect()
 }
 
-fn source_of_agent(hop: &Hop<'_>) -> Option<Fault> {
+fn source_without_address(hop: &Hop<'_>) -> Option<Fault> {
     let place = &hop.key;
-    let reason = || format!("{place}.source is set, but only SMTP is spoken from a certain address; remove it");
-    (hop.is_agent() && hop.table.source.is_some()).then(|| Fault::new(format!("{place}.source"), reason()))
+    let reason =
+        || format!("{place}.source is set, but no connection goes to this next hop from an address; remove it");
+    (!hop.has_address() && hop.table.source.is_some()).then(|| Fault::new(format!("{place}.source"), reason()))
 }
 
 fn networks_without_mx(hop: &Hop<'_>) -> Option<Fault> {

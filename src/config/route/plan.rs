@@ -152,9 +152,9 @@ impl<'a> Hop<'a> {
         self.next_hop.as_ref().is_some_and(|next_hop| next_hop.tls().verifies())
     }
 
-    /// Whether a delivery agent takes the mail, and not a server that is reached by SMTP.
-    pub(super) fn is_agent(&self) -> bool {
-        self.next_hop.as_ref().is_some_and(|next_hop| next_hop.agent().is_some())
+    /// Whether it is connected to from an address of this host.
+    pub(super) fn has_address(&self) -> bool {
+        self.next_hop.as_ref().is_none_or(|next_hop| next_hop.has_address())
     }
 
     /// Whether it is the mail exchangers of the recipients' domains.
@@ -196,7 +196,7 @@ impl<'a> Hop<'a> {
             // The configuration knows no spool; whoever opens it fills this in.
             own_mark: None,
             connections: connections(table).or_else(|| connections(main)).unwrap_or(CONNECTIONS),
-            source: table.source.or(main.source).filter(|_| !self.is_agent()),
+            source: table.source.or(main.source).filter(|_| self.has_address()),
             ip: table.ip,
             mx_networks: table.mx_networks.clone(),
             name_servers: config.dns.settings(),

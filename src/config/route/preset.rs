@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::values::UserName;
 use crate::config::values::{FromText, expected};
 use crate::queue::routes::pace::Pace;
-use crate::transport::{Smarthost, TlsPolicy};
+use crate::transport::{Dialect, Smarthost, TlsPolicy};
 
 /// A provider whose address and limits are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,13 @@ impl Preset {
             Self::Gmail => "smtp.gmail.com".to_owned(),
             Self::Ses => format!("email-smtp.{}.amazonaws.com", region?.0),
         };
-        Some(Smarthost { host, port: 587, tls: TlsPolicy::Required, user: Some(user.0.clone()) })
+        Some(Smarthost {
+            host,
+            port: 587,
+            tls: TlsPolicy::Required,
+            user: Some(user.0.clone()),
+            dialect: Dialect::Smtp,
+        })
     }
 
     /// How many connections it takes at the same time, where it says so.

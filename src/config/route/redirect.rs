@@ -29,7 +29,8 @@ impl RouteSection {
         self.fallback.clear();
         self.url = Some(next_hop);
         let hop = Hop::alone(self);
-        let (has_user, verifies, is_agent, is_mx) = (hop.user().is_some(), hop.verifies(), hop.is_agent(), hop.is_mx());
+        let (has_user, verifies, has_address, is_mx) =
+            (hop.user().is_some(), hop.verifies(), hop.has_address(), hop.is_mx());
         if !has_user {
             (self.password_file, self.password_env, self.password_command) = (None, None, None);
             (self.token_file, self.token_command, self.auth) = (None, None, AuthMethod::Auto);
@@ -41,7 +42,7 @@ impl RouteSection {
         if !is_mx {
             self.mx_networks.clear();
         }
-        if is_agent {
+        if !has_address {
             self.source = None;
         }
     }

@@ -279,7 +279,7 @@ fn each_next_hop_leads_somewhere_and_only_there() {
         ("[relay]\nsource = \"0.0.0.0\"", "leafmail.toml:2: expected an address of this host"),
         (
             "[relay]\nsource = \"192.0.2.7\"",
-            "leafmail.toml:2: relay.source is set, but only SMTP is spoken from a certain",
+            "leafmail.toml:2: relay.source is set, but no connection goes to this next hop",
         ),
         ("[relay]\nuser = \"a\\nb\"", "leafmail.toml:2: expected a user name such as alerts@example.com"),
         ("[relay]\npace = \"25\"", "leafmail.toml:2: expected a number and a time, such as 25/m"),

@@ -136,6 +136,10 @@ impl<C: Claim> Body for MessageBody<'_, C> {
         true
     }
 
+    fn may_be_repeated(&self) -> bool {
+        self.claim.receipts().iter().any(|receipt| receipt.what == ReceiptKind::InDoubt)
+    }
+
     /// The receipt need not survive a power cut. If it cannot be written, the delivery goes on: the receipt shows what
     /// happened, and prevents nothing.
     fn hand_over(&mut self) {

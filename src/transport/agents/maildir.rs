@@ -2,64 +2,64 @@
 //!
 //! The file begins with `Return-Path:` and one `X-Original-To:` per recipient; then come the message's octets as they were
 //! received, CRLF line ends included, so that signatures stay valid. Its name is derived from the message's id and the
-//! recipients, so delivering the same again makes no second file.
+//! recipients, so delivering the same again makes no second file, whatever flags a reader gave the first.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::folder;
-use crate::receipt::{Cause, Outcome, Reason};
-use crate::smtp::EnhancedCode;
-use crate::transport::delivery::{
-    Body, Delivery, DeliveryRequest, Dispatch, Dsn, RouteFailure, SettingsError, Transport,
-};
+use super::store::{self, Group, StoreError};
+use super::template::Template;
+use crate::receipt::Outcome;
+use crate::transport::delivery::{Body, Delivery, DeliveryRequest, Dispatch, RouteFailure, SettingsError, Transport};
 use crate::transport::settings::{AgentKind, AgentNeeds, AgentSettings, DeliveryAgent, NextHopError};
 use crate::transport::step::Step;
 
 /// `maildir:PATH`.
 pub(super) const KIND: AgentKind = AgentKind {
     schemes: &["maildir"],
-    forms: &[("maildir:PATH", "a Maildir on this host")],
+    forms: &[("maildir:PATH", "a Maildir; {local}, {user}, {domain} in PATH")],
     parse: |_, path| match path {
         "" => Err(NextHopError::unexpected("a path after maildir:", path)),
-        path => Ok(Arc::new(Maildir(PathBuf::from(path)))),
+        path => Ok(Arc::new(Maildir(Template::parse(path)?))),
     },
 };
 
-/// The Maildir at a path.
+/// The Maildir at a path, or one for each recipient.
 #[derive(Debug)]
-struct Maildir(PathBuf);
+struct Maildir(Template);
 
 impl DeliveryAgent for Maildir {
     fn url(&self) -> String {
-        format!("maildir:{}", self.0.display())
+        format!("maildir:{}", self.0)
     }
 
     fn title(&self) -> String {
-        format!("the Maildir {}", self.0.display())
+        format!("the Maildir {}", self.0)
     }
 
     fn needs(&self) -> AgentNeeds {
-        AgentNeeds { write: vec![self.0.clone()], ..AgentNeeds::default() }
+        AgentNeeds { write: vec![self.0.root()], ..AgentNeeds::default() }
     }
 
     fn dispatch(&self, settings: &AgentSettings) -> Result<Arc<dyn Dispatch>, SettingsError> {
-        Ok(Arc::new(MaildirDispatch::new(self.0.clone(), settings.connections, settings.max_size)))
+        let (connections, max_size) = (settings.connections, settings.max_size);
+        Ok(Arc::new(MaildirDispatch { template: self.0.clone(), connections, max_size }))
     }
 
     fn probe(&self, _: &AgentSettings, heading: &str) -> Vec<Step> {
-        vec![folder::step(&self.0.join("new"), heading)]
+        let root = self.0.root();
+        vec![folder::step(&if self.0.is_per_recipient() { root } else { root.join("new") }, heading)]
     }
 }
 
-/// Makes transports into one Maildir.
+/// Makes transports into one Maildir, or into those of the recipients.
 #[derive(Debug)]
 pub struct MaildirDispatch {
-    path: PathBuf,
+    template: Template,
     connections: usize,
     max_size: Option<u64>,
 }
@@ -67,13 +67,13 @@ pub struct MaildirDispatch {
 impl MaildirDispatch {
     /// A dispatch into the Maildir at `path`, which is made at the first delivery. Messages above `max_size` octets fail.
     pub fn new(path: PathBuf, connections: usize, max_size: Option<u64>) -> Self {
-        Self { path, connections: connections.max(1), max_size }
+        Self { template: Template::Fixed(path), connections: connections.max(1), max_size }
     }
 }
 
 impl Dispatch for MaildirDispatch {
     fn transport(&self) -> Box<dyn Transport> {
-        Box::new(MaildirTransport { path: self.path.clone(), max_size: self.max_size })
+        Box::new(MaildirTransport { template: self.template.clone(), max_size: self.max_size })
     }
 
     fn connections(&self) -> usize {
@@ -81,23 +81,11 @@ impl Dispatch for MaildirDispatch {
     }
 }
 
-/// Writes into one Maildir.
+/// Writes into one Maildir, or into those of the recipients.
 #[derive(Debug)]
 pub struct MaildirTransport {
-    path: PathBuf,
+    template: Template,
     max_size: Option<u64>,
-}
-
-/// Where a delivery failed.
-enum StoreError {
-    /// The Maildir does not take it: the route's trouble.
-    Folder { doing: String, error: io::Error },
-    /// The route allows this many octets only.
-    TooLarge(u64),
-    /// The message cannot be read.
-    Message(io::Error),
-    /// After the message was handed over.
-    HandedOver { outcome: fn(Reason) -> Outcome, doing: String, error: io::Error },
 }
 
 impl Transport for MaildirTransport {
@@ -106,84 +94,65 @@ impl Transport for MaildirTransport {
     }
 
     fn deliver(&mut self, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<Delivery, RouteFailure> {
-        let relay = format!("maildir:{}", self.path.display());
-        let reason = |status, doing: &str, error: &io::Error| Reason::new(status, format!("{doing}: {error}"));
-        let allowed = self.max_size.filter(|allowed| *allowed < request.size);
-        let outcome = match allowed.map_or_else(|| self.store(request, body), |limit| Err(StoreError::TooLarge(limit)))
-        {
-            Ok(text) => Outcome::Delivered(Reason::new(EnhancedCode(2, 0, 0), text)),
-            Err(StoreError::Message(error)) => {
-                let reason = reason(EnhancedCode(4, 3, 0), "reading the message failed", &error);
-                Outcome::Deferred(reason.because(Cause::Resources))
-            }
-            Err(StoreError::HandedOver { outcome, doing, error }) => {
-                outcome(reason(EnhancedCode(4, 3, 0), &doing, &error).because(Cause::Folder))
-            }
-            Err(StoreError::TooLarge(limit)) => {
-                let text = format!("the message has {} octets, the route takes {limit} at most", request.size);
-                Outcome::Failed(Reason::new(EnhancedCode(5, 3, 4), text).because(Cause::TooLargeForRoute))
-            }
-            Err(StoreError::Folder { doing, error }) => {
-                // RFC 3463 X.3.1: mail system full.
-                let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-                let status = if full { EnhancedCode(4, 3, 1) } else { EnhancedCode(4, 3, 0) };
-                return Err(RouteFailure::new(reason(status, &doing, &error).because(Cause::Folder), relay));
-            }
-        };
-        let outcomes = request.recipients().map(|_| outcome.clone()).collect();
-        Ok(Delivery { outcomes, relay, connecting: Duration::ZERO, dsn: Dsn::Final, route_trouble: None })
+        let relay = format!("maildir:{}", self.template);
+        if let Some(limit) = self.max_size.filter(|allowed| *allowed < request.size) {
+            let outcome: Outcome = store::too_large(request, limit);
+            return Ok(store::delivery(vec![outcome; request.recipients.len()], relay));
+        }
+        store::deliver(&self.template, request, relay, |group| keep(group, request, body))
     }
 }
 
-impl MaildirTransport {
-    fn store(&self, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<String, StoreError> {
-        for folder in [self.path.clone(), self.path.join("tmp"), self.path.join("new"), self.path.join("cur")] {
-            DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(folder_trouble("making", &folder))?;
-        }
-        let name = name(request);
-        let (draft, final_name) = (self.path.join("tmp").join(&name), self.path.join("new").join(&name));
-        let new = self.path.join("new");
-        if self.holds(&name) {
-            // Delivered before, perhaps without the answer having been noted; make sure that it stays.
-            sync(&new).map_err(folder_trouble("syncing", &new))?;
-            return Ok(format!("{name} was there already"));
-        }
-        if let Err(trouble) = write(&draft, request, body) {
-            // A rest would only take up space: the next attempt replaces it, and readers never look into tmp.
-            let _ = fs::remove_file(&draft);
-            return Err(trouble);
-        }
-        body.hand_over();
-        let handed_over = |outcome, doing: &str| {
-            let doing = format!("{doing} {}", final_name.display());
-            move |error| StoreError::HandedOver { outcome, doing, error }
-        };
-        fs::rename(&draft, &final_name).map_err(handed_over(Outcome::Deferred, "renaming to"))?;
-        sync(&new).map_err(handed_over(Outcome::InDoubt, "making durable"))?;
-        Ok(format!("stored as {name}"))
+/// Writes the message into the Maildir of the group.
+fn keep(group: &Group, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<String, StoreError> {
+    let path = &group.path;
+    let new = path.join("new");
+    for folder in [path, &path.join("tmp"), &new, &path.join("cur")] {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(StoreError::at("making", folder))?;
     }
-
-    /// Whether the file is there, new or as mail readers rename it once it is seen (more flags than that are not looked for).
-    fn holds(&self, name: &str) -> bool {
-        let seen = [format!("cur/{name}"), format!("cur/{name}:2,"), format!("cur/{name}:2,S")];
-        seen.iter().chain([&format!("new/{name}")]).any(|place| self.path.join(place).exists())
+    let name = group.name(request);
+    let (draft, final_name) = (path.join("tmp").join(&name), new.join(&name));
+    if holds(path, &name, body.may_be_repeated()) {
+        // Delivered before, perhaps without the answer having been noted; make sure that it stays.
+        sync(&new).map_err(StoreError::at("syncing", &new))?;
+        return Ok(format!("{name} was there already"));
     }
-}
-
-/// The second and the id are the message's, so they are the same at every attempt.
-fn name(request: &DeliveryRequest<'_>) -> String {
-    let everyone = request.recipients.len() == request.envelope.recipients.len();
-    let id = if everyone {
-        request.id
-    } else {
-        let chosen: Vec<u8> = request.recipients.iter().flat_map(|index| index.to_be_bytes()).collect();
-        request.id.derived(&chosen)
+    if let Err(trouble) = write(&draft, &group.header(request), body) {
+        // A rest would only take up space: the next attempt replaces it, and readers never look into tmp.
+        let _ = fs::remove_file(&draft);
+        return Err(trouble);
+    }
+    body.hand_over();
+    let handed_over = |outcome, doing: &str| {
+        let doing = format!("{doing} {}", final_name.display());
+        move |error| StoreError::HandedOver { outcome, doing, error }
     };
-    format!("{}.{id}.leafmail", request.id.time().as_millis() / 1000)
+    fs::rename(&draft, &final_name).map_err(handed_over(Outcome::Deferred, "renaming to"))?;
+    sync(&new).map_err(handed_over(Outcome::InDoubt, "making durable"))?;
+    Ok(format!("stored as {name}"))
 }
 
-fn write(draft: &Path, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<(), StoreError> {
-    let failed = |error| folder_trouble("writing", draft)(error);
+/// Whether the file is there, new or as readers rename it once it is seen. All of `cur` is looked at only where there may have been
+/// an earlier delivery: it may have a hundred thousand files.
+fn holds(path: &Path, name: &str, may_be_repeated: bool) -> bool {
+    let seen = [format!("cur/{name}"), format!("cur/{name}:2,"), format!("cur/{name}:2,S")];
+    if seen.iter().chain([&format!("new/{name}")]).any(|place| path.join(place).exists()) {
+        return true;
+    }
+    // Flags come after a colon; Dovecot and Courier put the size before them, after a comma.
+    let is_it = |found: PathBuf| {
+        let found = found.file_name().and_then(|found| found.to_str()?.strip_prefix(name));
+        found.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', ',']))
+    };
+    may_be_repeated
+        && ["cur", "new"].iter().any(|folder| {
+            let entries = fs::read_dir(path.join(folder)).into_iter().flatten();
+            entries.flatten().any(|entry| is_it(entry.path()))
+        })
+}
+
+fn write(draft: &Path, header: &str, body: &mut dyn Body) -> Result<(), StoreError> {
+    let failed = |error| StoreError::at("writing", draft)(error);
     match fs::remove_file(draft) {
         // The spool's lock lets one process at a time deliver a message, so this is the rest of one that died.
         Ok(()) => {}
@@ -191,7 +160,7 @@ fn write(draft: &Path, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Re
         Err(error) => return Err(failed(error)),
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft).map_err(failed)?;
-    file.write_all(&header(request)).map_err(failed)?;
+    file.write_all(header.as_bytes()).map_err(failed)?;
     let mut piece = Vec::new();
     while body.next_piece(&mut piece).map_err(StoreError::Message)? {
         file.write_all(&piece).map_err(failed)?;
@@ -199,20 +168,6 @@ fn write(draft: &Path, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Re
     file.sync_all().map_err(failed)
 }
 
-/// RFC 5321 4.4: final delivery adds the return path.
-fn header(request: &DeliveryRequest<'_>) -> Vec<u8> {
-    let mut header = format!("Return-Path: <{}>\r\n", request.envelope.reverse_path);
-    for recipient in request.recipients() {
-        header += &format!("X-Original-To: {}\r\n", recipient.mailbox);
-    }
-    header.into_bytes()
-}
-
 fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
-}
-
-fn folder_trouble(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> StoreError {
-    let doing = format!("{doing} {}", path.display());
-    move |error| StoreError::Folder { doing: doing.clone(), error }
 }

@@ -3,15 +3,20 @@
 //! A further kind is one file or folder here, and one line in [`KINDS`]: sandbox, `--check`, `doctor` and help follow from what
 //! it says of itself.
 
+mod discard;
 mod folder;
+mod lines;
 mod maildir;
+mod mbox;
+mod store;
+mod template;
 
 pub use maildir::{MaildirDispatch, MaildirTransport};
 
 use super::settings::AgentKind;
 
 /// The kinds, in the order in which help lists them.
-pub(super) const KINDS: &[AgentKind] = &[maildir::KIND];
+pub(super) const KINDS: &[AgentKind] = &[maildir::KIND, mbox::KIND, discard::DISCARD, discard::ERROR];
 
 /// The kind that a URL with this scheme leads to.
 pub(super) fn kind_of(scheme: &str) -> Option<&'static AgentKind> {

@@ -70,6 +70,8 @@ pub(super) enum Why {
     OwnSettings,
     OwnResources,
     Folder,
+    RefusedByRoute,
+    Program,
     Later,
     Never,
 }
@@ -105,6 +107,8 @@ impl From<Cause> for Why {
             Cause::NeedsUtf8 => Self::NeedsUtf8,
             Cause::Settings => Self::OwnSettings,
             Cause::Folder => Self::Folder,
+            Cause::RefusedByRoute => Self::RefusedByRoute,
+            Cause::Program => Self::Program,
             Cause::Resources | Cause::Leaving => Self::OwnResources,
         }
     }

@@ -223,7 +223,13 @@ pub(super) fn of(why: Why) -> Meaning {
             "Look at this host's limits; lower {place} connections if it has few."),
         Why::Folder => (
             "This host could not write into the folder of the route.",
-            "Make the folder in {place} url (maildir:PATH) writable for the user of leafmail, and make room on its disk."),
+            "Make the folder in {place} url writable for the user of leafmail, and make room on its disk."),
+        Why::RefusedByRoute => (
+            "The configuration of this relay refuses mail that takes this route.",
+            "If it should go somewhere, change {place} url (error:STATUS TEXT), or put a route before it that takes this mail."),
+        Why::Program => (
+            "The program of the route could not be run, or it failed.",
+            "Look at what it printed, run it by hand as the user of leafmail, and correct it or the command in {place} url."),
         Why::Later => (
             "The other side does not take it now. It is tried again.",
             "Nothing, unless it lasts: then ask whoever runs the next hop what the reply means, or give {place} a fallback."),

@@ -45,6 +45,10 @@ impl Body for Replay<'_> {
         self.begin_again()
     }
 
+    fn may_be_repeated(&self) -> bool {
+        self.body.may_be_repeated()
+    }
+
     fn hand_over(&mut self) {
         self.handed_over = true;
         self.body.hand_over();

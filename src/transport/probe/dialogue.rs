@@ -27,7 +27,7 @@ pub(super) struct Dialogue<'a> {
 }
 
 impl Dialogue<'_> {
-    pub(super) async fn run(&self, opened: Opened, address: IpAddr, tell: &mut dyn FnMut(Step)) {
+    pub(super) async fn run(&self, opened: Opened, address: Option<IpAddr>, tell: &mut dyn FnMut(Step)) {
         let client = match SmtpClient::over(opened, self.connection_settings).await {
             Ok(client) => client,
             Err(fault) => return tell(failed("EHLO", &fault.reason, self.place)),
@@ -47,7 +47,12 @@ impl Dialogue<'_> {
         client.quit().await;
     }
 
-    async fn log_in(&self, client: SmtpClient, address: IpAddr, tell: &mut dyn FnMut(Step)) -> Option<SmtpClient> {
+    async fn log_in(
+        &self,
+        client: SmtpClient,
+        address: Option<IpAddr>,
+        tell: &mut dyn FnMut(Step),
+    ) -> Option<SmtpClient> {
         let (smarthost, place) = (self.smarthost, self.place);
         let credential = match Credential::of(smarthost, self.settings) {
             Ok(credential) => credential,
@@ -95,8 +100,9 @@ impl Dialogue<'_> {
         None
     }
 
-    async fn another(&self, address: IpAddr) -> Option<SmtpClient> {
-        let opened = wire::open(self.smarthost, &[address], self.connection_settings, Lessons::NONE).await.ok()?;
+    async fn another(&self, address: Option<IpAddr>) -> Option<SmtpClient> {
+        let opened =
+            wire::open(self.smarthost, address.as_slice(), self.connection_settings, Lessons::NONE).await.ok()?;
         SmtpClient::over(opened, self.connection_settings).await.ok()
     }
 

@@ -63,6 +63,7 @@ async fn exchangers(
     tell: &mut dyn FnMut(Step),
 ) -> Vec<Smarthost> {
     use crate::dns::{DnsClient, Exchangers};
+    use crate::transport::settings::Dialect;
     const WHAT: &str = "mail exchangers";
     let mut found: Vec<Smarthost> = Vec::new();
     let dns = DnsClient::at(servers.clone());
@@ -91,7 +92,7 @@ async fn exchangers(
                 let names: Vec<_> = hosts.iter().map(|host| host.host.to_string()).collect();
                 tell(Step::ok(WHAT, format!("{domain}: {}", names.join(", "))));
                 let hosts = names.into_iter().take(MOST_HOSTS);
-                found.extend(hosts.map(|host| Smarthost { host, port, tls, user: None }));
+                found.extend(hosts.map(|host| Smarthost { host, port, tls, user: None, dialect: Dialect::Smtp }));
             }
         }
     }
@@ -126,8 +127,14 @@ impl Hop<'_> {
             Ok(connection_settings) => connection_settings,
             Err(what) => return tell(Step::fault("settings", what, format!("Correct {}.", self.place.heading))),
         };
-        let Some(addresses) = self.addresses(&connection_settings, tell).await else { return };
-        let Some(address) = self.reachable(&addresses, &connection_settings, tell).await else { return };
+        let address = match self.smarthost.dialect.socket() {
+            Some(_) => None,
+            None => {
+                let Some(addresses) = self.addresses(&connection_settings, tell).await else { return };
+                let Some(address) = self.reachable(&addresses, &connection_settings, tell).await else { return };
+                Some(address)
+            }
+        };
         let opened = self.open(address, &connection_settings, tell).await;
         let facts = match &opened {
             Ok(opened) => opened.wire.tls_facts(),
@@ -160,24 +167,24 @@ impl Hop<'_> {
     /// As deliveries open a connection: where EHLO ends it, HELO is tried on another.
     async fn open(
         &self,
-        address: IpAddr,
+        address: Option<IpAddr>,
         settings: &ConnectionSettings,
         tell: &mut dyn FnMut(Step),
     ) -> Result<Opened, RouteFailure> {
-        let mut opened = wire::open(self.smarthost, &[address], settings, Lessons::NONE).await;
+        let mut opened = wire::open(self.smarthost, address.as_slice(), settings, Lessons::NONE).await;
         if let Err(fault) = &opened
             && settings.certificates.may_do_with_short_key(&fault.reason)
         {
             let remedy =
                 "It can be broken with effort: give the next hop a key of 2048 bits or more, and tls_pin its pin.";
             tell(Step::warning("pin", "the pinned key is an RSA key of fewer than 2048 bits", remedy));
-            opened = wire::open(self.smarthost, &[address], settings, Lessons::NONE).await;
+            opened = wire::open(self.smarthost, address.as_slice(), settings, Lessons::NONE).await;
         }
         let may_say_helo = settings.may_say_helo(self.smarthost);
         match opened {
             Err(fault) if may_say_helo && wire::closed_at_ehlo(&fault.reason) => {
                 let helo = Lessons::NONE.with(Lesson::Ehlo);
-                let opened = wire::open(self.smarthost, &[address], settings, helo).await.map_err(|_| fault)?;
+                let opened = wire::open(self.smarthost, address.as_slice(), settings, helo).await.map_err(|_| fault)?;
                 let remedy = "Mail goes by HELO, without TLS by STARTTLS and without the extensions of SMTP. Look at what stands \
                               between this host and the next hop: some firewalls do this.";
                 tell(Step::warning("EHLO", "the connection is closed at EHLO; HELO is taken", remedy));
@@ -262,8 +269,8 @@ impl Hop<'_> {
         first
     }
 
-    async fn shown(&self, address: IpAddr, connection_settings: &ConnectionSettings) -> Option<TlsFacts> {
-        wire::open_to_anyone(self.smarthost, &[address], connection_settings).await.ok()?.wire.tls_facts()
+    async fn shown(&self, address: Option<IpAddr>, connection_settings: &ConnectionSettings) -> Option<TlsFacts> {
+        wire::open_to_anyone(self.smarthost, address.as_slice(), connection_settings).await.ok()?.wire.tls_facts()
     }
 
     fn tell_tls(&self, facts: &TlsFacts, tell: &mut dyn FnMut(Step)) {
@@ -292,7 +299,8 @@ impl Hop<'_> {
 
     fn tell_offers(&self, opened: &Opened, tell: &mut dyn FnMut(Step)) {
         let offers = offers(&opened.capabilities);
-        tell(Step::ok("EHLO", format!("{} offers {offers}", opened.relay)));
+        let said = if self.smarthost.dialect.is_lmtp() { "LHLO" } else { "EHLO" };
+        tell(Step::ok(said, format!("{} offers {offers}", opened.relay)));
         let told = opened.capabilities.size.filter(|limit| *limit > 0);
         let limit = [told, self.settings.max_size].into_iter().flatten().min();
         let accepted = self.inquiry.largest;

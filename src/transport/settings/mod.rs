@@ -14,11 +14,11 @@ pub(super) use agent::AgentKind;
 pub use agent::{Agent, AgentNeeds, AgentSettings, DeliveryAgent};
 pub use error::NextHopError;
 pub use next_hop::{
-    AuthMethod, ClientIdentity, DirectMx, Discardable, Discarded, EightBit, Extensions, IpVersion, NextHop, Roots,
-    RouteSettings,
+    AuthMethod, ClientIdentity, Dialect, DirectMx, Discardable, Discarded, EightBit, Extensions, IpVersion, NextHop,
+    Roots, RouteSettings,
 };
 pub use next_hop::{Smarthost, TlsPolicy, TlsSettings};
 pub use pin::{Pin, PinError};
 pub use secret::{SecretSource, TokenGrant, TokenSource};
 pub use timeouts::Timeouts;
-pub(super) use url::{mail_exchangers, smarthost};
+pub(super) use url::{lmtp, mail_exchangers, smarthost};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 
@@ -17,7 +17,7 @@ use crate::transport::leaving::Leaving;
 /// The next hop of a route, as its URL names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NextHop {
-    /// `smtp://[user@]host[:port][?tls=none|opportunistic|required]` or `smtps://[user@]host[:port]`.
+    /// `smtp://[user@]host[:port][?tls=none|opportunistic|required]`, `smtps://[user@]host[:port]`, and `lmtp:` likewise.
     Smarthost(Smarthost),
     /// `mx:[port][?tls=none|opportunistic|required]`: the hosts that the DNS names for the recipients' domains.
     Mx(DirectMx),
@@ -38,7 +38,7 @@ impl NextHop {
     /// The TCP port that SMTP is spoken at; `None` where it is not.
     pub fn port(&self) -> Option<u16> {
         match self {
-            Self::Smarthost(smarthost) => Some(smarthost.port),
+            Self::Smarthost(smarthost) => smarthost.dialect.socket().is_none().then_some(smarthost.port),
             Self::Mx(direct) => Some(direct.port),
             Self::Agent(_) => None,
         }
@@ -52,6 +52,20 @@ impl NextHop {
         }
     }
 
+    /// Whether it is connected to from an address of this host.
+    pub fn has_address(&self) -> bool {
+        self.port().is_some()
+    }
+
+    /// Whether it is a server that judges our name in EHLO.
+    pub fn hears_ehlo(&self) -> bool {
+        match self {
+            Self::Smarthost(smarthost) => !smarthost.dialect.is_lmtp(),
+            Self::Mx(_) => true,
+            Self::Agent(_) => false,
+        }
+    }
+
     /// How connections are protected.
     pub fn tls(&self) -> TlsPolicy {
         match self {
@@ -62,17 +76,46 @@ impl NextHop {
     }
 }
 
-/// An SMTP server that takes our mail.
+/// An SMTP server that takes our mail, or an LMTP server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Smarthost {
-    /// A name or an address, without brackets.
+    /// A name or an address, without brackets; `localhost` for a socket.
     pub host: String,
-    /// 587 for `smtp`, 465 for `smtps`, unless named.
+    /// 587 for `smtp`, 465 for `smtps`, 24 for `lmtp`, unless named.
     pub port: u16,
     /// How the connection is protected.
     pub tls: TlsPolicy,
     /// Who we are there. The password is never part of a URL.
     pub user: Option<String>,
+    /// How it is spoken to.
+    pub dialect: Dialect,
+}
+
+/// How a server is spoken to, and over what.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Dialect {
+    /// RFC 5321, over TCP.
+    #[default]
+    Smtp,
+    /// RFC 2033, over TCP: after the message, each recipient gets a verdict.
+    Lmtp,
+    /// The same, over a Unix socket.
+    LmtpSocket(PathBuf),
+}
+
+impl Dialect {
+    /// Whether it is LMTP.
+    pub fn is_lmtp(&self) -> bool {
+        !matches!(self, Self::Smtp)
+    }
+
+    /// The Unix socket, where it is one.
+    pub fn socket(&self) -> Option<&Path> {
+        match self {
+            Self::LmtpSocket(path) => Some(path),
+            Self::Smtp | Self::Lmtp => None,
+        }
+    }
 }
 
 /// Delivery straight to the mail exchangers of the recipients' domains; needs the feature `dns`.

@@ -1,19 +1,22 @@
 //! Route URLs: how a next hop is written in the configuration and on the command line.
 //!
-//! `smtp://[user[@]]host[:port][?tls=none|opportunistic|required]`, `smtps://[user@]host[:port]`,
+//! `smtp://[user[@]]host[:port][?tls=none|opportunistic|required]`, `smtps://[user@]host[:port]`, `lmtp://[user@]host[:port]`, `lmtp:/SOCKET`,
 //! `mx:[port][?tls=none|opportunistic|required]`; those of delivery agents are theirs. A URL is
 //! shown in logs, listings and `ps`, so it never carries a password, and no error repeats the part before an `@`.
 
 use std::fmt;
 use std::net::Ipv6Addr;
+use std::path::PathBuf;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::error::NextHopError;
-use super::next_hop::{DirectMx, NextHop, Smarthost, TlsPolicy};
+use super::next_hop::{Dialect, DirectMx, NextHop, Smarthost, TlsPolicy};
 
 /// Between mail servers (RFC 5321 4.5.4.2).
 const SMTP: u16 = 25;
+/// LMTP has no port of its own (RFC 2033 5); this is what servers take.
+const LMTP: u16 = 24;
 /// Submission (RFC 6409 3.1).
 const SUBMISSION: u16 = 587;
 /// Submission over TLS from the first octet (RFC 8314 7.3).
@@ -41,7 +44,28 @@ pub(in crate::transport) fn smarthost(rest: &str, implicit: bool) -> Result<Smar
     let (host, port) = host_and_port(place)?;
     let tls = tls_policy(query, implicit, user.is_some())?;
     let port = port.unwrap_or(if implicit { SUBMISSIONS } else { SUBMISSION });
-    Ok(Smarthost { host, port, tls, user })
+    Ok(Smarthost { host, port, tls, user, dialect: Dialect::Smtp })
+}
+
+/// What follows `lmtp:`.
+pub(in crate::transport) fn lmtp(rest: &str) -> Result<Smarthost, NextHopError> {
+    if rest.starts_with('/') && !rest.starts_with("//") {
+        let dialect = Dialect::LmtpSocket(PathBuf::from(rest));
+        return Ok(Smarthost { host: "localhost".to_owned(), port: LMTP, tls: TlsPolicy::None, user: None, dialect });
+    }
+    if !rest.starts_with("//") {
+        return Err(NextHopError::unexpected("//HOST or the path of a socket after lmtp:", rest));
+    }
+    // Its port is another; a server that listens at 587 or 465 for LMTP is named with it.
+    let has_port = host_part(rest).is_some_and(|place| place.rsplit(']').next().is_some_and(|end| end.contains(':')));
+    let server = smarthost(rest, false)?;
+    Ok(Smarthost { port: if has_port { server.port } else { LMTP }, dialect: Dialect::Lmtp, ..server })
+}
+
+/// `host[:port]` of what follows the scheme.
+fn host_part(rest: &str) -> Option<&str> {
+    let place = rest.split('?').next()?;
+    place.rsplit('@').next()
 }
 
 fn user_name(text: &str) -> Result<String, NextHopError> {
@@ -133,7 +157,13 @@ const USER: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_')
 impl fmt::Display for Smarthost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let implicit = self.tls == TlsPolicy::Implicit;
-        f.write_str(if implicit { "smtps://" } else { "smtp://" })?;
+        let (scheme, usual) = match &self.dialect {
+            Dialect::LmtpSocket(path) => return write!(f, "lmtp:{}", path.display()),
+            Dialect::Lmtp => ("lmtp://", LMTP),
+            Dialect::Smtp if implicit => ("smtps://", SUBMISSIONS),
+            Dialect::Smtp => ("smtp://", SUBMISSION),
+        };
+        f.write_str(scheme)?;
         if let Some(user) = &self.user {
             write!(f, "{}@", utf8_percent_encode(user, USER))?;
         }
@@ -142,7 +172,7 @@ impl fmt::Display for Smarthost {
         } else {
             f.write_str(&self.host)?
         }
-        if self.port != if implicit { SUBMISSIONS } else { SUBMISSION } {
+        if self.port != usual {
             write!(f, ":{}", self.port)?;
         }
         match self.tls {
@@ -172,7 +202,13 @@ mod tests {
 
     #[test]
     fn defaults_depend_on_scheme_and_user() {
-        let plain = Smarthost { host: "mx.lan".into(), port: 587, tls: TlsPolicy::Opportunistic, user: None };
+        let plain = Smarthost {
+            host: "mx.lan".into(),
+            port: 587,
+            tls: TlsPolicy::Opportunistic,
+            user: None,
+            dialect: Dialect::Smtp,
+        };
         assert_eq!(parsed("smtp://mx.lan"), plain);
         assert_eq!(parsed("SMTP://mx.lan/"), plain);
         let secret = Smarthost { user: Some("me".into()), tls: TlsPolicy::Required, ..plain.clone() };
@@ -183,6 +219,17 @@ mod tests {
         let direct = DirectMx { port: 25, tls: TlsPolicy::Opportunistic };
         assert_eq!("mx:".parse(), Ok(NextHop::Mx(direct)));
         assert_eq!("mx:2525?tls=opportunistic".parse(), Ok(NextHop::Mx(DirectMx { port: 2525, ..direct })));
+    }
+
+    #[test]
+    fn lmtp_has_its_own_port_and_may_be_at_a_socket() {
+        let server = parsed("lmtp://[::1]");
+        assert_eq!((server.host.as_str(), server.port, &server.dialect), ("::1", 24, &Dialect::Lmtp));
+        assert_eq!(server.tls, TlsPolicy::Opportunistic);
+        assert_eq!((parsed("lmtp://h:587").port, parsed("lmtp://u@h?tls=none").port), (587, 24));
+        let socket: NextHop = "lmtp:/run/l?x".parse().unwrap();
+        assert_eq!((socket.port(), socket.has_address(), socket.hears_ehlo()), (None, false, false));
+        assert_eq!(parsed("lmtp:/run/l?x").dialect.socket(), Some(std::path::Path::new("/run/l?x")));
     }
 
     #[test]
@@ -208,6 +255,10 @@ mod tests {
             "smtp://mx.lan?tls=required",
             "smtps://b%C3%BCcher%3A1@[::1]:4650",
             "smtps://mx.lan",
+            "lmtp://mx.lan",
+            "lmtp://[::1]:2424?tls=none",
+            "lmtp://me@mx.lan:587",
+            "lmtp:/run/dovecot/lmtp",
             "maildir:/a b",
             "mx:",
             "mx:2525?tls=none",
@@ -232,9 +283,9 @@ mod tests {
     fn what_is_no_next_hop_is_refused_in_words() {
         for (text, expected) in [
             ("", "found nothing"),
-            ("mx.lan", "expected smtp://HOST, smtps://HOST, mx: or maildir:PATH, but found \"mx.lan\""),
+            ("mx.lan", "expected a URL that begins with smtp:, smtps:, lmtp:, mx:, maildir:"),
             ("mx.lan:25", "but found \"mx.lan:25\""),
-            ("http://mx.lan", "smtp://HOST"),
+            ("ftp://mx.lan", "begins with smtp:"),
             ("smtp:mx.lan", "// after the scheme"),
             ("smtp://", "a host name"),
             ("smtp://a b", "found \"a b\""),
@@ -248,6 +299,8 @@ mod tests {
             ("smtp://a@h?tls=opportunistic", "checks no certificate"),
             ("smtp://[::1", "in brackets"),
             ("maildir:", "a path"),
+            ("lmtp:dovecot", "//HOST or the path of a socket after lmtp:"),
+            ("lmtp:///run/dovecot/lmtp", "a host name"),
             ("mx://mx.lan", "a port or nothing after mx:"),
             ("mx:me:hunter2@h", "found \"h\""),
             ("mx:0", "a port from 1"),

@@ -53,7 +53,12 @@ impl Link {
                         client.quit().await;
                         return Err(RouteFailure::new(reason, relay));
                     }
-                    let dsn = if client.capabilities().dsn { Dsn::PassedOn } else { Dsn::NotPassedOn };
+                    let dsn = match (client.capabilities().dsn, client.is_lmtp()) {
+                        (true, _) => Dsn::PassedOn,
+                        // RFC 2033 1: what takes it delivers it.
+                        (false, true) => Dsn::Final,
+                        (false, false) => Dsn::NotPassedOn,
+                    };
                     self.client = usable.then_some(client);
                     return Ok(Delivery { outcomes, relay, connecting: attempt.connecting, dsn, route_trouble });
                 }

@@ -54,7 +54,8 @@ impl Route {
     ) -> Self {
         let recipients = RecipientLimit::of(connection_settings.recipients_per_message);
         let largest = AtomicU64::new(UNKNOWN);
-        let relays = AtomicBool::new(false);
+        // A mail store does not relay: what it says of a recipient is about that.
+        let relays = AtomicBool::new(smarthost.dialect.is_lmtp());
         Self {
             smarthost,
             addresses,

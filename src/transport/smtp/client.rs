@@ -57,6 +57,8 @@ pub(in crate::transport) struct SmtpClient {
     suspected: Option<Lesson>,
     /// Whether we logged in.
     logged_in: bool,
+    /// Whether each accepted recipient gets a reply to the message (RFC 2033 4.2).
+    is_lmtp: bool,
 }
 
 impl SmtpClient {
@@ -66,7 +68,7 @@ impl SmtpClient {
         connection_settings: &ConnectionSettings,
     ) -> Result<Self, RouteFailure> {
         let ConnectionSettings { mut extensions, max_size, .. } = *connection_settings;
-        let Opened { wire, control, capabilities, protection, relay, helo, lessons } = opened;
+        let Opened { wire, control, capabilities, protection, relay, helo, lessons, is_lmtp } = opened;
         extensions.discarded = lessons.discarded(extensions.discarded);
         // The name goes nowhere: EHLO was sent already.
         let hello = ClientId::Domain("played".to_owned());
@@ -89,6 +91,7 @@ impl SmtpClient {
                     lessons,
                     suspected: None,
                     logged_in: false,
+                    is_lmtp,
                 })
             }
             Err(error) => {
@@ -192,9 +195,14 @@ impl SmtpClient {
         self.exchange(phase, lines).await
     }
 
+    /// Whether each accepted recipient gets a reply to the message (RFC 2033 4.2).
+    pub(in crate::transport) fn is_lmtp(&self) -> bool {
+        self.is_lmtp
+    }
+
     /// Says EHLO once more, after the session began again.
     pub(in crate::transport) async fn hello_again(&mut self) -> Result<(), Reason> {
-        let line = format!("EHLO {}\r\n", self.helo);
+        let line = format!("{} {}\r\n", if self.is_lmtp { "LHLO" } else { "EHLO" }, self.helo);
         match self.exchange(Phase::Hello, &line).await {
             Ok(reply) if reply.code() == 250 => {
                 self.capabilities = Capabilities::of(&reply).without(self.extensions.discarded);
@@ -213,14 +221,15 @@ impl SmtpClient {
     }
 
     /// Sends the message and its end, with these commands behind it in the same group (none where empty), and waits for the
-    /// final reply. The commands' replies are left to whoever [takes them up](Self::taken_up).
+    /// first of its `replies`. The commands' replies are left to whoever [takes them up](Self::taken_up).
     pub(in crate::transport) async fn message(
         &mut self,
         body: &mut dyn Body,
         following: String,
+        replies: usize,
     ) -> Result<Reply, WireError> {
         self.control.enter(Phase::Message);
-        self.control.owe(1 + following.lines().count());
+        self.control.owe(replies + following.lines().count());
         self.control.follow_with(following.clone());
         let body = RefCell::new(body);
         let mut sent = pin!(self.lettre.message_iter(Pieces::new(&body, self.control.clone())));
@@ -245,7 +254,8 @@ impl SmtpClient {
     /// message, that has to come between them; a chunk goes along with its own.
     pub(in crate::transport) fn looks_ahead(&self) -> bool {
         let chunking = self.extensions.chunking && self.capabilities.chunking;
-        self.capabilities.pipelining && !self.extensions.xclient && !self.extensions.xforward && !chunking
+        let alone = self.is_lmtp || self.extensions.xclient || self.extensions.xforward || chunking;
+        self.capabilities.pipelining && !alone
     }
 
     /// Whether commands went along with the message before.

@@ -27,7 +27,7 @@ pub(in crate::transport) enum Framing {
 impl Framing {
     pub(in crate::transport) fn of(client: &SmtpClient, request: &DeliveryRequest<'_>, recipients: usize) -> Self {
         let (capabilities, wanted) = (client.capabilities(), client.extensions());
-        match capabilities.chunking && wanted.chunking {
+        match capabilities.chunking && wanted.chunking && !client.is_lmtp() {
             false => Self::Data,
             true if capabilities.pipelining && request.size <= LARGEST && recipients + 2 <= MOST_IN_GROUP => {
                 Self::OneChunk

@@ -1,7 +1,8 @@
 //! The one SMTP client: a connection, a login, and one mail transaction after another.
 //!
 //! `wire/` opens connections and reads and writes them; `client.rs` is one open connection, and the only file that knows lettre;
-//! `login.rs` logs in; `transaction.rs` offers a message, and `judging.rs` keeps what came of it for each recipient. Invariant:
+//! `login.rs` logs in; `transaction.rs` offers a message, and `judging.rs` keeps what came of it for each recipient, `lmtp.rs`
+//! where each gets a verdict of its own. Invariant:
 //! a recipient that was judged keeps the verdict.
 
 mod client;
@@ -9,6 +10,7 @@ mod connection_settings;
 mod group;
 mod header_first;
 mod judging;
+mod lmtp;
 mod login;
 mod origin;
 mod parameters;

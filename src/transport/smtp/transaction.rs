@@ -68,10 +68,14 @@ impl Transaction<'_> {
                     self.chunks(client, body).await?
                 } else {
                     let following = following(client, body, most_recipients);
-                    client.message(body, following).await
+                    let replies = if client.is_lmtp() { self.open() } else { 1 };
+                    client.message(body, following, replies).await
                 }
             }
         };
+        if client.is_lmtp() {
+            return self.each_verdict(client, answer).await;
+        }
         let reply = answer.map_err(|error| self.broken(client, &error))?;
         if framing != Framing::Data && !self.is_settled() {
             does_bdat(client, &reply)?;

@@ -4,7 +4,7 @@
 //! that were sent before the handshake for replies inside it.
 
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
@@ -50,6 +50,8 @@ pub(in crate::transport) struct Opened {
     pub(in crate::transport) helo: String,
     /// What the host is spoken to without.
     pub(in crate::transport) lessons: Lessons,
+    /// Whether it is spoken to by LMTP.
+    pub(in crate::transport) is_lmtp: bool,
 }
 
 /// Opens a connection and protects it as the smarthost's policy demands, without what it does not get on with.
@@ -89,10 +91,12 @@ pub(in crate::transport) async fn connect(
     connection_settings: &ConnectionSettings,
 ) -> Result<(TcpStream, SocketAddr), RouteFailure> {
     let dialled = dial::connect(smarthost, addresses, connection_settings);
-    unless_leaving(&connection_settings.leaving, dialled).await.unwrap_or_else(|| {
-        let relay = format!("{}:{}", smarthost.host, smarthost.port);
-        Err(RouteFailure::new(WireError::Leaving.reason(Phase::Greeting, &relay), relay))
-    })
+    let dialled = unless_leaving(&connection_settings.leaving, dialled).await;
+    dialled.unwrap_or_else(|| Err(left(format!("{}:{}", smarthost.host, smarthost.port))))
+}
+
+fn left(relay: String) -> RouteFailure {
+    RouteFailure::new(WireError::Leaving.reason(Phase::Greeting, &relay), relay)
 }
 
 /// Greets the smarthost over a connection to one of its addresses, and protects it.
@@ -103,7 +107,25 @@ pub(in crate::transport) async fn open_over(
     connection_settings: &ConnectionSettings,
     lessons: Lessons,
 ) -> Result<Opened, RouteFailure> {
-    opened(stream, peer, smarthost, connection_settings, Whom::Trusted, lessons).await
+    opened(End::of(stream, peer, smarthost), smarthost, connection_settings, Whom::Trusted, lessons).await
+}
+
+/// What has no address has this one.
+const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+/// A new connection, and both of its ends.
+struct End {
+    channel: Channel,
+    peer: SocketAddr,
+    local: Option<SocketAddr>,
+    relay: String,
+}
+
+impl End {
+    fn of(stream: TcpStream, peer: SocketAddr, smarthost: &Smarthost) -> Self {
+        let relay = format!("{}[{}]:{}", smarthost.host, peer.ip().to_canonical(), peer.port());
+        Self { local: stream.local_addr().ok(), channel: Channel::Plain(stream), peer, relay }
+    }
 }
 
 async fn open_with(
@@ -113,27 +135,39 @@ async fn open_with(
     whom: Whom,
     lessons: Lessons,
 ) -> Result<Opened, RouteFailure> {
+    if let Some(path) = smarthost.dialect.socket() {
+        let dialled = dial::connect_local(smarthost, path, connection_settings);
+        let stream = unless_leaving(&connection_settings.leaving, dialled).await;
+        let stream = stream.unwrap_or_else(|| Err(left(smarthost.to_string())))?;
+        let relay = smarthost.to_string();
+        return opened(
+            End { channel: Channel::Local(stream), peer: NOBODY, local: None, relay },
+            smarthost,
+            connection_settings,
+            whom,
+            lessons,
+        )
+        .await;
+    }
     let addresses = dial::addresses(smarthost, addresses, connection_settings).await?;
     let (stream, peer) = connect(smarthost, &addresses, connection_settings).await?;
-    opened(stream, peer, smarthost, connection_settings, whom, lessons).await
+    opened(End::of(stream, peer, smarthost), smarthost, connection_settings, whom, lessons).await
 }
 
 async fn opened(
-    stream: TcpStream,
-    peer: SocketAddr,
+    end: End,
     smarthost: &Smarthost,
     connection_settings: &ConnectionSettings,
     whom: Whom,
     lessons: Lessons,
 ) -> Result<Opened, RouteFailure> {
     let ConnectionSettings { timeouts, certificates, leaving, traced, .. } = connection_settings;
-    let relay = format!("{}[{}]:{}", smarthost.host, peer.ip().to_canonical(), peer.port());
+    let End { channel, peer, local, relay } = end;
     // The port tells the connections to one host apart, here and in what the network shows.
-    let local = stream.local_addr().ok();
     let port = local.map_or(0, |local| local.port());
     let helo = said_in_ehlo(&connection_settings.helo, local.map(|local| local.ip()));
     let control = Control::new(format!("{relay} (from port {port})"), *timeouts, leaving.clone(), *traced);
-    let wire = Wire::new(stream, peer, control.clone());
+    let wire = Wire::new(channel, peer, control.clone());
     let opening = Opening {
         smarthost,
         whom,
@@ -151,7 +185,8 @@ async fn opened(
         certificates.forget();
     }
     let (wire, capabilities, protection) = opened?;
-    Ok(Opened { wire, control, capabilities, protection, relay, helo, lessons })
+    let is_lmtp = smarthost.dialect.is_lmtp();
+    Ok(Opened { wire, control, capabilities, protection, relay, helo, lessons, is_lmtp })
 }
 
 /// Our name, or the address of the connection where many would refuse the name (RFC 5321 4.1.3, 4.1.4).
@@ -223,8 +258,15 @@ impl Opening<'_> {
         self.own_mark.is_some_and(|mark| greeting.text().split_ascii_whitespace().any(|word| word == mark))
     }
 
-    /// EHLO, or HELO where EHLO is refused permanently (RFC 5321 3.2), or is known to end the connection.
+    /// EHLO, or HELO where EHLO is refused permanently (RFC 5321 3.2), or is known to end the connection. LMTP has LHLO alone.
     async fn hello(&self, mut wire: Wire) -> Result<(Wire, Capabilities), RouteFailure> {
+        if self.smarthost.dialect.is_lmtp() {
+            let reply = self.exchange(&mut wire, Phase::Hello, &format!("LHLO {}", self.helo)).await?;
+            return match reply.code() {
+                250 => Ok((wire, Capabilities::of(&reply).without(self.discarded))),
+                _ => Err(self.refused(wire, "LHLO", &reply).await),
+            };
+        }
         if self.lessons.contains(Lesson::Ehlo) {
             return self.hello_of_old(wire, "HELO").await;
         }

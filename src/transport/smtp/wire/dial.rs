@@ -4,10 +4,11 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::net::{TcpSocket, TcpStream, UnixStream, lookup_host};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -125,6 +126,23 @@ pub(super) async fn connect(
     }
     let from = source.map_or(String::new(), |source| format!(" from {source}"));
     Err(fault(smarthost, status.unwrap_or(NO_ANSWER), told(host, &from, &failures)))
+}
+
+/// Connects to the socket of a server on this host.
+pub(super) async fn connect_local(
+    smarthost: &Smarthost,
+    path: &Path,
+    connection_settings: &ConnectionSettings,
+) -> Result<UnixStream, RouteFailure> {
+    let limit = connection_settings.timeouts.connect;
+    let (status, cause) = match timeout(limit, UnixStream::connect(path)).await {
+        Ok(Ok(stream)) => return Ok(stream),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => (MISCONFIGURED, without_number(&error)),
+        Ok(Err(error)) => (status_of(&error), without_number(&error)),
+        Err(_) => (NO_ANSWER, format!("no answer within {} s", limit.as_secs_f32())),
+    };
+    let text = format!("connecting to {} failed: {cause}", path.display());
+    Err(RouteFailure::new(Reason::new(status, text).because(cause_of(status)), smarthost.to_string()))
 }
 
 /// What the status of a failed connection stands for.

@@ -15,7 +15,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use super::channel::Channel;
@@ -42,11 +41,11 @@ pub(in crate::transport) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(stream: TcpStream, peer: SocketAddr, control: Control) -> Self {
+    pub(super) fn new(channel: Channel, peer: SocketAddr, control: Control) -> Self {
         let alarm = Box::pin(tokio::time::sleep_until(Instant::now()));
         let leaving = control.leaving().raised();
         Self {
-            channel: Channel::Plain(stream),
+            channel,
             peer,
             control,
             alarm,
