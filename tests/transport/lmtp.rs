@@ -68,7 +68,7 @@ fn where_nobody_is_accepted_no_octet_goes_out_and_the_connection_stays() {
 }
 
 #[test]
-fn a_socket_is_as_good_as_a_port_and_one_that_is_not_there_is_the_trouble_of_the_route() {
+fn a_socket_is_as_good_as_a_port_and_a_missing_one_troubles_the_route() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("lmtp");
     let (url, envelope) = (format!("lmtp:{}", path.display()), envelope("", &FOUR));
