@@ -34,8 +34,8 @@ pub use mx::{MxDispatch, MxTransport};
 pub use probe::{Inquiry, own_certificate, probe};
 pub use schemes::url_forms;
 pub use settings::{
-    Agent, AgentNeeds, AgentSettings, AuthMethod, ClientIdentity, DeliveryAgent, Dialect, DirectMx, Discardable,
-    Discarded, EightBit, Extensions, IpVersion, NextHop, NextHopError, Pin, PinError, Roots,
+    Agent, AgentNeeds, AgentSettings, AuthMethod, ClientIdentity, DeliveryAgent, DirectMx, Discardable, Discarded,
+    EightBit, Extensions, IpVersion, NextHop, NextHopError, Pin, PinError, Roots, ServerKind,
 };
 pub use settings::{RouteSettings, SecretSource, Smarthost, Timeouts, TlsPolicy, TlsSettings, TokenGrant, TokenSource};
 pub use smarthost::{SmarthostDispatch, SmarthostTransport, ask_recipient};

@@ -21,7 +21,7 @@ pub(super) async fn open(
     record: &HopRecord,
     lessons: Lessons,
 ) -> Result<Opened, RouteFailure> {
-    if smarthost.dialect.socket().is_some() {
+    if smarthost.kind.socket().is_some() {
         return wire::open(smarthost, given, settings, lessons).await;
     }
     let mut addresses = wire::addresses(smarthost, given, settings).await?;

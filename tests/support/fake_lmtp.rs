@@ -26,7 +26,7 @@ impl LmtpRecord {
     }
 }
 
-/// What happens to the verdicts after the first so many.
+/// What happens to the verdicts after the first ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Then {
     Close,
@@ -86,7 +86,7 @@ impl FakeLmtp {
         lock(&self.shared.at_end).insert(recipient.to_owned(), reply.to_owned());
     }
 
-    /// What happens after so many verdicts on a message.
+    /// What happens after this number of verdicts on a message.
     pub(crate) fn breaks(&self, when: Option<(usize, Then)>) {
         *lock(&self.shared.breaks) = when;
     }

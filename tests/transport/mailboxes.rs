@@ -115,6 +115,11 @@ fn an_mbox_takes_back_what_a_process_that_died_had_begun_and_nothing_else() {
         assert!(text.starts_with(&format!("{before}{kept}From me@y.example ")), "{tail}: {text}");
         assert!(!lock.exists());
     }
+    // In a container, the process that died may have had the number of this one.
+    fs::write(&path, format!("{before}{torn}")).unwrap();
+    fs::write(&lock, format!("{}\n{}\n", std::process::id(), before.len())).unwrap();
+    sent(&url, &["a@x.example"], TEXT).unwrap();
+    assert!(mbox(&path).starts_with(&format!("{before}From me@y.example ")));
     // A lock without a place, as other programs make it, costs no octet.
     fs::write(&path, format!("{before}{torn}")).unwrap();
     fs::write(&lock, format!("{dead}\n")).unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::values::UserName;
 use crate::config::values::{FromText, expected};
 use crate::queue::routes::pace::Pace;
-use crate::transport::{Dialect, Smarthost, TlsPolicy};
+use crate::transport::{ServerKind, Smarthost, TlsPolicy};
 
 /// A provider whose address and limits are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl Preset {
             port: 587,
             tls: TlsPolicy::Required,
             user: Some(user.0.clone()),
-            dialect: Dialect::Smtp,
+            kind: ServerKind::Smtp,
         })
     }
 

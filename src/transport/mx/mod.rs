@@ -25,7 +25,7 @@ use crate::transport::delivery::{
 use crate::transport::destination::Barred;
 use crate::transport::failover::Replay;
 use crate::transport::leaving::Leaving;
-use crate::transport::settings::{Dialect, NextHop, RouteSettings, Smarthost, TlsPolicy};
+use crate::transport::settings::{NextHop, RouteSettings, ServerKind, Smarthost, TlsPolicy};
 use crate::transport::smarthost::SmarthostTransport;
 use crate::transport::smtp::ConnectionSettings;
 use hosts::{Dead, Host};
@@ -163,7 +163,7 @@ impl Transport for MxTransport {
 impl MxTransport {
     fn way(&self, domain: &Domain, host: &Host, address: IpAddr, tls: TlsPolicy) -> Kept {
         let smarthost =
-            Smarthost { host: host.name.clone(), port: self.shared.hop.port, tls, user: None, dialect: Dialect::Smtp };
+            Smarthost { host: host.name.clone(), port: self.shared.hop.port, tls, user: None, kind: ServerKind::Smtp };
         let transport =
             SmarthostTransport::to_address(smarthost, address, Arc::clone(&self.shared.connection_settings));
         Kept { domain: domain.clone(), host: host.name.clone(), address, transport }

@@ -63,7 +63,7 @@ async fn exchangers(
     tell: &mut dyn FnMut(Step),
 ) -> Vec<Smarthost> {
     use crate::dns::{DnsClient, Exchangers};
-    use crate::transport::settings::Dialect;
+    use crate::transport::settings::ServerKind;
     const WHAT: &str = "mail exchangers";
     let mut found: Vec<Smarthost> = Vec::new();
     let dns = DnsClient::at(servers.clone());
@@ -92,7 +92,7 @@ async fn exchangers(
                 let names: Vec<_> = hosts.iter().map(|host| host.host.to_string()).collect();
                 tell(Step::ok(WHAT, format!("{domain}: {}", names.join(", "))));
                 let hosts = names.into_iter().take(MOST_HOSTS);
-                found.extend(hosts.map(|host| Smarthost { host, port, tls, user: None, dialect: Dialect::Smtp }));
+                found.extend(hosts.map(|host| Smarthost { host, port, tls, user: None, kind: ServerKind::Smtp }));
             }
         }
     }
@@ -127,7 +127,7 @@ impl Hop<'_> {
             Ok(connection_settings) => connection_settings,
             Err(what) => return tell(Step::fault("settings", what, format!("Correct {}.", self.place.heading))),
         };
-        let address = match self.smarthost.dialect.socket() {
+        let address = match self.smarthost.kind.socket() {
             Some(_) => None,
             None => {
                 let Some(addresses) = self.addresses(&connection_settings, tell).await else { return };
@@ -299,7 +299,7 @@ impl Hop<'_> {
 
     fn tell_offers(&self, opened: &Opened, tell: &mut dyn FnMut(Step)) {
         let offers = offers(&opened.capabilities);
-        let said = if self.smarthost.dialect.is_lmtp() { "LHLO" } else { "EHLO" };
+        let said = if self.smarthost.kind.is_lmtp() { "LHLO" } else { "EHLO" };
         tell(Step::ok(said, format!("{} offers {offers}", opened.relay)));
         let told = opened.capabilities.size.filter(|limit| *limit > 0);
         let limit = [told, self.settings.max_size].into_iter().flatten().min();

@@ -14,8 +14,8 @@ pub(super) use agent::AgentKind;
 pub use agent::{Agent, AgentNeeds, AgentSettings, DeliveryAgent};
 pub use error::NextHopError;
 pub use next_hop::{
-    AuthMethod, ClientIdentity, Dialect, DirectMx, Discardable, Discarded, EightBit, Extensions, IpVersion, NextHop,
-    Roots, RouteSettings,
+    AuthMethod, ClientIdentity, DirectMx, Discardable, Discarded, EightBit, Extensions, IpVersion, NextHop, Roots,
+    RouteSettings, ServerKind,
 };
 pub use next_hop::{Smarthost, TlsPolicy, TlsSettings};
 pub use pin::{Pin, PinError};

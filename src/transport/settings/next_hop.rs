@@ -38,7 +38,7 @@ impl NextHop {
     /// The TCP port that SMTP is spoken at; `None` where it is not.
     pub fn port(&self) -> Option<u16> {
         match self {
-            Self::Smarthost(smarthost) => smarthost.dialect.socket().is_none().then_some(smarthost.port),
+            Self::Smarthost(smarthost) => smarthost.kind.socket().is_none().then_some(smarthost.port),
             Self::Mx(direct) => Some(direct.port),
             Self::Agent(_) => None,
         }
@@ -60,7 +60,7 @@ impl NextHop {
     /// Whether it is a server that judges our name in EHLO.
     pub fn hears_ehlo(&self) -> bool {
         match self {
-            Self::Smarthost(smarthost) => !smarthost.dialect.is_lmtp(),
+            Self::Smarthost(smarthost) => !smarthost.kind.is_lmtp(),
             Self::Mx(_) => true,
             Self::Agent(_) => false,
         }
@@ -88,12 +88,12 @@ pub struct Smarthost {
     /// Who we are there. The password is never part of a URL.
     pub user: Option<String>,
     /// How it is spoken to.
-    pub dialect: Dialect,
+    pub kind: ServerKind,
 }
 
 /// How a server is spoken to, and over what.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Dialect {
+pub enum ServerKind {
     /// RFC 5321, over TCP.
     #[default]
     Smtp,
@@ -103,7 +103,7 @@ pub enum Dialect {
     LmtpSocket(PathBuf),
 }
 
-impl Dialect {
+impl ServerKind {
     /// Whether it is LMTP.
     pub fn is_lmtp(&self) -> bool {
         !matches!(self, Self::Smtp)

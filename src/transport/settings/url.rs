@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::error::NextHopError;
-use super::next_hop::{Dialect, DirectMx, NextHop, Smarthost, TlsPolicy};
+use super::next_hop::{DirectMx, NextHop, ServerKind, Smarthost, TlsPolicy};
 
 /// Between mail servers (RFC 5321 4.5.4.2).
 const SMTP: u16 = 25;
@@ -44,14 +44,14 @@ pub(in crate::transport) fn smarthost(rest: &str, implicit: bool) -> Result<Smar
     let (host, port) = host_and_port(place)?;
     let tls = tls_policy(query, implicit, user.is_some())?;
     let port = port.unwrap_or(if implicit { SUBMISSIONS } else { SUBMISSION });
-    Ok(Smarthost { host, port, tls, user, dialect: Dialect::Smtp })
+    Ok(Smarthost { host, port, tls, user, kind: ServerKind::Smtp })
 }
 
 /// What follows `lmtp:`.
 pub(in crate::transport) fn lmtp(rest: &str) -> Result<Smarthost, NextHopError> {
     if rest.starts_with('/') && !rest.starts_with("//") {
-        let dialect = Dialect::LmtpSocket(PathBuf::from(rest));
-        return Ok(Smarthost { host: "localhost".to_owned(), port: LMTP, tls: TlsPolicy::None, user: None, dialect });
+        let kind = ServerKind::LmtpSocket(PathBuf::from(rest));
+        return Ok(Smarthost { host: "localhost".to_owned(), port: LMTP, tls: TlsPolicy::None, user: None, kind });
     }
     if !rest.starts_with("//") {
         return Err(NextHopError::unexpected("//HOST or the path of a socket after lmtp:", rest));
@@ -59,7 +59,7 @@ pub(in crate::transport) fn lmtp(rest: &str) -> Result<Smarthost, NextHopError> 
     // Its port is another; a server that listens at 587 or 465 for LMTP is named with it.
     let has_port = host_part(rest).is_some_and(|place| place.rsplit(']').next().is_some_and(|end| end.contains(':')));
     let server = smarthost(rest, false)?;
-    Ok(Smarthost { port: if has_port { server.port } else { LMTP }, dialect: Dialect::Lmtp, ..server })
+    Ok(Smarthost { port: if has_port { server.port } else { LMTP }, kind: ServerKind::Lmtp, ..server })
 }
 
 /// `host[:port]` of what follows the scheme.
@@ -157,11 +157,11 @@ const USER: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_')
 impl fmt::Display for Smarthost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let implicit = self.tls == TlsPolicy::Implicit;
-        let (scheme, usual) = match &self.dialect {
-            Dialect::LmtpSocket(path) => return write!(f, "lmtp:{}", path.display()),
-            Dialect::Lmtp => ("lmtp://", LMTP),
-            Dialect::Smtp if implicit => ("smtps://", SUBMISSIONS),
-            Dialect::Smtp => ("smtp://", SUBMISSION),
+        let (scheme, usual) = match &self.kind {
+            ServerKind::LmtpSocket(path) => return write!(f, "lmtp:{}", path.display()),
+            ServerKind::Lmtp => ("lmtp://", LMTP),
+            ServerKind::Smtp if implicit => ("smtps://", SUBMISSIONS),
+            ServerKind::Smtp => ("smtp://", SUBMISSION),
         };
         f.write_str(scheme)?;
         if let Some(user) = &self.user {
@@ -207,7 +207,7 @@ mod tests {
             port: 587,
             tls: TlsPolicy::Opportunistic,
             user: None,
-            dialect: Dialect::Smtp,
+            kind: ServerKind::Smtp,
         };
         assert_eq!(parsed("smtp://mx.lan"), plain);
         assert_eq!(parsed("SMTP://mx.lan/"), plain);
@@ -224,12 +224,12 @@ mod tests {
     #[test]
     fn lmtp_has_its_own_port_and_may_be_at_a_socket() {
         let server = parsed("lmtp://[::1]");
-        assert_eq!((server.host.as_str(), server.port, &server.dialect), ("::1", 24, &Dialect::Lmtp));
+        assert_eq!((server.host.as_str(), server.port, &server.kind), ("::1", 24, &ServerKind::Lmtp));
         assert_eq!(server.tls, TlsPolicy::Opportunistic);
         assert_eq!((parsed("lmtp://h:587").port, parsed("lmtp://u@h?tls=none").port), (587, 24));
         let socket: NextHop = "lmtp:/run/l?x".parse().unwrap();
         assert_eq!((socket.port(), socket.has_address(), socket.hears_ehlo()), (None, false, false));
-        assert_eq!(parsed("lmtp:/run/l?x").dialect.socket(), Some(std::path::Path::new("/run/l?x")));
+        assert_eq!(parsed("lmtp:/run/l?x").kind.socket(), Some(std::path::Path::new("/run/l?x")));
     }
 
     #[test]

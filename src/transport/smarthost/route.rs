@@ -55,7 +55,7 @@ impl Route {
         let recipients = RecipientLimit::of(connection_settings.recipients_per_message);
         let largest = AtomicU64::new(UNKNOWN);
         // A mail store does not relay: what it says of a recipient is about that.
-        let relays = AtomicBool::new(smarthost.dialect.is_lmtp());
+        let relays = AtomicBool::new(smarthost.kind.is_lmtp());
         Self {
             smarthost,
             addresses,

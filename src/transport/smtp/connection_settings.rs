@@ -68,7 +68,7 @@ impl ConnectionSettings {
     /// Whether mail may go to this host after HELO, and so without TLS by STARTTLS, login and XCLIENT.
     pub(in crate::transport) fn may_say_helo(&self, smarthost: &Smarthost) -> bool {
         smarthost.user.is_none()
-            && !smarthost.dialect.is_lmtp()
+            && !smarthost.kind.is_lmtp()
             && smarthost.tls != TlsPolicy::Required
             && !self.extensions.xclient
             && !self.leaving.is_raised()

@@ -3,13 +3,14 @@
 //! The lock file has the process that holds it, and then where the message that it appends begins. Invariant: what is taken back is
 //! one message, which no other process can have added to: whatever is behind it leaves it alone.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, OFlags, fcntl_lock};
 use rustix::process::{Pid, test_kill_process};
@@ -27,8 +28,12 @@ const NAMELESS: Duration = Duration::from_secs(5 * 60);
 
 /// No program appends for longer: the number in the lock file is another process's by now.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
-/// From before any lock file of this process.
-static BORN: LazyLock<SystemTime> = LazyLock::new(SystemTime::now);
+/// The lock files of this process.
+static HELD: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+fn held() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A mailbox that is ours until this is dropped.
 pub(super) struct Locked {
@@ -40,7 +45,6 @@ pub(super) struct Locked {
 
 /// Opens the mailbox, making it where it is not there, and locks it.
 pub(super) fn lock(path: &Path, leaving: &Leaving) -> Result<Locked, StoreError> {
-    LazyLock::force(&BORN);
     let mut dot = path.as_os_str().to_owned();
     dot.push(".lock");
     let dot = PathBuf::from(dot);
@@ -75,7 +79,10 @@ fn attempt(path: &Path, dot: &Path) -> Result<Option<Locked>, StoreError> {
     let making = |error| StoreError::at("making", dot)(error);
     let made = OpenOptions::new().write(true).create_new(true).mode(0o644).open(dot);
     let mut made = match made {
-        Ok(made) => made,
+        Ok(made) => {
+            held().insert(dot.to_owned());
+            made
+        }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             // As long as we have the lock of fcntl, no other leafmail looks at the lock file.
             if let Some(left) = left_behind(dot) {
@@ -102,11 +109,10 @@ fn left_behind(dot: &Path) -> Option<LeftBehind> {
     File::open(dot).ok()?.take(64).read_to_string(&mut text).ok()?;
     let mut lines = text.lines();
     let process = lines.next().and_then(|line| line.trim().parse().ok()).and_then(Pid::from_raw);
-    let made = dot.metadata().and_then(|about| about.modified()).ok()?;
-    let age = made.elapsed().unwrap_or_default();
+    let age = dot.metadata().and_then(|about| about.modified()).ok()?.elapsed().unwrap_or_default();
     let is_over = match process {
         // In a container, the process that died may have had the same number.
-        Some(process) if process == rustix::process::getpid() => made < *BORN,
+        Some(process) if process == rustix::process::getpid() => !held().contains(dot),
         Some(process) => age > LONGEST || test_kill_process(process) == Err(rustix::io::Errno::SRCH),
         None => age > NAMELESS,
     };
@@ -172,5 +178,6 @@ impl Drop for Locked {
         if self.begun.is_none() {
             let _ = fs::remove_file(&self.dot);
         }
+        held().remove(&self.dot);
     }
 }

@@ -135,7 +135,7 @@ async fn open_with(
     whom: Whom,
     lessons: Lessons,
 ) -> Result<Opened, RouteFailure> {
-    if let Some(path) = smarthost.dialect.socket() {
+    if let Some(path) = smarthost.kind.socket() {
         let dialled = dial::connect_local(smarthost, path, connection_settings);
         let stream = unless_leaving(&connection_settings.leaving, dialled).await;
         let stream = stream.unwrap_or_else(|| Err(left(smarthost.to_string())))?;
@@ -185,7 +185,7 @@ async fn opened(
         certificates.forget();
     }
     let (wire, capabilities, protection) = opened?;
-    let is_lmtp = smarthost.dialect.is_lmtp();
+    let is_lmtp = smarthost.kind.is_lmtp();
     Ok(Opened { wire, control, capabilities, protection, relay, helo, lessons, is_lmtp })
 }
 
@@ -260,7 +260,7 @@ impl Opening<'_> {
 
     /// EHLO, or HELO where EHLO is refused permanently (RFC 5321 3.2), or is known to end the connection. LMTP has LHLO alone.
     async fn hello(&self, mut wire: Wire) -> Result<(Wire, Capabilities), RouteFailure> {
-        if self.smarthost.dialect.is_lmtp() {
+        if self.smarthost.kind.is_lmtp() {
             let reply = self.exchange(&mut wire, Phase::Hello, &format!("LHLO {}", self.helo)).await?;
             return match reply.code() {
                 250 => Ok((wire, Capabilities::of(&reply).without(self.discarded))),
