@@ -85,6 +85,8 @@ causes! {
     RefusedByRoute = "refused-by-route",
     /// The program of the route could not be run, or failed.
     Program = "program",
+    /// The database of the route does not take mail.
+    Database = "database",
     /// This host lacks something: descriptors, memory, a readable spool.
     Resources = "resources",
     /// The process had to stop.

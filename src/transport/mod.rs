@@ -24,7 +24,7 @@ mod smarthost;
 mod smtp;
 mod step;
 
-pub use agents::{MaildirDispatch, MaildirTransport, is_agent};
+pub use agents::{DatabaseKind, MaildirDispatch, MaildirTransport, is_agent, schema};
 pub use classify::{Meaning, Place, may_be_ours, meaning};
 pub use delivery::{Body, Delivery, DeliveryRequest, Dispatch, Dsn, RouteFailure, SettingsError, Transport};
 pub use dispatch::{dispatch, dispatch_with_memory};

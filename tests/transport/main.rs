@@ -3,6 +3,8 @@
 mod announced_ahead;
 mod captured_log;
 mod chaos;
+#[cfg(feature = "sql")]
+mod databases;
 #[cfg(feature = "dns")]
 mod dns;
 #[cfg(feature = "dns")]

@@ -8,15 +8,17 @@ mod folder;
 mod lines;
 mod maildir;
 mod mbox;
+mod sql;
 mod store;
 mod template;
 
 pub use maildir::{MaildirDispatch, MaildirTransport};
+pub use sql::{DatabaseKind, schema};
 
 use super::settings::AgentKind;
 
 /// The kinds, in the order in which help lists them.
-pub(super) const KINDS: &[AgentKind] = &[maildir::KIND, mbox::KIND, discard::DISCARD, discard::ERROR];
+pub(super) const KINDS: &[AgentKind] = &[maildir::KIND, mbox::KIND, sql::KIND, discard::DISCARD, discard::ERROR];
 
 /// The kind that a URL with this scheme leads to.
 pub(super) fn kind_of(scheme: &str) -> Option<&'static AgentKind> {

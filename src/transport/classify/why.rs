@@ -72,6 +72,7 @@ pub(super) enum Why {
     Folder,
     RefusedByRoute,
     Program,
+    Database,
     Later,
     Never,
 }
@@ -109,6 +110,7 @@ impl From<Cause> for Why {
             Cause::Folder => Self::Folder,
             Cause::RefusedByRoute => Self::RefusedByRoute,
             Cause::Program => Self::Program,
+            Cause::Database => Self::Database,
             Cause::Resources | Cause::Leaving => Self::OwnResources,
         }
     }

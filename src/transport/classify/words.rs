@@ -230,6 +230,9 @@ pub(super) fn of(why: Why) -> Meaning {
         Why::Program => (
             "The program of the route could not be run, or it failed.",
             "Look at what it printed, run it by hand as the user of leafmail, and correct it or the command in {place} url."),
+        Why::Database => (
+            "The database of the route did not store it: the words above are its own. No mail is lost.",
+            "Mend the database, or the table that {place} url names: `spoolrun doctor` says what is wrong with it."),
         Why::Later => (
             "The other side does not take it now. It is tried again.",
             "Nothing, unless it lasts: then ask whoever runs the next hop what the reply means, or give {place} a fallback."),

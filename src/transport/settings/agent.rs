@@ -23,6 +23,16 @@ pub trait DeliveryAgent: fmt::Debug + Send + Sync {
         self.url()
     }
 
+    /// The user to log in as, with the password of the route.
+    fn user(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether the certificate of the other side is looked at.
+    fn verifies(&self) -> bool {
+        false
+    }
+
     /// What it must reach on this host.
     fn needs(&self) -> AgentNeeds {
         AgentNeeds::default()
@@ -49,6 +59,8 @@ pub struct AgentSettings {
     pub max_size: Option<u64>,
     /// Where the password of the URL's user comes from.
     pub password: Option<SecretSource>,
+    /// The file of the authorities that are trusted instead of those of the system.
+    pub authorities: Option<PathBuf>,
     /// How long each step may take.
     pub timeouts: Timeouts,
     /// The call to leave.

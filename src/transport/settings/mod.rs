@@ -21,4 +21,4 @@ pub use next_hop::{Smarthost, TlsPolicy, TlsSettings};
 pub use pin::{Pin, PinError};
 pub use secret::{SecretSource, TokenGrant, TokenSource};
 pub use timeouts::Timeouts;
-pub(super) use url::{lmtp, mail_exchangers, smarthost};
+pub(super) use url::{host_and_port, lmtp, mail_exchangers, smarthost, user_name};

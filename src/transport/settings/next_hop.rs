@@ -31,7 +31,8 @@ impl NextHop {
     pub fn user(&self) -> Option<&str> {
         match self {
             Self::Smarthost(smarthost) => smarthost.user.as_deref(),
-            Self::Mx(_) | Self::Agent(_) => None,
+            Self::Mx(_) => None,
+            Self::Agent(agent) => agent.user(),
         }
     }
 
@@ -71,6 +72,7 @@ impl NextHop {
         match self {
             Self::Smarthost(smarthost) => smarthost.tls,
             Self::Mx(direct) => direct.tls,
+            Self::Agent(agent) if agent.verifies() => TlsPolicy::Required,
             Self::Agent(_) => TlsPolicy::None,
         }
     }
@@ -354,6 +356,10 @@ impl RouteSettings {
             connections: self.connections.max(1),
             max_size: self.max_size,
             password: self.password.clone(),
+            authorities: match &self.tls.roots {
+                Some(Roots::File(file)) => Some(file.clone()),
+                _ => None,
+            },
             timeouts: self.timeouts,
             leaving,
         }

@@ -68,7 +68,8 @@ fn host_part(rest: &str) -> Option<&str> {
     place.rsplit('@').next()
 }
 
-fn user_name(text: &str) -> Result<String, NextHopError> {
+/// The user before the `@`, decoded.
+pub(in crate::transport) fn user_name(text: &str) -> Result<String, NextHopError> {
     if text.contains(':') {
         return Err(NextHopError::Password);
     }
@@ -79,7 +80,8 @@ fn user_name(text: &str) -> Result<String, NextHopError> {
     }
 }
 
-fn host_and_port(place: &str) -> Result<(String, Option<u16>), NextHopError> {
+/// A host without brackets, and a port where there is one.
+pub(in crate::transport) fn host_and_port(place: &str) -> Result<(String, Option<u16>), NextHopError> {
     if let Some(inner) = place.strip_prefix('[') {
         let expected = "an IPv6 address in brackets";
         let (address, rest) = inner.split_once(']').ok_or_else(|| NextHopError::unexpected(expected, place))?;

@@ -1,0 +1,137 @@
+//! What differs between the kinds of SQL: how the table is made, and how a row is put into it once.
+
+use super::database::DatabaseKind;
+
+/// The columns, in the order in which a row is bound to them.
+pub(super) const COLUMNS: [&str; 14] = [
+    "spool_id",
+    "sender",
+    "recipient",
+    "received",
+    "date",
+    "from",
+    "to",
+    "subject",
+    "body",
+    "charset",
+    "content_type",
+    "mail",
+    "hash",
+    "spam_score",
+];
+
+/// What makes the table, as an administrator runs it.
+pub fn schema(kind: DatabaseKind) -> &'static str {
+    match kind {
+        DatabaseKind::Sqlite => include_str!("../../../../contrib/sql/sqlite.sql"),
+        DatabaseKind::Postgres => include_str!("../../../../contrib/sql/postgres.sql"),
+        DatabaseKind::Mysql => include_str!("../../../../contrib/sql/mysql.sql"),
+    }
+}
+
+/// The statements of a schema for another table, without comments.
+#[cfg(feature = "sql")]
+pub(super) fn statements(kind: DatabaseKind, table: &str) -> Vec<String> {
+    let plain: Vec<_> = schema(kind).lines().filter(|line| !line.starts_with("--")).collect();
+    let renamed = plain.join("\n").replace(super::database::TABLE, table);
+    renamed.split(';').map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned).collect()
+}
+
+/// A name that may be a word of SQL.
+#[cfg(feature = "sql")]
+pub(super) fn quoted(kind: DatabaseKind, name: &str) -> String {
+    if kind == DatabaseKind::Mysql { format!("`{name}`") } else { format!("\"{name}\"") }
+}
+
+/// Puts a row in, unless one with the same spool id and recipient is there.
+#[cfg(feature = "sql")]
+pub(super) fn insert(kind: DatabaseKind, table: &str) -> String {
+    let names: Vec<_> = COLUMNS.iter().map(|name| quoted(kind, name)).collect();
+    let value = |(index, name): (usize, &&str)| match (kind, *name) {
+        (DatabaseKind::Mysql, _) => "?".to_owned(),
+        (DatabaseKind::Postgres, "received" | "date") => format!("CAST(${} AS timestamp)", index + 1),
+        _ => format!("${}", index + 1),
+    };
+    let values: Vec<_> = COLUMNS.iter().enumerate().map(value).collect();
+    // Not INSERT IGNORE, which would make warnings of rows that do not fit.
+    let once = match kind {
+        DatabaseKind::Mysql => "ON DUPLICATE KEY UPDATE spool_id = spool_id",
+        _ => "ON CONFLICT (spool_id, recipient) DO NOTHING",
+    };
+    format!("INSERT INTO {} ({}) VALUES ({}) {once}", quoted(kind, table), names.join(", "), values.join(", "))
+}
+
+/// The names, widths in characters and octets, and charsets of the columns; a NULL is no limit.
+#[cfg(feature = "sql")]
+pub(super) fn columns(kind: DatabaseKind) -> &'static str {
+    match kind {
+        DatabaseKind::Sqlite => {
+            "SELECT name, CAST(NULL AS INTEGER), CAST(NULL AS INTEGER), 'UTF8' FROM pragma_table_info($1)"
+        }
+        DatabaseKind::Postgres => {
+            "SELECT CAST(column_name AS text), CAST(character_maximum_length AS bigint), \
+             CAST(character_octet_length AS bigint), current_setting('server_encoding') \
+             FROM information_schema.columns WHERE table_name = $1 AND table_schema = ANY (current_schemas(false))"
+        }
+        DatabaseKind::Mysql => {
+            "SELECT CAST(column_name AS CHAR(64)), CAST(character_maximum_length AS SIGNED), \
+             CAST(character_octet_length AS SIGNED), CAST(character_set_name AS CHAR(64)) \
+             FROM information_schema.columns WHERE table_name = ? AND table_schema = DATABASE()"
+        }
+    }
+}
+
+/// The columns of each unique index, with commas between them.
+#[cfg(feature = "sql")]
+pub(super) fn unique_indexes(kind: DatabaseKind) -> &'static str {
+    match kind {
+        DatabaseKind::Sqlite => {
+            "SELECT group_concat(c.name) FROM pragma_index_list($1) AS i, pragma_index_info(i.name) AS c \
+             WHERE i.\"unique\" = 1 AND i.partial = 0 GROUP BY i.name"
+        }
+        DatabaseKind::Postgres => {
+            "SELECT string_agg(CAST(a.attname AS text), ',') FROM pg_index AS i JOIN pg_class AS t ON t.oid = i.indrelid \
+             JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) \
+             WHERE t.relname = $1 AND pg_table_is_visible(t.oid) AND i.indisunique AND i.indpred IS NULL GROUP BY i.indexrelid"
+        }
+        DatabaseKind::Mysql => {
+            "SELECT CAST(GROUP_CONCAT(column_name) AS CHAR(1000)) FROM information_schema.statistics \
+             WHERE table_name = ? AND table_schema = DATABASE() AND non_unique = 0 AND sub_part IS NULL GROUP BY index_name"
+        }
+    }
+}
+
+/// What is set for each connection, so that a row that does not fit is an error.
+#[cfg(feature = "sql")]
+pub(super) fn preparations(kind: DatabaseKind) -> &'static [&'static str] {
+    match kind {
+        DatabaseKind::Sqlite => &["PRAGMA synchronous = FULL"],
+        DatabaseKind::Postgres => &["SET synchronous_commit = on"],
+        DatabaseKind::Mysql => &["SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')"],
+    }
+}
+
+#[cfg(all(test, feature = "sql"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_schema_has_each_column_and_the_key() {
+        for kind in DatabaseKind::ALL {
+            let made = statements(kind, "other");
+            assert!(made[0].starts_with("CREATE TABLE"), "{made:?}");
+            for name in COLUMNS {
+                let written = [format!("\n  {name} "), format!("\n  {} ", quoted(kind, name))];
+                assert!(written.iter().any(|name| made[0].contains(name)), "{kind:?}: {name}");
+            }
+            assert!(made[0].contains("UNIQUE") && !made.concat().contains("new_mail"), "{made:?}");
+        }
+    }
+
+    #[test]
+    fn a_row_is_put_in_once() {
+        assert!(insert(DatabaseKind::Sqlite, "t").ends_with("$14) ON CONFLICT (spool_id, recipient) DO NOTHING"));
+        assert!(insert(DatabaseKind::Postgres, "t").contains("CAST($4 AS timestamp)"));
+        assert!(insert(DatabaseKind::Mysql, "t").contains("`from`"));
+    }
+}

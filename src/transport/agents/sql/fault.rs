@@ -1,0 +1,82 @@
+//! What an error of a database is about: the route, this message, or other writers that were in the way.
+
+use sqlx::error::DatabaseError;
+use sqlx::mysql::MySqlDatabaseError;
+
+/// Whom an error is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// The database does not take mail now: no message is to blame.
+    Route,
+    /// The table is not as it must be.
+    Table,
+    /// The row does not fit, in whatever way: other messages may.
+    Message,
+    /// Another writer was in the way: the same again may work at once.
+    Again,
+}
+
+/// Whom an error is about.
+pub(super) fn scope(error: &sqlx::Error) -> Scope {
+    match error {
+        sqlx::Error::Database(error) => match error.try_downcast_ref::<MySqlDatabaseError>() {
+            Some(of_mysql) => of_number(of_mysql.number()),
+            None => of_code(error.as_ref()),
+        },
+        sqlx::Error::Encode(_) => Scope::Message,
+        _ => Scope::Route,
+    }
+}
+
+/// The errors of SQLite are numbers, those of PostgreSQL five letters and digits.
+fn of_code(error: &dyn DatabaseError) -> Scope {
+    let code = error.code().unwrap_or_default();
+    match code.parse::<u32>() {
+        Ok(number) if code.len() < 5 => match number & 0xff {
+            // SQLITE_ERROR: no such table or column.
+            1 => Scope::Table,
+            18..=20 => Scope::Message,
+            _ => Scope::Route,
+        },
+        _ => match code.get(..2) {
+            Some("22" | "23" | "54") => Scope::Message,
+            Some("40") => Scope::Again,
+            Some("42") if code != "42501" => Scope::Table,
+            _ => Scope::Route,
+        },
+    }
+}
+
+fn of_number(number: u16) -> Scope {
+    match number {
+        // Lock wait, deadlock.
+        1205 | 1213 => Scope::Again,
+        // No such table or column, or a column more that has no default.
+        1054 | 1146 | 1136 | 1364 => Scope::Table,
+        // NULL, packet, out of range, foreign key, text that does not fit, data too long, CHECK.
+        1048 | 1153 | 1264 | 1366 | 1406 | 1452 | 3819 | 4025 => Scope::Message,
+        _ => Scope::Route,
+    }
+}
+
+/// Whether the disk, or the quota, is full (RFC 3463 X.3.1).
+pub(super) fn is_full(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else { return false };
+    match error.try_downcast_ref::<MySqlDatabaseError>() {
+        Some(of_mysql) => matches!(of_mysql.number(), 1021 | 1114),
+        None => matches!(error.code().as_deref(), Some("13" | "53100")),
+    }
+}
+
+/// The error on one line; the words of sqlx around what a database says are no help.
+pub(super) fn words(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(error) => {
+            let code = error.code().map_or(String::new(), |code| format!(" ({code})"));
+            format!("{}{code}", error.message())
+        }
+        sqlx::Error::Io(error) => error.to_string(),
+        sqlx::Error::Tls(error) => format!("TLS: {error}"),
+        other => other.to_string(),
+    }
+}
