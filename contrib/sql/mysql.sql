@@ -16,7 +16,7 @@ CREATE TABLE IF NOT EXISTS new_mail (
   hash CHAR(32) NOT NULL,
   spam_score DOUBLE,
   UNIQUE KEY once (spool_id, recipient),
-  KEY recipient (recipient, mail_id),
+  KEY recipient (recipient, spool_id),
   KEY date (date),
   KEY hash (hash)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 ROW_FORMAT=DYNAMIC;

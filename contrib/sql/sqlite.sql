@@ -17,6 +17,6 @@ CREATE TABLE IF NOT EXISTS new_mail (
   spam_score REAL,
   UNIQUE (spool_id, recipient)
 );
-CREATE INDEX IF NOT EXISTS new_mail_recipient ON new_mail (recipient, mail_id);
+CREATE INDEX IF NOT EXISTS new_mail_recipient ON new_mail (recipient, spool_id);
 CREATE INDEX IF NOT EXISTS new_mail_date ON new_mail (date);
 CREATE INDEX IF NOT EXISTS new_mail_hash ON new_mail (hash);

@@ -81,6 +81,9 @@ fn run(options: &Options) -> anyhow::Result<()> {
     if options.common.check {
         return verbs::say_folded(&cli::report_checked(&config, &[])?);
     }
+    if let Some(Verb::SqlSchema(options)) = &options.verb {
+        return verbs::sql_schema(options);
+    }
     if let Some(Verb::DkimKey(options)) = &options.verb {
         // As whoever calls it, who may write where the user of leafmail may not.
         return verbs::dkim_key(&config, options);

@@ -171,6 +171,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("dns_lookup", &["src/dns.rs"]),
     ("hickory_resolver", &["src/dns/hickory.rs"]),
     ("mail_auth", &["src/dkim/signature.rs"]),
+    ("mail_parser", &["src/transport/agents/sql/message/"]),
+    ("sqlx", &["src/transport/agents/sql/"]),
     ("x509_cert", &["src/transport/probe/certificate.rs"]),
     ("landlock::", &["src/sys/sandbox/"]),
     ("seccompiler", &["src/sys/sandbox/"]),

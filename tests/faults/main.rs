@@ -31,8 +31,12 @@ mod submitting;
 mod supervisor;
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(feature = "sql")]
+mod tables;
 mod tls_client;
 mod traffic;
 mod trouble;
 
+#[cfg(feature = "sql")]
+use support::peers;
 use support::{client, dialogue, fake_smarthost, have, lab, site};

@@ -7,6 +7,8 @@ mod bounded_waits;
 mod checks;
 mod client_programs;
 mod crash;
+#[cfg(feature = "sql")]
+mod databases;
 mod dkim_keys;
 #[cfg(feature = "auth-checks")]
 mod dkim_signatures;

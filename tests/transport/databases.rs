@@ -77,7 +77,7 @@ fn text_of_any_length_and_large_mail_fit() {
             assert_eq!(letters(&delivery.outcomes), ["D2.0.0"]);
         }
         let delivery = deliver(&mut *transport, &envelope("", &["c@x.example"]), &mut Pieces::of(TEXT)).unwrap();
-        assert_eq!((letters(&delivery.outcomes), delivery.route_trouble), (vec!["D2.0.0".to_owned()], None));
+        assert_eq!(letters(&delivery.outcomes), ["D2.0.0"], "{delivery:?}");
     }
 }
 
@@ -146,9 +146,7 @@ fn a_file_that_cannot_be_written_pauses_the_route() {
     let database = TestDatabase::sqlite();
     let mut way = transport(&route(&database));
     works(&mut *way);
-    way.disconnect();
-    // Another program writes, and does not end.
-    database.execute("PRAGMA journal_mode = DELETE");
+    drop(way);
     std::fs::write(
         database.path().join("mail.db"),
         "this is no database, but text that is long enough to be taken for one",

@@ -13,6 +13,7 @@ mod listing;
 mod live;
 mod look;
 mod pages;
+mod sql_schema;
 
 use clap::Subcommand;
 use leafmail::admin::{Act, Of, pasted_id};
@@ -32,6 +33,7 @@ use filters::Filters;
 use listing::routes;
 pub(crate) use listing::{say, say_folded};
 pub(crate) use pages::{MAILQ, PAGES};
+pub(crate) use sql_schema::sql_schema;
 
 /// What is to be done.
 #[derive(Debug, Subcommand)]
@@ -90,6 +92,10 @@ pub(crate) enum Verb {
     /// What is printed without --key-file is the record and the private key: as a whole it is a file that key_file of [[dkim]] can
     /// name. With --key-file, the key stays in that file, and only its owner can read it.
     DkimKey(dkim_key::DkimKeyOptions),
+    /// Print the table that mail is stored in, for sqlite, postgres or mysql
+    // The page about databases leads here; the short list of commands is for the queue.
+    #[command(hide = true)]
+    SqlSchema(sql_schema::SchemaOptions),
     /// Write a message to standard output, exactly as it is stored
     Cat {
         /// ID of a message, as list shows it
@@ -195,6 +201,7 @@ impl Verb {
             Self::Doctor(options) if options.json => doctor::doctor(config, options, seen, &mut say),
             Self::Doctor(options) => doctor::doctor(config, options, seen, &mut say_folded),
             Self::DkimKey(options) => dkim_key(config, options),
+            Self::SqlSchema(options) => sql_schema(options),
             Self::Cat { id, json } => look::cat(&*spool()?, *id, *json),
             Self::Shape { filters, senders, json } => {
                 let of = if *senders { Of::Senders } else { Of::Recipients };

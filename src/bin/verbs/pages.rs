@@ -145,6 +145,17 @@ If spoolrun is called by the name mailq (a link), it runs list.",
         brief: &[],
         hidden: LOOKING,
     },
+    Page {
+        verb: "sql-schema",
+        examples: &[
+            ("spoolrun sql-schema postgres | psql mail", "In PostgreSQL"),
+            ("spoolrun sql-schema mysql | mariadb mail", "In MariaDB"),
+        ],
+        notes: "A file of SQLite gets its table at the first delivery.",
+        codes: &[DONE, USAGE, IO_FAILED, CONFIGURATION],
+        brief: &[],
+        hidden: LOOKING,
+    },
     looking(
         "cat",
         &[

@@ -92,7 +92,7 @@ impl OpenTable {
                     .bind(fit("content_type", &columns.content_type))
                     .bind(std::sync::Arc::clone(octets))
                     .bind(columns.hash.clone())
-                    .bind(columns.spam_score)
+                    .bind(columns.spam_score.map(|score| score.to_string()))
                     .execute(&mut *transaction)
                     .await
                     .map_err(failed)?;

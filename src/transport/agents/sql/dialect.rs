@@ -50,6 +50,8 @@ pub(super) fn insert(kind: DatabaseKind, table: &str) -> String {
     let value = |(index, name): (usize, &&str)| match (kind, *name) {
         (DatabaseKind::Mysql, _) => "?".to_owned(),
         (DatabaseKind::Postgres, "received" | "date") => format!("CAST(${} AS timestamp)", index + 1),
+        // By its text: a NULL of the driver is of another type than a number, and PostgreSQL would keep that type.
+        (DatabaseKind::Postgres, "spam_score") => format!("CAST(${} AS double precision)", index + 1),
         _ => format!("${}", index + 1),
     };
     let values: Vec<_> = COLUMNS.iter().enumerate().map(value).collect();

@@ -41,7 +41,7 @@ impl Table {
         if rows.is_empty() {
             let scheme = kind.scheme();
             return Err(Unfit::Table(format!(
-                "there is no table {table}; make it with what `spoolrun schema {scheme}` prints"
+                "there is no table {table}; make it with what `spoolrun sql-schema {scheme}` prints"
             )));
         }
         let mut widths = Vec::new();
