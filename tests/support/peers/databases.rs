@@ -74,7 +74,7 @@ fn run(mut command: Command) {
 }
 
 impl TestDatabase {
-    /// All three that are there; the others are told as skips.
+    /// All three that are there; each other is a skip that is reported.
     pub(crate) fn all() -> Vec<Self> {
         [Some(Self::sqlite()), Self::postgres(), Self::mariadb()].into_iter().flatten().collect()
     }

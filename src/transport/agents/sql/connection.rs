@@ -1,6 +1,6 @@
 //! A connection to a database, on which rows of several messages are put in by one transaction.
 //!
-//! Invariant: what is said to be stored was committed, by a database that was told to sync.
+//! Invariant: what is said to be stored was committed, by a database that syncs at each COMMIT.
 
 use std::path::Path;
 use std::str::FromStr;

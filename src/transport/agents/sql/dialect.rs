@@ -1,6 +1,8 @@
 //! What differs between the kinds of SQL: how the table is made, and how a row is put into it once.
 
 use super::database::DatabaseKind;
+#[cfg(feature = "sql")]
+use super::database::TABLE;
 
 /// The columns, in the order in which a row is bound to them.
 pub(super) const COLUMNS: [&str; 14] = [
@@ -33,7 +35,7 @@ pub fn schema(kind: DatabaseKind) -> &'static str {
 #[cfg(feature = "sql")]
 pub(super) fn statements(kind: DatabaseKind, table: &str) -> Vec<String> {
     let plain: Vec<_> = schema(kind).lines().filter(|line| !line.starts_with("--")).collect();
-    let renamed = plain.join("\n").replace(super::database::TABLE, table);
+    let renamed = plain.join("\n").replace(TABLE, table);
     renamed.split(';').map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned).collect()
 }
 
@@ -113,7 +115,8 @@ pub(super) fn preparations(kind: DatabaseKind) -> &'static [&'static str] {
     }
 }
 
-#[cfg(all(test, feature = "sql"))]
+#[cfg(feature = "sql")]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -19,11 +19,12 @@ pub(super) struct Mail {
 impl Mail {
     /// That of a request whose message these octets are.
     pub(super) fn of(request: &DeliveryRequest<'_>, octets: Vec<u8>) -> Self {
+        let received = request.envelope.received_at.as_millis() / 1000;
         Self {
             spool_id: request.id.to_string(),
             sender: request.envelope.reverse_path.to_string(),
-            received: time(request.envelope.received_at),
-            columns: MessageColumns::of(&octets, request.envelope.received_at),
+            received: time(received),
+            columns: MessageColumns::of(&octets, received),
             octets: Arc::new(octets),
         }
     }

@@ -235,7 +235,7 @@ impl Store {
         }
     }
 
-    /// What comes of it in time: before the limit, and a while after the program was told to end.
+    /// What comes of it in time: before the limit, and a while after the call to leave.
     async fn in_time<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let ending = async {
             self.leaving.raised().await;

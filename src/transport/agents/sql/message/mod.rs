@@ -10,8 +10,6 @@ use chrono::DateTime;
 use mail_parser::{Encoding, Message, MessageParser, MimeHeaders, PartType};
 use md5::{Digest, Md5};
 
-use crate::clock::Timestamp;
-
 /// How much of a message is looked through for its text: parts behind that are attachments.
 const SEARCHED: usize = 32 * 1024 * 1024;
 
@@ -36,8 +34,8 @@ pub(super) struct MessageColumns {
 }
 
 impl MessageColumns {
-    /// Those of a message that was received at a time.
-    pub(super) fn of(mail: &[u8], received: Timestamp) -> Self {
+    /// Those of a message that was received at a time, in seconds since the epoch.
+    pub(super) fn of(mail: &[u8], received: u64) -> Self {
         let field = |name: &str| fields::text_of(mail, name).unwrap_or_default();
         let parsed = MessageParser::default().parse(&mail[..mail.len().min(SEARCHED)]);
         let message = parsed.as_ref();
@@ -66,9 +64,8 @@ fn cut(label: String) -> String {
 }
 
 /// A time as each database reads it.
-pub(super) fn time(time: Timestamp) -> String {
-    written(i64::try_from(time.as_millis() / 1000).unwrap_or_default())
-        .unwrap_or_else(|| "1970-01-01 00:00:00".to_owned())
+pub(super) fn time(seconds: u64) -> String {
+    written(i64::try_from(seconds).unwrap_or_default()).unwrap_or_else(|| "1970-01-01 00:00:00".to_owned())
 }
 
 /// From the epoch to 9999: what every database takes.
@@ -78,7 +75,7 @@ fn written(seconds: i64) -> Option<String> {
     Some(time.format("%Y-%m-%d %H:%M:%S").to_string())
 }
 
-fn date(message: Option<&Message<'_>>, received: Timestamp) -> String {
+fn date(message: Option<&Message<'_>>, received: u64) -> String {
     let said = message.and_then(|message| message.date()).filter(|date| date.is_valid());
     said.and_then(|date| written(date.to_timestamp())).unwrap_or_else(|| time(received))
 }

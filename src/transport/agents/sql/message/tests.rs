@@ -3,7 +3,7 @@
 use super::*;
 
 fn row(mail: &[u8]) -> MessageColumns {
-    MessageColumns::of(mail, Timestamp::from_millis(1_700_000_000_000))
+    MessageColumns::of(mail, 1_700_000_000)
 }
 
 #[test]
