@@ -2,6 +2,7 @@
 //! the rule of [`trust`]. The rules depend on the configuration alone, so they hold in every mode.
 
 mod devices;
+mod listeners;
 mod recipients;
 mod strangers;
 
@@ -24,6 +25,7 @@ const RULES: &[Rule] = &[
     (&["auth", "protocol", "tls", "clients"], |config| listed(config.logins())),
     (&["listen", "auth", "protocol"], |config| listed(config.fronts())),
     (&["listen"], Config::addresses_elsewhere),
+    (&["listen", "checks", "authentication", "policy_service", "milter", "hook", "rate_limit"], Config::listeners),
     (&["listen", "clients", "auth", "tls"], Config::dead_ends),
     (&["checks", "dnsbl"], |config| checks::faults(&config.checks, &config.dnsbl)),
     (&["authentication"], |config| authentication::faults(&config.authentication)),

@@ -3,6 +3,7 @@
 mod inspected;
 mod judging;
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -47,6 +48,8 @@ pub(super) struct Connection<'a, S, IO> {
     inspecting: Inspecting,
     dialogue: Dialogue,
     client: Client,
+    /// Where it connected.
+    listener: Option<SocketAddr>,
     cause: Option<String>,
     load: Load,
     /// Lines that had been read when the present wait began; `None` where the next wait is another.
@@ -77,11 +80,17 @@ impl<'a, S: Intake, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
             inspecting: Inspecting::default(),
             dialogue,
             client,
+            listener: None,
             cause: None,
             load,
             waiting_since: None,
             is_limited: false,
         }
+    }
+
+    /// The same, at this address of the relay.
+    pub(super) fn at_listener(self, listener: Option<SocketAddr>) -> Self {
+        Self { listener, ..self }
     }
 
     /// Runs a session to its end, and tells of that.

@@ -1,5 +1,6 @@
 //! How each session begins: which client it is, on which terms, in clear text or within TLS.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -48,7 +49,7 @@ impl<S: Intake> Receiver<S> {
         self.observer.observe(&Event::Connected { client: client.clone() });
         let terms = self.security.terms(Peer::Local, Door::default(), None, self.observer.as_ref());
         let terms = Terms { local_user: Some(user), ..terms };
-        self.converse_with(Wire::Clear(io), client, terms, load).await;
+        self.converse_with(Wire::Clear(io), client, terms, None, load).await;
     }
 
     pub(super) async fn converse_at(
@@ -60,7 +61,7 @@ impl<S: Intake> Receiver<S> {
     ) {
         let client = self.connected(peer).await;
         let terms = self.security.terms(peer, door, None, self.observer.as_ref());
-        self.converse_with(Wire::Clear(io), client, terms, load).await;
+        self.converse_with(Wire::Clear(io), client, terms, door.listener, load).await;
     }
 
     /// Runs a session within TLS from its first octet on (RFC 8314 3.3).
@@ -79,7 +80,7 @@ impl<S: Intake> Receiver<S> {
         match shaken.unwrap_or_else(|late| Err(format!("no TLS handshake {late}"))) {
             Ok(secured) => {
                 let terms = self.security.terms(peer, door, Some(secured.tls), self.observer.as_ref());
-                self.converse_with(Wire::Tls(secured.stream), client, terms, load).await
+                self.converse_with(Wire::Tls(secured.stream), client, terms, door.listener, load).await
             }
             Err(cause) => {
                 let cause = if is_silent_or_plain(&cause) { format!("{cause} ({WITHOUT_TLS})") } else { cause };
@@ -94,8 +95,14 @@ impl<S: Intake> Receiver<S> {
         client
     }
 
-    async fn converse_with<IO>(&self, wire: Wire<IO>, client: Client, terms: Terms, load: Load)
-    where
+    async fn converse_with<IO>(
+        &self,
+        wire: Wire<IO>,
+        client: Client,
+        terms: Terms,
+        listener: Option<SocketAddr>,
+        load: Load,
+    ) where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
         let peer = client.peer;
@@ -104,7 +111,7 @@ impl<S: Intake> Receiver<S> {
         let session = session.on_terms(terms);
         let dialogue = Dialogue::with(&self.settings, peer);
         let session = if dialogue.is_told() { session.with_transcript() } else { session };
-        Connection::new(self, wire, client, dialogue, load).run(session).await;
+        Connection::new(self, wire, client, dialogue, load).at_listener(listener).run(session).await;
     }
 
     async fn name_of(&self, peer: Peer) -> Option<String> {

@@ -14,6 +14,7 @@ mod health;
 mod helo;
 mod hook;
 mod inspector;
+mod listeners;
 mod lists;
 mod memory;
 mod milter;
@@ -32,9 +33,12 @@ pub use health::{HealthObserver, Unanswered};
 pub use helo::Verify;
 pub use hook::{Discarding, HookSettings, HookStage, HookTarget, JsonHook};
 pub use inspector::{Inspection, Inspector, Interest};
+pub use listeners::{ListenerPattern, Listeners};
 pub use lists::ListPolicy;
 pub use milter::{Milter, MilterSettings};
 pub use next_hop_size::NextHopSize;
+
+use std::net::SocketAddr;
 
 use async_trait::async_trait;
 
@@ -48,6 +52,8 @@ use crate::session::{BegunTransaction, HeaderBlock, Question, Verdict};
 pub struct ClientInfo<'a> {
     /// The other end of the connection.
     pub peer: Peer,
+    /// The address that it connected to, as this relay listens at it; `None` for a Unix socket or a pipe.
+    pub listener: Option<SocketAddr>,
     /// Its name, where address and name lead to each other and somebody looked.
     pub name: Option<&'a str>,
     /// Who it proved to be by AUTH.
@@ -67,7 +73,23 @@ pub struct ClientInfo<'a> {
 impl<'a> ClientInfo<'a> {
     /// A client of which no more than its address is known.
     pub fn new(peer: Peer) -> Self {
-        Self { peer, name: None, login: None, helo: None, extended: false, tls: None, session: 0, transaction: None }
+        Self {
+            peer,
+            listener: None,
+            name: None,
+            login: None,
+            helo: None,
+            extended: false,
+            tls: None,
+            session: 0,
+            transaction: None,
+        }
+    }
+
+    /// The same client at this address of the relay.
+    #[must_use]
+    pub fn at_listener(self, listener: Option<SocketAddr>) -> Self {
+        Self { listener, ..self }
     }
 
     /// The same client with its verified name.

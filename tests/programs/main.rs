@@ -25,6 +25,7 @@ mod helper_alarms;
 mod hooks;
 mod large_messages;
 mod line_ends;
+mod listeners;
 mod listening_addresses;
 mod lists;
 mod live_view;

@@ -130,7 +130,8 @@ fn front(config: &Config, address: &ListenAddress) -> Front {
     match address {
         ListenAddress::Tcp(at, front) => {
             let hidden = config.listen.hidden_at(*at).collect();
-            let door = Door { login: front.login, hidden, auth_equals: config.listen.has_auth_equals(*at) };
+            let door =
+                Door { login: front.login, hidden, auth_equals: config.listen.has_auth_equals(*at), ..Door::default() };
             Front { proxied: front.proxied, tls: front.tls, door }
         }
         ListenAddress::Unix(_) => Front::default(),

@@ -122,7 +122,7 @@ mod tests {
             ("[checks]\ndnsbl = \"reject\"", "leafmail.toml:2: expected off, note or refuse, but found \"reject\""),
             ("[checks]\ndnsbl = { \"lan\" = \"note\" }", "leafmail.toml:2: expected a network such as 192.168.1.0/24"),
             ("[checks]\ndnsbl = { \"10.0.0.0/8\" = \"no\" }", "leafmail.toml:2: expected off, note or refuse"),
-            ("[checks]\ndnsbl = 3", "leafmail.toml:2: expected off, note or refuse, or networks such as"),
+            ("[checks]\ndnsbl = 3", "leafmail.toml:2: expected off, note or refuse, or networks and listeners such as"),
             ("[[dnsbl]]\nweight = 1", "leafmail.toml:1: dnsbl[0] has no zone"),
             ("[[dnsbl]]\nzone = \"a.example\"\nweight = 0", "leafmail.toml:3: dnsbl[0].weight is 0"),
             (

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::config::alarm::Webhook;
 use crate::config::error::{Fault, unexpected};
 use crate::config::values::{self, FromText};
-use crate::policy::{Discarding, Fallback, HookSettings, HookStage, HookTarget};
+use crate::policy::{Discarding, Fallback, HookSettings, HookStage, HookTarget, ListenerPattern, Listeners};
 
 /// `[[hook]]`: a command that keeps running, or a URL. They are asked in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -32,6 +32,9 @@ pub struct HookSection {
     /// Clients that it is not asked about.
     #[serde(deserialize_with = "values::list")]
     pub except: Vec<IpNet>,
+    /// The addresses of this relay at which clients connect that it is about; none: all.
+    #[serde(deserialize_with = "values::list")]
+    pub listeners: Vec<ListenerPattern>,
     /// Whether it is not asked about clients that logged in.
     pub except_logins: bool,
     /// Whether a message vanishes where it answers so.
@@ -50,6 +53,7 @@ impl Default for HookSection {
             timeout: Duration::from_secs(30),
             no_answer: Fallback::Defer,
             except: Vec::new(),
+            listeners: Vec::new(),
             except_logins: false,
             discard: false,
             contents: 512 * 1024,
@@ -69,6 +73,7 @@ impl HookSection {
             timeout: self.timeout,
             fallback: self.no_answer,
             except: self.except.clone(),
+            listeners: Listeners::new(self.listeners.clone()),
             except_logins: self.except_logins,
             discarding: if self.discard { Discarding::Allowed } else { Discarding::Held },
             contents: usize::try_from(self.contents).unwrap_or(usize::MAX),

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::address::Domain;
 use crate::config::error::{Fault, unexpected};
 use crate::config::values::{self, FromText};
-use crate::policy::{Fallback, MilterSettings, ServiceAddress};
+use crate::policy::{Fallback, ListenerPattern, Listeners, MilterSettings, ServiceAddress};
 
 /// `[[milter]]`: a mail filter that speaks Sendmail's protocol. They are asked in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -32,6 +32,9 @@ pub struct MilterSection {
     /// Clients whose mail it does not see.
     #[serde(deserialize_with = "values::list")]
     pub except: Vec<IpNet>,
+    /// The addresses of this relay at which clients connect that it is about; none: all.
+    #[serde(deserialize_with = "values::list")]
+    pub listeners: Vec<ListenerPattern>,
     /// Whether it does not see the mail of clients that logged in.
     pub except_logins: bool,
     /// Macros that it gets with each connection, beside the usual ones or in their place.
@@ -75,6 +78,7 @@ impl Default for MilterSection {
             content_timeout: Duration::from_secs(300),
             no_answer: Fallback::Defer,
             except: Vec::new(),
+            listeners: Vec::new(),
             except_logins: false,
             macros: Vec::new(),
         }
@@ -92,6 +96,7 @@ impl MilterSection {
             content_timeout: self.content_timeout,
             fallback: self.no_answer,
             except: self.except.clone(),
+            listeners: Listeners::new(self.listeners.clone()),
             except_logins: self.except_logins,
             macros: self.macros.iter().map(|(name, value)| (braced(&name.0), value.0.clone())).collect(),
             hostname: hostname.to_string(),

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::config::error::{Fault, unexpected};
 use crate::config::values::{self, FromText};
-use crate::policy::{Fallback, ServiceAddress, ServiceSettings, ServiceStage};
+use crate::policy::{Fallback, ListenerPattern, Listeners, ServiceAddress, ServiceSettings, ServiceStage};
 
 /// `[[policy_service]]`: a program that speaks Postfix's policy delegation protocol. They are asked in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -28,6 +28,9 @@ pub struct PolicyServiceSection {
     /// Clients that it is not asked about.
     #[serde(deserialize_with = "values::list")]
     pub except: Vec<IpNet>,
+    /// The addresses of this relay at which clients connect that it is about; none: all.
+    #[serde(deserialize_with = "values::list")]
+    pub listeners: Vec<ListenerPattern>,
     /// Whether it is not asked about clients that logged in.
     pub except_logins: bool,
 }
@@ -40,6 +43,7 @@ impl Default for PolicyServiceSection {
             timeout: Duration::from_secs(30),
             no_answer: Fallback::Defer,
             except: Vec::new(),
+            listeners: Vec::new(),
             except_logins: false,
         }
     }
@@ -54,6 +58,7 @@ impl PolicyServiceSection {
             timeout: self.timeout,
             fallback: self.no_answer,
             except: self.except.clone(),
+            listeners: Listeners::new(self.listeners.clone()),
             except_logins: self.except_logins,
         })
     }

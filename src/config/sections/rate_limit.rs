@@ -6,6 +6,7 @@ use serde::Deserialize;
 use crate::config::error::{Fault, unexpected};
 use crate::config::values::{self, FromText};
 use crate::driver::{CountedBy, Rate, RateLimit};
+use crate::policy::{ListenerPattern, Listeners};
 use crate::queue::routes::pace::Pace;
 
 /// `[[rate_limit]]`: the rates of one kind of client.
@@ -33,6 +34,9 @@ pub struct RateLimitSection {
     /// Networks whose clients are not counted.
     #[serde(deserialize_with = "values::list")]
     pub except: Vec<IpNet>,
+    /// The addresses of this relay at which clients connect that it is about; none: all.
+    #[serde(deserialize_with = "values::list")]
+    pub listeners: Vec<ListenerPattern>,
 }
 
 /// Who is counted as one.
@@ -58,6 +62,7 @@ impl Default for RateLimitSection {
             ipv4_prefix: 24,
             ipv6_prefix: 48,
             except: Vec::new(),
+            listeners: Vec::new(),
         }
     }
 }
@@ -72,6 +77,7 @@ impl RateLimitSection {
             messages: rates(&self.messages),
             recipients: rates(&self.recipients),
             except: self.except.clone(),
+            listeners: Listeners::new(self.listeners.clone()),
         }
     }
 
@@ -104,7 +110,9 @@ impl RateLimitSection {
                 return Some(Fault::new(format!("{place}.{name}"), reason));
             }
         }
-        let same = earlier.iter().position(|other| other.counted_by() == self.counted_by())?;
+        let same = earlier
+            .iter()
+            .position(|other| other.counted_by() == self.counted_by() && other.listeners == self.listeners)?;
         let reason = format!("{place} counts the same clients as rate_limit[{same}]; put the limits of both into one");
         Some(Fault::new(place, reason))
     }

@@ -1,4 +1,4 @@
-//! How strict a check is: a word for all clients, or one for each network.
+//! How strict a check is: a word for all clients, or one for each network and listener.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +9,7 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use crate::config::error::{Fault, unexpected};
 use crate::config::values::{self, FromText};
-use crate::policy::{ByNetwork, Strictness};
+use crate::policy::{ByNetwork, ListenerPattern, Strictness};
 
 /// A key that needs what this program was built without.
 pub(super) fn without_dns(key: &'static str) -> Fault {
@@ -43,7 +43,9 @@ impl<'de> Visitor<'de> for ByNetworkVisitor {
     type Value = ByNetwork;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("off, note or refuse, or networks such as { \"0.0.0.0/0\" = \"refuse\" }")
+        f.write_str(
+            "off, note or refuse, or networks and listeners such as { \"0.0.0.0/0\" = \"refuse\", \":587\" = \"off\" }",
+        )
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<ByNetwork, E> {
@@ -51,13 +53,17 @@ impl<'de> Visitor<'de> for ByNetworkVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<ByNetwork, A::Error> {
-        let mut networks = BTreeMap::new();
-        while let Some(network) = entries.next_key::<String>()? {
-            let network = IpNet::from_text(&network).map_err(A::Error::custom)?;
+        let (mut networks, mut listeners) = (BTreeMap::new(), BTreeMap::new());
+        while let Some(key) = entries.next_key::<String>()? {
+            let listener = key.parse::<ListenerPattern>().ok();
+            let network = if listener.is_none() { Some(IpNet::from_text(&key)) } else { None };
+            let network = network.transpose().map_err(A::Error::custom)?;
             let Word(strictness) = entries.next_value()?;
-            networks.insert(network, strictness);
+            networks.extend(network.map(|network| (network, strictness)));
+            listeners.extend(listener.map(|listener| (listener, strictness)));
         }
-        Ok(ByNetwork { elsewhere: Strictness::Off, networks: networks.into_iter().collect() })
+        let (networks, listeners) = (networks.into_iter().collect(), listeners.into_iter().collect());
+        Ok(ByNetwork { elsewhere: Strictness::Off, networks, listeners })
     }
 }
 

@@ -60,6 +60,7 @@ fn the_sample_shows_every_default() {
         policy_service: vec![PolicyServiceSection {
             address: values::FromText::from_text("unix:/run/postgrey/socket").ok(),
             except: vec!["192.168.1.0/24".parse().unwrap()],
+            listeners: vec![":25".parse().unwrap()],
             ..PolicyServiceSection::default()
         }],
         rate_limit: vec![RateLimitSection {
@@ -67,6 +68,7 @@ fn the_sample_shows_every_default() {
             messages: paces(&[(60, 60), (600, 3_600)]),
             recipients: paces(&[(200, 60), (2_000, 3_600)]),
             except: vec!["192.168.1.10/32".parse().unwrap()],
+            listeners: vec![":25".parse().unwrap()],
             ..RateLimitSection::default()
         }],
         dkim: vec![DkimSection {
@@ -87,6 +89,7 @@ fn the_sample_shows_every_default() {
         milter: vec![MilterSection {
             address: values::FromText::from_text("unix:/run/rspamd/milter.sock").ok(),
             except: vec!["192.168.1.0/24".parse().unwrap()],
+            listeners: vec![":25".parse().unwrap()],
             macros: vec![(
                 values::FromText::from_text("daemon_name").unwrap(),
                 values::FromText::from_text("relay").unwrap(),
@@ -97,6 +100,7 @@ fn the_sample_shows_every_default() {
             command: Some("/etc/leafmail/hook.py".to_owned()),
             url: values::FromText::from_text("https://hooks.example.com/mail").ok(),
             except: vec!["192.168.1.0/24".parse().unwrap()],
+            listeners: vec![":25".parse().unwrap()],
             ..HookSection::default()
         }],
         rewrite: vec![RewriteSection {

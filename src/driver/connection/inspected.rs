@@ -48,6 +48,7 @@ impl<S: Intake, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
     /// What policies learn of the client.
     pub(super) fn client_info<'s>(&self, session: &'s Session) -> ClientInfo<'s> {
         ClientInfo {
+            listener: self.listener,
             name: session.reverse_name(),
             login: session.login(),
             helo: session.helo(),

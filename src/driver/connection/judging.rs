@@ -45,7 +45,7 @@ impl<S: Intake, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
     /// The reply to a client that wants more than its rate limits allow.
     fn meter(&mut self, what: Metered, session: &Session, sender: Option<&ReversePath>) -> Option<Reply> {
         let Receiver { security, observer, settings, .. } = self.receiver;
-        let asking = Asking { peer: self.client.peer, login: session.login(), sender };
+        let asking = Asking { peer: self.client.peer, listener: self.listener, login: session.login(), sender };
         let excess = security.meter(what, asking, &self.client, &settings.hostname, observer.as_ref());
         self.is_limited = excess.is_some();
         excess

@@ -11,7 +11,9 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::peer;
 use super::typed::Typed;
+use crate::driver::load::Load;
 use crate::driver::receiver::Receiver;
+use crate::driver::security::Door;
 use crate::envelope::Peer;
 use crate::spool::Intake;
 use crate::sys::{StandardInput, standard_input};
@@ -37,14 +39,16 @@ pub async fn serve_standard_input<S: Intake>(receiver: &Receiver<S>) -> io::Resu
 }
 
 async fn serve_socket<S: Intake>(receiver: &Receiver<S>, socket: OwnedFd) -> io::Result<()> {
-    match getsockname(&socket)?.address_family() {
+    let own = getsockname(&socket)?;
+    match own.address_family() {
         AddressFamily::INET | AddressFamily::INET6 => {
             let stream = StdTcpStream::from(socket);
             let peer = Peer::tcp(stream.peer_addr()?);
             stream.set_nonblocking(true)?;
             let stream = TcpStream::from_std(stream)?;
             stream.set_nodelay(true)?;
-            receiver.converse(stream, peer).await;
+            let door = Door { listener: own.try_into().ok(), ..Door::default() };
+            receiver.converse_at(door, stream, peer, Load::default()).await;
         }
         AddressFamily::UNIX => {
             let stream = StdUnixStream::from(socket);

@@ -63,7 +63,8 @@ impl Listener {
         match socket {
             Socket::Tcp(listener) => {
                 listener.set_nonblocking(true)?;
-                TcpListener::from_std(listener).map(|listener| Self::Tcp(listener, front))
+                let door = Door { listener: Some(listener.local_addr()?), ..front.door };
+                TcpListener::from_std(listener).map(|listener| Self::Tcp(listener, Front { door, ..front }))
             }
             Socket::Unix { listener, path, removed } => {
                 listener.set_nonblocking(true)?;

@@ -15,6 +15,7 @@ pub(super) use tls::Begun;
 pub use tls::{CertificateFiles, ServerTls};
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
@@ -49,6 +50,8 @@ pub struct Door {
     pub hidden: Keywords,
     /// Whether it lists AUTH in its old form too.
     pub auth_equals: bool,
+    /// Its address; `None` for a Unix socket or a pipe. [`Listener::serving`](crate::driver::Listener::serving) sets it.
+    pub listener: Option<SocketAddr>,
 }
 
 /// Who knows users that are in no file.

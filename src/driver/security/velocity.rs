@@ -9,7 +9,7 @@ mod rate;
 
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use super::lockout::counted;
 use super::table::{Seed, Table, now};
 use crate::address::ReversePath;
 use crate::envelope::Peer;
+use crate::policy::Listeners;
 use counters::{Counters, Fill};
 pub use rate::Rate;
 
@@ -48,6 +49,8 @@ pub struct RateLimit {
     pub recipients: Vec<Rate>,
     /// Networks whose clients are not counted.
     pub except: Vec<IpNet>,
+    /// Where clients connect that are counted.
+    pub listeners: Listeners,
 }
 
 /// What is counted.
@@ -62,6 +65,7 @@ pub(in crate::driver) enum Metered {
 #[derive(Debug, Clone, Copy)]
 pub(in crate::driver) struct Asking<'a> {
     pub(in crate::driver) peer: Peer,
+    pub(in crate::driver) listener: Option<SocketAddr>,
     pub(in crate::driver) login: Option<&'a str>,
     pub(in crate::driver) sender: Option<&'a ReversePath>,
 }
@@ -108,40 +112,51 @@ impl Velocity {
         if client.peer.ip().is_none() || client.peer.is_in(&self.exempt) {
             return Ok(Ok(()));
         }
-        let applies = |limit: &&RateLimit| !limit.rates(what).is_empty() && !client.peer.is_in(&limit.except);
+        let applies = |limit: &&RateLimit| {
+            let is_here = limit.listeners.include_listener(client.listener);
+            is_here && !limit.rates(what).is_empty() && !client.peer.is_in(&limit.except)
+        };
         let counted = self.limits.iter().filter(applies);
-        let counted: Vec<(CountedClient, &[Rate])> =
-            counted.filter_map(|limit| Some((limit.by.whom(client)?, limit.rates(what)))).collect();
+        let counted: Vec<(CountedClient, &RateLimit)> =
+            counted.filter_map(|limit| Some((limit.by.whom(client)?, limit))).collect();
         // Nothing is counted by one limit of what another one refuses.
-        for (whom, rates) in &counted {
+        for (whom, limit) in &counted {
             if let Some(full) =
-                self.table.read(&whom.octets(), |seed, counters| fullest(seed, counters, what, whom, rates))
+                self.table.read(&whom.octets(), |seed, counters| fullest(seed, counters, what, whom, limit))
                 && let Some((rate, fill)) = full
             {
-                return self.refuse(what, whom, rate, fill).map(Err);
+                return self.refuse(what, whom, limit, rate, fill).map(Err);
             }
         }
-        for (whom, rates) in &counted {
+        for (whom, limit) in &counted {
             let full = self.table.change(&whom.octets(), |seed, counters| {
-                let full = fullest(seed, counters, what, whom, rates);
+                let full = fullest(seed, counters, what, whom, limit);
                 if full.is_none() {
-                    rates.iter().for_each(|rate| counters.add(seed.stand_in(&key(what, whom, *rate)), *rate, now()));
+                    let add = |rate: &Rate| counters.add(seed.stand_in(&limit.key(what, whom, *rate)), *rate, now());
+                    limit.rates(what).iter().for_each(add);
                 }
                 full
             })?;
             // Others of this client were faster.
             if let Some((rate, fill)) = full {
-                return self.refuse(what, whom, rate, fill).map(Err);
+                return self.refuse(what, whom, limit, rate, fill).map(Err);
             }
         }
         Ok(Ok(()))
     }
 
     /// Only the first refusal in a period changes the table.
-    fn refuse(&self, what: Metered, whom: &CountedClient, rate: Rate, fill: Fill) -> io::Result<Exceeded> {
+    fn refuse(
+        &self,
+        what: Metered,
+        whom: &CountedClient,
+        limit: &RateLimit,
+        rate: Rate,
+        fill: Fill,
+    ) -> io::Result<Exceeded> {
         let is_first = !fill.reported
             && self.table.change(&whom.octets(), |seed, counters| {
-                counters.report(seed.stand_in(&key(what, whom, rate)), rate, now())
+                counters.report(seed.stand_in(&limit.key(what, whom, rate)), rate, now())
             })?;
         Ok(Exceeded { what, rate, whom: whom.clone(), wait: fill.wait, is_first })
     }
@@ -153,22 +168,10 @@ fn fullest(
     counters: &Counters,
     what: Metered,
     whom: &CountedClient,
-    rates: &[Rate],
+    limit: &RateLimit,
 ) -> Option<(Rate, Fill)> {
-    let fill = |rate: &Rate| Some((*rate, counters.full(seed.stand_in(&key(what, whom, *rate)), *rate, now())?));
-    rates.iter().filter_map(fill).max_by_key(|(_, fill)| fill.wait)
-}
-
-/// What one counter counts.
-fn key(what: Metered, whom: &CountedClient, rate: Rate) -> Vec<u8> {
-    let mut key = whom.octets();
-    key.push(match what {
-        Metered::Connection => 1,
-        Metered::Message => 2,
-        Metered::Recipient => 3,
-    });
-    key.extend(rate.per.as_secs().to_le_bytes());
-    key
+    let fill = |rate: &Rate| Some((*rate, counters.full(seed.stand_in(&limit.key(what, whom, *rate)), *rate, now())?));
+    limit.rates(what).iter().filter_map(fill).max_by_key(|(_, fill)| fill.wait)
 }
 
 impl RateLimit {
@@ -178,6 +181,19 @@ impl RateLimit {
             Metered::Message => &self.messages,
             Metered::Recipient => &self.recipients,
         }
+    }
+
+    /// What one counter counts. Where clients connect is a part of it, as another limit may count them elsewhere.
+    fn key(&self, what: Metered, whom: &CountedClient, rate: Rate) -> Vec<u8> {
+        let mut key = whom.octets();
+        key.push(match what {
+            Metered::Connection => 1,
+            Metered::Message => 2,
+            Metered::Recipient => 3,
+        });
+        key.extend(rate.per.as_secs().to_le_bytes());
+        key.extend(self.listeners.to_string().into_bytes());
+        key
     }
 }
 

@@ -58,7 +58,7 @@ impl Authentication {
 
     /// The result for the sender, and that for the name in HELO; without a sender they are one (RFC 7208 2.4).
     async fn judge(&self, client: &ClientInfo<'_>, address: IpAddr, sender: &ReversePath) -> Vec<Judged> {
-        let (of_sender, of_helo) = (self.settings.spf.with(client.peer), self.settings.spf_helo.with(client.peer));
+        let (of_sender, of_helo) = (self.settings.spf.of(client), self.settings.spf_helo.of(client));
         let helo = client.helo.unwrap_or_default();
         let named = sender.mailbox().map(|mailbox| {
             let domain = mailbox.domain().in_ascii().filter(|domain| !domain.is_literal());
@@ -77,7 +77,7 @@ impl Authentication {
             }
         };
         let of_helo = if is_null { Strictness::Off } else { of_helo };
-        let of_sender = if is_null { of_sender.max(self.settings.spf_helo.with(client.peer)) } else { of_sender };
+        let of_sender = if is_null { of_sender.max(self.settings.spf_helo.of(client)) } else { of_sender };
         let (by_helo, by_sender) = tokio::join!(
             asked(Identity::Helo, of_helo, "postmaster", helo.to_owned()),
             asked(Identity::MailFrom, of_sender, local, domain),

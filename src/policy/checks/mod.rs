@@ -125,11 +125,11 @@ impl Checks {
 /// Makes a check, unless it is off for this client.
 async fn check(
     by_network: &ByNetwork,
-    peer: Peer,
+    client: &ClientInfo<'_>,
     setting: &'static str,
     finding: impl Future<Output = Finding>,
 ) -> Checked {
-    let strictness = by_network.with(peer);
+    let strictness = by_network.of(client);
     let finding = if strictness == Strictness::Off { Ok(None) } else { finding.await };
     Checked { strictness, setting, finding }
 }
@@ -155,11 +155,11 @@ impl Policy for Checks {
             lists::listed(&self.lists, settings, address).await
         };
         let all = tokio::join!(
-            check(&settings.listed, peer, LISTED, listed),
-            check(&settings.helo_resolvable, peer, "checks.helo_resolvable", names::resolvable(dns, address, helo)),
-            check(&settings.helo_verified, peer, "checks.helo_verified", names::verified(dns, address, helo)),
-            check(&settings.sender_domain, peer, "checks.sender_domain", domain),
-            check(&settings.sender_characters, peer, "checks.sender_characters", characters),
+            check(&settings.listed, client, LISTED, listed),
+            check(&settings.helo_resolvable, client, "checks.helo_resolvable", names::resolvable(dns, address, helo)),
+            check(&settings.helo_verified, client, "checks.helo_verified", names::verified(dns, address, helo)),
+            check(&settings.sender_domain, client, "checks.sender_domain", domain),
+            check(&settings.sender_characters, client, "checks.sender_characters", characters),
         );
         self.conclude(peer, [all.0, all.1, all.2, all.3, all.4])
     }
@@ -178,8 +178,8 @@ impl Policy for Checks {
         };
         let characters = async { Ok(characters::judge(Party::Recipient, recipient)) };
         let all = tokio::join!(
-            check(&settings.recipient_domain, peer, "checks.recipient_domain", domain),
-            check(&settings.recipient_characters, peer, "checks.recipient_characters", characters),
+            check(&settings.recipient_domain, client, "checks.recipient_domain", domain),
+            check(&settings.recipient_characters, client, "checks.recipient_characters", characters),
         );
         self.conclude(peer, [all.0, all.1])
     }

@@ -3,8 +3,7 @@
 use ipnet::IpNet;
 
 use crate::address::{AddressPattern, Domain};
-use crate::envelope::Peer;
-use crate::policy::Fallback;
+use crate::policy::{ClientInfo, Fallback, ListenerPattern};
 
 /// What a check does where it finds something.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,29 +17,38 @@ pub enum Strictness {
     Refuse,
 }
 
-/// How strict a check is with the clients of each network.
+/// How strict a check is with the clients of each network and at each address of this relay.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ByNetwork {
     /// With those in no network below.
     pub elsewhere: Strictness,
     /// With those of a network; the narrowest counts.
     pub networks: Vec<(IpNet, Strictness)>,
+    /// With those at an address that this relay listens at; it counts before networks.
+    pub listeners: Vec<(ListenerPattern, Strictness)>,
 }
 
 impl ByNetwork {
     /// The same for all.
     pub fn all(elsewhere: Strictness) -> Self {
-        Self { elsewhere, networks: Vec::new() }
+        Self { elsewhere, ..Self::default() }
     }
 
     /// Whether it is off for all.
     pub fn is_off(&self) -> bool {
-        let mut all = self.networks.iter().map(|(_, strictness)| *strictness).chain([self.elsewhere]);
-        all.all(|strictness| strictness == Strictness::Off)
+        let networks = self.networks.iter().map(|(_, strictness)| *strictness);
+        let listeners = self.listeners.iter().map(|(_, strictness)| *strictness);
+        networks.chain(listeners).chain([self.elsewhere]).all(|strictness| strictness == Strictness::Off)
     }
 
-    pub(in crate::policy) fn with(&self, peer: Peer) -> Strictness {
-        let those = self.networks.iter().filter(|(network, _)| peer.is_in(std::slice::from_ref(network)));
+    pub(in crate::policy) fn of(&self, client: &ClientInfo<'_>) -> Strictness {
+        let here =
+            |(pattern, _): &&(ListenerPattern, Strictness)| client.listener.is_some_and(|at| pattern.matches(at));
+        let at_listener = self.listeners.iter().filter(here).max_by_key(|(pattern, _)| pattern.is_exact());
+        if let Some((_, strictness)) = at_listener {
+            return *strictness;
+        }
+        let those = self.networks.iter().filter(|(network, _)| client.peer.is_in(std::slice::from_ref(network)));
         those.max_by_key(|(network, _)| network.prefix_len()).map_or(self.elsewhere, |(_, strictness)| *strictness)
     }
 }

@@ -200,6 +200,7 @@ async fn the_narrowest_network_says_how_strict_a_check_is() {
             network("0.0.0.0/0", Strictness::Refuse),
             network("203.0.113.0/24", Strictness::Off),
         ],
+        listeners: Vec::new(),
     };
     for (peer, expected) in [
         ("203.0.113.9:1", Strictness::Note),
@@ -207,7 +208,7 @@ async fn the_narrowest_network_says_how_strict_a_check_is() {
         ("198.51.100.1:1", Strictness::Refuse),
         ("[2001:db8::1]:1", Strictness::Off),
     ] {
-        assert_eq!(by_network.with(Peer::tcp(peer.parse().unwrap())), expected, "{peer}");
+        assert_eq!(by_network.of(&ClientInfo::new(Peer::tcp(peer.parse().unwrap()))), expected, "{peer}");
     }
     assert!(!by_network.is_off() && ByNetwork::default().is_off());
 }
@@ -268,6 +269,30 @@ async fn only_answers_of_the_loopback_that_are_meant_count() {
     ] {
         let told = mail(only(), answering(&[("a.example", answer)]), "x", "").await;
         assert_eq!((told.starts_with("550 "), told == "accepted"), (refused, !refused), "{answer:?}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_listener_says_how_strict_a_check_is_before_any_network() {
+    let strictness = |text: &str, strictness| (text.parse().unwrap(), strictness);
+    let by_network = ByNetwork {
+        elsewhere: Strictness::Off,
+        networks: vec![("203.0.113.0/24".parse().unwrap(), Strictness::Note)],
+        listeners: vec![strictness(":25", Strictness::Refuse), strictness("127.0.0.1:25", Strictness::Off)],
+    };
+    let settings = strict(|settings| settings.sender_characters = by_network.clone());
+    let checks = Checks::new(settings, Arc::new(table()));
+    let sender =
+        ReversePath::parse("a..b@good.example", None).or_else(|_| ReversePath::parse("\"a b\"@good.example", None));
+    for (listener, expected) in [
+        (Some("0.0.0.0:25"), "55"),
+        (Some("127.0.0.1:25"), "accepted"),
+        (Some("0.0.0.0:587"), "noted "),
+        (None, "noted "),
+    ] {
+        let client = client("x").at_listener(listener.map(|at| at.parse().unwrap()));
+        let told = said(checks.mail(&client, sender.as_ref().unwrap(), None).await);
+        assert!(told.starts_with(expected), "{listener:?}: {told}");
     }
 }
 

@@ -73,6 +73,7 @@ impl PolicyService {
         // Programs of this host are known by the permissions of the socket.
         let is_local = client.peer.ip().is_none();
         let excepted = is_local
+            || !self.settings.listeners.include(client)
             || client.peer.is_in(&self.settings.except)
             || self.settings.except_logins && client.login.is_some();
         if excepted || !self.settings.stages.contains(&subject.stage) {

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::policy::Listeners;
+
 /// Where a service listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServiceAddress {
@@ -73,6 +75,8 @@ pub struct ServiceSettings {
     pub fallback: Fallback,
     /// Clients that it is not asked about.
     pub except: Vec<IpNet>,
+    /// Where clients connect whose mail it is about.
+    pub listeners: Listeners,
     /// Whether it is not asked about clients that logged in.
     pub except_logins: bool,
 }

@@ -23,6 +23,7 @@ fn settings(address: SocketAddr) -> ServiceSettings {
         fallback: Fallback::Defer,
         except: Vec::new(),
         except_logins: false,
+        listeners: crate::policy::Listeners::default(),
     }
 }
 

@@ -96,8 +96,9 @@ impl JsonHook {
 
     /// Whether it wants to know of this client at this stage.
     fn is_asked(&self, client: &ClientInfo<'_>, stage: HookStage) -> bool {
-        let HookSettings { stages, except, except_logins, .. } = &self.inner.settings;
-        stages.contains(&stage) && !client.peer.is_in(except) && !(*except_logins && client.login.is_some())
+        let HookSettings { stages, except, except_logins, listeners, .. } = &self.inner.settings;
+        let is_meant = stages.contains(&stage) && listeners.include(client);
+        is_meant && !client.peer.is_in(except) && !(*except_logins && client.login.is_some())
     }
 
     fn context(&self, client: &ClientInfo<'_>, stage: HookStage) -> Value {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::policy::Fallback;
+use crate::policy::{Fallback, Listeners};
 
 /// Where a hook is asked.
 #[derive(Clone, PartialEq, Eq)]
@@ -83,6 +83,8 @@ pub struct HookSettings {
     pub fallback: Fallback,
     /// Clients that it is not asked about.
     pub except: Vec<IpNet>,
+    /// Where clients connect whose mail it is about.
+    pub listeners: Listeners,
     /// Whether it is not asked about clients that logged in.
     pub except_logins: bool,
     /// What becomes of a message that it wants to discard.

@@ -12,6 +12,7 @@ fn settings(line: &str) -> HookSettings {
         fallback: super::super::Fallback::Defer,
         except: Vec::new(),
         except_logins: false,
+        listeners: crate::policy::Listeners::default(),
         discarding: Discarding::Held,
         contents: 100,
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::policy::{Fallback, ServiceAddress};
+use crate::policy::{Fallback, Listeners, ServiceAddress};
 
 /// What a milter is asked, and how long it may take.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct MilterSettings {
     pub fallback: Fallback,
     /// Clients whose mail it does not see.
     pub except: Vec<IpNet>,
+    /// Where clients connect whose mail it is about.
+    pub listeners: Listeners,
     /// Whether it does not see the mail of clients that logged in.
     pub except_logins: bool,
     /// Further macros, by name, with the connection.

@@ -43,7 +43,9 @@ impl Shared {
     }
 
     pub(super) fn is_excepted(&self, client: &ClientInfo<'_>) -> bool {
-        client.peer.is_in(&self.settings.except) || self.settings.except_logins && client.login.is_some()
+        !self.settings.listeners.include(client)
+            || client.peer.is_in(&self.settings.except)
+            || self.settings.except_logins && client.login.is_some()
     }
 
     pub(super) fn visits(&self) -> MutexGuard<'_, HashMap<u64, Visit>> {

@@ -72,6 +72,7 @@ fn settings(address: ServiceAddress) -> MilterSettings {
         fallback: Fallback::Defer,
         except: vec!["198.51.100.0/24".parse().unwrap()],
         except_logins: false,
+        listeners: crate::policy::Listeners::default(),
         macros: vec![("{daemon_name}".to_owned(), "inner".to_owned())],
         hostname: "relay.example".to_owned(),
     }

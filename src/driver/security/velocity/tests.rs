@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::address::ReversePath;
 use crate::driver::security::table::TableBucket as _;
+use crate::policy::ListenerPattern;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const KEY: [u8; 16] = [1; 16];
@@ -18,7 +19,14 @@ fn second(number: u64) -> u64 {
 
 fn per_minute(by: CountedBy, most: u32) -> RateLimit {
     let rates = vec![Rate { most, per: MINUTE }, Rate { most: 100, per: 60 * MINUTE }];
-    RateLimit { by, connections: rates.clone(), messages: rates.clone(), recipients: rates, except: Vec::new() }
+    RateLimit {
+        by,
+        connections: rates.clone(),
+        messages: rates.clone(),
+        recipients: rates,
+        except: Vec::new(),
+        listeners: Listeners::default(),
+    }
 }
 
 fn velocity(folder: &Path, limits: Vec<RateLimit>) -> Velocity {
@@ -27,7 +35,7 @@ fn velocity(folder: &Path, limits: Vec<RateLimit>) -> Velocity {
 
 fn asking(address: &str) -> Asking<'static> {
     let peer = Peer::tcp(SocketAddr::new(address.parse().unwrap(), 1));
-    Asking { peer, login: None, sender: None }
+    Asking { peer, listener: None, login: None, sender: None }
 }
 
 fn admits(velocity: &Velocity, what: Metered, client: Asking<'_>) -> bool {
@@ -197,4 +205,22 @@ fn a_file_that_nobody_of_us_wrote_limits_nobody_and_stops_nothing() {
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
     velocity.admit(Metered::Message, asking("192.0.2.1")).unwrap_err();
+}
+
+#[test]
+fn each_limit_counts_the_clients_of_its_listeners_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |text: &str, most| RateLimit {
+        listeners: Listeners::new(vec![text.parse::<ListenerPattern>().unwrap()]),
+        ..per_minute(CountedBy::Address, most)
+    };
+    let velocity = Velocity::shared(folder.path(), vec![at(":25", 1), at(":587", 2)], Vec::new());
+    let admits = |port: u16| {
+        let listener = (port != 0).then(|| SocketAddr::from(([0, 0, 0, 0], port)));
+        let client = Asking { listener, ..asking("192.0.2.1") };
+        velocity.admit(Metered::Message, client).unwrap().is_ok()
+    };
+    assert_eq!([admits(25), admits(25)], [true, false]);
+    assert_eq!([admits(587), admits(587), admits(587)], [true, true, false]);
+    assert!((0..9).all(|_| admits(465) && admits(0)), "no limit is for these");
 }
