@@ -4,11 +4,13 @@ mod coprocess;
 pub mod identity;
 mod outside;
 pub mod process;
+mod program;
 pub mod sandbox;
 pub mod shell;
 
 pub use coprocess::Coprocess;
 pub use outside::split_off_helper;
+pub use program::{HowEnded, ProgramCall, ProgramEnd, placeholders, words};
 
 mod heap;
 mod signals;

@@ -21,6 +21,7 @@ use rustix::net::{
 
 use super::coprocess::{Coprocess, Kept, keep, spawn};
 use super::process::{self, Forked};
+use super::program::{HowEnded, ProgramCall, ProgramEnd};
 use super::shell::{LAST_MOMENT, MAX_INPUT, ShellCommand, end_commands};
 
 /// Of a request.
@@ -138,19 +139,63 @@ impl Helper {
     }
 }
 
-/// Requests: run a command to its end, with one descriptor; keep a coprocess, with two.
+impl ProgramCall {
+    /// Runs it to its end, here or by the helper, with `input` as its standard input.
+    ///
+    /// # Errors
+    /// In words, when nobody knows how it ended.
+    pub fn run(&self, input: OwnedFd) -> Result<ProgramEnd, String> {
+        let Some(helper) = HELPER.get() else { return Ok(self.run_here(input)) };
+        let not_asked = |error: io::Error| {
+            let how = HowEnded::NotStarted(format!("asking the helper process: {error}"));
+            ProgramEnd { how, output: Vec::new() }
+        };
+        match helper.call(self, &input) {
+            Ok(mut answer) => {
+                let mut octets = Vec::new();
+                let read = answer.set_read_timeout(Some(self.patience + GRACE));
+                let read = read.and_then(|()| answer.read_to_end(&mut octets));
+                read.map_err(|error| format!("the helper process gave no answer: {error}"))?;
+                serde_json::from_slice(&octets).map_err(|_| "the helper process ended".to_owned())
+            }
+            Err(error) => Ok(not_asked(error)),
+        }
+    }
+}
+
+impl Helper {
+    /// Has a program run; its end is read from the stream.
+    fn call(&self, call: &ProgramCall, input: &OwnedFd) -> io::Result<UnixStream> {
+        let (mut ours, theirs) = UnixStream::pair()?;
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        let sent = [theirs.as_fd(), input.as_fd()];
+        ancillary.push(SendAncillaryMessage::ScmRights(&sent));
+        // The request first, so that a helper that has the descriptors has it too.
+        ours.write_all(&serde_json::to_vec(call)?)?;
+        ours.shutdown(Shutdown::Write)?;
+        sendmsg(&self.control, &[IoSlice::new(CALL)], &mut ancillary, SendFlags::NOSIGNAL)?;
+        Ok(ours)
+    }
+}
+
+/// Requests: run a command to its end, with one descriptor; keep a coprocess, or run a program, with two.
 const RUN: &[u8; 1] = b"!";
 const KEEP: &[u8; 1] = b"&";
+const CALL: &[u8; 1] = b">";
 
 /// The coprocesses that are kept.
 static KEPT: AtomicUsize = AtomicUsize::new(0);
 
 /// Until the other side is gone. Each command has a thread, so that one that hangs holds up no other.
 fn serve(control: &OwnedFd, lines: &[String]) {
-    while let Ok(Some(mut request)) = next_request(control) {
+    while let Ok(Some((what, mut request))) = next_request(control) {
         let lines = lines.to_vec();
         let Some(second) = request.pop() else { continue };
         let _ = match request.pop() {
+            Some(first) if what == *CALL => {
+                thread::Builder::new().spawn(move || answer_call(UnixStream::from(first), second, &lines))
+            }
             None => thread::Builder::new().spawn(move || answer(UnixStream::from(second), &lines)),
             Some(first) => thread::Builder::new().spawn(move || {
                 KEPT.fetch_add(1, Ordering::SeqCst);
@@ -188,8 +233,8 @@ fn keep_coprocess(mut lifeline: UnixStream, stdio: OwnedFd, lines: &[String]) {
     }
 }
 
-/// The descriptors of the next request: one or two.
-fn next_request(control: &OwnedFd) -> io::Result<Option<Vec<OwnedFd>>> {
+/// What is asked for next, and the descriptors that go with it: one or two.
+fn next_request(control: &OwnedFd) -> io::Result<Option<([u8; 1], Vec<OwnedFd>)>> {
     loop {
         let mut octet = [0];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
@@ -201,8 +246,8 @@ fn next_request(control: &OwnedFd) -> io::Result<Option<Vec<OwnedFd>>> {
             return Ok(None);
         }
         let sent: Vec<OwnedFd> = ancillary.drain().flat_map(descriptors).collect();
-        if sent.len() == if octet == *KEEP { 2 } else { 1 } {
-            return Ok(Some(sent));
+        if sent.len() == if octet == *RUN { 1 } else { 2 } {
+            return Ok(Some((octet, sent)));
         }
     }
 }
@@ -219,6 +264,22 @@ fn request(octets: &[u8]) -> Option<ShellCommand> {
     let end = octets.iter().position(|octet| *octet == b'\n')?;
     let command: ShellCommand = serde_json::from_slice(&octets[..end]).ok()?;
     Some(ShellCommand { input: octets[end + 1..].to_vec(), ..command })
+}
+
+fn answer_call(mut stream: UnixStream, input: OwnedFd, lines: &[String]) {
+    let mut octets = Vec::new();
+    let read = (&stream).take(MAX_REQUEST).read_to_end(&mut octets);
+    let call = read.ok().and_then(|_| serde_json::from_slice::<ProgramCall>(&octets).ok());
+    let ended = match call {
+        // As for commands.
+        Some(call) if lines.contains(&call.line) => call.run_here(input),
+        _ => {
+            let how = HowEnded::NotStarted("it is no program of the configuration".to_owned());
+            ProgramEnd { how, output: Vec::new() }
+        }
+    };
+    // One who no longer waits wants nothing.
+    let _ = serde_json::to_vec(&ended).map(|ended| stream.write_all(&ended));
 }
 
 fn answer(mut stream: UnixStream, lines: &[String]) {

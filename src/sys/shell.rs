@@ -20,7 +20,7 @@ const UNREAD: usize = 4096;
 /// What a command prints beyond this is not read.
 const MAX_OUTPUT: u64 = 64 * 1024;
 /// How long output may stay open after the command ended.
-const LAST_OUTPUT: Duration = Duration::from_secs(1);
+pub(super) const LAST_OUTPUT: Duration = Duration::from_secs(1);
 /// How long commands may go on once the program ends.
 pub(super) const LAST_MOMENT: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(5);
@@ -56,7 +56,7 @@ impl ShellCommand {
         }
         // A group of its own, so that what the shell started ends with it.
         let mut child = command.process_group(0).spawn().map_err(|error| error.to_string())?;
-        running().extend(group_of(&child));
+        note_running(&child);
         if let Some(mut stdin) = child.stdin.take() {
             // A command that reads nothing is fine, and must not be waited for: its end closes the pipe.
             if self.input.len() <= UNREAD {
@@ -81,7 +81,7 @@ impl ShellCommand {
     }
 }
 
-fn wait(child: &mut Child, patience: Duration) -> std::io::Result<Option<ExitStatus>> {
+pub(super) fn wait(child: &mut Child, patience: Duration) -> std::io::Result<Option<ExitStatus>> {
     let deadline = Instant::now() + patience;
     loop {
         let mut running = running();
@@ -116,6 +116,11 @@ fn are_over_within(patience: Duration) {
     }
 }
 
+/// Notes a child that leads a group of its own; [`wait`] and [`end`] take it out.
+pub(super) fn note_running(child: &Child) {
+    running().extend(group_of(child));
+}
+
 fn running() -> MutexGuard<'static, Vec<Pid>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -126,18 +131,22 @@ fn group_of(child: &Child) -> Option<Pid> {
 
 /// Reads on a thread, as a child that cannot write would never end.
 fn drain(child: &mut Child) -> Option<mpsc::Receiver<Vec<u8>>> {
-    let stdout = child.stdout.take()?;
+    Some(drain_from(child.stdout.take()?))
+}
+
+/// The same, from where a child writes.
+pub(super) fn drain_from(output: impl Read + Send + 'static) -> mpsc::Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let mut octets = Vec::new();
         // What was read before an error is judged by the caller; a receiver that left wants nothing.
-        let _ = stdout.take(MAX_OUTPUT).read_to_end(&mut octets);
+        let _ = output.take(MAX_OUTPUT).read_to_end(&mut octets);
         let _ = sender.send(octets);
     });
-    Some(receiver)
+    receiver
 }
 
-fn end(child: &mut Child) {
+pub(super) fn end(child: &mut Child) {
     let mut running = running();
     let group = group_of(child);
     let _already_ended = group.map(|group| kill_process_group(group, Signal::KILL));

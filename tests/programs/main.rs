@@ -39,6 +39,7 @@ mod misconfigured;
 mod monitors;
 mod old_clients;
 mod own_mail;
+mod pipes;
 mod policy_services;
 mod privileges;
 mod proxy_protocol;

@@ -49,6 +49,7 @@ pub(crate) const PACKAGES: &[(&str, &str)] = &[
     ("systemd-sysusers", "systemd"),
     ("systemd-tmpfiles", "systemd"),
     ("tmux", "tmux"),
+    ("setpriv", "util-linux"),
     ("unshare", "util-linux"),
 ];
 
@@ -73,6 +74,7 @@ pub(crate) const UNPACKED: &[&str] = &[
     "smtp-sink",
     "smtp-source",
     "unbound",
+    "uux",
 ];
 
 /// Why a test was skipped.

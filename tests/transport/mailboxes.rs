@@ -179,3 +179,27 @@ fn mail_is_thrown_away_or_refused_by_the_word_of_the_configuration() {
         assert!(url.parse::<NextHop>().is_err(), "{url}");
     }
 }
+
+#[test]
+fn a_maildir_with_a_quota_is_full_and_grows_by_what_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("maildir:{}", folder.path().display());
+    let size = folder.path().join("maildirsize");
+    fs::write(&size, format!("{}S\n", TEXT.len() + 1)).unwrap();
+    let delivery = sent(&url, &["a@x.example"], TEXT).unwrap();
+    assert_eq!(letters(&delivery.outcomes), ["D2.0.0"]);
+    assert_eq!(fs::read_to_string(&size).unwrap(), format!("{}S\n{} 1\n", TEXT.len() + 1, TEXT.len()));
+    // A repetition is no new message; another one is too much, and waits.
+    assert_eq!(letters(&sent(&url, &["a@x.example"], TEXT).unwrap().outcomes), ["D2.0.0"]);
+    let envelope = envelope("me@y.example", &["a@x.example", "b@x.example"]);
+    let request = leafmail::transport::DeliveryRequest {
+        id: leafmail::id::SpoolId::new(envelope.received_at, 7, 7),
+        envelope: &envelope,
+        recipients: &[0, 1],
+        size: TEXT.len() as u64,
+        eight_bit: false,
+    };
+    let delivery = transport(&settings(&url)).deliver(&request, &mut Pieces::of(TEXT)).unwrap();
+    assert_eq!(letters(&delivery.outcomes), ["L4.2.2"; 2]);
+    assert_eq!(fs::read_dir(folder.path().join("new")).unwrap().count(), 1);
+}

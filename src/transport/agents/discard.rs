@@ -12,7 +12,7 @@ use crate::transport::step::Step;
 /// `discard:`.
 pub(super) const DISCARD: AgentKind = AgentKind {
     schemes: &["discard"],
-    forms: &[("discard:", "nowhere: mail is thrown away, with a line in the log")],
+    forms: &[("discard:", "nowhere: mail is thrown away")],
     parse: |_, rest| match rest {
         "" => Ok(Arc::new(Decided(Decision::Discard))),
         rest => Err(NextHopError::unexpected("nothing after discard:", rest)),
@@ -22,7 +22,7 @@ pub(super) const DISCARD: AgentKind = AgentKind {
 /// `error:STATUS TEXT`.
 pub(super) const ERROR: AgentKind = AgentKind {
     schemes: &["error"],
-    forms: &[("error:STATUS TEXT", "nowhere: mail is refused, such as 5.7.1 No such place")],
+    forms: &[("error:STATUS TEXT", "nowhere: mail is refused")],
     parse: |_, rest| {
         let expected = "a status of class 4 or 5 and a text after error:, such as 5.7.1 No mail is taken here";
         let refused = || NextHopError::unexpected(expected, rest);
@@ -96,6 +96,11 @@ impl Dispatch for DecidedDispatch {
 
 impl Transport for Decided {
     fn deliver(&mut self, request: &DeliveryRequest<'_>, _: &mut dyn Body) -> Result<Delivery, RouteFailure> {
+        // In a log, blanks separate the fields of a line.
+        let relay = match &self.0 {
+            Decision::Discard => self.url(),
+            Decision::Refuse(status, _) => format!("error:{status}"),
+        };
         let outcome = match &self.0 {
             Decision::Discard => Outcome::Delivered(Reason::new(EnhancedCode(2, 0, 0), "discarded")),
             Decision::Refuse(status, text) => {
@@ -103,6 +108,6 @@ impl Transport for Decided {
                 if status.0 == 4 { Outcome::Deferred(reason) } else { Outcome::Failed(reason) }
             }
         };
-        Ok(store::delivery(vec![outcome; request.recipients.len()], self.url()))
+        Ok(store::delivery(vec![outcome; request.recipients.len()], relay))
     }
 }

@@ -21,7 +21,6 @@ const FROM: &[u8] = b"From ";
 
 impl UnixLines {
     /// Line ends only.
-    #[cfg(test)]
     pub(super) fn plain() -> Self {
         Self::default()
     }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::folder;
+use super::maildir_quota;
 use super::store::{self, Group, StoreError};
 use super::template::Template;
 use crate::receipt::Outcome;
@@ -21,7 +22,7 @@ use crate::transport::step::Step;
 /// `maildir:PATH`.
 pub(super) const KIND: AgentKind = AgentKind {
     schemes: &["maildir"],
-    forms: &[("maildir:PATH", "a Maildir; {local}, {user}, {domain} in PATH")],
+    forms: &[("maildir:PATH", "a Maildir, perhaps one per {user}")],
     parse: |_, path| match path {
         "" => Err(NextHopError::unexpected("a path after maildir:", path)),
         path => Ok(Arc::new(Maildir(Template::parse(path)?))),
@@ -117,6 +118,7 @@ fn keep(group: &Group, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Re
         sync(&new).map_err(StoreError::at("syncing", &new))?;
         return Ok(format!("{name} was there already"));
     }
+    maildir_quota::admits(path, request.size).map_err(StoreError::Mailbox)?;
     if let Err(trouble) = write(&draft, &group.header(request), body) {
         // A rest would only take up space: the next attempt replaces it, and readers never look into tmp.
         let _ = fs::remove_file(&draft);
@@ -129,6 +131,7 @@ fn keep(group: &Group, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Re
     };
     fs::rename(&draft, &final_name).map_err(handed_over(Outcome::Deferred, "renaming to"))?;
     sync(&new).map_err(handed_over(Outcome::InDoubt, "making durable"))?;
+    maildir_quota::note(path, request.size);
     Ok(format!("stored as {name}"))
 }
 

@@ -7,7 +7,9 @@ mod discard;
 mod folder;
 mod lines;
 mod maildir;
+mod maildir_quota;
 mod mbox;
+mod pipe;
 mod sql;
 mod store;
 mod template;
@@ -18,7 +20,8 @@ pub use sql::{DatabaseKind, schema};
 use super::settings::AgentKind;
 
 /// The kinds, in the order in which help lists them.
-pub(super) const KINDS: &[AgentKind] = &[maildir::KIND, mbox::KIND, sql::KIND, discard::DISCARD, discard::ERROR];
+pub(super) const KINDS: &[AgentKind] =
+    &[maildir::KIND, mbox::KIND, pipe::KIND, sql::KIND, discard::DISCARD, discard::ERROR];
 
 /// The kind that a URL with this scheme leads to.
 pub(super) fn kind_of(scheme: &str) -> Option<&'static AgentKind> {

@@ -138,3 +138,33 @@ pub(super) fn deliver(
     };
     Ok(delivery(group.outcomes(&outcome), relay))
 }
+
+/// The line that begins a message in an mbox and on its way by UUCP (RFC 4155, RFC 976).
+pub(super) fn from_line(request: &DeliveryRequest<'_>) -> String {
+    let sender = match request.envelope.reverse_path.mailbox() {
+        Some(sender) => sender.to_string().replace(char::is_whitespace, "-"),
+        None => "MAILER-DAEMON".to_owned(),
+    };
+    format!("From {sender} {}\n", asctime(&request.envelope.received_at.rfc5322()))
+}
+
+/// `Mon, 30 Nov 2026 21:09:48 +0000` as `Mon Nov 30 21:09:48 2026`.
+fn asctime(date: &str) -> String {
+    let words: Vec<&str> = date.split([' ', ',']).filter(|word| !word.is_empty()).collect();
+    match words[..] {
+        [week_day, day, month, year, time, ..] => format!("{week_day} {month} {day:>2} {time} {year}"),
+        _ => "Thu Jan  1 00:00:00 1970".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_those_of_asctime() {
+        assert_eq!(asctime("Mon, 30 Nov 2026 21:09:48 +0000"), "Mon Nov 30 21:09:48 2026");
+        assert_eq!(asctime("Tue, 1 Dec 2026 01:02:03 +0000"), "Tue Dec  1 01:02:03 2026");
+        assert_eq!(asctime("Tue, 01 Dec 2026 01:02:03 +0000"), "Tue Dec 01 01:02:03 2026");
+    }
+}

@@ -150,6 +150,13 @@ impl Hop<'_> {
                 if let Some(facts) = facts {
                     tell(Step::ok("certificate", describe(&facts, self.inquiry.now)));
                 }
+                if self.smarthost.kind.socket().is_some() && fault.reason.cause != Some(Cause::NotSmtp) {
+                    let remedy = format!(
+                        "See whether the server runs, and whether {} url names its socket.",
+                        self.place.heading
+                    );
+                    return tell(Step::fault("socket", fault.reason.text, remedy));
+                }
                 return tell(failed("greeting and TLS", &fault.reason, self.place));
             }
         };

@@ -25,7 +25,7 @@ use crate::transport::step::Step;
 /// `mbox:PATH`.
 pub(super) const KIND: AgentKind = AgentKind {
     schemes: &["mbox"],
-    forms: &[("mbox:PATH", "a file in mbox format; likewise")],
+    forms: &[("mbox:PATH", "a file in mbox format, likewise")],
     parse: |_, path| match path {
         "" => Err(NextHopError::unexpected("a path after mbox:", path)),
         path if path.ends_with('/') => Err(NextHopError::unexpected("the path of a file after mbox:", path)),
@@ -197,21 +197,8 @@ fn separator(file: &mut File, size: u64) -> io::Result<&'static str> {
 
 /// The `From ` line, and the fields that final delivery adds.
 fn beginning(group: &Group, request: &DeliveryRequest<'_>, mark: &str) -> String {
-    let sender = match request.envelope.reverse_path.mailbox() {
-        Some(sender) => sender.to_string().replace(char::is_whitespace, "-"),
-        None => "MAILER-DAEMON".to_owned(),
-    };
     let header = group.header(request).replace("\r\n", "\n");
-    format!("From {sender} {}\n{header}{mark}", asctime(&request.envelope.received_at.rfc5322()))
-}
-
-/// `Mon, 30 Nov 2026 21:09:48 +0000` as `Mon Nov 30 21:09:48 2026`.
-fn asctime(date: &str) -> String {
-    let words: Vec<&str> = date.split([' ', ',']).filter(|word| !word.is_empty()).collect();
-    match words[..] {
-        [week_day, day, month, year, time, ..] => format!("{week_day} {month} {day:>2} {time} {year}"),
-        _ => "Thu Jan  1 00:00:00 1970".to_owned(),
-    }
+    format!("{}{header}{mark}", store::from_line(request))
 }
 
 /// Whether a message with this mark is in the mailbox.
@@ -232,15 +219,3 @@ fn holds(file: &File, mark: &str) -> io::Result<bool> {
 
 /// A longer line of a mailbox is looked at in parts.
 const LONGEST_LINE: u64 = 64 * 1024;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dates_are_those_of_asctime() {
-        assert_eq!(asctime("Mon, 30 Nov 2026 21:09:48 +0000"), "Mon Nov 30 21:09:48 2026");
-        assert_eq!(asctime("Tue, 1 Dec 2026 01:02:03 +0000"), "Tue Dec  1 01:02:03 2026");
-        assert_eq!(asctime("Tue, 01 Dec 2026 01:02:03 +0000"), "Tue Dec 01 01:02:03 2026");
-    }
-}
