@@ -181,6 +181,7 @@ pub mod dns;
 pub mod driver;
 pub mod policy;
 pub mod session;
+pub mod spam;
 pub mod spf;
 pub mod submission;
 

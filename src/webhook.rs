@@ -1,4 +1,4 @@
-//! JSON by POST to a URL of the configuration. The URL may contain a token, so errors name only its host; no more than the
+//! JSON and messages by POST to a URL of the configuration. The URL may contain a token, so errors name only its host; no more than the
 //! beginning of an answer is read.
 
 use std::time::Duration;
@@ -32,8 +32,22 @@ pub fn post(url: &str, body: &str, patience: Duration) -> Result<(), String> {
 ///
 /// # Errors
 /// In words.
-#[cfg(feature = "webhook")]
 pub fn ask(url: &str, body: &str, largest: u64, patience: Duration) -> Result<WebAnswer, String> {
+    send(url, &[("Content-Type", "application/json")], body.as_bytes(), largest, patience)
+}
+
+/// Posts octets with fields of its own in the header; else as [`ask`]. The fields are printable ASCII.
+///
+/// # Errors
+/// In words.
+#[cfg(feature = "webhook")]
+pub fn send(
+    url: &str,
+    fields: &[(&str, &str)],
+    body: &[u8],
+    largest: u64,
+    patience: Duration,
+) -> Result<WebAnswer, String> {
     use std::io::Read;
 
     let failed =
@@ -42,8 +56,8 @@ pub fn ask(url: &str, body: &str, largest: u64, patience: Duration) -> Result<We
     let config = ureq::Agent::config_builder().timeout_global(Some(patience)).max_redirects(0);
     let config = config.max_redirects_will_error(false).http_status_as_error(false).proxy(None).build();
     let agent = ureq::Agent::new_with_config(config);
-    let sent = agent.post(url).header("Content-Type", "application/json").send(body);
-    let answer = sent.map_err(|error| failed(&error))?;
+    let request = fields.iter().fold(agent.post(url), |request, (name, value)| request.header(*name, *value));
+    let answer = request.send(body).map_err(|error| failed(&error))?;
     let status = answer.status().as_u16();
     let mut body = Vec::new();
     if largest > 0 {
@@ -57,7 +71,13 @@ pub fn ask(url: &str, body: &str, largest: u64, patience: Duration) -> Result<We
 /// # Errors
 /// Always, in words.
 #[cfg(not(feature = "webhook"))]
-pub fn ask(url: &str, _body: &str, _largest: u64, _patience: Duration) -> Result<WebAnswer, String> {
+pub fn send(
+    url: &str,
+    _fields: &[(&str, &str)],
+    _body: &[u8],
+    _largest: u64,
+    _patience: Duration,
+) -> Result<WebAnswer, String> {
     Err(format!("telling {}: this program was built without the feature webhook", host_of(url)))
 }
 

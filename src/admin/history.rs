@@ -43,7 +43,12 @@ impl History {
         line("in", if *busy { "queue, being worked on" } else { folder.name() });
         line("accepted", &envelope.received_at.rfc3339());
         line("from", &came_from(envelope));
-        line("size", &format!("{size} octets"));
+        let edits = match self.header_edits() {
+            0 => "",
+            1 => ", as stored; 1 change of the header is made when it leaves",
+            _ => ", as stored; changes of the header are made when it leaves",
+        };
+        line("size", &format!("{size} octets{edits}"));
         if let Some(message_id) = &seal.message_id {
             line("message-id", message_id);
         }
@@ -75,12 +80,18 @@ impl History {
             "arrival_time": envelope.received_at.as_millis() / 1000,
             "origin": came_from(envelope),
             "message_size": size,
+            "header_edits": self.header_edits(),
             "message_id": seal.message_id,
             "sender": envelope.reverse_path.to_string(),
             "recipients": recipients,
             "reports": envelope.origin.notice_of.as_ref().map(|notice| notice.original.to_string()),
             "history": receipts.iter().map(|receipt| self.receipt_json(receipt)).collect::<Vec<_>>(),
         })
+    }
+
+    /// Changes of the header that are made wherever it leaves the spool, and are not in its size.
+    fn header_edits(&self) -> usize {
+        self.glance.seal.header_edits().map_or(0, |edits| edits.len())
     }
 
     fn standings(&self) -> impl Iterator<Item = (String, &'static str)> {

@@ -7,7 +7,9 @@ mod recipients;
 mod strangers;
 
 use super::error::Fault;
-use super::sections::{authentication, checks, dkim, dns, event_hook, hook, list, milter, policy_service, rate_limit};
+use super::sections::{
+    authentication, checks, dkim, dns, event_hook, hook, list, milter, policy_service, rate_limit, spam,
+};
 use super::{Config, ConfigError, alarm, log, process, rewrite, route, trust};
 
 /// A rule: the sections that it looks at, and what it finds.
@@ -40,6 +42,7 @@ const RULES: &[Rule] = &[
     (&["log", "relay", "route"], |config| log::faults(&config.log, &config.usable_routes())),
     (&["alarm"], |config| alarm::faults(&config.alarm)),
     (&["hook"], |config| hook::faults(&config.hook)),
+    (&["spam"], |config| spam::faults(&config.spam)),
     (&["event_hook", "relay", "route"], |config| event_hook::faults(&config.event_hook, &config.usable_routes())),
     (&["process"], |config| process::faults(&config.process)),
 ];

@@ -39,7 +39,7 @@ pub use sections::{
     AuthSection, AuthenticationSection, ChecksSection, ClientsSection, DkimSection, DnsSection, DnsblSection,
     EarlyTalkers, EventHookSection, HookSection, LimitedBy, LimitsSection, ListSection, MessageSection, MilterSection,
     NoticesSection, PolicyServiceSection, ProtocolSection, QueueSection, RateLimitSection, RecipientsSection,
-    ReserveSection, SendersSection, SourceText, TlsSection, VerifySection,
+    ReserveSection, SendersSection, SourceText, SpamSection, TlsSection, VerifySection,
 };
 pub use submission::SubmissionSection;
 
@@ -47,12 +47,15 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::address::Domain;
+use crate::address::{AddressPattern, Domain};
 use crate::dkim::{DkimSettings, Signing};
 use crate::event_hook::EventHookSettings;
-use crate::policy::{AddressList, DnsListSettings, HookSettings, MilterSettings, Rules, ServiceSettings};
+use crate::policy::{
+    AddressList, DnsListSettings, HookSettings, MilterSettings, Rules, ServiceSettings, SpamCheckSettings,
+};
 use crate::recipients::RecipientSource;
 use crate::routing::Rewriting;
+use crate::spam::SpamSettings;
 use crate::spool::SpoolSync;
 use reading::origin::ConfigOrigin;
 use reading::{error, network, values};
@@ -109,6 +112,8 @@ pub struct Config {
     /// Which hooks are asked too, one after the other.
     #[serde(deserialize_with = "values::tables")]
     pub hook: Vec<HookSection>,
+    /// The spam filter that users train.
+    pub spam: SpamSection,
     /// What a message may be.
     pub message: MessageSection,
     /// The dialect.
@@ -176,6 +181,7 @@ impl Default for Config {
             policy_service: Vec::new(),
             milter: Vec::new(),
             hook: Vec::new(),
+            spam: SpamSection::default(),
             message: MessageSection::default(),
             protocol: ProtocolSection::default(),
             limits: LimitsSection::default(),
@@ -275,7 +281,19 @@ impl Config {
         let hooks = self.hooks().into_iter().map(|hook| hook.name);
         let source = self.recipients.source.iter().map(|_| RecipientSource::SETTING.to_owned());
         let lists = self.checks().map(|checks| checks.lists).unwrap_or_default();
-        services.chain(milters).chain(hooks).chain(source).chain(lists.iter().map(DnsListSettings::name)).collect()
+        let spam = self.spam_filter().map(|(filter, _)| filter.health_name());
+        services
+            .chain(milters)
+            .chain(hooks)
+            .chain(spam)
+            .chain(source)
+            .chain(lists.iter().map(DnsListSettings::name))
+            .collect()
+    }
+
+    /// The spam filter and how it is used, if there is one.
+    pub fn spam_filter(&self) -> Option<(SpamSettings, SpamCheckSettings)> {
+        self.spam.filter(&self.spool).zip(self.spam.check())
     }
 
     /// What learns of events, in the order of the file.
@@ -287,13 +305,19 @@ impl Config {
     /// What the built-in policies go by.
     pub fn rules(&self) -> Rules {
         let networks = self.clients.networks.iter().chain(&self.clients.own_public_networks).copied().collect();
+        let mut recipients = self.recipients.allow.clone();
+        if !recipients.is_empty() && self.spam_filter().is_some() {
+            // Where no more than some recipients are allowed, those are too.
+            let training = self.spam.train_spam.iter().chain(&self.spam.train_ham);
+            recipients.extend(training.cloned().map(AddressPattern::Mailbox));
+        }
         Rules {
             networks,
             auth_networks: self.clients.auth_networks.clone(),
             helo: self.clients.helo.clone(),
             verify: self.clients.verify,
             senders: AddressList { allow: self.senders.allow.clone(), deny: self.senders.deny.clone() },
-            recipients: AddressList { allow: self.recipients.allow.clone(), deny: self.recipients.deny.clone() },
+            recipients: AddressList { allow: recipients, deny: self.recipients.deny.clone() },
             default_domain: self.default_domain().clone(),
             required_headers: self.message.required_headers.clone(),
         }

@@ -9,6 +9,7 @@ use super::{Config, ListenAddress};
 use crate::event_hook::EventTarget;
 use crate::policy::HookTarget;
 use crate::recipients::{self, RecipientSource};
+use crate::spam::{self, SpamProgram};
 use crate::transport::{AgentNeeds, Roots, RouteSettings, SecretSource, TokenSource};
 
 /// What is needed of the host.
@@ -62,6 +63,11 @@ impl Config {
                 HookTarget::Command(line) => needs.commands.push(line.clone()),
                 HookTarget::Url(url) => needs.posts_to(url),
             }
+        }
+        match self.spam_filter().map(|(filter, _)| filter.program) {
+            Some(SpamProgram::Bogofilter(command)) => needs.commands.extend(spam::command_lines(&command)),
+            Some(SpamProgram::Rspamd(url)) => needs.posts_to(&url),
+            None => {}
         }
         for hook in self.event_hooks() {
             match &hook.target {

@@ -15,6 +15,7 @@ pub(super) mod policy_service;
 mod protocol;
 pub(super) mod rate_limit;
 pub(super) mod recipients;
+pub(super) mod spam;
 mod strictness;
 
 use std::path::PathBuf;
@@ -48,6 +49,7 @@ pub use policy_service::PolicyServiceSection;
 pub use protocol::{EarlyTalkers, ProtocolSection};
 pub use rate_limit::{LimitedBy, RateLimitSection};
 pub use recipients::{RecipientsSection, SourceText};
+pub use spam::SpamSection;
 
 /// `[clients]`: who may connect.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -22,6 +22,7 @@ impl Inspecting {
         for inspector in policy.inspectors() {
             match inspector.begin(client, envelope).await {
                 Interest::Inspecting(inspection) => inspections.push(inspection),
+                Interest::Taken(inspection) => return Ok(Self { inspections: vec![inspection] }),
                 Interest::PassedOver | Interest::Judged(Verdict::Accept | Verdict::AcceptWith(_)) => {}
                 Interest::Judged(Verdict::Refuse(reply) | Verdict::Defer(reply) | Verdict::Disconnect(reply)) => {
                     return Err(reply);

@@ -22,6 +22,8 @@ pub enum Interest {
     PassedOver,
     /// Octets are wanted.
     Inspecting(Box<dyn Inspection>),
+    /// Octets are wanted, and the message is mail for nobody: no other inspector sees it.
+    Taken(Box<dyn Inspection>),
     /// It is known already that the message is not welcome. The client gets the reply instead of the 354; a verdict that accepts is
     /// the same as [`Interest::PassedOver`].
     Judged(Verdict),

@@ -21,6 +21,7 @@ mod milter;
 mod networks;
 mod next_hop_size;
 pub mod refusals;
+mod spam;
 
 pub use addresses::AddressList;
 pub use authentication::{Authentication, AuthenticationSettings};
@@ -37,6 +38,7 @@ pub use listeners::{ListenerPattern, Listeners};
 pub use lists::ListPolicy;
 pub use milter::{Milter, MilterSettings};
 pub use next_hop_size::NextHopSize;
+pub use spam::{SpamCheck, SpamCheckSettings, Thresholds, Training, TrainingSettings};
 
 use std::net::SocketAddr;
 

@@ -213,7 +213,7 @@ fn help_is_in_plain_english() {
     let help = said(SPOOLRUN, &["--help"]).split_whitespace().collect::<Vec<_>>().join(" ");
     for sentence in [
         "expire Give up on recipients not yet delivered to, and notify the sender",
-        "watch Run continuously: deliver new mail at once, and retry deferred mail when it is due",
+        "watch Run continuously: deliver mail at once, and retry when it is due",
         "doctor Check every step of a delivery, and that this is no open relay",
     ] {
         assert!(help.contains(sentence), "{sentence}");

@@ -61,6 +61,7 @@ mod sendmail;
 mod sendmail_callers;
 mod silence;
 mod smarthost_returns;
+mod spam;
 #[path = "../support/mod.rs"]
 mod support;
 mod syscalls;

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::have::have;
-use crate::site::{Running, Site, free_port, wait_until};
+use crate::site::{Running, Site, wait_until};
+use crate::support::peers::rspamd::Rspamd;
 
 fn site_with(milters: &[(&Path, &str)]) -> Site {
     let text = milters.iter().fold(String::new(), |mut text, (socket, more)| {
@@ -221,48 +222,8 @@ fn rspamd_rejects_gtube_and_adds_its_fields() {
     if !have("rspamd") {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name);
-    for name in ["lc", "lc/local.d", "db", "run", "log"] {
-        fs::create_dir(path(name)).unwrap();
-    }
-    let (port, silent) = (free_port(), free_port());
-    for (name, text) in [
-        ("asn.conf", "enabled = false;\n".to_owned()),
-        ("fuzzy_check.conf", "enabled = false;\n".to_owned()),
-        ("rbl.conf", "enabled = false;\n".to_owned()),
-        ("worker-fuzzy.inc", "enabled = false;\n".to_owned()),
-        ("worker-controller.inc", format!("bind_socket = \"{}\";\n", path("controller").display())),
-        ("worker-normal.inc", format!("bind_socket = \"{}\";\ncount = 1;\n", path("normal").display())),
-        ("logging.inc", format!("type = \"file\"; filename = \"{}\";\n", path("log/rspamd.log").display())),
-        (
-            "milter_headers.conf",
-            "use = [\"x-spamd-bar\", \"x-spam-level\"]; skip_local = false; skip_authenticated = false;\n".to_owned(),
-        ),
-        (
-            "options.inc",
-            format!(
-                "dns {{ nameserver = [\"127.0.0.1:{silent}\"]; timeout = 0.1s; retransmits = 1; }}\nlocal_addrs = [];\n"
-            ),
-        ),
-        (
-            "worker-proxy.inc",
-            format!(
-                "bind_socket = \"127.0.0.1:{port}\";\nmilter = yes;\n\
-                 upstream \"local\" {{ default = yes; self_scan = yes; }}\ncount = 1;\n"
-            ),
-        ),
-    ] {
-        fs::write(path("lc/local.d").join(name), text).unwrap();
-    }
-    let mut program = Command::new("rspamd");
-    program.args(["-f", "--insecure"]).stdout(Stdio::null());
-    for (name, value) in [("LOCAL_CONFDIR", "lc"), ("DBDIR", "db"), ("RUNDIR", "run"), ("LOGDIR", "log")] {
-        program.arg(format!("--var={name}={}", path(value).display()));
-    }
-    let _rspamd = Running::start(program);
-    wait_until("rspamd listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
-    let site = Site::new(&format!("[[milter]]\naddress = \"inet:127.0.0.1:{port}\"\n"));
+    let rspamd = Rspamd::start();
+    let site = Site::new(&format!("[[milter]]\naddress = \"inet:127.0.0.1:{}\"\n", rspamd.milter));
     let smtpd = site.listen(&[]);
     let mut client = smtpd.client();
     client.submit("joe@example.com", &["amy@example.org"], MESSAGE);

@@ -163,3 +163,23 @@ fn a_flood_of_smtp_source_is_cut_off_at_the_limit() {
     }
     session.expect("MAIL FROM:<a@example.com>", "450 4.7.1");
 }
+
+#[test]
+fn doctor_says_whether_clients_can_be_counted_and_whom_a_limit_counts() {
+    let limits = "[[rate_limit]]\nmessages = [\"60/m\"]\n[[rate_limit]]\nby = \"login\"\nmessages = [\"60/m\"]\n";
+    let said = |site: &Site| String::from_utf8(site.run(&["doctor"]).stdout).unwrap();
+    let site = Site::new(&format!("{NETWORKS}{limits}"));
+    let words = said(&site);
+    assert!(words.contains("ok        counts: clients can be counted"), "{words}");
+    assert!(words.contains("ok        limit: rate_limit[0] limits by address"), "{words}");
+    assert!(words.contains("warning   limit: rate_limit[1] counts nobody: nobody can log in"), "{words}");
+    // By default only this host may connect, which is exempt.
+    let words = said(&Site::new(limits));
+    assert!(
+        words.contains("rate_limit[0] counts nobody: all networks that may connect are in limits.exempt"),
+        "{words}"
+    );
+    std::fs::create_dir_all(site.spool().join("routes/clients.rates")).unwrap();
+    let words = said(&site);
+    assert!(words.contains("fault     counts: clients cannot be counted: "), "{words}");
+}

@@ -55,6 +55,7 @@ pub(crate) const PACKAGES: &[(&str, &str)] = &[
 
 /// What comes from packages that exclude each other, or would start a server: `.ci/install-peers` unpacks them.
 pub(crate) const UNPACKED: &[&str] = &[
+    "bogofilter",
     "check_mailq",
     "clamav-milter",
     "clamd",

@@ -13,7 +13,7 @@ use leafmail::history::VisitObserver;
 use leafmail::mailing_list::MailingLists;
 use leafmail::policy::{
     Authentication, Chain, Checks, HealthObserver, HookStage, Inspector, JsonHook, ListPolicy, Milter, NextHopSize,
-    Policy, PolicyService,
+    Policy, PolicyService, SpamCheck, Training,
 };
 use leafmail::queue::SizeFile;
 use leafmail::recipients::{RecipientCheck, RecipientSettings, RecipientSource};
@@ -57,7 +57,7 @@ pub(crate) fn build(
     })
 }
 
-/// The rules, what is asked after them, and who sees the octets. Milters are asked last.
+/// The rules, what is asked after them, and who sees the octets: what is learnt first, milters and the spam filter last.
 fn chain(config: &Config, lists: MailingLists, resolver: Arc<dyn Resolver>) -> Chain {
     let record = HelperRecord::in_folder(config.spool.join("routes"), Arc::new(SystemClock));
     let health: Arc<dyn HealthObserver> = Arc::new(record);
@@ -65,10 +65,16 @@ fn chain(config: &Config, lists: MailingLists, resolver: Arc<dyn Resolver>) -> C
     let milters: Vec<_> = config.milters().into_iter().map(milter).collect();
     let hook = |settings| JsonHook::reporting_to(settings, Arc::clone(&health));
     let hooks: Vec<_> = config.hooks().into_iter().map(hook).collect();
-    let mut policies = policies(config, lists, &hooks, &health);
+    let check = |(filter, settings)| SpamCheck::reporting_to(filter, settings, Arc::clone(&health));
+    let spam = config.spam_filter().map(check);
+    let training = spam.as_ref().and_then(SpamCheck::training);
+    let mut policies = policies(config, lists, &hooks, training.as_ref(), &health);
     policies.extend(milters.iter().map(|milter| Arc::clone(milter) as Arc<dyn Policy>));
-    let mut inspectors = inspecting(config, &hooks);
+    let mut inspectors: Vec<_> =
+        training.map(|training| Arc::new(training) as Arc<dyn Inspector>).into_iter().collect();
+    inspectors.extend(inspecting(config, &hooks));
     inspectors.extend(milters.into_iter().map(|milter| milter as Arc<dyn Inspector>));
+    inspectors.extend(spam.map(|spam| Arc::new(spam) as Arc<dyn Inspector>));
     Chain::new(config.rules(), resolver, policies).with_inspectors(inspectors)
 }
 
@@ -77,18 +83,22 @@ fn policies(
     config: &Config,
     lists: MailingLists,
     hooks: &[JsonHook],
+    training: Option<&Training>,
     health: &Arc<dyn HealthObserver>,
 ) -> Vec<Arc<dyn Policy>> {
     let service = |settings| Arc::new(PolicyService::reporting_to(settings, Arc::clone(health))) as Arc<dyn Policy>;
     let services = config.policy_services().into_iter().map(service);
     let known = config.recipient_settings().map(|settings| {
-        let check = recipient_check(config, settings, lists.clone()).reporting_to(Arc::clone(health));
+        let check =
+            recipient_check(config, settings, lists.clone(), training.cloned()).reporting_to(Arc::clone(health));
         Arc::new(check) as Arc<dyn Policy>
     });
     let lists = (!lists.is_empty()).then(|| Arc::new(ListPolicy::new(lists)) as Arc<dyn Policy>);
     let hooks = hooks.iter().map(|hook| Arc::new(hook.clone()) as Arc<dyn Policy>);
     let first = std::iter::once(Arc::new(next_hop_size(config)) as Arc<dyn Policy>);
+    let training = training.map(|training| Arc::new(training.clone()) as Arc<dyn Policy>);
     first
+        .chain(training)
         .chain(checks(config, health))
         .chain(authentication(config))
         .chain(lists)
@@ -116,15 +126,23 @@ fn authentication(config: &Config) -> Option<Arc<dyn Policy>> {
     Some(Arc::new(Authentication::new(settings, dns::client(config.dns.settings()), Arc::new(SystemClock))))
 }
 
-/// Who knows which recipients exist, but for lists, which this relay has itself. A callout must not lead back here.
-fn recipient_check(config: &Config, settings: RecipientSettings, lists: MailingLists) -> RecipientCheck {
+/// Who knows which recipients exist, but for lists and training addresses, which this relay has itself. A callout must not lead
+/// back here.
+fn recipient_check(
+    config: &Config,
+    settings: RecipientSettings,
+    lists: MailingLists,
+    training: Option<Training>,
+) -> RecipientCheck {
     let source = match settings.source {
         RecipientSource::Callout(hop) => {
             RecipientSource::Callout(Box::new(cli::wiring::knowing_ourselves(config, *hop)))
         }
         other => other,
     };
-    RecipientCheck::new(RecipientSettings { source, ..settings }).except(move |mailbox| lists.find(mailbox).is_some())
+    let is_training = move |mailbox: &_| training.as_ref().is_some_and(|training| training.is_training(mailbox));
+    RecipientCheck::new(RecipientSettings { source, ..settings })
+        .except(move |mailbox| lists.find(mailbox).is_some() || is_training(mailbox))
 }
 
 /// The record of clients; with the history it is off.

@@ -21,7 +21,7 @@ use leafmail::transport::{Inquiry, Learned, NextHop, Place, ProbeVerdict, Step, 
 
 use sysexits::ExitCode;
 
-use super::{doctor_dns, helpers};
+use super::{doctor_dns, doctor_limits, helpers};
 use crate::cli::{self, OrExit};
 
 /// Options of the verb.
@@ -110,7 +110,11 @@ pub(crate) fn doctor(
         for settings in config.event_hooks() {
             ward.visit(&settings.name, |tell| tell(event_hook(&settings)));
         }
+        if let Some((filter, settings)) = config.spam_filter() {
+            ward.ask(config, &filter.health_name(), || helpers::spam_filter(filter.clone(), settings));
+        }
         doctor_dns::visit(config, &mut |subject, step| ward.ask(config, subject, || step));
+        doctor_limits::visit(config, &mut |subject, step| ward.visit(subject, |tell| tell(step)));
         ward.visit("receiver", |tell| admin::probe_receiver(&receiver(config), tell));
     }
     ward.said?;

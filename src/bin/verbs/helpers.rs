@@ -4,8 +4,12 @@ use leafmail::address::{Mailbox, escaped};
 use leafmail::clock::Timestamp;
 use leafmail::config::Config;
 use leafmail::helper_states::{HelperTroubles, forget_helper, helper_troubles};
-use leafmail::policy::{Fallback, HookSettings, JsonHook, Milter, MilterSettings, PolicyService, ServiceSettings};
+use leafmail::policy::{
+    Fallback, HookSettings, JsonHook, Milter, MilterSettings, PolicyService, ServiceSettings, SpamCheck,
+    SpamCheckSettings,
+};
 use leafmail::recipients::{Existence, RecipientCheck, RecipientSettings};
+use leafmail::spam::SpamSettings;
 use leafmail::transport::{ProbeVerdict, Step};
 
 /// Those of the configuration that give no answer. What cannot be read counts as no trouble, as alarms take it.
@@ -107,6 +111,22 @@ pub(super) fn hook(settings: HookSettings) -> Step {
             let schema = "docs/hooks.md has the schema";
             let remedy = format!("Correct the command or the URL; {schema}. {}", until_then(fallback));
             Step::fault("answer", format!("it gives no answer: {}", escaped(&error)), remedy)
+        }
+    }
+}
+
+/// Has the spam filter judge a message that does not exist.
+pub(super) fn spam_filter(filter: SpamSettings, settings: SpamCheckSettings) -> Step {
+    let (name, fallback) = (filter.program.name(), settings.fallback);
+    let asked = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map_err(|error| error.to_string())?.block_on(SpamCheck::new(filter, settings).probe())
+    };
+    match asked() {
+        Ok(score) => Step::ok("score", format!("{name} gives a message that does not exist the score {score}")),
+        Err(error) => {
+            let remedy = format!("Correct spam.{name}, or start the filter. {}", until_then(fallback));
+            Step::fault("score", format!("{name} gives no score: {}", escaped(&error)), remedy)
         }
     }
 }

@@ -5,10 +5,12 @@ mod deliver;
 mod dkim_key;
 mod doctor;
 mod doctor_dns;
+mod doctor_limits;
 mod existing;
 mod explain;
 mod filters;
 mod helpers;
+mod learn;
 mod listing;
 mod live;
 mod look;
@@ -38,7 +40,7 @@ pub(crate) use sql_schema::sql_schema;
 /// What is to be done.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Run continuously: deliver new mail at once, and retry deferred mail when it is due
+    /// Run continuously: deliver mail at once, and retry when it is due
     ///
     /// On a terminal, watch shows a live view of the queue.
     Watch {
@@ -105,6 +107,10 @@ pub(crate) enum Verb {
         #[arg(short = 'j', long)]
         json: bool,
     },
+    /// Train the spam filter with messages
+    ///
+    /// If a message was learnt before as the opposite, that is taken back first.
+    Learn(learn::LearnOptions),
     /// Count waiting recipients by domain and age, like Postfix's qshape
     Shape {
         #[command(flatten)]
@@ -116,7 +122,7 @@ pub(crate) enum Verb {
         #[arg(short = 'j', long)]
         json: bool,
     },
-    /// Count messages, octets and attempts, and show the state of each route
+    /// Count messages, octets and attempts, and show each route's state
     Stats {
         #[command(flatten)]
         filters: Filters,
@@ -203,6 +209,7 @@ impl Verb {
             Self::DkimKey(options) => dkim_key(config, options),
             Self::SqlSchema(options) => sql_schema(options),
             Self::Cat { id, json } => look::cat(&*spool()?, *id, *json),
+            Self::Learn(options) => learn::learn(config, options),
             Self::Shape { filters, senders, json } => {
                 let of = if *senders { Of::Senders } else { Of::Recipients };
                 look::shape(config, &*spool()?, &filters.selected(&[Folder::Queue], &routes(config))?, of, *json)

@@ -9,6 +9,7 @@ const BAD_KEY: ExitLine = (65, "The file holds no key that can be used");
 const NO_KEY: ExitLine = (66, "The file of the key cannot be read");
 const NO_OPENSSL: ExitLine = (69, "openssl is not there, or failed");
 const NO_MESSAGE: ExitLine = (66, "No such message, or no such spool");
+const NO_FILTER: ExitLine = (69, "The spam filter did not learn a message");
 const FAULT: ExitLine = (69, "doctor found a fault");
 const REFUSED: ExitLine = (71, "The system refused something, such as another user or the sandbox");
 const CANNOT_CREATE: ExitLine = (73, "A folder or the log cannot be created or opened");
@@ -163,6 +164,17 @@ If spoolrun is called by the name mailq (a link), it runs list.",
             ("spoolrun cat 01M7XXG7GK0000700000000001 | less", "Page by page"),
         ],
     ),
+    Page {
+        verb: "learn",
+        examples: &[
+            ("spoolrun learn spam 01M7XXG7GK0000700000000001", "One in the spool"),
+            ("spoolrun learn ham - < mail.eml", "One from a file"),
+        ],
+        notes: "What is learnt is kept by the filter of [spam]; the message itself stays where it is.",
+        codes: &[DONE, USAGE, BAD_MESSAGE, NO_MESSAGE, NO_FILTER, IO_FAILED, NOT_PERMITTED, CONFIGURATION],
+        brief: &[],
+        hidden: LOOKING,
+    },
     looking(
         "shape",
         &[

@@ -43,6 +43,7 @@ pub(in crate::config) fn sections() -> Vec<Section> {
         ("policy_service", fields_of::<PolicyServiceSection>()),
         ("milter", fields_of::<MilterSection>()),
         ("hook", fields_of::<HookSection>()),
+        ("spam", fields_of::<SpamSection>()),
         ("message", fields_of::<MessageSection>()),
         ("protocol", fields_of::<ProtocolSection>()),
         ("limits", fields_of::<LimitsSection>()),

@@ -103,6 +103,18 @@ fn the_sample_shows_every_default() {
             listeners: vec![":25".parse().unwrap()],
             ..HookSection::default()
         }],
+        spam: SpamSection {
+            bogofilter: Some("bogofilter -d /var/lib/leafmail/bogofilter".to_owned()),
+            rspamd: values::FromText::from_text("http://127.0.0.1:11334").ok(),
+            tag: crate::spam::SpamScore::new(0.99),
+            hold: crate::spam::SpamScore::new(0.999),
+            refuse: crate::spam::SpamScore::new(1.0),
+            except: vec!["192.168.1.0/24".parse().unwrap()],
+            train_spam: "spam@relay.example.lan".parse().ok(),
+            train_ham: "ham@relay.example.lan".parse().ok(),
+            train_from: vec!["192.168.1.10/32".parse().unwrap()],
+            ..SpamSection::default()
+        },
         rewrite: vec![RewriteSection {
             senders: vec!["@.example.lan".parse().unwrap()],
             recipients: vec!["@example.com".parse().unwrap()],

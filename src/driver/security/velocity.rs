@@ -103,6 +103,14 @@ impl Velocity {
         Self { limits, exempt, table: Table::shared(folder) }
     }
 
+    /// Whether clients can be counted: the file can be used, or is not there yet.
+    ///
+    /// # Errors
+    /// When it cannot be opened or locked.
+    pub fn probe(&self) -> io::Result<()> {
+        self.table.probe()
+    }
+
     /// Whether a client may have one more, which is then counted; if not, what it has to wait for longest.
     ///
     /// # Errors

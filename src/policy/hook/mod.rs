@@ -22,10 +22,10 @@ use super::{ClientInfo, Inspection, Inspector, Interest, Policy};
 use crate::address::{Mailbox, ReversePath};
 use crate::envelope::{Envelope, Peer};
 use crate::session::{Additions, Verdict};
+use crate::smtp::header::Beginning;
 use crate::webhook;
 use answer::{HookAction, HookAnswer};
 use coprocess::CoprocessPool;
-use question::Contents;
 pub use settings::{Discarding, HookSettings, HookStage, HookTarget};
 
 /// The longest answer of a URL, in octets.
@@ -81,9 +81,9 @@ impl JsonHook {
         let stage = self.inner.settings.stages.first().copied().unwrap_or(HookStage::Data);
         let context = question::context(&self.inner.settings.host, &client, stage, Some("doctor.invalid"));
         let envelope = question::begun(&ReversePath::Null, None, recipient.iter());
-        let mut contents = Contents::new(self.inner.settings.contents);
+        let mut contents = Beginning::new(self.inner.settings.contents);
         contents.add(b"Subject: a test of leafmail\r\n\r\nThis message does not exist.\r\n");
-        let question = json!({ "context": context, "envelope": envelope, "message": contents.message() });
+        let question = json!({ "context": context, "envelope": envelope, "message": question::message(&contents) });
         let answer = self.inner.exchange(question).await?;
         Ok(match HookAnswer::parse(&answer, stage)?.action {
             HookAction::Accept => "accept",
@@ -235,7 +235,7 @@ impl Inspector for JsonHook {
         }
         let question =
             json!({ "context": self.context(client, HookStage::Data), "envelope": question::envelope(envelope) });
-        let contents = Contents::new(self.inner.settings.contents);
+        let contents = Beginning::new(self.inner.settings.contents);
         Interest::Inspecting(Box::new(HookInspection { hook: Arc::clone(&self.inner), question, contents }))
     }
 }
@@ -244,7 +244,7 @@ impl Inspector for JsonHook {
 struct HookInspection {
     hook: Arc<Inner>,
     question: Value,
-    contents: Contents,
+    contents: Beginning,
 }
 
 #[async_trait]
@@ -254,7 +254,7 @@ impl Inspection for HookInspection {
     }
 
     async fn end(mut self: Box<Self>) -> Verdict {
-        self.question["message"] = self.contents.message();
+        self.question["message"] = question::message(&self.contents);
         self.hook.ask(self.question, HookStage::Data).await
     }
 }

@@ -9,7 +9,7 @@ use super::settings::HookStage;
 use crate::address::{Mailbox, ReversePath};
 use crate::envelope::{Envelope, Peer};
 use crate::policy::ClientInfo;
-use crate::smtp::header::{end_of_field, end_of_header, split_field};
+use crate::smtp::header::{Beginning, end_of_field, split_field};
 
 /// Who asks, and about whom.
 pub(super) fn context(host: &str, client: &ClientInfo<'_>, stage: HookStage, helo: Option<&str>) -> Value {
@@ -65,55 +65,19 @@ fn to<'a>(recipients: impl Iterator<Item = &'a Mailbox>) -> Value {
     recipients.map(|recipient| json!({ "address": recipient.to_string() })).collect()
 }
 
-/// The message as it streams by, up to a bound.
-pub(super) struct Contents {
-    octets: Vec<u8>,
-    /// Where the body begins, once that is known.
-    body: Option<usize>,
-    most: usize,
-    size: u64,
-}
-
-impl Contents {
-    /// At most this many octets of the body are kept, besides the header.
-    pub(super) fn new(most: usize) -> Self {
-        Self { octets: Vec::new(), body: None, most, size: 0 }
-    }
-
-    /// The next octets.
-    pub(super) fn add(&mut self, octets: &[u8]) {
-        self.size += octets.len() as u64;
-        match self.body {
-            Some(body) => {
-                let room = (body + self.most).saturating_sub(self.octets.len());
-                self.octets.extend_from_slice(&octets[..octets.len().min(room)]);
-            }
-            None => {
-                let searched = self.octets.len().saturating_sub(3);
-                self.octets.extend_from_slice(octets);
-                self.body = end_of_header(&self.octets, searched).map(|end| end + 2);
-                if let Some(body) = self.body {
-                    self.octets.truncate(body + self.most);
-                }
-            }
+/// The message as far as it was kept, as a question has it.
+pub(super) fn message(kept: &Beginning) -> Value {
+    let (mut rest, body) = kept.parts();
+    let mut headers = Vec::new();
+    while !rest.is_empty() {
+        let (field, tail) = rest.split_at(end_of_field(rest));
+        if let Some((name, value)) = split_field(field) {
+            headers.push(json!([name, String::from_utf8_lossy(value.trim_ascii())]));
         }
+        rest = tail;
     }
-
-    /// As a question has it.
-    pub(super) fn message(&self) -> Value {
-        let (header, body) = self.octets.split_at(self.body.unwrap_or(self.octets.len()));
-        let (mut headers, mut rest) = (Vec::new(), header);
-        while !rest.is_empty() {
-            let (field, tail) = rest.split_at(end_of_field(rest));
-            if let Some((name, value)) = split_field(field) {
-                headers.push(json!([name, String::from_utf8_lossy(value.trim_ascii())]));
-            }
-            rest = tail;
-        }
-        let is_cut = self.size > self.octets.len() as u64;
-        let contents = String::from_utf8_lossy(body);
-        json!({ "headers": headers, "contents": contents, "size": self.size, "truncated": is_cut })
-    }
+    let contents = String::from_utf8_lossy(body);
+    json!({ "headers": headers, "contents": contents, "size": kept.size(), "truncated": kept.is_cut() })
 }
 
 #[cfg(test)]
@@ -121,9 +85,9 @@ mod tests {
     use super::*;
 
     fn message(pieces: &[&[u8]], most: usize) -> Value {
-        let mut contents = Contents::new(most);
-        pieces.iter().for_each(|piece| contents.add(piece));
-        contents.message()
+        let mut kept = Beginning::new(most);
+        pieces.iter().for_each(|piece| kept.add(piece));
+        super::message(&kept)
     }
 
     #[test]

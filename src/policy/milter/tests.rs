@@ -137,7 +137,7 @@ async fn verdict(milter: &Milter, body: &[u8]) -> Verdict {
                 return no;
             }
         }
-        Interest::Inspecting(mut inspection) => {
+        Interest::Inspecting(mut inspection) | Interest::Taken(mut inspection) => {
             for piece in [&HEADER[..20], &HEADER[20..], body].into_iter().flat_map(|part| part.chunks(50_000)) {
                 inspection.octets(piece).await;
             }

@@ -1,11 +1,13 @@
 //! Where the header of a message ends, where each of its fields ends, and what a field's name is (RFC 5322 2.2). In the files
-//! below: the tokens of a structured field, lists of addresses, and changes to a header. Pure.
+//! below: the tokens of a structured field, lists of addresses, changes to a header, and the beginning of a message. Pure.
 
 mod address_list;
+mod beginning;
 mod edit;
 mod tokens;
 
 pub(crate) use address_list::{AddressTokens, Member, is_comments, is_phrase};
+pub use beginning::Beginning;
 pub use edit::{FoldedField, HeaderEdit, RemovedName, edited};
 pub(crate) use tokens::{Token, TokenKind};
 

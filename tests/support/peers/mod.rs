@@ -3,3 +3,4 @@
 #[cfg(feature = "sql")]
 pub(crate) mod databases;
 pub(crate) mod dns_lab;
+pub(crate) mod rspamd;

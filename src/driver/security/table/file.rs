@@ -70,6 +70,18 @@ impl<B: TableBucket> TableFile<B> {
         Ok(changed)
     }
 
+    /// Whether the file can be used. It may be missing.
+    ///
+    /// # Errors
+    /// When it is there, but cannot be opened or locked.
+    pub(super) fn probe(&self) -> io::Result<()> {
+        match self.open(OFlags::RDWR) {
+            Ok(file) => lock(&file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     fn open(&self, flags: OFlags) -> io::Result<File> {
         let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = File::from(open(&self.path, flags, Mode::RUSR | Mode::WUSR)?);

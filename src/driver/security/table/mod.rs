@@ -44,6 +44,17 @@ impl<B: TableBucket> Table<B> {
         Self { kept: Kept::Shared(TableFile::new(folder, SystemClock.boot_id())) }
     }
 
+    /// Whether buckets can be kept.
+    ///
+    /// # Errors
+    /// When there is a file that cannot be opened or locked.
+    pub(super) fn probe(&self) -> io::Result<()> {
+        match &self.kept {
+            Kept::Here(..) => Ok(()),
+            Kept::Shared(file) => file.probe(),
+        }
+    }
+
     /// Looks at the bucket of `key`; `None` where there is none, or it cannot be read. Nothing is locked: of a change of
     /// another process under way it sees any part.
     pub(super) fn read<T>(&self, key: &[u8], look: impl FnOnce(&Seed, &B) -> T) -> Option<T> {

@@ -1,0 +1,181 @@
+//! A spam filter that users train: bogofilter, run as a command, or rspamd, asked at its controller.
+//!
+//! It judges a message by a score, and learns messages as spam or as ham. What was learnt is remembered, so that a change of
+//! mind takes the first opinion back. It blocks, each call for as long as its settings allow; trouble is an error, never a score.
+
+mod attached;
+mod bogofilter;
+mod content;
+mod learned;
+mod rspamd;
+mod score;
+
+pub use attached::{NotLearnable, learnable};
+pub use bogofilter::command_lines;
+pub use content::{OWN_FIELDS, with_crlf};
+pub use score::SpamScore;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::smtp::header::Beginning;
+use learned::LearnedFile;
+
+/// Who judges.
+#[derive(Clone, PartialEq, Eq)]
+pub enum SpamProgram {
+    /// The command line of bogofilter, without what it is to do.
+    Bogofilter(String),
+    /// The URL of rspamd's controller; it may hold a password.
+    Rspamd(String),
+}
+
+impl fmt::Debug for SpamProgram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bogofilter(_) => "Bogofilter(***)",
+            Self::Rspamd(_) => "Rspamd(***)",
+        })
+    }
+}
+
+impl SpamProgram {
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Bogofilter(_) => "bogofilter",
+            Self::Rspamd(_) => "rspamd",
+        }
+    }
+}
+
+/// What a message is learnt as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpamClass {
+    /// Unwanted.
+    Spam,
+    /// Wanted.
+    Ham,
+}
+
+impl SpamClass {
+    /// Its name.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Spam => "spam",
+            Self::Ham => "ham",
+        }
+    }
+}
+
+/// What came of learning a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Learning {
+    /// It was not known.
+    New,
+    /// It was learnt as the opposite before, which was taken back.
+    Changed,
+    /// It was learnt as the same before; nothing was done.
+    Known,
+}
+
+/// What a filter gets of a message besides its octets; each may be empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MessageOrigin {
+    /// The address of the client.
+    pub ip: String,
+    /// What the client called itself; hostile.
+    pub helo: String,
+    /// Who the client proved to be; hostile.
+    pub login: String,
+    /// The reverse-path.
+    pub sender: String,
+    /// The recipients.
+    pub recipients: Vec<String>,
+    /// The spool id.
+    pub id: String,
+}
+
+/// Who judges, and within which bounds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpamSettings {
+    /// Who judges.
+    pub program: SpamProgram,
+    /// How long an answer may take.
+    pub timeout: Duration,
+    /// The most octets of a body that are looked at.
+    pub contents: usize,
+    /// The file of what was learnt.
+    pub memory: PathBuf,
+}
+
+impl SpamSettings {
+    /// What the log and alarms call it.
+    pub fn health_name(&self) -> String {
+        format!("spam filter {}", self.program.name())
+    }
+}
+
+/// The filter.
+#[derive(Debug)]
+pub struct SpamFilter {
+    settings: SpamSettings,
+    learned: LearnedFile,
+}
+
+impl SpamFilter {
+    /// With these settings. Nothing is started, connected to or read before it is asked.
+    pub fn new(settings: SpamSettings) -> Self {
+        let learned = LearnedFile::at(settings.memory.clone());
+        Self { settings, learned }
+    }
+
+    /// Its settings.
+    pub fn settings(&self) -> &SpamSettings {
+        &self.settings
+    }
+
+    /// Room for as much of a message as the filter looks at.
+    pub fn beginning(&self) -> Beginning {
+        Beginning::new(self.settings.contents)
+    }
+
+    /// The score of a message.
+    ///
+    /// # Errors
+    /// Why there is none, in words; hostile text of the program may be in them.
+    pub fn judge(&self, message: &Beginning, origin: &MessageOrigin) -> Result<SpamScore, String> {
+        let octets = content::without_verdicts(message);
+        match &self.settings.program {
+            SpamProgram::Bogofilter(command) => bogofilter::judge(command, &octets, self.settings.timeout),
+            SpamProgram::Rspamd(url) => rspamd::judge(url, &octets, origin, self.settings.timeout),
+        }
+    }
+
+    /// Learns a message. Of several processes that learn, one at a time does.
+    ///
+    /// # Errors
+    /// Why it could not be learnt, in words; then what was learnt before is as it was. When what is remembered cannot be
+    /// written, the message is learnt all the same, and may be learnt twice.
+    pub fn learn(&self, message: &Beginning, class: SpamClass) -> Result<Learning, String> {
+        let deadline = Instant::now() + self.settings.timeout;
+        let key = content::key(message);
+        let mut learned = self.learned.open(deadline)?;
+        let before = learned.class_of(&key);
+        if before == Some(class) {
+            return Ok(Learning::Known);
+        }
+        let octets = content::without_verdicts(message);
+        let left = deadline.saturating_duration_since(Instant::now());
+        match &self.settings.program {
+            SpamProgram::Bogofilter(command) => bogofilter::learn(command, &octets, class, before.is_some(), left)?,
+            SpamProgram::Rspamd(url) => rspamd::learn(url, &octets, class, left)?,
+        }
+        learned.keep(key, class)?;
+        Ok(if before.is_some() { Learning::Changed } else { Learning::New })
+    }
+}
+
+#[cfg(test)]
+mod tests;
