@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::SpamClass;
 use super::score::SpamScore;
+use super::settings::SpamClass;
 use crate::sys::shell::{MAX_INPUT, ShellCommand};
 
 /// What bogofilter is to do.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::SpamClass;
+use super::settings::SpamClass;
 use crate::small_file::{self, FileSync, Writers, beside};
 
 /// The most messages that are remembered.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::score::SpamScore;
-use super::{MessageOrigin, SpamClass};
+use super::settings::{MessageOrigin, SpamClass};
 use crate::webhook::{self, WebAnswer};
 
 /// The longest answer, in octets: it has all symbols that were found.

@@ -1,5 +1,7 @@
 //! The filter with a bogofilter of the shell, which writes down what it is asked to do.
 
+use std::time::Duration;
+
 use super::*;
 
 fn filter(folder: &std::path::Path, script: &str) -> SpamFilter {

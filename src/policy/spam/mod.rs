@@ -4,73 +4,30 @@
 //! Without a score nothing is marked, held or refused: the client is deferred, or accepted if the configuration says so.
 
 mod settings;
+mod shared;
 mod training;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
 
-use super::health::{Health, HealthObserver};
+use super::health::HealthObserver;
 use super::{ClientInfo, Inspection, Inspector, Interest};
 use crate::envelope::{Envelope, Peer};
 use crate::session::{Additions, Verdict};
 use crate::smtp::header::{Beginning, HeaderEdit, end_of_field, split_field};
 use crate::smtp::{EnhancedCode, Reply};
-use crate::spam::{MessageOrigin, OWN_FIELDS, SpamFilter, SpamScore, SpamSettings};
+use crate::spam::{MessageOrigin, OWN_FIELDS, SpamScore, SpamSettings};
 pub use settings::{SpamCheckSettings, Thresholds, TrainingSettings};
+use shared::Shared;
 pub use training::Training;
 
-/// Messages that are judged or learnt at the same time.
-const AT_ONCE: usize = 8;
 /// The most fields of ours that a message may come with.
 const MOST_FORGED: usize = 20;
 
 /// Judges messages.
 pub struct SpamCheck {
     shared: Arc<Shared>,
-}
-
-/// What judging and learning share.
-struct Shared {
-    filter: Arc<SpamFilter>,
-    settings: SpamCheckSettings,
-    health: Health,
-    open: Arc<Semaphore>,
-}
-
-impl Shared {
-    /// Has the filter do something on a thread that may block, within the time limit.
-    async fn with_filter<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&SpamFilter) -> Result<T, String> + Send + 'static,
-    ) -> Result<T, String> {
-        let limit = self.filter.settings().timeout;
-        let done = async {
-            let permit = Arc::clone(&self.open).acquire_owned().await.map_err(|error| error.to_string())?;
-            let filter = Arc::clone(&self.filter);
-            let done = spawn_blocking(move || {
-                // It is given back when the work is over, also where nobody waits for it any more.
-                let _permit = permit;
-                work(&filter)
-            });
-            done.await.unwrap_or_else(|_panicked| Err("an internal error".to_owned()))
-        };
-        let begun = Instant::now();
-        // The filter keeps its limit by itself; waiting for others counts too.
-        let done = tokio::time::timeout(limit + Duration::from_secs(1), done).await;
-        let done = done.unwrap_or_else(|_| Err(format!("no answer within {} s", limit.as_secs())));
-        if done.is_err() && begun.elapsed() >= limit {
-            self.health.exceeded();
-        }
-        done
-    }
-
-    fn name(&self) -> &'static str {
-        self.filter.settings().program.name()
-    }
 }
 
 impl SpamCheck {
@@ -85,10 +42,7 @@ impl SpamCheck {
     }
 
     fn with(filter: SpamSettings, settings: SpamCheckSettings, observer: Option<Arc<dyn HealthObserver>>) -> Self {
-        let mut health = Health::new(filter.health_name(), settings.fallback);
-        observer.into_iter().for_each(|observer| health.report_to(observer));
-        let (filter, open) = (Arc::new(SpamFilter::new(filter)), Arc::new(Semaphore::new(AT_ONCE)));
-        Self { shared: Arc::new(Shared { filter, settings, health, open }) }
+        Self { shared: Arc::new(Shared::new(filter, settings, observer)) }
     }
 
     /// Who learns the mail to training addresses, if there are any.

@@ -1,5 +1,7 @@
 //! Verdicts by scores, and what becomes of fields of ours that a message came with.
 
+use std::time::Duration;
+
 use super::*;
 use crate::address::{Mailbox, ReversePath};
 use crate::clock::Timestamp;

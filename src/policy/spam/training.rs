@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::Shared;
+use super::shared::Shared;
 use crate::address::{Mailbox, ReversePath, escaped};
 use crate::envelope::{Envelope, Peer};
 use crate::policy::{ClientInfo, Inspection, Inspector, Interest, Policy};

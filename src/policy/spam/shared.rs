@@ -1,0 +1,65 @@
+//! What judging and learning share of the filter: its settings, its health, and how many questions are open at the same time.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+
+use super::settings::SpamCheckSettings;
+use crate::policy::health::{Health, HealthObserver};
+use crate::spam::{SpamFilter, SpamSettings};
+
+/// Messages that are judged or learnt at the same time.
+const AT_ONCE: usize = 8;
+
+/// What judging and learning share.
+pub(super) struct Shared {
+    pub(super) filter: Arc<SpamFilter>,
+    pub(super) settings: SpamCheckSettings,
+    pub(super) health: Health,
+    open: Arc<Semaphore>,
+}
+
+impl Shared {
+    pub(super) fn new(
+        filter: SpamSettings,
+        settings: SpamCheckSettings,
+        observer: Option<Arc<dyn HealthObserver>>,
+    ) -> Self {
+        let mut health = Health::new(filter.health_name(), settings.fallback);
+        observer.into_iter().for_each(|observer| health.report_to(observer));
+        let (filter, open) = (Arc::new(SpamFilter::new(filter)), Arc::new(Semaphore::new(AT_ONCE)));
+        Self { filter, settings, health, open }
+    }
+
+    /// Has the filter do something on a thread that may block, within the time limit.
+    pub(super) async fn with_filter<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&SpamFilter) -> Result<T, String> + Send + 'static,
+    ) -> Result<T, String> {
+        let limit = self.filter.settings().timeout;
+        let done = async {
+            let permit = Arc::clone(&self.open).acquire_owned().await.map_err(|error| error.to_string())?;
+            let filter = Arc::clone(&self.filter);
+            let done = spawn_blocking(move || {
+                // It is given back when the work is over, also where nobody waits for it any more.
+                let _permit = permit;
+                work(&filter)
+            });
+            done.await.unwrap_or_else(|_panicked| Err("an internal error".to_owned()))
+        };
+        let begun = Instant::now();
+        // The filter keeps its limit by itself; waiting for others counts too.
+        let done = tokio::time::timeout(limit + Duration::from_secs(1), done).await;
+        let done = done.unwrap_or_else(|_| Err(format!("no answer within {} s", limit.as_secs())));
+        if done.is_err() && begun.elapsed() >= limit {
+            self.health.exceeded();
+        }
+        done
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        self.filter.settings().program.name()
+    }
+}
