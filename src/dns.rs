@@ -12,14 +12,16 @@ mod fixed_names;
 #[cfg(feature = "dns")]
 mod hickory;
 mod lookup;
+mod tlsa;
 
 pub use asking::client;
 pub use error::DnsError;
-pub use exchangers::{Exchanger, Exchangers, exchangers};
+pub use exchangers::{Exchanger, Exchangers, FoundExchangers, exchangers, exchangers_with_proof};
 pub use fixed_names::FixedNames;
 #[cfg(feature = "dns")]
-pub use hickory::DnsClient;
+pub use hickory::{DnsClient, Validation};
 pub use lookup::{Dns, DnsAnswer, DnsRecord, NameServers, RecordKind, host_addresses, names_of, reversed};
+pub use tlsa::{Tlsa, TlsaUsage};
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

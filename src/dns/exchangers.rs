@@ -31,14 +31,34 @@ pub struct Exchanger {
 /// # Errors
 /// When it cannot be known now.
 pub async fn exchangers(dns: &dyn Dns, domain: &Domain) -> Result<Exchangers, DnsError> {
+    Ok(exchangers_with_proof(dns, domain).await?.exchangers)
+}
+
+/// The mail exchangers of a domain, and what is known of the answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundExchangers {
+    /// Who they are.
+    pub exchangers: Exchangers,
+    /// Whether they come from records that a trusted name server validated.
+    pub authenticated: bool,
+    /// The name that has the records, where the domain is an alias.
+    pub canonical: Option<Domain>,
+}
+
+/// As [`exchangers`], with what DANE has to know of the answer.
+///
+/// # Errors
+/// When it cannot be known now.
+pub async fn exchangers_with_proof(dns: &dyn Dns, domain: &Domain) -> Result<FoundExchangers, DnsError> {
     let answer = dns.lookup(domain, RecordKind::Mx).await?;
+    let (authenticated, canonical) = (answer.is_authenticated(), answer.canonical().cloned());
     let host = |record: &DnsRecord| match record {
         DnsRecord::Mx { preference, host: Some(host) } => {
             Some(Exchanger { preference: *preference, host: host.clone() })
         }
         _ => None,
     };
-    Ok(match &answer {
+    let exchangers = match &answer {
         DnsAnswer::NoSuchName => Exchangers::NoSuchName,
         DnsAnswer::NoRecords => Exchangers::Implicit,
         // RFC 7505 3: the only one, with the root for a host.
@@ -46,5 +66,6 @@ pub async fn exchangers(dns: &dyn Dns, domain: &Domain) -> Result<Exchangers, Dn
             Exchangers::Null
         }
         DnsAnswer::Records { records, .. } => Exchangers::Hosts(records.iter().filter_map(host).collect()),
-    })
+    };
+    Ok(FoundExchangers { exchangers, authenticated, canonical })
 }

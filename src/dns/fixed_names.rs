@@ -10,6 +10,7 @@ use super::Resolver;
 use super::error::DnsError;
 use super::exchangers::{Exchanger, Exchangers};
 use super::lookup::{Dns, DnsAnswer, DnsRecord, RecordKind, reversed};
+use super::tlsa::Tlsa;
 use crate::address::Domain;
 
 /// A resolver that knows a fixed table and nothing else, or fails at everything: for tests.
@@ -19,6 +20,8 @@ pub struct FixedNames {
     forward: HashMap<Domain, Vec<IpAddr>>,
     exchangers: HashMap<Domain, Exchangers>,
     texts: HashMap<Domain, Vec<String>>,
+    tlsa: HashMap<Domain, Vec<Tlsa>>,
+    secure: Vec<Domain>,
     failing: HashSet<Domain>,
     broken: bool,
 }
@@ -64,6 +67,20 @@ impl FixedNames {
     #[must_use]
     pub fn text(mut self, name: Domain, text: &str) -> Self {
         self.texts.entry(name).or_default().push(text.to_owned());
+        self
+    }
+
+    /// Adds a TLSA record, at a name such as `_25._tcp.mx.example`.
+    #[must_use]
+    pub fn tlsa(mut self, name: Domain, record: Tlsa) -> Self {
+        self.tlsa.entry(name).or_default().push(record);
+        self
+    }
+
+    /// What is said of this name, and of names below it, is authenticated.
+    #[must_use]
+    pub fn secure(mut self, zone: Domain) -> Self {
+        self.secure.push(zone);
         self
     }
 
@@ -114,7 +131,7 @@ impl Dns for FixedNames {
                         host: Some(host.clone()),
                     };
                     // There may be records that name no host.
-                    return Ok(found(hosts.iter().map(record).collect()));
+                    return Ok(self.found(name, hosts.iter().map(record).collect()));
                 }
                 Some(Exchangers::Null) => vec![DnsRecord::Mx { preference: 0, host: None }],
                 Some(Exchangers::Implicit | Exchangers::NoSuchName) | None => Vec::new(),
@@ -124,10 +141,12 @@ impl Dns for FixedNames {
                 let texts = self.texts.get(name).into_iter().flatten();
                 texts.map(|text| DnsRecord::Text(text.clone().into_bytes())).collect()
             }
+            RecordKind::Tlsa => self.tlsa.get(name).into_iter().flatten().cloned().map(DnsRecord::Tlsa).collect(),
+            RecordKind::Cname => Vec::new(),
         };
         let exists = !addresses.is_empty() || self.texts.contains_key(name) || exchangers.is_some();
         Ok(match records.is_empty() {
-            false => found(records),
+            false => self.found(name, records),
             true if !exists || exchangers == Some(&Exchangers::NoSuchName) => DnsAnswer::NoSuchName,
             true => DnsAnswer::NoRecords,
         })
@@ -135,6 +154,16 @@ impl Dns for FixedNames {
 }
 
 impl FixedNames {
+    fn found(&self, name: &Domain, records: Vec<DnsRecord>) -> DnsAnswer {
+        let below = |zone: &Domain| {
+            let (name, zone) = (name.as_str().to_ascii_lowercase(), zone.as_str().to_ascii_lowercase());
+            name == zone || name.strip_suffix(&zone).is_some_and(|rest| rest.ends_with('.'))
+        };
+        let authenticated = self.secure.iter().any(below);
+        let valid_until = Instant::now() + Duration::from_secs(60);
+        DnsAnswer::Records { records, authenticated, canonical: None, valid_until }
+    }
+
     /// The names of the address that this name of the DNS means.
     fn names_at(&self, name: &Domain) -> Vec<Domain> {
         let means = |address: &IpAddr| {
@@ -143,8 +172,4 @@ impl FixedNames {
         };
         self.reverse.iter().filter(|(address, _)| means(address)).flat_map(|(_, names)| names.clone()).collect()
     }
-}
-
-fn found(records: Vec<DnsRecord>) -> DnsAnswer {
-    DnsAnswer::Records { records, authenticated: false, valid_until: Instant::now() + Duration::from_secs(60) }
 }

@@ -3,7 +3,7 @@
 //! The name servers are those of `/etc/resolv.conf`, unless others are named; it is read at the first question, and again when no
 //! server answers, as a laptop may have moved. Nothing is cached: the name servers do that. Questions run on a thread of their
 //! own, since a runtime that is not driven would leave answers lying. Signatures are not checked here: the AD bit of a name
-//! server on this host, or of one that resolv.conf trusts (`trust-ad`), says that it did so.
+//! server on this host, or of one that the configuration or resolv.conf trusts (`trust_ad`, `trust-ad`), says that it did so.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -16,7 +16,7 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::xfer::FirstAnswer;
 use hickory_resolver::net::{DnsError as Response, DnsHandle, NetError, RetryDnsHandle};
 use hickory_resolver::proto::op::{DnsRequest, DnsRequestOptions, DnsResponse, Query, ResponseCode};
-use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use hickory_resolver::system_conf::read_system_conf;
 use hickory_resolver::{NameServerPool, PoolContext, TlsConfig};
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -24,6 +24,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use super::error::DnsError;
 use super::lookup::{Dns, DnsAnswer, DnsRecord, NameServers, RecordKind};
 use super::parse_name;
+use super::tlsa::Tlsa;
 use crate::address::Domain;
 
 /// See the module.
@@ -32,6 +33,17 @@ pub struct DnsClient {
     settings: NameServers,
     servers_used: Mutex<Option<Servers>>,
     runtime: OnceLock<Runtime>,
+}
+
+/// What the AD bit of the name servers is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Validation {
+    /// They validate, and are trusted to.
+    Trusted,
+    /// They may, but are on another host, and nothing says that they are trusted.
+    Untrusted,
+    /// They do not.
+    Missing,
 }
 
 /// The name servers in use.
@@ -78,6 +90,7 @@ impl DnsClient {
         options.timeout = self.settings.timeout / 2;
         options.attempts = 1;
         let trusted = servers.iter().all(|server| server.ip.is_loopback())
+            || self.settings.trust_ad
             || self.settings.addresses.is_empty() && system_trusts_ad();
         let (edns, attempts) = (options.edns0, options.attempts);
         let context = Arc::new(PoolContext::new(options, TlsConfig::new()?));
@@ -85,14 +98,45 @@ impl DnsClient {
         Ok(kept.insert(Servers { handle: RetryDnsHandle::new(pool, attempts), edns, trusted }).clone())
     }
 
+    /// Whether the name servers validate, and are trusted to: the root is signed.
+    ///
+    /// # Errors
+    /// When they do not answer.
+    pub async fn validation(&self) -> Result<Validation, DnsError> {
+        match self.send(Name::root(), RecordType::SOA).await {
+            Ok((_, false)) => Ok(Validation::Untrusted),
+            Ok((response, true)) if response.metadata.authentic_data => Ok(Validation::Trusted),
+            Ok(_) => Ok(Validation::Missing),
+            Err(error) => Err(self.failed("SOA of the root", error)),
+        }
+    }
+
     async fn ask(&self, name: &Domain, kind: RecordKind) -> Result<DnsAnswer, NetError> {
         let fqdn = fqdn(name)?;
+        match self.send(fqdn, record_type(kind)).await {
+            Ok((response, trusted)) => Ok(read(&response, kind, trusted)),
+            Err(error) if error.is_nx_domain() => Ok(DnsAnswer::NoSuchName),
+            Err(error) if error.is_no_records_found() => Ok(DnsAnswer::NoRecords),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn failed(&self, what: impl fmt::Display, error: NetError) -> DnsError {
+        let cause = match error {
+            NetError::Timeout => format!("no answer within {} s", self.settings.timeout.as_secs_f32()),
+            error => error.to_string(),
+        };
+        DnsError { what: what.to_string(), cause }
+    }
+
+    /// The response, and whether its AD bit counts.
+    async fn send(&self, fqdn: Name, kind: RecordType) -> Result<(DnsResponse, bool), NetError> {
         let handle = self.handle()?;
         let servers = self.servers(&handle)?;
         let trusted = servers.trusted;
         let mut options = DnsRequestOptions::default();
         options.use_edns = servers.edns;
-        let mut request = DnsRequest::from_query(Query::query(fqdn, record_type(kind)), options);
+        let mut request = DnsRequest::from_query(Query::query(fqdn, kind), options);
         // RFC 6840 5.7: it is wanted in the answer.
         request.metadata.authentic_data = true;
         let timeout = self.settings.timeout;
@@ -102,11 +146,10 @@ impl DnsClient {
         });
         let answer = asking.await.map_err(|broken| io::Error::other(broken.to_string()))?;
         match answer {
-            Ok(response) => Ok(read(&response, kind, trusted)),
-            Err(error) if error.is_nx_domain() => Ok(DnsAnswer::NoSuchName),
-            Err(error) if error.is_no_records_found() => Ok(DnsAnswer::NoRecords),
+            Ok(response) => Ok((response, trusted)),
             Err(error) => {
-                if !matches!(error, NetError::Dns(Response::ResponseCode(_))) {
+                let is_answer = error.is_nx_domain() || error.is_no_records_found();
+                if !is_answer && !matches!(error, NetError::Dns(Response::ResponseCode(_))) {
                     *self.servers_used.lock().unwrap_or_else(PoisonError::into_inner) = None;
                 }
                 Err(error)
@@ -147,6 +190,8 @@ fn record_type(kind: RecordKind) -> RecordType {
         RecordKind::Mx => RecordType::MX,
         RecordKind::Ptr => RecordType::PTR,
         RecordKind::Txt => RecordType::TXT,
+        RecordKind::Tlsa => RecordType::TLSA,
+        RecordKind::Cname => RecordType::CNAME,
     }
 }
 
@@ -162,8 +207,15 @@ fn read(response: &DnsResponse, kind: RecordKind, trusted: bool) -> DnsAnswer {
     DnsAnswer::Records {
         records: of_kind().filter_map(|record| usable(&record.data)).collect(),
         authenticated: trusted && response.metadata.authentic_data,
+        canonical: canonical(response, of_kind().next()),
         valid_until: Instant::now() + Duration::from_secs(lifetime.min(DAY).into()),
     }
+}
+
+/// The name of the records, where it is not the one that was asked for.
+fn canonical(response: &DnsResponse, record: Option<&Record>) -> Option<Domain> {
+    let (asked, found) = (response.queries.first()?.name(), &record?.name);
+    if asked == found { None } else { parse_name(&found.to_ascii()) }
 }
 
 /// Longer than anybody keeps an answer; what a record says may overflow an instant.
@@ -177,6 +229,13 @@ fn usable(data: &RData) -> Option<DnsRecord> {
         RData::MX(mx) => DnsRecord::Mx { preference: mx.preference, host: Some(parse_name(&mx.exchange.to_ascii())?) },
         RData::PTR(name) => DnsRecord::Name(parse_name(&name.0.to_ascii())?),
         RData::TXT(text) => DnsRecord::Text(text.txt_data.concat()),
+        RData::CNAME(name) => DnsRecord::Name(parse_name(&name.0.to_ascii())?),
+        RData::TLSA(tlsa) => DnsRecord::Tlsa(Tlsa::new(
+            tlsa.cert_usage.into(),
+            tlsa.selector.into(),
+            tlsa.matching.into(),
+            tlsa.cert_data.clone(),
+        )),
         _ => return None,
     })
 }
@@ -184,14 +243,7 @@ fn usable(data: &RData) -> Option<DnsRecord> {
 #[async_trait]
 impl Dns for DnsClient {
     async fn lookup(&self, name: &Domain, kind: RecordKind) -> Result<DnsAnswer, DnsError> {
-        let failed = |error: NetError| {
-            let cause = match error {
-                NetError::Timeout => format!("no answer within {} s", self.settings.timeout.as_secs_f32()),
-                error => error.to_string(),
-            };
-            DnsError { what: format!("{kind} of {name}"), cause }
-        };
-        self.ask(name, kind).await.map_err(failed)
+        self.ask(name, kind).await.map_err(|error| self.failed(format_args!("{kind} of {name}"), error))
     }
 }
 

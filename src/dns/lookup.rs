@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 
 use super::error::DnsError;
+use super::tlsa::Tlsa;
 use crate::address::Domain;
 
 /// Which name servers are asked, and how long a question may take.
@@ -19,11 +20,13 @@ pub struct NameServers {
     pub addresses: Vec<SocketAddr>,
     /// How long a question may take, with all attempts.
     pub timeout: Duration,
+    /// Whether they are trusted to validate, and the way to them is safe, although they are on another host.
+    pub trust_ad: bool,
 }
 
 impl Default for NameServers {
     fn default() -> Self {
-        Self { addresses: Vec::new(), timeout: Duration::from_secs(10) }
+        Self { addresses: Vec::new(), timeout: Duration::from_secs(10), trust_ad: false }
     }
 }
 
@@ -40,6 +43,10 @@ pub enum RecordKind {
     Ptr,
     /// Text.
     Txt,
+    /// The certificate of a server.
+    Tlsa,
+    /// The name that a name stands for.
+    Cname,
 }
 
 impl fmt::Display for RecordKind {
@@ -50,6 +57,8 @@ impl fmt::Display for RecordKind {
             Self::Mx => "MX",
             Self::Ptr => "PTR",
             Self::Txt => "TXT",
+            Self::Tlsa => "TLSA",
+            Self::Cname => "CNAME",
         })
     }
 }
@@ -66,10 +75,12 @@ pub enum DnsRecord {
         /// The host; `None`: the root (RFC 7505).
         host: Option<Domain>,
     },
-    /// Of PTR.
+    /// Of PTR and CNAME.
     Name(Domain),
     /// Of TXT: its strings in one, as RFC 7208 3.3 has it; hostile octets.
     Text(Vec<u8>),
+    /// Of TLSA.
+    Tlsa(Tlsa),
 }
 
 /// What the DNS says.
@@ -81,6 +92,8 @@ pub enum DnsAnswer {
         records: Vec<DnsRecord>,
         /// Whether a name server that is trusted to validate (RFC 6840 5.8) did so.
         authenticated: bool,
+        /// The name that has them, where the one that was asked for is an alias.
+        canonical: Option<Domain>,
         /// The end of the shortest time to live.
         valid_until: Instant,
     },
@@ -96,6 +109,19 @@ impl DnsAnswer {
         match self {
             Self::Records { records, .. } => records,
             Self::NoSuchName | Self::NoRecords => &[],
+        }
+    }
+
+    /// Whether there are records, and all of it was validated.
+    pub fn is_authenticated(&self) -> bool {
+        matches!(self, Self::Records { authenticated: true, .. })
+    }
+
+    /// The name that has the records, where the one that was asked for is an alias.
+    pub fn canonical(&self) -> Option<&Domain> {
+        match self {
+            Self::Records { canonical, .. } => canonical.as_ref(),
+            Self::NoSuchName | Self::NoRecords => None,
         }
     }
 

@@ -86,7 +86,12 @@ mod tests {
         let dns = RememberingDns::new(Arc::new(FixedNames::default()), Duration::from_secs(60));
         let (now, later) = (Instant::now(), Duration::from_secs(5));
         let key = |number: usize| (format!("n{number}.example").parse::<Domain>().unwrap(), RecordKind::A);
-        let answer = Ok(DnsAnswer::Records { records: Vec::new(), authenticated: false, valid_until: now + later });
+        let answer = Ok(DnsAnswer::Records {
+            records: Vec::new(),
+            authenticated: false,
+            canonical: None,
+            valid_until: now + later,
+        });
         dns.remember(key(0), &answer, now);
         assert_eq!(dns.remembered(&key(0), now), Some(answer.clone()));
         assert_eq!(dns.remembered(&(key(0).0, RecordKind::Mx), now), None);

@@ -55,6 +55,8 @@ causes! {
     CertificateIssuer = "certificate-issuer",
     /// The certificate has another key than the pinned one.
     CertificatePin = "certificate-pin",
+    /// The certificate does not fit the TLSA records of the host, or there are none where they are required.
+    Dane = "dane",
     /// TLS failed for another reason.
     Tls = "tls",
     /// The connection is not safe enough for the login.

@@ -1,12 +1,14 @@
 //! Transports: what hands a message to the next hop, with one outcome per recipient.
 //!
 //! A transport knows neither the spool, nor receipts, nor when to try again. `delivery.rs` has the traits, `settings/` what can be
-//! set of a next hop, `schemes.rs` what a URL leads to. `smarthost.rs`, `mx/` and `agents/` are the transports, `failover/` puts several in a row; `smtp/` is the
-//! one SMTP client, `credential/` what it logs in with, `classify/` what a reply means, and `probe/` tries a next hop out.
+//! set of a next hop, `schemes.rs` what a URL leads to. `smarthost.rs`, `mx/` and `agents/` are the transports, `failover/` puts several
+//! in a row; `smtp/` is the one SMTP client, `credential/` what it logs in with, `dane/` what the DNS says of a host's certificate,
+//! `classify/` what a reply means, and `probe/` tries a next hop out.
 
 mod agents;
 mod classify;
 mod credential;
+mod dane;
 mod delivery;
 mod destination;
 mod dispatch;

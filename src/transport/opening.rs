@@ -3,7 +3,9 @@
 //! An address that did not work rests: it is tried after the others for a while.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use super::dane::Dane;
 use super::delivery::RouteFailure;
 use super::failover::joined;
 use super::lessons::Lessons;
@@ -16,13 +18,14 @@ use crate::receipt::Cause;
 /// Opens a connection to the first address that works, of those given or of the name's.
 pub(super) async fn open(
     smarthost: &Smarthost,
+    dane: Option<&Arc<Dane>>,
     given: &[IpAddr],
     settings: &ConnectionSettings,
     record: &HopRecord,
     lessons: Lessons,
 ) -> Result<Opened, RouteFailure> {
     if smarthost.kind.socket().is_some() {
-        return wire::open(smarthost, given, settings, lessons).await;
+        return wire::open(smarthost, dane, given, settings, lessons).await;
     }
     let mut addresses = wire::addresses(smarthost, given, settings).await?;
     let rests = record.address_rests();
@@ -41,7 +44,7 @@ pub(super) async fn open(
         let at = addresses.iter().position(|address| *address == peer).unwrap_or(0);
         let before: Vec<_> = addresses.drain(..=at).collect();
         before[..at].iter().for_each(|address| record.rest_address(address.ip()));
-        match wire::open_over(stream, peer, smarthost, settings, lessons).await {
+        match wire::open_over(stream, peer, smarthost, dane, settings, lessons).await {
             Ok(opened) => {
                 record.wake_address(peer.ip());
                 return Ok(opened);

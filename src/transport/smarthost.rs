@@ -17,6 +17,7 @@ use std::sync::atomic::Ordering;
 use tokio::runtime::{Builder, Runtime};
 
 use super::credential::Credential;
+use super::dane::{Demand, DemandSource};
 use super::delivery::{Body, Delivery, DeliveryRequest, Dispatch, RouteFailure, SettingsError, Transport};
 use super::leaving::Leaving;
 use super::lessons::Lessons;
@@ -25,6 +26,7 @@ use super::settings::{AuthMethod, NextHop, RouteSettings, Smarthost, TlsPolicy};
 use super::smtp::wire::Phase;
 use super::smtp::{ConnectionSettings, SmtpClient};
 use crate::address::Mailbox;
+use crate::dns;
 use crate::smtp::Reply;
 use link::Link;
 use route::{Route, UNKNOWN};
@@ -54,7 +56,16 @@ impl SmarthostDispatch {
         }
         let connection_settings = Arc::new(ConnectionSettings::of(settings, smarthost.tls, leaving).map_err(refuse)?);
         let (addresses, auth) = (Vec::new(), settings.auth);
-        let route = Route::new(smarthost, addresses, credential, auth, connection_settings);
+        let asks = smarthost.tls.asks_dane();
+        if asks && !cfg!(feature = "dns") {
+            return Err(refuse(
+                "this leafmail was built without the feature dns, which asks for TLSA records: build it with --features dns",
+            ));
+        }
+        let mut route = Route::new(smarthost, addresses, credential, auth, connection_settings);
+        if asks {
+            route.demand = DemandSource::Asked(dns::client(settings.name_servers.clone()));
+        }
         Ok(Self { route: Arc::new(route), connections: settings.connections.max(1) })
     }
 
@@ -135,10 +146,12 @@ impl SmarthostTransport {
     /// To a host whose address is known already, without a login.
     pub(super) fn to_address(
         smarthost: Smarthost,
+        demand: Demand,
         address: IpAddr,
         connection_settings: Arc<ConnectionSettings>,
     ) -> Self {
-        let route = Route::new(smarthost, vec![address], None, AuthMethod::Auto, connection_settings);
+        let mut route = Route::new(smarthost, vec![address], None, AuthMethod::Auto, connection_settings);
+        route.demand = DemandSource::Known(demand);
         // A mail exchanger relays for its own domains only: what it says of a recipient is about that.
         route.relays.store(true, Ordering::Relaxed);
         Self::over(Arc::new(route))

@@ -71,6 +71,7 @@ pub(crate) const UNPACKED: &[&str] = &[
     "postfix-master",
     "postgres",
     "postgrey",
+    "posttls-finger",
     "rspamd",
     "smtp-sink",
     "smtp-source",

@@ -101,6 +101,16 @@ impl Script {
         self.offers(["STARTTLS"])
     }
 
+    /// STARTTLS is offered and done with these certificates, the server's own first, and its key.
+    pub(crate) fn starttls_by(mut self, chain: Vec<CertificateDer<'static>>, key: &rcgen::KeyPair) -> Self {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config =
+            builder.with_no_client_auth().with_single_cert(chain, key.serialize_der().try_into().unwrap()).unwrap();
+        self.tls = Some(Arc::new(config));
+        self.offers(["STARTTLS"])
+    }
+
     /// TLS from the first octet.
     pub(crate) fn implicit_tls(mut self, identity: &Identity) -> Self {
         self.tls = Some(identity.config.clone());

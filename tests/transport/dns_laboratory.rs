@@ -19,7 +19,11 @@ const ZONES: [(&str, Signed, &str); 4] = [
 ];
 
 fn asking(server: SocketAddr, seconds: u64) -> DnsClient {
-    DnsClient::at(NameServers { addresses: vec![server], timeout: Duration::from_secs(seconds) })
+    DnsClient::at(NameServers {
+        addresses: vec![server],
+        timeout: Duration::from_secs(seconds),
+        ..NameServers::default()
+    })
 }
 
 async fn ask(dns: &DnsClient, name: &str, kind: RecordKind) -> Result<DnsAnswer, DnsError> {
@@ -31,7 +35,7 @@ async fn ask(dns: &DnsClient, name: &str, kind: RecordKind) -> Result<DnsAnswer,
 /// The records, and whether they are authenticated.
 async fn found(dns: &DnsClient, name: &str, kind: RecordKind) -> (Vec<DnsRecord>, bool) {
     match ask(dns, name, kind).await {
-        Ok(DnsAnswer::Records { records, authenticated, valid_until }) => {
+        Ok(DnsAnswer::Records { records, authenticated, valid_until, .. }) => {
             assert!(valid_until <= Instant::now() + Duration::from_secs(60));
             (records, authenticated)
         }

@@ -6,6 +6,10 @@ mod chaos;
 #[cfg(feature = "sql")]
 mod databases;
 #[cfg(feature = "dns")]
+mod dane;
+#[cfg(feature = "dns")]
+mod dane_cases;
+#[cfg(feature = "dns")]
 mod dns;
 #[cfg(feature = "dns")]
 mod dns_laboratory;

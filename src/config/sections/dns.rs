@@ -19,28 +19,34 @@ pub struct DnsSection {
     /// How long a question may take: 1 s to 60 s.
     #[serde(deserialize_with = "values::duration::<1, 60, _>")]
     pub timeout: Duration,
+    /// Whether these servers are trusted to validate, although they are not on this host.
+    pub trust_ad: bool,
 }
 
 impl Default for DnsSection {
     fn default() -> Self {
-        let NameServers { addresses, timeout } = NameServers::default();
-        Self { servers: addresses, timeout }
+        let NameServers { addresses, timeout, trust_ad } = NameServers::default();
+        Self { servers: addresses, timeout, trust_ad }
     }
 }
 
 impl DnsSection {
     /// As the part that asks takes it.
     pub fn settings(&self) -> NameServers {
-        NameServers { addresses: self.servers.clone(), timeout: self.timeout }
+        NameServers { addresses: self.servers.clone(), timeout: self.timeout, trust_ad: self.trust_ad }
     }
 }
 
 /// What this program was built without.
 pub(in crate::config) fn faults(dns: &DnsSection) -> Vec<Fault> {
-    let missing = !dns.servers.is_empty() && !cfg!(feature = "dns");
+    let key = match dns {
+        DnsSection { servers, .. } if !servers.is_empty() => "dns.servers",
+        DnsSection { trust_ad: true, .. } => "dns.trust_ad",
+        _ => return Vec::new(),
+    };
     let reason = "this leafmail was built without the feature dns, and asks no name server by itself; build it with \
                   --features dns";
-    missing.then(|| Fault::new("dns.servers", reason)).into_iter().collect()
+    if cfg!(feature = "dns") { Vec::new() } else { vec![Fault::new(key, reason)] }
 }
 
 impl FromText for SocketAddr {

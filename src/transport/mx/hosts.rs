@@ -11,6 +11,7 @@ use crate::address::Domain;
 use crate::dns::{self, DnsError, Exchanger, Exchangers};
 use crate::receipt::{Cause, Outcome, Reason};
 use crate::smtp::EnhancedCode;
+use crate::transport::dane::{Demand, published};
 use crate::transport::destination::{self, Barred};
 
 /// More hosts of a domain are not tried in one attempt.
@@ -38,6 +39,16 @@ pub(super) enum HostPlace {
     Address(IpAddr),
 }
 
+/// The hosts of a domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Hosts {
+    /// Best first; at least one.
+    pub(super) hosts: Vec<Host>,
+    /// The names of the domain, where validated records lead to the hosts: those that an authority may have named in a certificate. `None`:
+    /// DANE does not apply (RFC 7672 2.2.1).
+    pub(super) names: Option<Vec<Domain>>,
+}
+
 /// Why there is no host to try.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Dead {
@@ -48,8 +59,8 @@ pub(super) enum Dead {
 }
 
 impl Shared {
-    /// The hosts of a domain, best first; at least one.
-    pub(super) async fn hosts(&self, domain: &Domain) -> Result<Vec<Host>, Dead> {
+    /// The hosts of a domain.
+    pub(super) async fn hosts(&self, domain: &Domain) -> Result<Hosts, Dead> {
         let never =
             |status, text: String| Dead::End(Outcome::Failed(Reason::new(status, text).because(Cause::NoSuchDomain)));
         if domain.is_literal() {
@@ -58,10 +69,17 @@ impl Shared {
             let address = address.ok_or_else(|| {
                 never(EnhancedCode(5, 1, 2), format!("{domain} is no address that mail can be sent to"))
             })?;
-            return Ok(vec![Host { name: address.to_string(), preference: 0, place: HostPlace::Address(address) }]);
+            let host = Host { name: address.to_string(), preference: 0, place: HostPlace::Address(address) };
+            return Ok(Hosts { hosts: vec![host], names: None });
         }
-        let answer = self.in_time(domain, dns::exchangers(self.dns.as_ref(), domain)).await?;
-        let exchangers = match answer {
+        let found = self.in_time(domain, dns::exchangers_with_proof(self.dns.as_ref(), domain)).await?;
+        let names = match &found.exchangers {
+            Exchangers::Hosts(_) if !found.authenticated => None,
+            Exchangers::Hosts(_) => Some(std::iter::once(domain.clone()).chain(found.canonical).collect()),
+            // The host is the domain itself.
+            _ => Some(Vec::new()),
+        };
+        let exchangers = match found.exchangers {
             Exchangers::Hosts(hosts) => hosts,
             Exchangers::Implicit => vec![Exchanger { preference: 0, host: domain.clone() }],
             // RFC 7505 6: recipient address has null MX.
@@ -77,7 +95,7 @@ impl Shared {
         let better = exchangers.into_iter().filter(|exchanger| limit.is_none_or(|limit| exchanger.preference < limit));
         let hosts = in_order(better.collect());
         match (hosts.is_empty(), none) {
-            (false, _) => Ok(hosts),
+            (false, _) => Ok(Hosts { hosts, names }),
             (true, true) => Err(never(EnhancedCode(5, 4, 4), format!("no mail exchanger of {domain} is a host"))),
             // RFC 3463 X.4.6: routing loop. A slip in somebody's configuration, which may be repaired in time.
             (true, false) => {
@@ -97,6 +115,21 @@ impl Shared {
             HostPlace::Name(name) => self.in_time(domain, dns::host_addresses(self.dns.as_ref(), name)).await?,
         };
         Ok(found.into_iter().take(MOST_JUDGED).map(|address| destination::judge(address, &self.networks)).collect())
+    }
+
+    /// How a host of this domain is to be reached.
+    pub(super) async fn demand(&self, domain: &Domain, host: &Host, names: Option<&[Domain]>) -> Result<Demand, Dead> {
+        let policy = self.hop.tls;
+        if !policy.asks_dane() {
+            return Ok(Demand::plain(policy));
+        }
+        let found = match (&host.place, names) {
+            (HostPlace::Name(name), Some(names)) => {
+                self.in_time(domain, published(self.dns.as_ref(), name, self.hop.port, names)).await?
+            }
+            _ => None,
+        };
+        Demand::of(policy, &host.name, found).map_err(|reason| Dead::End(Outcome::Deferred(reason)))
     }
 
     async fn in_time<T>(

@@ -19,6 +19,7 @@ use crate::dns::Dns;
 use crate::receipt::{Cause, Outcome, Reason};
 use crate::smtp::EnhancedCode;
 use crate::transport::classify::{Side, side_at_fault};
+use crate::transport::dane::Demand;
 use crate::transport::delivery::{
     Body, Delivery, DeliveryRequest, Dispatch, Dsn, RouteFailure, SettingsError, Transport,
 };
@@ -28,7 +29,7 @@ use crate::transport::leaving::Leaving;
 use crate::transport::settings::{NextHop, RouteSettings, ServerKind, Smarthost, TlsPolicy};
 use crate::transport::smarthost::SmarthostTransport;
 use crate::transport::smtp::ConnectionSettings;
-use hosts::{Dead, Host};
+use hosts::{Dead, Host, Hosts};
 use recent::Recent;
 use shared::Shared;
 
@@ -91,6 +92,8 @@ struct Kept {
     domain: Domain,
     host: String,
     address: IpAddr,
+    /// What was demanded of the host.
+    demand: Demand,
     transport: SmarthostTransport,
 }
 
@@ -98,16 +101,23 @@ impl Transport for MxTransport {
     fn deliver(&mut self, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<Delivery, RouteFailure> {
         let domain = one_domain(request)?;
         let shared = Arc::clone(&self.shared);
-        let hosts = match self.wait(shared.hosts(&domain))? {
-            Ok(hosts) => hosts,
+        let Hosts { hosts, names } = match self.wait(shared.hosts(&domain))? {
+            Ok(found) => found,
             Err(dead) => return ended(request, &domain, dead),
         };
         let mut attempt = Attempt::new(request, &domain, Replay::new(body).alone());
         if let Some(kept) = self.kept.take() {
             let best = hosts.first().map(|host| host.preference);
             let known = hosts.iter().find(|host| host.name == kept.host);
-            // For another domain only where it is as good as any: RFC 5321 5.1 wants the best first.
-            if known.is_some_and(|host| kept.domain == domain || Some(host.preference) == best) {
+            // For another domain only where it is as good as any, as RFC 5321 5.1 wants the best first, and as safe as that demands.
+            let fits = match known {
+                Some(_) if kept.domain == domain => true,
+                Some(host) if Some(host.preference) == best => {
+                    self.wait(shared.demand(&domain, host, names.as_deref()))?.is_ok_and(|now| now == kept.demand)
+                }
+                _ => false,
+            };
+            if fits {
                 if let Some(delivery) = self.attempt(&mut attempt, kept)? {
                     return Ok(delivery);
                 }
@@ -117,8 +127,13 @@ impl Transport for MxTransport {
             }
         }
         for host in &hosts {
-            let addresses = match self.wait(shared.addresses(&domain, host))? {
-                Ok(addresses) => addresses,
+            let ready = async {
+                // Both, before anything is connected to; the addresses first, as whoever has none has no records either.
+                let addresses = shared.addresses(&domain, host).await?;
+                Ok((addresses, shared.demand(&domain, host, names.as_deref()).await?))
+            };
+            let (addresses, demand) = match self.wait(ready)? {
+                Ok(ready) => ready,
                 // Nobody is judged for hosts that there is no time to ask for.
                 Err(dead) if shared.connection_settings.leaving.is_raised() => {
                     return ended(request, &domain, dead);
@@ -130,13 +145,13 @@ impl Transport for MxTransport {
             };
             for judged in addresses {
                 let Some(address) = attempt.choose(judged, host) else { continue };
-                let policies = match shared.hop.tls {
+                let policies = match demand.policy {
                     // RFC 7435: a handshake that fails is no reason not to send what would go without TLS as well.
                     TlsPolicy::Opportunistic => vec![TlsPolicy::Opportunistic, TlsPolicy::None],
                     policy => vec![policy],
                 };
                 for policy in policies {
-                    let kept = self.way(&domain, host, address, policy);
+                    let kept = self.way(&domain, host, address, policy, &demand);
                     if let Some(delivery) = self.attempt(&mut attempt, kept)? {
                         return Ok(delivery);
                     }
@@ -161,12 +176,13 @@ impl Transport for MxTransport {
 }
 
 impl MxTransport {
-    fn way(&self, domain: &Domain, host: &Host, address: IpAddr, tls: TlsPolicy) -> Kept {
+    fn way(&self, domain: &Domain, host: &Host, address: IpAddr, tls: TlsPolicy, demand: &Demand) -> Kept {
+        let now = Demand { policy: tls, ..demand.clone() };
         let smarthost =
             Smarthost { host: host.name.clone(), port: self.shared.hop.port, tls, user: None, kind: ServerKind::Smtp };
         let transport =
-            SmarthostTransport::to_address(smarthost, address, Arc::clone(&self.shared.connection_settings));
-        Kept { domain: domain.clone(), host: host.name.clone(), address, transport }
+            SmarthostTransport::to_address(smarthost, now, address, Arc::clone(&self.shared.connection_settings));
+        Kept { domain: domain.clone(), host: host.name.clone(), address, demand: demand.clone(), transport }
     }
 
     /// Tries one way. Where it works it is kept for the next message; `None` where another is to be tried.

@@ -8,6 +8,7 @@ use crate::receipt::{Cause, Reason};
 use crate::smtp::{EnhancedCode, Reply};
 use crate::transport::classify::Place;
 use crate::transport::credential::{Credential, Freshness, Password};
+use crate::transport::dane::Demand;
 use crate::transport::lessons::Lessons;
 use crate::transport::settings::{RouteSettings, Smarthost, TlsPolicy};
 use crate::transport::smtp::wire::{Opened, Phase, WireError};
@@ -23,6 +24,7 @@ pub(super) struct Dialogue<'a> {
     pub(super) place: &'a Place,
     pub(super) inquiry: &'a Inquiry,
     pub(super) smarthost: &'a Smarthost,
+    pub(super) demand: &'a Demand,
     pub(super) connection_settings: &'a ConnectionSettings,
 }
 
@@ -101,8 +103,9 @@ impl Dialogue<'_> {
     }
 
     async fn another(&self, address: Option<IpAddr>) -> Option<SmtpClient> {
+        let dane = self.demand.dane.as_ref();
         let opened =
-            wire::open(self.smarthost, address.as_slice(), self.connection_settings, Lessons::NONE).await.ok()?;
+            wire::open(self.smarthost, dane, address.as_slice(), self.connection_settings, Lessons::NONE).await.ok()?;
         SmtpClient::over(opened, self.connection_settings).await.ok()
     }
 

@@ -4,11 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::certificate::{Certificate, FEW_DAYS, date};
 use super::dialogue::Dialogue;
+#[cfg(feature = "dns")]
+use super::exchangers;
 use super::step::{Inquiry, failed};
-use crate::dns::NameServers;
 use crate::receipt::{Cause, Reason};
 use crate::smtp::EnhancedCode;
 use crate::transport::classify::Place;
+use crate::transport::dane::Demand;
 use crate::transport::delivery::RouteFailure;
 use crate::transport::destination::{self, Barred};
 use crate::transport::leaving::Leaving;
@@ -37,80 +39,53 @@ pub(super) async fn probe(
     inquiry: &Inquiry,
     tell: &mut dyn FnMut(Step),
 ) {
-    let smarthosts = match target {
-        Target::Host(smarthost) => vec![smarthost],
-        Target::Exchangers(direct) => {
-            exchangers(direct.port, direct.tls, place, inquiry, &settings.name_servers, tell).await
-        }
-    };
-    for smarthost in &smarthosts {
-        Hop { settings, place, inquiry, smarthost }.probe(tell).await;
+    for Found { smarthost, demand } in &found(target, settings, place, inquiry, tell).await {
+        Hop { settings, place, inquiry, smarthost, demand }.probe(tell).await;
     }
 }
 
-/// Hosts of a domain that are probed.
-#[cfg(feature = "dns")]
-const MOST_HOSTS: usize = 3;
+/// A host, and how it is to be reached.
+pub(super) struct Found {
+    /// With the policy that is demanded.
+    pub(super) smarthost: Smarthost,
+    pub(super) demand: Demand,
+}
 
-/// The hosts that take the recipients' mail.
 #[cfg(feature = "dns")]
-async fn exchangers(
-    port: u16,
-    tls: TlsPolicy,
+async fn found(
+    target: Target,
+    settings: &RouteSettings,
     place: &Place,
     inquiry: &Inquiry,
-    servers: &NameServers,
     tell: &mut dyn FnMut(Step),
-) -> Vec<Smarthost> {
-    use crate::dns::{DnsClient, Exchangers};
-    use crate::transport::settings::ServerKind;
-    const WHAT: &str = "mail exchangers";
-    let mut found: Vec<Smarthost> = Vec::new();
-    let dns = DnsClient::at(servers.clone());
-    let mut domains: Vec<_> = inquiry.recipients.iter().map(|recipient| recipient.domain().clone()).collect();
-    domains.dedup();
-    if domains.is_empty() {
-        tell(Step::ok(WHAT, "none was looked up, as no recipient was named: --recipient names one"));
-    }
-    for domain in domains {
-        match crate::dns::exchangers(&dns, &domain).await {
-            Err(error) => {
-                let reason = Reason::new(EnhancedCode(4, 4, 3), error.to_string()).because(Cause::NameLookup);
-                tell(failed(WHAT, &reason, place));
-            }
-            Ok(Exchangers::NoSuchName | Exchangers::Null) => {
-                let reason =
-                    Reason::new(EnhancedCode(5, 1, 2), format!("{domain} takes no mail")).because(Cause::NoSuchDomain);
-                tell(failed(WHAT, &reason, place));
-            }
-            Ok(answer) => {
-                let mut hosts = match answer {
-                    Exchangers::Hosts(hosts) => hosts,
-                    _ => vec![crate::dns::Exchanger { preference: 0, host: domain.clone() }],
-                };
-                hosts.sort_by_key(|host| host.preference);
-                let names: Vec<_> = hosts.iter().map(|host| host.host.to_string()).collect();
-                tell(Step::ok(WHAT, format!("{domain}: {}", names.join(", "))));
-                let hosts = names.into_iter().take(MOST_HOSTS);
-                found.extend(hosts.map(|host| Smarthost { host, port, tls, user: None, kind: ServerKind::Smtp }));
-            }
+) -> Vec<Found> {
+    match target {
+        Target::Host(smarthost) if smarthost.tls.asks_dane() => {
+            exchangers::smarthost(smarthost, place, settings, tell).await
         }
+        Target::Host(smarthost) => vec![Found { demand: Demand::plain(smarthost.tls), smarthost }],
+        Target::Exchangers(direct) => exchangers::of_recipients(direct, place, inquiry, settings, tell).await,
     }
-    found
 }
 
 #[cfg(not(feature = "dns"))]
-async fn exchangers(
-    _: u16,
-    _: TlsPolicy,
+async fn found(
+    target: Target,
+    _: &RouteSettings,
     place: &Place,
     _: &Inquiry,
-    _: &NameServers,
     tell: &mut dyn FnMut(Step),
-) -> Vec<Smarthost> {
-    let remedy = format!("Build it with --features dns, or name a smarthost in {} url.", place.heading);
-    tell(Step::fault("mail exchangers", "this leafmail was built without the feature dns", remedy));
-    Vec::new()
+) -> Vec<Found> {
+    match target {
+        Target::Host(smarthost) if !smarthost.tls.asks_dane() => {
+            vec![Found { demand: Demand::plain(smarthost.tls), smarthost }]
+        }
+        Target::Host(_) | Target::Exchangers(_) => {
+            let remedy = format!("Build it with --features dns, or name a smarthost in {} url.", place.heading);
+            tell(Step::fault("mail exchangers", "this leafmail was built without the feature dns", remedy));
+            Vec::new()
+        }
+    }
 }
 
 /// One host, and what is to be found out about it.
@@ -119,6 +94,7 @@ struct Hop<'a> {
     place: &'a Place,
     inquiry: &'a Inquiry,
     smarthost: &'a Smarthost,
+    demand: &'a Demand,
 }
 
 impl Hop<'_> {
@@ -165,8 +141,8 @@ impl Hop<'_> {
             None => tell(Step::ok("TLS", "none, as the settings or the host would have it")),
         }
         self.tell_offers(&opened, tell);
-        let Self { settings, place, inquiry, smarthost } = *self;
-        Dialogue { settings, place, inquiry, smarthost, connection_settings: &connection_settings }
+        let Self { settings, place, inquiry, smarthost, demand } = *self;
+        Dialogue { settings, place, inquiry, smarthost, demand, connection_settings: &connection_settings }
             .run(opened, address, tell)
             .await;
     }
@@ -178,20 +154,22 @@ impl Hop<'_> {
         settings: &ConnectionSettings,
         tell: &mut dyn FnMut(Step),
     ) -> Result<Opened, RouteFailure> {
-        let mut opened = wire::open(self.smarthost, address.as_slice(), settings, Lessons::NONE).await;
+        let dane = self.demand.dane.as_ref();
+        let mut opened = wire::open(self.smarthost, dane, address.as_slice(), settings, Lessons::NONE).await;
         if let Err(fault) = &opened
             && settings.certificates.may_do_with_short_key(&fault.reason)
         {
             let remedy =
                 "It can be broken with effort: give the next hop a key of 2048 bits or more, and tls_pin its pin.";
             tell(Step::warning("pin", "the pinned key is an RSA key of fewer than 2048 bits", remedy));
-            opened = wire::open(self.smarthost, address.as_slice(), settings, Lessons::NONE).await;
+            opened = wire::open(self.smarthost, dane, address.as_slice(), settings, Lessons::NONE).await;
         }
         let may_say_helo = settings.may_say_helo(self.smarthost);
         match opened {
             Err(fault) if may_say_helo && wire::closed_at_ehlo(&fault.reason) => {
                 let helo = Lessons::NONE.with(Lesson::Ehlo);
-                let opened = wire::open(self.smarthost, address.as_slice(), settings, helo).await.map_err(|_| fault)?;
+                let opened =
+                    wire::open(self.smarthost, dane, address.as_slice(), settings, helo).await.map_err(|_| fault)?;
                 let remedy = "Mail goes by HELO, without TLS by STARTTLS and without the extensions of SMTP. Look at what stands \
                               between this host and the next hop: some firewalls do this.";
                 tell(Step::warning("EHLO", "the connection is closed at EHLO; HELO is taken", remedy));
@@ -287,6 +265,10 @@ impl Hop<'_> {
             return tell(Step::ok("certificate", found));
         };
         let (days, pinned) = (certificate.days_left(self.inquiry.now), self.settings.tls.pin.is_some());
+        let by_dane = self.demand.dane.as_ref().filter(|dane| dane.verifies());
+        if let Some(dane) = by_dane {
+            return tell(Step::ok("certificate", format!("{found}; it fits {dane}")));
+        }
         let looked_at = self.smarthost.tls.verifies();
         tell(if days < FEW_DAYS && looked_at && !(pinned && self.settings.tls.roots.is_none()) {
             let remedy = format!(

@@ -5,6 +5,8 @@
 
 mod certificate;
 mod dialogue;
+#[cfg(feature = "dns")]
+mod exchangers;
 mod hop;
 mod step;
 

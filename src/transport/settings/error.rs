@@ -23,10 +23,13 @@ pub enum NextHopError {
     Password,
     /// A password must not go to whoever answers.
     #[error(
-        "expected tls=required for a user name, but found tls=opportunistic, which checks no certificate: \
-         use tls=required, or tls=none to send the password in the clear"
+        "expected tls=required or tls=dane-only for a user name, but found {found}: use one of them, or tls=none to \
+         send the password in the clear"
     )]
-    Unverified,
+    Unverified {
+        /// What is there, and what is wrong with it.
+        found: &'static str,
+    },
 }
 
 impl NextHopError {

@@ -17,9 +17,9 @@ use crate::transport::leaving::Leaving;
 /// The next hop of a route, as its URL names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NextHop {
-    /// `smtp://[user@]host[:port][?tls=none|opportunistic|required]`, `smtps://[user@]host[:port]`, and `lmtp:` likewise.
+    /// `smtp://[user@]host[:port][?tls=none|opportunistic|dane|dane-only|required]`, `smtps://[user@]host[:port]`, and `lmtp:` likewise.
     Smarthost(Smarthost),
-    /// `mx:[port][?tls=none|opportunistic|required]`: the hosts that the DNS names for the recipients' domains.
+    /// `mx:[port][?tls=none|opportunistic|dane|dane-only|required]`: the hosts that the DNS names for the recipients' domains.
     Mx(DirectMx),
     /// What takes mail in another way than by SMTP, such as `maildir:PATH`.
     Agent(Agent),
@@ -137,6 +137,11 @@ pub enum TlsPolicy {
     None,
     /// STARTTLS where it is offered; the certificate is not looked at. The default of `smtp:` without a user.
     Opportunistic,
+    /// As the DNS says (RFC 7672): where it has validated TLSA records of the host, STARTTLS with a certificate that fits them; else
+    /// opportunistic. The default of `mx:`.
+    Dane,
+    /// STARTTLS with a certificate that fits validated TLSA records, and no mail where there are none.
+    DaneOnly,
     /// STARTTLS with a certificate that is valid for the host. The default of `smtp:` with a user.
     Required,
     /// TLS from the first octet with a certificate that is valid for the host: `smtps:`.
@@ -144,7 +149,17 @@ pub enum TlsPolicy {
 }
 
 impl TlsPolicy {
-    /// Whether the certificate of the other side is looked at.
+    /// Whether the DNS is asked for TLSA records.
+    pub fn asks_dane(self) -> bool {
+        matches!(self, Self::Dane | Self::DaneOnly)
+    }
+
+    /// Whether a host without STARTTLS gets no mail, or perhaps none.
+    pub fn may_require(self) -> bool {
+        self.asks_dane() || self.verifies()
+    }
+
+    /// Whether the certificate of the other side is looked at by authorities or a pin.
     pub fn verifies(self) -> bool {
         matches!(self, Self::Required | Self::Implicit)
     }

@@ -1,7 +1,7 @@
 //! Route URLs: how a next hop is written in the configuration and on the command line.
 //!
-//! `smtp://[user[@]]host[:port][?tls=none|opportunistic|required]`, `smtps://[user@]host[:port]`, `lmtp://[user@]host[:port]`, `lmtp:/SOCKET`,
-//! `mx:[port][?tls=none|opportunistic|required]`; those of delivery agents are theirs. A URL is
+//! `smtp://[user[@]]host[:port][?tls=POLICY]`, `smtps://[user@]host[:port]`, `lmtp://[user@]host[:port]`, `lmtp:/SOCKET`,
+//! `mx:[port][?tls=POLICY]` with the policies none, opportunistic, dane, dane-only and required; those of delivery agents are theirs. A URL is
 //! shown in logs, listings and `ps`, so it never carries a password, and no error repeats the part before an `@`.
 
 use std::fmt;
@@ -29,7 +29,7 @@ pub(in crate::transport) fn mail_exchangers(rest: &str) -> Result<DirectMx, Next
         return Err(NextHopError::unexpected("a port or nothing after mx:, as the DNS names the hosts", digits));
     }
     let port = if digits.is_empty() { SMTP } else { port(digits)? };
-    Ok(DirectMx { port, tls: tls_policy(query, false, false)? })
+    Ok(DirectMx { port, tls: tls_policy(query, false, false, TlsPolicy::Dane)? })
 }
 
 /// What follows `smtp:`, or `smtps:` where TLS is `implicit`.
@@ -42,7 +42,7 @@ pub(in crate::transport) fn smarthost(rest: &str, implicit: bool) -> Result<Smar
     };
     let place = place.strip_suffix('/').unwrap_or(place);
     let (host, port) = host_and_port(place)?;
-    let tls = tls_policy(query, implicit, user.is_some())?;
+    let tls = tls_policy(query, implicit, user.is_some(), default_policy(user.is_some()))?;
     let port = port.unwrap_or(if implicit { SUBMISSIONS } else { SUBMISSION });
     Ok(Smarthost { host, port, tls, user, kind: ServerKind::Smtp })
 }
@@ -109,18 +109,30 @@ fn port(digits: &str) -> Result<u16, NextHopError> {
     number.ok_or_else(|| NextHopError::unexpected("a port from 1 to 65535", digits))
 }
 
-fn tls_policy(query: Option<&str>, implicit: bool, has_user: bool) -> Result<TlsPolicy, NextHopError> {
+fn tls_policy(
+    query: Option<&str>,
+    implicit: bool,
+    has_user: bool,
+    default: TlsPolicy,
+) -> Result<TlsPolicy, NextHopError> {
+    let unverified = |found| Err(NextHopError::Unverified { found });
     match (query, implicit) {
         (None, true) => Ok(TlsPolicy::Implicit),
         (Some(query), true) => Err(NextHopError::unexpected("nothing after smtps://HOST, which is TLS always", query)),
-        (None, false) => Ok(default_policy(has_user)),
+        (None, false) => Ok(default),
         (Some("tls=none"), false) => Ok(TlsPolicy::None),
         (Some("tls=required"), false) => Ok(TlsPolicy::Required),
-        (Some("tls=opportunistic"), false) if has_user => Err(NextHopError::Unverified),
-        (Some("tls=opportunistic"), false) => Ok(TlsPolicy::Opportunistic),
-        (Some(query), false) => {
-            Err(NextHopError::unexpected("tls=none, tls=opportunistic or tls=required after the ?", query))
+        (Some("tls=dane-only"), false) => Ok(TlsPolicy::DaneOnly),
+        (Some("tls=dane"), false) if has_user => {
+            unverified("tls=dane, which checks no certificate where the DNS has no TLSA records")
         }
+        (Some("tls=dane"), false) => Ok(TlsPolicy::Dane),
+        (Some("tls=opportunistic"), false) if has_user => unverified("tls=opportunistic, which checks no certificate"),
+        (Some("tls=opportunistic"), false) => Ok(TlsPolicy::Opportunistic),
+        (Some(query), false) => Err(NextHopError::unexpected(
+            "tls=none, tls=opportunistic, tls=dane, tls=dane-only or tls=required after the ?",
+            query,
+        )),
     }
 }
 
@@ -145,11 +157,19 @@ impl fmt::Display for DirectMx {
         if self.port != SMTP {
             write!(f, "{}", self.port)?;
         }
-        match self.tls {
-            TlsPolicy::None => f.write_str("?tls=none"),
-            TlsPolicy::Required => f.write_str("?tls=required"),
-            TlsPolicy::Opportunistic | TlsPolicy::Implicit => Ok(()),
-        }
+        if self.tls == TlsPolicy::Dane { Ok(()) } else { f.write_str(query_of(self.tls)) }
+    }
+}
+
+/// How a URL says this policy.
+fn query_of(policy: TlsPolicy) -> &'static str {
+    match policy {
+        TlsPolicy::None => "?tls=none",
+        TlsPolicy::Opportunistic => "?tls=opportunistic",
+        TlsPolicy::Dane => "?tls=dane",
+        TlsPolicy::DaneOnly => "?tls=dane-only",
+        TlsPolicy::Required => "?tls=required",
+        TlsPolicy::Implicit => "",
     }
 }
 
@@ -177,13 +197,7 @@ impl fmt::Display for Smarthost {
         if self.port != usual {
             write!(f, ":{}", self.port)?;
         }
-        match self.tls {
-            TlsPolicy::Implicit => Ok(()),
-            policy if policy == default_policy(self.user.is_some()) => Ok(()),
-            TlsPolicy::None => f.write_str("?tls=none"),
-            TlsPolicy::Opportunistic => f.write_str("?tls=opportunistic"),
-            TlsPolicy::Required => f.write_str("?tls=required"),
-        }
+        if self.tls == default_policy(self.user.is_some()) { Ok(()) } else { f.write_str(query_of(self.tls)) }
     }
 }
 
@@ -218,9 +232,9 @@ mod tests {
         assert_eq!(parsed("smtp://me@mx.lan?tls=none").tls, TlsPolicy::None);
         assert_eq!(parsed("smtps://me@mx.lan"), Smarthost { port: 465, tls: TlsPolicy::Implicit, ..secret });
         assert_eq!(parsed("smtp://mx.lan:25?tls=required"), Smarthost { port: 25, tls: TlsPolicy::Required, ..plain });
-        let direct = DirectMx { port: 25, tls: TlsPolicy::Opportunistic };
+        let direct = DirectMx { port: 25, tls: TlsPolicy::Dane };
         assert_eq!("mx:".parse(), Ok(NextHop::Mx(direct)));
-        assert_eq!("mx:2525?tls=opportunistic".parse(), Ok(NextHop::Mx(DirectMx { port: 2525, ..direct })));
+        assert_eq!("mx:2525?tls=dane".parse(), Ok(NextHop::Mx(DirectMx { port: 2525, ..direct })));
     }
 
     #[test]
@@ -265,6 +279,10 @@ mod tests {
             "mx:",
             "mx:2525?tls=none",
             "mx:?tls=required",
+            "mx:?tls=opportunistic",
+            "mx:?tls=dane-only",
+            "smtp://mx.lan?tls=dane",
+            "smtp://me@mx.lan?tls=dane-only",
         ] {
             assert_eq!(text.parse::<NextHop>().unwrap().to_string(), text);
         }
@@ -298,7 +316,8 @@ mod tests {
             ("smtps://h?tls=none", "TLS always"),
             ("smtp://@h", "a user name"),
             ("smtp://a%0Ab@h", "a user name"),
-            ("smtp://a@h?tls=opportunistic", "checks no certificate"),
+            ("smtp://a@h?tls=opportunistic", "tls=opportunistic, which checks no certificate: use one of them"),
+            ("smtp://a@h?tls=dane", "checks no certificate where the DNS has no TLSA records"),
             ("smtp://[::1", "in brackets"),
             ("maildir:", "a path"),
             ("lmtp:dovecot", "//HOST or the path of a socket after lmtp:"),

@@ -11,6 +11,7 @@ use crate::receipt::{Cause, Outcome, Reason};
 use crate::smtp::EnhancedCode;
 use crate::transport::classify::relays_to_nobody;
 use crate::transport::credential::{Credential, Freshness, Password};
+use crate::transport::dane::{Dane, Demand, DemandSource};
 use crate::transport::delivery::RouteFailure;
 use crate::transport::lessons::{Lesson, Lessons};
 use crate::transport::memory::HopRecord;
@@ -32,6 +33,8 @@ pub(super) struct Route {
     pub(super) credential: Option<Credential>,
     pub(super) auth: AuthMethod,
     pub(super) connection_settings: Arc<ConnectionSettings>,
+    /// How it is to be reached.
+    pub(super) demand: DemandSource,
     /// The largest message that the smarthost said to take, since its last greeting; 0 where it named none.
     pub(super) largest: AtomicU64,
     /// Whether it took a recipient of ours, so that it relays for us.
@@ -52,6 +55,7 @@ impl Route {
         auth: AuthMethod,
         connection_settings: Arc<ConnectionSettings>,
     ) -> Self {
+        let demand = DemandSource::Known(Demand::plain(smarthost.tls));
         let recipients = RecipientLimit::of(connection_settings.recipients_per_message);
         let largest = AtomicU64::new(UNKNOWN);
         // A mail store does not relay: what it says of a recipient is about that.
@@ -62,6 +66,7 @@ impl Route {
             credential,
             auth,
             connection_settings,
+            demand,
             largest,
             relays,
             recipients,
@@ -113,8 +118,15 @@ impl Route {
     /// Where TLS is opportunistic, and nothing is to be proved, a handshake that fails is followed by plain text (RFC 7435): it is
     /// what whoever is on the way could have as well by taking STARTTLS away. A mail exchanger has its own rule.
     async fn opened(&self, trial: Lessons) -> Result<Opened, RouteFailure> {
-        let opened = self.greeted(&self.smarthost, trial).await;
-        let may_go_plain = self.smarthost.tls == TlsPolicy::Opportunistic
+        let demand = self.demand.demand(&self.smarthost);
+        let demand = tokio::select! {
+            biased;
+            demand = demand => demand.map_err(|reason| self.fault(reason))?,
+            () = self.connection_settings.leaving.raised() => return Err(self.fault(told_to_leave())),
+        };
+        let smarthost = demand.applied_to(&self.smarthost);
+        let opened = self.greeted(&smarthost, demand.dane.as_ref(), trial).await;
+        let may_go_plain = smarthost.tls == TlsPolicy::Opportunistic
             && self.smarthost.user.is_none()
             && self.addresses.is_empty()
             && !self.connection_settings.leaving.is_raised();
@@ -123,8 +135,8 @@ impl Route {
                 log::warn!(
                     "{failure}; going on without TLS, as it is opportunistic; ?tls=none in the URL says so at once"
                 );
-                let plain = Smarthost { tls: TlsPolicy::None, ..self.smarthost.clone() };
-                self.greeted(&plain, trial).await
+                let plain = Smarthost { tls: TlsPolicy::None, ..smarthost };
+                self.greeted(&plain, None, trial).await
             }
             opened => opened,
         }
@@ -132,9 +144,14 @@ impl Route {
 
     /// Where EHLO ends the connection, HELO is tried on another, unless that could show what is secret. Who knew EHLO before has other
     /// reasons to close.
-    async fn greeted(&self, smarthost: &Smarthost, trial: Lessons) -> Result<Opened, RouteFailure> {
+    async fn greeted(
+        &self,
+        smarthost: &Smarthost,
+        dane: Option<&Arc<Dane>>,
+        trial: Lessons,
+    ) -> Result<Opened, RouteFailure> {
         let lessons = self.record.lessons().and(trial);
-        let failure = match self.open(smarthost, lessons).await {
+        let failure = match self.open(smarthost, dane, lessons).await {
             Ok(opened) => {
                 self.knows_ehlo.fetch_or(!lessons.contains(Lesson::Ehlo), Ordering::Relaxed);
                 return Ok(opened);
@@ -149,13 +166,18 @@ impl Route {
             return Err(failure);
         }
         log::info!("{failure}; trying HELO");
-        let Ok(opened) = self.open(smarthost, lessons.with(Lesson::Ehlo)).await else { return Err(failure) };
+        let Ok(opened) = self.open(smarthost, dane, lessons.with(Lesson::Ehlo)).await else { return Err(failure) };
         self.learn(Lesson::Ehlo, &opened.relay);
         Ok(opened)
     }
 
-    async fn open(&self, smarthost: &Smarthost, lessons: Lessons) -> Result<Opened, RouteFailure> {
-        let open = || opening::open(smarthost, &self.addresses, &self.connection_settings, &self.record, lessons);
+    async fn open(
+        &self,
+        smarthost: &Smarthost,
+        dane: Option<&Arc<Dane>>,
+        lessons: Lessons,
+    ) -> Result<Opened, RouteFailure> {
+        let open = || opening::open(smarthost, dane, &self.addresses, &self.connection_settings, &self.record, lessons);
         match open().await {
             Err(failure) if self.connection_settings.certificates.may_do_with_short_key(&failure.reason) => {
                 open().await
@@ -202,4 +224,9 @@ impl Route {
         let text = format!("starting the asynchronous runtime: {error}");
         self.fault(Reason::new(EnhancedCode(4, 3, 0), text).because(Cause::Resources))
     }
+}
+
+fn told_to_leave() -> Reason {
+    let text = "broken off while the DNS was asked: told to leave";
+    Reason::new(EnhancedCode(4, 3, 2), text).because(Cause::Leaving)
 }

@@ -69,7 +69,7 @@ impl ConnectionSettings {
     pub(in crate::transport) fn may_say_helo(&self, smarthost: &Smarthost) -> bool {
         smarthost.user.is_none()
             && !smarthost.kind.is_lmtp()
-            && smarthost.tls != TlsPolicy::Required
+            && !smarthost.tls.may_require()
             && !self.extensions.xclient
             && !self.leaving.is_raised()
     }
@@ -77,6 +77,11 @@ impl ConnectionSettings {
 
 /// A pin or a client certificate that would never be used.
 fn unverifiable(policy: TlsPolicy, tls: &TlsSettings) -> Option<&'static str> {
+    if policy.asks_dane() && (tls.pin.is_some() || tls.identity.is_some()) {
+        return Some(
+            "expected no pin and no client certificate, as the DNS says which certificate counts: remove them, or require TLS",
+        );
+    }
     if !policy.verifies() && tls.pin.is_some() {
         return Some("expected tls=required or smtps: in the URL, as there is a pin: otherwise it is not looked at");
     }

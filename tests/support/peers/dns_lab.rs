@@ -39,6 +39,11 @@ pub(crate) struct DnsLab {
 impl DnsLab {
     /// A name server with these zones; `None`, and told as a skip, where its programs are not installed.
     pub(crate) fn start(zones: &[Zone<'_>]) -> Option<Self> {
+        Self::start_also_at(zones, None)
+    }
+
+    /// The same, which answers at this address as well.
+    pub(crate) fn start_also_at(zones: &[Zone<'_>], also: Option<SocketAddr>) -> Option<Self> {
         if !have("unbound") || !have("ldns-keygen") {
             return None;
         }
@@ -46,6 +51,9 @@ impl DnsLab {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let mut root = "ns. IN A 127.0.0.1\n".to_owned();
         let mut config = server(folder.path(), address);
+        if let Some(also) = also {
+            let _ = writeln!(config, "interface: {}@{}", also.ip(), also.port());
+        }
         for (name, signed, records) in zones {
             let file = write_zone(folder.path(), name, &format!("@ IN NS ns.\n{records}\n"));
             let _ = writeln!(root, "{name}. IN NS ns.");

@@ -18,6 +18,7 @@ use tokio_rustls::TlsConnector;
 
 use super::verifier::{Judge, SHORT_KEY};
 use crate::receipt::Reason;
+use crate::transport::dane::Dane;
 use crate::transport::settings::{ClientIdentity, Roots, TlsSettings};
 
 /// A route's certificates; read at the first use, as reading the system's authorities takes a while.
@@ -105,6 +106,14 @@ impl Certificates {
 
     fn judge(&self, judge: Judge) -> Judge {
         if self.short_key.load(Ordering::Relaxed) { judge.with_short_key() } else { judge }
+    }
+
+    /// Shakes hands only with a host whose certificate fits its records in the DNS.
+    pub(in crate::transport::smtp) fn published(dane: &Arc<Dane>) -> Result<TlsConnector, String> {
+        let verifier = Arc::new(Judge::published(Arc::clone(dane)));
+        let config =
+            builder(ALL_VERSIONS)?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+        Ok(TlsConnector::from(Arc::new(config)))
     }
 
     /// Shakes hands with anyone: better than plain text against those who only listen.

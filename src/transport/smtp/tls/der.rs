@@ -38,8 +38,16 @@ fn sequence(octets: &[u8]) -> Option<(&[u8], &[u8])> {
     first(octets).filter(|(element, _)| element.tag == SEQUENCE).map(|(element, after)| (element.content, after))
 }
 
-/// The dates, and the `SubjectPublicKeyInfo` as it is.
-fn parts(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
+/// What is read of a certificate.
+struct Parts<'a> {
+    /// Without its tag and length, as trust anchors have it.
+    issuer: &'a [u8],
+    dates: &'a [u8],
+    /// The `SubjectPublicKeyInfo` as it is.
+    key: &'a [u8],
+}
+
+fn parts(certificate: &[u8]) -> Option<Parts<'_>> {
     let (certificate, _) = sequence(certificate)?;
     let (mut rest, _) = sequence(certificate)?;
     let (element, after) = first(rest)?;
@@ -48,16 +56,26 @@ fn parts(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
     }
     let (_serial, rest) = first(rest)?;
     let (_algorithm, rest) = sequence(rest)?;
-    let (_issuer, rest) = sequence(rest)?;
+    let (issuer, rest) = sequence(rest)?;
     let (dates, rest) = sequence(rest)?;
     let (_subject, rest) = sequence(rest)?;
     let (key, _) = first(rest)?;
-    (key.tag == SEQUENCE).then_some((dates, key.whole))
+    (key.tag == SEQUENCE).then_some(Parts { issuer, dates, key: key.whole })
 }
 
 /// The public key, as a `SubjectPublicKeyInfo`.
 pub(super) fn public_key(certificate: &[u8]) -> Option<&[u8]> {
-    parts(certificate).map(|(_, key)| key)
+    parts(certificate).map(|parts| parts.key)
+}
+
+/// The name of whoever signed it, without its tag and length.
+pub(super) fn issuer(certificate: &[u8]) -> Option<&[u8]> {
+    parts(certificate).map(|parts| parts.issuer)
+}
+
+/// The content of a sequence.
+pub(super) fn content(octets: &[u8]) -> Option<&[u8]> {
+    sequence(octets).map(|(content, _)| content)
 }
 
 /// The key in a `SubjectPublicKeyInfo`: of RSA, modulus and exponent (RFC 8017 A.1.1).
@@ -71,8 +89,7 @@ pub(super) fn rsa_key(key: &[u8]) -> Option<&[u8]> {
 
 /// From when to when a certificate is valid, in seconds since the epoch.
 pub(super) fn validity(certificate: &[u8]) -> Option<(u64, u64)> {
-    let (dates, _) = parts(certificate)?;
-    let (from, rest) = first(dates)?;
+    let (from, rest) = first(parts(certificate)?.dates)?;
     let (until, _) = first(rest)?;
     Some((time(&from)?, time(&until)?))
 }

@@ -4,6 +4,7 @@ use std::io;
 
 use rustls::{CertificateError, Error};
 
+use super::tlsa::NO_TLSA_FITS;
 use super::verifier::is_another_key;
 use crate::receipt::Cause;
 
@@ -13,6 +14,7 @@ pub(in crate::transport::smtp) fn cause_of(error: &io::Error) -> Cause {
     match error {
         Error::InvalidCertificate(what) => of_certificate(what),
         error if is_another_key(error) => Cause::CertificatePin,
+        Error::General(text) if text.starts_with(NO_TLSA_FITS) => Cause::Dane,
         _ => Cause::Tls,
     }
 }

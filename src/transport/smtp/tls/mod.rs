@@ -5,6 +5,7 @@
 mod certificates;
 mod der;
 mod failure;
+mod tlsa;
 mod verifier;
 
 pub(super) use certificates::Certificates;

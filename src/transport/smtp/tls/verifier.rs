@@ -17,7 +17,8 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-use super::der;
+use super::{der, tlsa};
+use crate::transport::dane::Dane;
 use crate::transport::settings::Pin;
 
 /// Judges by something else than authorities alone.
@@ -35,6 +36,7 @@ enum Accepts {
     Pinned(Pin),
     PinnedAnd(Pin, Arc<dyn ServerCertVerifier>),
     Listed(Vec<CertificateDer<'static>>, Arc<WebPkiServerVerifier>),
+    Published(Arc<Dane>),
 }
 
 impl Judge {
@@ -51,6 +53,11 @@ impl Judge {
     /// The key counts, and all that counts otherwise.
     pub(in crate::transport::smtp) fn pinned_and(pin: Pin, authorities: Arc<dyn ServerCertVerifier>) -> Self {
         Self::new(Accepts::PinnedAnd(pin, authorities))
+    }
+
+    /// What the DNS says of the host counts (RFC 7672).
+    pub(in crate::transport::smtp) fn published(dane: Arc<Dane>) -> Self {
+        Self::new(Accepts::Published(dane))
     }
 
     /// A certificate that is listed itself, for its time; or one of a listed authority.
@@ -160,6 +167,7 @@ impl ServerCertVerifier for Judge {
         match &self.accepts {
             Accepts::Anyone => {}
             Accepts::Pinned(pin) => check_pin(pin, end_entity, self.short_key)?,
+            Accepts::Published(dane) => tlsa::check(dane, end_entity, intermediates, now)?,
             // Whoever holds its key could as well sign a certificate for any name, as what is listed is an authority.
             Accepts::Listed(own, _) if own.iter().any(|own| own == end_entity) => check_time(end_entity, now)?,
             Accepts::Listed(_, authorities) => {

@@ -5,10 +5,12 @@
 
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
 use super::capabilities::Capabilities;
 use super::channel::Channel;
@@ -19,6 +21,7 @@ use crate::address::Domain;
 use crate::receipt::{Cause, Reason};
 use crate::smtp::{EnhancedCode, Reply};
 use crate::tls_words;
+use crate::transport::dane::Dane;
 use crate::transport::delivery::RouteFailure;
 use crate::transport::leaving::Leaving;
 use crate::transport::lessons::{Lesson, Lessons};
@@ -56,14 +59,15 @@ pub(in crate::transport) struct Opened {
 
 /// Opens a connection and protects it as the smarthost's policy demands, without what it does not get on with.
 ///
-/// Where `addresses` is empty the name is looked up.
+/// Where `addresses` is empty the name is looked up. `dane` is what the DNS says of the host, where the policy asks it.
 pub(in crate::transport) async fn open(
     smarthost: &Smarthost,
+    dane: Option<&Arc<Dane>>,
     addresses: &[IpAddr],
     connection_settings: &ConnectionSettings,
     lessons: Lessons,
 ) -> Result<Opened, RouteFailure> {
-    open_with(smarthost, addresses, connection_settings, Whom::Trusted, lessons).await
+    open_with(smarthost, addresses, connection_settings, Whom::Trusted(dane), lessons).await
 }
 
 /// As [`open`], but with whatever certificate the host shows, to look at it. No login goes over such a connection.
@@ -77,9 +81,9 @@ pub(in crate::transport) async fn open_to_anyone(
 
 /// With whom TLS is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Whom {
-    /// As the policy says.
-    Trusted,
+enum Whom<'a> {
+    /// As the policy says, and the DNS where that asks it.
+    Trusted(Option<&'a Arc<Dane>>),
     /// With whoever answers.
     Anyone,
 }
@@ -104,10 +108,11 @@ pub(in crate::transport) async fn open_over(
     stream: TcpStream,
     peer: SocketAddr,
     smarthost: &Smarthost,
+    dane: Option<&Arc<Dane>>,
     connection_settings: &ConnectionSettings,
     lessons: Lessons,
 ) -> Result<Opened, RouteFailure> {
-    opened(End::of(stream, peer, smarthost), smarthost, connection_settings, Whom::Trusted, lessons).await
+    opened(End::of(stream, peer, smarthost), smarthost, connection_settings, Whom::Trusted(dane), lessons).await
 }
 
 /// What has no address has this one.
@@ -132,7 +137,7 @@ async fn open_with(
     smarthost: &Smarthost,
     addresses: &[IpAddr],
     connection_settings: &ConnectionSettings,
-    whom: Whom,
+    whom: Whom<'_>,
     lessons: Lessons,
 ) -> Result<Opened, RouteFailure> {
     if let Some(path) = smarthost.kind.socket() {
@@ -158,7 +163,7 @@ async fn opened(
     end: End,
     smarthost: &Smarthost,
     connection_settings: &ConnectionSettings,
-    whom: Whom,
+    whom: Whom<'_>,
     lessons: Lessons,
 ) -> Result<Opened, RouteFailure> {
     let ConnectionSettings { timeouts, certificates, leaving, traced, .. } = connection_settings;
@@ -210,7 +215,7 @@ async fn unless_leaving<T>(leaving: &Leaving, work: impl Future<Output = T>) -> 
 /// What the steps of the opening share.
 struct Opening<'a> {
     smarthost: &'a Smarthost,
-    whom: Whom,
+    whom: Whom<'a>,
     helo: &'a str,
     lessons: Lessons,
     discarded: Discarded,
@@ -293,14 +298,13 @@ impl Opening<'_> {
         match self.smarthost.tls {
             TlsPolicy::None | TlsPolicy::Implicit => Ok(false),
             TlsPolicy::Opportunistic => Ok(capabilities.starttls),
-            TlsPolicy::Required if capabilities.starttls => Ok(true),
-            TlsPolicy::Required => Err(self.insecure(
-                Cause::NoStartTls,
-                format!(
-                    "TLS is required, but {} does not offer STARTTLS on port {}",
-                    self.smarthost.host, self.smarthost.port
-                ),
-            )),
+            _ if capabilities.starttls => Ok(true),
+            policy => {
+                let why = if policy.asks_dane() { " by the TLSA records of the host" } else { "" };
+                let Smarthost { host, port, .. } = self.smarthost;
+                let text = format!("TLS is required{why}, but {host} does not offer STARTTLS on port {port}");
+                Err(self.insecure(Cause::NoStartTls, text))
+            }
         }
     }
 
@@ -326,19 +330,33 @@ impl Opening<'_> {
         self.shake_hands(wire).await
     }
 
+    /// Whom TLS is done with. A policy that asks the DNS trusts nobody whom that says nothing of.
+    fn connector(&self) -> (Result<TlsConnector, String>, Protection) {
+        match (self.smarthost.tls, self.whom) {
+            (TlsPolicy::Opportunistic, _) | (_, Whom::Anyone) => (Certificates::unverified(), Protection::Unverified),
+            (TlsPolicy::Dane | TlsPolicy::DaneOnly, Whom::Trusted(Some(dane))) if dane.verifies() => {
+                (Certificates::published(dane), Protection::Verified)
+            }
+            (TlsPolicy::Dane, Whom::Trusted(Some(_))) => (Certificates::unverified(), Protection::Unverified),
+            (TlsPolicy::Dane | TlsPolicy::DaneOnly, Whom::Trusted(_)) => {
+                (Err("the DNS says nothing of the certificate".to_owned()), Protection::Unverified)
+            }
+            _ => (self.certificates.verifying(), Protection::Verified),
+        }
+    }
+
     async fn shake_hands(&self, mut wire: Wire) -> Result<(Wire, Protection), RouteFailure> {
-        let (connector, protection) = if self.smarthost.tls == TlsPolicy::Opportunistic || self.whom == Whom::Anyone {
-            (Certificates::unverified(), Protection::Unverified)
-        } else {
-            (self.certificates.verifying(), Protection::Verified)
-        };
+        let (connector, protection) = self.connector();
         // RFC 3463 X.3.5: system incorrectly configured.
         let connector = connector
             .map_err(|text| Reason::new(EnhancedCode(4, 3, 5), text).because(Cause::Settings))
             .map_err(|reason| RouteFailure::new(reason, self.relay.clone()))?;
         let host = &self.smarthost.host;
-        let name = ServerName::try_from(host.clone())
-            .map_err(|error| self.insecure(Cause::Tls, format!("{host}: {error}")))?;
+        let base = match self.whom {
+            Whom::Trusted(Some(dane)) => dane.base.to_string(),
+            Whom::Trusted(None) | Whom::Anyone => host.clone(),
+        };
+        let name = ServerName::try_from(base).map_err(|error| self.insecure(Cause::Tls, format!("{host}: {error}")))?;
         let Channel::Plain(stream) = wire.channel else {
             return Err(self.insecure(Cause::Tls, "expected a connection without TLS".to_owned()));
         };

@@ -1,0 +1,136 @@
+//! DANE against a real name server that validates, and beside Postfix.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use leafmail::dns::{DnsClient, NameServers, Validation};
+use leafmail::receipt::{Cause, Outcome};
+use leafmail::transport::{Dispatch, Leaving, MxDispatch, RouteSettings};
+
+use crate::dane_cases::{CASES, Ending, Laboratory, domain};
+use crate::requests::{Pieces, deliver, envelope, mx_on_this_host};
+use crate::support::have::{have, skip};
+
+fn settings(laboratory: &Laboratory, policy: &str) -> RouteSettings {
+    let name_servers = NameServers { addresses: vec![laboratory.dns.address], ..NameServers::default() };
+    RouteSettings { name_servers, ..mx_on_this_host(&format!("mx:{}?tls={policy}", laboratory.port)) }
+}
+
+fn dispatch(settings: &RouteSettings) -> MxDispatch {
+    let dns = Arc::new(DnsClient::at(settings.name_servers.clone()));
+    MxDispatch::new(settings, dns, Leaving::default()).unwrap()
+}
+
+/// What becomes of a message to the domain of a case, and what is said of it.
+fn sent(laboratory: &Laboratory, number: usize, policy: &str) -> (Ending, String) {
+    let before = laboratory.got(number);
+    let mut transport = dispatch(&settings(laboratory, policy)).transport();
+    let to = envelope("me@y.example", &[&format!("a@{}", domain(number))]);
+    let result = deliver(&mut *transport, &to, &mut Pieces::of("Subject: x\r\n\r\nhello\r\n"));
+    let after = laboratory.got(number);
+    let said = match &result {
+        Ok(delivery) => delivery.outcomes[0].reason().text.clone(),
+        Err(fault) => fault.reason.text.clone(),
+    };
+    let gone = matches!(&result, Ok(delivery) if matches!(delivery.outcomes[0], Outcome::Delivered(_)));
+    assert_eq!(after.0 - before.0, usize::from(gone), "{said}");
+    if let Ok(delivery) = &result {
+        assert!(!matches!(delivery.outcomes[0], Outcome::Failed(_)), "nothing bounces: {said}");
+    }
+    let ending = match (gone, after.1 > before.1) {
+        (true, true) => Ending::Tls,
+        (true, false) => Ending::Clear,
+        (false, _) => Ending::Waits,
+    };
+    (ending, said)
+}
+
+#[test]
+fn each_case_of_dane_ends_as_rfc_7672_says() {
+    let Some(laboratory) = Laboratory::start(None) else { return };
+    let mut wrong = Vec::new();
+    for (number, case) in CASES.iter().enumerate() {
+        for (policy, expected) in [("dane", case.dane), ("dane-only", case.only)] {
+            let (found, said) = sent(&laboratory, number, policy);
+            if found != expected {
+                wrong.push(format!("{} by {policy}: {found:?}, not {expected:?}: {said}", case.name));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn tlsa_records_are_asked_for_only_where_the_policy_says_so() {
+    let Some(laboratory) = Laboratory::start(None) else { return };
+    let number = CASES.iter().position(|case| case.name == "another key").unwrap();
+    assert_eq!(sent(&laboratory, number, "dane").0, Ending::Waits);
+    assert_eq!(sent(&laboratory, number, "opportunistic").0, Ending::Tls, "nothing is asked");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let validation = |servers: NameServers| runtime.block_on(DnsClient::at(servers).validation()).unwrap();
+    let here = NameServers { addresses: vec![laboratory.dns.address], ..NameServers::default() };
+    assert_eq!(validation(here), Validation::Trusted);
+}
+
+#[test]
+fn what_does_not_fit_is_told_in_words_and_another_host_is_tried() {
+    let Some(laboratory) = Laboratory::start(None) else { return };
+    let at = |name: &str| CASES.iter().position(|case| case.name == name).unwrap();
+    let mut transport = dispatch(&settings(&laboratory, "dane")).transport();
+    let to = envelope("me@y.example", &[&format!("a@{}", domain(at("another key")))]);
+    let delivery = deliver(&mut *transport, &to, &mut Pieces::of("Subject: x\r\n\r\nhello\r\n")).unwrap();
+    let reason = delivery.outcomes[0].reason();
+    assert_eq!((reason.cause, reason.status.to_string().as_str()), (Some(Cause::Dane), "4.7.5"));
+    assert!(reason.text.contains("the certificate does not fit the TLSA records: TLSA 3 1 1 "), "{}", reason.text);
+    let said = |name| sent(&laboratory, at(name), "dane").1;
+    assert!(said("TLSA, no STARTTLS").contains("TLS is required by the TLSA records of the host"));
+    assert!(said("authority, expired").contains("the certificate expired"));
+    assert!(sent(&laboratory, at("no TLSA"), "dane-only").1.contains("no validated TLSA records of mx."));
+}
+
+/// What Postfix does in a case whose host offers STARTTLS: whether mail would go.
+fn postfix(folder: &Path, number: usize, port: u16, policy: &str) -> (bool, String) {
+    let script = format!(
+        "mount --bind {}/resolv.conf /etc/resolv.conf && exec timeout 60 posttls-finger -c -l {policy} -M may -L summary \
+         -o inet_protocols=ipv4 {}:{port}",
+        folder.display(),
+        domain(number)
+    );
+    let mut command = Command::new("unshare");
+    let output = command.args(["-m", "sh", "-c", &script]).env("MAIL_CONFIG", folder).output().unwrap();
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    // Where the policy asks for no certificate it says so in other words.
+    let unverified =
+        said.contains("Untrusted TLS connection") && !said.contains("server certificate verification failed");
+    (said.contains("Verified TLS connection") || policy == "dane" && unverified, said)
+}
+
+#[test]
+fn postfix_ends_each_case_of_dane_as_leafmail_does() {
+    if !have("posttls-finger") || !have("unshare") {
+        return;
+    }
+    if !rustix::process::geteuid().is_root() {
+        return skip("only root can give a program another resolv.conf");
+    }
+    let name_server = SocketAddr::from(([127, 0, 7, 253], 53));
+    let Some(laboratory) = Laboratory::start(Some(name_server)) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let resolv = format!("nameserver {}\noptions trust-ad edns0\n", name_server.ip());
+    std::fs::write(folder.path().join("resolv.conf"), resolv).unwrap();
+    std::fs::write(folder.path().join("main.cf"), "compatibility_level = 3.6\n").unwrap();
+    let mut wrong = Vec::new();
+    // It does not say what becomes of mail to a host without STARTTLS.
+    let cases = CASES.iter().enumerate().filter(|(_, case)| case.offers_tls());
+    for (number, case) in cases {
+        for (policy, expected) in [("dane", case.dane), ("dane-only", case.only)] {
+            let (goes, said) = postfix(folder.path(), number, laboratory.port, policy);
+            if goes != (expected == Ending::Tls) {
+                wrong.push(format!("{} by {policy}: not {expected:?}: {said}", case.name));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
