@@ -5,13 +5,17 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use leafmail::dns::{DnsClient, NameServers, Validation};
 use leafmail::receipt::{Cause, Outcome};
 use leafmail::transport::{Dispatch, Leaving, MxDispatch, RouteSettings};
 
 use crate::dane_cases::{CASES, Ending, Laboratory, domain};
-use crate::requests::{Pieces, deliver, envelope, mx_on_this_host};
+use crate::fake_smarthost::{FakeSmarthost, Script};
+use crate::requests::{self, Pieces, deliver, envelope, mx_on_this_host};
 use crate::support::have::{have, skip};
+use crate::support::peers::dns_lab::{DnsLab, Signed};
 
 fn settings(laboratory: &Laboratory, policy: &str) -> RouteSettings {
     let name_servers = NameServers { addresses: vec![laboratory.dns.address], ..NameServers::default() };
@@ -90,6 +94,37 @@ fn what_does_not_fit_is_told_in_words_and_another_host_is_tried() {
     assert!(sent(&laboratory, at("no TLSA"), "dane-only").1.contains("no validated TLSA records of mx."));
 }
 
+#[test]
+fn a_smarthost_must_show_the_certificate_of_its_records() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(vec!["x.example".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let script = Script::new().starttls_by(vec![certificate.der().clone()], &key);
+    let host = FakeSmarthost::start(script);
+    let port = host.address.port();
+    let sum = Sha256::digest(rcgen::PublicKeyData::subject_public_key_info(&key));
+    let sum: String = sum.iter().map(|octet| format!("{octet:02x}")).collect();
+    for (digest, signed, dane, only) in [
+        (sum.as_str(), Signed::Secure, true, true),
+        (&"0".repeat(64), Signed::Secure, false, false),
+        (&"0".repeat(64), Signed::Insecure, true, false),
+        (&"0".repeat(64), Signed::Bogus, false, false),
+    ] {
+        let zone = format!("@ A 127.0.0.1\n_{port}._tcp TLSA 3 1 1 {digest}\n");
+        let Some(lab) = DnsLab::start(&[("localhost", signed, &zone)]) else { return };
+        for (policy, goes) in [("dane", dane), ("dane-only", only)] {
+            let name_servers = NameServers { addresses: vec![lab.address], ..NameServers::default() };
+            let settings =
+                RouteSettings { name_servers, ..requests::settings(&format!("smtp://localhost:{port}?tls={policy}")) };
+            let sent = deliver(
+                &mut *requests::transport(&settings),
+                &envelope("me@y.example", &["a@x.example"]),
+                &mut Pieces::of("Subject: x\r\n\r\nhello\r\n"),
+            );
+            assert_eq!(sent.is_ok(), goes, "{signed:?} {policy}: {sent:?}");
+        }
+    }
+}
+
 /// What Postfix does in a case whose host offers STARTTLS: whether mail would go.
 fn postfix(folder: &Path, number: usize, port: u16, policy: &str) -> (bool, String) {
     let script = format!(
@@ -102,8 +137,8 @@ fn postfix(folder: &Path, number: usize, port: u16, policy: &str) -> (bool, Stri
     let output = command.args(["-m", "sh", "-c", &script]).env("MAIL_CONFIG", folder).output().unwrap();
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     // Where the policy asks for no certificate it says so in other words.
-    let unverified =
-        said.contains("Untrusted TLS connection") && !said.contains("server certificate verification failed");
+    let refused = ["server certificate verification failed", "no matching DANE TLSA records"];
+    let unverified = said.contains("Untrusted TLS connection") && !refused.iter().any(|words| said.contains(words));
     (said.contains("Verified TLS connection") || policy == "dane" && unverified, said)
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::fake_smarthost::{Act, FakeSmarthost, Identity, Script, reply};
 use crate::requests::{Pieces, deliver, envelope, letters, mx_on_this_host, settings};
 use leafmail::address::Domain;
-use leafmail::dns::{Dns, DnsAnswer, DnsError, Exchangers, FixedNames, RecordKind};
+use leafmail::dns::{Dns, DnsAnswer, DnsError, Exchangers, FixedNames, RecordKind, Tlsa};
 use leafmail::transport::{
     Delivery, Dispatch, Leaving, MxDispatch, RouteFailure, RouteSettings, SecretSource, Transport, dispatch,
 };
@@ -88,6 +88,29 @@ fn another_domain_gets_the_kept_connection_only_where_it_is_the_best() {
     }
     assert_eq!((hosts[0].record().connections, hosts[1].record().connections), (1, 1));
     assert_eq!(hosts[0].record().messages.len(), 2);
+}
+
+#[test]
+fn a_connection_that_was_opened_without_dane_serves_no_domain_that_demands_it() {
+    let identity = Identity::self_signed(&["mx2.x.example"]);
+    let octet = |at: usize| u8::from_str_radix(&identity.pin["sha256:".len()..][2 * at..][..2], 16).unwrap();
+    let sum: Vec<u8> = (0..32).map(octet).collect();
+    let (port, hosts) = hosts([Script::new().starttls(&identity)]);
+    let host = domain("mx2.x.example");
+    // The MX records of the first domain are not validated, and those of the others are.
+    let table = table(&[2])
+        .exchanger(domain("safe.example"), 5, host.clone())
+        .exchanger(domain("same.example"), 5, host.clone())
+        .tlsa(domain(&format!("_{port}._tcp.mx2.x.example")), Tlsa::new(3, 1, 1, sum))
+        .secure(host)
+        .secure(domain("safe.example"))
+        .secure(domain("same.example"));
+    let mut transport = dispatch_over(&mx_on_this_host(&format!("mx:{port}")), table).transport();
+    for (to, connections) in [("a@x.example", 1), ("a@safe.example", 2), ("a@same.example", 2), ("a@safe.example", 2)] {
+        assert_eq!(verdict(&mut *transport, to).0, "D2.0.0", "{to}");
+        assert_eq!(hosts[0].record().connections, connections, "{to}");
+    }
+    assert_eq!(hosts[0].record().handshakes, 2);
 }
 
 #[test]
