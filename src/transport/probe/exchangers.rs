@@ -1,6 +1,6 @@
 //! The hosts that take the recipients' mail, each with what the DNS says of its certificate.
 
-use super::hop::Found;
+use super::found::Found;
 use super::step::{Inquiry, failed};
 use crate::address::Domain;
 use crate::dns::{self, Dns, DnsClient, Exchanger, Exchangers, Validation};

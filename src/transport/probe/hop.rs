@@ -6,6 +6,7 @@ use super::certificate::{Certificate, FEW_DAYS, date};
 use super::dialogue::Dialogue;
 #[cfg(feature = "dns")]
 use super::exchangers;
+use super::found::Found;
 use super::step::{Inquiry, failed};
 use crate::receipt::{Cause, Reason};
 use crate::smtp::EnhancedCode;
@@ -44,13 +45,6 @@ pub(super) async fn probe(
     }
 }
 
-/// A host, and how it is to be reached.
-pub(super) struct Found {
-    /// With the policy that is demanded.
-    pub(super) smarthost: Smarthost,
-    pub(super) demand: Demand,
-}
-
 #[cfg(feature = "dns")]
 async fn found(
     target: Target,
@@ -80,7 +74,7 @@ async fn found(
         Target::Host(smarthost) if !smarthost.tls.asks_dane() => {
             vec![Found { demand: Demand::plain(smarthost.tls), smarthost }]
         }
-        Target::Host(_) | Target::Exchangers(_) => {
+        Target::Host(_) | Target::Exchangers(DirectMx { port: _, tls: _ }) => {
             let remedy = format!("Build it with --features dns, or name a smarthost in {} url.", place.heading);
             tell(Step::fault("mail exchangers", "this leafmail was built without the feature dns", remedy));
             Vec::new()

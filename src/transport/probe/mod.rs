@@ -7,6 +7,7 @@ mod certificate;
 mod dialogue;
 #[cfg(feature = "dns")]
 mod exchangers;
+mod found;
 mod hop;
 mod step;
 
