@@ -4,7 +4,7 @@
 //! that were sent before the handshake for replies inside it.
 
 use std::future::Future;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use rustls_pki_types::ServerName;
@@ -16,6 +16,7 @@ use super::capabilities::Capabilities;
 use super::channel::Channel;
 use super::control::{Control, Phase, WireError};
 use super::dial;
+use super::end::End;
 use super::stream::Wire;
 use crate::address::Domain;
 use crate::receipt::{Cause, Reason};
@@ -115,24 +116,6 @@ pub(in crate::transport) async fn open_over(
     opened(End::of(stream, peer, smarthost), smarthost, connection_settings, Whom::Trusted(dane), lessons).await
 }
 
-/// What has no address has this one.
-const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
-
-/// A new connection, and both of its ends.
-struct End {
-    channel: Channel,
-    peer: SocketAddr,
-    local: Option<SocketAddr>,
-    relay: String,
-}
-
-impl End {
-    fn of(stream: TcpStream, peer: SocketAddr, smarthost: &Smarthost) -> Self {
-        let relay = format!("{}[{}]:{}", smarthost.host, peer.ip().to_canonical(), peer.port());
-        Self { local: stream.local_addr().ok(), channel: Channel::Plain(stream), peer, relay }
-    }
-}
-
 async fn open_with(
     smarthost: &Smarthost,
     addresses: &[IpAddr],
@@ -145,14 +128,7 @@ async fn open_with(
         let stream = unless_leaving(&connection_settings.leaving, dialled).await;
         let stream = stream.unwrap_or_else(|| Err(left(smarthost.to_string())))?;
         let relay = smarthost.to_string();
-        return opened(
-            End { channel: Channel::Local(stream), peer: NOBODY, local: None, relay },
-            smarthost,
-            connection_settings,
-            whom,
-            lessons,
-        )
-        .await;
+        return opened(End::local(stream, relay), smarthost, connection_settings, whom, lessons).await;
     }
     let addresses = dial::addresses(smarthost, addresses, connection_settings).await?;
     let (stream, peer) = connect(smarthost, &addresses, connection_settings).await?;

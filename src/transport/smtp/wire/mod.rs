@@ -8,6 +8,7 @@ mod channel;
 mod connect;
 mod control;
 mod dial;
+mod end;
 mod facts;
 mod hidden;
 mod outgoing;
