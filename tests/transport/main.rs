@@ -3,12 +3,12 @@
 mod announced_ahead;
 mod captured_log;
 mod chaos;
-#[cfg(feature = "sql")]
-mod databases;
 #[cfg(feature = "dns")]
 mod dane;
 #[cfg(feature = "dns")]
 mod dane_cases;
+#[cfg(feature = "sql")]
+mod databases;
 #[cfg(feature = "dns")]
 mod dns;
 #[cfg(feature = "dns")]

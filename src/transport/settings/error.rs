@@ -23,10 +23,11 @@ pub enum NextHopError {
     Password,
     /// A password must not go to whoever answers.
     #[error(
-        "expected tls=required or tls=dane-only for a user name, but found {found}: use one of them, or tls=none to \
-         send the password in the clear"
+        "expected {expected} for a user name, but found {found}: use that, or tls=none to send the password in the clear"
     )]
     Unverified {
+        /// What belongs there.
+        expected: &'static str,
         /// What is there, and what is wrong with it.
         found: &'static str,
     },

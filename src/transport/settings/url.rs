@@ -115,7 +115,7 @@ fn tls_policy(
     has_user: bool,
     default: TlsPolicy,
 ) -> Result<TlsPolicy, NextHopError> {
-    let unverified = |found| Err(NextHopError::Unverified { found });
+    let unverified = |found| Err(NextHopError::Unverified { expected: "tls=required or tls=dane-only", found });
     match (query, implicit) {
         (None, true) => Ok(TlsPolicy::Implicit),
         (Some(query), true) => Err(NextHopError::unexpected("nothing after smtps://HOST, which is TLS always", query)),
@@ -316,7 +316,7 @@ mod tests {
             ("smtps://h?tls=none", "TLS always"),
             ("smtp://@h", "a user name"),
             ("smtp://a%0Ab@h", "a user name"),
-            ("smtp://a@h?tls=opportunistic", "tls=opportunistic, which checks no certificate: use one of them"),
+            ("smtp://a@h?tls=opportunistic", "tls=opportunistic, which checks no certificate: use that"),
             ("smtp://a@h?tls=dane", "checks no certificate where the DNS has no TLSA records"),
             ("smtp://[::1", "in brackets"),
             ("maildir:", "a path"),

@@ -187,7 +187,8 @@ impl Database {
         };
         let tls = tls.unwrap_or_else(|| default_tls(&place));
         if tls == TlsPolicy::Opportunistic && user.is_some() {
-            return Err(NextHopError::Unverified);
+            let found = "tls=opportunistic, which checks no certificate";
+            return Err(NextHopError::Unverified { expected: "tls=required", found });
         }
         Ok(Self { kind, place, user, name, table, tls })
     }
@@ -220,7 +221,7 @@ impl fmt::Display for Database {
             let word = match self.tls {
                 TlsPolicy::None => "none",
                 TlsPolicy::Opportunistic => "opportunistic",
-                TlsPolicy::Required | TlsPolicy::Implicit => "required",
+                TlsPolicy::Required | TlsPolicy::Implicit | TlsPolicy::Dane | TlsPolicy::DaneOnly => "required",
             };
             parameters.push(format!("tls={word}"));
         }
