@@ -47,6 +47,7 @@ use async_trait::async_trait;
 use crate::address::{Mailbox, ReversePath};
 use crate::envelope::{Peer, Tls};
 use crate::session::{BegunTransaction, HeaderBlock, Question, Verdict};
+use crate::smtp::Mechanism;
 
 /// What a policy knows of the client that it judges.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +61,8 @@ pub struct ClientInfo<'a> {
     pub name: Option<&'a str>,
     /// Who it proved to be by AUTH.
     pub login: Option<&'a str>,
+    /// By which mechanism; `None` where a proxy said so.
+    pub mechanism: Option<Mechanism>,
     /// What it called itself in HELO or EHLO, where that was accepted; hostile text.
     pub helo: Option<&'a str>,
     /// Whether it speaks ESMTP: it sent EHLO.
@@ -80,6 +83,7 @@ impl<'a> ClientInfo<'a> {
             listener: None,
             name: None,
             login: None,
+            mechanism: None,
             helo: None,
             extended: false,
             tls: None,
@@ -104,6 +108,16 @@ impl<'a> ClientInfo<'a> {
     #[must_use]
     pub fn with_login(self, login: Option<&'a str>) -> Self {
         Self { login, ..self }
+    }
+
+    /// How it logged in, as programs that are asked about it call that; empty without a login.
+    pub(crate) fn auth_type(&self) -> &'static str {
+        match (self.login, self.mechanism) {
+            (None, _) => "",
+            (Some(_), Some(mechanism)) => mechanism.name(),
+            // Postfix's word.
+            (Some(_), None) => "XCLIENT",
+        }
     }
 
     /// The same client with what it called itself.

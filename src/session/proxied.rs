@@ -55,6 +55,7 @@ impl Session {
         self.proved.terms.local_user = None;
         // Nor does the rule for the connection's other end hold for whom it speaks for: that one's password is checked.
         self.proved.terms.any_password = false;
+        self.proved.mechanism = None;
         self.proved.login = match client.login {
             Attribute::Is(login) => Some(login),
             Attribute::Not | Attribute::Unavailable => None,

@@ -24,6 +24,11 @@ impl Session {
         self.proved.login.as_deref()
     }
 
+    /// How it proved that; `None` where a proxy says so by XCLIENT.
+    pub fn login_mechanism(&self) -> Option<Mechanism> {
+        self.proved.mechanism
+    }
+
     /// The TLS that the client and this relay agreed on.
     pub fn tls(&self) -> Option<&Tls> {
         self.proved.terms.tls.as_ref()
@@ -64,6 +69,7 @@ impl Session {
         self.told_hello = None;
         self.abandon();
         self.proved.login = None;
+        self.proved.mechanism = None;
         match tls {
             Ok(tls) => self.proved.terms.tls = Some(tls),
             Err(()) => self.break_off("TLS handshake failed"),
@@ -193,6 +199,7 @@ impl Session {
     fn log_in(&mut self, mechanism: Mechanism, user: String) {
         self.proved.exchange = None;
         let is_repeated = self.proved.login.replace(user.clone()).is_some();
+        self.proved.mechanism = Some(mechanism);
         self.actions.push_back(Action::Note(Note::LoggedIn { user, mechanism }));
         self.reply(&catalogue::logged_in());
         if is_repeated {

@@ -63,6 +63,8 @@ impl Default for Terms {
 pub(super) struct Proved {
     pub(super) terms: Terms,
     pub(super) login: Option<String>,
+    /// How the client logged in, where it did so itself.
+    pub(super) mechanism: Option<Mechanism>,
     pub(super) exchange: Option<Exchange>,
     pub(super) failures: u32,
 }

@@ -4,19 +4,22 @@
 //! A coprocess ends with its [`Coprocess`]: it has a moment after the end of its input, and is then killed with all that it
 //! started.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use super::shell::LAST_MOMENT;
+
+const LOOK: Duration = Duration::from_millis(5);
 
 /// A command that is running.
 pub struct Coprocess {
@@ -55,9 +58,45 @@ impl Coprocess {
     /// Starts it as a child of this process.
     pub(super) fn start_here(line: &str) -> Result<Self, String> {
         let (ours, kept) = Self::pair().map_err(|error| error.to_string())?;
+        let ends = Ends { stream: clone(&ours.stream)?, lifeline: clone(&ours.lifeline)? };
         let child = spawn(line, kept.stdio).map_err(|error| error.to_string())?;
-        thread::spawn(move || keep(child, &kept.lifeline));
+        let id = child.id();
+        kept_here().insert(id, ends);
+        thread::spawn(move || {
+            keep(child, &kept.lifeline);
+            kept_here().remove(&id);
+        });
         Ok(ours)
+    }
+}
+
+/// What brings about the end of a coprocess.
+struct Ends {
+    stream: UnixStream,
+    lifeline: UnixStream,
+}
+
+/// The coprocesses that are children of this process, by their process id.
+static HERE: Mutex<BTreeMap<u32, Ends>> = Mutex::new(BTreeMap::new());
+
+fn kept_here() -> MutexGuard<'static, BTreeMap<u32, Ends>> {
+    HERE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn clone(stream: &UnixStream) -> Result<UnixStream, String> {
+    stream.try_clone().map_err(|error| error.to_string())
+}
+
+/// For the end of a program: ends the input of the coprocesses that run here, and waits until they and all that they started are
+/// gone. Their keepers kill those that do not end.
+pub(super) fn end_here() {
+    for ends in kept_here().values() {
+        let _ = ends.stream.shutdown(Shutdown::Both);
+        let _ = ends.lifeline.shutdown(Shutdown::Both);
+    }
+    let deadline = Instant::now() + 2 * LAST_MOMENT;
+    while !kept_here().is_empty() && Instant::now() < deadline {
+        thread::sleep(LOOK);
     }
 }
 

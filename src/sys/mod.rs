@@ -29,6 +29,12 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::clock::{BootClock, Clock, Timestamp};
 
+/// For the end of a program: what it started by its configuration ends with it, after a moment.
+pub fn end_commands() {
+    coprocess::end_here();
+    shell::end_commands();
+}
+
 /// The host's clocks.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;

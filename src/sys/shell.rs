@@ -101,7 +101,7 @@ pub(super) fn wait(child: &mut Child, patience: Duration) -> std::io::Result<Opt
 
 /// For the end of a program: gives the commands that run here a moment, and then ends them with all that they started. Whoever runs
 /// one reaps it.
-pub fn end_commands() {
+pub(super) fn end_commands() {
     are_over_within(LAST_MOMENT);
     for group in running().iter() {
         let _already_ended = kill_process_group(*group, Signal::KILL);

@@ -168,18 +168,29 @@ fn a_hook_that_dies_hangs_or_garbles_in_the_middle_loses_and_lets_in_nothing() {
 
 #[test]
 fn a_coprocess_ends_with_its_program_even_where_that_is_killed() {
-    let site = scripted("");
+    for (sandbox, is_killed) in [("auto", true), ("auto", false), ("off", false)] {
+        coprocess_ends(sandbox, is_killed);
+    }
+}
+
+fn coprocess_ends(sandbox: &str, is_killed: bool) {
+    let site = scripted(&format!("[process]\nsandbox = \"{sandbox}\"\n"));
     let line =
         fs::read_to_string(site.config()).unwrap().replace("while read", "echo $$ > pid; trap '' TERM; while read");
     // It does not end with its input.
     fs::write(site.config(), line.replace("esac; done", "esac; done; exec sleep 600")).unwrap();
-    let smtpd = site.listen(&[]);
+    let mut smtpd = site.listen(&[]);
     smtpd.client().submit("a@example.com", &["b@example.com"], MESSAGE);
     let pid = fs::read_to_string(site.path("pid")).unwrap().trim().to_owned();
     let stat = format!("/proc/{pid}/stat");
     let runs = || fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
     assert!(runs());
-    smtpd.kill();
+    if is_killed {
+        smtpd.kill();
+    } else {
+        smtpd.terminate();
+        smtpd.wait();
+    }
     wait_until("the coprocess is gone", || !runs());
 }
 

@@ -38,7 +38,7 @@ impl std::error::Error for Failure {}
 /// Ends the program: says what failed on standard error.
 pub(crate) fn finish(program: &str, result: anyhow::Result<()>) -> std::process::ExitCode {
     super::end_event_hooks();
-    leafmail::sys::shell::end_commands();
+    leafmail::sys::end_commands();
     let Err(error) = result else { return std::process::ExitCode::SUCCESS };
     // Standard error may be closed, or a full pipe that nobody reads; then there is nobody to tell.
     let text: String = format!("{error:#}").lines().map(|line| format!("{program}: {line}\n")).collect();

@@ -51,6 +51,7 @@ impl<S: Intake, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
             listener: self.listener,
             name: session.reverse_name(),
             login: session.login(),
+            mechanism: session.login_mechanism(),
             helo: session.helo(),
             extended: session.is_extended(),
             tls: session.tls(),

@@ -64,7 +64,7 @@ impl fmt::Display for ServiceQuestion<'_> {
         line(f, "client_name", name)?;
         line(f, "reverse_client_name", name)?;
         line(f, "instance", &format!("{:x}.{:x}.{number:x}", std::process::id(), client.session))?;
-        line(f, "sasl_method", "")?;
+        line(f, "sasl_method", client.auth_type())?;
         line(f, "sasl_username", client.login.unwrap_or(""))?;
         line(f, "sasl_sender", "")?;
         line(f, "size", &subject.size.to_string())?;

@@ -143,7 +143,7 @@ impl Conversation {
         let (path, bare) = (format!("<{sender}>"), sender.to_string());
         let mut macros = vec![("{mail_addr}", bare.as_str())];
         if let Some(login) = client.login {
-            macros.extend([("{auth_type}", "AUTH"), ("{auth_authen}", login)]);
+            macros.extend([("{auth_type}", client.auth_type()), ("{auth_authen}", login)]);
         }
         self.step(protocol::MAIL, &macros, &[path.as_bytes(), b"\0"]).await
     }

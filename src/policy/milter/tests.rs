@@ -96,6 +96,7 @@ fn client() -> ClientInfo<'static> {
     ClientInfo {
         session: 7,
         login: Some("joe\0{auth_type}"),
+        mechanism: Some(crate::smtp::Mechanism::ScramSha256),
         ..ClientInfo::new(Peer::tcp("192.0.2.9:4711".parse().unwrap())).with_helo(Some("mx.example"))
     }
 }
@@ -187,6 +188,7 @@ async fn a_milter_gets_the_steps_of_each_message_over_one_connection() {
     ] {
         assert!(macros.contains(expected), "{expected:?} in {macros:?}");
     }
+    assert!(macros.contains("{auth_type}\0SCRAM-SHA-256\0"), "{macros:?}");
     assert!(macros.contains("{auth_authen}\0joe?{auth_type}\0"), "a value cannot add a macro: {macros:?}");
     assert_eq!(macros.matches("{daemon_name}").count(), 1);
     heard.lock().unwrap().clear();
