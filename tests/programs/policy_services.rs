@@ -267,3 +267,70 @@ fn owner(folder: &Path) -> (String, String) {
     };
     (name("%U"), name("%G"))
 }
+
+/// policyd-spf for each connection to the Unix socket, as Postfix's spawn(8) runs it; it asks the name server at a port.
+#[cfg(feature = "dns")]
+const POLICYD_SPF: &str = r#"
+import socketserver, subprocess, sys
+socket, port, config = sys.argv[1:]
+program = """
+import dns.resolver, sys
+resolver = dns.resolver.Resolver(configure=False)
+resolver.nameservers, resolver.port = ["127.0.0.1"], int(sys.argv.pop(1))
+dns.resolver.default_resolver = resolver
+from spf_engine.policyd_spf import main
+main()
+"""
+class Service(socketserver.BaseRequestHandler):
+    def handle(self):
+        arguments = [sys.executable, "-c", program, port, config]
+        subprocess.run(arguments, stdin=self.request, stdout=self.request, stderr=subprocess.DEVNULL)
+socketserver.ThreadingUnixStreamServer.daemon_threads = True
+with socketserver.ThreadingUnixStreamServer(socket, Service) as server:
+    print("ready", file=sys.stderr, flush=True)
+    server.serve_forever()
+"#;
+
+#[cfg(feature = "dns")]
+#[test]
+fn policyd_spf_refuses_a_client_that_the_domain_does_not_permit() {
+    use crate::have::have_python;
+    use crate::support::peers::dns_lab::{DnsLab, Signed};
+
+    if !have_python("spf_engine.policyd_spf") {
+        return;
+    }
+    let zones =
+        [("good.test", Signed::Insecure, "@ TXT \"v=spf1 ip4:203.0.113.9 -all\"\n@ MX 10 mx\nmx A 203.0.113.9\n")];
+    let Some(lab) = DnsLab::start(&zones) else { return };
+    let site = site(
+        "stages = [\"rcpt\"]\n[clients]\nnetworks = [\"0.0.0.0/0\", \"::/0\"]\nxclient = [\"127.0.0.0/8\"]\n[recipients]\nallow = \
+         [\"@example.com\"]\n[limits]\nrefusals = 0\n",
+    );
+    let conf = "debugLevel = 0\nTestOnly = 1\nHELO_reject = Fail\nMail_From_reject = Fail\n";
+    fs::write(site.path("policyd-spf.conf"), conf).unwrap();
+    fs::write(site.path("spawn.py"), POLICYD_SPF).unwrap();
+    let mut python = Command::new("/usr/bin/python3");
+    python.arg(site.path("spawn.py")).arg(site.path("policy")).arg(lab.address.port().to_string());
+    let service = Running::start({
+        python.arg(site.path("policyd-spf.conf"));
+        python
+    });
+    service.wait_for_log("ready");
+    let smtpd = site.listen(&[]);
+    for (address, expected) in [("203.0.113.9", "250"), ("198.51.100.1", "550 5.7.23 ")] {
+        let mut client = smtpd.client();
+        client.expect("EHLO proxy", "250");
+        client.expect(&format!("XCLIENT ADDR={address}"), "220");
+        client.expect("EHLO mx.good.test", "250");
+        client.expect("MAIL FROM:<a@good.test>", "250");
+        client.expect("RCPT TO:<b@example.com>", expected);
+        if expected == "250" {
+            client.expect("DATA", "354");
+            client.finish(MESSAGE);
+        }
+    }
+    assert!(site.run(&[]).status.success());
+    let text = String::from_utf8_lossy(&site.delivered()[0]).into_owned();
+    assert!(text.contains("Received-SPF: Pass (mailfrom) identity=mailfrom; client-ip=203.0.113.9;"), "{text}");
+}
