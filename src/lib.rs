@@ -175,6 +175,7 @@ pub mod smtp;
 
 // Signatures.
 pub mod dkim;
+pub mod dmarc;
 
 // Receiving.
 pub mod dns;

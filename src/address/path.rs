@@ -6,9 +6,10 @@ use super::mailbox::parse_domain;
 use super::{AddressError, Domain, Mailbox, Syntax};
 
 /// Where a message came from: the mailbox that is notified of failures, or the null path `<>`, to which no bounce goes.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub enum ReversePath {
     /// `<>`: a bounce or another automatic message.
+    #[default]
     Null,
     /// The sender's mailbox.
     Mailbox(Mailbox),

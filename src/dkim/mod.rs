@@ -1,4 +1,4 @@
-//! DKIM signatures (RFC 6376) for outgoing mail: the keys, their records in the DNS, and which message gets which signature.
+//! DKIM signatures (RFC 6376): their verification, and for outgoing mail the keys, their records in the DNS, and which message gets which signature.
 //!
 //! A message is read once, in pieces, so that memory does not grow with it. A message that a key is for never leaves without its
 //! signature: where the key cannot be used, the caller learns why.
@@ -12,6 +12,7 @@ mod signature;
 mod signing;
 #[cfg(not(feature = "auth-checks"))]
 mod unsigned;
+mod verification;
 
 pub use key::PrivateKey;
 pub use record::DkimRecord;
@@ -21,3 +22,4 @@ pub use signature::MessageSigner;
 pub use signing::{DkimSettings, Signing};
 #[cfg(not(feature = "auth-checks"))]
 pub use unsigned::NoSigner as MessageSigner;
+pub use verification::{DkimOutcome, DkimVerdict, MessageVerifier, SignatureTags};

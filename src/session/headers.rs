@@ -42,6 +42,11 @@ impl HeaderBlock {
         Self(header)
     }
 
+    /// How many octets it has.
+    pub fn size(&self) -> usize {
+        self.0.len()
+    }
+
     /// The octets, taken out.
     pub fn into_bytes(self) -> Vec<u8> {
         self.0

@@ -299,3 +299,21 @@ async fn hostile_records_and_names_are_bounded() {
     let outcome = ask(&records(&[("d.example", "v=spf1 \u{1b}[2J")]), "192.0.2.1", "a@d.example", "x").await;
     assert!(outcome.problem.unwrap().chars().all(|c| c.is_ascii_graphic() || c == ' '));
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_record_and_no_sender_makes_spf_panic(
+        terms in "[-+~?a-z0-9:/%{}._= ]{0,80}",
+        octets in proptest::collection::vec(proptest::num::u8::ANY, 0..60),
+        local in "[ -~]{1,40}",
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let plain = String::from_utf8_lossy(&octets).into_owned();
+        for record in [terms.clone(), plain, format!("exists:%{{l}}.%{{{terms}}}.x.example -all")] {
+            let dns = records(&[("d.example", &format!("v=spf1 {record}"))]);
+            let outcome = runtime.block_on(ask(&dns, "2001:db8::1", &format!("{local}@d.example"), &local));
+            let mut texts = outcome.mechanism.iter().chain(&outcome.problem);
+            proptest::prop_assert!(texts.all(|text| !text.contains(['\r', '\n', '\0'])));
+        }
+    }
+}

@@ -57,6 +57,7 @@ mod replies;
 mod rivals;
 mod routes;
 mod senders_checked;
+mod senders_signed;
 mod sendmail;
 mod sendmail_callers;
 mod silence;

@@ -92,7 +92,7 @@ fn edits(glance: &Glance) -> Vec<String> {
     const SHOWN: usize = 12;
     let edits = glance.seal.header_edits().unwrap_or_default();
     let field = |field: &FoldedField| {
-        let line = field.as_str().replace("\r\n", "");
+        let line = field.as_str().replace("\r\n", "").replace('\t', " ");
         let cut: String = line.chars().take(160).collect();
         if cut == line { line } else { format!("{cut}...") }
     };

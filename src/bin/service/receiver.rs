@@ -68,10 +68,14 @@ fn chain(config: &Config, lists: MailingLists, resolver: Arc<dyn Resolver>) -> C
     let check = |(filter, settings)| SpamCheck::reporting_to(filter, settings, Arc::clone(&health));
     let spam = config.spam_filter().map(check);
     let training = spam.as_ref().and_then(SpamCheck::training);
-    let mut policies = policies(config, lists, &hooks, training.as_ref(), &health);
+    let authentication = authentication(config);
+    let senders = authentication.clone().map(|senders| senders as Arc<dyn Policy>);
+    let mut policies = policies(config, lists, &hooks, training.as_ref(), &health, senders);
     policies.extend(milters.iter().map(|milter| Arc::clone(milter) as Arc<dyn Policy>));
-    let mut inspectors: Vec<_> =
-        training.map(|training| Arc::new(training) as Arc<dyn Inspector>).into_iter().collect();
+    // The first of them: the removal of forged results must not be what is left out where there are too many changes.
+    let senders = authentication.map(|senders| senders as Arc<dyn Inspector>);
+    let training = training.map(|training| Arc::new(training) as Arc<dyn Inspector>);
+    let mut inspectors: Vec<_> = senders.into_iter().chain(training).collect();
     inspectors.extend(inspecting(config, &hooks));
     inspectors.extend(milters.into_iter().map(|milter| milter as Arc<dyn Inspector>));
     inspectors.extend(spam.map(|spam| Arc::new(spam) as Arc<dyn Inspector>));
@@ -85,6 +89,7 @@ fn policies(
     hooks: &[JsonHook],
     training: Option<&Training>,
     health: &Arc<dyn HealthObserver>,
+    senders: Option<Arc<dyn Policy>>,
 ) -> Vec<Arc<dyn Policy>> {
     let service = |settings| Arc::new(PolicyService::reporting_to(settings, Arc::clone(health))) as Arc<dyn Policy>;
     let services = config.policy_services().into_iter().map(service);
@@ -100,7 +105,7 @@ fn policies(
     first
         .chain(training)
         .chain(checks(config, health))
-        .chain(authentication(config))
+        .chain(senders)
         .chain(lists)
         .chain(known)
         .chain(services)
@@ -121,7 +126,7 @@ fn checks(config: &Config, health: &Arc<dyn HealthObserver>) -> Option<Arc<dyn P
 }
 
 /// Who sends mail, as far as the DNS can say, where anybody is checked.
-fn authentication(config: &Config) -> Option<Arc<dyn Policy>> {
+fn authentication(config: &Config) -> Option<Arc<Authentication>> {
     let settings = config.authentication()?;
     Some(Arc::new(Authentication::new(settings, dns::client(config.dns.settings()), Arc::new(SystemClock))))
 }

@@ -35,6 +35,9 @@ impl Config {
         let settings = AuthenticationSettings {
             spf: section.spf.clone(),
             spf_helo: section.spf_helo.clone(),
+            dkim: section.dkim.clone(),
+            dmarc: section.dmarc.clone(),
+            authserv_id: section.authserv_id.clone().unwrap_or_else(|| self.hostname.clone()),
             hostname: self.hostname.clone(),
             own_networks: self.own_networks(),
             own_clients: section.own_clients,

@@ -51,6 +51,10 @@ fn the_sample_shows_every_default() {
             ..RouteSection::default()
         }],
         dnsbl: vec![DnsblSection { zone: "bl.example.org".parse().ok(), ..DnsblSection::default() }],
+        authentication: AuthenticationSection {
+            authserv_id: "mx.example.com".parse().ok(),
+            ..AuthenticationSection::default()
+        },
         dns: DnsSection { servers: vec!["127.0.0.1:53".parse().unwrap()], ..DnsSection::default() },
         recipients: RecipientsSection {
             source: values::FromText::from_text("file:/etc/leafmail/recipients").ok(),

@@ -23,6 +23,33 @@ pub(super) fn spf_fail(address: IpAddr, domain: &str, setting: &str, explanation
     Reply::new(550, EnhancedCode(5, 7, 23), text)
 }
 
+/// End of data: there are signatures, and none is right (RFC 7372 3.1).
+pub(super) fn no_signature_passes() -> Reply {
+    let text = "no DKIM signature of the message is right; the relay verifies them by its setting authentication.dkim";
+    Reply::new(550, EnhancedCode(5, 7, 20), text)
+}
+
+/// End of data: the author's domain wants such mail refused (RFC 9989 5.4).
+pub(super) fn dmarc_reject(author: &str) -> Reply {
+    let text = format!(
+        "neither SPF nor DKIM finds that the message is of {}, whose DMARC policy is to reject it; the relay follows it by its setting \
+         authentication.dmarc",
+        shown(&author)
+    );
+    Reply::new(550, EnhancedCode(5, 7, 1), text)
+}
+
+/// Why a message is held.
+pub(super) fn dmarc_quarantine(author: &str) -> String {
+    format!("neither SPF nor DKIM finds that it is of {}, whose DMARC policy is to quarantine it", shown(&author))
+}
+
+/// End of data: many fields claim to be of this relay.
+pub(super) fn too_many_results() -> Reply {
+    let text = "the message has too many fields Authentication-Results in the name of this relay";
+    Reply::new(554, EnhancedCode(5, 6, 0), text)
+}
+
 /// It cannot be known now (RFC 3463 3.5: directory server failure).
 pub(super) fn trouble(setting: &str) -> Reply {
     let text = format!("the relay cannot ask the DNS now, try again later; it asks because of its setting {setting}");
@@ -40,6 +67,9 @@ mod tests {
         let hostile = "x\r\n250 ok\u{1b}[2J".repeat(50);
         for (reply, start, setting) in [
             (spf_fail(address, &hostile, "authentication.spf", Some(&hostile)), "550 5.7.23 ", "authentication.spf"),
+            (no_signature_passes(), "550 5.7.20 ", "authentication.dkim"),
+            (dmarc_reject(&hostile), "550 5.7.1 ", "authentication.dmarc"),
+            (too_many_results(), "554 5.6.0 ", "Authentication-Results"),
             (trouble("authentication.spf"), "451 4.4.3 ", "authentication.spf"),
         ] {
             let mut wire = Vec::new();

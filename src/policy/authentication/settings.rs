@@ -12,6 +12,12 @@ pub struct AuthenticationSettings {
     pub spf: ByNetwork,
     /// What becomes of one that its own name in HELO does not permit.
     pub spf_helo: ByNetwork,
+    /// What becomes of a message with signatures of which none is right.
+    pub dkim: ByNetwork,
+    /// What becomes of a message that is not of the domain in its `From:`.
+    pub dmarc: ByNetwork,
+    /// What this relay is called in `Authentication-Results:`.
+    pub authserv_id: Domain,
     /// This relay, as the fields that it adds name it.
     pub hostname: Domain,
     /// The networks of this site, whose clients are not checked.
@@ -23,6 +29,6 @@ pub struct AuthenticationSettings {
 impl AuthenticationSettings {
     /// Whether nothing is checked.
     pub fn is_off(&self) -> bool {
-        self.spf.is_off() && self.spf_helo.is_off()
+        [&self.spf, &self.spf_helo, &self.dkim, &self.dmarc].iter().all(|check| check.is_off())
     }
 }

@@ -9,7 +9,7 @@ mod tokens;
 pub(crate) use address_list::{AddressTokens, Member, is_comments, is_phrase};
 pub use beginning::Beginning;
 pub use edit::{FoldedField, HeaderEdit, RemovedName, edited};
-pub(crate) use tokens::{Token, TokenKind};
+pub(crate) use tokens::{Token, TokenKind, tokens};
 
 use memchr::{memchr, memmem};
 
