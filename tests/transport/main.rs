@@ -20,6 +20,7 @@ mod lmtp;
 mod login;
 mod mailboxes;
 mod maildir;
+mod many_domains;
 mod message_octets;
 mod mx;
 mod outage;
