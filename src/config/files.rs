@@ -133,7 +133,8 @@ impl Config {
                 let folder = folder.display();
                 format!("the folder {folder} is not there; it is made when mail is delivered to {next_hop}, if that user may")
             });
-            missing.collect::<Vec<_>>()
+            let lacking = next_hop.agent().and_then(|agent| agent.lacks());
+            missing.chain(lacking).collect::<Vec<_>>()
         };
         let folders = self.routes().into_iter().flat_map(|plan| plan.hops).flat_map(of_agent);
         files.chain(folders).collect()

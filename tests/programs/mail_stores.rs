@@ -41,6 +41,36 @@ fn killed_between_two_verdicts_it_loses_nothing_and_repeats_no_recorded_delivery
     assert_eq!(recipients.map(|recipient| record.copies(recipient)), [2, 1, 1], "{record:?}");
 }
 
+#[test]
+fn killed_at_any_moment_it_leaves_an_mbox_with_every_message_whole_and_once() {
+    let site = Site::new("");
+    let (smtpd, path) = (site.listen(&[]), site.path("mbox"));
+    let (url, lock) = (format!("mbox:{}", path.display()), site.path("mbox.lock"));
+    let rounds = 16_u64;
+    for round in 0..rounds {
+        let filling = "From a line that is to be quoted, again and again\r\n".repeat(40_000);
+        let message = format!("Subject: {round}.\r\n\r\n{filling}end of {round}.\r\n");
+        smtpd.client().submit("me@example.com", &["amy@x.example"], message.as_bytes());
+        let mut command = site.spoolrun();
+        command.args(["--relay", &url, "flush"]);
+        let mut flushing = Running::start(command);
+        // It may be done before anybody looks.
+        wait_until("the lock", || lock.exists() || flushing.child().try_wait().unwrap().is_some());
+        std::thread::sleep(std::time::Duration::from_micros(1_500 * round));
+        flushing.kill();
+    }
+    let output = site.run(&["--relay", &url, "flush"]);
+    assert!(site.shelf("queue").is_empty() && !lock.exists(), "{output:?}");
+    let text = fs::read_to_string(&path).unwrap();
+    let count = |what: &str| text.matches(what).count();
+    for round in 0..rounds {
+        let found = (count(&format!("\nSubject: {round}.\n")), count(&format!("\nend of {round}.\n\n")));
+        assert_eq!(found, (1, 1), "message {round} of {}", path.display());
+    }
+    let begins = text.starts_with("From ").then(|| 1 + count("\n\nFrom me@example.com ")).unwrap_or(0);
+    assert_eq!((begins, count("\n>From a line")), (16, 16 * 40_000));
+}
+
 /// Dovecot's LMTP at a socket, with the mailboxes of amy and bob, and one of joe that is full.
 struct Dovecot {
     folder: PathBuf,

@@ -71,6 +71,8 @@ fn exit_codes_bounce_defer_or_pause_and_explain_says_what_the_program_printed() 
     fs::remove_file(&take).unwrap();
     let doctor = said(site.run(&["--relay", &url, "doctor"]));
     assert!(doctor.contains("is not there, or may not be run"), "{doctor}");
+    let checked = said(site.run(&["--relay", &url, "--check"]));
+    assert!(checked.contains(&format!("warning: the program {} is not there", take.display())), "{checked}");
 }
 
 #[test]

@@ -76,20 +76,23 @@ impl DeliveryAgent for Pipe {
         AgentNeeds { commands: vec![self.line.clone()], ..AgentNeeds::default() }
     }
 
+    fn lacks(&self) -> Option<String> {
+        let program = self.program();
+        let runs = |path: &PathBuf| path.is_file() && access(path, Access::EXEC_OK).is_ok();
+        let found = candidates(&program).iter().any(runs);
+        (!found).then(|| format!("the program {program} is not there, or may not be run by this user"))
+    }
+
     fn dispatch(&self, settings: &AgentSettings) -> Result<Arc<dyn Dispatch>, SettingsError> {
         Ok(Arc::new(PipeDispatch { pipe: self.clone(), settings: settings.clone() }))
     }
 
     fn probe(&self, _: &AgentSettings, heading: &str) -> Vec<Step> {
         const WHAT: &str = "program";
-        let program = self.program();
-        let runs = |path: &PathBuf| path.is_file() && access(path, Access::EXEC_OK).is_ok();
-        vec![match candidates(&program).into_iter().find(runs) {
-            Some(path) => Step::ok(WHAT, format!("{} can be run", path.display())),
-            None => {
-                let remedy = format!("Install it, or correct the command in {heading} url.");
-                Step::fault(WHAT, format!("{program} is not there, or may not be run by this user"), remedy)
-            }
+        let remedy = format!("Install it, or correct the command in {heading} url.");
+        vec![match self.lacks() {
+            None => Step::ok(WHAT, format!("{} can be run", self.program())),
+            Some(lacking) => Step::fault(WHAT, lacking, remedy),
         }]
     }
 }

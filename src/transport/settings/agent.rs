@@ -38,6 +38,11 @@ pub trait DeliveryAgent: fmt::Debug + Send + Sync {
         AgentNeeds::default()
     }
 
+    /// What this host lacks, so that mail will not go, in words for `--check`.
+    fn lacks(&self) -> Option<String> {
+        None
+    }
+
     /// What makes transports to it.
     ///
     /// # Errors
