@@ -143,6 +143,31 @@ fn a_hook_holds_notes_defers_and_discards_only_where_it_may() {
 }
 
 #[test]
+fn what_a_session_keeps_for_a_hook_is_bounded() {
+    let site = scripted("contents = \"64kB\"");
+    let smtpd = site.listen(&[]);
+    let body = [vec![b'x'; 998], b"\r\n".to_vec()].concat().repeat(4_000);
+    let message = [b"Subject: x\r\n\r\n", &body[..]].concat();
+    smtpd.client().submit("a@example.com", &["b@example.com"], &message);
+    let before = smtpd.peak_memory();
+    let mut clients: Vec<_> = (0..20)
+        .map(|_| {
+            let mut client = smtpd.client();
+            client.begin("a@example.com", &["b@example.com"]);
+            client.send(&message);
+            client
+        })
+        .collect();
+    for client in &mut clients {
+        client.send(b".\r\n");
+        let reply = client.reply();
+        assert!(reply.starts_with("250"), "{reply}");
+    }
+    let grown = smtpd.peak_memory().saturating_sub(before);
+    assert!(grown < 20 * 1_000_000, "20 messages of 4 MB took {grown} octets");
+}
+
+#[test]
 fn a_hook_that_dies_hangs_or_garbles_in_the_middle_loses_and_lets_in_nothing() {
     let site = scripted("timeout = \"1s\"");
     let smtpd = site.listen(&[]);
