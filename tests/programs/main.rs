@@ -16,6 +16,7 @@ mod doctor;
 mod end_to_end;
 mod event_hooks;
 mod explain;
+mod filters_killed;
 mod first_lines;
 mod floods;
 mod forwarding;

@@ -34,7 +34,7 @@ fn started(mut program: Command, socket: &Path) -> Running {
     running
 }
 
-const MESSAGE: &[u8] =
+pub(crate) const MESSAGE: &[u8] =
     b"From: Joe <joe@example.com>\r\nTo: amy@example.org\r\nDate: Mon, 30 Nov 2026 02:50:00 +0000\r\n\
     Message-ID: <1@example.com>\r\nSubject: hi\r\nX-Folded: one\r\n two\r\n\r\nHello\r\n.\r\nworld \r\n";
 
@@ -166,40 +166,47 @@ fn a_milter_that_dies_in_the_middle_of_a_message_loses_none_and_lets_none_in() {
     smtpd.wait_for_log("it answers again");
 }
 
-#[test]
-fn clamav_milter_finds_a_virus() {
-    if !have("clamd") || !have("clamav-milter") {
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name);
+/// What every scanner takes for a virus.
+const EICAR: &[u8] = br"X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*";
+
+/// clamd with one signature, its milter, and the milter's socket.
+pub(crate) fn clamav(folder: &Path) -> (Running, Running, std::path::PathBuf) {
+    let path = |name: &str| folder.join(name);
     fs::create_dir(path("db")).unwrap();
-    let test = br"X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*";
-    let hex = test.iter().fold(String::new(), |hex, octet| hex + &format!("{octet:02x}"));
+    let hex = EICAR.iter().fold(String::new(), |hex, octet| hex + &format!("{octet:02x}"));
     fs::write(path("db").join("own.ndb"), format!("Eicar-Test:0:*:{hex}\n")).unwrap();
     let clamd = path("clamd.sock");
     let config = format!(
         "DatabaseDirectory {}\nLocalSocket {}\nForeground yes\nTemporaryDirectory {}\n",
         path("db").display(),
         clamd.display(),
-        folder.path().display()
+        folder.display()
     );
     fs::write(path("clamd.conf"), config).unwrap();
     let mut program = Command::new("clamd");
     program.arg("-c").arg(path("clamd.conf"));
-    let _clamd = started(program, &clamd);
+    let scanner = started(program, &clamd);
     let socket = path("milter.sock");
     let config = format!(
         "MilterSocket unix:{}\nClamdSocket unix:{}\nForeground yes\nOnInfected Reject\nRejectMsg Virus %v\nAddHeader Add\n\
          TemporaryDirectory {}\n",
         socket.display(),
         clamd.display(),
-        folder.path().display()
+        folder.display()
     );
     fs::write(path("milter.conf"), config).unwrap();
     let mut program = Command::new("clamav-milter");
     program.arg("-c").arg(path("milter.conf"));
-    let _milter = started(program, &socket);
+    (scanner, started(program, &socket), socket)
+}
+
+#[test]
+fn clamav_milter_finds_a_virus() {
+    if !have("clamd") || !have("clamav-milter") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (_clamd, _milter, socket) = clamav(folder.path());
     let site = site_with(&[(&socket, "")]);
     let smtpd = site.listen(&[]);
     let mut client = smtpd.client();
@@ -207,7 +214,7 @@ fn clamav_milter_finds_a_virus() {
     client.expect("MAIL FROM:<joe@example.com>", "250");
     client.expect("RCPT TO:<amy@example.org>", "250");
     client.expect("DATA", "354");
-    client.send(&[b"Subject: x\r\n\r\n", &test[..], b"\r\n.\r\n"].concat());
+    client.send(&[b"Subject: x\r\n\r\n", EICAR, b"\r\n.\r\n"].concat());
     let reply = client.reply();
     assert!(reply.starts_with("550 5.7.1 Virus Eicar-Test"), "{reply}");
     assert!(site.run(&[]).status.success());

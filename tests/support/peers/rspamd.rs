@@ -44,6 +44,16 @@ impl Rspamd {
         Self { milter, controller, running, _folder: folder }
     }
 
+    /// Sends a signal to all of its processes.
+    pub(crate) fn signal(&self, name: &str) {
+        let main = self.running.pid().to_string();
+        let children = fs::read_to_string(format!("/proc/{main}/task/{main}/children")).unwrap();
+        for pid in [main.as_str()].into_iter().chain(children.split_whitespace()) {
+            // A child may end with its parent.
+            let _ = Command::new("kill").args([&format!("-{name}"), pid]).status();
+        }
+    }
+
     /// Sends a signal to the process that is the controller.
     pub(crate) fn signal_controller(&self, name: &str) {
         let main = self.running.pid();
