@@ -9,6 +9,9 @@ pub const AUTH: &str = "auth";
 /// Of an envelope: the user of this host who handed the message over.
 pub const LOCAL_USER: &str = "local-user";
 
+/// Of an envelope: the recipient who was added for the copy of `[archive]`.
+pub const ARCHIVE: &str = "archive";
+
 /// Of an envelope: leafmail wrote the message, about no other message. The value is one of [`KINDS_OF_NOTICES`].
 pub const NOTICE: &str = "notice";
 
@@ -62,7 +65,7 @@ pub const WITHHELD: &str = "notice-withheld";
 pub const CAUSE: &str = "cause";
 
 /// Those of envelopes.
-pub const OF_ENVELOPES: [&str; 7] = [AUTH, EXPANDED, LIST, LOCAL_USER, NOTE, NOTICE, VERP];
+pub const OF_ENVELOPES: [&str; 8] = [ARCHIVE, AUTH, EXPANDED, LIST, LOCAL_USER, NOTE, NOTICE, VERP];
 
 /// Those of seals.
 pub const OF_SEALS: [&str; 3] = [HEADER_EDIT, HOLD, NOTE];

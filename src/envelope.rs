@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 
 use crate::address::{Mailbox, ReversePath, Zoned, has_zone, with_zone};
-use crate::annotation::{HEADER_EDIT, LOCAL_USER};
+use crate::annotation::{ARCHIVE, HEADER_EDIT, LOCAL_USER};
 use crate::clock::Timestamp;
 use crate::id::SpoolId;
 use crate::smtp::header::HeaderEdit;
@@ -52,6 +52,22 @@ impl Envelope {
             envid: None,
             annotations: Vec::new(),
         }
+    }
+
+    /// Adds a recipient who gets a copy without any notice about it, unless the sender named that mailbox.
+    pub fn add_archive(&mut self, mailbox: &Mailbox) {
+        if self.recipients.iter().any(|recipient| recipient.mailbox == *mailbox) {
+            return;
+        }
+        let never = Notify { success: false, failure: false, delay: false };
+        self.recipients.0.push(Recipient { notify: Some(never), ..Recipient::from(mailbox.clone()) });
+        self.annotations.push((ARCHIVE.to_owned(), mailbox.to_string()));
+    }
+
+    /// The index of the recipient who was added for a copy.
+    pub fn archive(&self) -> Option<usize> {
+        let (_, mailbox) = self.annotations.iter().find(|(name, _)| name == ARCHIVE)?;
+        self.recipients.iter().position(|recipient| recipient.mailbox.to_string() == *mailbox)
     }
 
     /// The user of this host who handed the message over, where the kernel said who it was.

@@ -36,10 +36,10 @@ pub use rewrite::{FieldText, RewriteSection};
 pub use route::{OAuth2, Preset, Region, RouteName, RoutePlan, RouteSection, TimeoutKeys, TokenUrl, UserName};
 pub use sandbox_needs::{SandboxNeeds, Task};
 pub use sections::{
-    AuthSection, AuthenticationSection, ChecksSection, ClientsSection, DkimSection, DnsSection, DnsblSection,
-    EarlyTalkers, EventHookSection, HookSection, LimitedBy, LimitsSection, ListSection, MessageSection, MilterSection,
-    NoticesSection, PolicyServiceSection, ProtocolSection, QueueSection, RateLimitSection, RecipientsSection,
-    ReserveSection, SendersSection, SourceText, SpamSection, TlsSection, VerifySection,
+    ArchiveSection, AuthSection, AuthenticationSection, ChecksSection, ClientsSection, DkimSection, DnsSection,
+    DnsblSection, EarlyTalkers, EventHookSection, HookSection, LimitedBy, LimitsSection, ListSection, MessageSection,
+    MilterSection, NoticesSection, PolicyServiceSection, ProtocolSection, QueueSection, RateLimitSection,
+    RecipientsSection, ReserveSection, SendersSection, SourceText, SpamSection, TlsSection, VerifySection,
 };
 pub use submission::SubmissionSection;
 
@@ -114,6 +114,8 @@ pub struct Config {
     pub hook: Vec<HookSection>,
     /// The spam filter that users train.
     pub spam: SpamSection,
+    /// `[archive]`: a copy of every message.
+    pub archive: ArchiveSection,
     /// What a message may be.
     pub message: MessageSection,
     /// The dialect.
@@ -182,6 +184,7 @@ impl Default for Config {
             milter: Vec::new(),
             hook: Vec::new(),
             spam: SpamSection::default(),
+            archive: ArchiveSection::default(),
             message: MessageSection::default(),
             protocol: ProtocolSection::default(),
             limits: LimitsSection::default(),

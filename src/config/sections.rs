@@ -2,6 +2,7 @@
 //!
 //! A default that a part of the program has too is taken from there. `docs/leafmail.toml` explains every key to those who set it; a test holds it to these structs.
 
+mod archive;
 pub(super) mod authentication;
 pub(super) mod checks;
 pub(super) mod dkim;
@@ -36,6 +37,7 @@ use crate::smtp::Keyword;
 use crate::smtp::body::BareNewline;
 use crate::spool::SpoolSync;
 use crate::transport::Leaving;
+pub use archive::ArchiveSection;
 pub use authentication::AuthenticationSection;
 pub use checks::{ChecksSection, DnsblSection};
 pub use dkim::DkimSection;

@@ -356,6 +356,7 @@ impl Session {
             if transaction.refused { catalogue::no_recipients() } else { catalogue::send_first("RCPT") }
         })?;
         envelope.annotations.extend(self.added.freeze_notes());
+        self.settings.archive.iter().for_each(|mailbox| envelope.add_archive(mailbox));
         Ok(envelope)
     }
 

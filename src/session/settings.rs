@@ -40,6 +40,8 @@ pub struct Settings {
     pub add_missing_headers: bool,
     /// What becomes of a message that is not as RFC 5322 has it.
     pub format_check: FormatCheck,
+    /// Who gets a copy of each message.
+    pub archive: Option<Mailbox>,
     /// Whether `Received:` leaves out who the client is.
     pub hide_client: bool,
     /// `Received:` fields from which on a message is taken to go around in a loop (RFC 5321 6.3).
@@ -92,6 +94,7 @@ impl Settings {
             required_fields: Arc::default(),
             add_missing_headers: true,
             format_check: FormatCheck::Off,
+            archive: None,
             hide_client: false,
             max_hops: Self::MAX_HOPS.into(),
             slow_after_errors: Self::SLOW_AFTER_ERRORS,

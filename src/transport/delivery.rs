@@ -30,6 +30,15 @@ impl<'a> DeliveryRequest<'a> {
     pub fn recipients(&self) -> impl Iterator<Item = &'a Recipient> {
         self.recipients.iter().filter_map(|index| self.envelope.recipients.get(usize::from(*index)))
     }
+
+    /// Those for whom a recipient of this attempt gets the message: itself, and for the copy of an archive all others.
+    pub(super) fn meant_by(&self, index: u16) -> Vec<&'a Recipient> {
+        let index = usize::from(index);
+        let others = self.envelope.archive() == Some(index) && self.envelope.recipients.len() > 1;
+        let is_meant = |place: usize| if others { place != index } else { place == index };
+        let all = self.envelope.recipients.iter().enumerate();
+        all.filter(|(place, _)| is_meant(*place)).map(|(_, recipient)| recipient).collect()
+    }
 }
 
 /// The message's octets, with CRLF line ends, in pieces.

@@ -3,6 +3,7 @@
 mod administrator;
 mod alarms;
 mod any_password;
+mod archive;
 mod bounded_waits;
 mod checks;
 mod client_programs;

@@ -61,6 +61,18 @@ fn a_message_becomes_one_row_for_each_recipient() {
 }
 
 #[test]
+fn the_copy_of_an_archive_has_a_row_for_each_recipient_of_the_message() {
+    for database in TestDatabase::all() {
+        let mut envelope = envelope("me@y.example", &["a@x.example", "b@x.example"]);
+        envelope.add_archive(&"copies@archive.invalid".parse().unwrap());
+        let delivery = deliver(&mut *transport(&route(&database)), &envelope, &mut Pieces::of(TEXT)).unwrap();
+        assert_eq!(letters(&delivery.outcomes), ["D2.0.0"; 3]);
+        assert_eq!(database.number("SELECT count(*) FROM new_mail"), 2, "{}", database.scheme);
+        assert_eq!(database.number("SELECT count(*) FROM new_mail WHERE recipient LIKE '%archive%'"), 0);
+    }
+}
+
+#[test]
 fn text_of_any_length_and_large_mail_fit() {
     for database in TestDatabase::all() {
         let mut transport = transport(&route(&database));

@@ -172,6 +172,7 @@ fn settings(config: &Config, lists: &MailingLists) -> Settings {
         required_fields: config.message.required_headers.iter().map(|name| name.as_str().to_owned()).collect(),
         add_missing_headers: config.message.add_missing,
         format_check: config.message.rfc5322,
+        archive: config.archive.address.clone(),
         hide_client: config.message.hide_client,
         max_hops: usize::from(config.message.max_hops),
         slow_after_errors: config.limits.slow_after_errors,

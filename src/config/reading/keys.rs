@@ -44,6 +44,7 @@ pub(in crate::config) fn sections() -> Vec<Section> {
         ("milter", fields_of::<MilterSection>()),
         ("hook", fields_of::<HookSection>()),
         ("spam", fields_of::<SpamSection>()),
+        ("archive", fields_of::<ArchiveSection>()),
         ("message", fields_of::<MessageSection>()),
         ("protocol", fields_of::<ProtocolSection>()),
         ("limits", fields_of::<LimitsSection>()),

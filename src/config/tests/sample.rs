@@ -138,6 +138,7 @@ fn the_sample_shows_every_default() {
             local_domains: vec!["relay.example.lan".parse().unwrap(), "example.lan".parse().unwrap()],
             ..AliasesSection::default()
         },
+        archive: ArchiveSection { address: "copies@archive.invalid".parse().ok() },
         notices: NoticesSection {
             admin: "postmaster@example.com".parse().ok(),
             from: "mail-errors@example.com".parse().ok(),

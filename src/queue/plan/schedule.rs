@@ -147,7 +147,7 @@ impl Schedule {
         if has_sender && !late.is_empty() {
             return Plan::NotifyDelay(late);
         }
-        match self.next(id, &ledger, situation) {
+        match self.next(id, envelope, &ledger, situation) {
             Some(plan) => plan,
             None if failed.is_empty() => Plan::Finish,
             None => Plan::Abandon(failed),
@@ -169,12 +169,16 @@ impl Schedule {
         receipts: &[Receipt],
         situation: Situation<'_>,
     ) -> Vec<u16> {
-        self.ripe_of(id, &self.ledger(envelope, receipts), situation)
+        self.ripe_of(id, envelope, &self.ledger(envelope, receipts), situation)
     }
 
-    fn ripe_of(&self, id: SpoolId, ledger: &Ledger<'_>, situation: Situation<'_>) -> Vec<u16> {
+    fn ripe_of(&self, id: SpoolId, envelope: &Envelope, ledger: &Ledger<'_>, situation: Situation<'_>) -> Vec<u16> {
         let due = |account: &Account<'_>| self.due_in(id, account, situation);
-        let ripe = ledger.indices(|_, account| self.is_open(account) && due(account) <= situation.now);
+        let last = self.comes_last(envelope, ledger);
+        let is_ripe = |index: usize, account: &Account<'_>| {
+            self.is_open(account) && last != Some(index) && due(account) <= situation.now
+        };
+        let ripe = ledger.indices(is_ripe);
         ripe.into_iter().filter(|index| (situation.usable)(*index)).collect()
     }
 
@@ -185,9 +189,18 @@ impl Schedule {
         }
     }
 
+    /// The recipient of the copy for the archive, as long as another one was never tried: a store that hangs delays no mail.
+    fn comes_last(&self, envelope: &Envelope, ledger: &Ledger<'_>) -> Option<usize> {
+        let archive = envelope.archive()?;
+        let untried = |(index, account): (usize, &Account<'_>)| {
+            index != archive && self.is_open(account) && account.last_attempt.is_none()
+        };
+        ledger.accounts().iter().enumerate().any(untried).then_some(archive)
+    }
+
     /// Deliver, Wait or Hold, or `None` when nobody is pending.
-    fn next(&self, id: SpoolId, ledger: &Ledger<'_>, situation: Situation<'_>) -> Option<Plan> {
-        let ripe = self.ripe_of(id, ledger, situation);
+    fn next(&self, id: SpoolId, envelope: &Envelope, ledger: &Ledger<'_>, situation: Situation<'_>) -> Option<Plan> {
+        let ripe = self.ripe_of(id, envelope, ledger, situation);
         if !ripe.is_empty() {
             return Some(Plan::Deliver(ripe));
         }
@@ -217,8 +230,10 @@ impl Schedule {
             Some((*index, time))
         };
         let has_sender = self.answers(envelope);
+        let last = self.comes_last(envelope, &ledger);
         let is_ahead = |index: usize, account: &Account<'_>| {
-            self.is_open(account) || has_sender && account.owes_notice(&envelope.recipients[index])
+            self.is_open(account) && last != Some(index)
+                || has_sender && account.owes_notice(&envelope.recipients[index])
         };
         ledger.indices(is_ahead).iter().filter_map(due).collect()
     }

@@ -83,7 +83,7 @@ impl Group {
     pub(super) fn header(&self, request: &DeliveryRequest<'_>) -> String {
         let mut header = format!("Return-Path: <{}>\r\n", request.envelope.reverse_path);
         for index in &self.members {
-            if let Some(recipient) = request.envelope.recipients.get(usize::from(*index)) {
+            for recipient in request.meant_by(*index) {
                 header += &format!("X-Original-To: {}\r\n", recipient.mailbox);
             }
         }

@@ -39,6 +39,27 @@ fn each_recipient_waits_its_own_interval() {
 }
 
 #[test]
+fn the_copy_for_the_archive_comes_after_everybody_was_tried() {
+    let mut envelope = envelope("s@x", &["a@x", "b@x"]);
+    envelope.add_archive(&"c@x".parse().unwrap());
+    let times = |receipts: &[Receipt]| {
+        let due = Schedule::default().due_times(id(1), &envelope, receipts, at(9));
+        due.into_iter().map(|(index, _)| index).collect::<Vec<_>>()
+    };
+    assert_eq!((plan(&envelope, &[], at(0)), times(&[])), (Plan::Deliver(vec![0, 1]), vec![0, 1]));
+    let one = [receipt(at(0), ReceiptKind::Delivered, &[0])];
+    assert_eq!((plan(&envelope, &one, at(9)), times(&one)), (Plan::Deliver(vec![1]), vec![1]));
+    // It does not wait for the second attempt at another.
+    let both = [one[0].clone(), receipt(at(1), ReceiptKind::Deferred, &[1])];
+    assert_eq!((plan(&envelope, &both, at(9)), times(&both)), (Plan::Deliver(vec![2]), vec![1, 2]));
+    let all = [receipt(at(1), ReceiptKind::Delivered, &[0, 1])];
+    assert_eq!(plan(&envelope, &all, at(9)), Plan::Deliver(vec![2]));
+    assert_eq!(envelope.recipients.len(), 3);
+    envelope.add_archive(&"a@x".parse().unwrap());
+    assert_eq!(envelope.recipients.len(), 3, "whom the sender named needs no copy");
+}
+
+#[test]
 fn a_closed_route_delivers_and_expires_nothing() {
     let envelope = envelope("s@x", &["a@x"]);
     let closed = |now| Situation { usable: &|_| false, ..due(now) };

@@ -92,7 +92,9 @@ impl SqlTransport {
                 }
             }
         }
-        let mut recipients: Vec<_> = request.recipients().map(|to| recipient(&to.mailbox.to_string())).collect();
+        let meant = request.recipients.iter().flat_map(|index| request.meant_by(*index));
+        let mut recipients: Vec<_> = meant.map(|to| recipient(&to.mailbox.to_string())).collect();
+        recipients.sort_unstable();
         recipients.dedup();
         Ok(Consignment { mail: Mail::of(request, octets), recipients })
     }
