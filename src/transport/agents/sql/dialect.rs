@@ -5,6 +5,7 @@ use super::database::DatabaseKind;
 use super::database::TABLE;
 
 /// The columns, in the order in which a row is bound to them.
+#[cfg(feature = "sql")]
 pub(super) const COLUMNS: [&str; 14] = [
     "spool_id",
     "sender",

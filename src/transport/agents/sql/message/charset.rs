@@ -154,7 +154,7 @@ mod tests {
             (&b"\x82\xb1\x82\xf1"[..], "cp932", "こん"),
             (b"\xbe\xc8\xb3\xe7", "CP949", "안녕"),
             (b"\xbe\xc8\xb3\xe7", "ks_c_5601-1987", "안녕"),
-            (b"~{DcC~}, ok~~", "hz-gb-2312", "你美, ok~"),
+            (b"~{DcC@~}, ok~~", "hz-gb-2312", "你美, ok~"),
             (b"\x1b$)C\x0e>H3g\x0f ok", "iso-2022-kr", "안녕 ok"),
             (b"\0\0\xfe\xff\0\x01\xf6\0", "utf-32", "😀"),
             (b"\0\xf6\x01\0", "utf-32le", "😀"),
