@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::have::have;
 use crate::lab::{self, either};
 use crate::parallel::in_parallel;
-use crate::peers::databases::{PASSWORD, TestDatabase};
+use crate::peers::sql_servers::{PASSWORD, TestDatabase};
 use crate::receiving_run::one_session;
 use crate::sample_messages::LETTERS;
 use crate::site::Site;

@@ -8,8 +8,6 @@ mod bounded_waits;
 mod checks;
 mod client_programs;
 mod crash;
-#[cfg(feature = "sql")]
-mod databases;
 mod dkim_keys;
 #[cfg(feature = "auth-checks")]
 mod dkim_signatures;
@@ -33,6 +31,8 @@ mod lists;
 mod live_view;
 mod lockouts;
 mod logs;
+#[cfg(feature = "sql")]
+mod mail_in_tables;
 mod mail_stores;
 mod many_forwarders;
 mod message_format;

@@ -7,8 +7,6 @@ mod chaos;
 mod dane;
 #[cfg(feature = "dns")]
 mod dane_cases;
-#[cfg(feature = "sql")]
-mod databases;
 #[cfg(feature = "dns")]
 mod dns;
 #[cfg(feature = "dns")]
@@ -32,6 +30,8 @@ mod security;
 mod several_addresses;
 mod short_keys;
 mod splitting;
+#[cfg(feature = "sql")]
+mod sql_delivery;
 mod stopping;
 #[path = "../support/mod.rs"]
 mod support;

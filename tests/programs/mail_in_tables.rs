@@ -8,7 +8,7 @@ use sqlx::Row;
 
 use crate::have::have_python;
 use crate::site::Site;
-use crate::support::peers::databases::{PASSWORD, TestDatabase};
+use crate::support::peers::sql_servers::{PASSWORD, TestDatabase};
 
 /// A site whose mail goes into a table.
 fn site(database: &TestDatabase, url: &str) -> Site {

@@ -3,7 +3,7 @@
 use sqlx::Row;
 
 use crate::requests::{Pieces, deliver, envelope, letters, settings, transport};
-use crate::support::peers::databases::{PASSWORD, TestDatabase};
+use crate::support::peers::sql_servers::{PASSWORD, TestDatabase};
 use leafmail::transport::{RouteFailure, RouteSettings, SecretSource, Transport};
 
 const TEXT: &[u8] =
