@@ -165,9 +165,11 @@ impl MessageCheck {
             return None;
         }
         for outcome in signatures.iter().take(MOST_NOTES) {
-            let name = outcome.tags.as_ref().map(|tags| format!(" of {} ({})", tags.domain, tags.selector));
+            let name =
+                outcome.tags.as_ref().map(|tags| format!("the signature of {} ({})", tags.domain, tags.selector));
             let reason = outcome.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-            let note = format!("DKIM: a signature{} is {}{reason}", name.unwrap_or_default(), outcome.verdict.as_str());
+            let name = name.unwrap_or_else(|| "a signature".to_owned());
+            let note = format!("DKIM: {} for {name}{reason}", outcome.verdict.as_str());
             self.note(&note, outcome.verdict != DkimVerdict::Pass, additions);
         }
         let has = |verdict| signatures.iter().any(|outcome| outcome.verdict == verdict);
@@ -185,7 +187,7 @@ impl MessageCheck {
         let author = self.author.as_ref().map_or_else(|| "From:".to_owned(), ToString::to_string);
         let policy = outcome.policy.map(|policy| format!(" (p={policy})")).unwrap_or_default();
         let why = outcome.problem.as_ref().map(|problem| format!(": {problem}")).unwrap_or_default();
-        let note = format!("DMARC: {author} is {}{policy}{why}", outcome.verdict.as_str());
+        let note = format!("DMARC: {} for {author}{policy}{why}", outcome.verdict.as_str());
         let is_good = matches!(outcome.verdict, DmarcVerdict::Pass | DmarcVerdict::None);
         self.note(&note, !is_good, additions);
         if outcome.verdict == DmarcVerdict::TempError {
