@@ -156,8 +156,13 @@ fn url(database: &Database, password: &str, authorities: Option<&Path>) -> Strin
                 (TlsPolicy::None, false) => "ssl-mode=DISABLED",
                 (TlsPolicy::Opportunistic, true) => "sslmode=prefer",
                 (TlsPolicy::Opportunistic, false) => "ssl-mode=PREFERRED",
-                (TlsPolicy::Required | TlsPolicy::Implicit, true) => "sslmode=verify-full",
-                (TlsPolicy::Required | TlsPolicy::Implicit, false) => "ssl-mode=VERIFY_IDENTITY",
+                // A database has no TLSA records; no URL asks for them.
+                (TlsPolicy::Required | TlsPolicy::Implicit | TlsPolicy::Dane | TlsPolicy::DaneOnly, true) => {
+                    "sslmode=verify-full"
+                }
+                (TlsPolicy::Required | TlsPolicy::Implicit | TlsPolicy::Dane | TlsPolicy::DaneOnly, false) => {
+                    "ssl-mode=VERIFY_IDENTITY"
+                }
             };
             let key = if postgres { "sslrootcert" } else { "ssl-ca" };
             let authorities = authorities.map_or(String::new(), |file| format!("&{key}={}", path(file)));
