@@ -280,6 +280,8 @@ fn a_score_holds_or_refuses_a_message_and_doctor_says_what_the_filter_answers() 
     let [held] = &ids(&site, "hold")[..] else { panic!("one message is held") };
     let told = said(site.run(&["explain", held]));
     assert!(told.contains("spam filter: Yes, score=0.85 required=0.5 filter=bogofilter"), "{told}");
+    let shown = said(site.run(&["show", held]));
+    assert!(shown.contains("octets, as stored; changes of the header are made when it leaves"), "{shown}");
     mode(&site, "S 0.95");
     let mut client = smtpd.client();
     client.begin("a@example.com", &["b@example.com"]);
