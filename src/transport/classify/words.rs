@@ -211,10 +211,11 @@ pub(super) fn of(why: Why) -> Meaning {
             "The key of the next hop is not the one that was pinned. Somebody may be intercepting the connection, or the key was changed.",
             "Ask whoever runs the next hop for its key, by another way than this one; then set {place} tls_pin."),
         Why::Dane => (
-            "The host does not show the certificate that its domain published in the DNS (DANE). Somebody may be intercepting the \
-             connection, or the domain changed its certificate without its TLSA records. It is tried again, and never without TLS.",
+            "The host does not show the certificate that its domain published in the DNS (DANE), or the route demands DANE and nothing \
+             valid is published. Somebody may be intercepting the connection, or the domain changed its certificate without its TLSA \
+             records. It is tried again, and never without TLS.",
             "Ask whoever runs the domain to correct its TLSA records. To send to it without DANE, make a [[route]] for the domain with \
-             ?tls=opportunistic in its url."),
+             ?tls=opportunistic in its url; ?tls=dane-only in {place} url takes no mail to domains without TLSA records."),
         Why::TlsFailed => (
             "The two sides could not agree on an encrypted connection. leafmail speaks TLS 1.2 and 1.3 with ECDHE and AES-GCM or \
              ChaCha20; it does not speak TLS 1.0 and 1.1, RSA key exchange, and CBC.",
