@@ -6,7 +6,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use crate::receipt::Reason;
@@ -127,7 +127,7 @@ fn recount(maildir: &Path, limits: &Limits) -> io::Result<Count> {
 }
 
 /// The octets of a message, which its name may have (`,S=`); `None` where it is to be removed.
-fn size(path: &PathBuf) -> Option<i64> {
+fn size(path: &Path) -> Option<i64> {
     let name = path.file_name()?.to_str()?;
     let (base, flags) = name.split_once(":2,").unwrap_or((name, ""));
     if flags.contains('T') {

@@ -92,6 +92,9 @@ pub struct AgentNeeds {
     pub commands: Vec<String>,
 }
 
+/// What a URL describes.
+pub(in crate::transport) type ParsedAgent = Result<Arc<dyn DeliveryAgent>, NextHopError>;
+
 /// A kind of agent, with what the table of kinds must know of it.
 pub(in crate::transport) struct AgentKind {
     /// What its URLs begin with, without the colon, in small letters.
@@ -99,7 +102,7 @@ pub(in crate::transport) struct AgentKind {
     /// How its URLs are written, such as `maildir:PATH`, and what is there, in a few words.
     pub(in crate::transport) forms: &'static [(&'static str, &'static str)],
     /// From the scheme and what follows the colon to an agent.
-    pub(in crate::transport) parse: fn(&str, &str) -> Result<Arc<dyn DeliveryAgent>, NextHopError>,
+    pub(in crate::transport) parse: fn(&str, &str) -> ParsedAgent,
 }
 
 /// An agent as the next hop of a route. Two are the same if their URLs are.
