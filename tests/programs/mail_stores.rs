@@ -67,7 +67,7 @@ fn killed_at_any_moment_it_leaves_an_mbox_with_every_message_whole_and_once() {
         let found = (count(&format!("\nSubject: {round}.\n")), count(&format!("\nend of {round}.\n\n")));
         assert_eq!(found, (1, 1), "message {round} of {}", path.display());
     }
-    let begins = text.starts_with("From ").then(|| 1 + count("\n\nFrom me@example.com ")).unwrap_or(0);
+    let begins = usize::from(text.starts_with("From ")) + count("\n\nFrom me@example.com ");
     assert_eq!((begins, count("\n>From a line")), (16, 16 * 40_000));
 }
 
