@@ -156,15 +156,9 @@ fn a_server_that_is_away_or_refuses_the_login_pauses_the_route() {
 #[test]
 fn a_file_that_cannot_be_written_pauses_the_route() {
     let database = TestDatabase::sqlite();
-    let mut way = transport(&route(&database));
-    works(&mut *way);
-    drop(way);
-    std::fs::write(
-        database.path().join("mail.db"),
-        "this is no database, but text that is long enough to be taken for one",
-    )
-    .unwrap();
-    let fault_now = fault(&mut *transport(&route(&database)));
+    let other = database.path().join("other.db");
+    std::fs::write(&other, "this is no database, but text that is long enough to be taken for one").unwrap();
+    let fault_now = fault(&mut *transport(&settings(&format!("sqlite:{}", other.display()))));
     assert!(fault_now.reason.text.contains("not a database"), "{fault_now}");
     let elsewhere = transport(&settings("sqlite:/nonexistent/mail.db"));
     let fault_now = fault(&mut *{ elsewhere });
