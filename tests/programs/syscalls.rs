@@ -42,6 +42,40 @@ fn the_system_call_after_the_final_reply_is_the_unlink() {
     assert!(after[0].contains("unlinkat(") && after[0].contains(&id), "after the final reply came {}", after[0]);
 }
 
+#[test]
+fn the_lock_of_an_mbox_is_gone_durably_before_its_message_leaves_the_spool() {
+    if !have("strace") {
+        return;
+    }
+    let site = Site::new("");
+    let id = site.listen(&[]).client().submit("alice@example.com", &["bob@example.com"], b"Subject: traced\r\n");
+    let (trace, spoolrun, folder) = (site.path("trace"), site.spoolrun(), site.path("mail"));
+    let status = Command::new("strace")
+        .args(["-f", "-y", "-s", "200", "-e", "trace=unlink,unlinkat,fsync,fdatasync", "-o"])
+        .arg(&trace)
+        .arg(spoolrun.get_program())
+        .args(spoolrun.get_args())
+        .args(["--relay", &format!("mbox:{}/bob", folder.display())])
+        .current_dir(site.path(""))
+        .output()
+        .unwrap()
+        .status;
+    assert!(status.success());
+    let trace = fs::read_to_string(trace).unwrap();
+    let at = |what: &str, object: &str| {
+        let found = trace.lines().position(|line| line.contains(what) && line.contains(object));
+        found.unwrap_or_else(|| panic!("no {what} of {object}: {trace}"))
+    };
+    let folder = folder.display();
+    let order = [
+        at("sync(", &format!("{folder}/bob>")),
+        at("unlink", &format!("{folder}/bob.lock\"")),
+        at("sync(", &format!("{folder}>")),
+        at("unlink", &id),
+    ];
+    assert!(order.is_sorted(), "{order:?}: {trace}");
+}
+
 /// The most system calls that the delivery of one message of many over one connection may cost, by name: a look at it before its
 /// turn, the claim, the mark, one flight each way, the unlink, its sync, and the history.
 const MOST_PER_DELIVERY: [(&str, f64); 14] = [

@@ -41,6 +41,8 @@ pub(super) struct Locked {
     dot: PathBuf,
     /// Where the message begins that is being appended.
     begun: Option<u64>,
+    /// Whether the lock file was removed: it is another process's from then on.
+    is_over: bool,
 }
 
 /// Opens the mailbox, making it where it is not there, and locks it.
@@ -93,7 +95,7 @@ fn attempt(path: &Path, dot: &Path) -> Result<Option<Locked>, StoreError> {
         }
         Err(error) => return Err(making(error)),
     };
-    let locked = Locked { file, dot: dot.to_owned(), begun: None };
+    let locked = Locked { file, dot: dot.to_owned(), begun: None, is_over: false };
     made.write_all(format!("{}\n", std::process::id()).as_bytes()).map_err(making)?;
     Ok(Some(locked))
 }
@@ -164,11 +166,25 @@ impl Locked {
         Ok(())
     }
 
-    /// Makes what was appended durable: from now on it stays.
+    /// Makes what was appended durable: from now on it stays. That goes for the end of the lock, too: a power cut that brought its
+    /// file back would lead to the message being taken back.
     pub(super) fn finish(mut self) -> io::Result<()> {
         self.file.sync_all()?;
         self.begun = None;
-        Ok(())
+        self.unlock()?;
+        let folder = self.dot.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    }
+
+    fn unlock(&mut self) -> io::Result<()> {
+        if std::mem::replace(&mut self.is_over, true) {
+            return Ok(());
+        }
+        match fs::remove_file(&self.dot) {
+            // Somebody took it for stale.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
     }
 }
 
@@ -176,7 +192,7 @@ impl Drop for Locked {
     /// What could not be taken back stays locked, until another process finds that this one ended.
     fn drop(&mut self) {
         if self.begun.is_none() {
-            let _ = fs::remove_file(&self.dot);
+            let _ = self.unlock();
         }
         held().remove(&self.dot);
     }
