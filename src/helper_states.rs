@@ -99,10 +99,19 @@ struct Shared {
 
 #[derive(Default)]
 struct Pending {
-    /// What is to be written, by program; `None`: it answers.
-    changes: BTreeMap<String, Option<HelperTrouble>>,
+    /// What is to be written, by program.
+    changes: BTreeMap<String, Change>,
     is_writing: bool,
     is_ending: bool,
+}
+
+/// What happened to a program since it was last written.
+#[derive(Default)]
+struct Change {
+    /// It answered, so that trouble of before is over.
+    has_answered: bool,
+    /// What was wrong after that.
+    trouble: Option<HelperTrouble>,
 }
 
 impl HelperRecord {
@@ -112,7 +121,7 @@ impl HelperRecord {
         Self { shared: Arc::new(Shared { folder, clock, pending, changed }) }
     }
 
-    fn note(&self, program: &str, change: impl FnOnce(&mut Option<HelperTrouble>)) {
+    fn note(&self, program: &str, change: impl FnOnce(&mut Change)) {
         let mut pending = self.shared.pending();
         change(pending.changes.entry(program.to_owned()).or_default());
         if !pending.is_writing {
@@ -126,17 +135,17 @@ impl HelperRecord {
 
 impl HealthObserver for HelperRecord {
     fn answered(&self, program: &str) {
-        self.note(program, |change| *change = None);
+        self.note(program, |change| *change = Change { has_answered: true, trouble: None });
     }
 
     fn unanswered(&self, program: &str, trouble: &Unanswered<'_>) {
         let now = self.shared.clock.now().as_millis();
         self.note(program, |change| {
-            let change = change.get_or_insert_with(|| HelperTrouble { since: now, ..HelperTrouble::default() });
-            change.last = now;
-            change.questions += trouble.questions;
-            change.text = printable(trouble.error).chars().take(MOST_TEXT).collect();
-            change.meanwhile = trouble.meanwhile.to_owned();
+            let so_far = change.trouble.get_or_insert_with(|| HelperTrouble { since: now, ..HelperTrouble::default() });
+            so_far.last = now;
+            so_far.questions += trouble.questions;
+            so_far.text = printable(trouble.error).chars().take(MOST_TEXT).collect();
+            so_far.meanwhile = trouble.meanwhile.to_owned();
         });
     }
 }
@@ -177,18 +186,15 @@ impl Shared {
         }
     }
 
-    fn keep(&self, changes: &BTreeMap<String, Option<HelperTrouble>>) -> io::Result<()> {
+    fn keep(&self, changes: &BTreeMap<String, Change>) -> io::Result<()> {
         let now = self.clock.now();
         change_shared(&self.folder, HELPERS, &mut |troubles: &mut HelperTroubles| {
             troubles.retain(|_, trouble| now.since(Timestamp::from_millis(trouble.last)) < FORGOTTEN);
             for (program, change) in changes {
-                match change {
-                    None => drop(troubles.remove(program)),
-                    Some(new) => {
-                        let before = troubles.remove(program);
-                        let joined = before.map_or_else(|| new.clone(), |before| joined(before, new));
-                        troubles.insert(program.clone(), joined);
-                    }
+                let before = troubles.remove(program).filter(|_| !change.has_answered);
+                if let Some(new) = &change.trouble {
+                    let joined = before.map_or_else(|| new.clone(), |before| joined(before, new));
+                    troubles.insert(program.clone(), joined);
                 }
             }
         })
@@ -244,6 +250,18 @@ mod tests {
         assert_eq!(troubles().into_keys().collect::<Vec<_>>(), ["hook[0]"]);
         forget_helper(folder.path(), "hook[0]").unwrap();
         assert!(troubles().is_empty());
+    }
+
+    #[test]
+    fn trouble_after_an_answer_is_new_though_both_are_written_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = |second: u64| HelperRecord::in_folder(folder.path().to_owned(), Arc::new(At(second * 1000)));
+        unanswered(&record(10), "x", "late");
+        let trouble = HelperTrouble { since: 70_000, last: 70_000, questions: 1, ..HelperTrouble::default() };
+        let change = Change { has_answered: true, trouble: Some(trouble) };
+        record(70).shared.keep(&BTreeMap::from([("x".to_owned(), change)])).unwrap();
+        let trouble = &helper_troubles(folder.path()).unwrap()["x"];
+        assert_eq!((trouble.since, trouble.questions), (70_000, 1));
     }
 
     #[test]

@@ -31,12 +31,13 @@ pub enum NotLearnable {
 /// # Errors
 /// When there is none, or too many.
 pub fn learnable(mail: &[u8]) -> Result<Vec<Vec<u8>>, NotLearnable> {
+    // What is attached to a bounced message is a part of it.
+    if let Some(original) = bounced(mail) {
+        return Ok(vec![original]);
+    }
     let mut found = Vec::new();
     collect(mail, DEEPEST, &mut found)?;
-    if found.is_empty() {
-        found.push(bounced(mail).ok_or(NotLearnable::NoMessage)?);
-    }
-    Ok(found)
+    if found.is_empty() { Err(NotLearnable::NoMessage) } else { Ok(found) }
 }
 
 /// The original of a bounced message.
@@ -143,7 +144,7 @@ fn parts<'b>(body: &'b [u8], boundary: &str) -> Vec<&'b [u8]> {
                 let part: &[u8] = &body[start..at];
                 parts.push(part.strip_suffix(b"\r\n").unwrap_or(part));
             }
-            start = (behind.is_empty() && parts.len() <= MOST).then_some(end);
+            start = behind.is_empty().then_some(end);
             if start.is_none() {
                 return parts;
             }
@@ -199,6 +200,15 @@ mod tests {
     fn a_bounced_message_is_learnt_as_it_was() {
         let bounced = format!("Received: us\r\nResent-From: joe@x\r\nresent-to: spam@x\r\n{SPAM}");
         assert_eq!(found(&bounced).unwrap(), [format!("Received: us\r\n{SPAM}")]);
+        let with_another = forwarded(&format!("Content-Type: message/rfc822\r\n\r\n{SPAM}"));
+        assert_eq!(found(&format!("Resent-From: joe@x\r\n{with_another}")).unwrap(), [with_another]);
+    }
+
+    #[test]
+    fn messages_between_texts_are_all_found() {
+        let pair = format!("--b\r\n\r\nsee below\r\n--b\r\nContent-Type: message/rfc822\r\n\r\n{SPAM}\r\n");
+        let mail = format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n{}--b--\r\n", pair.repeat(60));
+        assert_eq!(found(&mail).unwrap().len(), 60);
     }
 
     #[test]

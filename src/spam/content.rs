@@ -38,11 +38,13 @@ pub(super) fn without_verdicts(message: &Beginning) -> Vec<u8> {
     octets
 }
 
-/// What a message is known again by: its Message-ID and its body without white space, which mail programs and servers
+/// What a message is known again by: the filter that learnt it, its Message-ID and its body without white space, which mail programs and servers
 /// change. The rest of its header is not looked at, as it grows on the way.
-pub(super) fn key(message: &Beginning) -> [u8; 16] {
+pub(super) fn key(message: &Beginning, filter: &str) -> [u8; 16] {
     let (header, body) = message.parts();
     let mut hash = Sha256::new();
+    hash.update(filter);
+    hash.update(b"\n");
     for_each_field(header, |name, field| {
         if name.is_some_and(|name| name.eq_ignore_ascii_case("Message-ID"))
             && let Some((_, value)) = split_field(field)
@@ -123,9 +125,10 @@ mod tests {
     fn a_message_is_known_again_after_its_way() {
         let sent = b"Message-ID: <1@x>\r\nSubject: x\r\n\r\nHello  world\r\n";
         let there = b"Return-Path: <a@b>\r\nReceived: us\r\nX-Spam-Status: No\r\nmessage-id:  <1@x>\r\n\r\nHello world \r\n\r\n";
-        assert_eq!(key(&kept(sent)), key(&kept(there)));
+        assert_eq!(key(&kept(sent), "bogofilter"), key(&kept(there), "bogofilter"));
+        assert_ne!(key(&kept(sent), "bogofilter"), key(&kept(sent), "rspamd"));
         for other in [&b"Message-ID: <2@x>\r\n\r\nHello world\r\n"[..], b"Message-ID: <1@x>\r\n\r\nHullo world\r\n"] {
-            assert_ne!(key(&kept(sent)), key(&kept(other)));
+            assert_ne!(key(&kept(sent), "bogofilter"), key(&kept(other), "bogofilter"));
         }
     }
 

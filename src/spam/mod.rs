@@ -65,7 +65,7 @@ impl SpamFilter {
     /// written, the message is learnt all the same, and may be learnt twice.
     pub fn learn(&self, message: &Beginning, class: SpamClass) -> Result<Learning, String> {
         let deadline = Instant::now() + self.settings.timeout;
-        let key = content::key(message);
+        let key = content::key(message, self.settings.program.name());
         let mut learned = self.learned.open(deadline)?;
         let before = learned.class_of(&key);
         if before == Some(class) {
@@ -75,7 +75,8 @@ impl SpamFilter {
         let left = deadline.saturating_duration_since(Instant::now());
         match &self.settings.program {
             SpamProgram::Bogofilter(command) => bogofilter::learn(command, &octets, class, before.is_some(), left)?,
-            SpamProgram::Rspamd(url) => rspamd::learn(url, &octets, class, left)?,
+            SpamProgram::Rspamd(url) if !rspamd::learn(url, &octets, class, left)? => return Ok(Learning::Declined),
+            SpamProgram::Rspamd(_) => {}
         }
         learned.keep(key, class)?;
         Ok(if before.is_some() { Learning::Changed } else { Learning::New })

@@ -14,6 +14,8 @@ const MAX_ANSWER: u64 = 1024 * 1024;
 const MAX_FIELD: usize = 500;
 /// The most recipients that are sent beside a message.
 const MAX_RECIPIENTS: usize = 100;
+/// Its answer where it does not learn a message, as one with few words.
+const DECLINED: u16 = 204;
 /// Its answer where it has learnt the same message before.
 const KNOWN: u16 = 208;
 
@@ -48,13 +50,13 @@ pub(super) fn judge(
     SpamScore::new(checked.score).ok_or_else(|| "the answer of rspamd has no score".to_owned())
 }
 
-/// Learns a message. That it was learnt as the opposite is taken back by rspamd itself.
-pub(super) fn learn(url: &str, message: &[u8], class: SpamClass, patience: Duration) -> Result<(), String> {
+/// Learns a message; whether rspamd learns such a one at all. That it was learnt as the opposite is taken back by rspamd itself.
+pub(super) fn learn(url: &str, message: &[u8], class: SpamClass, patience: Duration) -> Result<bool, String> {
     let verb = match class {
         SpamClass::Spam => "learnspam",
         SpamClass::Ham => "learnham",
     };
-    post(url, verb, &[], message, patience).map(|_| ())
+    post(url, verb, &[], message, patience).map(|answer| answer.status != DECLINED)
 }
 
 fn post(
@@ -72,12 +74,10 @@ fn post(
     let answer = webhook::send(&url, &sent, message, MAX_ANSWER, patience)?;
     let says = serde_json::from_slice::<Failed>(&answer.body).map(|failed| failed.error);
     match (answer.status, says) {
-        (KNOWN, _) => Ok(answer),
+        (KNOWN | DECLINED, _) => Ok(answer),
         // rspamd 3.4 says so with the status 404.
         (_, Ok(error)) if error.contains("has been already learned as") => Ok(answer),
         (_, Ok(error)) => Err(format!("rspamd says: {error:.200}")),
-        // 204: it did not learn, and does not say why.
-        (204, _) => Err("rspamd did not learn it".to_owned()),
         _ if answer.is_success() => Ok(answer),
         (status, _) => Err(format!("rspamd answered with the status {status}")),
     }

@@ -60,6 +60,8 @@ pub enum Learning {
     Changed,
     /// It was learnt as the same before; nothing was done.
     Known,
+    /// The filter does not learn such a message, as one with few words.
+    Declined,
 }
 
 /// What a filter gets of a message besides its octets; each may be empty.

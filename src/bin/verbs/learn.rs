@@ -89,6 +89,7 @@ fn line(name: &str, class: SpamClass, learning: Learning, is_json: bool) -> Stri
     let (word, text) = match learning {
         Learning::New => ("new", format!("learnt as {class}")),
         Learning::Changed => ("changed", format!("learnt as {class}; what was learnt before is taken back")),
+        Learning::Declined => ("declined", "not learnt: the filter does not learn such a message".to_owned()),
         Learning::Known => ("known", format!("was learnt as {class} before")),
     };
     match is_json {

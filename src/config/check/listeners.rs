@@ -33,7 +33,7 @@ impl Config {
     /// Each listener that a rule names, with its key.
     fn listener_patterns(&self) -> Vec<(String, ListenerPattern)> {
         let checks = &self.checks;
-        let by_network: [(&str, &ByNetwork); 9] = [
+        let by_network: [(&str, &ByNetwork); 11] = [
             ("checks.helo_resolvable", &checks.helo_resolvable),
             ("checks.helo_verified", &checks.helo_verified),
             ("checks.sender_domain", &checks.sender_domain),
@@ -43,6 +43,8 @@ impl Config {
             ("checks.dnsbl", &checks.dnsbl),
             ("authentication.spf", &self.authentication.spf),
             ("authentication.spf_helo", &self.authentication.spf_helo),
+            ("authentication.dkim", &self.authentication.dkim),
+            ("authentication.dmarc", &self.authentication.dmarc),
         ];
         let mut found = Vec::new();
         for (name, check) in by_network {
@@ -97,5 +99,14 @@ mod tests {
             assert!(checked(two, &rule).err().is_none_or(|reason| !reason.contains(" names ")), "{rule}");
         }
         assert!(Config::parse("[[hook]]\nlisteners = [\"25\"]", "leafmail.toml".as_ref()).is_err());
+    }
+
+    #[test]
+    fn every_check_of_senders_names_its_listeners() {
+        for key in ["spf", "spf_helo", "dkim", "dmarc"] {
+            let text = format!("authentication.{key} = {{ \":25\" = \"refuse\" }}");
+            let named = Config::parse(&text, "leafmail.toml".as_ref()).unwrap().listener_patterns();
+            assert_eq!(named.len(), 1, "{key}");
+        }
     }
 }

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 
 use super::health::HealthObserver;
 use super::{ClientInfo, Inspection, Inspector, Interest};
-use crate::envelope::{Envelope, Peer};
+use crate::envelope::{Envelope, Peer, Recipient};
 use crate::session::{Additions, Verdict};
 use crate::smtp::header::{Beginning, HeaderEdit, end_of_field, split_field};
 use crate::smtp::{EnhancedCode, Reply};
@@ -58,7 +58,7 @@ impl SpamCheck {
     pub async fn probe(&self) -> Result<SpamScore, String> {
         let mut message = self.shared.filter.beginning();
         message.add(b"Subject: a test of leafmail\r\n\r\nThis message does not exist.\r\n");
-        self.shared.with_filter(move |filter| filter.judge(&message, &MessageOrigin::default())).await
+        self.shared.judging(move |filter| filter.judge(&message, &MessageOrigin::default())).await
     }
 }
 
@@ -75,6 +75,12 @@ impl Inspector for SpamCheck {
     }
 }
 
+/// The recipients that the client named: without the archive.
+fn sent_to(envelope: &Envelope) -> impl Iterator<Item = &Recipient> {
+    let archive = envelope.archive();
+    (0..).zip(envelope.recipients.iter()).filter_map(move |(at, recipient)| (Some(at) != archive).then_some(recipient))
+}
+
 fn origin(client: &ClientInfo<'_>, envelope: &Envelope) -> MessageOrigin {
     let ip = match client.peer {
         Peer::Tcp(address) => address.ip().to_string(),
@@ -86,7 +92,7 @@ fn origin(client: &ClientInfo<'_>, envelope: &Envelope) -> MessageOrigin {
         helo: client.helo.unwrap_or_default().to_owned(),
         login: client.login.unwrap_or_default().to_owned(),
         sender: envelope.reverse_path.mailbox().map(ToString::to_string).unwrap_or_default(),
-        recipients: envelope.recipients.iter().map(|recipient| recipient.mailbox.to_string()).collect(),
+        recipients: sent_to(envelope).map(|recipient| recipient.mailbox.to_string()).collect(),
         id: id.map(|id| id.to_string()).unwrap_or_default(),
     }
 }
@@ -114,7 +120,7 @@ impl Inspection for Judging {
         if shared.health.rests() {
             return unjudged(&shared, edits);
         }
-        match shared.with_filter(move |filter| filter.judge(&message, &origin)).await {
+        match shared.judging(move |filter| filter.judge(&message, &origin)).await {
             Ok(score) => {
                 shared.health.note_answer();
                 judged(&shared, score, edits)

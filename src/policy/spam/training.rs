@@ -3,10 +3,13 @@
 //! Only clients that are known may send there: those that logged in, programs of this host, and the networks that the
 //! configuration lists. Such a message has no other recipients, so that what happens to it is one thing.
 
+use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 
+use super::sent_to;
 use super::shared::Shared;
 use crate::address::{Mailbox, ReversePath, escaped};
 use crate::envelope::{Envelope, Peer};
@@ -72,7 +75,9 @@ impl Policy for Training {
 #[async_trait]
 impl Inspector for Training {
     async fn begin(&self, client: &ClientInfo<'_>, envelope: &Envelope) -> Interest {
-        let mut classes = envelope.recipients.iter().map(|recipient| self.class_of(&recipient.mailbox));
+        // Nobody sent it to the archive, and what is learnt is not kept.
+        let sent_to = sent_to(envelope);
+        let mut classes = sent_to.map(|recipient| self.class_of(&recipient.mailbox));
         let Some(first) = classes.next() else { return Interest::PassedOver };
         // What RCPT let through is looked at again: nothing that is to be learnt may be relayed.
         if !classes.all(|class| class == first) || first.is_some() && !self.may_train(client) {
@@ -121,7 +126,11 @@ impl Inspection for Lesson {
             Err(error) => return Verdict::Refuse(Reply::new(554, EnhancedCode(5, 6, 0), error.to_string())),
         };
         drop(mail);
-        match shared.with_filter(move |filter| learn_all(filter, &messages, class)).await {
+        match shared.learning(move |filter| learn_all(filter, &messages, class)).await {
+            Ok(learned) if learned.is_none() => {
+                let text = "the spam filter does not learn it: there are too few words in it";
+                Verdict::Refuse(Reply::new(554, EnhancedCode(5, 6, 0), text))
+            }
             Ok(learned) => {
                 let text = format!("learnt as {}: {learned}", class.word());
                 log::info!("spam filter: {text}, sent by {}", escaped(&who));
@@ -135,19 +144,55 @@ impl Inspection for Lesson {
     }
 }
 
-/// Learns one after the other; how many there were. One that was learnt before trouble came is not learnt again later.
-fn learn_all(filter: &SpamFilter, messages: &[Vec<u8>], class: SpamClass) -> Result<String, String> {
-    let mut known = 0;
+/// What was learnt of several messages.
+#[derive(Default)]
+struct Lessons {
+    messages: usize,
+    /// They were learnt as the same before.
+    known: usize,
+    /// The filter does not learn such messages.
+    declined: usize,
+}
+
+impl Lessons {
+    /// Whether the filter learns none of them.
+    fn is_none(&self) -> bool {
+        self.declined == self.messages
+    }
+}
+
+impl fmt::Display for Lessons {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { messages, known, declined } = self;
+        write!(f, "{messages} message{}", if *messages == 1 { "" } else { "s" })?;
+        if *known > 0 {
+            write!(f, ", {known} of them known already")?;
+        }
+        if *declined > 0 {
+            write!(f, ", {declined} of them with too few words to learn from")?;
+        }
+        Ok(())
+    }
+}
+
+/// Learns one after the other. One that was learnt before trouble came is not learnt again later.
+fn learn_all(filter: &SpamFilter, messages: &[Vec<u8>], class: SpamClass) -> Result<Lessons, String> {
+    let deadline = Instant::now() + filter.settings().timeout;
+    let mut lessons = Lessons { messages: messages.len(), ..Lessons::default() };
     for message in messages {
+        // Nobody waits for it any more; what was learnt stays so.
+        if Instant::now() >= deadline {
+            return Err("learning takes too long".to_owned());
+        }
         let mut kept = filter.beginning();
         kept.add(message);
-        known += usize::from(filter.learn(&kept, class)? == Learning::Known);
+        match filter.learn(&kept, class)? {
+            Learning::Known => lessons.known += 1,
+            Learning::Declined => lessons.declined += 1,
+            Learning::New | Learning::Changed => {}
+        }
     }
-    let all = match messages.len() {
-        1 => "1 message".to_owned(),
-        count => format!("{count} messages"),
-    };
-    Ok(if known == 0 { all } else { format!("{all}, {known} of them known already") })
+    Ok(lessons)
 }
 
 fn cannot_learn(why: &str) -> Reply {
