@@ -156,6 +156,35 @@ fn an_mbox_that_is_no_file_is_the_trouble_of_the_route() {
 }
 
 #[test]
+fn what_is_in_the_place_of_one_mailbox_holds_up_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    fs::write(place("target"), "mine").unwrap();
+    symlink(place("target"), place("link")).unwrap();
+    symlink(place("nowhere"), place("loose")).unwrap();
+    fs::create_dir(place("folder")).unwrap();
+    assert!(Command::new("mkfifo").arg(place("fifo")).status().unwrap().success());
+    let root = folder.path().display();
+    let long = "a".repeat(253);
+    for (url, name, expected) in [
+        (format!("mbox:{root}/{{local}}"), "link", "L4.2.0"),
+        (format!("mbox:{root}/{{local}}"), "folder", "L4.2.0"),
+        (format!("mbox:{root}/{{local}}"), "fifo", "L4.2.0"),
+        (format!("mbox:{root}/{{local}}/inbox"), "target", "L4.2.0"),
+        (format!("maildir:{root}/{{local}}"), "target", "L4.2.0"),
+        (format!("maildir:{root}/{{local}}"), "loose", "L4.2.0"),
+        (format!("mbox:{root}/{{local}}"), &long, "F5.1.3"),
+    ] {
+        let delivery = sent(&url, &[&format!("{name}@x.example")], TEXT);
+        assert_eq!(letters(&delivery.unwrap().outcomes), [expected], "{url} {name}");
+    }
+    assert_eq!(fs::read_to_string(place("target")).unwrap(), "mine");
+    // Without the folder of all, it is the route's trouble as before.
+    let fault = sent(&format!("mbox:{root}/target/{{local}}"), &["amy@x.example"], TEXT).unwrap_err();
+    assert_eq!(fault.reason.cause, Some(Cause::Folder), "{fault}");
+}
+
+#[test]
 fn mail_is_thrown_away_or_refused_by_the_word_of_the_configuration() {
     let delivery = sent("discard:", &["a@x.example", "b@x.example"], TEXT).unwrap();
     assert_eq!((letters(&delivery.outcomes), delivery.relay.as_str()), (vec!["D2.0.0".to_owned(); 2], "discard:"));

@@ -6,6 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
+
 use super::template::Template;
 use crate::receipt::{Cause, Outcome, Reason};
 use crate::smtp::EnhancedCode;
@@ -47,11 +50,7 @@ impl Group {
         let (mut path, mut members, mut others) = (None, Vec::new(), Vec::new());
         for (index, recipient) in request.recipients.iter().zip(request.recipients()) {
             others.push(match template.path(&recipient.mailbox) {
-                Err(_) => {
-                    // RFC 3463 X.1.3: bad destination mailbox address syntax.
-                    let text = "the name of the mailbox would be longer than a file can have";
-                    Some(Outcome::Failed(Reason::new(EnhancedCode(5, 1, 3), text)))
-                }
+                Err(_) => Some(Outcome::Failed(too_long())),
                 Ok(found) if path.get_or_insert_with(|| found.clone()) == &found => {
                     members.push(*index);
                     None
@@ -102,6 +101,32 @@ pub(super) fn too_large(request: &DeliveryRequest<'_>, limit: u64) -> Outcome {
     Outcome::Failed(Reason::new(EnhancedCode(5, 3, 4), text).because(Cause::TooLargeForRoute))
 }
 
+/// RFC 3463 X.1.3: bad destination mailbox address syntax.
+fn too_long() -> Reason {
+    Reason::new(EnhancedCode(5, 1, 3), "the name of the mailbox would be longer than a file can have")
+}
+
+/// Whether something else is in the place of this one mailbox, while the folder of all of them takes mail: nobody else waits then.
+fn concerns_one_mailbox(template: &Template, error: &io::Error) -> bool {
+    let is_in_the_way = matches!(
+        error.kind(),
+        io::ErrorKind::AlreadyExists
+            | io::ErrorKind::IsADirectory
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::PermissionDenied
+            | NO_REGULAR_FILE
+    );
+    let is_in_the_way = is_in_the_way || matches!(Errno::from_io_error(error), Some(Errno::LOOP | Errno::NXIO));
+    let root = template.root();
+    is_in_the_way
+        && template.is_per_recipient()
+        && root.is_dir()
+        && access(&root, Access::WRITE_OK | Access::EXEC_OK).is_ok()
+}
+
+/// The kind of the error for a mailbox that is something else than a file.
+pub(super) const NO_REGULAR_FILE: io::ErrorKind = io::ErrorKind::InvalidInput;
+
 /// Nobody is after this.
 pub(super) fn delivery(outcomes: Vec<Outcome>, relay: String) -> Delivery {
     Delivery { outcomes, relay, connecting: Duration::ZERO, dsn: Dsn::Final, route_trouble: None }
@@ -128,6 +153,16 @@ pub(super) fn deliver(
         }
         Err(StoreError::HandedOver { outcome, doing, error }) => {
             outcome(reason(EnhancedCode(4, 3, 0), &doing, &error).because(Cause::Folder))
+        }
+        // A file system may take shorter names than most.
+        Err(StoreError::Folder { error, .. })
+            if template.is_per_recipient() && error.kind() == io::ErrorKind::InvalidFilename =>
+        {
+            Outcome::Failed(too_long())
+        }
+        Err(StoreError::Folder { doing, error }) if concerns_one_mailbox(template, &error) => {
+            // RFC 3463 X.2.0: other mailbox status.
+            Outcome::Deferred(reason(EnhancedCode(4, 2, 0), &doing, &error))
         }
         Err(StoreError::Folder { doing, error }) => {
             // RFC 3463 X.3.1: mail system full.

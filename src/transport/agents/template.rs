@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use crate::address::Mailbox;
 use crate::transport::settings::NextHopError;
 
-/// POSIX: NAME_MAX.
-const LONGEST_NAME: usize = 255;
+/// POSIX: NAME_MAX, with room for the ending of an mbox's lock file.
+const LONGEST_NAME: usize = 255 - ".lock".len();
 
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -177,6 +177,11 @@ mod tests {
             assert_eq!(inside.len(), 1, "{found:?}");
         }
         assert_eq!(path("/m/{local}", &format!("\"{}\"@x", "/".repeat(100))), "too long");
+        assert_eq!(
+            path("/m/{local}", &format!("{}@x", "a".repeat(251))),
+            "too long",
+            "the lock file has a longer name"
+        );
     }
 
     #[test]

@@ -17,7 +17,7 @@ use rustix::process::{Pid, test_kill_process};
 
 use crate::receipt::Reason;
 use crate::smtp::EnhancedCode;
-use crate::transport::agents::store::StoreError;
+use crate::transport::agents::store::{NO_REGULAR_FILE, StoreError};
 use crate::transport::leaving::Leaving;
 
 /// How long a lock of others is waited for; then the message is deferred.
@@ -73,7 +73,7 @@ fn attempt(path: &Path, dot: &Path) -> Result<Option<Locked>, StoreError> {
     options.custom_flags(i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or(0));
     let mut file = options.open(path).map_err(opening)?;
     if !file.metadata().map_err(opening)?.is_file() {
-        return Err(opening(io::Error::other("expected a regular file")));
+        return Err(opening(io::Error::new(NO_REGULAR_FILE, "expected a regular file")));
     }
     if fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
         return Ok(None);
