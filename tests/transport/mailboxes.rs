@@ -203,6 +203,7 @@ fn mail_is_thrown_away_or_refused_by_the_word_of_the_configuration() {
         "error:no 5.7.1",
         "mbox:",
         "mbox:/x/",
+        "mbox:/x/{user}.lock",
         "maildir:/x/{y}",
     ] {
         assert!(url.parse::<NextHop>().is_err(), "{url}");

@@ -1,7 +1,7 @@
 //! Paths with the recipient in them, such as `/var/mail/{domain}/{local}/Maildir`.
 //!
 //! Invariant: what an address contributes is a part of one name. It has no slash, and makes no name that is `.` or `..`, so that no
-//! recipient leads out of the folder that the configuration names. Different addresses contribute different text.
+//! recipient leads out of the folder that the configuration names, and none that is the lock file of an mbox. Different addresses contribute different text.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use crate::address::Mailbox;
 use crate::transport::settings::NextHopError;
 
-/// POSIX: NAME_MAX, with room for the ending of an mbox's lock file.
-const LONGEST_NAME: usize = 255 - ".lock".len();
+/// The ending of an mbox's lock file.
+pub(super) const LOCK: &str = ".lock";
+/// POSIX: NAME_MAX, with room for the lock file.
+const LONGEST_NAME: usize = 255 - LOCK.len();
 
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,6 +98,13 @@ impl Template {
                 Part::User => path.push_str(&in_name(user(recipient.local()))),
                 Part::Domain => path.push_str(&in_name(recipient.domain().as_str())),
             }
+            // It would be the lock of another recipient's mbox.
+            if !matches!(part, Part::Text(_))
+                && let Some(before) = path.strip_suffix(LOCK)
+            {
+                path.truncate(before.len());
+                path.push_str("%2Elock");
+            }
         }
         let fits = path.split('/').all(|name| name.len() <= LONGEST_NAME);
         if fits { Ok(PathBuf::from(path)) } else { Err(TooLong) }
@@ -155,6 +164,9 @@ mod tests {
         assert_eq!(path("/m/{local}", "Amy+news@example.com"), "/m/amy+news");
         assert_eq!(path("/m/{user}", "+x@example.com"), "/m/+x");
         assert_eq!(path("/m/box", "amy@example.com"), "/m/box");
+        assert_eq!(path("/m/{local}", "Amy.Lock@example.com"), "/m/amy%2Elock");
+        assert_eq!(path("/m/{user}.{domain}", "amy.example@lock"), "/m/amy.example%2Elock");
+        assert_eq!(path("/m.lock/{local}/x.lock", "amy.locks@x"), "/m.lock/amy.locks/x.lock");
         assert_eq!(path("/m/{local}", "b\u{fc}cher@example.com"), "/m/b%C3%BCcher");
     }
 

@@ -18,6 +18,7 @@ use rustix::process::{Pid, test_kill_process};
 use crate::receipt::Reason;
 use crate::smtp::EnhancedCode;
 use crate::transport::agents::store::{NO_REGULAR_FILE, StoreError};
+use crate::transport::agents::template::LOCK;
 use crate::transport::leaving::Leaving;
 
 /// How long a lock of others is waited for; then the message is deferred.
@@ -48,7 +49,7 @@ pub(super) struct Locked {
 /// Opens the mailbox, making it where it is not there, and locks it.
 pub(super) fn lock(path: &Path, leaving: &Leaving) -> Result<Locked, StoreError> {
     let mut dot = path.as_os_str().to_owned();
-    dot.push(".lock");
+    dot.push(LOCK);
     let dot = PathBuf::from(dot);
     let deadline = Instant::now() + PATIENCE;
     loop {

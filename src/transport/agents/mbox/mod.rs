@@ -15,7 +15,7 @@ use self::lock::Locked;
 use super::folder;
 use super::lines::UnixLines;
 use super::store::{self, Group, StoreError};
-use super::template::Template;
+use super::template::{LOCK, Template};
 use crate::receipt::Outcome;
 use crate::transport::delivery::{Body, Delivery, DeliveryRequest, Dispatch, RouteFailure, SettingsError, Transport};
 use crate::transport::leaving::Leaving;
@@ -29,6 +29,10 @@ pub(super) const KIND: AgentKind = AgentKind {
     parse: |_, path| match path {
         "" => Err(NextHopError::unexpected("a path after mbox:", path)),
         path if path.ends_with('/') => Err(NextHopError::unexpected("the path of a file after mbox:", path)),
+        // It would be the lock file of another mailbox.
+        path if path.ends_with(LOCK) => {
+            Err(NextHopError::unexpected("a path that does not end in .lock after mbox:", path))
+        }
         path => Ok(Arc::new(Mbox(Template::parse(path)?))),
     },
 };
