@@ -107,7 +107,8 @@ impl ProgramCall {
         note_running(&child);
         // With our own ends of the pipe it would never be at its end.
         drop(command);
-        let output = drain_from(reader);
+        // It did its work before it printed all that: it must not be killed for it, and run again.
+        let output = drain_from(reader, true);
         let how = match wait(&mut child, self.patience) {
             Ok(Some(status)) => match (status.code(), status.signal()) {
                 (Some(code), _) => HowEnded::Exit(code),
@@ -196,6 +197,8 @@ mod tests {
         let end = call("cat", "").run_here(input("hello"));
         assert_eq!((end.how, end.output), (HowEnded::Exit(0), b"hello".to_vec()));
         assert_eq!(call("sh -c 'echo a; echo b >&2'", "").run_here(input("")).output, b"a\nb\n");
+        let much = call("sh -c 'head -c 300000 /dev/zero && exit 3'", "").run_here(input(""));
+        assert_eq!((much.how, much.output.len()), (HowEnded::Exit(3), 64 * 1024), "it prints more than is read");
         assert_eq!(call("sh -c 'exit 75'", "").run_here(input("")).how, HowEnded::Exit(75));
         assert_eq!(call("sh -c 'kill -9 $$'", "").run_here(input("")).how, HowEnded::Signal(9));
         assert!(matches!(call("/nowhere/x", "").run_here(input("")).how, HowEnded::NotStarted(_)));

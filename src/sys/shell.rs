@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub const MAX_INPUT: usize = 768 * 1024;
 /// What a pipe takes without waiting for its reader (POSIX: PIPE_BUF).
 const UNREAD: usize = 4096;
-/// What a command prints beyond this is not read.
+/// What a command or a program prints beyond this is lost.
 const MAX_OUTPUT: u64 = 64 * 1024;
 /// How long output may stay open after the command ended.
 pub(super) const LAST_OUTPUT: Duration = Duration::from_secs(1);
@@ -131,17 +131,20 @@ fn group_of(child: &Child) -> Option<Pid> {
 
 /// Reads on a thread, as a child that cannot write would never end.
 fn drain(child: &mut Child) -> Option<mpsc::Receiver<Vec<u8>>> {
-    Some(drain_from(child.stdout.take()?))
+    Some(drain_from(child.stdout.take()?, false))
 }
 
-/// The same, from where a child writes.
-pub(super) fn drain_from(output: impl Read + Send + 'static) -> mpsc::Receiver<Vec<u8>> {
+/// The same, from where a child writes; `to_its_end`: beyond the limit, too, so that a child that prints more is not ended by SIGPIPE.
+pub(super) fn drain_from(mut output: impl Read + Send + 'static, to_its_end: bool) -> mpsc::Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let mut octets = Vec::new();
         // What was read before an error is judged by the caller; a receiver that left wants nothing.
-        let _ = output.take(MAX_OUTPUT).read_to_end(&mut octets);
+        let _ = output.by_ref().take(MAX_OUTPUT).read_to_end(&mut octets);
         let _ = sender.send(octets);
+        if to_its_end {
+            let _ = std::io::copy(&mut output, &mut std::io::sink());
+        }
     });
     receiver
 }
