@@ -13,7 +13,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::shell::{LAST_OUTPUT, drain_from, end, note_running, wait};
+use super::shell::{LAST_OUTPUT, check_names, drain_from, end, note_running, wait};
+
+/// All variables that a program may get, as for commands.
+const VARIABLES: [&str; 5] = ["SENDER", "RECIPIENT", "LOCAL", "DOMAIN", "SPOOL_ID"];
 
 /// A program to be run with a message on its standard input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +89,9 @@ impl ProgramCall {
     /// Runs it to its end as a child of this process.
     pub(super) fn run_here(&self, input: OwnedFd) -> ProgramEnd {
         let ended = |how| ProgramEnd { how, output: Vec::new() };
+        if let Err(text) = check_names(&self.environment, &VARIABLES) {
+            return ended(HowEnded::NotStarted(text));
+        }
         let arguments = match self.arguments() {
             Ok(arguments) => arguments,
             Err(how) => return ended(how),
@@ -202,6 +208,11 @@ mod tests {
         assert_eq!(call("sh -c 'exit 75'", "").run_here(input("")).how, HowEnded::Exit(75));
         assert_eq!(call("sh -c 'kill -9 $$'", "").run_here(input("")).how, HowEnded::Signal(9));
         assert!(matches!(call("/nowhere/x", "").run_here(input("")).how, HowEnded::NotStarted(_)));
+        for (name, runs) in [("SENDER", true), ("LD_PRELOAD", false), ("PATH", false)] {
+            let environment = vec![(name.to_owned(), "/nowhere".to_owned())];
+            let how = ProgramCall { environment, ..call("true", "") }.run_here(input("")).how;
+            assert_eq!(how == HowEnded::Exit(0), runs, "{name}: {how:?}");
+        }
         let late = ProgramCall { patience: Duration::from_millis(50), ..call("sleep 60", "") };
         assert_eq!(late.run_here(input("")).how, HowEnded::Late);
     }

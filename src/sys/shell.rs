@@ -25,6 +25,11 @@ pub(super) const LAST_OUTPUT: Duration = Duration::from_secs(1);
 pub(super) const LAST_MOMENT: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(5);
 
+/// All variables that a command may get. The process that asks the helper may be in the hands of a stranger: by a name of his choice,
+/// such as `LD_PRELOAD` or `PATH`, he could run what he likes outside of the sandbox.
+const VARIABLES: [&str; 5] =
+    ["LEAFMAIL_ALARM", "LEAFMAIL_ALARM_CONDITION", "LEAFMAIL_ALARM_STATE", "LEAFMAIL_ALARM_HOST", "LEAFMAIL_RECIPIENT"];
+
 /// The groups of the commands that run. Each is taken out in one step with reaping its leader, so that none means another.
 static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
@@ -47,6 +52,7 @@ pub struct ShellCommand {
 impl ShellCommand {
     /// Runs it to its end as a child of this process, and hands out what it printed.
     pub(super) fn run_here(&self) -> Result<Vec<u8>, String> {
+        check_names(&self.environment, &VARIABLES)?;
         let mut command = Command::new("sh");
         command.arg("-c").arg(&self.line).envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(if self.input.is_empty() { Stdio::null() } else { Stdio::piped() });
@@ -78,6 +84,14 @@ impl ShellCommand {
         }
         let Some(output) = output else { return Ok(Vec::new()) };
         output.recv_timeout(LAST_OUTPUT).map_err(|_| "its output stays open".to_owned())
+    }
+}
+
+/// Whether nothing but these names is set.
+pub(super) fn check_names(environment: &[(String, String)], allowed: &[&str]) -> Result<(), String> {
+    match environment.iter().find(|(name, _)| !allowed.contains(&name.as_str())) {
+        Some((name, _)) => Err(format!("the variable {name} may not be set for it")),
+        None => Ok(()),
     }
 }
 
