@@ -33,6 +33,7 @@ fn main() -> std::process::ExitCode {
     let hidden = sys::keep_stderr_from_client(spawner_names_client());
     sys::set_umask();
     sys::outlive_file_size_limit();
+    sys::keep_ended_children();
     let mut arguments = std::env::args_os();
     if let Some(role) = arguments.next().and_then(|name| Role::of(&name)) {
         let arguments: Vec<OsString> = arguments.collect();

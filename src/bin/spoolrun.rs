@@ -36,6 +36,7 @@ struct Options {
 fn main() -> std::process::ExitCode {
     sys::set_umask();
     sys::outlive_file_size_limit();
+    sys::keep_ended_children();
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
     let name = Name::of(&arguments);
     if name == Name::Mailq {

@@ -18,7 +18,7 @@ mod streams;
 mod write_out;
 
 pub use heap::keep_to_one_heap;
-pub use signals::outlive_file_size_limit;
+pub use signals::{keep_ended_children, outlive_file_size_limit};
 pub use streams::{HiddenStderr, StandardInput, keep_stderr_from_client, standard_input};
 pub use write_out::write_out;
 
