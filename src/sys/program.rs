@@ -137,18 +137,19 @@ impl ProgramCall {
 
     fn argument(&self, word: &str) -> Result<String, HowEnded> {
         let mut argument = String::with_capacity(word.len());
-        let mut rest = word;
+        let (mut rest, mut is_open) = (word, false);
         while let Some((before, after)) = rest.split_once('{') {
             let Some((name, after)) = after.split_once('}') else { break };
             argument.push_str(before);
+            is_open |= before.contains('(');
             let value = self.values.get(name).map_or("", String::as_str);
             // uux reads what is in parentheses as one argument of the other side's command.
-            let is_wrapped = argument.ends_with('(') && after.starts_with(')');
+            let is_wrapped = is_open && after.contains(')');
             let breaks_out = |c: char| c.is_whitespace() || matches!(c, '(' | ')' | '\'' | '"' | '\\');
             if is_wrapped && value.contains(breaks_out) {
                 return Err(HowEnded::Refused(format!("{name} has a character that ends the parentheses")));
             }
-            if (argument.is_empty() || is_wrapped) && value.starts_with('-') {
+            if (argument.is_empty() || argument.ends_with('(')) && value.starts_with('-') {
                 return Err(HowEnded::Refused(format!("{name} begins with -, as an option does")));
             }
             argument.push_str(value);
@@ -192,6 +193,9 @@ mod tests {
             ("true ({recipient})", "a)|(b@x", true),
             ("true ({recipient})", "a b@x", true),
             ("true ({recipient})", "o.k@x", false),
+            ("true ({recipient}@{domain})", "a)|(b", true),
+            ("true (x!{recipient})", "a b@x", true),
+            ("true (x!{recipient})", "-o.k@x", false),
         ] {
             let how = call(line, recipient).run_here(input("")).how;
             assert_eq!(matches!(how, HowEnded::Refused(_)), refused, "{line} {recipient}: {how:?}");

@@ -205,6 +205,8 @@ fn mail_is_thrown_away_or_refused_by_the_word_of_the_configuration() {
         "mbox:/x/",
         "mbox:/x/{user}.lock",
         "maildir:/x/{y}",
+        "pipe:{local} x",
+        "pipe:/opt/{user}/take",
     ] {
         assert!(url.parse::<NextHop>().is_err(), "{url}");
     }

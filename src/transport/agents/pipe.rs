@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{Access, MemfdFlags, access, memfd_create};
 
 use super::lines::UnixLines;
-use super::store;
+use super::{store, template};
 use crate::envelope::Recipient;
 use crate::receipt::{Cause, Outcome, Reason};
 use crate::smtp::EnhancedCode;
@@ -31,7 +31,12 @@ pub(super) const KIND: AgentKind = AgentKind {
     forms: &[("pipe:COMMAND", "a program that gets each message")],
     parse: |scheme, line| {
         let line = line.trim();
-        words(line).map_err(|_| NextHopError::unexpected("a program with its arguments after pipe:", line))?;
+        let expected = |what| NextHopError::unexpected(what, line);
+        let words = words(line).map_err(|_| expected("a program with its arguments after pipe:"))?;
+        // A sender would choose what is run.
+        if words.first().is_some_and(|program| !placeholders(program).is_empty()) {
+            return Err(expected("a program without placeholders after pipe:"));
+        }
         match placeholders(line).into_iter().find(|name| !PLACEHOLDERS.contains(name)) {
             Some(name) => Err(NextHopError::unexpected(
                 "{sender}, {recipient}, {local}, {user}, {domain} or {id} in the command",
@@ -198,7 +203,7 @@ impl PipeTransport {
         // An empty argument would be lost on the way through other programs.
         let named = if sender.is_empty() { "MAILER-DAEMON".to_owned() } else { sender.clone() };
         let (local, domain) = (mailbox.local().to_owned(), mailbox.domain().to_string());
-        let user = local.split_once('+').map_or(local.as_str(), |(user, _)| user).to_owned();
+        let user = template::user(&local).to_owned();
         let id = request.id.to_string();
         let variables = [
             ("SENDER", sender),

@@ -127,7 +127,7 @@ impl fmt::Display for Template {
 }
 
 /// A local part up to its `+`, if there is anything before it.
-fn user(local: &str) -> &str {
+pub(super) fn user(local: &str) -> &str {
     local.split_once('+').map_or(local, |(user, _)| if user.is_empty() { local } else { user })
 }
 
