@@ -80,6 +80,10 @@ impl Dispatch for MaildirDispatch {
     fn connections(&self) -> usize {
         self.connections
     }
+
+    fn most_recipients(&self) -> Option<usize> {
+        self.template.most_recipients()
+    }
 }
 
 /// Writes into one Maildir, or into those of the recipients.

@@ -70,6 +70,12 @@ impl Template {
         matches!(self, Self::Parts(_))
     }
 
+    /// How many recipients a transaction may have. Of several with different paths it could serve one only: the others would be handed
+    /// over for nothing each time, and be in doubt should the process die.
+    pub(super) fn most_recipients(&self) -> Option<usize> {
+        self.is_per_recipient().then_some(1)
+    }
+
     /// The folder that all paths are in, or the path where there is one only.
     pub(super) fn root(&self) -> PathBuf {
         let first = match self {
@@ -203,6 +209,7 @@ mod tests {
         }
         for (text, root) in [("/m/x{local}/y", "/m"), ("m/{local}", "m"), ("{local}", "."), ("/m/x", "/m/x")] {
             let template = Template::parse(text).unwrap();
+            assert_eq!(template.most_recipients(), text.contains('{').then_some(1), "{text}");
             assert_eq!((template.root(), template.to_string()), (PathBuf::from(root), text.to_owned()));
         }
     }

@@ -101,6 +101,10 @@ impl Dispatch for MboxDispatch {
     fn connections(&self) -> usize {
         1
     }
+
+    fn most_recipients(&self) -> Option<usize> {
+        self.0.template.most_recipients()
+    }
 }
 
 struct MboxTransport(Arc<Shared>);
