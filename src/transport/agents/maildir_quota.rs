@@ -1,7 +1,8 @@
 //! The quota of a Maildir++: the file `maildirsize`, where there is one, as Courier and Dovecot keep it.
 //!
 //! Its first line has the limits (`10000000S,1000C`), each further line octets and messages that were added. It is a help and no
-//! ledger: what cannot be read limits nothing, and before a mailbox counts as full, the messages are counted where the file is old.
+//! ledger: what cannot be read limits nothing, and the messages are counted where the file is long, and where it is old before a
+//! mailbox counts as full.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
@@ -59,18 +60,20 @@ impl Limits {
 /// RFC 3463 X.2.2: mailbox full.
 pub(super) fn admits(maildir: &Path, octets: u64) -> Result<(), Reason> {
     let octets = i64::try_from(octets).unwrap_or(i64::MAX);
-    let Some((limits, used)) = read(maildir) else { return Ok(()) };
+    let Some((limits, mut used)) = read(maildir) else { return Ok(()) };
+    let about = maildir.join(FILE).metadata();
+    // Only its beginning was read: what it says is too little, whatever comes of it.
+    let is_long = about.as_ref().is_ok_and(|about| about.len() > LONGEST);
+    if is_long {
+        used = recount(maildir, &limits).unwrap_or(used);
+    }
     if limits.admits(used, octets) {
         return Ok(());
     }
-    let is_old = |about: &fs::Metadata| {
-        let age = about.modified().ok().and_then(|written| written.elapsed().ok());
-        about.len() > LONGEST || age.is_some_and(|age| age > OLD)
-    };
-    let used = match maildir.join(FILE).metadata() {
-        Ok(about) if is_old(&about) => recount(maildir, &limits).unwrap_or(used),
-        _ => used,
-    };
+    let age = about.and_then(|about| about.modified()).ok().and_then(|written| written.elapsed().ok());
+    if !is_long && age.is_some_and(|age| age > OLD) {
+        used = recount(maildir, &limits).unwrap_or(used);
+    }
     if limits.admits(used, octets) {
         return Ok(());
     }
@@ -165,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_file_is_counted_again_before_the_mailbox_is_full() {
+    fn a_long_file_is_counted_again_whatever_it_says() {
         let folder = tempfile::tempdir().unwrap();
         for place in ["tmp", "new", "cur", ".Trash/cur", ".Work/cur"] {
             fs::create_dir_all(folder.path().join(place)).unwrap();
@@ -179,5 +182,7 @@ mod tests {
         assert_eq!(admits(folder.path(), 40), Ok(()));
         assert_eq!(fs::read_to_string(folder.path().join(FILE)).unwrap(), "100S\n60 3\n");
         assert!(admits(folder.path(), 41).is_err());
+        fs::write(folder.path().join(FILE), format!("100S\n{}", "0 0\n".repeat(30_000))).unwrap();
+        assert!(admits(folder.path(), 41).is_err(), "what is beyond its beginning is not seen");
     }
 }
