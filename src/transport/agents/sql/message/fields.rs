@@ -32,6 +32,8 @@ enum Piece<'a> {
 /// The text of a field.
 pub(super) fn readable(value: &[u8]) -> String {
     let mut pieces: Vec<Piece<'_>> = Vec::new();
+    // Behind the last end no word is looked for: each beginning there would be a search to the end of the field.
+    let (value, behind) = value.split_at(memchr::memmem::rfind(value, b"?=").map_or(0, |at| at + 2));
     let (mut rest, mut from) = (value, 0);
     while let Some(at) = memchr::memmem::find(&rest[from..], b"=?").map(|at| from + at) {
         let Some((word, length)) = encoded_word(&rest[at..]) else {
@@ -43,6 +45,7 @@ pub(super) fn readable(value: &[u8]) -> String {
         (rest, from) = (&rest[at + length..], 0);
     }
     add_plain(&mut pieces, rest);
+    add_plain(&mut pieces, behind);
     let text: String = pieces
         .iter()
         .map(|piece| match piece {
@@ -81,12 +84,13 @@ fn encoded_word(text: &[u8]) -> Option<((String, Vec<u8>), usize)> {
     let label = str::from_utf8(&inner[..first]).ok().filter(|label| label.is_ascii() && !label.contains(' '))?;
     let encoding = *inner.get(first + 1)?;
     let content = inner.get(first + 3..).filter(|_| inner[first + 2] == b'?')?;
-    let end = memchr::memmem::find(content, b"?=")?;
-    let octets = match encoding {
-        b'b' | b'B' => base64(&content[..end]),
-        b'q' | b'Q' => q_word(&content[..end]),
+    let decode = match encoding {
+        b'b' | b'B' => base64,
+        b'q' | b'Q' => q_word,
         _ => return None,
     };
+    let end = memchr::memmem::find(content, b"?=")?;
+    let octets = decode(&content[..end]);
     Some(((canonical(label), octets), 2 + first + 3 + end + 2))
 }
 

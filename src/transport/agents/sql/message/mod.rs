@@ -4,10 +4,11 @@
 
 mod charset;
 mod fields;
+mod parts;
 mod transfer;
 
 use chrono::DateTime;
-use mail_parser::{Encoding, Message, MessageParser, MimeHeaders, PartType};
+use mail_parser::{Message, MimeHeaders};
 use md5::{Digest, Md5};
 
 /// How much of a message is looked through for its text: parts behind that are attachments.
@@ -37,13 +38,14 @@ impl MessageColumns {
     /// Those of a message that was received at a time, in seconds since the epoch.
     pub(super) fn of(mail: &[u8], received: u64) -> Self {
         let field = |name: &str| fields::text_of(mail, name).unwrap_or_default();
-        let parsed = MessageParser::default().parse(&mail[..mail.len().min(SEARCHED)]);
-        let message = parsed.as_ref();
+        let head = parts::head(mail);
+        let message = head.as_ref();
         let content_type = message.and_then(|message| message.content_type()).map_or("text/plain".to_owned(), |kind| {
             let subtype = kind.subtype().map_or(String::new(), |subtype| format!("/{subtype}"));
             format!("{}{subtype}", kind.ctype()).to_ascii_lowercase()
         });
-        let (body, charset) = message.and_then(text).unwrap_or_else(|| (String::new(), "us-ascii".to_owned()));
+        let (body, charset) =
+            parts::text(&mail[..mail.len().min(SEARCHED)]).unwrap_or_else(|| (String::new(), "us-ascii".to_owned()));
         Self {
             date: date(message, received),
             from: field("From"),
@@ -78,26 +80,6 @@ fn written(seconds: i64) -> Option<String> {
 fn date(message: Option<&Message<'_>>, received: u64) -> String {
     let said = message.and_then(|message| message.date()).filter(|date| date.is_valid());
     said.and_then(|date| written(date.to_timestamp())).unwrap_or_else(|| time(received))
-}
-
-/// The text and the charset of the first part that is text; HTML only where there is nothing else.
-fn text(message: &Message<'_>) -> Option<(String, String)> {
-    let part = message.text_body.first().or_else(|| message.html_body.first())?;
-    let part = message.parts.get(usize::try_from(*part).ok()?)?;
-    if !part.is_text() {
-        return None;
-    }
-    let raw = message.raw_message.get(part.offset_body as usize..part.offset_end as usize)?;
-    let octets = match part.encoding {
-        Encoding::None => raw.to_vec(),
-        Encoding::QuotedPrintable => transfer::quoted_printable(raw),
-        Encoding::Base64 => transfer::base64(raw),
-    };
-    let label = part.content_type().and_then(|kind| kind.attribute("charset")).unwrap_or("us-ascii");
-    let text = charset::decoded(&octets, label);
-    let text =
-        if matches!(part.body, PartType::Html(_)) { mail_parser::decoders::html::html_to_text(&text) } else { text };
-    Some((charset::cleaned(text), label.to_ascii_lowercase()))
 }
 
 fn spam_score(mail: &[u8]) -> Option<f64> {

@@ -42,9 +42,19 @@ fn every_message_gives_a_row() {
     }
     let many =
         [&head[..], b"Content-Type: multipart/mixed; boundary=b\r\n\r\n", &b"--b\r\n\r\nx\r\n".repeat(5000)].concat();
-    for mail in [&nested[..], &forwarded, &many] {
+    let deep = [&head[..], &b"Content-Type: message/rfc822\r\n\r\n".repeat(200_000)].concat();
+    let mut endless = head.clone();
+    for number in 0..200_000 {
+        endless.extend(format!("Content-Type: multipart/mixed; boundary=b{number}\r\n\r\n--b{number}\r\n").bytes());
+    }
+    let words = [&head[..], b"To: ", &b"=?a?q?x".repeat(500_000)].concat();
+    let attributes = [&head[..], b"Content-Type: text/plain", &b"; a*='b'c".repeat(100_000)].concat();
+    let wanted = std::time::Instant::now();
+    for mail in [&nested[..], &forwarded, &many, &deep, &endless, &words, &attributes] {
         assert_eq!(row(mail).subject, "deep");
     }
+    // Seconds on a slow machine; hours where each part or word is a search to the end.
+    assert!(wanted.elapsed().as_secs() < 60);
     let empty = row(b"");
     assert_eq!((empty.subject.as_str(), empty.body.as_str(), empty.spam_score), ("", "", None));
     assert_eq!(empty.date, "2023-11-14 22:13:20", "when it was received");
@@ -61,4 +71,29 @@ fn every_message_gives_a_row() {
 fn a_subject_of_any_length_is_kept() {
     let mail = format!("Subject: {}\r\n\r\n", "s".repeat(100_000));
     assert_eq!(row(mail.as_bytes()).subject.len(), 100_000);
+}
+
+#[test]
+fn the_text_is_found_in_the_parts_that_have_it() {
+    let html = "Content-Type: text/html\r\n\r\n<b>html</b>";
+    let attached = "Content-Type: text/plain\r\nContent-Disposition: attachment; filename=a.txt\r\n\r\nfile";
+    let related = format!("Content-Type: multipart/related; boundary=bb\r\n\r\n--bb\r\n{html}\r\n--bb--");
+    let digest = "Content-Type: multipart/digest; boundary=d\r\n\r\n--d\r\n\r\nSubject: x\r\n\r\ninner\r\n--d--";
+    for (subtype, parts, body) in [
+        ("alternative", vec![html, "\r\nplain"], "plain"),
+        ("alternative", vec![&related, "\r\nplain"], "plain"),
+        ("alternative", vec![html], "html"),
+        // What a list adds to a letter is not the letter.
+        ("mixed", vec![html, "\r\nfooter"], "html"),
+        ("mixed", vec![attached, "Content-Type: message/rfc822\r\n\r\n\r\ninner", "\r\nplain"], "plain"),
+        ("mixed", vec![digest], ""),
+        ("mixed", vec![&related], "html"),
+        ("mixed", vec!["\r\na\r\n--bx\r\n x--b\r\n--b-"], "a\r\n--bx\r\n x--b\r\n--b-"),
+    ] {
+        for end in ["\r\n--b--\r\nepilogue", "\r\n--b", ""] {
+            let parts: String = parts.iter().map(|part| format!("\r\n--b \t\r\n{part}")).collect();
+            let mail = format!("Content-Type: MULTIPART/{subtype}; boundary=b\r\n\r\npreamble{parts}{end}");
+            assert_eq!(row(mail.as_bytes()).body.trim(), body, "{mail}");
+        }
+    }
 }
