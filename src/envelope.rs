@@ -54,17 +54,19 @@ impl Envelope {
         }
     }
 
-    /// Adds a recipient who gets a copy without any notice about it, unless the sender named that mailbox.
+    /// Adds a recipient who gets a copy without any notice about it. Where the sender named that mailbox, that recipient is the archive:
+    /// otherwise a sender could keep the others' names out of it.
     pub fn add_archive(&mut self, mailbox: &Mailbox) {
-        if self.recipients.iter().any(|recipient| recipient.mailbox == *mailbox) {
-            return;
+        let named = self.recipients.iter().find(|recipient| recipient.mailbox == *mailbox);
+        let text = named.map_or_else(|| mailbox.to_string(), |recipient| recipient.mailbox.to_string());
+        if named.is_none() {
+            let never = Notify { success: false, failure: false, delay: false };
+            self.recipients.0.push(Recipient { notify: Some(never), ..Recipient::from(mailbox.clone()) });
         }
-        let never = Notify { success: false, failure: false, delay: false };
-        self.recipients.0.push(Recipient { notify: Some(never), ..Recipient::from(mailbox.clone()) });
-        self.annotations.push((ARCHIVE.to_owned(), mailbox.to_string()));
+        self.annotations.push((ARCHIVE.to_owned(), text));
     }
 
-    /// The index of the recipient who was added for a copy.
+    /// The index of the recipient who gets the copy.
     pub fn archive(&self) -> Option<usize> {
         let (_, mailbox) = self.annotations.iter().find(|(name, _)| name == ARCHIVE)?;
         self.recipients.iter().position(|recipient| recipient.mailbox.to_string() == *mailbox)
@@ -370,6 +372,21 @@ mod tests {
         }
         assert_eq!(peer("fe80::5", 0).to_string(), "fe80::5");
         assert!(peer("fe80::5", 4_000_000_000).to_string().starts_with("fe80::5%"));
+    }
+
+    #[test]
+    fn the_archive_is_known_also_where_the_sender_named_it() {
+        for named in [vec!["b@x", "copies@Archive.example"], vec!["b@x"]] {
+            let recipients = named.iter().map(|text| text.parse::<Mailbox>().unwrap().into()).collect();
+            let mut envelope = Envelope::new(
+                ReversePath::Null,
+                Recipients::new(recipients).unwrap(),
+                Origin::local(Protocol::SMTP),
+                Timestamp::from_millis(0),
+            );
+            envelope.add_archive(&"copies@archive.example".parse().unwrap());
+            assert_eq!((envelope.recipients.len(), envelope.archive()), (2, Some(1)), "{named:?}");
+        }
     }
 
     #[test]
