@@ -80,7 +80,7 @@ impl OpenTable {
             for recipient in &consignment.recipients {
                 sqlx::query(AssertSqlSafe(self.insert.as_str()))
                     .bind(spool_id.clone())
-                    .bind(sender.clone())
+                    .bind(fit("sender", sender))
                     .bind(recipient.clone())
                     .bind(received.clone())
                     .bind(columns.date.clone())

@@ -1,6 +1,5 @@
 //! What an error of a database is about: the route, this message, or other writers that were in the way.
 
-use sqlx::error::DatabaseError;
 use sqlx::mysql::MySqlDatabaseError;
 
 /// Whom an error is about.
@@ -21,7 +20,7 @@ pub(super) fn scope(error: &sqlx::Error) -> Scope {
     match error {
         sqlx::Error::Database(error) => match error.try_downcast_ref::<MySqlDatabaseError>() {
             Some(of_mysql) => of_number(of_mysql.number()),
-            None => of_code(error.as_ref()),
+            None => of_code(&error.code().unwrap_or_default()),
         },
         sqlx::Error::Encode(_) => Scope::Message,
         _ => Scope::Route,
@@ -29,16 +28,19 @@ pub(super) fn scope(error: &sqlx::Error) -> Scope {
 }
 
 /// The errors of SQLite are numbers, those of PostgreSQL five letters and digits.
-fn of_code(error: &dyn DatabaseError) -> Scope {
-    let code = error.code().unwrap_or_default();
+fn of_code(code: &str) -> Scope {
     match code.parse::<u32>() {
         Ok(number) if code.len() < 5 => match number & 0xff {
             // SQLITE_ERROR: no such table or column.
             1 => Scope::Table,
+            // NOT NULL, and each unique key but ours: no row of ours has a NULL where the table may have none.
+            19 if matches!(number, 1299 | 1555 | 2067 | 2579) => Scope::Table,
             18..=20 => Scope::Message,
             _ => Scope::Route,
         },
         _ => match code.get(..2) {
+            // The same two.
+            Some("23") if matches!(code, "23502" | "23505") => Scope::Table,
             Some("22" | "23" | "54") => Scope::Message,
             Some("40") => Scope::Again,
             Some("42") if code != "42501" => Scope::Table,
@@ -51,10 +53,10 @@ fn of_number(number: u16) -> Scope {
     match number {
         // Lock wait, deadlock.
         1205 | 1213 => Scope::Again,
-        // No such table or column, or a column more that has no default.
-        1054 | 1146 | 1136 | 1364 => Scope::Table,
-        // NULL, packet, out of range, foreign key, text that does not fit, data too long, CHECK.
-        1048 | 1153 | 1264 | 1366 | 1406 | 1452 | 3819 | 4025 => Scope::Message,
+        // No such table or column, a column more that has no default or takes no NULL.
+        1048 | 1054 | 1146 | 1136 | 1364 => Scope::Table,
+        // Packet, out of range, foreign key, text that does not fit, data too long, CHECK.
+        1153 | 1264 | 1366 | 1406 | 1452 | 3819 | 4025 => Scope::Message,
         _ => Scope::Route,
     }
 }
@@ -78,5 +80,39 @@ pub(super) fn words(error: &sqlx::Error) -> String {
         sqlx::Error::Io(error) => error.to_string(),
         sqlx::Error::Tls(error) => format!("TLS: {error}"),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_of_the_table_is_none_of_the_message() {
+        for (number, scope) in [
+            (1048, Scope::Table),
+            (1406, Scope::Message),
+            (1213, Scope::Again),
+            (2006, Scope::Route),
+        ] {
+            assert_eq!(of_number(number), scope, "{number}");
+        }
+        for (code, scope) in [
+            ("1", Scope::Table),
+            ("1299", Scope::Table),
+            ("2067", Scope::Table),
+            ("275", Scope::Message),
+            ("18", Scope::Message),
+            ("13", Scope::Route),
+            ("23502", Scope::Table),
+            ("23505", Scope::Table),
+            ("23514", Scope::Message),
+            ("22001", Scope::Message),
+            ("40001", Scope::Again),
+            ("42703", Scope::Table),
+            ("42501", Scope::Route),
+        ] {
+            assert_eq!(of_code(code), scope, "{code}");
+        }
     }
 }
