@@ -193,3 +193,17 @@ fn narrow_columns_of_an_older_table_take_what_fits() {
         assert_eq!(letters(&delivery.outcomes), ["D2.0.0"]);
     }
 }
+
+#[test]
+fn a_row_that_another_unique_key_refuses_is_not_said_to_be_stored() {
+    for database in TestDatabase::all() {
+        let mut transport = transport(&route(&database));
+        works(&mut *transport);
+        database.execute("CREATE UNIQUE INDEX other ON new_mail (hash)");
+        // The same row again is there already.
+        works(&mut *transport);
+        let again = deliver(&mut *transport, &envelope("", &["other@x.example"]), &mut Pieces::of(TEXT));
+        assert!(again.is_err(), "{}: {again:?}", database.scheme);
+        assert_eq!(database.number("SELECT count(*) FROM new_mail"), 1, "{}", database.scheme);
+    }
+}

@@ -60,7 +60,11 @@ pub(super) fn insert(kind: DatabaseKind, table: &str) -> String {
     let values: Vec<_> = COLUMNS.iter().enumerate().map(value).collect();
     // Not INSERT IGNORE, which would make warnings of rows that do not fit.
     let once = match kind {
-        DatabaseKind::Mysql => "ON DUPLICATE KEY UPDATE spool_id = spool_id",
+        // Any unique key comes here: where it is not ours, two rows instead of one value are an error (1242), and nothing is lost in silence.
+        DatabaseKind::Mysql => {
+            "ON DUPLICATE KEY UPDATE spool_id = IF(BINARY spool_id = BINARY VALUES(spool_id) \
+             AND BINARY recipient = BINARY VALUES(recipient), spool_id, (SELECT 1 UNION SELECT 2))"
+        }
         _ => "ON CONFLICT (spool_id, recipient) DO NOTHING",
     };
     format!("INSERT INTO {} ({}) VALUES ({}) {once}", quoted(kind, table), names.join(", "), values.join(", "))

@@ -15,6 +15,9 @@ pub(super) enum Scope {
     Again,
 }
 
+/// What the INSERT for MariaDB and MySQL makes of a conflict with another row than its own.
+const OTHER_KEY: u16 = 1242;
+
 /// Whom an error is about.
 pub(super) fn scope(error: &sqlx::Error) -> Scope {
     match error {
@@ -55,6 +58,8 @@ fn of_number(number: u16) -> Scope {
         1205 | 1213 => Scope::Again,
         // No such table or column, a column more that has no default or takes no NULL.
         1048 | 1054 | 1146 | 1136 | 1364 => Scope::Table,
+        // A unique key that is not ours; 1242 is what the INSERT makes of it.
+        1062 | OTHER_KEY => Scope::Table,
         // Packet, out of range, foreign key, text that does not fit, data too long, CHECK.
         1153 | 1264 | 1366 | 1406 | 1452 | 3819 | 4025 => Scope::Message,
         _ => Scope::Route,
@@ -73,6 +78,11 @@ pub(super) fn is_full(error: &sqlx::Error) -> bool {
 /// The error on one line; the words of sqlx around what a database says are no help.
 pub(super) fn words(error: &sqlx::Error) -> String {
     match error {
+        sqlx::Error::Database(error)
+            if error.try_downcast_ref::<MySqlDatabaseError>().is_some_and(|of_mysql| of_mysql.number() == OTHER_KEY) =>
+        {
+            "another row is in the way of a unique key of the table, or its mail_id is full".to_owned()
+        }
         sqlx::Error::Database(error) => {
             let code = error.code().map_or(String::new(), |code| format!(" ({code})"));
             format!("{}{code}", error.message())
@@ -91,6 +101,7 @@ mod tests {
     fn a_fault_of_the_table_is_none_of_the_message() {
         for (number, scope) in [
             (1048, Scope::Table),
+            (1242, Scope::Table),
             (1406, Scope::Message),
             (1213, Scope::Again),
             (2006, Scope::Route),
