@@ -114,7 +114,8 @@ pub(super) fn unique_indexes(kind: DatabaseKind) -> &'static str {
 #[cfg(feature = "sql")]
 pub(super) fn preparations(kind: DatabaseKind) -> &'static [&'static str] {
     match kind {
-        DatabaseKind::Sqlite => &["PRAGMA synchronous = FULL"],
+        // FULL does not sync the folder once a journal is deleted, which brings it back at a power cut, and takes the row with it.
+        DatabaseKind::Sqlite => &["PRAGMA synchronous = EXTRA"],
         DatabaseKind::Postgres => &["SET synchronous_commit = on"],
         DatabaseKind::Mysql => &["SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')"],
     }
