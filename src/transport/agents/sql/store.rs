@@ -24,8 +24,9 @@ use crate::transport::settings::{AgentSettings, SecretSource};
 /// The most that goes into one transaction.
 const MESSAGES: usize = 100;
 const OCTETS: usize = 16 * 1024 * 1024;
-/// How long a transaction may take.
+/// How long a transaction may take, and for how many octets it gets a second more: each recipient's row has the whole message.
 const TRANSACTION: Duration = Duration::from_secs(60);
+const OCTETS_IN_A_SECOND: usize = 256 * 1024;
 /// How often the same is tried before the route pauses.
 const TRIES: usize = 3;
 
@@ -182,12 +183,13 @@ impl Store {
                 }
             };
             too_large(table, batch)?;
-            let Failed { error, in_commit } = match self.in_time(table.store(batch)).await {
+            let limit = limit(batch);
+            let Failed { error, in_commit } = match self.in_time(limit, table.store(batch)).await {
                 Some(Ok(())) => return Ok(()),
                 Some(Err(failed)) => failed,
                 None => {
                     *open = None;
-                    return Err(Trouble::Unanswered(self.no_answer()));
+                    return Err(Trouble::Unanswered(no_answer(limit)));
                 }
             };
             unanswered |= in_commit;
@@ -236,20 +238,16 @@ impl Store {
     }
 
     /// What comes of it in time: before the limit, and a while after the call to leave.
-    async fn in_time<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+    async fn in_time<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
         let ending = async {
             self.leaving.raised().await;
             tokio::time::sleep(self.leaving.patience()).await;
         };
         tokio::select! {
             done = work => Some(done),
-            () = tokio::time::sleep(TRANSACTION) => None,
+            () = tokio::time::sleep(limit) => None,
             () = ending => None,
         }
-    }
-
-    fn no_answer(&self) -> Reason {
-        database(format!("no answer to a transaction within {} s", TRANSACTION.as_secs()))
     }
 
     fn told(&self, error: &sqlx::Error) -> Reason {
@@ -259,7 +257,7 @@ impl Store {
 
     /// What is wrong with the table, in plain words where it can be seen.
     async fn told_table(&self, table: &mut OpenTable, error: &sqlx::Error) -> Reason {
-        match self.in_time(table.look_again(&self.database)).await {
+        match self.in_time(TRANSACTION, table.look_again(&self.database)).await {
             Some(Err(Unfit::Table(text))) => database(text),
             _ => self.told(error),
         }
@@ -271,7 +269,7 @@ impl State {
     fn batch(&mut self) -> Vec<(u64, Consignment)> {
         let (mut batch, mut octets) = (Vec::new(), 0);
         while let Some((_, next)) = self.waiting.front() {
-            octets += next.mail.size().saturating_mul(next.recipients.len());
+            octets = self::octets(next).saturating_add(octets);
             if !batch.is_empty() && (batch.len() >= MESSAGES || octets > OCTETS) {
                 break;
             }
@@ -279,6 +277,21 @@ impl State {
         }
         batch
     }
+}
+
+fn no_answer(limit: Duration) -> Reason {
+    database(format!("no answer to a transaction within {} s", limit.as_secs()))
+}
+
+/// How many octets the rows of a message have.
+fn octets(consignment: &Consignment) -> usize {
+    consignment.mail.size().saturating_mul(consignment.recipients.len())
+}
+
+/// How long the rows of a batch may take.
+fn limit(batch: &[&Consignment]) -> Duration {
+    let octets = batch.iter().fold(0_usize, |sum, one| sum.saturating_add(octets(one)));
+    TRANSACTION + Duration::from_secs((octets / OCTETS_IN_A_SECOND) as u64)
 }
 
 /// One message above what the database takes would cost the connection.
