@@ -1,7 +1,7 @@
 //! The field `Authentication-Results:` (RFC 8601): the one that is added, and those of others that claim to be of this relay.
 
 use super::judged::{Identity, Judged};
-use crate::address::{Domain, ReversePath};
+use crate::address::{Domain, Mailbox, ReversePath};
 use crate::dkim::DkimOutcome;
 use crate::dmarc::DmarcOutcome;
 use crate::smtp::header::{FoldedField, HeaderEdit, end_of_field, split_field};
@@ -45,7 +45,9 @@ impl Results<'_> {
         let result = judged.outcome.result;
         match judged.identity {
             Identity::MailFrom => {
-                let sender = self.sender.mailbox().filter(|mailbox| is_plain(mailbox.local()));
+                // An address literal with a tag may have semicolons and parentheses (RFC 5321 4.1.3), which end a result here.
+                let is_shown = |mailbox: &&Mailbox| is_plain(mailbox.local()) && !mailbox.domain().is_literal();
+                let sender = self.sender.mailbox().filter(is_shown);
                 let sender = sender.map(ToString::to_string).filter(|sender| sender.is_ascii());
                 let named = sender.or_else(|| is_plain(&judged.domain).then(|| judged.domain.clone()));
                 let named = named.map(|sender| format!(" smtp.mailfrom={sender}")).unwrap_or_default();
@@ -119,6 +121,37 @@ fn claims(body: &[u8], authserv_id: &Domain) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Strictness;
+    use crate::spf::{SpfOutcome, SpfResult};
+
+    #[test]
+    fn no_sender_writes_results_of_its_own() {
+        for (sender, domain, shown) in [
+            ("a@b.example", "b.example", "spf=none smtp.mailfrom=a@b.example"),
+            ("\"a;dkim=pass\"@b.example", "b.example", "spf=none smtp.mailfrom=b.example"),
+            ("", "mx.b.example", "spf=none smtp.mailfrom=mx.b.example"),
+            ("", "x;dkim=pass(", "spf=none"),
+            ("a@[192.0.2.1]", "", "spf=none"),
+            ("a@[x:;dkim=pass()header.d=bank.example;x=]", "", "spf=none"),
+        ] {
+            let outcome = SpfOutcome { result: SpfResult::None, mechanism: None, problem: None, explanation: None };
+            let judged = Judged {
+                identity: Identity::MailFrom,
+                domain: domain.to_owned(),
+                strictness: Strictness::Note,
+                outcome,
+            };
+            let results = Results {
+                authserv_id: &"relay.example".parse().unwrap(),
+                sender: &ReversePath::parse(sender, None).unwrap(),
+                spf: &[judged],
+                dkim: None,
+                dmarc: None,
+            };
+            let field = results.field().unwrap().as_str().to_owned();
+            assert_eq!(field.split_once(";\r\n\t").map(|(_, behind)| behind.trim_end()), Some(shown), "{sender}");
+        }
+    }
 
     #[test]
     fn fields_in_the_name_of_this_relay_are_removed_and_no_others() {
