@@ -125,7 +125,15 @@ impl Shared {
         }
         let found = match (&host.place, names) {
             (HostPlace::Name(name), Some(names)) => {
-                self.in_time(domain, published(self.dns.as_ref(), name, self.hop.port, names)).await?
+                let found = self.in_time(domain, published(self.dns.as_ref(), name, self.hop.port, names)).await;
+                // The DNS answered about the domain just now, so that it is the zone of the records that is broken, and no trouble of
+                // ours: mail to other domains goes on.
+                found.map_err(|dead| match dead {
+                    Dead::Fault(reason) if reason.cause == Some(Cause::NameLookup) => {
+                        Dead::End(Outcome::Deferred(reason))
+                    }
+                    dead => dead,
+                })?
             }
             _ => None,
         };
