@@ -112,7 +112,8 @@ impl DnsClient {
     }
 
     async fn ask(&self, name: &Domain, kind: RecordKind) -> Result<DnsAnswer, NetError> {
-        let fqdn = fqdn(name)?;
+        // What cannot be asked for is in no zone. As an error it would be trouble of ours, and one address would pause its route.
+        let Ok(fqdn) = fqdn(name) else { return Ok(DnsAnswer::NoSuchName) };
         match self.send(fqdn, record_type(kind)).await {
             Ok((response, trusted)) => Ok(read(&response, kind, trusted)),
             Err(error) if error.is_nx_domain() => Ok(DnsAnswer::NoSuchName),
@@ -257,6 +258,21 @@ impl Drop for DnsClient {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_name_that_cannot_be_in_the_dns_is_not_there() {
+        let servers = NameServers { addresses: vec!["127.0.0.1:1".parse().unwrap()], ..NameServers::default() };
+        // More than 255 octets on the wire, and a character that is in no label.
+        for name in [format!("{}aa", "a.".repeat(126)), "a\u{fffd}.example".to_owned()] {
+            let answer = DnsClient::at(servers.clone()).lookup(&name.parse().unwrap(), RecordKind::Mx).await.unwrap();
+            assert!(matches!(answer, DnsAnswer::NoSuchName), "{name}: {answer:?}");
         }
     }
 }
