@@ -79,7 +79,7 @@ async fn judge(dns: &dyn Dns, known: &DmarcIdentities<'_>) -> Result<DmarcOutcom
     let Some((place, record)) = walk.record() else {
         return Ok(DmarcOutcome::without_policy(DmarcVerdict::None));
     };
-    let policy = policy(dns, known.author, place, record).await?;
+    let policy = policy(dns, known.author, place, record).await;
     let organization = walk.organization();
     let spf = known.spf.into_iter().map(|domain| (domain, record.strict_spf));
     let dkim = known.dkim.iter().map(|domain| (*domain, record.strict_dkim));
@@ -94,8 +94,10 @@ async fn judge(dns: &dyn Dns, known: &DmarcIdentities<'_>) -> Result<DmarcOutcom
     if verdict == DmarcVerdict::Fail && (known.is_uncertain || trouble.is_some()) {
         verdict = DmarcVerdict::TempError;
     }
+    // Of mail that is aligned nobody needs to know it.
+    let policy = if verdict == DmarcVerdict::Pass { policy.ok() } else { Some(policy?) };
     let problem = trouble.filter(|_| verdict == DmarcVerdict::TempError);
-    Ok(DmarcOutcome { verdict, policy: Some(policy), problem })
+    Ok(DmarcOutcome { verdict, policy, problem })
 }
 
 /// What the record wants done with mail of this author (RFC 9989 4.7).

@@ -69,11 +69,14 @@ impl DmarcRecord {
         let tags: Vec<(&str, &str)> = tags.collect();
         let tag = |name: &str| tags.iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| *value);
         let has_reports = tag("rua").is_some_and(|uri| uri.to_ascii_lowercase().contains("mailto:"));
-        // RFC 9989 4.7: without a policy, whoever wants reports gets none.
-        let policy = match tag("p").and_then(DmarcPolicy::parse) {
-            Some(policy) => policy,
-            None if has_reports => DmarcPolicy::None,
-            None => return None,
+        // RFC 9989 4.7: where a policy is missing or wrong, p=none holds for whoever wants reports, and nothing for others.
+        let stated = |name: &str| tag(name).map(DmarcPolicy::parse);
+        let (policy, below, absent) = match (stated("p"), stated("sp"), stated("np")) {
+            (Some(Some(policy)), below, absent) if below != Some(None) && absent != Some(None) => {
+                (policy, below.flatten(), absent.flatten())
+            }
+            _ if has_reports => (DmarcPolicy::None, None, None),
+            _ => return None,
         };
         let is = |name: &str, value: &str| tag(name).is_some_and(|found| found.eq_ignore_ascii_case(value));
         let public_suffix = match (is("psd", "y"), is("psd", "n")) {
@@ -83,8 +86,8 @@ impl DmarcRecord {
         };
         Some(Self {
             policy,
-            below: tag("sp").and_then(DmarcPolicy::parse),
-            absent: tag("np").and_then(DmarcPolicy::parse),
+            below,
+            absent,
             strict_dkim: is("adkim", "s"),
             strict_spf: is("aspf", "s"),
             public_suffix,

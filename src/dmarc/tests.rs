@@ -32,6 +32,11 @@ fn a_record_of_dmarc_begins_with_its_version_and_has_a_policy() {
         ("v=DMARC1; rua=mailto:a@b.example", Some(DmarcPolicy::None)),
         ("v=DMARC1; p=maybe; rua=mailto:a@b.example", Some(DmarcPolicy::None)),
         ("v=DMARC1; p=maybe", None),
+        ("v=DMARC1; p=reject; sp=none; np=Quarantine", Some(DmarcPolicy::Reject)),
+        ("v=DMARC1; p=reject; sp=maybe; rua=mailto:a@b.example", Some(DmarcPolicy::None)),
+        ("v=DMARC1; p=reject; np=; rua=mailto:a@b.example", Some(DmarcPolicy::None)),
+        ("v=DMARC1; p=reject; sp=maybe", None),
+        ("v=DMARC1; p=reject; np=maybe", None),
         ("v=DMARC1", None),
         ("p=reject; v=DMARC1", None),
         ("v=dmarc1; p=reject", None),
@@ -139,6 +144,10 @@ async fn trouble_of_the_dns_is_no_fail_of_dmarc() {
     assert_eq!(asked(&dns, "a.example", "slow.a.example", &[]).await.verdict, DmarcVerdict::TempError);
     // What is certain is enough.
     assert_eq!(asked(&dns, "a.example", "slow.a.example", &["a.example"]).await.verdict, DmarcVerdict::Pass);
+    // Whether an author's name exists counts for the policy only, which mail that is aligned needs not.
+    let dns = dns.text(name("_dmarc.np.example"), "v=DMARC1; p=reject; np=none").failing(name("x.np.example"));
+    assert_eq!(asked(&dns, "x.np.example", "np.example", &[]).await.verdict, DmarcVerdict::Pass);
+    assert_eq!(asked(&dns, "x.np.example", "", &[]).await.verdict, DmarcVerdict::TempError);
     let author = name("a.example");
     let known = DmarcIdentities { author: &author, spf: None, dkim: &[], is_uncertain: true };
     let outcome = evaluate(&dns, &known).await;
