@@ -22,4 +22,4 @@ pub use signature::MessageSigner;
 pub use signing::{DkimSettings, Signing};
 #[cfg(not(feature = "auth-checks"))]
 pub use unsigned::NoSigner as MessageSigner;
-pub use verification::{DkimOutcome, DkimVerdict, MessageVerifier, SignatureTags};
+pub use verification::{DKIM_TEST, DkimOutcome, DkimVerdict, MessageVerifier, SignatureTags};

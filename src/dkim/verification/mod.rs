@@ -12,4 +12,4 @@ mod tests;
 mod verifier;
 
 pub use signature_field::SignatureTags;
-pub use verifier::{DkimOutcome, DkimVerdict, MessageVerifier};
+pub use verifier::{DKIM_TEST, DkimOutcome, DkimVerdict, MessageVerifier};

@@ -14,8 +14,13 @@ use crate::smtp::header::{end_of_field, split_field};
 /// Signatures of a message that are looked at. Each further one would be work for nothing.
 const MOST_SIGNATURES: usize = 10;
 
+const CHANGED: &str = "the body was changed";
+
 /// Octets of the header that one signature may sign.
 const MOST_SIGNED: usize = 64 * 1024;
+
+/// The reason of a signature by a key of a domain that only tests DKIM.
+pub const DKIM_TEST: &str = "the domain only tests DKIM";
 
 /// What became of a signature (RFC 8601 2.7.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,14 +121,14 @@ impl MessageVerifier {
         }
     }
 
-    /// The names of the keys that are wanted, in the order of the signatures; `None` where none is.
+    /// The names of the keys that are wanted, in the order of the signatures; `None` where none is. That of a signature whose body was
+    /// changed is wanted too, as it may be one that only tests DKIM.
     pub fn key_names(&self) -> Vec<Option<Domain>> {
         let name = |signature: &Signature| {
             let tags = &signature.field.tags;
             Domain::of_records(&format!("{}._domainkey.{}", tags.selector, tags.domain))
         };
-        let wanted = |signature: &&Signature| signature.body_is_whole;
-        self.signatures.iter().map(|one| one.as_ref().ok().filter(wanted).and_then(name)).collect()
+        self.signatures.iter().map(|one| one.as_ref().ok().and_then(name)).collect()
     }
 
     /// What became of each signature. `keys` has, in the same order, the texts at the name of its key; `None` where the DNS gave no
@@ -216,9 +221,6 @@ impl Signature {
     }
 
     fn verdict(&self, key: Option<&Option<Vec<Vec<u8>>>>) -> (DkimVerdict, Option<&'static str>) {
-        if !self.body_is_whole {
-            return (DkimVerdict::Fail, Some("the body was changed"));
-        }
         let Some(Some(texts)) = key else {
             return (DkimVerdict::TempError, Some("the DNS gives no answer about the key"));
         };
@@ -231,14 +233,20 @@ impl Signature {
                     continue;
                 }
             };
+            // RFC 6376 3.6.1: mail of a test is treated as if it were not signed, whatever is wrong with it.
+            if key.is_test {
+                return (DkimVerdict::Neutral, Some(DKIM_TEST));
+            }
+            if !self.body_is_whole {
+                return (DkimVerdict::Fail, Some(CHANGED));
+            }
             return match key.verifies(&self.signed, &self.field) {
-                _ if key.is_test => (DkimVerdict::Neutral, Some("the domain only tests DKIM")),
                 false => (DkimVerdict::Fail, Some("the signature is wrong")),
                 // What is behind the signed octets may be anybody's (RFC 6376 8.2).
                 true if self.beyond > 0 => (DkimVerdict::Policy, Some("a part of the body is not signed")),
                 true => (DkimVerdict::Pass, None),
             };
         }
-        (DkimVerdict::PermError, Some(wrong))
+        if self.body_is_whole { (DkimVerdict::PermError, Some(wrong)) } else { (DkimVerdict::Fail, Some(CHANGED)) }
     }
 }

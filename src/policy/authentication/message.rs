@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::author::author;
+use super::author::{Author, author};
 use super::judged::Judged;
 use super::results::{Results, removals};
 use super::sentences;
 use super::shared::{PATIENCE, SenderVisit, Shared};
 use crate::address::Domain;
-use crate::dkim::{DkimOutcome, DkimVerdict, MessageVerifier};
+use crate::dkim::{DKIM_TEST, DkimOutcome, DkimVerdict, MessageVerifier};
 use crate::dmarc::{self, DmarcIdentities, DmarcOutcome, DmarcPolicy, DmarcVerdict};
 use crate::dns::{Dns, DnsRecord, RecordKind};
 use crate::envelope::Peer;
@@ -40,7 +40,7 @@ pub(super) struct MessageCheck {
     /// The header as far as it has come; `None` once it was read.
     header: Option<Vec<u8>>,
     verifier: Option<MessageVerifier>,
-    author: Option<Domain>,
+    author: Author,
     /// `None`: too many.
     removals: Option<Vec<HeaderEdit>>,
 }
@@ -64,7 +64,7 @@ impl MessageCheck {
             visit: SenderVisit::default(),
             header: Some(Vec::new()),
             verifier: None,
-            author: None,
+            author: Author::Nobody,
             removals: Some(Vec::new()),
         }
     }
@@ -143,7 +143,7 @@ impl MessageCheck {
     }
 
     async fn dmarc(&self, signatures: &[DkimOutcome]) -> DmarcOutcome {
-        let Some(author) = &self.author else { return DmarcOutcome::without_policy(DmarcVerdict::PermError) };
+        let Some(author) = self.author.domain() else { return DmarcOutcome::without_policy(DmarcVerdict::PermError) };
         let passed: Vec<&Domain> = signatures
             .iter()
             .filter(|outcome| outcome.verdict == DkimVerdict::Pass)
@@ -173,7 +173,9 @@ impl MessageCheck {
             self.note(&note, outcome.verdict != DkimVerdict::Pass, additions);
         }
         let has = |verdict| signatures.iter().any(|outcome| outcome.verdict == verdict);
-        if self.dkim != Strictness::Refuse || signatures.is_empty() || has(DkimVerdict::Pass) {
+        // RFC 6376 3.6.1: mail of a domain that tests DKIM is no other than mail without a signature.
+        let is_unsigned = signatures.iter().all(|outcome| outcome.reason == Some(DKIM_TEST));
+        if self.dkim != Strictness::Refuse || is_unsigned || has(DkimVerdict::Pass) {
             return None;
         }
         Some(if has(DkimVerdict::TempError) {
@@ -184,7 +186,7 @@ impl MessageCheck {
     }
 
     fn judge_author(&self, outcome: &DmarcOutcome, additions: &mut Additions) -> Option<Verdict> {
-        let author = self.author.as_ref().map_or_else(|| "From:".to_owned(), ToString::to_string);
+        let author = self.author.domain().map_or_else(|| "From:".to_owned(), ToString::to_string);
         let policy = outcome.policy.map(|policy| format!(" (p={policy})")).unwrap_or_default();
         let why = outcome.problem.as_ref().map(|problem| format!(": {problem}")).unwrap_or_default();
         let note = format!("DMARC: {} for {author}{policy}{why}", outcome.verdict.as_str());
@@ -197,6 +199,10 @@ impl MessageCheck {
             return None;
         }
         match (outcome.verdict, outcome.policy) {
+            // Else whoever adds a second domain would be asked about none.
+            (DmarcVerdict::PermError, _) if self.author == Author::Unclear => {
+                Some(Verdict::Refuse(sentences::unclear_author()))
+            }
             (DmarcVerdict::Fail, Some(DmarcPolicy::Reject)) => Some(Verdict::Refuse(sentences::dmarc_reject(&author))),
             (DmarcVerdict::Fail, Some(DmarcPolicy::Quarantine)) => {
                 additions.join(Additions::hold(&sentences::dmarc_quarantine(&author)));
@@ -225,7 +231,7 @@ impl MessageCheck {
             sender: &self.visit.sender,
             spf,
             dkim: signatures,
-            dmarc: dmarc.map(|outcome| (outcome, self.author.as_ref())),
+            dmarc: dmarc.map(|outcome| (outcome, self.author.domain())),
         };
         let field = results.field().map(|field| HeaderEdit::Insert(0, field));
         Additions::edits(field.into_iter().chain(self.removals.iter().flatten().cloned()).collect())

@@ -39,6 +39,13 @@ pub(super) fn dmarc_reject(author: &str) -> Reply {
     Reply::new(550, EnhancedCode(5, 7, 1), text)
 }
 
+/// End of data: no one domain could be asked for its policy.
+pub(super) fn unclear_author() -> Reply {
+    let text = "the message has several domains in From:, or more than one such field, or one that cannot be read; the relay wants to know \
+                its one domain by its setting authentication.dmarc";
+    Reply::new(550, EnhancedCode(5, 7, 1), text)
+}
+
 /// Why a message is held.
 pub(super) fn dmarc_quarantine(author: &str) -> String {
     format!("neither SPF nor DKIM finds that it is of {}, whose DMARC policy is to quarantine it", shown(&author))
@@ -69,6 +76,7 @@ mod tests {
             (spf_fail(address, &hostile, "authentication.spf", Some(&hostile)), "550 5.7.23 ", "authentication.spf"),
             (no_signature_passes(), "550 5.7.20 ", "authentication.dkim"),
             (dmarc_reject(&hostile), "550 5.7.1 ", "authentication.dmarc"),
+            (unclear_author(), "550 5.7.1 ", "authentication.dmarc"),
             (too_many_results(), "554 5.6.0 ", "Authentication-Results"),
             (trouble("authentication.spf"), "451 4.4.3 ", "authentication.spf"),
         ] {

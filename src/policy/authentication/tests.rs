@@ -4,7 +4,7 @@ use super::*;
 use crate::clock::Timestamp;
 use crate::dns::FixedNames;
 use crate::envelope::Peer;
-use crate::policy::ByNetwork;
+use crate::policy::{ByNetwork, Inspection as _};
 
 struct Noon;
 
@@ -25,6 +25,8 @@ fn names() -> FixedNames {
         .text(name("why.example"), "%{i} is \"none\" of ours")
         .text(name("soft.example"), "v=spf1 ~all")
         .text(name("wrong.example"), "v=spf1 wrong\"\u{1b}(")
+        .text(name("s._domainkey.test.example"), "v=DKIM1; k=ed25519; t=y; p=AAAA")
+        .text(name("_dmarc.bank.example"), "v=DMARC1; p=reject")
         .failing(name("slow.example"))
 }
 
@@ -106,6 +108,45 @@ async fn clients_of_this_site_and_those_who_logged_in_are_not_checked_unless_ask
         assert_eq!(code(&policy.mail(&stranger, &sender, None).await), expected);
         let local = ClientInfo::new(Peer::Local);
         assert_eq!(policy.mail(&local, &sender, None).await, Verdict::Accept);
+    }
+}
+
+/// What becomes of a message of a stranger that no SPF speaks for.
+async fn inspected(dkim: Strictness, dmarc: Strictness, header: &str) -> Verdict {
+    let shared = policy(Strictness::Off, Strictness::Off, false).0;
+    shared.visits().entry(1).or_default().header = header.len();
+    let peer = Peer::tcp("198.51.100.1:25".parse().unwrap());
+    let mut check = Box::new(MessageCheck::new(shared, 1, peer, Some((dkim, dmarc))));
+    check.octets(format!("{header}\r\nhello\r\n").as_bytes()).await;
+    check.end().await
+}
+
+#[tokio::test]
+async fn no_second_domain_is_a_way_past_a_policy_of_dmarc() {
+    for (from, expected) in [
+        ("From: ceo@bank.example\r\n", 550),
+        ("From: ceo@none.example\r\n", 250),
+        ("From: <x@none.example> <ceo@bank.example>\r\n", 550),
+        ("From: ceo@bank.example, x@none.example\r\n", 550),
+        ("From: nobody, ceo@bank.example\r\n", 550),
+        ("From: nobody\r\n", 250),
+        ("To: nobody\r\n", 250),
+    ] {
+        let verdict = inspected(Strictness::Off, Strictness::Refuse, from).await;
+        assert_eq!(code(&verdict), expected, "{from}: {verdict:?}");
+        assert_eq!(code(&inspected(Strictness::Off, Strictness::Note, from).await), 250, "{from}");
+    }
+}
+
+#[tokio::test]
+async fn mail_of_a_domain_that_tests_dkim_is_as_unsigned_mail() {
+    let by = |domain: &str| {
+        format!("DKIM-Signature: v=1; a=ed25519-sha256; d={domain}; s=s; h=from; bh=AA; b=AA\r\nFrom: a@b.example\r\n")
+    };
+    let both = by("test.example") + &by("wrong.example");
+    for (header, expected) in [(by("test.example"), 250), (by("wrong.example"), 550), (both, 550)] {
+        let verdict = inspected(Strictness::Refuse, Strictness::Off, &header).await;
+        assert_eq!(code(&verdict), expected, "{header}: {verdict:?}");
     }
 }
 
