@@ -207,3 +207,14 @@ fn a_row_that_another_unique_key_refuses_is_not_said_to_be_stored() {
         assert_eq!(database.number("SELECT count(*) FROM new_mail"), 1, "{}", database.scheme);
     }
 }
+
+#[test]
+fn a_date_that_its_column_does_not_take_becomes_that_of_the_receipt() {
+    let Some(database) = TestDatabase::mariadb() else { return };
+    database.execute("ALTER TABLE new_mail MODIFY date TIMESTAMP NOT NULL");
+    let mail = "Date: Sat, 21 Nov 9998 02:03:27 +0000\r\n\r\nx";
+    let delivery =
+        deliver(&mut *transport(&route(&database)), &envelope("", &["a@x.example"]), &mut Pieces::of(mail)).unwrap();
+    assert_eq!(letters(&delivery.outcomes), ["D2.0.0"]);
+    assert_eq!(text(&database, "date"), text(&database, "received"));
+}

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::database::{Database, DatabaseKind, DatabasePlace, PATH, PLAIN};
 use super::dialect;
+use super::fault::is_wrong_time;
 use super::row::Mail;
 use super::table::{Table, Unfit};
 use crate::transport::settings::TlsPolicy;
@@ -78,24 +79,29 @@ impl OpenTable {
             let Mail { spool_id, sender, received, columns, octets } = &consignment.mail;
             let fit = |column, text| self.table.fitting(column, text).to_owned();
             for recipient in &consignment.recipients {
-                sqlx::query(AssertSqlSafe(self.insert.as_str()))
-                    .bind(spool_id.clone())
-                    .bind(fit("sender", sender))
-                    .bind(recipient.clone())
-                    .bind(received.clone())
-                    .bind(columns.date.clone())
-                    .bind(fit("from", &columns.from))
-                    .bind(fit("to", &columns.to))
-                    .bind(fit("subject", &columns.subject))
-                    .bind(fit("body", &columns.body))
-                    .bind(fit("charset", &columns.charset))
-                    .bind(fit("content_type", &columns.content_type))
-                    .bind(std::sync::Arc::clone(octets))
-                    .bind(columns.hash.clone())
-                    .bind(columns.spam_score.map(|score| score.to_string()))
-                    .execute(&mut *transaction)
-                    .await
-                    .map_err(failed)?;
+                let row = |date: &str| {
+                    sqlx::query(AssertSqlSafe(self.insert.as_str()))
+                        .bind(spool_id.clone())
+                        .bind(fit("sender", sender))
+                        .bind(recipient.clone())
+                        .bind(received.clone())
+                        .bind(date.to_owned())
+                        .bind(fit("from", &columns.from))
+                        .bind(fit("to", &columns.to))
+                        .bind(fit("subject", &columns.subject))
+                        .bind(fit("body", &columns.body))
+                        .bind(fit("charset", &columns.charset))
+                        .bind(fit("content_type", &columns.content_type))
+                        .bind(std::sync::Arc::clone(octets))
+                        .bind(columns.hash.clone())
+                        .bind(columns.spam_score.map(|score| score.to_string()))
+                };
+                let mut put = row(&columns.date).execute(&mut *transaction).await;
+                // A date that a sender made up is no reason to refuse the mail.
+                if put.as_ref().is_err_and(is_wrong_time) {
+                    put = row(received).execute(&mut *transaction).await;
+                }
+                put.map_err(failed)?;
             }
         }
         transaction.commit().await.map_err(|error| Failed { error, in_commit: true })

@@ -18,6 +18,9 @@ pub(super) enum Scope {
 /// What the INSERT for MariaDB and MySQL makes of a conflict with another row than its own.
 const OTHER_KEY: u16 = 1242;
 
+/// A text that is no time for the column.
+const WRONG_TIME: u16 = 1292;
+
 /// Whom an error is about.
 pub(super) fn scope(error: &sqlx::Error) -> Scope {
     match error {
@@ -62,8 +65,16 @@ fn of_number(number: u16) -> Scope {
         1062 | OTHER_KEY => Scope::Table,
         // Packet, out of range, foreign key, text that does not fit, data too long, CHECK.
         1153 | 1264 | 1366 | 1406 | 1452 | 3819 | 4025 => Scope::Message,
+        // A time that does not fit, also where that of the receipt was put in its place; a row that is too large.
+        WRONG_TIME | 1118 => Scope::Message,
         _ => Scope::Route,
     }
+}
+
+/// Whether a time does not fit its column: TIMESTAMP of MariaDB ends in 2038, and has no hour that summer time leaves out.
+pub(super) fn is_wrong_time(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else { return false };
+    error.try_downcast_ref::<MySqlDatabaseError>().is_some_and(|of_mysql| of_mysql.number() == WRONG_TIME)
 }
 
 /// Whether the disk, or the quota, is full (RFC 3463 X.3.1).
@@ -79,7 +90,9 @@ pub(super) fn is_full(error: &sqlx::Error) -> bool {
 pub(super) fn words(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Database(error)
-            if error.try_downcast_ref::<MySqlDatabaseError>().is_some_and(|of_mysql| of_mysql.number() == OTHER_KEY) =>
+            if error
+                .try_downcast_ref::<MySqlDatabaseError>()
+                .is_some_and(|of_mysql| of_mysql.number() == OTHER_KEY) =>
         {
             "another row is in the way of a unique key of the table, or its mail_id is full".to_owned()
         }
@@ -102,6 +115,7 @@ mod tests {
         for (number, scope) in [
             (1048, Scope::Table),
             (1242, Scope::Table),
+            (1292, Scope::Message),
             (1406, Scope::Message),
             (1213, Scope::Again),
             (2006, Scope::Route),
