@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::process::Command;
 
 use crate::have::have;
 use crate::site::{Site, names, wait_until};
@@ -73,6 +74,20 @@ fn exit_codes_bounce_defer_or_pause_and_explain_says_what_the_program_printed() 
     assert!(doctor.contains("is not there, or may not be run"), "{doctor}");
     let checked = said(site.run(&["--relay", &url, "--check"]));
     assert!(checked.contains(&format!("warning: the program {} is not there", take.display())), "{checked}");
+}
+
+#[test]
+fn a_program_runs_once_though_whoever_started_the_relay_ignores_the_end_of_children() {
+    let site = Site::new("");
+    let take = script(&site, "cat > /dev/null; echo run >> runs");
+    submit(&site, &["amy@example.com"]);
+    let spoolrun = site.spoolrun();
+    let mut command = Command::new("env");
+    command.arg("--ignore-signal=CHLD").arg(spoolrun.get_program()).args(spoolrun.get_args());
+    command.current_dir(site.path("")).env_remove("LEAFMAIL_CONFIG");
+    let flushed = command.arg("--relay").arg(format!("pipe:{}", take.display())).arg("flush").output().unwrap();
+    assert!(site.shelf("queue").is_empty(), "{}", said(flushed));
+    assert_eq!(fs::read_to_string(site.path("runs")).unwrap(), "run\n");
 }
 
 #[test]
