@@ -42,12 +42,13 @@ fn the_queries_of_the_page_find_what_was_sent() {
                 let mail = format!("From: Joe <joe@example.net>\r\nSubject: {subject}\r\n\r\ntext\r\n");
                 smtpd.client().submit("joe@example.net", &["me@example.com", "you@example.com"], mail.as_bytes());
             }
+            assert!(site.run(&[]).status.success());
+            // Later, as its row that is taken back uses up a number.
             assert!(
                 words(&site, &["doctor", "relay"]).contains("takes mail"),
                 "{}",
                 words(&site, &["doctor", "relay"])
             );
-            assert!(site.run(&[]).status.success());
             assert!(site.shelf("queue").is_empty(), "{}: {}", database.scheme, site.states());
         }
         let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/sql.md")).unwrap();
@@ -89,6 +90,27 @@ fn a_database_that_lacks_its_table_keeps_mail_waiting_and_doctor_says_what_to_do
         assert!(site.shelf("queue").is_empty(), "{}", site.states());
         assert_eq!(database.number("SELECT count(*) FROM new_mail"), 1);
     }
+}
+
+#[test]
+fn doctor_finds_rights_that_are_missing_and_an_engine_that_commits_nothing() {
+    let Some(database) = TestDatabase::mariadb() else { return };
+    let site = site(&database, &database.url);
+    database.execute("REVOKE ALL ON mail.* FROM leaf@localhost");
+    database.execute("GRANT SELECT ON mail.new_mail TO leaf@localhost");
+    let doctor = words(&site, &["doctor", "relay"]);
+    assert!(doctor.contains("denied"), "{doctor}");
+    database.execute("GRANT SELECT, INSERT, UPDATE ON mail.new_mail TO leaf@localhost");
+    let doctor = words(&site, &["doctor", "relay"]);
+    assert!(doctor.contains("takes mail"), "{doctor}");
+    assert_eq!(database.number("SELECT count(*) FROM new_mail"), 0);
+    database.execute(
+        "ALTER TABLE new_mail ENGINE=MyISAM ROW_FORMAT=DEFAULT, DROP INDEX once, MODIFY recipient VARCHAR(150) \
+                      COLLATE utf8mb4_bin NOT NULL, ADD UNIQUE KEY once (spool_id, recipient)",
+    );
+    let doctor = words(&site, &["doctor", "relay"]);
+    assert!(doctor.contains("engine MyISAM"), "{doctor}");
+    assert_eq!(database.number("SELECT count(*) FROM new_mail"), 0);
 }
 
 /// What Python's `email` reads of each mail of a file, as JSON: subject, body, content type.

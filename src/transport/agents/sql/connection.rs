@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use percent_encoding::utf8_percent_encode;
 use sqlx::any::{AnyConnectOptions, install_default_drivers};
-use sqlx::{AnyConnection, AssertSqlSafe, ConnectOptions, Connection, Row};
+use sqlx::{Any, AnyConnection, AssertSqlSafe, ConnectOptions, Connection, Row, Transaction};
 use zeroize::Zeroizing;
 
 use super::database::{Database, DatabaseKind, DatabasePlace, PATH, PLAIN};
@@ -32,6 +32,15 @@ pub(super) struct OpenTable {
     table: Table,
     /// The largest packet in octets, where there is a limit.
     largest: Option<usize>,
+}
+
+/// Why what is committed may be lost.
+#[derive(Debug)]
+pub(super) enum Doubt {
+    /// The table is of an engine without transactions.
+    Engine(String),
+    /// `innodb_flush_log_at_trx_commit` is this.
+    Log(i64),
 }
 
 /// Where a transaction failed.
@@ -73,8 +82,33 @@ impl OpenTable {
 
     /// Puts all rows in, or none.
     pub(super) async fn store(&mut self, consignments: &[&Consignment]) -> Result<(), Failed> {
-        let failed = |error| Failed { error, in_commit: false };
-        let mut transaction = self.connection.begin().await.map_err(failed)?;
+        let begun = self.begin(consignments).await.map_err(|error| Failed { error, in_commit: false })?;
+        begun.commit().await.map_err(|error| Failed { error, in_commit: true })
+    }
+
+    /// Puts rows in and takes them back.
+    pub(super) async fn rehearse(&mut self, consignment: &Consignment) -> Result<(), sqlx::Error> {
+        self.begin(&[consignment]).await?.rollback().await
+    }
+
+    /// Why what is committed to this table may be lost all the same, where that is so.
+    pub(super) async fn doubt(&mut self, database: &Database) -> Result<Option<Doubt>, sqlx::Error> {
+        if database.kind != DatabaseKind::Mysql {
+            return Ok(None);
+        }
+        let row = sqlx::query(dialect::COMMITS).bind(&database.table).fetch_one(&mut self.connection).await?;
+        let (engine, transactions): (String, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
+        let log: i64 = row.try_get(2)?;
+        Ok(match transactions.as_deref() {
+            Some("YES") if log == 1 => None,
+            Some("YES") => Some(Doubt::Log(log)),
+            _ => Some(Doubt::Engine(engine)),
+        })
+    }
+
+    /// A transaction with all rows, not yet committed.
+    async fn begin(&mut self, consignments: &[&Consignment]) -> Result<Transaction<'_, Any>, sqlx::Error> {
+        let mut transaction = self.connection.begin().await?;
         for consignment in consignments {
             let Mail { spool_id, sender, received, columns, octets } = &consignment.mail;
             let fit = |column, text| self.table.fitting(column, text).to_owned();
@@ -101,10 +135,10 @@ impl OpenTable {
                 if put.as_ref().is_err_and(is_wrong_time) {
                     put = row(received).execute(&mut *transaction).await;
                 }
-                put.map_err(failed)?;
+                put?;
             }
         }
-        transaction.commit().await.map_err(|error| Failed { error, in_commit: true })
+        Ok(transaction)
     }
 
     /// Looks at the table again, after an error that says that it has changed.

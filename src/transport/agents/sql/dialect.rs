@@ -110,6 +110,13 @@ pub(super) fn unique_indexes(kind: DatabaseKind) -> &'static str {
     }
 }
 
+/// The engine of a table, whether it has transactions, and when its log is synced, in MariaDB and MySQL.
+#[cfg(feature = "sql")]
+pub(super) const COMMITS: &str = "SELECT CAST(t.engine AS CHAR(64)), CAST(e.transactions AS CHAR(10)), \
+    CAST(@@GLOBAL.innodb_flush_log_at_trx_commit AS SIGNED) FROM information_schema.tables AS t \
+    LEFT JOIN information_schema.engines AS e ON e.engine = t.engine \
+    WHERE t.table_name = ? AND t.table_schema = DATABASE()";
+
 /// What is set for each connection, so that a row that does not fit is an error.
 #[cfg(feature = "sql")]
 pub(super) fn preparations(kind: DatabaseKind) -> &'static [&'static str] {

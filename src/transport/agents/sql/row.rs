@@ -29,6 +29,17 @@ impl Mail {
         }
     }
 
+    /// That of a row which is taken back.
+    pub(super) fn rehearsed() -> Self {
+        Self {
+            spool_id: "doctor".to_owned(),
+            sender: String::new(),
+            received: time(0),
+            columns: MessageColumns::of(b"", 0),
+            octets: Arc::default(),
+        }
+    }
+
     /// About how many octets a row of it has on its way.
     pub(super) fn size(&self) -> usize {
         let MessageColumns { from, to, subject, body, .. } = &self.columns;

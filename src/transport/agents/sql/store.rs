@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 
-use super::connection::{Consignment, Failed, OpenTable};
+use super::connection::{Consignment, Doubt, Failed, OpenTable};
 use super::database::Database;
 use super::fault::{Scope, is_full, scope, words};
+use super::row::Mail;
 use super::table::Unfit;
 use crate::receipt::{Cause, Reason};
 use crate::smtp::EnhancedCode;
@@ -126,13 +127,24 @@ impl Store {
     }
 
     /// Tries the database out: what was found, or why it takes no mail.
-    pub(super) fn try_out(&self) -> Result<Option<usize>, Reason> {
+    pub(super) fn try_out(&self) -> Result<(Option<usize>, Option<Doubt>), Reason> {
         let runtime = runtime()?;
         runtime.block_on(async {
-            let open = self.open().await?;
+            let mut open = self.open().await?;
             let largest = open.largest();
+            let doubt = open.doubt(&self.database).await.map_err(|error| self.told(&error))?;
+            // Without transactions the row would stay.
+            if !matches!(doubt, Some(Doubt::Engine(_))) {
+                let row = Consignment { mail: Mail::rehearsed(), recipients: vec!["doctor@invalid".to_owned()] };
+                match self.in_time(self.connect, open.rehearse(&row)).await {
+                    // A CHECK of the administrator may have nothing against mail.
+                    Some(Err(error)) if scope(&error) != Scope::Message => return Err(self.told(&error)),
+                    Some(_) => {}
+                    None => return Err(no_answer(self.connect)),
+                }
+            }
             open.close().await;
-            Ok(largest)
+            Ok((largest, doubt))
         })
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::connection::Consignment;
+use super::connection::{Consignment, Doubt};
 use super::database::Database;
 use super::row::{Mail, recipient};
 use super::store::{Store, Trouble};
@@ -100,12 +100,22 @@ impl SqlTransport {
     }
 }
 
-/// What `doctor` finds out of a database without storing anything.
+/// What `doctor` finds out of a database: it puts a row in and takes it back, as the rights for that may be missing.
 pub(super) fn probe(database: &Database, settings: &AgentSettings, heading: &str) -> Vec<Step> {
     const WHAT: &str = "database";
     let table = &database.table;
     match Store::new(database, settings).try_out() {
-        Ok(Some(largest)) if largest as u64 <= settings.max_size.unwrap_or(crate::smtp::LARGEST_MESSAGE) => {
+        Ok((_, Some(Doubt::Engine(engine)))) => {
+            let text =
+                format!("the table {table} is of the engine {engine}, which commits nothing: mail is lost at a crash");
+            vec![Step::warning(WHAT, text, "Make it a table of InnoDB by ALTER TABLE.")]
+        }
+        Ok((_, Some(Doubt::Log(log)))) => {
+            let text =
+                format!("innodb_flush_log_at_trx_commit is {log}: mail of the last second is lost in a power cut");
+            vec![Step::warning(WHAT, text, "Set innodb_flush_log_at_trx_commit of the server to 1.")]
+        }
+        Ok((Some(largest), None)) if largest as u64 <= settings.max_size.unwrap_or(crate::smtp::LARGEST_MESSAGE) => {
             let text = format!("the table {table} takes mail, but none above max_allowed_packet, which is {largest}");
             vec![Step::warning(WHAT, text, "Raise max_allowed_packet of the server above message.max_size.")]
         }
