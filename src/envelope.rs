@@ -54,14 +54,13 @@ impl Envelope {
         }
     }
 
-    /// Adds a recipient who gets a copy without any notice about it. Where the sender named that mailbox, that recipient is the archive:
-    /// otherwise a sender could keep the others' names out of it.
+    /// Adds a recipient who gets a copy without any notice about it, or takes that recipient for it where the sender named it.
     pub fn add_archive(&mut self, mailbox: &Mailbox) {
         let named = self.recipients.iter().find(|recipient| recipient.mailbox == *mailbox);
-        let text = named.map_or_else(|| mailbox.to_string(), |recipient| recipient.mailbox.to_string());
+        let text = named.map_or(mailbox, |recipient| &recipient.mailbox).to_string();
         if named.is_none() {
-            let never = Notify { success: false, failure: false, delay: false };
-            self.recipients.0.push(Recipient { notify: Some(never), ..Recipient::from(mailbox.clone()) });
+            let notify = Some(Notify { success: false, failure: false, delay: false });
+            self.recipients.0.push(Recipient { notify, ..Recipient::from(mailbox.clone()) });
         }
         self.annotations.push((ARCHIVE.to_owned(), text));
     }
@@ -374,16 +373,16 @@ mod tests {
         assert!(peer("fe80::5", 4_000_000_000).to_string().starts_with("fe80::5%"));
     }
 
+    fn to(recipients: &[&str]) -> Envelope {
+        let recipients = recipients.iter().map(|text| text.parse::<Mailbox>().unwrap().into()).collect();
+        let recipients = Recipients::new(recipients).unwrap();
+        Envelope::new(ReversePath::Null, recipients, Origin::local(Protocol::SMTP), Timestamp::from_millis(0))
+    }
+
     #[test]
     fn the_archive_is_known_also_where_the_sender_named_it() {
         for named in [vec!["b@x", "copies@Archive.example"], vec!["b@x"]] {
-            let recipients = named.iter().map(|text| text.parse::<Mailbox>().unwrap().into()).collect();
-            let mut envelope = Envelope::new(
-                ReversePath::Null,
-                Recipients::new(recipients).unwrap(),
-                Origin::local(Protocol::SMTP),
-                Timestamp::from_millis(0),
-            );
+            let mut envelope = to(&named);
             envelope.add_archive(&"copies@archive.example".parse().unwrap());
             assert_eq!((envelope.recipients.len(), envelope.archive()), (2, Some(1)), "{named:?}");
         }
@@ -391,12 +390,7 @@ mod tests {
 
     #[test]
     fn a_local_user_is_kept_with_and_without_a_name() {
-        let mut envelope = Envelope::new(
-            ReversePath::Null,
-            Recipients::new(vec!["a@b".parse::<Mailbox>().unwrap().into()]).unwrap(),
-            Origin::local(Protocol::SMTP),
-            Timestamp::from_millis(0),
-        );
+        let mut envelope = to(&["a@b"]);
         assert_eq!(envelope.local_user(), None);
         for user in [LocalUser { uid: 1000, name: Some("joe".to_owned()) }, LocalUser { uid: 7, name: None }] {
             envelope.annotations = vec![("auth".to_owned(), "x".to_owned()), user.annotation()];

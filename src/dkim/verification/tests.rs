@@ -149,7 +149,7 @@ fn a_key_must_fit_the_signature() {
         assert_eq!(verdict(&message, key), expected, "{key}");
     }
     assert_eq!(verified(&message, None)[0].verdict, DkimVerdict::TempError);
-    // A test stays one whatever became of the body; else what was changed is told, and not what is wrong with the key.
+    // A test stays one whatever became of the body. Otherwise the answer says what was changed, and not what is wrong with the key.
     let changed = String::from_utf8(message.clone()).unwrap().replace("last", "lost");
     for (key, expected) in [
         (format!("v=DKIM1; k=ed25519; t=y; p={public}"), DkimVerdict::Neutral),

@@ -13,13 +13,13 @@ use async_trait::async_trait;
 
 use super::health::HealthObserver;
 use super::{ClientInfo, Inspection, Inspector, Interest};
-use crate::envelope::{Envelope, Peer, Recipient};
+use crate::envelope::{Envelope, Peer};
 use crate::session::{Additions, Verdict};
 use crate::smtp::header::{Beginning, HeaderEdit, end_of_field, split_field};
 use crate::smtp::{EnhancedCode, Reply};
 use crate::spam::{MessageOrigin, OWN_FIELDS, SpamScore, SpamSettings};
 pub use settings::{SpamCheckSettings, Thresholds, TrainingSettings};
-use shared::Shared;
+use shared::{Shared, sent_to};
 pub use training::Training;
 
 /// The most fields of ours that a message may come with.
@@ -73,12 +73,6 @@ impl Inspector for SpamCheck {
         let origin = origin(client, envelope);
         Interest::Inspecting(Box::new(Judging { shared: Arc::clone(&self.shared), message, origin }))
     }
-}
-
-/// The recipients that the client named: without the archive.
-fn sent_to(envelope: &Envelope) -> impl Iterator<Item = &Recipient> {
-    let archive = envelope.archive();
-    (0..).zip(envelope.recipients.iter()).filter_map(move |(at, recipient)| (Some(at) != archive).then_some(recipient))
 }
 
 fn origin(client: &ClientInfo<'_>, envelope: &Envelope) -> MessageOrigin {

@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use super::settings::SpamCheckSettings;
+use crate::envelope::{Envelope, Recipient};
 use crate::policy::health::{Health, HealthObserver};
 use crate::spam::{SpamFilter, SpamSettings};
 
@@ -81,4 +82,10 @@ impl Shared {
     pub(super) fn name(&self) -> &'static str {
         self.filter.settings().program.name()
     }
+}
+
+/// The recipients that the client named: without the archive.
+pub(super) fn sent_to(envelope: &Envelope) -> impl Iterator<Item = &Recipient> {
+    let archive = envelope.archive();
+    (0..).zip(envelope.recipients.iter()).filter_map(move |(at, recipient)| (Some(at) != archive).then_some(recipient))
 }

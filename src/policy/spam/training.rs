@@ -9,8 +9,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 
-use super::sent_to;
-use super::shared::Shared;
+use super::shared::{Shared, sent_to};
 use crate::address::{Mailbox, ReversePath, escaped};
 use crate::envelope::{Envelope, Peer};
 use crate::policy::{ClientInfo, Inspection, Inspector, Interest, Policy};
