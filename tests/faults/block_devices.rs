@@ -185,12 +185,13 @@ impl Drop for Filtered {
         quietly(Command::new("kill").args(["-TERM", &self.daemon.id().to_string()]));
         for _ in 0..500 {
             if self.daemon.try_wait().is_ok_and(|ended| ended.is_some()) {
-                return;
+                break;
             }
             thread::sleep(Duration::from_millis(10));
         }
         let _ = self.daemon.kill();
         let _ = self.daemon.wait();
+        // A daemon that was killed left it mounted, and so does one whose export the loop device still had open.
         quietly(Command::new("umount").arg("-l").arg(&self.export));
     }
 }

@@ -47,7 +47,7 @@ impl Rspamd {
     /// Sends a signal to all of its processes.
     pub(crate) fn signal(&self, name: &str) {
         let main = self.running.pid().to_string();
-        let children = fs::read_to_string(format!("/proc/{main}/task/{main}/children")).unwrap();
+        let children = fs::read_to_string(format!("/proc/{main}/task/{main}/children")).unwrap_or_default();
         for pid in [main.as_str()].into_iter().chain(children.split_whitespace()) {
             // A child may end with its parent.
             let _ = Command::new("kill").args([&format!("-{name}"), pid]).status();
@@ -63,6 +63,13 @@ impl Rspamd {
         };
         let pid = children.split_whitespace().find(is_controller).expect("the controller is a child");
         assert!(Command::new("kill").args([&format!("-{name}"), pid]).status().unwrap().success());
+    }
+}
+
+impl Drop for Rspamd {
+    /// Its children would outlive it.
+    fn drop(&mut self) {
+        self.signal("KILL");
     }
 }
 
