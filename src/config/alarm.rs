@@ -1,6 +1,7 @@
 //! `[alarm]`: when an alarm is sent, and by which channels other than mail.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -61,6 +62,18 @@ impl Webhook {
     /// The URL itself.
     pub fn reveal(&self) -> &str {
         &self.0
+    }
+
+    /// Whether nobody on the way can read what is posted: by TLS, or because it does not leave this host.
+    pub(super) fn is_private(&self) -> bool {
+        let Some(rest) = self.0.strip_prefix("http://") else { return true };
+        let place = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+        let host = place.rsplit('@').next().unwrap_or_default();
+        let host = match host.strip_prefix('[') {
+            Some(v6) => v6.split(']').next().unwrap_or_default(),
+            None => host.split(':').next().unwrap_or_default(),
+        };
+        host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     }
 }
 

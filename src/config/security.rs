@@ -1,10 +1,21 @@
 //! The rules between `[tls]`, `[auth]` and the other keys: what is demanded of a client must be possible.
 
 use super::error::Fault;
-use super::{Config, ListenAddress};
+use super::{Config, HookSection, ListenAddress};
 use crate::smtp::Keyword;
 
 impl Config {
+    /// Whether a file has users, or a hook may know some.
+    pub fn knows_users(&self) -> bool {
+        self.auth.users.is_some() || self.login_hook().is_some()
+    }
+
+    /// The first hook that is asked about logins.
+    fn login_hook(&self) -> Option<String> {
+        let index = self.hook.iter().position(HookSection::decides_logins)?;
+        Some(format!("hook[{index}]"))
+    }
+
     /// What must hold of the certificate.
     pub(super) fn certificates(&self) -> Option<Fault> {
         let tls = &self.tls;
@@ -38,7 +49,7 @@ impl Config {
     /// A client that must log in must be able to.
     pub(super) fn logins(&self) -> Option<Fault> {
         let auth = &self.auth;
-        let nobody = auth.users.is_none() && auth.any_password_from.is_empty();
+        let nobody = !self.knows_users() && auth.any_password_from.is_empty();
         if auth.require && nobody {
             return Some(Fault::new("auth.require", "auth.require is set, but auth.users names no file of users"));
         }
@@ -50,7 +61,16 @@ impl Config {
                           tls.key) nor a network that may log in without TLS (auth.clear_networks)";
             return Some(Fault::new("auth.users", reason));
         }
-        if !self.clients.auth_networks.is_empty() && (auth.users.is_none() || self.protocol.strict_821) {
+        if let (Some(place), false, true) =
+            (self.login_hook(), self.tls.is_configured(), auth.clear_networks.is_empty())
+        {
+            let reason = format!(
+                "{place} is asked about logins, but nobody could log in: there is neither a certificate (tls.certificate and \
+                 tls.key) nor a network that may log in without TLS (auth.clear_networks)"
+            );
+            return Some(Fault::new(format!("{place}.stages"), reason));
+        }
+        if !self.clients.auth_networks.is_empty() && (!self.knows_users() || self.protocol.strict_821) {
             let reason =
                 "clients.auth_networks have to log in, but nobody can: set auth.users, and not protocol.strict_821";
             return Some(Fault::new("clients.auth_networks", reason));
@@ -114,7 +134,7 @@ impl Config {
     pub(super) fn fronts(&self) -> Option<Fault> {
         let is_login = |address: &&ListenAddress| matches!(address, ListenAddress::Tcp(_, front) if front.login);
         if let Some(address) = self.listen.addresses.iter().find(is_login)
-            && (self.auth.users.is_none() || self.protocol.strict_821)
+            && (!self.knows_users() || self.protocol.strict_821)
         {
             let reason = format!(
                 "{address} is for those who log in, but nobody can: set auth.users, and not protocol.strict_821"
@@ -152,6 +172,14 @@ mod tests {
             ("[auth]\nrequire = true", "leafmail.toml:2: auth.require is set, but auth.users"),
             ("[auth]\nusers = \"u\"", "leafmail.toml:2: auth.users is set, but nobody could log in"),
             (
+                "[[hook]]\ncommand = \"c\"\nstages = [\"auth\"]",
+                "leafmail.toml:3: hook[0] is asked about logins, but nobody could log in",
+            ),
+            (
+                "[tls]\nself_signed = true\n[[hook]]\nurl = \"http://127.0.0.1@hooks.example/\"\nstages = [\"auth\"]",
+                "leafmail.toml:4: hook[0] is asked about passwords (stages), which its URL",
+            ),
+            (
                 "[auth]\nany_password_from = [\"10.0.0.0/8\"]",
                 "leafmail.toml:2: 10.0.0.0/8 may log in with any password",
             ),
@@ -162,6 +190,29 @@ mod tests {
         ] {
             let reason = checked(text).unwrap_err();
             assert!(reason.starts_with(expected), "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_hook_that_knows_users_serves_for_whatever_wants_a_login() {
+        let site = "[listen]\naddresses = [\"login:127.0.0.1:587\"]\n[clients]\nauth_networks = [\"0.0.0.0/0\"]\n\
+                    [auth]\nrequire = true\n[tls]\nself_signed = true\n[[hook]]\ncommand = \"c\"\n";
+        assert_eq!(checked(&format!("{site}stages = [\"auth\"]\n")), Ok(()));
+        assert!(checked(&format!("{site}stages = [\"data\"]\n")).is_err());
+        for (url, is_private) in [
+            ("https://hooks.example/", true),
+            ("http://127.0.0.1:8025/x", true),
+            ("http://[::1]:8025/x", true),
+            ("http://user:secret@LocalHost/x", true),
+            ("http://hooks.example/", false),
+            ("http://localhost.example/", false),
+            ("http://hooks.example\\\\@127.0.0.1/", false),
+            ("http://127.0.0.1:80@hooks.example/", false),
+            ("http://192.168.1.1/", false),
+        ] {
+            let text = site.replace("command = \"c\"", &format!("url = \"{url}\"")) + "stages = [\"auth\"]\n";
+            let told = checked(&text).err().unwrap_or_default();
+            assert_eq!(!told.contains("is asked about passwords"), is_private, "{url}: {told}");
         }
     }
 

@@ -121,7 +121,8 @@ impl<'a, S: Intake, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
                 Action::Authenticate(query) => {
                     let receiver = self.receiver;
                     let observer = receiver.observer.as_ref();
-                    session.authenticated(receiver.security.answer(query, &self.client, observer).await);
+                    let answer = receiver.security.answer(query, &self.client_info(&session), observer).await;
+                    session.authenticated(answer);
                 }
                 Action::ListMail(query) => session.mail_listed(self.receiver.list_mail(query).await),
                 Action::Open(envelope) => arriving = self.open(&mut session, envelope).await,

@@ -137,6 +137,8 @@ pub enum Query {
         user: String,
         /// What it gives.
         password: Secret,
+        /// By which mechanism.
+        mechanism: Mechanism,
     },
     /// What is stored of this user for this mechanism?
     Find(Mechanism, String),
@@ -151,6 +153,13 @@ pub enum Answer {
     Right,
     /// It is not.
     Wrong,
+    /// A policy says that it is not, in its own words.
+    Refused {
+        /// The reply to the client.
+        reply: Reply,
+        /// Whether the session ends.
+        closes: bool,
+    },
     /// This is stored, or was made up for a user who does not exist.
     Found(StoredSecret),
     /// No: this is the reply.

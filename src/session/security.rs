@@ -142,10 +142,10 @@ impl Session {
             AuthStep::Find(user) => self.query(Query::Find(mechanism, user), Pending::Found),
             AuthStep::Password { user, password } => {
                 let pending = Pending::Password(mechanism, user.clone());
-                self.query(Query::Password { user, password }, pending);
+                self.query(Query::Password { user, password, mechanism }, pending);
             }
             AuthStep::Succeeded(user) => self.log_in(mechanism, user),
-            AuthStep::Failed(user) => self.fail_login(mechanism, user),
+            AuthStep::Failed(user) => self.fail_login(mechanism, user, catalogue::bad_credentials()),
             AuthStep::Malformed => self.end_exchange(catalogue::bad_response()),
         }
     }
@@ -166,7 +166,15 @@ impl Session {
                 self.begin_exchange(mechanism, nonce, initial)
             }
             (Pending::Password(mechanism, user), Answer::Right) => self.log_in(mechanism, user),
-            (Pending::Password(mechanism, user), Answer::Wrong) => self.fail_login(mechanism, user),
+            (Pending::Password(mechanism, user), Answer::Wrong) => {
+                self.fail_login(mechanism, user, catalogue::bad_credentials());
+            }
+            (Pending::Password(mechanism, user), Answer::Refused { reply, closes }) => {
+                self.fail_login(mechanism, user, reply);
+                if closes {
+                    self.close();
+                }
+            }
             (Pending::Found, Answer::Found(found)) => {
                 let step = self.proved.exchange.as_mut().map(|exchange| exchange.found(found));
                 self.follow(step.unwrap_or(AuthStep::Malformed));
@@ -207,10 +215,10 @@ impl Session {
         }
     }
 
-    fn fail_login(&mut self, mechanism: Mechanism, user: String) {
+    fn fail_login(&mut self, mechanism: Mechanism, user: String, reply: Reply) {
         self.proved.failures += 1;
         self.actions.push_back(Action::Note(Note::LoginFailed { user, mechanism }));
-        self.end_exchange(catalogue::bad_credentials());
+        self.end_exchange(reply);
         if self.proved.failures >= self.proved.terms.max_failures && !self.is_closed() {
             let farewell = catalogue::too_many_logins(&self.settings.hostname);
             self.say(&farewell);

@@ -205,7 +205,7 @@ fn answer(world: &World, users: &Users, query: Query) -> Answer {
     }
     match query {
         Query::Begin(_) => Answer::Begin("%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0".to_owned()),
-        Query::Password { user, password } => {
+        Query::Password { user, password, .. } => {
             if users.check(&user, &password, &mut WorkMemory::default()) {
                 Answer::Right
             } else {

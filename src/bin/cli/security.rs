@@ -26,7 +26,7 @@ pub(crate) fn security(config: &Config, certificate: Certificate) -> anyhow::Res
         let remedy = if missing { "; \"smtpd passwd USER\" makes it" } else { "" };
         users.users().map_err(|error| anyhow::anyhow!("{error}{remedy}")).or_exit(ExitCode::Config)?;
     }
-    let may_log_in = users.is_some() || !config.auth.any_password_from.is_empty();
+    let may_log_in = config.knows_users() || !config.auth.any_password_from.is_empty();
     let lockout = Arc::new(Lockout::shared(&config.spool.join("routes"), config.limits.lockout));
     let accounts = || Accounts::new(users, config.limits.auth_failures, Arc::clone(&lockout));
     Ok(Security {

@@ -12,8 +12,8 @@ use leafmail::helper_states::HelperRecord;
 use leafmail::history::VisitObserver;
 use leafmail::mailing_list::MailingLists;
 use leafmail::policy::{
-    Authentication, Chain, Checks, HealthObserver, HookStage, Inspector, JsonHook, ListPolicy, Milter, NextHopSize,
-    Policy, PolicyService, SpamCheck, Training,
+    Authentication, Chain, Checks, HealthObserver, HookStage, Inspector, JsonHook, ListPolicy, LoginPolicy, Milter,
+    NextHopSize, Policy, PolicyService, SpamCheck, Training,
 };
 use leafmail::queue::SizeFile;
 use leafmail::recipients::{RecipientCheck, RecipientSettings, RecipientSource};
@@ -34,13 +34,18 @@ pub(crate) fn build(
     config: &Config,
     spool: Arc<DirSpool>,
     shutdown: Shutdown,
-    security: Security,
+    mut security: Security,
     observer: Arc<dyn Observer>,
 ) -> anyhow::Result<Receiver<DirSpool>> {
     let lists = cli::wiring::mailing_lists(config)?;
     let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver::default());
     let settings = Arc::new(settings(config, &lists));
-    let policy = chain(config, lists, Arc::clone(&resolver));
+    let record = HelperRecord::in_folder(config.spool.join("routes"), Arc::new(SystemClock));
+    let health: Arc<dyn HealthObserver> = Arc::new(record);
+    let hook = |settings| JsonHook::reporting_to(settings, Arc::clone(&health));
+    let hooks: Vec<_> = config.hooks().into_iter().map(hook).collect();
+    security.accounts = security.accounts.map(|accounts| accounts.decided_by(deciding(config, &hooks)));
+    let policy = chain(config, lists, &hooks, &health, Arc::clone(&resolver));
     let mail_list = MailList::of(SpoolLister { config: config.clone(), spool: Arc::clone(&spool) });
     Ok(Receiver {
         settings,
@@ -58,25 +63,27 @@ pub(crate) fn build(
 }
 
 /// The rules, what is asked after them, and who sees the octets: what is learnt first, milters and the spam filter last.
-fn chain(config: &Config, lists: MailingLists, resolver: Arc<dyn Resolver>) -> Chain {
-    let record = HelperRecord::in_folder(config.spool.join("routes"), Arc::new(SystemClock));
-    let health: Arc<dyn HealthObserver> = Arc::new(record);
-    let milter = |settings| Arc::new(Milter::reporting_to(settings, Arc::clone(&health)));
+fn chain(
+    config: &Config,
+    lists: MailingLists,
+    hooks: &[JsonHook],
+    health: &Arc<dyn HealthObserver>,
+    resolver: Arc<dyn Resolver>,
+) -> Chain {
+    let milter = |settings| Arc::new(Milter::reporting_to(settings, Arc::clone(health)));
     let milters: Vec<_> = config.milters().into_iter().map(milter).collect();
-    let hook = |settings| JsonHook::reporting_to(settings, Arc::clone(&health));
-    let hooks: Vec<_> = config.hooks().into_iter().map(hook).collect();
-    let check = |(filter, settings)| SpamCheck::reporting_to(filter, settings, Arc::clone(&health));
+    let check = |(filter, settings)| SpamCheck::reporting_to(filter, settings, Arc::clone(health));
     let spam = config.spam_filter().map(check);
     let training = spam.as_ref().and_then(SpamCheck::training);
     let authentication = authentication(config);
     let senders = authentication.clone().map(|senders| senders as Arc<dyn Policy>);
-    let mut policies = policies(config, lists, &hooks, training.as_ref(), &health, senders);
+    let mut policies = policies(config, lists, hooks, training.as_ref(), health, senders);
     policies.extend(milters.iter().map(|milter| Arc::clone(milter) as Arc<dyn Policy>));
     // The first of them: the removal of forged results must not be what is left out where there are too many changes.
     let senders = authentication.map(|senders| senders as Arc<dyn Inspector>);
     let training = training.map(|training| Arc::new(training) as Arc<dyn Inspector>);
     let mut inspectors: Vec<_> = senders.into_iter().chain(training).collect();
-    inspectors.extend(inspecting(config, &hooks));
+    inspectors.extend(inspecting(config, hooks));
     inspectors.extend(milters.into_iter().map(|milter| milter as Arc<dyn Inspector>));
     inspectors.extend(spam.map(|spam| Arc::new(spam) as Arc<dyn Inspector>));
     Chain::new(config.rules(), resolver, policies).with_inspectors(inspectors)
@@ -117,6 +124,12 @@ fn policies(
 fn inspecting(config: &Config, hooks: &[JsonHook]) -> Vec<Arc<dyn Inspector>> {
     let asked = hooks.iter().zip(config.hooks()).filter(|(_, settings)| settings.stages.contains(&HookStage::Data));
     asked.map(|(hook, _)| Arc::new(hook.clone()) as Arc<dyn Inspector>).collect()
+}
+
+/// The hooks that are asked about logins.
+fn deciding(config: &Config, hooks: &[JsonHook]) -> Vec<Arc<dyn LoginPolicy>> {
+    let asked = hooks.iter().zip(config.hooks()).filter(|(_, settings)| settings.stages.contains(&HookStage::Auth));
+    asked.map(|(hook, _)| Arc::new(hook.clone()) as Arc<dyn LoginPolicy>).collect()
 }
 
 /// The checks of strangers, where there are any.

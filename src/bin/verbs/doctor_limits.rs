@@ -43,7 +43,7 @@ fn whom(by: LimitedBy) -> &'static str {
 
 /// Why a limit never counts a client, and what to do.
 fn uncounted(config: &Config, limit: &RateLimitSection) -> Option<(&'static str, &'static str)> {
-    let may_log_in = config.auth.users.is_some() || !config.auth.any_password_from.is_empty();
+    let may_log_in = config.knows_users() || !config.auth.any_password_from.is_empty();
     if limit.by == LimitedBy::Login && !may_log_in {
         return Some(("nobody can log in", "Set auth.users, or limit by address."));
     }

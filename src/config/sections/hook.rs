@@ -62,6 +62,11 @@ impl Default for HookSection {
 }
 
 impl HookSection {
+    /// Whether it is asked about logins.
+    pub(in crate::config) fn decides_logins(&self) -> bool {
+        self.stages.contains(&HookStage::Auth)
+    }
+
     /// The hook of this number, as the policy takes it; `None` without a command or a URL, which is a fault.
     pub(in crate::config) fn settings(&self, index: usize, host: &str) -> Option<HookSettings> {
         let url = || self.url.as_ref().map(|url| HookTarget::Url(url.reveal().to_owned()));
@@ -94,6 +99,13 @@ pub(in crate::config) fn faults(hooks: &[HookSection]) -> Vec<Fault> {
                 let reason = format!("{place} has a command and a URL; make two [[hook]] of it");
                 Some(Fault::new(format!("{place}.url"), reason))
             }
+            (None, Some(url)) if hook.decides_logins() && !url.is_private() => {
+                let reason = format!(
+                    "{place} is asked about passwords (stages), which its URL would send in clear text; use https:, a loopback \
+                     address or {place}.command"
+                );
+                Some(Fault::new(format!("{place}.url"), reason))
+            }
             (None, Some(_)) if !cfg!(feature = "webhook") => {
                 let reason = "this leafmail was built without the feature webhook; use hook.command instead";
                 Some(Fault::new(format!("{place}.url"), reason))
@@ -105,7 +117,7 @@ pub(in crate::config) fn faults(hooks: &[HookSection]) -> Vec<Fault> {
 }
 
 impl FromText for HookStage {
-    const EXPECTED: &'static str = "connect, ehlo, mail, rcpt or data";
+    const EXPECTED: &'static str = "connect, ehlo, auth, mail, rcpt or data";
 
     fn from_text(text: &str) -> Result<Self, String> {
         Self::ALL.into_iter().find(|stage| stage.word() == text).ok_or_else(|| unexpected(Self::EXPECTED, text))

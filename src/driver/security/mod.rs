@@ -1,8 +1,8 @@
 //! TLS, logins, trusted proxies, and what clients may do how often. Answers the session's questions about a login.
 //!
-//! A password is checked on a thread that may block, few at a time, and the addresses take turns. The name of an unknown
-//! user never reaches a log, because people type passwords into that field.
+//! The name of an unknown user never reaches a log, because people type passwords into that field.
 
+mod accounts;
 mod hello;
 mod lockout;
 mod table;
@@ -10,6 +10,7 @@ mod tls;
 mod turns;
 mod velocity;
 
+pub use accounts::{Accounts, PasswordSource};
 pub(super) use hello::Recorded;
 pub(super) use tls::Begun;
 pub use tls::{CertificateFiles, ServerTls};
@@ -17,29 +18,21 @@ pub use tls::{CertificateFiles, ServerTls};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::available_parallelism;
 
-use async_trait::async_trait;
 use ipnet::IpNet;
-use tokio::task::spawn_blocking;
 
 use super::limits::Limits;
 use crate::address::Domain;
-use crate::auth::{UserFile, Users};
 use crate::envelope::{Peer, Tls};
 use crate::event::{Client, Event, Observer};
+use crate::policy::ClientInfo;
 use crate::session::{Answer, Query, Terms};
-use crate::smtp::{Keywords, Mechanism, Mechanisms, Reply, catalogue};
+use crate::smtp::{Keywords, Mechanism, Reply, catalogue};
 pub use lockout::Lockout;
 pub(super) use lockout::{Failure, counted};
-use turns::Turns;
 use velocity::Exceeded;
 pub(super) use velocity::{Asking, Metered};
 pub use velocity::{CountedBy, Rate, RateLimit, Velocity};
-
-/// Checks of passwords at the same time, but no more than there are processors: each keeps 19 MiB (RFC 9106's second
-/// choice, as OWASP narrows it).
-const CHECKS: usize = 4;
 
 /// What a listener demands of its clients, and what it offers them. By default nothing of its own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -52,16 +45,6 @@ pub struct Door {
     pub auth_equals: bool,
     /// Its address; `None` for a Unix socket or a pipe. [`Listener::serving`](crate::driver::Listener::serving) sets it.
     pub listener: Option<SocketAddr>,
-}
-
-/// Who knows users that are in no file.
-#[async_trait]
-pub trait PasswordSource: Send + Sync {
-    /// The users among whom the password of this one is looked for. Without such a user, others on whom the same work is done.
-    ///
-    /// # Errors
-    /// In words for the log, where it cannot be found out.
-    async fn users(&self, user: &str) -> Result<Arc<Users>, String>;
 }
 
 /// The rules for TLS and logins; by default neither is there.
@@ -89,37 +72,6 @@ pub struct Security {
     pub hidden_from: Vec<(IpNet, Keywords)>,
 }
 
-/// The users, and the addresses that guessed too often.
-pub struct Accounts {
-    users: Option<Arc<UserFile>>,
-    source: Option<Box<dyn PasswordSource>>,
-    lockout: Arc<Lockout>,
-    max_failures: u32,
-    turns: Arc<Turns>,
-}
-
-impl Accounts {
-    /// The users of a file, if any; `failures` end a session, and lock the address out.
-    pub fn new(users: Option<UserFile>, failures: u32, lockout: Arc<Lockout>) -> Self {
-        Self {
-            users: users.map(Arc::new),
-            source: None,
-            lockout,
-            max_failures: failures,
-            turns: Turns::new(available_parallelism().map_or(1, |processors| processors.get().min(CHECKS))),
-        }
-    }
-
-    /// The users whom a program knows, by PLAIN and LOGIN.
-    pub fn asking(source: Box<dyn PasswordSource>, failures: u32, lockout: Arc<Lockout>) -> Self {
-        Self { source: Some(source), ..Self::new(None, failures, lockout) }
-    }
-
-    fn users(&self) -> Result<Option<Arc<Users>>, String> {
-        self.users.as_ref().map(|file| file.users()).transpose()
-    }
-}
-
 impl Security {
     /// On which terms this client is served; `tls` is what protects its connection from the start.
     pub(super) fn terms(&self, peer: Peer, door: Door, tls: Option<Tls>, observer: &dyn Observer) -> Terms {
@@ -133,7 +85,7 @@ impl Security {
             ..Terms::default()
         };
         if let Some(accounts) = &self.accounts {
-            terms.max_failures = accounts.max_failures;
+            terms.max_failures = accounts.max_failures();
             terms.clear_auth = peer.is_in(&self.clear_networks);
             if peer.is_in(&self.any_password_from) {
                 // SCRAM is not among them: there the server has to prove that it knows the password.
@@ -159,11 +111,11 @@ impl Security {
     }
 
     /// What a session asks of a login.
-    pub(super) async fn answer(&self, query: Query, client: &Client, observer: &dyn Observer) -> Answer {
+    pub(super) async fn answer(&self, query: Query, info: &ClientInfo<'_>, observer: &dyn Observer) -> Answer {
         let Some(accounts) = &self.accounts else { return Answer::Unavailable(catalogue::auth_unavailable()) };
         // Where nobody checks a login, there is nothing to guess.
-        let is_checked = !client.peer.is_in(&self.any_password_from);
-        if is_checked && accounts.is_locked_out(client.peer) {
+        let is_checked = !info.peer.is_in(&self.any_password_from);
+        if is_checked && accounts.is_locked_out(info.peer) {
             return Answer::Unavailable(catalogue::locked_out());
         }
         if let Query::Begin(_) = query {
@@ -173,16 +125,16 @@ impl Security {
         if matches!(query, Query::Password { .. }) && !is_checked {
             return Answer::Right;
         }
-        accounts.look_up(query, client.peer, observer).await
+        accounts.look_up(query, info, observer).await
     }
 
     /// A login failed; the observer gets an event, and the address may be locked out.
     pub(super) fn note_failure(&self, client: &Client, user: &str, mechanism: Mechanism, observer: &dyn Observer) {
         let Some(accounts) = &self.accounts else { return };
-        let known = matches!(accounts.users(), Ok(Some(users)) if users.contains(user));
+        let known = accounts.has_stored(user);
         let shown = known.then(|| user.to_owned());
         observer.observe(&Event::LoginFailed { client: client.clone(), user: shown, mechanism });
-        let struck = accounts.lockout.strike(Failure::Login, client.peer, Some(user), accounts.max_failures);
+        let struck = accounts.strike(client.peer, user);
         if counted_or_told(struck, observer) {
             let remark = "is locked out of AUTH after too many failed logins".to_owned();
             observer.observe(&Event::Remarked { client: client.clone(), remark });
@@ -254,59 +206,10 @@ impl Security {
             let remark = format!("logged in as {user:.64} with a password that nobody checked");
             observer.observe(&Event::Remarked { client: client.clone(), remark });
         } else if let Some(accounts) = &self.accounts {
-            let forgiven = accounts.lockout.forgive(client.peer, &user).map(|()| false);
+            let forgiven = accounts.forgive(client.peer, &user).map(|()| false);
             counted_or_told(forgiven, observer);
         }
         observer.observe(&Event::LoggedIn { client: client.clone(), user, mechanism });
-    }
-}
-
-impl Accounts {
-    fn is_locked_out(&self, peer: Peer) -> bool {
-        self.lockout.holds(Failure::Login, peer, self.max_failures)
-    }
-
-    fn mechanisms(&self, observer: &dyn Observer) -> Mechanisms {
-        if self.source.is_some() {
-            return [Mechanism::Plain, Mechanism::Login].into_iter().collect();
-        }
-        match self.users() {
-            Ok(users) => users.map_or(Mechanisms::NONE, |users| users.mechanisms()),
-            Err(text) => {
-                observer.observe(&Event::Trouble { text });
-                Mechanisms::NONE
-            }
-        }
-    }
-
-    async fn look_up(&self, query: Query, peer: Peer, observer: &dyn Observer) -> Answer {
-        let unavailable = || Answer::Unavailable(catalogue::auth_unavailable());
-        let found = match (&self.source, &query) {
-            (Some(source), Query::Password { user, .. }) => source.users(user).await.map(Some),
-            _ => self.users(),
-        };
-        let users = match found {
-            Ok(Some(users)) => users,
-            Ok(None) => return unavailable(),
-            Err(text) => {
-                observer.observe(&Event::Trouble { text });
-                return unavailable();
-            }
-        };
-        let Some(mut turn) = self.turns.take(peer).await else { return unavailable() };
-        // Others of this address may have failed while this one waited.
-        if self.is_locked_out(peer) {
-            return Answer::Unavailable(catalogue::locked_out());
-        }
-        let work = move || match query {
-            Query::Password { user, password } => match users.check(&user, &password, turn.memory()) {
-                true => Answer::Right,
-                false => Answer::Wrong,
-            },
-            Query::Find(mechanism, user) => users.find(mechanism, &user).map_or_else(unavailable, Answer::Found),
-            Query::Begin(_) => unavailable(),
-        };
-        spawn_blocking(work).await.unwrap_or_else(|_panicked| unavailable())
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::settings::HookStage;
 use crate::session::HeaderLine;
 use crate::smtp::header::HeaderEdit;
-use crate::smtp::{EnhancedCode, Reply};
+use crate::smtp::{EnhancedCode, Reply, catalogue};
 
 /// The longest text of a reply, in characters.
 const LONGEST: usize = 400;
@@ -29,6 +29,8 @@ pub(super) struct HookAnswer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum HookAction {
     Accept,
+    /// At the stage `auth` alone: the client is who it says.
+    Authenticate,
     Refuse(Reply),
     Defer(Reply),
     Disconnect(Reply),
@@ -77,8 +79,11 @@ impl HookAnswer {
     /// # Errors
     /// What is wrong with it, in words.
     pub(super) fn parse(answer: &[u8], stage: HookStage) -> Result<Self, String> {
-        let written: Written =
-            serde_json::from_slice(answer).map_err(|error| format!("its answer is not of the schema: {error}"))?;
+        let written: Written = serde_json::from_slice(answer).map_err(|error| match stage {
+            // The error quotes what it found.
+            HookStage::Auth => "its answer is not of the schema".to_owned(),
+            _ => format!("its answer is not of the schema: {error}"),
+        })?;
         if written.modifications.len() > MOST || written.notes.len() > MOST {
             return Err(format!("its answer has more than {MOST} modifications or notes"));
         }
@@ -86,14 +91,24 @@ impl HookAnswer {
         let said = || printable(response.message.as_deref().unwrap_or_default());
         let action = match written.action.as_str() {
             "accept" => HookAction::Accept,
-            "reject" => response.refusal(554)?,
-            "defer" => response.refusal(450)?,
+            "authenticate" if stage == HookStage::Auth => HookAction::Authenticate,
+            "reject" => response.refusal(usual(stage, 554))?,
+            "defer" => response.refusal(usual(stage, 450))?,
+            "quarantine" | "hold" | "discard" if stage == HookStage::Auth => {
+                return Err("it wants to hold or discard a login".to_owned());
+            }
             "quarantine" | "hold" => HookAction::Hold(said()),
             "discard" => HookAction::Discard(said()),
+            _ if stage == HookStage::Auth => {
+                return Err("it answered with an action that does not exist".to_owned());
+            }
             other => {
                 return Err(format!("it answered with the action \"{}\", which does not exist", shown(other)));
             }
         };
+        if stage == HookStage::Auth && !(written.notes.is_empty() && written.modifications.is_empty()) {
+            return Err("it wants to change a message where there is none".to_owned());
+        }
         let mut answer = Self { action, notes: written.notes, lines: Vec::new(), edits: Vec::new() };
         for change in &written.modifications {
             answer
@@ -126,21 +141,47 @@ impl HookAnswer {
     }
 }
 
+impl HookAction {
+    /// As a hook writes it.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Authenticate => "authenticate",
+            Self::Refuse(_) | Self::Disconnect(_) => "reject",
+            Self::Defer(_) => "defer",
+            Self::Hold(_) => "quarantine",
+            Self::Discard(_) => "discard",
+        }
+    }
+}
+
+/// The reply where the hook writes none.
+fn usual(stage: HookStage, code: u16) -> Reply {
+    match (stage, code) {
+        (HookStage::Auth, 500..) => catalogue::bad_credentials(),
+        (HookStage::Auth, _) => catalogue::auth_unavailable(),
+        (_, 500..) => Reply::new(code, EnhancedCode(5, 7, 1), "a policy of this relay refuses it"),
+        _ => Reply::new(code, EnhancedCode(4, 7, 1), "try again later"),
+    }
+}
+
 impl WrittenReply {
     /// The reply that refuses or defers.
-    fn refusal(&self, usual: u16) -> Result<HookAction, String> {
-        let code = self.status.unwrap_or(usual);
-        if !(400..600).contains(&code) || usual < 500 && code >= 500 {
+    fn refusal(&self, usual: Reply) -> Result<HookAction, String> {
+        let code = self.status.unwrap_or(usual.code());
+        if !(400..600).contains(&code) || usual.code() < 500 && code >= 500 {
             return Err(format!("it answered with the status {code}, which does not fit its action"));
         }
-        let usual_class = EnhancedCode(code / 100, 7, 1);
+        let class = code / 100;
+        let fits = |found: &EnhancedCode| found.0 == class;
         let enhanced = self.enhanced.as_deref().and_then(|text| text.parse::<EnhancedCode>().ok());
-        let enhanced = enhanced.filter(|found| found.0 == code / 100).unwrap_or(usual_class);
+        let usual_code = usual.enhanced().filter(fits).unwrap_or(EnhancedCode(class, 7, 1));
+        let enhanced = enhanced.filter(fits).unwrap_or(usual_code);
         let said = printable(self.message.as_deref().unwrap_or_default());
-        let text = match (said.is_empty(), code < 500) {
+        let text = match (said.is_empty(), usual.code() / 100 == class) {
             (false, _) => said,
-            (true, true) => "try again later".to_owned(),
-            (true, false) => "a policy of this relay refuses it".to_owned(),
+            (true, true) => usual.text().to_owned(),
+            (true, false) => "try again later".to_owned(),
         };
         let reply = Reply::new(code, enhanced, text);
         Ok(match code {

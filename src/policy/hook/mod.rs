@@ -7,6 +7,7 @@
 
 mod answer;
 mod coprocess;
+mod logins;
 mod question;
 mod settings;
 
@@ -77,6 +78,9 @@ impl JsonHook {
     /// What went wrong.
     pub async fn probe(&self) -> Result<&'static str, String> {
         let client = ClientInfo::new(Peer::tcp(([192, 0, 2, 1], 4711).into()));
+        if self.inner.settings.stages.contains(&HookStage::Auth) {
+            return Ok(self.probe_login(&client).await?.action.word());
+        }
         let recipient: Option<Mailbox> = "doctor@recipient.invalid".parse().ok();
         let stage = self.inner.settings.stages.first().copied().unwrap_or(HookStage::Data);
         let context = question::context(&self.inner.settings.host, &client, stage, Some("doctor.invalid"));
@@ -85,13 +89,7 @@ impl JsonHook {
         contents.add(b"Subject: a test of leafmail\r\n\r\nThis message does not exist.\r\n");
         let question = json!({ "context": context, "envelope": envelope, "message": question::message(&contents) });
         let answer = self.inner.exchange(question).await?;
-        Ok(match HookAnswer::parse(&answer, stage)?.action {
-            HookAction::Accept => "accept",
-            HookAction::Refuse(_) | HookAction::Disconnect(_) => "reject",
-            HookAction::Defer(_) => "defer",
-            HookAction::Hold(_) => "quarantine",
-            HookAction::Discard(_) => "discard",
-        })
+        Ok(HookAnswer::parse(&answer, stage)?.action.word())
     }
 
     /// Whether it wants to know of this client at this stage.
@@ -108,20 +106,23 @@ impl JsonHook {
 
 impl Inner {
     async fn ask(&self, question: Value, stage: HookStage) -> Verdict {
+        match self.answer(question, stage).await {
+            Some(answer) => self.carry_out(answer),
+            None => self.health.fallback(),
+        }
+    }
+
+    /// The answer to a question; none where there is none that can be carried out.
+    async fn answer(&self, question: Value, stage: HookStage) -> Option<HookAnswer> {
         if self.health.rests() {
-            return self.health.fallback();
+            return None;
         }
         let answer = self.exchange(question).await.and_then(|answer| HookAnswer::parse(&answer, stage));
-        match answer {
-            Ok(answer) => {
-                self.health.note_answer();
-                self.carry_out(answer)
-            }
-            Err(error) => {
-                self.health.note_trouble(&error);
-                self.health.fallback()
-            }
+        match &answer {
+            Ok(_) => self.health.note_answer(),
+            Err(error) => self.health.note_trouble(error),
         }
+        answer.ok()
     }
 
     /// One question and its answer, within the time limit.
@@ -153,7 +154,7 @@ impl Inner {
             HookAction::Refuse(reply) => return Verdict::Refuse(reply),
             HookAction::Defer(reply) => return Verdict::Defer(reply),
             HookAction::Disconnect(reply) => return Verdict::Disconnect(reply),
-            HookAction::Accept => {}
+            HookAction::Accept | HookAction::Authenticate => {}
             HookAction::Hold(reason) => additions.join(Additions::hold(&self.named(&reason))),
             HookAction::Discard(reason) => additions.join(match self.settings.discarding {
                 Discarding::Allowed => Additions::discard(&self.named(&reason)),

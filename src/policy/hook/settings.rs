@@ -32,6 +32,8 @@ pub enum HookStage {
     Connect,
     /// It gave its name.
     Ehlo,
+    /// It wants to log in with a password.
+    Auth,
     /// It named a sender.
     Mail,
     /// It named a recipient.
@@ -42,13 +44,14 @@ pub enum HookStage {
 
 impl HookStage {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Connect, Self::Ehlo, Self::Mail, Self::Rcpt, Self::Data];
+    pub const ALL: [Self; 6] = [Self::Connect, Self::Ehlo, Self::Auth, Self::Mail, Self::Rcpt, Self::Data];
 
     /// Its name.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Connect => "connect",
             Self::Ehlo => "ehlo",
+            Self::Auth => "auth",
             Self::Mail => "mail",
             Self::Rcpt => "rcpt",
             Self::Data => "data",
