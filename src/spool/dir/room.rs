@@ -137,6 +137,30 @@ mod tests {
     }
 
     #[test]
+    fn a_disk_that_has_its_reserve_and_no_more_is_no_reason_to_refuse_every_message() {
+        let short = |octets, inodes| too_small(&ROOM, Reserve { octets, inodes }).is_some();
+        assert!(!short(1_000, 10) && short(1_001, 10) && short(1_000, 11));
+        let uncounted = Room { inodes: 0, free_inodes: 0, ..ROOM };
+        assert_eq!(
+            too_small(&uncounted, Reserve { octets: 0, inodes: 1 }),
+            None,
+            "a file system that counts no inodes"
+        );
+    }
+
+    #[test]
+    fn what_was_ever_asked_for_only_grows() {
+        let ledger = Arc::new(Reservations::default());
+        let mut draft = ledger.reserve(500);
+        assert_eq!(ledger.asked(), 500);
+        draft.extend(70);
+        draft.spend(100);
+        assert_eq!((ledger.asked(), draft.octets()), (570, 470));
+        drop(draft);
+        assert_eq!(ledger.asked(), 570);
+    }
+
+    #[test]
     fn what_drafts_reserved_counts_until_it_is_written_or_dropped() {
         let ledger = Arc::new(Reservations::default());
         let short = |octets| ledger.shortage(&ROOM, Reserve { octets: 100, inodes: 9 }, octets).is_some();

@@ -3,6 +3,7 @@
 
 mod damage;
 mod double;
+mod economy;
 mod edits;
 mod faults;
 mod foreign;
@@ -10,6 +11,7 @@ mod format;
 mod life;
 mod one_sync;
 mod together;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

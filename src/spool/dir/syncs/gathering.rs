@@ -277,6 +277,24 @@ mod tests {
     }
 
     #[test]
+    fn the_length_of_a_flush_is_that_of_the_first_of_each_wave_smoothed() {
+        let gathering = Gathering::slower_than(Duration::ZERO);
+        let (mut state, begun) = (gathering.lock(), Instant::now());
+        let after = |millis| begun + Duration::from_millis(millis);
+        state.waiting = 2;
+        state.begin(begun);
+        state.end_one(after(8));
+        assert_eq!(state.flush, Duration::from_millis(1), "an eighth of it");
+        state.waiting = 3;
+        state.end_one(after(800));
+        assert_eq!(state.flush, Duration::from_millis(1), "the second waited for a processor, too");
+        assert_eq!((state.expected, state.over), (5, after(800)));
+        state.begin(begun);
+        state.end_one(after(1));
+        assert_eq!(state.flush, Duration::from_millis(1), "seven eighths of what was known");
+    }
+
+    #[test]
     fn a_panic_in_a_sync_leaves_nobody_waiting() {
         let gathering = Gathering::slower_than(Duration::ZERO);
         let panicking = || gathering.sync(|| Ok(()), || std::panic::resume_unwind(Box::new(())));
