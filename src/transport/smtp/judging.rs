@@ -384,3 +384,6 @@ pub(super) fn broken(client: &SmtpClient, error: &WireError) -> Stop {
 pub(super) fn out_of_step(reply: &Reply) -> WireError {
     WireError::Garbage(format!("expected another reply, but found \"{reply}\""))
 }
+
+#[cfg(test)]
+mod tests;
