@@ -7,8 +7,13 @@
 mod cli;
 #[path = "verbs/listing.rs"]
 mod listing;
+#[cfg(feature = "manual")]
+mod manual;
 #[path = "cli/passwd.rs"]
 mod passwd;
+#[cfg(feature = "manual")]
+#[path = "manual/reference.rs"]
+mod reference;
 #[path = "cli/security.rs"]
 mod security;
 #[path = "cli/sendmail/mod.rs"]
@@ -30,6 +35,10 @@ use sendmail::{Role, Site};
 use service::options::{Options, ServiceVerb};
 
 fn main() -> std::process::ExitCode {
+    #[cfg(feature = "manual")]
+    if let Some(code) = manual::write_if_asked(write_manual) {
+        return code;
+    }
     let hidden = sys::keep_stderr_from_client(spawner_names_client());
     sys::set_umask();
     sys::outlive_file_size_limit();
@@ -56,11 +65,21 @@ fn parse(arguments: &[OsString]) -> Result<Options, clap::Error> {
     if parsed.as_ref().is_ok_and(|options| options.verb.as_ref().is_none_or(is_known)) {
         return parsed;
     }
-    let all_verbs = command()
-        .allow_external_subcommands(false)
-        .external_subcommand_value_parser(None::<ValueParser>)
-        .subcommands(sendmail::help::commands());
+    let all_verbs = with_known_verbs(command()).subcommands(sendmail::help::commands());
     cli::parse_from::<Options>(all_verbs, arguments).and(parsed)
+}
+
+/// With no verbs but those that clap knows.
+fn with_known_verbs(command: Command) -> Command {
+    command.allow_external_subcommands(false).external_subcommand_value_parser(None::<ValueParser>)
+}
+
+/// The manual, with the pages that belong to no program alone.
+#[cfg(feature = "manual")]
+fn write_manual(folder: &std::path::Path) -> std::io::Result<()> {
+    let see_also = ["leafmail(7)", "leafmail.toml(5)", "spoolrun(8)", "sendmail(1)"];
+    manual::program(folder, with_known_verbs(command()), service::pages::PAGES, &see_also)?;
+    reference::write(folder)
 }
 
 /// The command line, with its help.

@@ -5,6 +5,8 @@
 #![warn(clippy::unwrap_used, clippy::panic)]
 
 mod cli;
+#[cfg(feature = "manual")]
+mod manual;
 mod verbs;
 
 use std::ffi::OsString;
@@ -34,6 +36,13 @@ struct Options {
 }
 
 fn main() -> std::process::ExitCode {
+    #[cfg(feature = "manual")]
+    if let Some(code) = manual::write_if_asked(|folder| {
+        let see_also = ["leafmail(7)", "leafmail.toml(5)", "smtpd(8)", "mailq(1)"];
+        manual::program(folder, command(Name::Spoolrun), verbs::PAGES, &see_also)
+    }) {
+        return code;
+    }
     sys::set_umask();
     sys::outlive_file_size_limit();
     sys::keep_ended_children();

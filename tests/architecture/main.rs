@@ -200,6 +200,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("libc::", &["src/sys/"]),
     ("toml::", &["src/config/"]),
     ("clap", &["src/bin/"]),
+    ("clap_complete", &["src/bin/manual/"]),
+    ("clap_mangen", &["src/bin/manual/"]),
     ("anyhow", &["src/bin/"]),
     ("env_logger", &["src/bin/"]),
     ("unsafe", &["src/sys/"]),

@@ -23,6 +23,10 @@ pub(crate) fn commands() -> [Command; 3] {
     ]
 }
 
+/// The names with their help, for pages of the manual.
+#[cfg(feature = "manual")]
+pub(crate) const PAGES: [(&str, &str); 3] = [("sendmail", SENDMAIL), ("mailq", MAILQ), ("newaliases", NEWALIASES)];
+
 const SENDMAIL: &str = "\
 Submit a message from standard input to the relay of this host
 
