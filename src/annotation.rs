@@ -41,6 +41,13 @@ pub const HOLD: &str = "hold";
 /// `HeaderEdit`. It is made wherever the message leaves the spool. There may be several.
 pub const HEADER_EDIT: &str = "header-edit";
 
+/// Of a seal: a change to the envelope that a policy wanted when the message had ended, in the words of `EnvelopeEdit`. The
+/// reader of the file makes it. There may be several.
+pub const ENVELOPE_EDIT: &str = "envelope-edit";
+
+/// Of an envelope or a seal: the route that a policy chose, by name; for one recipient, if its address follows a tab.
+pub const ROUTE: &str = "route";
+
 /// Of a receipt: a person did it. The value is the number of the user.
 pub const BY_HAND: &str = "by-hand";
 
@@ -65,10 +72,10 @@ pub const WITHHELD: &str = "notice-withheld";
 pub const CAUSE: &str = "cause";
 
 /// Those of envelopes.
-pub const OF_ENVELOPES: [&str; 8] = [ARCHIVE, AUTH, EXPANDED, LIST, LOCAL_USER, NOTE, NOTICE, VERP];
+pub const OF_ENVELOPES: [&str; 9] = [ARCHIVE, AUTH, EXPANDED, LIST, LOCAL_USER, NOTE, NOTICE, ROUTE, VERP];
 
 /// Those of seals.
-pub const OF_SEALS: [&str; 3] = [HEADER_EDIT, HOLD, NOTE];
+pub const OF_SEALS: [&str; 5] = [ENVELOPE_EDIT, HEADER_EDIT, HOLD, NOTE, ROUTE];
 
 /// Those of receipts.
 pub const OF_RECEIPTS: [&str; 7] = [BY_HAND, CAUSE, HANDED_OVER, UNCOUNTED, UNREPORTED, REPORTED, WITHHELD];

@@ -3,16 +3,21 @@
 //! Facts only, as they were at the moment of acceptance. Where a message will go is not a fact: routes are found again at
 //! each run of the queue. An [`Envelope`] is never without a recipient.
 
+mod edit;
+mod seal;
+
+pub use edit::EnvelopeEdit;
+pub use seal::Seal;
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
 use crate::address::{Mailbox, ReversePath, Zoned, has_zone, with_zone};
-use crate::annotation::{ARCHIVE, HEADER_EDIT, LOCAL_USER};
+use crate::annotation::{ARCHIVE, LOCAL_USER};
 use crate::clock::Timestamp;
 use crate::id::SpoolId;
-use crate::smtp::header::HeaderEdit;
 pub use crate::smtp::{BodyType, Notify, Ret};
 
 /// What is frozen beside the message itself.
@@ -307,40 +312,6 @@ pub struct NoticeOf {
     pub original: SpoolId,
     /// Which of the original's recipients it reports, by index.
     pub recipients: Vec<u16>,
-}
-
-/// What is known of a message only at its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seal {
-    /// When the final dot came.
-    pub completed_at: Timestamp,
-    /// Whether an octet above 127 is in it.
-    pub eight_bit: bool,
-    /// How many `Received:` fields it had when it came.
-    pub hops: u16,
-    /// Its `Message-ID:`, ours if we added it; printable.
-    pub message_id: Option<String>,
-    /// Whatever else was found out at the end, by name; for capabilities to come.
-    pub annotations: Vec<(String, String)>,
-}
-
-impl Seal {
-    /// The changes to the header, in order.
-    ///
-    /// # Errors
-    /// When the text of one is none.
-    pub fn header_edits(&self) -> Result<Vec<HeaderEdit>, &'static str> {
-        let edits = self.annotations.iter().filter(|(name, _)| name == HEADER_EDIT);
-        edits.map(|(_, text)| text.parse()).collect()
-    }
-
-    /// The seal of a copy, in whose octets the changes are made already.
-    #[must_use]
-    pub fn without_header_edits(&self) -> Self {
-        let mut seal = self.clone();
-        seal.annotations.retain(|(name, _)| name != HEADER_EDIT);
-        seal
-    }
 }
 
 #[cfg(test)]

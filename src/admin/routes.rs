@@ -117,7 +117,8 @@ impl Routes {
             Target::One(only) => only,
             Target::Many(several) => several.first().unwrap_or(recipient),
         };
-        let place = routing::choose(self.all.iter().map(|route| &route.criteria), envelope, meant);
+        let routes = self.all.iter().map(|route| (route.name.as_str(), &route.criteria));
+        let place = routing::choose(routes, envelope, recipient, meant);
         place.and_then(|place| self.all.get(place))
     }
 }

@@ -72,7 +72,7 @@ impl Config {
     }
 
     /// The names of the routes that have a next hop.
-    fn usable_routes(&self) -> Vec<String> {
+    pub(super) fn usable_routes(&self) -> Vec<String> {
         self.routes().into_iter().map(|plan| plan.name).collect()
     }
 

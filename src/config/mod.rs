@@ -273,7 +273,8 @@ impl Config {
 
     /// Which hooks are asked, in this order.
     pub fn hooks(&self) -> Vec<HookSettings> {
-        let settings = |(index, hook): (usize, &HookSection)| hook.settings(index, self.hostname.as_str());
+        let routes = if self.hook.is_empty() { Vec::new() } else { self.usable_routes() };
+        let settings = |(index, hook): (usize, &HookSection)| hook.settings(index, self.hostname.as_str(), &routes);
         self.hook.iter().enumerate().filter_map(settings).collect()
     }
 

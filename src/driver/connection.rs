@@ -294,8 +294,11 @@ impl<'a, S: Intake, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
         };
         self.dialogue.heard_message(self.client.peer, arriving.size());
         let message_id = seal.message_id.clone();
+        // The seal has them in the words that it was made of.
+        let edits = seal.envelope_edits().unwrap_or_default();
         match arriving.commit(seal).await {
             Some((Ok(committed), envelope)) => {
+                let envelope = envelope.after(&edits);
                 self.receiver.observer.observe(&Event::Accepted {
                     id: committed.id,
                     client: Some(self.client.clone()),

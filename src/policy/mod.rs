@@ -42,7 +42,7 @@ pub use milter::{Milter, MilterSettings};
 pub use next_hop_size::NextHopSize;
 pub use spam::{SpamCheck, SpamCheckSettings, Thresholds, Training, TrainingSettings};
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use async_trait::async_trait;
 
@@ -110,6 +110,11 @@ impl<'a> ClientInfo<'a> {
     #[must_use]
     pub fn with_login(self, login: Option<&'a str>) -> Self {
         Self { login, ..self }
+    }
+
+    /// The address that it connected to; none where the relay listens at all addresses of the host.
+    pub(crate) fn listener_ip(&self) -> Option<IpAddr> {
+        self.listener.map(|at| at.ip().to_canonical()).filter(|ip| !ip.is_unspecified())
     }
 
     /// How it logged in, as programs that are asked about it call that; empty without a login.

@@ -112,9 +112,10 @@ impl<S: Spool> Runner<S> {
         Ok(entries)
     }
 
-    /// The route to a recipient.
-    pub(super) fn route_to(&self, envelope: &Envelope, recipient: &Mailbox) -> usize {
-        routing::choose(self.routes.iter().map(|route| &route.criteria), envelope, recipient).unwrap_or(0)
+    /// The route to a recipient: the one that an alias stands for, if `written` is one.
+    pub(super) fn route_to(&self, envelope: &Envelope, written: &Mailbox, recipient: &Mailbox) -> usize {
+        let routes = self.routes.iter().map(|route| (route.name.as_str(), &route.criteria));
+        routing::choose(routes, envelope, written, recipient).unwrap_or(0)
     }
 
     pub(super) fn emit(&self, event: &Event) {

@@ -40,13 +40,21 @@ impl Criteria {
 
 /// Which of the routes with these criteria, by its place, a recipient is to be reached by: the first that fits, else the last;
 /// `None` only where there is no route.
+///
+/// The recipient is who an alias stands for, if `written` is one. A route that a policy chose for that one goes first, while
+/// there is one of this name.
 pub fn choose<'c>(
-    routes: impl IntoIterator<Item = &'c Criteria>,
+    routes: impl Iterator<Item = (&'c str, &'c Criteria)> + Clone,
     envelope: &Envelope,
+    written: &Mailbox,
     recipient: &Mailbox,
 ) -> Option<usize> {
+    let chosen = envelope.chosen_route(written);
+    if let Some(place) = chosen.and_then(|chosen| routes.clone().position(|(name, _)| name == chosen)) {
+        return Some(place);
+    }
     let mut last = None;
-    for (place, criteria) in routes.into_iter().enumerate() {
+    for (place, (_, criteria)) in routes.enumerate() {
         last = Some(place);
         if criteria.fit(envelope, recipient) {
             break;
@@ -75,12 +83,22 @@ mod tests {
     #[test]
     fn the_first_route_that_fits_is_chosen_and_else_the_last() {
         let only = |recipient: &str| Criteria { recipients: vec![recipient.parse().unwrap()], ..Criteria::default() };
-        let routes = [only("@x"), only("@y"), only("@z")];
-        let envelope = envelope("s@a", Peer::Local, None);
+        let routes = [("x", only("@x")), ("y", only("@y")), ("z", only("@z"))];
+        let mut envelope = envelope("s@a", Peer::Local, None);
+        let chosen = |envelope: &Envelope, to: &str| {
+            let to = to.parse().unwrap();
+            choose(routes.iter().map(|(name, criteria)| (*name, criteria)), envelope, &to, &to)
+        };
         for (to, place) in [("a@x", Some(0)), ("a@y", Some(1)), ("a@other", Some(2))] {
-            assert_eq!(choose(&routes, &envelope, &to.parse().unwrap()), place, "{to}");
+            assert_eq!(chosen(&envelope, to), place, "{to}");
         }
-        assert_eq!(choose(&[], &envelope, &"a@x".parse().unwrap()), None);
+        let to = "a@x".parse().unwrap();
+        assert_eq!(choose(std::iter::empty(), &envelope, &to, &to), None);
+        envelope.choose_route("y", None);
+        assert_eq!(chosen(&envelope, "a@x"), Some(1), "a policy chose it");
+        envelope.choose_route("gone", None);
+        assert_eq!(chosen(&envelope, "a@y"), Some(1), "what is not there any more is as if nobody had chosen");
+        assert_eq!(chosen(&envelope, "a@z"), Some(2));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The verbs: each goes through *check* (is it in order?), *ask* (is it welcome?), *proceed*.
 
+use super::verdict::EnvelopeChange;
 use super::{Action, Additions, Hello, Note, OpenQuestion, Question, Session, Stage, Transaction, Verdict};
 use crate::address::{Mailbox, ReversePath};
 use crate::envelope::Envelope;
@@ -172,7 +173,10 @@ impl Session {
         }
     }
 
-    fn accept(&mut self, open: OpenQuestion, additions: Option<Box<Additions>>) {
+    fn accept(&mut self, open: OpenQuestion, mut additions: Option<Box<Additions>>) {
+        let of_recipient = matches!(open, OpenQuestion::Rcpt(..));
+        let is_frozen = matches!(open, OpenQuestion::Headers(_) | OpenQuestion::Message);
+        let change = additions.as_mut().filter(|_| !is_frozen).map(|all| all.take_envelope_change(of_recipient));
         match open {
             OpenQuestion::Connect => self.added.set_for_client(additions),
             OpenQuestion::Helo(_) | OpenQuestion::ToldHelo(_) | OpenQuestion::NoHelo(..) => {
@@ -181,10 +185,10 @@ impl Session {
             OpenQuestion::Verify(_) => {}
             _ => self.added.add_for_message(additions),
         }
-        self.proceed(open);
+        self.proceed(open, change.unwrap_or_default());
     }
 
-    fn proceed(&mut self, open: OpenQuestion) {
+    fn proceed(&mut self, open: OpenQuestion, change: EnvelopeChange) {
         match open {
             OpenQuestion::Connect => match self.told_hello.take() {
                 Some(hello) => self.ask(Question::Helo(hello.name.clone()), OpenQuestion::ToldHelo(hello)),
@@ -202,22 +206,31 @@ impl Session {
                 self.ask_mail(sender, params);
             }
             OpenQuestion::Mail(sender, params) => {
-                self.transaction = Some(Transaction::new(sender, params));
+                self.transaction = Some(Transaction::new(change.sender().cloned().unwrap_or(sender), params));
                 self.transactions = self.transactions.wrapping_add(1);
                 self.reply(&catalogue::sender_ok());
             }
-            OpenQuestion::Rcpt(recipient, params) => {
-                let is_new = self.transaction.as_mut().is_some_and(|transaction| transaction.add(recipient, params));
-                self.reply(&catalogue::recipient_ok());
-                if !is_new {
-                    self.count_junk_command();
-                }
-            }
+            OpenQuestion::Rcpt(recipient, params) => self.proceed_rcpt(recipient, params, change),
             OpenQuestion::Verify(mailbox) => self.reply(&catalogue::addresses(&[&mailbox])),
             OpenQuestion::Headers(headers) => self.proceed_headers(headers),
             OpenQuestion::Message => self.finish(),
             // Not the policy's to answer: asked again, so that a driver's mistake cannot lose a message.
             open => self.open_question = Some(open),
+        }
+    }
+
+    fn proceed_rcpt(&mut self, recipient: Mailbox, params: RcptParams, change: EnvelopeChange) {
+        let Some(transaction) = &mut self.transaction else { return };
+        let is_new = match change.is_none() {
+            true => transaction.add(recipient, params),
+            false => match transaction.add_changed(recipient.clone(), params, change, self.settings.max_recipients) {
+                Some(is_new) => is_new,
+                None => return self.refuse_surplus(recipient),
+            },
+        };
+        self.reply(&catalogue::recipient_ok());
+        if !is_new {
+            self.count_junk_command();
         }
     }
 
@@ -355,7 +368,8 @@ impl Session {
         let mut envelope = transaction.envelope(self.origin(), self.local_user(), self.now).ok_or_else(|| {
             if transaction.refused { catalogue::no_recipients() } else { catalogue::send_first("RCPT") }
         })?;
-        envelope.annotations.extend(self.added.freeze_notes());
+        envelope.annotations.extend(self.added.freeze());
+        transaction.choose_routes(&mut envelope);
         self.settings.archive.iter().for_each(|mailbox| envelope.add_archive(mailbox));
         Ok(envelope)
     }

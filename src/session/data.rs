@@ -138,9 +138,19 @@ impl Session {
     /// Makes the message durable, unless a policy that may do so wants it to vanish.
     pub(super) fn finish(&mut self) {
         match self.added.discard().map(str::to_owned) {
+            None if self.leaves_nobody() => {
+                self.remark("sent a message of which a policy took all recipients away; it was deferred");
+                self.finish_with(catalogue::local_error());
+            }
             None => self.commit(),
             Some(reason) => self.discard(reason),
         }
+    }
+
+    /// Whether the changes to the envelope would leave no recipient.
+    fn leaves_nobody(&self) -> bool {
+        let edits = self.added.envelope_edits();
+        !edits.is_empty() && self.transaction.as_ref().is_some_and(|transaction| !transaction.outlasts(edits))
     }
 
     fn discard(&mut self, reason: String) {

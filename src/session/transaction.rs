@@ -1,10 +1,11 @@
 //! One mail transaction (RFC 5321 3.3): everything from MAIL, RCPT and DATA. It is dropped as a whole on every way
 //! out, so nothing survives a refusal.
 
+use super::verdict::EnvelopeChange;
 use crate::address::{Mailbox, ReversePath};
 use crate::annotation::AUTH;
 use crate::clock::Timestamp;
-use crate::envelope::{Envelope, LocalUser, Origin, Recipient, Recipients};
+use crate::envelope::{Envelope, EnvelopeEdit, LocalUser, Origin, Recipient, Recipients};
 use crate::id::SpoolId;
 use crate::smtp::{MailParams, RcptParams};
 
@@ -29,6 +30,8 @@ pub(super) struct Transaction {
     pub(super) sender: ReversePath,
     pub(super) params: MailParams,
     pub(super) recipients: Vec<Recipient>,
+    /// The routes that were chosen for some of them, by name.
+    routes: Vec<(String, Mailbox)>,
     /// Whether a RCPT was refused, which tells apart two errors at DATA.
     pub(super) refused: bool,
     /// Recipients for whom there was no room.
@@ -37,7 +40,7 @@ pub(super) struct Transaction {
 
 impl Transaction {
     pub(super) fn new(sender: ReversePath, params: MailParams) -> Self {
-        Self { sender, params, recipients: Vec::new(), refused: false, surplus: 0 }
+        Self { sender, params, recipients: Vec::new(), routes: Vec::new(), refused: false, surplus: 0 }
     }
 
     /// What is known of it so far.
@@ -54,6 +57,55 @@ impl Transaction {
             self.recipients.push(Recipient { mailbox, notify, orcpt });
         }
         is_new
+    }
+
+    /// Adds a recipient as a policy wants it, and says whether that changed anything; `None` where there is no room, and so
+    /// nothing was done. Others in its place are accepted as it was.
+    pub(super) fn add_changed(
+        &mut self,
+        mailbox: Mailbox,
+        params: RcptParams,
+        change: EnvelopeChange,
+        most: usize,
+    ) -> Option<bool> {
+        let (before, sender) = (self.recipients.clone(), change.sender().cloned());
+        self.add(mailbox.clone(), params);
+        change.edits.iter().for_each(|edit| edit.apply(&mut self.recipients, None));
+        if self.recipients.len() > most {
+            self.recipients = before;
+            return None;
+        }
+        self.sender = sender.unwrap_or_else(|| self.sender.clone());
+        // Where nobody is left, DATA has to say so.
+        self.refused |= self.recipients.is_empty();
+        if let Some(route) = change.route {
+            let added = change.edits.iter().flat_map(|edit| edit.added().iter().cloned());
+            for meant in added.chain([mailbox]) {
+                self.routes.retain(|(_, known)| *known != meant);
+                if self.recipients.iter().any(|recipient| recipient.mailbox == meant) {
+                    self.routes.push((route.clone(), meant));
+                }
+            }
+            // Of those who were replaced later.
+            if self.routes.len() > 2 * most {
+                self.routes.retain(|(_, meant)| self.recipients.iter().any(|recipient| recipient.mailbox == *meant));
+            }
+        }
+        Some(self.recipients != before)
+    }
+
+    /// Whether somebody is left after these changes.
+    pub(super) fn outlasts(&self, edits: &[EnvelopeEdit]) -> bool {
+        let mut recipients = self.recipients.clone();
+        edits.iter().for_each(|edit| edit.apply(&mut recipients, None));
+        !recipients.is_empty()
+    }
+
+    /// Writes the routes into its envelope.
+    pub(super) fn choose_routes(&self, envelope: &mut Envelope) {
+        let is_there = |meant: &Mailbox| envelope.recipients.iter().any(|recipient| recipient.mailbox == *meant);
+        let chosen: Vec<_> = self.routes.iter().filter(|(_, meant)| is_there(meant)).collect();
+        chosen.iter().for_each(|(route, meant)| envelope.choose_route(route, Some(meant)));
     }
 
     /// The envelope to freeze, unless there is no recipient.

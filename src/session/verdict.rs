@@ -5,8 +5,9 @@
 
 use std::str::FromStr;
 
-use crate::address::is_unprintable;
-use crate::annotation::{HEADER_EDIT, HOLD, NOTE};
+use crate::address::{ReversePath, is_unprintable};
+use crate::annotation::{ENVELOPE_EDIT, HEADER_EDIT, HOLD, NOTE, ROUTE};
+use crate::envelope::EnvelopeEdit;
 use crate::smtp::Reply;
 use crate::smtp::header::{FoldedField, HeaderEdit};
 
@@ -45,6 +46,10 @@ pub struct Additions {
     pub header: Vec<HeaderLine>,
     /// Changes to the header of the message, our own fields included, that are made wherever it leaves the spool.
     pub edits: Vec<HeaderEdit>,
+    /// Changes to sender and recipients. They count in an answer about a sender, a recipient or the whole message.
+    pub envelope: Vec<EnvelopeEdit>,
+    /// The route for the recipient that the question was about, or for the whole message, by name.
+    pub route: Option<String>,
     /// What is kept in the envelope, and shown by `explain`.
     pub notes: Vec<String>,
     /// Why the message waits in `hold/` for a person.
@@ -102,10 +107,21 @@ impl Added {
         self.all().flat_map(|additions| &additions.header)
     }
 
-    /// The notes for the envelope, as annotations. Later ones are for the seal.
-    pub(super) fn freeze_notes(&mut self) -> Vec<(String, String)> {
+    /// The notes and routes for the envelope, as annotations. Later ones are for the seal.
+    pub(super) fn freeze(&mut self) -> Vec<(String, String)> {
         self.frozen = self.of_message.as_ref().map_or(0, |additions| additions.notes.len());
-        self.all().flat_map(|additions| &additions.notes).map(|note| (NOTE.to_owned(), note.clone())).collect()
+        let notes = self.all().flat_map(|additions| &additions.notes).map(|note| named(NOTE, note));
+        let routes = self.all().filter_map(|additions| additions.route.as_ref()).map(|route| named(ROUTE, route));
+        let frozen = notes.chain(routes).collect();
+        if let Some(additions) = &mut self.of_message {
+            additions.route = None;
+        }
+        frozen
+    }
+
+    /// The changes to the envelope that were wanted after it was frozen.
+    pub(super) fn envelope_edits(&self) -> &[EnvelopeEdit] {
+        self.of_message.as_ref().map_or(&[], |additions| &additions.envelope)
     }
 
     /// Why the message is not to be kept, if it is not.
@@ -113,19 +129,50 @@ impl Added {
         self.all().find_map(|additions| additions.discard.as_deref())
     }
 
-    /// What the seal gets: the notes since then, the changes to the header, and why the message is held.
+    /// What the seal gets: the notes since then, the changes to envelope and header, the route, and why the message is held.
     pub(super) fn seal(&self) -> Vec<(String, String)> {
         let notes = self.of_message.iter().flat_map(|additions| additions.notes.iter().skip(self.frozen));
         let hold = self.all().find_map(|additions| additions.hold.as_ref());
-        let named = |name: &str, text: &String| (name.to_owned(), text.clone());
         let late = self.of_message.iter().flat_map(|additions| additions.header.iter().skip(self.written));
         let late = late.map(|line| HeaderEdit::Insert(0, FoldedField::from(line.clone())));
         let edits = late.chain(self.all().flat_map(|additions| additions.edits.iter().cloned()));
         let edits = edits.map(|edit| (HEADER_EDIT.to_owned(), edit.to_string()));
-        notes.map(|note| named(NOTE, note)).chain(edits).chain(hold.map(|reason| named(HOLD, reason))).collect()
+        let envelope = self.envelope_edits().iter().map(|edit| (ENVELOPE_EDIT.to_owned(), edit.to_string()));
+        let route = self.of_message.iter().filter_map(|additions| additions.route.as_ref());
+        let changes = envelope.chain(route.map(|route| named(ROUTE, route))).chain(edits);
+        notes.map(|note| named(NOTE, note)).chain(changes).chain(hold.map(|reason| named(HOLD, reason))).collect()
     }
 }
 
+fn named(name: &str, text: &str) -> (String, String) {
+    (name.to_owned(), text.to_owned())
+}
+
+/// What a policy wants of the envelope while there is none yet.
+#[derive(Debug, Default)]
+pub(super) struct EnvelopeChange {
+    pub(super) edits: Vec<EnvelopeEdit>,
+    pub(super) route: Option<String>,
+}
+
+impl EnvelopeChange {
+    /// Whether nothing is to be changed.
+    pub(super) fn is_none(&self) -> bool {
+        self.edits.is_empty() && self.route.is_none()
+    }
+
+    /// The sender that it names.
+    pub(super) fn sender(&self) -> Option<&ReversePath> {
+        self.edits.iter().rev().find_map(|edit| match edit {
+            EnvelopeEdit::Sender(sender) => Some(sender),
+            _ => None,
+        })
+    }
+}
+
+/// The most changes to an envelope, and why a message for which there are more is held.
+const MOST_ENVELOPE_EDITS: usize = 1_000;
+const TOO_MANY_ENVELOPE_EDITS: &str = "there were more changes to the envelope than one message gets";
 /// The most lines and notes that a message gets, each. What is beyond them is left out.
 const MOST: usize = 50;
 /// The note about edits that are left out.
@@ -161,10 +208,18 @@ impl Additions {
         Self { discard: Some(printable(reason)), ..Self::default() }
     }
 
+    /// What is to be changed while a transaction goes on, which is no longer in it then: the route is that of its recipient.
+    pub(super) fn take_envelope_change(&mut self, of_recipient: bool) -> EnvelopeChange {
+        let route = self.route.take_if(|_| of_recipient);
+        EnvelopeChange { edits: std::mem::take(&mut self.envelope), route }
+    }
+
     /// Whether there is nothing to add.
     pub fn is_empty(&self) -> bool {
         self.header.is_empty()
             && self.edits.is_empty()
+            && self.envelope.is_empty()
+            && self.route.is_none()
             && self.notes.is_empty()
             && self.hold.is_none()
             && self.discard.is_none()
@@ -176,6 +231,14 @@ impl Additions {
         extend(&mut self.notes, other.notes);
         self.hold = self.hold.take().or(other.hold);
         self.discard = self.discard.take().or(other.discard);
+        // Whoever is asked later knows what was said before.
+        self.route = other.route.or(self.route.take());
+        if self.envelope.len() + other.envelope.len() > MOST_ENVELOPE_EDITS {
+            // A part of them may be worse than none: a person decides.
+            self.hold.get_or_insert_with(|| TOO_MANY_ENVELOPE_EDITS.to_owned());
+        } else {
+            self.envelope.extend(other.envelope);
+        }
         let mut octets: usize = self.edits.iter().map(HeaderEdit::size).sum();
         for edit in other.edits {
             octets += edit.size();

@@ -23,6 +23,7 @@ mod hanging_ends;
 mod help;
 mod helper_alarms;
 mod hooks;
+mod hooks_envelope;
 mod hooks_logins;
 mod large_messages;
 mod line_ends;

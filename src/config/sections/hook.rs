@@ -68,7 +68,7 @@ impl HookSection {
     }
 
     /// The hook of this number, as the policy takes it; `None` without a command or a URL, which is a fault.
-    pub(in crate::config) fn settings(&self, index: usize, host: &str) -> Option<HookSettings> {
+    pub(in crate::config) fn settings(&self, index: usize, host: &str, routes: &[String]) -> Option<HookSettings> {
         let url = || self.url.as_ref().map(|url| HookTarget::Url(url.reveal().to_owned()));
         Some(HookSettings {
             name: format!("hook[{index}]"),
@@ -81,6 +81,7 @@ impl HookSection {
             listeners: Listeners::new(self.listeners.clone()),
             except_logins: self.except_logins,
             discarding: if self.discard { Discarding::Allowed } else { Discarding::Held },
+            routes: routes.to_vec(),
             contents: usize::try_from(self.contents).unwrap_or(usize::MAX),
         })
     }

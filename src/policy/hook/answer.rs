@@ -3,7 +3,9 @@
 
 use serde::Deserialize;
 
+use super::envelope_change;
 use super::settings::HookStage;
+use crate::envelope::EnvelopeEdit;
 use crate::session::HeaderLine;
 use crate::smtp::header::HeaderEdit;
 use crate::smtp::{EnhancedCode, Reply, catalogue};
@@ -23,6 +25,10 @@ pub(super) struct HookAnswer {
     pub(super) lines: Vec<HeaderLine>,
     /// Changes to the header of the message.
     pub(super) edits: Vec<HeaderEdit>,
+    /// Changes to sender and recipients.
+    pub(super) envelope: Vec<EnvelopeEdit>,
+    /// The route, by a name that may not exist.
+    pub(super) route: Option<String>,
 }
 
 /// What is to be done.
@@ -47,6 +53,8 @@ struct Written {
     modifications: Vec<WrittenChange>,
     #[serde(default)]
     notes: Vec<String>,
+    #[serde(default)]
+    route: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -71,6 +79,8 @@ struct WrittenChange {
     name: String,
     #[serde(default)]
     value: String,
+    #[serde(default)]
+    parameters: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 impl HookAnswer {
@@ -106,10 +116,19 @@ impl HookAnswer {
                 return Err(format!("it answered with the action \"{}\", which does not exist", shown(other)));
             }
         };
-        if stage == HookStage::Auth && !(written.notes.is_empty() && written.modifications.is_empty()) {
+        if stage == HookStage::Auth
+            && !(written.notes.is_empty() && written.modifications.is_empty() && written.route.is_none())
+        {
             return Err("it wants to change a message where there is none".to_owned());
         }
-        let mut answer = Self { action, notes: written.notes, lines: Vec::new(), edits: Vec::new() };
+        let mut answer = Self {
+            action,
+            notes: written.notes,
+            lines: Vec::new(),
+            edits: Vec::new(),
+            envelope: Vec::new(),
+            route: written.route,
+        };
         for change in &written.modifications {
             answer
                 .add(change, stage)
@@ -119,7 +138,11 @@ impl HookAnswer {
     }
 
     fn add(&mut self, change: &WrittenChange, stage: HookStage) -> Result<(), &'static str> {
-        let WrittenChange { kind, index, name, value } = change;
+        let WrittenChange { kind, index, name, value, parameters } = change;
+        if envelope_change::is_one(kind) {
+            let parameters = parameters.as_ref().is_some_and(|all| !all.is_empty());
+            return envelope_change::add(&mut self.envelope, kind, value, parameters, stage);
+        }
         let field = || format!("{name}: {}", value.trim_ascii());
         // Numbers of fields of a name count from 1, as in the milter protocol; 0 means the first too.
         let number = index.max(&1);
@@ -135,7 +158,7 @@ impl HookAnswer {
             "insertHeader" => HeaderEdit::Insert(*index, field().parse()?),
             "changeHeader" if !value.trim_ascii().is_empty() => HeaderEdit::Replace(*number, field().parse()?),
             "changeHeader" | "deleteHeader" => HeaderEdit::Remove(*number, name.parse()?),
-            _ => return Err("leafmail changes neither the envelope nor the body"),
+            _ => return Err("there is no such change here"),
         });
         Ok(())
     }
@@ -276,7 +299,6 @@ mod tests {
             r#"{"action":"reject","response":{"status":250}}"#,
             r#"{"action":"reject","response":{"status":99999}}"#,
             r#"{"action":"defer","response":{"status":550}}"#,
-            r#"{"action":"accept","modifications":[{"type":"deleteRecipient","value":"a@b"}]}"#,
             r#"{"action":"accept","modifications":[{"type":"replaceContents","value":"x"}]}"#,
             r#"{"action":"accept","modifications":[{"type":"addHeader","name":"X","value":"a\r\nBcc: b"}]}"#,
             r#"{"action":"accept","modifications":[{"type":"addHeader","name":"X","value":"a\nb"}]}"#,

@@ -7,6 +7,7 @@
 
 mod answer;
 mod coprocess;
+mod envelope_change;
 mod logins;
 mod question;
 mod settings;
@@ -118,6 +119,12 @@ impl Inner {
             return None;
         }
         let answer = self.exchange(question).await.and_then(|answer| HookAnswer::parse(&answer, stage));
+        let answer = answer.and_then(|answer| match &answer.route {
+            Some(route) if !self.settings.routes.contains(route) => {
+                Err("it chose a route that the configuration does not have".to_owned())
+            }
+            _ => Ok(answer),
+        });
         match &answer {
             Ok(_) => self.health.note_answer(),
             Err(error) => self.health.note_trouble(error),
@@ -148,6 +155,10 @@ impl Inner {
 
     fn carry_out(&self, answer: HookAnswer) -> Verdict {
         let mut additions = Additions::edits(answer.edits);
+        if let Some(told) = envelope_change::told(&answer.envelope, answer.route.as_deref()) {
+            additions.join(Additions::note(&self.named(&told)));
+        }
+        (additions.envelope, additions.route) = (answer.envelope, answer.route);
         answer.lines.into_iter().for_each(|line| additions.join(Additions::header(line)));
         answer.notes.iter().for_each(|note| additions.join(Additions::note(&self.named(note))));
         match answer.action {

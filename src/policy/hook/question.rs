@@ -20,7 +20,7 @@ pub(super) fn context(host: &str, client: &ClientInfo<'_>, stage: HookStage, hel
     let mut context = json!({
         "stage": stage.word(),
         "client": { "ip": ip, "port": port, "ptr": client.name, "helo": helo, "activeConnections": 1 },
-        "server": { "name": host, "port": 0, "ip": null },
+        "server": { "name": host, "port": client.listener.map_or(0, |at| at.port()), "ip": client.listener_ip().map(|ip| ip.to_string()) },
         "protocol": { "version": 1 },
     });
     if let Some(login) = client.login {

@@ -92,6 +92,8 @@ pub struct HookSettings {
     pub except_logins: bool,
     /// What becomes of a message that it wants to discard.
     pub discarding: Discarding,
+    /// The routes that it may choose, by name.
+    pub routes: Vec<String>,
     /// The most octets of a body that it gets.
     pub contents: usize,
 }

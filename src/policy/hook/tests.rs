@@ -14,6 +14,7 @@ fn settings(line: &str) -> HookSettings {
         except_logins: false,
         listeners: crate::policy::Listeners::default(),
         discarding: Discarding::Held,
+        routes: vec!["slow".to_owned()],
         contents: 100,
     }
 }

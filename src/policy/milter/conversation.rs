@@ -104,11 +104,16 @@ impl Conversation {
         let (shown, text) = (client.name.unwrap_or("unknown"), port.to_string());
         let (host, version) = (self.settings.hostname.clone(), concat!("leafmail ", env!("CARGO_PKG_VERSION")));
         let remote = format!("{name} [{address}]");
+        let at = client.listener.map(|at| at.port().to_string()).unwrap_or_default();
+        let here = client.listener_ip().map(|ip| ip.to_string()).unwrap_or_default();
         let fixed = self.settings.macros.clone();
         let usual = [
             ("j", host.as_str()),
             ("_", &remote),
             ("{daemon_name}", &host),
+            ("{daemon_addr}", &here),
+            ("{daemon_port}", &at),
+            ("{if_addr}", &here),
             ("{client_addr}", &address),
             ("{client_name}", shown),
             ("{client_port}", &text),
@@ -116,6 +121,7 @@ impl Conversation {
             ("v", version),
         ]
         .into_iter()
+        .filter(|(_, value)| !value.is_empty())
         .filter(|(name, _)| fixed.iter().all(|(known, _)| known != name));
         let macros: Vec<(&str, &str)> =
             usual.chain(fixed.iter().map(|(name, value)| (name.as_str(), value.as_str()))).collect();

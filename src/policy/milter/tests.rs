@@ -95,6 +95,7 @@ fn sender() -> ReversePath {
 fn client() -> ClientInfo<'static> {
     ClientInfo {
         session: 7,
+        listener: "203.0.113.5:587".parse().ok(),
         login: Some("joe\0{auth_type}"),
         mechanism: Some(crate::smtp::Mechanism::ScramSha256),
         ..ClientInfo::new(Peer::tcp("192.0.2.9:4711".parse().unwrap())).with_helo(Some("mx.example"))
@@ -184,6 +185,9 @@ async fn a_milter_gets_the_steps_of_each_message_over_one_connection() {
         "{daemon_name}\0inner\0",
         "j\0relay.example\0",
         "{client_addr}\x00192.0.2.9\0",
+        "{daemon_addr}\x00203.0.113.5\0",
+        "{daemon_port}\x00587\0",
+        "{if_addr}\x00203.0.113.5\0",
         "i\x0001M8PV67PV0000MQBJ3H45AJD7\0",
     ] {
         assert!(macros.contains(expected), "{expected:?} in {macros:?}");

@@ -95,20 +95,24 @@ impl<S: Spool> DeliveryTask<'_, S> {
 
     fn expanded(&self, recipients: &[u16], now: Timestamp) -> Option<Envelope> {
         let mut several: Vec<Recipient> = Vec::new();
+        let mut routes = Vec::new();
         for index in recipients {
             let original = self.envelope.recipients.get(usize::from(*index))?;
             let written = || format!("rfc822;{}", xtext::encode(&original.mailbox.to_string()));
+            let route = self.envelope.chosen_route(&original.mailbox);
             for mailbox in &self.destinations.get(usize::from(*index))?.several {
                 if several.iter().all(|known| known.mailbox != *mailbox) {
                     // RFC 3461 5.2.7.3: this relay reports success; failures are still reported to the sender.
                     let notify = original.notify.map(|notify| Notify { success: false, ..notify });
                     let orcpt = original.orcpt.clone().or_else(|| Some(written()));
                     several.push(Recipient { mailbox: mailbox.clone(), notify, orcpt });
+                    routes.extend(route.map(|route| (route, mailbox.clone())));
                 }
             }
         }
         let mut envelope = self.envelope.clone();
         envelope.recipients = Recipients::new(several)?;
+        routes.into_iter().for_each(|(route, mailbox)| envelope.choose_route(route, Some(&mailbox)));
         if provenance::is_ours(&envelope) {
             envelope.annotations.push((NOTICE.to_owned(), EXPANDED.to_owned()));
         }
@@ -148,7 +152,7 @@ impl<S: Spool> DeliveryTask<'_, S> {
                 }
             }
             // What is read is with the changes of its header.
-            draft.commit(&self.claim.seal().without_header_edits())
+            draft.commit(&self.claim.seal().without_edits())
         });
         match copied {
             Ok(_) => Ok(size),

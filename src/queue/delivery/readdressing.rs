@@ -33,7 +33,7 @@ impl<S: Spool> Runner<S> {
                 (None, Target::Many(several)) => (None, several, None),
             };
             let meant = alias.as_ref().or(several.first()).unwrap_or(mailbox);
-            let route = self.route_to(envelope, meant);
+            let route = self.route_to(envelope, mailbox, meant);
             Destination { alias, several, list, route }
         };
         envelope.recipients.iter().map(|recipient| destination(&recipient.mailbox)).collect()

@@ -197,7 +197,8 @@ impl SealV1 {
             message_id: self.message_id,
             annotations: self.annotations,
         };
-        seal.header_edits().map(|_| seal)
+        seal.header_edits()?;
+        seal.envelope_edits().map(|_| seal)
     }
 }
 

@@ -28,7 +28,7 @@ pub enum Depth {
 /// What a file contains.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Thawed {
-    /// The envelope.
+    /// The envelope, with the changes that the seal has.
     pub envelope: Envelope,
     /// What was known at the message's end.
     pub seal: Seal,
@@ -49,15 +49,9 @@ pub struct Thawed {
 pub fn thaw<O: Octets + ?Sized>(file: &O, file_size: u64, depth: Depth) -> Result<Thawed, SpoolErrorKind> {
     let head = thaw_head(file, file_size)?;
     let end = thaw_end(file, file_size, &head, depth)?;
-    let (receipts, history_end) = history::read(file, end.at, file_size, head.envelope.recipients.len())?;
-    Ok(Thawed {
-        envelope: head.envelope,
-        seal: end.seal,
-        receipts,
-        message_at: head.message_at,
-        size: head.size,
-        end: history_end,
-    })
+    let envelope = end.seal.sealed(head.envelope).map_err(SpoolErrorKind::Corrupt)?;
+    let (receipts, history_end) = history::read(file, end.at, file_size, envelope.recipients.len())?;
+    Ok(Thawed { envelope, seal: end.seal, receipts, message_at: head.message_at, size: head.size, end: history_end })
 }
 
 struct Head {
