@@ -109,11 +109,12 @@ fn sender_and_recipients_are_changed_at_each_stage_and_explain_says_so() {
     }
     assert!(!listed.contains("sales@example.net") && !listed.contains("late@example.net"), "{listed}");
     let told = explained(&site, &second);
-    assert!(told.contains("admin@example.net"), "aliases are applied after it: {told}");
-    // A copy of the whole file has the changes too.
-    assert!(said(site.run(&["verify"])).contains("2 "));
-    assert!(site.run(&[]).status.success());
-    assert!(site.shelf("queue").is_empty(), "{}", said(site.run(&["list"])));
+    assert!(told.contains("from <>") && told.contains("the sender is <>"), "{told}");
+    assert!(site.run(&["verify"]).status.success());
+    let delivering = site.listen(&["--deliver"]);
+    // Aliases are applied after it.
+    delivering.wait_for_log("to=<admin@example.net>, orig_to=<root@relay.example>");
+    wait_until("all is delivered", || site.shelf("queue").is_empty());
     let asked = fs::read_to_string(site.path("asked")).unwrap();
     let last: serde_json::Value = serde_json::from_str(asked.lines().last().unwrap()).unwrap();
     assert_eq!(last["envelope"]["from"]["address"], "robot@example.com", "what was changed before is asked about");
@@ -131,13 +132,9 @@ fn a_hook_opens_the_relay_to_nobody_and_leaves_no_message_without_recipients() {
         format!("rcpt none@example.net {}", changes(&[("deleteRecipient", "none@example.net")])),
         format!("rcpt out@example.org {}", changes(&[("addRecipient", "in@example.net")])),
         format!("rcpt hostile@example.net {}", changes(&[("addRecipient", "a@example.net\r\nDATA")])),
-        format!(
-            "rcpt many@example.net {}",
-            changes(&[("addRecipient", "1@example.net"), ("addRecipient", "2@example.net")])
-        ),
         format!("data gone@example.net {}", changes(&[("deleteRecipient", "gone@example.net")])),
     ];
-    let more = "[recipients]\nallow = [\"@example.net\"]\n[limits]\nrecipients = 2\n";
+    let more = "[recipients]\nallow = [\"@example.net\"]\n";
     let site = site(&(answers.join("\n") + "\n"), more);
     let smtpd = site.listen(&[]);
     let mut client = smtpd.client();
@@ -148,8 +145,6 @@ fn a_hook_opens_the_relay_to_nobody_and_leaves_no_message_without_recipients() {
     client.expect("RCPT TO:<hostile@example.net>", "451 4.3.5");
     client.expect("RCPT TO:<none@example.net>", "250");
     client.expect("DATA", "554");
-    client.expect("RCPT TO:<many@example.net>", "452");
-    client.expect("RCPT TO:<b@example.net>", "250");
     client.expect("RSET", "250");
     client.begin("a@example.com", &["gone@example.net"]);
     client.send(&[MESSAGE, b".\r\n"].concat());
