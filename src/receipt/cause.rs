@@ -89,6 +89,8 @@ causes! {
     Program = "program",
     /// The database of the route does not take mail.
     Database = "database",
+    /// The web service of the route did not take the request.
+    WebService = "web-service",
     /// This host lacks something: descriptors, memory, a readable spool.
     Resources = "resources",
     /// The process had to stop.

@@ -111,12 +111,20 @@ pub struct RouteFailure {
     pub relay: String,
     /// Whether it came in answer to the commands of a message, so that this message may be why.
     pub in_transaction: bool,
+    /// How long the next hop wants to be left alone, where it says so.
+    pub again_after: Option<Duration>,
 }
 
 impl RouteFailure {
     /// A failure that no message can be the reason of.
     pub fn new(reason: Reason, relay: String) -> Self {
-        Self { reason, relay, in_transaction: false }
+        Self { reason, relay, in_transaction: false, again_after: None }
+    }
+
+    /// The same from a next hop that says when to ask again.
+    #[must_use]
+    pub fn again_after(self, again_after: Option<Duration>) -> Self {
+        Self { again_after, ..self }
     }
 
     /// The same in answer to the commands of a message.

@@ -5,6 +5,8 @@ mod alarms;
 mod any_password;
 mod archive;
 mod bounded_waits;
+#[cfg(feature = "webhook")]
+mod chats;
 mod checks;
 mod client_programs;
 mod crash;
@@ -73,5 +75,9 @@ mod syscalls;
 mod tls_and_logins;
 mod two_administrators;
 mod verbs;
+#[cfg(feature = "webhook")]
+mod web_server;
+#[cfg(feature = "webhook")]
+mod web_services;
 
 use support::{client, fake_smarthost, have, recipient_sink, site};

@@ -138,6 +138,12 @@ impl Identity {
         Self::new(names, |_| ())
     }
 
+    /// What a server needs to show it.
+    #[allow(dead_code)]
+    pub(crate) fn server(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.config)
+    }
+
     /// A certificate that has expired.
     pub(crate) fn expired(names: &[&str]) -> Self {
         Self::new(names, |parameters| {

@@ -40,6 +40,7 @@ fn one_credential(hop: &Hop<'_>, config: &Config) -> Option<Fault> {
             );
             Some(Fault::new(names_user, reason))
         }
+        (None, Some(_)) if hop.takes_token() => None,
         (None, Some(key)) => {
             let reason = format!(
                 "{place}.{key} is set, but {names_user} names no user; write it as smtp://user@host:587 or remove \
@@ -57,6 +58,9 @@ fn mechanism(hop: &Hop<'_>, config: &Config) -> Option<Fault> {
     let secret = token.or_else(|| hop.table.passwords().first().map(|(key, _)| *key));
     let auth = hop.table.auth;
     let reason = match (auth, token) {
+        (_, Some(key)) if hop.agent().is_some_and(|agent| !agent.takes_token()) => {
+            format!("{place}.{key} is set, but {place}.url leads to what takes passwords only")
+        }
         (AuthMethod::Auto, _) | (AuthMethod::Xoauth2 | AuthMethod::OauthBearer, Some(_)) => return None,
         (AuthMethod::External, _) if secret.is_some() => format!(
             "{place}.{} is set, but {place}.auth = \"external\" uses the certificate of {place}.tls_cert only",
@@ -139,6 +143,11 @@ fn trust(hop: &Hop<'_>) -> Option<Fault> {
         _ => {}
     }
     for (key, set) in [("tls_pin", table.tls_pin.is_some()), ("tls_cert", table.tls_cert.is_some())] {
+        if set && hop.agent().is_some() {
+            let reason =
+                format!("{place}.{key} is set, but {place}.url leads to no SMTP server; use {place}.tls_roots");
+            return fault(key, reason);
+        }
         if set && !hop.verifies() {
             let reason =
                 format!("{place}.{key} is set, but {place}.url does not verify TLS; add ?tls=required, or use smtps:");

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::queue::routes::pace::Pace;
 use crate::routing::Criteria;
 use crate::smtp::long_lines::LongLines;
-use crate::transport::{ClientIdentity, Extensions, NextHop, RouteSettings, TlsSettings};
+use crate::transport::{Agent, ClientIdentity, Extensions, NextHop, RouteSettings, TlsSettings};
 
 /// The name of `[relay]` as a route.
 pub(super) const RELAY: &str = "relay";
@@ -145,6 +145,16 @@ impl<'a> Hop<'a> {
     /// The key that names the user, or would.
     pub(super) fn user_key(&self) -> String {
         format!("{}.{}", self.key, if self.table.preset.is_some() { "user" } else { "url" })
+    }
+
+    /// Whether a password or a token proves who we are without a user.
+    pub(super) fn takes_token(&self) -> bool {
+        self.agent().is_some_and(|agent| agent.takes_token())
+    }
+
+    /// The delivery agent, where the next hop is one.
+    pub(super) fn agent(&self) -> Option<&Agent> {
+        self.next_hop.as_ref()?.agent()
     }
 
     /// Whether the next hop's certificate is looked at.

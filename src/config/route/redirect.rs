@@ -29,8 +29,8 @@ impl RouteSection {
         self.fallback.clear();
         self.url = Some(next_hop);
         let hop = Hop::alone(self);
-        let (has_user, verifies, has_address, is_mx) =
-            (hop.user().is_some(), hop.verifies(), hop.has_address(), hop.is_mx());
+        let (has_user, has_address, is_mx) = (hop.user().is_some(), hop.has_address(), hop.is_mx());
+        let verifies = hop.verifies() && hop.agent().is_none();
         if !has_user {
             (self.password_file, self.password_env, self.password_command) = (None, None, None);
             (self.token_file, self.token_command, self.auth) = (None, None, AuthMethod::Auto);

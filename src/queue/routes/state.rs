@@ -81,6 +81,9 @@ const BACK_OFF: [u64; 6] = [30, 60, 120, 300, 600, 900];
 /// The longest of them.
 const LONGEST_REST: Duration = Duration::from_secs(BACK_OFF[BACK_OFF.len() - 1]);
 
+/// A next hop may ask for that.
+const SHORTEST_REST: Duration = Duration::from_secs(1);
+
 /// As much of the time between two failures in a row counts.
 const LONGEST_GAP: Duration = Duration::from_secs(3_600);
 
@@ -124,6 +127,19 @@ impl RouteState {
         let (status, text, cause) = (reason.status, reason.text.clone(), reason.cause);
         let (message, mark, by_hand, last) = (None, 0, false, now.as_millis());
         Self::Paused(Pause { since, until, failures, status, text, cause, message, mark, by_hand, last, age })
+    }
+
+    /// The same where the next hop says how long it wants to be left alone. No pause is longer than without its word, as a probe costs
+    /// little and it may err.
+    #[must_use]
+    pub fn resting_for(self, wait: Duration, now: Timestamp) -> Self {
+        match self {
+            Self::Open => Self::Open,
+            Self::Paused(pause) => {
+                let wait = wait.clamp(SHORTEST_REST, LONGEST_REST);
+                Self::Paused(Pause { until: (now + wait).as_millis(), ..pause })
+            }
+        }
     }
 
     /// The same after a fault that this message may be the reason of.
@@ -306,6 +322,18 @@ mod tests {
         let probing = paused.while_probing("main", at(1_037));
         assert!(matches!(probing.admission(Urgency::Due, at(1_037)), Admission::Closed(_)), "one probe, not two");
         assert_eq!(probing.failures(), 1);
+    }
+
+    #[test]
+    fn a_next_hop_says_how_long_it_rests_within_limits() {
+        let paused = RouteState::Open.after_fault("main", &reason(), at(1_000));
+        for (wait, seconds) in [(0, 1), (7, 7), (900, 900), (u64::MAX / 1000, 900)] {
+            let resting = paused.clone().resting_for(Duration::from_secs(wait), at(1_000));
+            let until = at(1_000 + seconds);
+            assert_eq!(resting.admission(Urgency::Due, at(1_000)), Admission::Closed(until), "{wait}");
+            assert_eq!((resting.admission(Urgency::Due, until), resting.failures()), (Admission::Probe, 1));
+        }
+        assert_eq!(RouteState::Open.resting_for(Duration::from_secs(9), at(1)), RouteState::Open);
     }
 
     #[test]

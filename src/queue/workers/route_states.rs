@@ -24,6 +24,7 @@ impl<S: Spool> WorkerPool<'_, S> {
         let was_open = gate.state == RouteState::Open;
         let paused = gate.fault(job.probe, name, &fault.reason, now)?;
         let paused = if fault.in_transaction { paused.at_message(job.id) } else { paused };
+        let paused = fault.again_after.map_or(paused.clone(), |wait| paused.resting_for(wait, now));
         let paused = paused.marked(self.runner.routes[job.route].dispatch.mark());
         let RouteState::Paused(pause) = &paused else { return None };
         let retry_in = Timestamp::from_millis(pause.until).since(now);

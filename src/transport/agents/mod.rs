@@ -9,10 +9,14 @@ mod lines;
 mod maildir;
 mod maildir_quota;
 mod mbox;
+#[cfg(any(feature = "sql", feature = "webhook"))]
+mod message;
 mod pipe;
 mod sql;
 mod store;
 mod template;
+mod waiting;
+mod web;
 
 pub use maildir::{MaildirDispatch, MaildirTransport};
 pub use sql::{DatabaseKind, schema};
@@ -21,7 +25,7 @@ use super::settings::AgentKind;
 
 /// The kinds, in the order in which help lists them.
 pub(super) const KINDS: &[AgentKind] =
-    &[maildir::KIND, mbox::KIND, pipe::KIND, sql::KIND, discard::DISCARD, discard::ERROR];
+    &[maildir::KIND, mbox::KIND, pipe::KIND, sql::KIND, web::KIND, discard::DISCARD, discard::ERROR];
 
 /// The kind that a URL with this scheme leads to.
 pub(super) fn kind_of(scheme: &str) -> Option<&'static AgentKind> {

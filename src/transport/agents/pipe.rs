@@ -8,20 +8,18 @@ use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use rustix::fs::{Access, MemfdFlags, access, memfd_create};
 
 use super::lines::UnixLines;
+use super::waiting::{Unfinished, in_another_thread};
 use super::{store, template};
 use crate::envelope::Recipient;
 use crate::receipt::{Cause, Outcome, Reason};
 use crate::smtp::EnhancedCode;
 use crate::sys::{HowEnded, ProgramCall, ProgramEnd, placeholders, words};
 use crate::transport::delivery::{Body, Delivery, DeliveryRequest, Dispatch, RouteFailure, SettingsError, Transport};
-use crate::transport::leaving::Leaving;
 use crate::transport::settings::{AgentKind, AgentNeeds, AgentSettings, DeliveryAgent, NextHopError};
 use crate::transport::step::Step;
 
@@ -147,10 +145,7 @@ impl Transport for PipeTransport {
         }
         let Some(recipient) = request.recipients().next() else { return Ok(store::delivery(Vec::new(), relay)) };
         let outcome = match self.message(request, body) {
-            Err(Unread::Spool(error)) => {
-                let reason = Reason::new(EnhancedCode(4, 3, 0), format!("reading the message failed: {error}"));
-                Outcome::Deferred(reason.because(Cause::Resources))
-            }
+            Err(Unread::Spool(error)) => store::unread(&error),
             Err(Unread::Memory(error)) => {
                 let reason = Reason::new(EnhancedCode(4, 3, 1), format!("keeping the message in memory: {error}"));
                 return Err(RouteFailure::new(reason.because(Cause::Resources), relay));
@@ -164,11 +159,7 @@ impl Transport for PipeTransport {
                 }
             }
         };
-        let text = "the program is run for one recipient at a time";
-        let later = Outcome::Postponed(Reason::new(EnhancedCode(4, 5, 3), text));
-        let mut outcomes = vec![later; request.recipients.len()];
-        outcomes[0] = outcome;
-        Ok(store::delivery(outcomes, relay))
+        Ok(store::for_first(outcome, request, relay))
     }
 }
 
@@ -231,37 +222,10 @@ impl PipeTransport {
 
 /// Runs it; an error is that nobody knows what came of it, in words.
 fn run(call: ProgramCall, message: OwnedFd, settings: &AgentSettings) -> Result<ProgramEnd, String> {
-    let (sender, receiver) = mpsc::channel();
-    // Nobody waits for the thread: its call has a limit.
-    let started = thread::Builder::new().spawn(move || sender.send(call.run(message)));
-    if let Err(error) = started {
-        return Ok(ProgramEnd { how: HowEnded::NotStarted(error.to_string()), output: Vec::new() });
-    }
-    let mut patience = Patience { leaving: &settings.leaving, over: None };
-    loop {
-        match receiver.recv_timeout(LOOK) {
-            Ok(ended) => return ended,
-            Err(mpsc::RecvTimeoutError::Timeout) if patience.is_over() => {
-                return Err("this relay ended before the program did".to_owned());
-            }
-            Err(mpsc::RecvTimeoutError::Timeout) => {}
-            Err(mpsc::RecvTimeoutError::Disconnected) => return Err("its keeper ended".to_owned()),
-        }
-    }
-}
-
-const LOOK: Duration = Duration::from_millis(100);
-
-/// Once it is time to leave, the program has a while.
-struct Patience<'a> {
-    leaving: &'a Leaving,
-    over: Option<Instant>,
-}
-
-impl Patience<'_> {
-    fn is_over(&mut self) -> bool {
-        let raised = self.leaving.is_raised();
-        raised && Instant::now() >= *self.over.get_or_insert_with(|| Instant::now() + self.leaving.patience())
+    match in_another_thread(&settings.leaving, move || call.run(message)) {
+        Ok(ended) => ended,
+        Err(Unfinished::NotStarted(error)) => Ok(ProgramEnd { how: HowEnded::NotStarted(error), output: Vec::new() }),
+        Err(Unfinished::Left) => Err("this relay ended before the program did".to_owned()),
     }
 }
 

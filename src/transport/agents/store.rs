@@ -12,6 +12,8 @@ use rustix::io::Errno;
 use super::template::Template;
 use crate::receipt::{Cause, Outcome, Reason};
 use crate::smtp::EnhancedCode;
+#[cfg(any(feature = "sql", feature = "webhook"))]
+use crate::transport::delivery::Body;
 use crate::transport::delivery::{Delivery, DeliveryRequest, Dsn, RouteFailure};
 
 /// Where a delivery failed.
@@ -132,6 +134,30 @@ pub(super) fn delivery(outcomes: Vec<Outcome>, relay: String) -> Delivery {
     Delivery { outcomes, relay, connecting: Duration::ZERO, dsn: Dsn::Final, route_trouble: None }
 }
 
+/// The outcome of the first recipient, where each has a transaction of its own.
+pub(super) fn for_first(outcome: Outcome, request: &DeliveryRequest<'_>, relay: String) -> Delivery {
+    let text = "each recipient has a transaction of its own";
+    let later = Outcome::Postponed(Reason::new(EnhancedCode(4, 5, 3), text));
+    let others = request.recipients.iter().skip(1).map(|_| later.clone());
+    delivery(std::iter::once(outcome).chain(others).collect(), relay)
+}
+
+/// The outcome for a message that cannot be read.
+pub(super) fn unread(error: &io::Error) -> Outcome {
+    let reason = Reason::new(EnhancedCode(4, 3, 0), format!("reading the message failed: {error}"));
+    Outcome::Deferred(reason.because(Cause::Resources))
+}
+
+/// All octets of a message, or the outcome where it cannot be read.
+#[cfg(any(feature = "sql", feature = "webhook"))]
+pub(super) fn whole(body: &mut dyn Body) -> Result<Vec<u8>, Outcome> {
+    let (mut octets, mut piece) = (Vec::new(), Vec::new());
+    while body.next_piece(&mut piece).map_err(|error| unread(&error))? {
+        octets.extend_from_slice(&piece);
+    }
+    Ok(octets)
+}
+
 /// Stores a message for the first mailbox of a request by `store`, whose success is a text.
 pub(super) fn deliver(
     template: &Template,
@@ -147,10 +173,7 @@ pub(super) fn deliver(
     let outcome = match store(&group) {
         Ok(text) => Outcome::Delivered(Reason::new(EnhancedCode(2, 0, 0), text)),
         Err(StoreError::Mailbox(reason)) => Outcome::Deferred(reason),
-        Err(StoreError::Message(error)) => {
-            let reason = reason(EnhancedCode(4, 3, 0), "reading the message failed", &error);
-            Outcome::Deferred(reason.because(Cause::Resources))
-        }
+        Err(StoreError::Message(error)) => unread(&error),
         Err(StoreError::HandedOver { outcome, doing, error }) => {
             outcome(reason(EnhancedCode(4, 3, 0), &doing, &error).because(Cause::Folder))
         }

@@ -74,6 +74,7 @@ pub(super) enum Why {
     RefusedByRoute,
     Program,
     Database,
+    WebService,
     Later,
     Never,
 }
@@ -113,6 +114,7 @@ impl From<Cause> for Why {
             Cause::RefusedByRoute => Self::RefusedByRoute,
             Cause::Program => Self::Program,
             Cause::Database => Self::Database,
+            Cause::WebService => Self::WebService,
             Cause::Resources | Cause::Leaving => Self::OwnResources,
         }
     }

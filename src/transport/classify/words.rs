@@ -239,6 +239,9 @@ pub(super) fn of(why: Why) -> Meaning {
         Why::Database => (
             "The database of the route did not store it: the words above are its own. No mail is lost.",
             "Mend the database, or the table that {place} url names: `spoolrun doctor` says what is wrong with it."),
+        Why::WebService => (
+            "The web service of the route did not take it: the words above are its own.",
+            "Nothing, if it was busy or away. Else compare {place} url, its template and the login with what the service wants."),
         Why::Later => (
             "The other side does not take it now. It is tried again.",
             "Nothing, unless it lasts: then ask whoever runs the next hop what the reply means, or give {place} a fallback."),

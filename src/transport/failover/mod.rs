@@ -155,7 +155,14 @@ pub(super) fn joined(mut faults: Vec<RouteFailure>) -> RouteFailure {
     let status = first.map_or(EnhancedCode(4, 4, 1), |first| first.status);
     let (reply_code, cause) = first.map_or((None, None), |first| (first.reply_code, first.cause));
     let in_transaction = faults.iter().all(|fault| fault.in_transaction);
-    RouteFailure { reason: Reason { reply_code, cause, ..Reason::new(status, text) }, relay, in_transaction }
+    // One that says nothing may work at any time.
+    let again_after = faults.iter().map(|fault| fault.again_after).min().flatten();
+    RouteFailure {
+        reason: Reason { reply_code, cause, ..Reason::new(status, text) },
+        relay,
+        in_transaction,
+        again_after,
+    }
 }
 
 impl Shared {

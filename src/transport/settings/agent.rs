@@ -3,11 +3,12 @@
 //! An agent is a value that its URL describes whole: nothing is read, opened or started before the first delivery or probe.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::NextHopError;
-use super::secret::SecretSource;
+use super::pin::Roots;
+use super::secret::{SecretSource, TokenSource};
 use super::timeouts::Timeouts;
 use crate::transport::delivery::{Dispatch, SettingsError};
 use crate::transport::leaving::Leaving;
@@ -26,6 +27,11 @@ pub trait DeliveryAgent: fmt::Debug + Send + Sync {
     /// The user to log in as, with the password of the route.
     fn user(&self) -> Option<&str> {
         None
+    }
+
+    /// Whether a token or a password proves who we are without a user.
+    fn takes_token(&self) -> bool {
+        false
     }
 
     /// Whether the certificate of the other side is looked at.
@@ -64,8 +70,10 @@ pub struct AgentSettings {
     pub max_size: Option<u64>,
     /// Where the password of the URL's user comes from.
     pub password: Option<SecretSource>,
-    /// The file of the authorities that are trusted instead of those of the system.
-    pub authorities: Option<PathBuf>,
+    /// Where an access token comes from, instead of a password.
+    pub token: Option<TokenSource>,
+    /// Whose certificates are trusted; `None`: the system's authorities.
+    pub roots: Option<Roots>,
     /// How long each step may take.
     pub timeouts: Timeouts,
     /// The call to leave.
@@ -73,6 +81,14 @@ pub struct AgentSettings {
 }
 
 impl AgentSettings {
+    /// The file of the authorities that are trusted instead of those of the system.
+    pub fn authorities(&self) -> Option<&Path> {
+        match &self.roots {
+            Some(Roots::File(file)) => Some(file),
+            _ => None,
+        }
+    }
+
     /// They contradict the agent.
     pub fn refused(&self, what: impl Into<String>) -> SettingsError {
         SettingsError { route: self.route.clone(), what: what.into() }

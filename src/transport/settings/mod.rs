@@ -14,11 +14,11 @@ pub(super) use agent::AgentKind;
 pub use agent::{Agent, AgentNeeds, AgentSettings, DeliveryAgent};
 pub use error::NextHopError;
 pub use next_hop::{
-    AuthMethod, ClientIdentity, DirectMx, Discardable, Discarded, EightBit, Extensions, IpVersion, NextHop, Roots,
+    AuthMethod, ClientIdentity, DirectMx, Discardable, Discarded, EightBit, Extensions, IpVersion, NextHop,
     RouteSettings, ServerKind,
 };
 pub use next_hop::{Smarthost, TlsPolicy, TlsSettings};
-pub use pin::{Pin, PinError};
+pub use pin::{Pin, PinError, Roots};
 pub use secret::{SecretSource, TokenGrant, TokenSource};
 pub use timeouts::Timeouts;
-pub(super) use url::{host_and_port, lmtp, mail_exchangers, smarthost, user_name};
+pub(super) use url::{PLAIN, host_and_port, is_this_host, lmtp, mail_exchangers, smarthost, user_name};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 
 use super::agent::{Agent, AgentSettings};
-use super::pin::Pin;
+use super::pin::{Pin, Roots};
 use super::secret::{SecretSource, TokenSource};
 use super::timeouts::Timeouts;
 use crate::address::Domain;
@@ -199,17 +199,6 @@ pub struct TlsSettings {
     pub identity: Option<ClientIdentity>,
 }
 
-/// Whose certificates are trusted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Roots {
-    /// Those of the system.
-    System,
-    /// Mozilla's, as they were when this program was built.
-    WebPki,
-    /// Those of a PEM file, and no others.
-    File(PathBuf),
-}
-
 /// A client certificate, as PEM files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientIdentity {
@@ -371,10 +360,8 @@ impl RouteSettings {
             connections: self.connections.max(1),
             max_size: self.max_size,
             password: self.password.clone(),
-            authorities: match &self.tls.roots {
-                Some(Roots::File(file)) => Some(file.clone()),
-                _ => None,
-            },
+            token: self.token.clone(),
+            roots: self.tls.roots.clone(),
             timeouts: self.timeouts,
             leaving,
         }

@@ -1,12 +1,24 @@
-//! A pinned key: the SHA-256 of a certificate's public key, as RFC 7469 2.4 takes it (`SubjectPublicKeyInfo`).
+//! Whom a route trusts: authorities, or a pinned key, the SHA-256 of a certificate's public key, as RFC 7469 2.4 takes it (`SubjectPublicKeyInfo`).
 //!
 //! Of the key and not of the certificate, so that a certificate that is renewed with its key still fits.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use base64::engine::{Engine, general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
+
+/// Whose certificates are trusted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Roots {
+    /// Those of the system.
+    System,
+    /// Mozilla's, as they were when this program was built.
+    WebPki,
+    /// Those of a PEM file, and no others.
+    File(PathBuf),
+}
 
 /// The SHA-256 of a public key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 //! shown in logs, listings and `ps`, so it never carries a password, and no error repeats the part before an `@`.
 
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -104,6 +104,11 @@ pub(in crate::transport) fn host_and_port(place: &str) -> Result<(String, Option
     Ok((host.to_owned(), digits.map(port).transpose()?))
 }
 
+/// Whether mail to it does not leave this host.
+pub(in crate::transport) fn is_this_host(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 fn port(digits: &str) -> Result<u16, NextHopError> {
     let number = digits.parse().ok().filter(|port| *port > 0 && digits.bytes().all(|octet| octet.is_ascii_digit()));
     number.ok_or_else(|| NextHopError::unexpected("a port from 1 to 65535", digits))
@@ -174,7 +179,7 @@ fn query_of(policy: TlsPolicy) -> &'static str {
 }
 
 /// What RFC 3986 2.3 calls unreserved stays as it is.
-const USER: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub(in crate::transport) const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 impl fmt::Display for Smarthost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -187,7 +192,7 @@ impl fmt::Display for Smarthost {
         };
         f.write_str(scheme)?;
         if let Some(user) = &self.user {
-            write!(f, "{}@", utf8_percent_encode(user, USER))?;
+            write!(f, "{}@", utf8_percent_encode(user, PLAIN))?;
         }
         if self.host.contains(':') {
             write!(f, "[{}]", self.host)?

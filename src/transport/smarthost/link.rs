@@ -78,7 +78,8 @@ impl Link {
                     return Err(if left { fault } else { fault.in_transaction() });
                 }
                 Ended::Fault { reason, in_transaction } => {
-                    let fault = RouteFailure { reason, relay: client.relay().to_owned(), in_transaction };
+                    let fault = RouteFailure::new(reason, client.relay().to_owned());
+                    let fault = RouteFailure { in_transaction, ..fault };
                     client.quit().await;
                     return Err(fault);
                 }

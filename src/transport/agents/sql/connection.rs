@@ -10,12 +10,12 @@ use sqlx::any::{AnyConnectOptions, install_default_drivers};
 use sqlx::{Any, AnyConnection, AssertSqlSafe, ConnectOptions, Connection, Row, Transaction};
 use zeroize::Zeroizing;
 
-use super::database::{Database, DatabaseKind, DatabasePlace, PATH, PLAIN};
+use super::database::{Database, DatabaseKind, DatabasePlace, PATH};
 use super::dialect;
 use super::fault::is_wrong_time;
 use super::row::Mail;
 use super::table::{Table, Unfit};
-use crate::transport::settings::TlsPolicy;
+use crate::transport::settings::{PLAIN, TlsPolicy};
 
 /// Rows of one message.
 #[derive(Debug)]

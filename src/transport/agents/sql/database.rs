@@ -5,9 +5,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, percent_decode_str, utf8_percent_encode};
 
-use crate::transport::settings::{NextHopError, TlsPolicy, host_and_port, user_name};
+use crate::transport::settings::{NextHopError, PLAIN, TlsPolicy, host_and_port, is_this_host, user_name};
 
 /// A database, and the table in it that mail is stored in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,11 +138,6 @@ fn default_tls(place: &DatabasePlace) -> TlsPolicy {
     }
 }
 
-fn is_this_host(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost")
-        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
 impl Database {
     /// From the kind and what follows the colon.
     pub(super) fn parse(kind: DatabaseKind, rest: &str) -> Result<Self, NextHopError> {
@@ -194,8 +189,7 @@ impl Database {
     }
 }
 
-/// What RFC 3986 2.3 calls unreserved stays as it is, and in paths the slash.
-pub(super) const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// In paths the slash stays as it is.
 pub(super) const PATH: &AsciiSet = &PLAIN.remove(b'/');
 
 impl fmt::Display for Database {

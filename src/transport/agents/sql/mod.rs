@@ -11,8 +11,6 @@ mod dialect;
 #[cfg(feature = "sql")]
 mod fault;
 #[cfg(feature = "sql")]
-mod message;
-#[cfg(feature = "sql")]
 mod row;
 #[cfg(feature = "sql")]
 mod store;

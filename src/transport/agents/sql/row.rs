@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::message::{MessageColumns, time};
+use crate::transport::agents::message::{MessageColumns, time};
 use crate::transport::delivery::DeliveryRequest;
 
 /// What all rows of a message share.

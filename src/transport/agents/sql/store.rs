@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -78,7 +78,7 @@ impl Store {
         Self {
             database: database.clone(),
             password: settings.password.clone(),
-            authorities: settings.authorities.clone(),
+            authorities: settings.authorities().map(Path::to_owned),
             connect: settings.timeouts.connect,
             leaving: settings.leaving.clone(),
             state: Mutex::default(),

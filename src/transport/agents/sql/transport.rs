@@ -7,8 +7,9 @@ use super::connection::{Consignment, Doubt};
 use super::database::Database;
 use super::row::{Mail, recipient};
 use super::store::{Store, Trouble};
-use crate::receipt::{Cause, Outcome, Reason};
+use crate::receipt::{Outcome, Reason};
 use crate::smtp::EnhancedCode;
+use crate::transport::agents::store;
 use crate::transport::delivery::{Body, Delivery, DeliveryRequest, Dispatch, Dsn, RouteFailure, Transport};
 use crate::transport::settings::AgentSettings;
 use crate::transport::step::Step;
@@ -78,20 +79,9 @@ impl SqlTransport {
     /// The rows, or why there are none.
     fn consignment(&self, request: &DeliveryRequest<'_>, body: &mut dyn Body) -> Result<Consignment, Outcome> {
         if let Some(limit) = self.max_size.filter(|allowed| *allowed < request.size) {
-            let text = format!("the message has {} octets, the route takes {limit} at most", request.size);
-            return Err(Outcome::Failed(Reason::new(EnhancedCode(5, 3, 4), text).because(Cause::TooLargeForRoute)));
+            return Err(store::too_large(request, limit));
         }
-        let (mut octets, mut piece) = (Vec::new(), Vec::new());
-        loop {
-            match body.next_piece(&mut piece) {
-                Ok(true) => octets.extend_from_slice(&piece),
-                Ok(false) => break,
-                Err(error) => {
-                    let text = format!("reading the message failed: {error}");
-                    return Err(Outcome::Deferred(Reason::new(EnhancedCode(4, 3, 0), text).because(Cause::Resources)));
-                }
-            }
-        }
+        let octets = store::whole(body)?;
         let meant = request.recipients.iter().flat_map(|index| request.meant_by(*index));
         let mut recipients: Vec<_> = meant.map(|to| recipient(&to.mailbox.to_string())).collect();
         recipients.sort_unstable();
