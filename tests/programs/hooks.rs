@@ -10,6 +10,12 @@ use crate::site::{Running, Site, free_port, wait_until};
 const MESSAGE: &[u8] = b"Subject: x\r\n\r\nhello\r\n";
 const LOTTERY: &[u8] = b"Subject: x\r\n\r\nYou won the lottery.\r\n";
 
+/// A message that is not kept in memory.
+pub(crate) fn four_megabytes() -> Vec<u8> {
+    let line = [vec![b'x'; 998], b"\r\n".to_vec()].concat();
+    [b"Subject: x\r\n\r\n", &line.repeat(4_000)[..]].concat()
+}
+
 fn site(target: &str, more: &str) -> Site {
     Site::new(&format!("[[hook]]\n{target}\n{more}\n"))
 }
@@ -146,25 +152,8 @@ fn a_hook_holds_notes_defers_and_discards_only_where_it_may() {
 fn what_a_session_keeps_for_a_hook_is_bounded() {
     let site = scripted("contents = \"64kB\"");
     let smtpd = site.listen(&[]);
-    let body = [vec![b'x'; 998], b"\r\n".to_vec()].concat().repeat(4_000);
-    let message = [b"Subject: x\r\n\r\n", &body[..]].concat();
-    smtpd.client().submit("a@example.com", &["b@example.com"], &message);
-    let before = smtpd.peak_memory();
-    let mut clients: Vec<_> = (0..20)
-        .map(|_| {
-            let mut client = smtpd.client();
-            client.begin("a@example.com", &["b@example.com"]);
-            client.send(&message);
-            client
-        })
-        .collect();
-    for client in &mut clients {
-        client.send(b".\r\n");
-        let reply = client.reply();
-        assert!(reply.starts_with("250"), "{reply}");
-    }
-    let grown = smtpd.peak_memory().saturating_sub(before);
-    assert!(grown < 20 * 1_000_000, "20 messages of 4 MB took {grown} octets");
+    let grown = smtpd.growth_by_clients(20, &four_megabytes());
+    assert!(grown < 20 * 1_024, "20 messages of 4 MB took {grown} KiB");
 }
 
 #[test]

@@ -47,6 +47,7 @@ mod old_clients;
 mod own_mail;
 mod pipes;
 mod policy_services;
+mod postgrey;
 mod privileges;
 mod proxy_protocol;
 mod random_operations;

@@ -1,11 +1,10 @@
-//! Policy services beside smtpd as it is built: postgrey, and a small one that a test writes in Python.
+//! Policy services beside smtpd as it is built: policyd-spf, and a small one that a test writes in Python.
 
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use crate::have::have;
-use crate::site::{Running, Site, free_port, wait_until};
+use crate::site::{Running, Site, wait_until};
 
 /// A service at a Unix socket. For each question it reads the lines `VALUE ACTION` of the file `actions`, of which the first
 /// whose value the question has (`name=value`) counts.
@@ -48,7 +47,7 @@ fn service(site: &Site) -> Running {
     running
 }
 
-fn site_with(address: &str, more: &str) -> Site {
+pub(crate) fn site_with(address: &str, more: &str) -> Site {
     Site::new(&format!("[[policy_service]]\naddress = \"{address}\"\n{more}"))
 }
 
@@ -70,7 +69,7 @@ fn said(output: std::process::Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-const MESSAGE: &[u8] = b"Subject: x\r\n\r\nhello\r\n";
+pub(crate) const MESSAGE: &[u8] = b"Subject: x\r\n\r\nhello\r\n";
 
 #[test]
 fn a_service_adds_holds_defers_and_refuses_and_explain_says_so() {
@@ -198,7 +197,7 @@ fn a_service_that_dies_or_hangs_costs_no_mail_and_lets_none_in() {
     assert_eq!(site.shelf("queue").len(), 2);
 }
 
-fn signal(process: &Running, name: &str) {
+pub(crate) fn signal(process: &Running, name: &str) {
     let sent = Command::new("kill").args([&format!("-{name}"), &process.pid().to_string()]).status().unwrap();
     assert!(sent.success());
 }
@@ -215,57 +214,6 @@ fn doctor_asks_each_policy_service() {
     let _service = service(&site);
     let told = said(site.run(&["doctor"]));
     assert!(told.contains("ok        answer: it answers DUNNO"), "{told}");
-}
-
-#[test]
-fn postgrey_defers_the_first_time_and_lets_the_second_through() {
-    if !have("postgrey") {
-        return;
-    }
-    let port = free_port();
-    let site = site_with(&format!("inet:127.0.0.1:{port}"), "");
-    let (user, group) = owner(&site.path(""));
-    let mut postgrey = Command::new("postgrey");
-    postgrey.args([
-        &format!("--inet=127.0.0.1:{port}"),
-        "--delay=1",
-        &format!("--user={user}"),
-        &format!("--group={group}"),
-    ]);
-    postgrey.arg(format!("--dbdir={}", site.path("postgrey").display())).stdout(Stdio::null());
-    fs::create_dir(site.path("postgrey")).unwrap();
-    let _postgrey = Running::start(postgrey);
-    wait_until("postgrey listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
-    let smtpd = site.listen(&[]);
-    let mut refused = 0;
-    wait_until("postgrey lets it through", || {
-        let mut client = smtpd.client();
-        client.expect("EHLO device.example.com", "250");
-        client.expect("MAIL FROM:<a@example.com>", "250");
-        client.send(b"RCPT TO:<b@example.com>\r\n");
-        let reply = client.reply();
-        if reply.starts_with("250") {
-            client.expect("DATA", "354");
-            client.finish(MESSAGE);
-            return true;
-        }
-        assert!(reply.starts_with("450 4.2.0 ") || reply.starts_with("450 4.7.1 "), "{reply}");
-        refused += 1;
-        false
-    });
-    assert!(refused > 0, "the first attempt is deferred");
-    assert!(site.run(&[]).status.success());
-    let text = String::from_utf8(site.delivered().concat()).unwrap();
-    assert!(text.starts_with("X-Greylist: delayed ") || text.contains("\r\nX-Greylist: delayed "), "{text}");
-}
-
-/// Names of a user and a group that a service can change to: those of this process.
-fn owner(folder: &Path) -> (String, String) {
-    let name = |format: &str| {
-        let output = Command::new("stat").args(["-c", format]).arg(folder).output().unwrap();
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    };
-    (name("%U"), name("%G"))
 }
 
 /// policyd-spf for each connection to the Unix socket, as Postfix's spawn(8) runs it; it asks the name server at a port.

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
 use crate::have::have;
+use crate::hooks::four_megabytes;
 use crate::site::{Site, wait_until};
 use crate::support::peers::rspamd::Rspamd;
 
@@ -297,25 +298,8 @@ fn a_score_holds_or_refuses_a_message_and_doctor_says_what_the_filter_answers() 
 fn what_a_session_keeps_for_the_spam_filter_is_bounded() {
     let site = scripted("contents = \"64kB\"");
     let smtpd = site.listen(&[]);
-    let line = [vec![b'x'; 998], b"\r\n".to_vec()].concat();
-    let mut first = smtpd.client();
-    first.submit("a@example.com", &["b@example.com"], &[b"Subject: x\r\n\r\n", &line.repeat(4_000)[..]].concat());
-    let before = smtpd.peak_memory();
-    let mut clients: Vec<_> = (0..20)
-        .map(|_| {
-            let mut client = smtpd.client();
-            client.begin("a@example.com", &["b@example.com"]);
-            client.send(&[b"Subject: x\r\n\r\n", &line.repeat(4_000)[..]].concat());
-            client
-        })
-        .collect();
-    for client in &mut clients {
-        client.send(b".\r\n");
-        let reply = client.reply();
-        assert!(reply.starts_with("250"), "{reply}");
-    }
-    let grown = smtpd.peak_memory().saturating_sub(before);
-    assert!(grown < 20 * 1_000_000, "20 messages of 4 MB took {grown} octets");
+    let grown = smtpd.growth_by_clients(20, &four_megabytes());
+    assert!(grown < 20 * 1_024, "20 messages of 4 MB took {grown} KiB");
 }
 
 #[test]

@@ -202,6 +202,26 @@ impl Running {
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
+    /// By how many KiB the peak of its memory grows while a number of clients send this message at once; one has done so before.
+    #[allow(dead_code)]
+    pub(crate) fn growth_by_clients(&self, clients: usize, message: &[u8]) -> u64 {
+        self.client().submit("a@example.com", &["b@example.com"], message);
+        let before = self.peak_memory();
+        let sending = (0..clients).map(|_| {
+            let mut client = self.client();
+            client.begin("a@example.com", &["b@example.com"]);
+            client.send(message);
+            client
+        });
+        let mut sending: Vec<_> = sending.collect();
+        for client in &mut sending {
+            client.send(b".\r\n");
+            let reply = client.reply();
+            assert!(reply.starts_with("250"), "{reply}");
+        }
+        self.peak_memory().saturating_sub(before)
+    }
+
     /// Ends it at once, as a crash would.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
