@@ -123,6 +123,12 @@ pub fn recipient_routed(recipient: &Mailbox) -> Reply {
     Reply::new(550, NOT_AUTHORIZED, text)
 }
 
+/// It cannot be known now what a check needs of the DNS.
+pub(super) fn dns_trouble(setting: &str) -> Reply {
+    let text = format!("the relay cannot ask the DNS now, try again later; it asks because of its setting {setting}");
+    Reply::new(451, RESOLVER_FAILED, text)
+}
+
 /// End of data: header fields that are wanted are missing or empty. Names all of them, so that one try tells everything.
 pub fn headers_missing(names: &[&str]) -> Reply {
     let mut text = "the message has no header field, or an empty one, named:\n".to_owned();
@@ -180,6 +186,7 @@ mod tests {
             (recipient_denied(&mailbox), "550 5.7.1 the recipient eve@example.com ", "recipients.deny"),
             (recipient_not_allowed(&mailbox), "550 5.7.1 the recipient eve@example.com ", "recipients.allow"),
             (recipient_routed(&mailbox), "550 5.7.1 the recipient eve@example.com ", "recipients.allow"),
+            (dns_trouble("authentication.spf"), "451 4.4.3 the relay ", "authentication.spf"),
             (headers_missing(&["From", "To"]), "554 5.6.0 the message ", "message.required_headers"),
         ]
     }

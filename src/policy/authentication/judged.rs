@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::sentences;
 use crate::policy::Strictness;
+use crate::policy::refusals::dns_trouble;
 use crate::smtp::Reply;
 use crate::spf::{SpfOutcome, SpfResult};
 
@@ -54,7 +55,7 @@ impl Judged {
                 let explanation = self.outcome.explanation.as_deref();
                 Some(sentences::spf_fail(address, &self.domain, self.identity.setting(), explanation))
             }
-            (Strictness::Refuse, SpfResult::TempError) => Some(sentences::trouble(self.identity.setting())),
+            (Strictness::Refuse, SpfResult::TempError) => Some(dns_trouble(self.identity.setting())),
             _ => None,
         }
     }

@@ -17,6 +17,7 @@ use crate::dkim::{DKIM_TEST, DkimOutcome, DkimVerdict, MessageVerifier};
 use crate::dmarc::{self, DmarcIdentities, DmarcOutcome, DmarcPolicy, DmarcVerdict};
 use crate::dns::{Dns, DnsRecord, RecordKind};
 use crate::envelope::Peer;
+use crate::policy::refusals::dns_trouble;
 use crate::policy::{Inspection, Strictness};
 use crate::session::{Additions, Verdict};
 use crate::smtp::header::{HeaderEdit, end_of_header};
@@ -179,7 +180,7 @@ impl MessageCheck {
             return None;
         }
         Some(if has(DkimVerdict::TempError) {
-            Verdict::Defer(sentences::trouble("authentication.dkim"))
+            Verdict::Defer(dns_trouble("authentication.dkim"))
         } else {
             Verdict::Refuse(sentences::no_signature_passes())
         })
@@ -209,7 +210,7 @@ impl MessageCheck {
                 None
             }
             (DmarcVerdict::TempError, policy) if policy != Some(DmarcPolicy::None) => {
-                Some(Verdict::Defer(sentences::trouble("authentication.dmarc")))
+                Some(Verdict::Defer(dns_trouble("authentication.dmarc")))
             }
             _ => None,
         }

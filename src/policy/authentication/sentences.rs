@@ -57,12 +57,6 @@ pub(super) fn too_many_results() -> Reply {
     Reply::new(554, EnhancedCode(5, 6, 0), text)
 }
 
-/// It cannot be known now (RFC 3463 3.5: directory server failure).
-pub(super) fn trouble(setting: &str) -> Reply {
-    let text = format!("the relay cannot ask the DNS now, try again later; it asks because of its setting {setting}");
-    Reply::new(451, EnhancedCode(4, 4, 3), text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,7 +72,6 @@ mod tests {
             (dmarc_reject(&hostile), "550 5.7.1 ", "authentication.dmarc"),
             (unclear_author(), "550 5.7.1 ", "authentication.dmarc"),
             (too_many_results(), "554 5.6.0 ", "Authentication-Results"),
-            (trouble("authentication.spf"), "451 4.4.3 ", "authentication.spf"),
         ] {
             let mut wire = Vec::new();
             reply.write(&mut wire, Enhanced::Shown);

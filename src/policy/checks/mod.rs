@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 
 use super::memory::RememberingDns;
+use super::refusals::dns_trouble;
 use super::{ClientInfo, HealthObserver, Policy};
 use crate::address::{Mailbox, ReversePath};
 use crate::dns::{Dns, DnsError};
@@ -93,7 +94,7 @@ impl Checks {
                 }
                 (Err(error), Strictness::Refuse) => {
                     self.warn(setting, &error);
-                    deferral = deferral.or(Some(sentences::trouble(setting)));
+                    deferral = deferral.or(Some(dns_trouble(setting)));
                 }
                 (Err(error), Strictness::Note) => {
                     self.warn(setting, &error);

@@ -125,12 +125,6 @@ pub(super) fn listed(address: IpAddr, zones: &[&Domain], why: &str) -> Reply {
     Reply::new(550, NOT_AUTHORIZED, text)
 }
 
-/// It cannot be known now (RFC 3463 3.5: directory server failure).
-pub(super) fn trouble(setting: &str) -> Reply {
-    let text = format!("the relay cannot ask the DNS now, try again later; it asks because of its setting {setting}");
-    Reply::new(451, EnhancedCode(4, 4, 3), text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,7 +151,6 @@ mod tests {
             (odd_local_part(Party::Sender, &mailbox, "x"), "553 5.1.7 ", "checks.sender_characters"),
             (odd_local_part(Party::Recipient, &mailbox, "x"), "553 5.1.3 ", "checks.recipient_characters"),
             (listed(address, &zones, &hostile), "550 5.7.1 2001:db8", "[[dnsbl]]"),
-            (trouble("checks.x"), "451 4.4.3 ", "checks.x"),
         ] {
             let text = reply.to_string();
             assert!(text.starts_with(start) && text.contains(setting), "{text}");
