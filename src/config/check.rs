@@ -1,6 +1,7 @@
 //! Rules between the keys, checked after the command line was applied: above all, that this is no open relay, which is
 //! the rule of [`trust`]. The rules depend on the configuration alone, so they hold in every mode.
 
+pub(super) mod databases;
 mod devices;
 mod listeners;
 mod recipients;

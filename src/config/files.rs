@@ -98,6 +98,12 @@ impl Config {
             found.extend(open_to_others(&key, path));
         }
         found.extend(self.tls.key.as_deref().and_then(|path| open_to_others("tls.key", path)));
+        let password = self.recipients.source_password_file.as_deref();
+        found.extend(password.and_then(|path| open_to_others("recipients.source_password_file", path)));
+        for (index, list) in self.list.iter().enumerate() {
+            let (key, path) = (format!("list[{index}].members_password_file"), list.members_password_file.as_deref());
+            found.extend(path.and_then(|path| open_to_others(&key, path)));
+        }
         found
     }
 
@@ -185,8 +191,11 @@ impl Config {
         }
         faults.extend(unreadable("aliases", &[("file", &self.aliases.file)]));
         for (index, list) in self.list.iter().enumerate() {
-            faults.extend(unreadable(&format!("list[{index}]"), &[("members_file", &list.members_file)]));
+            let files = [("members_file", &list.members_file), ("members_password_file", &list.members_password_file)];
+            faults.extend(unreadable(&format!("list[{index}]"), &files));
         }
+        let password = [("source_password_file", &self.recipients.source_password_file)];
+        faults.extend(unreadable("recipients", &password));
         if let Some(SourceText::File(path)) = &self.recipients.source
             && let Err(reason) = RecipientFile::check(path)
         {

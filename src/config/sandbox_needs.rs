@@ -5,12 +5,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Config, ListenAddress};
+use super::{Config, ListSection, ListenAddress};
 use crate::event_hook::EventTarget;
 use crate::policy::HookTarget;
 use crate::recipients::{self, RecipientSource};
 use crate::spam::{self, SpamProgram};
-use crate::transport::{AgentNeeds, Roots, RouteSettings, SecretSource, TokenSource};
+use crate::transport::{AgentNeeds, DatabaseQuestion, Roots, RouteSettings, SecretSource, TokenSource};
 
 /// What is needed of the host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,6 +53,7 @@ impl Config {
             file.iter().for_each(|file| needs.reads(file));
         }
         self.list.iter().filter_map(|list| list.members_file.as_ref()).for_each(|file| needs.reads(file));
+        self.list.iter().filter_map(ListSection::question).for_each(|question| needs.asks(&question));
         needs.write.extend(self.log.file.iter().map(|file| folder_of(file)));
         needs.remove = self.listen.addresses.iter().filter_map(socket_folder).collect();
         // A Unix socket needs no rule.
@@ -78,6 +79,7 @@ impl Config {
         match self.recipient_settings().map(|settings| settings.source) {
             Some(RecipientSource::File(file)) => needs.reads(&file),
             Some(RecipientSource::Command(line)) => needs.commands.push(recipients::command_line(&line)),
+            Some(RecipientSource::Database(question)) => needs.asks(&question),
             Some(RecipientSource::Callout(hop)) => {
                 needs.next_hop(&hop);
                 needs.reads_authorities();
@@ -109,6 +111,13 @@ impl SandboxNeeds {
 
     fn posts_to(&mut self, url: &str) {
         self.ports.extend(port_of(url));
+        self.reads_authorities();
+    }
+
+    fn asks(&mut self, question: &DatabaseQuestion) {
+        self.ports.extend(question.url.port());
+        question.url.file().into_iter().for_each(|file| self.reads(file));
+        question.password.iter().for_each(|secret| self.takes(secret));
         self.reads_authorities();
     }
 

@@ -1,14 +1,13 @@
-//! The members of a list: in the configuration, or in a file that is read again when it changes.
+//! The members of a list: in the configuration, in a file that is read again when it changes, or asked of somebody else.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::asked_members::{AskedMembers, MOST};
+use super::refusal::MembersUnknown;
 use crate::address::{Mailbox, is_unprintable};
 use crate::watched_file::WatchedFile;
-
-/// The most members of a list.
-const MOST: usize = 10_000;
 
 /// The members of a list, at least one.
 #[derive(Debug)]
@@ -18,6 +17,7 @@ pub struct Members(Source);
 enum Source {
     Fixed(Arc<Vec<Mailbox>>),
     File(WatchedFile<Vec<Mailbox>>),
+    Asked(AskedMembers),
 }
 
 /// Why a file of members cannot be used; the reason names the line, if it is one.
@@ -43,11 +43,39 @@ impl Members {
         loaded.map(|file| Self(Source::File(file))).map_err(|reason| MembersError { path, reason })
     }
 
-    /// The members of the last good version. Never fails, and never empty.
-    pub fn current(&self) -> Arc<Vec<Mailbox>> {
+    /// The most members of a list.
+    pub const MOST: usize = MOST;
+
+    /// Those that this gives when it is asked, for the list at `address`. An answer counts for half a minute.
+    pub fn asked(address: &Mailbox, ask: impl Fn() -> Result<Vec<String>, String> + Send + Sync + 'static) -> Self {
+        Self(Source::Asked(AskedMembers::new(address, Box::new(ask))))
+    }
+
+    /// Whether somebody is asked for them, which may take a while.
+    pub fn are_asked(&self) -> bool {
+        matches!(self.0, Source::Asked(_))
+    }
+
+    /// The members, of a file those of the last good version. Never empty. Blocks where somebody is asked.
+    ///
+    /// # Errors
+    /// Where somebody is asked who gives no answer.
+    pub fn current(&self) -> Result<Arc<Vec<Mailbox>>, MembersUnknown> {
         match &self.0 {
-            Source::Fixed(members) => Arc::clone(members),
-            Source::File(file) => file.current(),
+            Source::Fixed(members) => Ok(Arc::clone(members)),
+            Source::File(file) => Ok(file.current()),
+            Source::Asked(asked) => asked.current(),
+        }
+    }
+
+    /// The same without asking anybody: the last answer.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn known(&self) -> Result<Arc<Vec<Mailbox>>, MembersUnknown> {
+        match &self.0 {
+            Source::Asked(asked) => asked.known(),
+            Source::Fixed(_) | Source::File(_) => self.current(),
         }
     }
 }
@@ -104,9 +132,9 @@ mod tests {
         let members = Members::in_file(path.clone()).unwrap();
         for broken in ["", "nonsense\n", "# nobody\n"] {
             std::fs::write(&path, broken).unwrap();
-            assert_eq!(members.current()[0].to_string(), "a@b");
+            assert_eq!(members.current().unwrap()[0].to_string(), "a@b");
         }
         std::fs::write(&path, "c@d\n").unwrap();
-        assert_eq!(members.current()[0].to_string(), "c@d");
+        assert_eq!(members.current().unwrap()[0].to_string(), "c@d");
     }
 }

@@ -1,14 +1,15 @@
 //! Mailing lists: who their members are, who may write to them, and what the header of a copy says of them.
 //!
-//! Pure, except for a file of members. A list never gets what programs wrote: notifications, automatic answers, and its own copies are
+//! Pure, except for a file of members and for whoever is asked for them. A list never gets what programs wrote: notifications, automatic answers, and its own copies are
 //! refused, so no loop begins here.
 
+mod asked_members;
 mod fields;
 mod members;
 mod refusal;
 
 pub use members::{Members, MembersError};
-pub use refusal::ListRefusal;
+pub use refusal::{ListRefusal, MembersUnknown};
 
 use std::sync::Arc;
 
@@ -69,19 +70,32 @@ impl MailingList {
         alike(&self.address, mailbox)
     }
 
-    /// Why a message is not for the list, from its envelope. `size` is what is known of its size.
-    pub fn refuses(&self, sender: &ReversePath, size: Option<u64>) -> Option<ListRefusal> {
-        let Some(sender) = sender.mailbox() else { return Some(ListRefusal::Notification) };
+    /// Why a message is not for the list, from its envelope. `size` is what is known of its size. Blocks where
+    /// [`judges_by_asking`](Self::judges_by_asking) says so.
+    ///
+    /// # Errors
+    /// Where its members may write to it, and it is not known who they are.
+    pub fn refuses(&self, sender: &ReversePath, size: Option<u64>) -> Result<Option<ListRefusal>, MembersUnknown> {
+        let Some(sender) = sender.mailbox() else { return Ok(Some(ListRefusal::Notification)) };
         let may_post = match &self.post {
             Post::Anyone => true,
-            Post::Members => self.members.current().iter().any(|member| alike(member, sender)),
+            Post::Members => self.members.current()?.iter().any(|member| alike(member, sender)),
             Post::Only(patterns) => patterns.iter().any(|pattern| pattern.matches(sender)),
         };
         if !may_post {
-            return Some(ListRefusal::MayNotPost);
+            return Ok(Some(ListRefusal::MayNotPost));
         }
-        let limit = self.max_size.filter(|limit| size.is_some_and(|size| size > *limit))?;
-        Some(ListRefusal::TooLarge(limit))
+        Ok(size.and_then(|size| self.refuses_size(size)))
+    }
+
+    /// Whether somebody is asked before it is known who may write to it.
+    pub fn judges_by_asking(&self) -> bool {
+        self.post == Post::Members && self.members.are_asked()
+    }
+
+    /// That a message of this size in octets is not for the list.
+    pub fn refuses_size(&self, size: u64) -> Option<ListRefusal> {
+        self.max_size.filter(|limit| size > *limit).map(ListRefusal::TooLarge)
     }
 }
 

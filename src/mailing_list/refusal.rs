@@ -17,6 +17,29 @@ pub enum ListRefusal {
     Loop,
 }
 
+/// Nobody can say now who the members of a list are: its mail waits.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("it is not known now who the members of the mailing list are: {reason}")]
+pub struct MembersUnknown {
+    reason: String,
+}
+
+impl MembersUnknown {
+    /// For a reason that is safe to show.
+    pub(super) fn new(reason: &str) -> Self {
+        Self { reason: reason.to_owned() }
+    }
+
+    /// The reply to a client, who is not told of what is behind this relay.
+    pub fn reply() -> Reply {
+        let text = "this relay could not find out who the members of the mailing list are; try again later";
+        Reply::new(451, Self::STATUS, text)
+    }
+
+    /// The status (RFC 3463): other or undefined mail system status.
+    pub const STATUS: EnhancedCode = EnhancedCode(4, 3, 0);
+}
+
 impl ListRefusal {
     /// The reply to a client.
     pub fn reply(self) -> Reply {

@@ -18,7 +18,7 @@ fn list(post: Post) -> MailingList {
 }
 
 fn refuses(list: &MailingList, sender: &str, size: Option<u64>) -> Option<ListRefusal> {
-    list.refuses(&ReversePath::parse(sender, None).unwrap(), size)
+    list.refuses(&ReversePath::parse(sender, None).unwrap(), size).unwrap()
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Recipients that exist: whether a mailbox of a domain of ours is there, asked of a file, a command or the next hop.
+//! Recipients that exist: whether a mailbox of a domain of ours is there, asked of a file, a command, a database or the next hop.
 //!
 //! The answer is yes, no or unknown: trouble of ours is never a refusal. What was answered is kept for a while, in bounded memory, and
 //! only a few questions are open at a time. Text of a source reaches neither a reply nor the log unescaped.
@@ -27,9 +27,10 @@ use crate::address::{Mailbox, ReversePath, escaped};
 use crate::policy::{ClientInfo, Fallback, Health, HealthObserver, Policy};
 use crate::session::Verdict;
 use crate::smtp::{EnhancedCode, Reply};
+use crate::transport::DatabaseAsker;
 use answers::Answers;
 
-/// Questions to a command or a next hop at the same time.
+/// Questions to a command, a database or a next hop at the same time.
 const AT_ONCE: usize = 8;
 
 /// Asks the source, and says what came of it.
@@ -37,6 +38,8 @@ pub struct RecipientCheck {
     settings: RecipientSettings,
     /// What a file says.
     file: Option<RecipientFile>,
+    /// What asks a database.
+    database: Option<Arc<DatabaseAsker>>,
     /// Which mailboxes this relay has itself.
     is_ours: Box<dyn Fn(&Mailbox) -> bool + Send + Sync>,
     answers: Mutex<Answers>,
@@ -51,13 +54,17 @@ impl RecipientCheck {
             RecipientSource::File(path) => Some(RecipientFile::at(path.clone())),
             _ => None,
         };
+        let database = match &settings.source {
+            RecipientSource::Database(question) => Some(Arc::new(DatabaseAsker::new(question.clone()))),
+            _ => None,
+        };
         let (answers, open) = (Mutex::default(), Arc::new(Semaphore::new(AT_ONCE)));
         let health =
             Health::new(RecipientSource::SETTING.to_owned(), settings.fallback).meanwhile(match settings.fallback {
                 Fallback::Defer => "such recipients are deferred with 451",
                 Fallback::Accept => "such recipients are accepted",
             });
-        Self { settings, file, is_ours: Box::new(|_| false), answers, open, health }
+        Self { settings, file, database, is_ours: Box::new(|_| false), answers, open, health }
     }
 
     /// The same; whether the source answers is reported to this observer.
@@ -110,6 +117,7 @@ impl RecipientCheck {
     async fn ask(&self, recipient: &Mailbox) -> Result<Existence, String> {
         let permit = Arc::clone(&self.open).acquire_owned().await.map_err(|error| error.to_string())?;
         let (source, recipient, timeout) = (self.settings.source.clone(), recipient.clone(), self.settings.timeout);
+        let database = self.database.clone();
         let work = move || {
             // It is given back when the work is over, also where nobody waits for it any more.
             let _permit = permit;
@@ -117,6 +125,10 @@ impl RecipientCheck {
                 RecipientSource::File(_) => Err("a file is read, not asked".to_owned()),
                 RecipientSource::Command(line) => command::ask(line, &recipient, timeout),
                 RecipientSource::Callout(settings) => callout::ask(settings, &recipient, timeout),
+                RecipientSource::Database(_) => database.map_or_else(
+                    || Err("there is nobody to ask".to_owned()),
+                    |asker| Ok(if asker.has_row(&recipient, timeout)? { Existence::Yes } else { Existence::No }),
+                ),
             }
         };
         spawn_blocking(work).await.unwrap_or_else(|_panicked| Err("an internal error".to_owned()))

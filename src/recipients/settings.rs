@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::address::Domain;
 use crate::policy::Fallback;
-use crate::transport::RouteSettings;
+use crate::transport::{DatabaseQuestion, RouteSettings};
 
 /// Who knows which mailboxes exist. A further kind needs a variant here, and its question beside the others.
 #[derive(Debug, Clone)]
@@ -16,6 +16,8 @@ pub enum RecipientSource {
     Command(String),
     /// The next hop, by RCPT.
     Callout(Box<RouteSettings>),
+    /// A database: a query that gives a row for each mailbox that exists.
+    Database(DatabaseQuestion),
 }
 
 impl RecipientSource {

@@ -139,7 +139,7 @@ impl Session {
             Command::Noop => self.reply(&catalogue::done()),
             Command::Help => self.reply(&catalogue::help()),
             Command::Vrfy(name) => self.answer_vrfy(&name),
-            Command::Expn(name) => self.reply(&self.expand(&name)),
+            Command::Expn(name) => self.answer_expn(name),
             Command::Xclient(argument) => self.speak_for(&argument),
             Command::Xforward(argument) => self.note_forwarded(&argument),
             Command::Xmailq(argument) => self.list_mail(&argument),
@@ -182,7 +182,7 @@ impl Session {
             OpenQuestion::Helo(_) | OpenQuestion::ToldHelo(_) | OpenQuestion::NoHelo(..) => {
                 self.added.set_for_name(additions)
             }
-            OpenQuestion::Verify(_) => {}
+            OpenQuestion::Verify(_) | OpenQuestion::Expand(_) => {}
             _ => self.added.add_for_message(additions),
         }
         self.proceed(open, change.unwrap_or_default());
@@ -212,6 +212,7 @@ impl Session {
             }
             OpenQuestion::Rcpt(recipient, params) => self.proceed_rcpt(recipient, params, change),
             OpenQuestion::Verify(mailbox) => self.reply(&catalogue::addresses(&[&mailbox])),
+            OpenQuestion::Expand(argument) => self.reply(&self.expand(&argument)),
             OpenQuestion::Headers(headers) => self.proceed_headers(headers),
             OpenQuestion::Message => self.finish(),
             // Not the policy's to answer: asked again, so that a driver's mistake cannot lose a message.
@@ -258,6 +259,8 @@ impl Session {
                 self.reject("RCPT", reply, sender, Some(recipient));
             }
             OpenQuestion::Verify(mailbox) => self.refuse_vrfy(mailbox, reply),
+            OpenQuestion::Expand(_) if reply.code() >= 500 => self.reject("EXPN", reply, None, None),
+            OpenQuestion::Expand(_) => self.reply(&reply),
             OpenQuestion::Headers(_) | OpenQuestion::Message => self.refuse_message(reply),
             open => self.open_question = Some(open),
         }

@@ -70,6 +70,19 @@ impl Session {
         }
     }
 
+    /// EXPN: whether the members are known may be for the policy to say.
+    pub(super) fn answer_expn(&mut self, argument: String) {
+        let (name, _) = split_argument(&argument);
+        let mut lists = self.settings.directory.lists.iter().filter(|(list, _)| is_named(list, name));
+        match (lists.next(), lists.next()) {
+            (Some((list, members)), None) if members.are_asked_first() => {
+                let question = Question::Verify(list.clone());
+                self.ask(question, OpenQuestion::Expand(argument));
+            }
+            _ => self.reply(&self.expand(&argument)),
+        }
+    }
+
     /// The answer to EXPN.
     pub(super) fn expand(&self, argument: &str) -> Reply {
         let (name, utf8) = split_argument(argument);

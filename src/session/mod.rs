@@ -141,6 +141,7 @@ enum OpenQuestion {
     Mail(ReversePath, MailParams),
     Rcpt(Mailbox, RcptParams),
     Verify(Mailbox),
+    Expand(String),
     /// The draft, for DATA or for a first chunk.
     Opened(Option<Chunk>),
     Headers(Arc<HeaderBlock>),

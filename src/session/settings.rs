@@ -12,6 +12,13 @@ use crate::smtp::body::{BareNewline, LineEnds};
 use crate::smtp::{Dialect, LARGEST_MESSAGE};
 
 /// The rules of the house, the same for all sessions.
+///
+/// ```
+/// use leafmail::session::Settings;
+///
+/// let settings = Settings { max_recipients: 100, ..Settings::new("mx.example.org".parse().unwrap()) };
+/// assert_eq!(settings.max_size, Settings::MAX_SIZE);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// What the server calls itself.
@@ -147,17 +154,31 @@ pub struct Directory {
 
 /// The members of a list, asked for at each EXPN.
 #[derive(Clone)]
-pub struct ListMembers(Arc<dyn Fn() -> Vec<Mailbox> + Send + Sync>);
+pub struct ListMembers {
+    members: Arc<dyn Fn() -> Vec<Mailbox> + Send + Sync>,
+    after_policy: bool,
+}
 
 impl ListMembers {
     /// Those that this gives when it is asked.
     pub fn asked(members: impl Fn() -> Vec<Mailbox> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(members))
+        Self { members: Arc::new(members), after_policy: false }
+    }
+
+    /// The same, once the policy says that they are known: it is asked by [`Question::Verify`](super::Question::Verify).
+    #[must_use]
+    pub fn after_policy(self) -> Self {
+        Self { after_policy: true, ..self }
+    }
+
+    /// Whether the policy is asked first.
+    pub(super) fn are_asked_first(&self) -> bool {
+        self.after_policy
     }
 
     /// The present members.
     pub fn current(&self) -> Vec<Mailbox> {
-        self.0()
+        (self.members)()
     }
 }
 

@@ -26,7 +26,8 @@ mod smarthost;
 mod smtp;
 mod step;
 
-pub use agents::{DatabaseKind, MaildirDispatch, MaildirTransport, is_agent, schema};
+pub use agents::{AddressQuery, DatabaseAsker, DatabaseKind, DatabaseQuestion, DatabaseUrl};
+pub use agents::{MaildirDispatch, MaildirTransport, is_agent, schema};
 pub use classify::{Meaning, Place, may_be_ours, meaning};
 pub use delivery::{Body, Delivery, DeliveryRequest, Dispatch, Dsn, RouteFailure, SettingsError, Transport};
 pub use dispatch::{dispatch, dispatch_with_memory};

@@ -10,6 +10,8 @@ mod chats;
 mod checks;
 mod client_programs;
 mod crash;
+#[cfg(feature = "sql")]
+mod databases_asked;
 mod dkim_keys;
 #[cfg(feature = "auth-checks")]
 mod dkim_signatures;

@@ -70,7 +70,10 @@ fn of_lists<S: Spool>(context: &Context<'_, S>, envelope: &Envelope) -> Vec<Stri
     let lists = &context.runner.readdressing.lists;
     let found = envelope.recipients.iter().filter_map(|recipient| lists.find(&recipient.mailbox));
     let fact = |list: &Arc<MailingList>| {
-        let members = count(list.members.current().len(), "member");
+        let members = match list.members.current() {
+            Ok(members) => count(members.len(), "member"),
+            Err(unknown) => return format!("{} is a list, but {unknown}.", list.address),
+        };
         format!("{} is a list with {members}; they get a copy from <{}>.", list.address, list.bounces)
     };
     found.map(fact).collect()

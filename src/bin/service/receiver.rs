@@ -204,7 +204,9 @@ fn directory(config: &Config, lists: &MailingLists) -> Directory {
     let fixed = config.verify.lists.iter().map(|(list, members)| (list.clone(), members.clone().into()));
     let told = lists.iter().filter(|list| list.expn).map(|list| {
         let current = Arc::clone(list);
-        (list.address.clone(), ListMembers::asked(move || current.members.current().to_vec()))
+        let known = move || current.members.known().map(|members| members.to_vec()).unwrap_or_default();
+        let members = ListMembers::asked(known);
+        (list.address.clone(), if list.members.are_asked() { members.after_policy() } else { members })
     });
     let asked_domains = if config.verify.source { config.recipients.source_domains.clone() } else { Vec::new() };
     Directory { addresses: config.verify.addresses.clone(), lists: fixed.chain(told).collect(), asked_domains }

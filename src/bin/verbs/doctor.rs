@@ -104,6 +104,11 @@ pub(crate) fn doctor(
         if let Some(settings) = config.recipient_settings() {
             ward.ask(config, RecipientSource::SETTING, || helpers::recipient_source(settings));
         }
+        for list in config.list.iter().filter_map(|list| list.list().ok().flatten()) {
+            if list.members.are_asked() {
+                ward.visit(&format!("list {}", list.address), |tell| tell(helpers::list_members(&list)));
+            }
+        }
         for settings in config.hooks() {
             ward.ask(config, &settings.name.clone(), || helpers::hook(settings));
         }

@@ -4,6 +4,7 @@ use leafmail::address::{Mailbox, escaped};
 use leafmail::clock::Timestamp;
 use leafmail::config::Config;
 use leafmail::helper_states::{HelperTroubles, forget_helper, helper_troubles};
+use leafmail::mailing_list::MailingList;
 use leafmail::policy::{
     Fallback, HookSettings, JsonHook, Milter, MilterSettings, PolicyService, ServiceSettings, SpamCheck,
     SpamCheckSettings,
@@ -94,6 +95,18 @@ pub(super) fn recipient_source(settings: RecipientSettings) -> Step {
             let remedy =
                 "Correct recipients.source, or what it asks; recipients.source_no_answer says what happens until then.";
             Step::fault("answer", format!("it gives no answer: {}", escaped(&error)), remedy)
+        }
+    }
+}
+
+/// Asks a database for the members of a list.
+pub(super) fn list_members(list: &MailingList) -> Step {
+    match list.members.current() {
+        Ok(members) if members.len() == 1 => Step::ok("members", "1 member"),
+        Ok(members) => Step::ok("members", format!("{} members", members.len())),
+        Err(unknown) => {
+            let remedy = "Correct members_database or members_query of the list, or start the database. Its mail waits until then.";
+            Step::fault("members", unknown.to_string(), remedy)
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `recipients.source`: from the text of the key to who is asked, and what must hold of it.
 
+use super::databases;
 use crate::config::error::Fault;
 use crate::config::{Config, SourceText};
 use crate::recipients::{RecipientSettings, RecipientSource};
@@ -13,6 +14,11 @@ impl Config {
             SourceText::File(path) => RecipientSource::File(path),
             SourceText::Command(line) => RecipientSource::Command(line),
             SourceText::Callout(route) => RecipientSource::Callout(Box::new(self.callout_hop(&route)?)),
+            SourceText::Database(url) => RecipientSource::Database(databases::question(
+                Some(&url),
+                recipients.source_query.as_ref(),
+                &recipients.source_password_file,
+            )?),
         };
         Some(RecipientSettings {
             source,
@@ -28,9 +34,34 @@ impl Config {
         plan.hops.into_iter().next().filter(|hop| matches!(hop.next_hop, NextHop::Smarthost(_)))
     }
 
+    /// What is wrong with the keys of a database.
+    fn asked_database(&self) -> Option<Fault> {
+        let recipients = &self.recipients;
+        let url = match &recipients.source {
+            Some(SourceText::Database(url)) => Some(url),
+            _ => None,
+        };
+        let keys = databases::Keys {
+            place: "recipients",
+            url: ("source", url),
+            query: ("source_query", recipients.source_query.as_ref()),
+            password: ("source_password_file", recipients.source_password_file.is_some()),
+            example: "SELECT 1 FROM mailboxes WHERE address = :address",
+        };
+        keys.fault().or_else(|| {
+            let query = recipients.source_query.as_ref().filter(|query| !query.names_mailbox())?;
+            let reason =
+                format!("recipients.source_query is \"{query}\", which says the same of each mailbox; use :address");
+            Some(Fault::new("recipients.source_query", reason))
+        })
+    }
+
     /// A source must have domains and be there to be asked.
     pub(super) fn recipient_source(&self) -> Option<Fault> {
         let recipients = &self.recipients;
+        if let Some(fault) = self.asked_database() {
+            return Some(fault);
+        }
         let Some(source) = &recipients.source else {
             let reason = "verify.source is set, but recipients.source is not";
             return self.verify.source.then(|| Fault::new("verify.source", reason));
@@ -75,7 +106,10 @@ mod tests {
         for bad in ["file:", "/r", "sql:x", ""] {
             let text = format!("[recipients]\nsource = \"{bad}\"");
             let error = Config::parse(&text, "leafmail.toml".as_ref()).unwrap_err().to_string();
-            assert!(error.contains("expected file:PATH, command:LINE or callout:ROUTE"), "{error}");
+            assert!(
+                error.contains("expected file:PATH, command:LINE, callout:ROUTE or the URL of a database"),
+                "{error}"
+            );
         }
         let good =
             "[recipients]\nsource = \"callout:relay\"\nsource_domains = [\"a.example\"]\n[relay]\nurl = \"smtp://h\"";

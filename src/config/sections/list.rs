@@ -2,14 +2,20 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 
 use crate::address::{AddressPattern, Mailbox};
+use crate::config::check::databases;
 use crate::config::error::{Fault, unexpected};
 use crate::config::values::{self, FromText};
 use crate::mailing_list::{ListFrom, MailingList, Members, MembersError, Post};
+use crate::transport::{AddressQuery, DatabaseAsker, DatabaseQuestion, DatabaseUrl};
+
+/// How long a database may take to name members.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// `[[list]]`: an address whose mail goes to several people, as that of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -24,6 +30,15 @@ pub struct ListSection {
     /// A file of them, one address a line, read again when it changes.
     #[serde(deserialize_with = "values::optional")]
     pub members_file: Option<PathBuf>,
+    /// A database that knows them.
+    #[serde(deserialize_with = "values::optional")]
+    pub members_database: Option<DatabaseUrl>,
+    /// What it is asked.
+    #[serde(deserialize_with = "values::optional")]
+    pub members_query: Option<AddressQuery>,
+    /// The file of the password for it.
+    #[serde(deserialize_with = "values::optional")]
+    pub members_password_file: Option<PathBuf>,
     /// Who may write to it, by the envelope sender.
     #[serde(deserialize_with = "post")]
     pub post: Post,
@@ -51,6 +66,9 @@ impl Default for ListSection {
             address: None,
             members: Vec::new(),
             members_file: None,
+            members_database: None,
+            members_query: None,
+            members_password_file: None,
             post: Post::Members,
             bounces: None,
             owner: None,
@@ -74,12 +92,33 @@ impl ListSection {
         let (Some(bounces), Some(owner)) = (other(&self.bounces, "bounces"), other(&self.owner, "owner")) else {
             return Ok(None);
         };
-        let members = match &self.members_file {
-            Some(file) => Members::in_file(file.clone())?,
-            None => Members::fixed(self.members.clone()),
+        let members = match (&self.members_file, self.question()) {
+            (Some(file), _) => Members::in_file(file.clone())?,
+            (None, Some(question)) => {
+                let (asker, list) = (DatabaseAsker::new(question), address.clone());
+                Members::asked(&address, move || asker.texts(&list, Members::MOST, PATIENCE))
+            }
+            (None, None) => Members::fixed(self.members.clone()),
         };
         let Self { post, verp, max_size, from, expn, .. } = self.clone();
         Ok(Some(MailingList { address, members, post, bounces, owner, verp, max_size, from, expn }))
+    }
+}
+
+impl ListSection {
+    /// What a database is asked for the members; `None` also where something is missing, which is a fault.
+    pub(in crate::config) fn question(&self) -> Option<DatabaseQuestion> {
+        databases::question(self.members_database.as_ref(), self.members_query.as_ref(), &self.members_password_file)
+    }
+
+    /// The keys of members that are set.
+    fn kinds_of_members(&self) -> Vec<&'static str> {
+        let kinds = [
+            ("members", !self.members.is_empty()),
+            ("members_file", self.members_file.is_some()),
+            ("members_database", self.members_database.is_some()),
+        ];
+        kinds.into_iter().filter(|(_, is_set)| *is_set).map(|(key, _)| key).collect()
     }
 }
 
@@ -98,16 +137,29 @@ pub(in crate::config) fn faults(lists: &[ListSection], admin: Option<&Mailbox>) 
             let reason = format!("{place} has the address of list[{earlier}]; put the members of both into one");
             return Some(Fault::new(format!("{place}.address"), reason));
         }
-        let (place, reason) = match (list.members.is_empty(), &list.members_file) {
-            (true, None) => {
-                let reason = format!("{place} has no members; name them in {place}.members or {place}.members_file");
+        let database = databases::Keys {
+            place: &place,
+            url: ("members_database", list.members_database.as_ref()),
+            query: ("members_query", list.members_query.as_ref()),
+            password: ("members_password_file", list.members_password_file.is_some()),
+            example: "SELECT address FROM members WHERE list = :address",
+        };
+        if let Some(fault) = database.fault() {
+            return Some(fault);
+        }
+        let (place, reason) = match list.kinds_of_members()[..] {
+            [] => {
+                let reason = format!(
+                    "{place} has no members; name them in {place}.members, {place}.members_file or \
+                     {place}.members_database"
+                );
                 (place, reason)
             }
-            (false, Some(_)) => {
-                let reason = format!("{place} has members and members_file; use one of them");
-                (format!("{place}.members"), reason)
+            [one, other, ..] => {
+                let reason = format!("{place} has {one} and {other}; use one of them");
+                (format!("{place}.{one}"), reason)
             }
-            _ => {
+            [_] => {
                 let at = list.members.iter().position(|member| lists.iter().any(|other| is_at(other, member)));
                 if let Some(at) = at {
                     let reason = format!("{place}.members names a list; a list has people as members");

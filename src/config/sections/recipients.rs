@@ -10,6 +10,7 @@ use crate::config::error::unexpected;
 use crate::config::values::{self, FromText};
 use crate::policy::Fallback;
 use crate::session::Settings;
+use crate::transport::{AddressQuery, DatabaseUrl, NextHopError};
 
 /// `[recipients]`: who may be named in RCPT.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -27,6 +28,12 @@ pub struct RecipientsSection {
     /// Who knows which mailboxes exist.
     #[serde(deserialize_with = "values::optional")]
     pub source: Option<SourceText>,
+    /// What a database is asked.
+    #[serde(deserialize_with = "values::optional")]
+    pub source_query: Option<AddressQuery>,
+    /// The file of the password for it.
+    #[serde(deserialize_with = "values::optional")]
+    pub source_password_file: Option<PathBuf>,
     /// The domains that it knows.
     #[serde(deserialize_with = "values::list")]
     pub source_domains: Vec<Domain>,
@@ -47,6 +54,8 @@ pub enum SourceText {
     Command(String),
     /// `callout:ROUTE`
     Callout(String),
+    /// `sqlite:PATH` and the others
+    Database(DatabaseUrl),
 }
 
 impl Default for RecipientsSection {
@@ -56,6 +65,8 @@ impl Default for RecipientsSection {
             deny: Vec::new(),
             max: Settings::MAX_RECIPIENTS,
             source: None,
+            source_query: None,
+            source_password_file: None,
             source_domains: Vec::new(),
             source_timeout: Duration::from_secs(10),
             source_no_answer: Fallback::Defer,
@@ -64,9 +75,13 @@ impl Default for RecipientsSection {
 }
 
 impl FromText for SourceText {
-    const EXPECTED: &'static str = "file:PATH, command:LINE or callout:ROUTE";
+    const EXPECTED: &'static str =
+        "file:PATH, command:LINE, callout:ROUTE or the URL of a database such as sqlite:PATH";
 
     fn from_text(text: &str) -> Result<Self, String> {
+        if DatabaseUrl::has_scheme(text) {
+            return DatabaseUrl::from_text(text).map(Self::Database);
+        }
         let read = || match text.split_once(':')? {
             (_, "") => None,
             ("file", path) => PathBuf::from_text(path).ok().map(Self::File),
@@ -75,5 +90,21 @@ impl FromText for SourceText {
             _ => None,
         };
         read().ok_or_else(|| unexpected(Self::EXPECTED, text))
+    }
+}
+
+impl FromText for DatabaseUrl {
+    const EXPECTED: &'static str = "the URL of a database such as sqlite:PATH or postgres://USER@HOST/DATABASE";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error: NextHopError| error.to_string())
+    }
+}
+
+impl FromText for AddressQuery {
+    const EXPECTED: &'static str = "a query such as SELECT 1 FROM mailboxes WHERE address = :address";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse()
     }
 }

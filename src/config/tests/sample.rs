@@ -58,6 +58,8 @@ fn the_sample_shows_every_default() {
         dns: DnsSection { servers: vec!["127.0.0.1:53".parse().unwrap()], ..DnsSection::default() },
         recipients: RecipientsSection {
             source: values::FromText::from_text("file:/etc/leafmail/recipients").ok(),
+            source_query: "SELECT 1 FROM mailboxes WHERE address = :address".parse().ok(),
+            source_password_file: Some("/etc/leafmail/database-password".into()),
             source_domains: vec!["example.com".parse().unwrap()],
             ..RecipientsSection::default()
         },
@@ -85,6 +87,9 @@ fn the_sample_shows_every_default() {
             address: "staff@example.lan".parse().ok(),
             members: vec!["ann@example.com".parse().unwrap(), "bob@example.com".parse().unwrap()],
             members_file: Some("/etc/leafmail/staff".into()),
+            members_database: "sqlite:/var/lib/people/people.db".parse().ok(),
+            members_query: "SELECT address FROM members WHERE list = :address".parse().ok(),
+            members_password_file: Some("/etc/leafmail/database-password".into()),
             bounces: "postmaster@example.lan".parse().ok(),
             owner: "postmaster@example.lan".parse().ok(),
             max_size: Some(1_000_000),

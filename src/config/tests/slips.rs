@@ -199,6 +199,10 @@ fn slips_in_the_keys_of_a_next_hop_and_of_notices_say_what_was_expected() {
         ("relay.auth", "\"ntlm\"", "expected auto, plain, login"),
         ("relay.tls_pin", "\"md5:x\"", "expected "),
         ("relay.helo", "\"a b\"", "expected "),
+        ("recipients.source", "\"sqlite:x?table=t\"", "expected no table= here, as the query names it"),
+        ("recipients.source_query", "\"SELECT 1 WHERE a = ':address'\"", "expected :address without quotes"),
+        ("list.members_query", "\"DROP TABLE people\"", "expected a query that begins with SELECT or WITH"),
+        ("list.members_database", "\"/var/people.db\"", "expected a URL that begins with sqlite:, postgres: or mysql:"),
     ] {
         let error = parsed(&with(key, value)).unwrap_err();
         let reason = error.split_once(": ").unwrap().1;

@@ -8,7 +8,7 @@ use super::destination::Destination;
 use crate::address::{Mailbox, ReversePath};
 use crate::annotation::{EXPANDED, LIST};
 use crate::envelope::{Envelope, Recipient, Recipients};
-use crate::mailing_list::MailingList;
+use crate::mailing_list::{MailingList, MembersUnknown};
 use crate::queue::runner::Runner;
 use crate::routing::{AliasFile, Aliases, Rewriting, Target};
 use crate::smtp::{Notify, xtext};
@@ -21,13 +21,17 @@ impl<S: Spool> Runner<S> {
         let aliases = self.readdressing.aliases.as_ref().filter(|_| !has(EXPANDED)).map(AliasFile::current);
         let lists = Some(&self.readdressing.lists).filter(|lists| !lists.is_empty() && !has(LIST));
         let list_at = |mailbox: &Mailbox| lists.and_then(|lists| lists.find(mailbox));
+        let known = |list: &Arc<MailingList>| match list.members.are_asked() {
+            true => Vec::new(),
+            false => list.members.known().map(|known| meant(&known, aliases.as_deref())).unwrap_or_default(),
+        };
         let target = |mailbox: &Mailbox| aliases.as_ref().map_or(Target::Unchanged, |aliases| aliases.target(mailbox));
         let destination = |mailbox: &Mailbox| {
             let (alias, several, list) = match (list_at(mailbox), target(mailbox)) {
-                (Some(list), _) => (None, members(list, aliases.as_deref()), Some(Arc::clone(list))),
+                (Some(list), _) => (None, known(list), Some(Arc::clone(list))),
                 (None, Target::Unchanged) => (None, Vec::new(), None),
                 (None, Target::One(only)) => match list_at(&only) {
-                    Some(list) => (None, members(list, aliases.as_deref()), Some(Arc::clone(list))),
+                    Some(list) => (None, known(list), Some(Arc::clone(list))),
                     None => (Some(only), Vec::new(), None),
                 },
                 (None, Target::Many(several)) => (None, several, None),
@@ -37,6 +41,12 @@ impl<S: Spool> Runner<S> {
             Destination { alias, several, list, route }
         };
         envelope.recipients.iter().map(|recipient| destination(&recipient.mailbox)).collect()
+    }
+
+    /// Whom a list means, also where somebody must be asked.
+    pub(super) fn meant_by(&self, list: &MailingList) -> Result<Vec<Mailbox>, MembersUnknown> {
+        let aliases = self.readdressing.aliases.as_ref().map(AliasFile::current);
+        Ok(meant(&list.members.current()?, aliases.as_deref()))
     }
 
     /// By which route each recipient's copy goes, by name, in the order of the envelope.
@@ -52,9 +62,8 @@ impl<S: Spool> Runner<S> {
     }
 }
 
-/// Whom a list means: its members, and for those who are aliases whom these mean.
-fn members(list: &MailingList, aliases: Option<&Aliases>) -> Vec<Mailbox> {
-    let members = list.members.current();
+/// Whom the members of a list mean: themselves, or where they are aliases those whom these mean.
+fn meant(members: &[Mailbox], aliases: Option<&Aliases>) -> Vec<Mailbox> {
     let Some(aliases) = aliases else { return members.to_vec() };
     let meant = members.iter().flat_map(|member| match aliases.target(member) {
         Target::Unchanged => vec![member.clone()],

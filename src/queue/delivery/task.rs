@@ -325,7 +325,7 @@ impl<'r, S: Spool> DeliveryTask<'r, S> {
     }
 
     fn means_several(&self, index: u16) -> bool {
-        self.destination(index).is_some_and(|to| !to.several.is_empty())
+        self.destination(index).is_some_and(Destination::means_several)
     }
 
     /// Whether two recipients can share one transaction.

@@ -2,9 +2,11 @@
 //! a spool in memory that models claims, durability and crashes, and a transport that follows a script.
 
 mod next_hop;
+mod readdressed;
 mod spool;
 
 pub(crate) use next_hop::{Answer, Door, NextHop};
+pub(crate) use readdressed::{aliases, crash_at_each_step, envelopes_seen, pass_often};
 pub(crate) use spool::{Crash, MemorySpool, Moment};
 
 use std::collections::HashMap;

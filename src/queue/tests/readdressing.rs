@@ -3,24 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::envelope::{Envelope, NoticeOf, Notify, Recipients};
+use crate::envelope::{NoticeOf, Notify, Recipients};
 use crate::event::Event;
-use crate::queue::testing::{Answer, Crash, House, MemorySpool, Moment, envelope, id};
+use crate::queue::testing::{self, Answer, House, MemorySpool, envelope, id};
 use crate::queue::{Readdressing, Runner, Selection, Urgency};
 use crate::receipt::ReceiptKind;
-use crate::routing::{AliasFile, Criteria, LocalDomains, Rewriting};
+use crate::routing::{Criteria, Rewriting};
 
-/// `name: target target; name: target`.
+/// As of [`testing::aliases`].
 fn aliases(text: &str) -> Readdressing {
-    let local = LocalDomains { domains: vec!["nas.lan".parse().unwrap()], default: "nas.lan".parse().unwrap() };
-    let entries = text.split(';').filter_map(|entry| entry.split_once(": "));
-    let list = |targets: &str| targets.split(' ').map(str::to_owned).collect();
-    let table = entries.map(|(name, targets)| (name.trim().to_owned(), list(targets))).collect();
-    Readdressing {
-        aliases: Some(AliasFile::without_file(table, local).unwrap()),
-        rewritings: Vec::new(),
-        ..Readdressing::default()
-    }
+    Readdressing { aliases: Some(testing::aliases(text)), ..Readdressing::default() }
 }
 
 fn rewriting(rewritings: Vec<Rewriting>) -> Readdressing {
@@ -35,24 +27,13 @@ fn pass(runner: &Runner<MemorySpool>) {
     runner.flush(Selection::All, Urgency::Due).unwrap();
 }
 
-/// Keeps the envelopes that the next hop sees.
-fn seen(house: &House) -> Arc<std::sync::Mutex<Vec<Envelope>>> {
-    let seen: Arc<std::sync::Mutex<Vec<Envelope>>> = Arc::default();
-    let kept = Arc::clone(&seen);
-    house.next_hop.answers(move |envelope, _| {
-        kept.lock().unwrap().push(envelope.clone());
-        Answer::Take
-    });
-    seen
-}
-
 #[test]
 fn an_alias_that_is_mended_frees_what_waits() {
     let house = House::new();
     house.put(1, "cron@nas.lan", &["root@nas.lan", "amy@x"]);
     house.next_hop.answers(|_, to| if to.mailbox.local() == "root" { Answer::Later } else { Answer::Take });
     pass(&runner(&house, aliases("")));
-    let seen = seen(&house);
+    let seen = testing::envelopes_seen(&house);
     house.clock.advance(Duration::from_secs(120));
     pass(&runner(&house, aliases("root: Admin@example.com")));
     assert_eq!((house.next_hop.taken_by("Admin@example.com"), house.next_hop.taken_by("amy@x")), (1, 1));
@@ -97,36 +78,13 @@ fn an_alias_for_several_makes_a_message_for_them_in_which_each_is_judged_alone()
 
 #[test]
 fn a_crash_at_any_step_of_an_expansion_leads_to_one_copy_for_each() {
-    for operation in 1.. {
-        for moment in [Moment::Before, Moment::After] {
-            let house = House::new();
-            house.put(1, "cron@nas.lan", &["staff@nas.lan"]);
-            // The message itself was one operation.
-            house.spool.stop_at(operation + 1, moment);
-            let runner = runner(&house, aliases("staff: amy@x bob@x"));
-            pass(&runner);
-            let stopped = house.spool.has_stopped();
-            house.spool.crash(Crash::PowerCut);
-            for _ in 0..40 {
-                pass(&runner);
-                house.clock.advance(Duration::from_secs(3600));
-            }
-            assert!(house.queue_is_empty(), "{operation} {moment:?}");
-            let copies = [house.next_hop.taken_by("amy@x"), house.next_hop.taken_by("bob@x")];
-            // What was handed over when the process stopped is sent again: nobody knows what became of it.
-            assert!(copies.iter().all(|count| (1..=2).contains(count)), "{operation} {moment:?}: {copies:?}");
-            if !stopped {
-                assert_eq!((copies, operation > 4), ([1, 1], true));
-                return;
-            }
-        }
-    }
+    testing::crash_at_each_step(|house| runner(house, aliases("staff: amy@x bob@x")));
 }
 
 #[test]
 fn the_sender_goes_on_under_another_name() {
     let house = House::new();
-    let seen = seen(&house);
+    let seen = testing::envelopes_seen(&house);
     let octets = b"Received: by me\r\nFrom: \"The Scanner\" <scan@nas.lan>\r\nSubject: hi\r\n\r\nFrom: the body\r\n";
     house.spool.put(id(1), envelope("scan@nas.lan", &["amy@x"]), octets);
     house.spool.put(id(2), envelope("", &["amy@x"]), octets);
@@ -147,7 +105,7 @@ fn the_sender_goes_on_under_another_name() {
 #[test]
 fn recipients_that_are_rewritten_for_differently_go_apart() {
     let house = House::new();
-    let seen = seen(&house);
+    let seen = testing::envelopes_seen(&house);
     house.put(1, "ups@nas.lan", &["amy@a", "bob@b", "eve@a"]);
     let recipients = vec!["@a".parse().unwrap()];
     let rewriting = rewriting(vec![Rewriting {
@@ -167,7 +125,7 @@ fn recipients_that_are_rewritten_for_differently_go_apart() {
 fn an_expansion_has_no_more_recipients_than_a_message_may_have() {
     let house = House::new();
     house.put(1, "cron@nas.lan", &["one@nas.lan", "two@nas.lan", "three@nas.lan"]);
-    let seen = seen(&house);
+    let seen = testing::envelopes_seen(&house);
     let list = |name: &str| (0..600).map(|number| format!("{name}{number}@x")).collect::<Vec<_>>().join(" ");
     let table = ["one", "two", "three"].map(|name| format!("{name}: {}", list(name))).join("; ");
     pass(&runner(&house, aliases(&table)));

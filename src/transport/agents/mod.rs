@@ -19,7 +19,7 @@ mod waiting;
 mod web;
 
 pub use maildir::{MaildirDispatch, MaildirTransport};
-pub use sql::{DatabaseKind, schema};
+pub use sql::{AddressQuery, DatabaseAsker, DatabaseKind, DatabaseQuestion, DatabaseUrl, schema};
 
 use super::settings::AgentKind;
 

@@ -8,11 +8,11 @@ use std::ops::ControlFlow::Continue;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::address::ReversePath;
+use crate::address::{Mailbox, ReversePath};
 use crate::annotation::{EXPANDED, LIST, VERP};
 use crate::clock::Timestamp;
 use crate::envelope::{Envelope, NoticeOf, Recipient, Recipients};
-use crate::mailing_list::{ListRefusal, MailingList};
+use crate::mailing_list::{MailingList, MembersUnknown};
 use crate::queue::delivery::body::NewHeader;
 use crate::queue::delivery::task::{DeliveryTask, NextStep};
 use crate::receipt::{Outcome, Reason};
@@ -30,11 +30,20 @@ impl<S: Spool> DeliveryTask<'_, S> {
         };
         // Our own fields do not count, so what was taken from a client is not too large here.
         let size = self.claim.size().saturating_sub(old.len() as u64);
-        let refusal = list.refuses(&self.envelope.reverse_path, Some(size));
-        if let Some(refusal) = refusal.or_else(|| list.refuses_header(fields(&old))) {
-            return self.refuse(index, refusal, now);
+        let judged = list.refuses(&self.envelope.reverse_path, Some(size));
+        let refusal = match judged {
+            Ok(refusal) => refusal.or_else(|| list.refuses_header(fields(&old))),
+            Err(unknown) => return self.wait_for_members(index, &unknown, now),
+        };
+        if let Some(refusal) = refusal {
+            let reason = Reason::new(refusal.status(), refusal.text());
+            return self.settle_list(index, Outcome::Failed(reason), now);
         }
-        let Some(envelope) = self.for_members(index, list, now) else { return Continue(()) };
+        let members = match self.members(index, list) {
+            Ok(members) => members,
+            Err(unknown) => return self.wait_for_members(index, &unknown, now),
+        };
+        let Some(envelope) = self.for_members(index, list, members, now) else { return Continue(()) };
         let id = self.claim.id().derived(&[&b"list"[..], &index.to_be_bytes()].concat());
         let header = NewHeader { replaced: old.len() as u64, octets: list_header(&old, list) };
         match self.copy(id, &envelope, Some(&header)) {
@@ -43,11 +52,25 @@ impl<S: Spool> DeliveryTask<'_, S> {
         }
     }
 
+    /// Who gets a copy.
+    fn members(&self, index: u16, list: &MailingList) -> Result<Vec<Mailbox>, MembersUnknown> {
+        if list.members.are_asked() {
+            return self.runner.meant_by(list);
+        }
+        Ok(self.destination(index).map(|to| to.several.clone()).unwrap_or_default())
+    }
+
     /// The envelope of the copy: a new message of the list (RFC 3461 5.2.7.4), so wishes of the sender for notifications end here.
-    fn for_members(&self, index: u16, list: &MailingList, now: Timestamp) -> Option<Envelope> {
+    fn for_members(
+        &self,
+        index: u16,
+        list: &MailingList,
+        mut members: Vec<Mailbox>,
+        now: Timestamp,
+    ) -> Option<Envelope> {
         let mut known = HashSet::new();
-        let members = self.destinations.get(usize::from(index))?.several.iter().filter(|member| known.insert(*member));
-        let recipients = Recipients::new(members.cloned().map(Recipient::from).collect())?;
+        members.retain(|member| known.insert(member.clone()));
+        let recipients = Recipients::new(members.into_iter().map(Recipient::from).collect())?;
         let mut envelope = Envelope { recipients, ret: None, envid: None, ..self.envelope.clone() };
         envelope.reverse_path = ReversePath::Mailbox(list.bounces.clone());
         envelope.smtputf8 |= !list.bounces.is_ascii();
@@ -60,11 +83,17 @@ impl<S: Spool> DeliveryTask<'_, S> {
         Some(envelope)
     }
 
-    /// The list does not take it: a failure like one that a next hop reports, so its sender is notified, and without a sender it is
-    /// kept in `failed/`.
-    fn refuse(&mut self, index: u16, refusal: ListRefusal, now: Timestamp) -> NextStep<S::Claim> {
-        let outcomes = vec![Outcome::Failed(Reason::new(refusal.status(), refusal.text()))];
-        let relay = String::new();
+    /// Whoever knows the members gives no answer: the list waits, as for a next hop.
+    fn wait_for_members(&mut self, index: u16, unknown: &MembersUnknown, now: Timestamp) -> NextStep<S::Claim> {
+        self.tried.push(index);
+        let reason = Reason::new(MembersUnknown::STATUS, unknown.to_string());
+        self.settle_list(index, Outcome::Deferred(reason), now)
+    }
+
+    /// What becomes of the list, as if a next hop had said so. Of a failure its sender is notified; without a sender the message is kept
+    /// in `failed/`.
+    fn settle_list(&mut self, index: u16, outcome: Outcome, now: Timestamp) -> NextStep<S::Claim> {
+        let (outcomes, relay) = (vec![outcome], String::new());
         // No next hop has answered.
         let answered = self.answered;
         let delivery =

@@ -54,14 +54,8 @@ pub(super) struct Failed {
 impl OpenTable {
     /// Connects, and looks at the table. That of a file is made where it is not there.
     pub(super) async fn open(database: &Database, password: &str, authorities: Option<&Path>) -> Result<Self, Unfit> {
-        install_default_drivers();
-        let url = Zeroizing::new(url(database, password, authorities));
-        let options = AnyConnectOptions::from_str(&url)?.disable_statement_logging();
-        let mut connection = options.connect().await?;
+        let mut connection = connect(database, password, authorities, Access::Write).await?;
         let kind = database.kind;
-        for statement in dialect::preparations(kind) {
-            sqlx::query(*statement).execute(&mut connection).await?;
-        }
         let table = match Table::look(&mut connection, database).await {
             Err(Unfit::Table(_)) if kind == DatabaseKind::Sqlite && is_new(&mut connection).await? => {
                 // Those who read need not wait for those who write.
@@ -153,6 +147,36 @@ impl OpenTable {
     }
 }
 
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// It changes nothing.
+    Read,
+    /// It puts rows in; a file is made where it is not there.
+    Write,
+}
+
+/// Connects, and prepares the connection for what it is for.
+pub(super) async fn connect(
+    database: &Database,
+    password: &str,
+    authorities: Option<&Path>,
+    access: Access,
+) -> Result<AnyConnection, sqlx::Error> {
+    install_default_drivers();
+    let url = Zeroizing::new(url(database, password, authorities, access));
+    let options = AnyConnectOptions::from_str(&url)?.disable_statement_logging();
+    let mut connection = options.connect().await?;
+    let statements = match access {
+        Access::Read => dialect::read_only(database.kind),
+        Access::Write => dialect::preparations(database.kind),
+    };
+    for statement in statements {
+        sqlx::query(*statement).execute(&mut connection).await?;
+    }
+    Ok(connection)
+}
+
 /// Whether a file has no table at all: somebody else's is not filled with ours.
 async fn is_new(connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
     let row = sqlx::query("SELECT count(*) FROM sqlite_master").fetch_one(connection).await?;
@@ -165,7 +189,7 @@ async fn largest_packet(connection: &mut AnyConnection) -> Result<usize, sqlx::E
 }
 
 /// What sqlx reads, with the password.
-fn url(database: &Database, password: &str, authorities: Option<&Path>) -> String {
+fn url(database: &Database, password: &str, authorities: Option<&Path>, access: Access) -> String {
     let encoded = |text: &str| utf8_percent_encode(text, PLAIN).to_string();
     let path = |path: &Path| utf8_percent_encode(&path.to_string_lossy(), PATH).to_string();
     let login = database.user.as_deref().map_or(String::new(), |user| {
@@ -175,7 +199,10 @@ fn url(database: &Database, password: &str, authorities: Option<&Path>) -> Strin
     let name = encoded(&database.name);
     let scheme = database.kind.scheme();
     match (&database.place, database.kind) {
-        (DatabasePlace::File(file), _) => format!("sqlite://{}?mode=rwc", path(file)),
+        (DatabasePlace::File(file), _) => {
+            let mode = if access == Access::Read { "ro" } else { "rwc" };
+            format!("sqlite://{}?mode={mode}", path(file))
+        }
         (DatabasePlace::Socket(folder, port), DatabaseKind::Postgres) => {
             format!(
                 "{scheme}://{login}localhost:{port}/{name}?host={}&sslmode=disable",
@@ -219,7 +246,7 @@ mod tests {
     fn what_sqlx_reads_has_the_password_and_the_verification() {
         let told = |kind, rest: &str| {
             let database = Database::parse(kind, rest).unwrap();
-            let url = url(&database, "p@ss/1", Some(Path::new("/ca.pem")));
+            let url = url(&database, "p@ss/1", Some(Path::new("/ca.pem")), Access::Write);
             assert!(AnyConnectOptions::from_str(&url).is_ok(), "{url}");
             url
         };

@@ -128,6 +128,17 @@ pub(super) fn preparations(kind: DatabaseKind) -> &'static [&'static str] {
     }
 }
 
+/// What keeps a connection from changing anything.
+#[cfg(feature = "sql")]
+pub(super) fn read_only(kind: DatabaseKind) -> &'static [&'static str] {
+    match kind {
+        // By the mode in which the file is opened.
+        DatabaseKind::Sqlite => &[],
+        DatabaseKind::Postgres => &["SET default_transaction_read_only = on"],
+        DatabaseKind::Mysql => &["SET SESSION TRANSACTION READ ONLY"],
+    }
+}
+
 #[cfg(feature = "sql")]
 #[cfg(test)]
 mod tests {

@@ -3,13 +3,19 @@
 //! The table has a unique key of spool id and recipient, and the row is committed before anything is recorded of it: a message
 //! that is delivered again after a crash is in the table once. That makes it sure without a mark that it is in doubt.
 //! A database that takes no mail pauses the route; what is wrong with one message defers that message.
+//!
+//! A database may also be asked about an address: by `recipients.source`, and for the members of a list.
 
+mod asker;
+#[cfg(feature = "sql")]
+mod asking;
 #[cfg(feature = "sql")]
 mod connection;
 mod database;
 mod dialect;
 #[cfg(feature = "sql")]
 mod fault;
+mod question;
 #[cfg(feature = "sql")]
 mod row;
 #[cfg(feature = "sql")]
@@ -22,8 +28,10 @@ mod transport;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use asker::DatabaseAsker;
 pub use database::DatabaseKind;
 pub use dialect::schema;
+pub use question::{AddressQuery, DatabaseQuestion, DatabaseUrl};
 
 use database::{Database, DatabasePlace};
 
