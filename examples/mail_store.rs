@@ -13,30 +13,22 @@ use redb::{Database, TableDefinition};
 /// The octets of each message by its id.
 pub(crate) const MAIL: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("mail");
 
-pub(crate) struct Shop(Arc<Database>);
+struct Shop(Arc<Database>);
 
 #[async_trait]
 impl Handler for Shop {
     type Visit = ();
 
     async fn rcpt_to(&self, _: &mut (), _: &ClientInfo<'_>, recipient: &Mailbox) -> Verdict {
-        if ["ann", "orders"].contains(&recipient.local()) {
-            return Verdict::Accept;
+        match recipient.local() {
+            "ann" | "orders" => Verdict::Accept,
+            _ => Verdict::no_such_mailbox(),
         }
-        Verdict::Refuse(Reply::new(550, EnhancedCode(5, 1, 1), "there is no such user"))
     }
 
     async fn received(&self, _: &mut (), mail: &Mail) -> Result<Accepted, Reply> {
-        // On a thread that may block, as the database waits for the disk. The client gets its 250 after that.
-        let (database, id, octets) = (self.0.clone(), mail.id().to_string(), mail.octets());
-        match tokio::task::spawn_blocking(move || {
-            Ok::<_, Box<dyn Error + Send + Sync>>(keep(&database, &id, &octets?)?)
-        })
-        .await
-        {
-            Ok(Ok(())) => Ok(Accepted::Taken),
-            _ => Err(Reply::new(451, EnhancedCode(4, 3, 0), "the database does not answer; try again later")),
-        }
+        let database = self.0.clone();
+        mail.store(move |id, octets| keep(&database, id, octets)).await // the client gets its 250 after that
     }
 }
 
@@ -48,7 +40,7 @@ fn keep(database: &Database, id: &str, octets: &[u8]) -> Result<(), redb::Error>
 
 pub(crate) fn server(address: &str, database: &Path) -> Result<Running, Box<dyn Error>> {
     let shop = Shop(Arc::new(Database::create(database)?));
-    Ok(Server::builder("mx.shop.lan").listen(address).max_size(10_000_000).start(shop)?)
+    Ok(Server::builder("mx.shop.lan").listen(address).start(shop)?)
 }
 
 #[allow(dead_code, reason = "a test runs the server without it")]

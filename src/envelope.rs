@@ -4,23 +4,31 @@
 //! each run of the queue. An [`Envelope`] is never without a recipient.
 
 mod edit;
+mod origin;
 mod seal;
 
 pub use edit::EnvelopeEdit;
+pub use origin::{NoticeOf, Origin, Peer, Protocol, Tls};
 pub use seal::Seal;
 
-use std::fmt;
-use std::net::{IpAddr, SocketAddr};
-
-use ipnet::IpNet;
-
-use crate::address::{Mailbox, ReversePath, Zoned, has_zone, with_zone};
+use crate::address::{Mailbox, ReversePath};
 use crate::annotation::{ARCHIVE, LOCAL_USER};
 use crate::clock::Timestamp;
-use crate::id::SpoolId;
 pub use crate::smtp::{BodyType, Notify, Ret};
 
 /// What is frozen beside the message itself.
+///
+/// ```
+/// use leafmail::address::ReversePath;
+/// use leafmail::clock::Timestamp;
+/// use leafmail::envelope::{Envelope, Origin, Protocol, Recipients};
+///
+/// let recipient = "ann@example.org".parse::<leafmail::address::Mailbox>().unwrap();
+/// let recipients = Recipients::one(recipient.into());
+/// let received_at = Timestamp::from_millis(1_795_000_000_000);
+/// let envelope = Envelope::new(ReversePath::Null, recipients, Origin::local(Protocol::SMTP), received_at);
+/// assert!(envelope.ret.is_none() && envelope.recipients.len() == 1);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
     /// When the transaction's DATA began.
@@ -85,6 +93,13 @@ impl Envelope {
 }
 
 /// A user of this host, as the kernel names the other end of a Unix socket.
+///
+/// ```
+/// use leafmail::envelope::LocalUser;
+///
+/// assert_eq!(LocalUser { uid: 1000, name: Some("joe".to_owned()) }.in_logs(), "joe");
+/// assert_eq!(LocalUser { uid: 7, name: None }.in_logs(), "uid=7");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalUser {
     /// The effective user id when the connection was made.
@@ -107,6 +122,15 @@ impl LocalUser {
 }
 
 /// One or more recipients.
+///
+/// ```
+/// use leafmail::address::Mailbox;
+/// use leafmail::envelope::Recipients;
+///
+/// let mailbox: Mailbox = "ann@example.org".parse().unwrap();
+/// assert_eq!(Recipients::one(mailbox.into())[0].mailbox.local(), "ann");
+/// assert_eq!(Recipients::new(Vec::new()), None);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipients(Vec<Recipient>);
 
@@ -131,6 +155,14 @@ impl std::ops::Deref for Recipients {
 }
 
 /// One recipient with what was asked for its notifications.
+///
+/// ```
+/// use leafmail::address::Mailbox;
+/// use leafmail::envelope::Recipient;
+///
+/// let recipient = Recipient::from("ann@example.org".parse::<Mailbox>().unwrap());
+/// assert!(recipient.notify.is_none() && recipient.orcpt.is_none());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipient {
     /// The forward-path, qualified and without its source route.
@@ -147,202 +179,9 @@ impl From<Mailbox> for Recipient {
     }
 }
 
-/// Where a message came from and how it was handed over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin {
-    /// The other end of the connection.
-    pub peer: Peer,
-    /// The peer's name, where its address and the name lead to each other.
-    pub reverse_name: Option<String>,
-    /// What the client called itself in HELO or EHLO; hostile text, printable only.
-    pub helo: Option<String>,
-    /// With which protocol, for `Received:`.
-    pub protocol: Protocol,
-    /// Who was authenticated.
-    pub login: Option<String>,
-    /// What protected the connection.
-    pub tls: Option<Tls>,
-    /// The original client, as a trusted relay named it (XFORWARD), by attribute.
-    pub forwarded: Vec<(String, String)>,
-    /// For a notification written by leafmail: about what.
-    pub notice_of: Option<NoticeOf>,
-}
-
-impl Origin {
-    /// The origin of what comes from this host itself.
-    pub fn local(protocol: Protocol) -> Self {
-        Self {
-            peer: Peer::Local,
-            reverse_name: None,
-            helo: None,
-            protocol,
-            login: None,
-            tls: None,
-            forwarded: Vec::new(),
-            notice_of: None,
-        }
-    }
-}
-
-impl Origin {
-    /// One attribute that XFORWARD told, such as `ADDR`.
-    pub fn forwarded(&self, attribute: &str) -> Option<&str> {
-        let told = self.forwarded.iter().find(|(name, _)| name == attribute);
-        told.map(|(_, value)| value.as_str())
-    }
-
-    /// The client of an earlier hop, as named by XFORWARD, in Postfix's words.
-    pub fn forwarded_client(&self) -> Option<String> {
-        let ident = self.forwarded("IDENT").map(|ident| format!("orig_queue_id={ident}"));
-        let name = self.forwarded("NAME").unwrap_or("unknown");
-        let client = self.forwarded("ADDR").map(|address| format!("orig_client={name}[{address}]"));
-        let told: Vec<String> = ident.into_iter().chain(client).collect();
-        (!told.is_empty()).then(|| told.join(", "))
-    }
-}
-
-/// The other end of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Peer {
-    /// A pipe, a Unix socket, or this program itself.
-    Local,
-    /// A TCP connection. An IPv4 address is never in its IPv6-mapped form.
-    Tcp(SocketAddr),
-}
-
-impl Peer {
-    /// A TCP peer; an IPv4-mapped IPv6 address becomes the IPv4 address that it means.
-    pub fn tcp(address: SocketAddr) -> Self {
-        match address.ip().to_canonical() {
-            ip @ IpAddr::V4(_) => Self::Tcp(SocketAddr::new(ip, address.port())),
-            // With its zone.
-            IpAddr::V6(_) => Self::Tcp(address),
-        }
-    }
-
-    /// Whether one of these networks has it: one with a zone, only where it came by that interface.
-    pub fn is_in(self, networks: &[IpNet]) -> bool {
-        let Self::Tcp(address) = self else { return false };
-        let zoned = || match address {
-            SocketAddr::V6(address) => with_zone(*address.ip(), address.scope_id()),
-            SocketAddr::V4(_) => None,
-        };
-        let ip = address.ip().to_canonical();
-        networks.iter().any(|network| match network {
-            IpNet::V6(network) if has_zone(network.addr()) => zoned().is_some_and(|zoned| network.contains(&zoned)),
-            _ => network.contains(&ip),
-        })
-    }
-
-    /// The port, for a TCP peer; 0 for another.
-    pub fn port(self) -> u16 {
-        match self {
-            Self::Local => 0,
-            Self::Tcp(address) => address.port(),
-        }
-    }
-
-    /// The address, for a TCP peer.
-    pub fn ip(self) -> Option<IpAddr> {
-        match self {
-            Self::Local => None,
-            Self::Tcp(address) => Some(address.ip()),
-        }
-    }
-}
-
-impl fmt::Display for Peer {
-    /// As logs show it between brackets: the address with its zone, or `local`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Local => f.write_str("local"),
-            Self::Tcp(address) => write!(f, "{}{}", address.ip(), Zoned(*address).suffix()),
-        }
-    }
-}
-
-/// The value of `with` in `Received:` (RFC 5321 4.4, RFC 3848, RFC 6531 4.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Protocol {
-    /// EHLO rather than HELO was used.
-    pub extended: bool,
-    /// STARTTLS or implicit TLS.
-    pub tls: bool,
-    /// AUTH succeeded.
-    pub authenticated: bool,
-    /// SMTPUTF8 was given.
-    pub utf8: bool,
-}
-
-impl Protocol {
-    /// Plain SMTP.
-    pub const SMTP: Self = Self { extended: false, tls: false, authenticated: false, utf8: false };
-
-    /// The registered keyword.
-    pub fn keyword(self) -> &'static str {
-        match (self.utf8, self.extended, self.tls, self.authenticated) {
-            (true, _, false, false) => "UTF8SMTP",
-            (true, _, false, true) => "UTF8SMTPA",
-            (true, _, true, false) => "UTF8SMTPS",
-            (true, _, true, true) => "UTF8SMTPSA",
-            (false, false, _, _) => "SMTP",
-            (false, true, false, false) => "ESMTP",
-            (false, true, false, true) => "ESMTPA",
-            (false, true, true, false) => "ESMTPS",
-            (false, true, true, true) => "ESMTPSA",
-        }
-    }
-}
-
-/// What protected a connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tls {
-    /// Such as `TLSv1.3`.
-    pub version: String,
-    /// Such as `TLS_AES_256_GCM_SHA384`.
-    pub cipher: String,
-    /// The subject of a verified client certificate.
-    pub client: Option<String>,
-}
-
-/// A notification's tie to its original: it must not leave before the original knows of it (`docs/spool-format.md`).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NoticeOf {
-    /// The message that it is about.
-    pub original: SpoolId,
-    /// Which of the original's recipients it reports, by index.
-    pub recipients: Vec<u16>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_network_with_a_zone_has_those_who_come_by_that_interface_alone() {
-        let peer = |address: &str, scope| {
-            Peer::tcp(SocketAddr::V6(std::net::SocketAddrV6::new(address.parse().unwrap(), 1, 0, scope)))
-        };
-        let networks = |text: &str| vec![text.parse::<IpNet>().unwrap()];
-        for (client, network, expected) in [
-            (peer("fe80::5", 2), "fe80:2::/64", true),
-            (peer("fe80::5", 2), "fe80:2::5/128", true),
-            (peer("fe80::5", 3), "fe80:2::/64", false),
-            (peer("fe80::5", 0), "fe80:2::/64", false),
-            // Whoever sends from such an address on another link does not come by that interface.
-            (peer("fe80:2::5", 3), "fe80:2::/64", false),
-            (peer("fe80:2::5", 0), "fe80:2::/64", false),
-            (peer("fe80::5", 0x1_0002), "fe80:2::/64", false),
-            (peer("fe80::5", 2), "fe80::/10", true),
-            (peer("fe80::5", 2), "10.0.0.0/8", false),
-            (peer("::ffff:10.0.0.1", 0), "10.0.0.0/8", true),
-            (Peer::Local, "fe80::/10", false),
-        ] {
-            assert_eq!(client.is_in(&networks(network)), expected, "{client} {network}");
-        }
-        assert_eq!(peer("fe80::5", 0).to_string(), "fe80::5");
-        assert!(peer("fe80::5", 4_000_000_000).to_string().starts_with("fe80::5%"));
-    }
 
     fn to(recipients: &[&str]) -> Envelope {
         let recipients = recipients.iter().map(|text| text.parse::<Mailbox>().unwrap().into()).collect();

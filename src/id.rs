@@ -13,6 +13,16 @@ use sha2::{Digest, Sha256};
 use crate::clock::Timestamp;
 
 /// The identity of one message in the spool, and the name of its file.
+///
+/// ```
+/// use leafmail::clock::Timestamp;
+/// use leafmail::id::SpoolId;
+///
+/// let id = SpoolId::new(Timestamp::from_millis(1_795_000_000_000), 0, 7);
+/// assert_eq!(id.to_string().len(), 26);
+/// assert_eq!(id.to_string().parse(), Ok(id));
+/// assert!(id < SpoolId::new(Timestamp::from_millis(1_795_000_000_001), 0, 0)); // they sort by time
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SpoolId(u128);
 
@@ -81,6 +91,12 @@ impl fmt::Debug for SpoolId {
 }
 
 /// The text is not 26 digits of the id alphabet.
+///
+/// ```
+/// use leafmail::id::{IdError, SpoolId};
+///
+/// assert_eq!("../../etc/passwd".parse::<SpoolId>(), Err(IdError));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected a message id of 26 digits and capital letters")]
 pub struct IdError;
@@ -103,6 +119,14 @@ impl FromStr for SpoolId {
 }
 
 /// Hands out ids: the sequence makes those of one process distinct, the random bits those of several.
+///
+/// ```
+/// use leafmail::clock::Timestamp;
+/// use leafmail::id::IdSource;
+///
+/// let (source, now) = (IdSource::default(), Timestamp::from_millis(1_795_000_000_000));
+/// assert!(source.next(now, 7) < source.next(now, 7));
+/// ```
 #[derive(Debug, Default)]
 pub struct IdSource {
     sequence: AtomicU16,

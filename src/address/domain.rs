@@ -10,6 +10,14 @@ use super::AddressError;
 /// A domain name such as `example.com`, or an address literal such as `[192.0.2.1]`; at most 255 octets.
 ///
 /// Two domains are equal when they differ in the case of ASCII letters only.
+///
+/// ```
+/// use leafmail::address::Domain;
+///
+/// let domain: Domain = "Mail.Example.com".parse().unwrap();
+/// assert!(domain == "mail.example.COM".parse().unwrap() && domain.is_full_name());
+/// assert!("not a domain".parse::<Domain>().is_err());
+/// ```
 #[derive(Debug, Clone)]
 pub struct Domain(String);
 

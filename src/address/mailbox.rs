@@ -13,6 +13,14 @@ use super::{AddressError, Domain, Syntax};
 ///
 /// Some providers gave out mailboxes such as `taro..x@example.jp` and `taro.@example.jp`, which RFC 5321 has in quotes
 /// only. They are printed as they came, because their servers do not know the quoted form.
+///
+/// ```
+/// use leafmail::address::Mailbox;
+///
+/// let mailbox: Mailbox = "\"joe\"@Example.com".parse().unwrap();
+/// assert_eq!(mailbox, "joe@example.COM".parse().unwrap());
+/// assert_eq!((mailbox.local(), mailbox.domain().as_str()), ("joe", "Example.com"));
+/// ```
 #[derive(Debug, Clone)]
 pub struct Mailbox {
     local: String,

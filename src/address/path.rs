@@ -6,6 +6,14 @@ use super::mailbox::parse_domain;
 use super::{AddressError, Domain, Mailbox, Syntax};
 
 /// Where a message came from: the mailbox that is notified of failures, or the null path `<>`, to which no bounce goes.
+///
+/// ```
+/// use leafmail::address::ReversePath;
+///
+/// assert_eq!(ReversePath::parse("", None), Ok(ReversePath::Null)); // of a bounce
+/// let path = ReversePath::parse("ann@example.org", None).unwrap();
+/// assert_eq!(path.mailbox().unwrap().local(), "ann");
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub enum ReversePath {
     /// `<>`: a bounce or another automatic message.

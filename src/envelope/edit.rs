@@ -12,6 +12,16 @@ use crate::annotation::ROUTE;
 use crate::smtp::xtext;
 
 /// A change to an envelope.
+///
+/// ```
+/// use leafmail::address::Mailbox;
+/// use leafmail::envelope::EnvelopeEdit;
+///
+/// let [old, new] = ["ann@example.org", "bob@example.org"].map(|text| text.parse::<Mailbox>().unwrap());
+/// let mut recipients = vec![old.clone().into()];
+/// EnvelopeEdit::Replace(old, vec![new.clone()]).apply(&mut recipients, None);
+/// assert_eq!(recipients[0].mailbox, new);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EnvelopeEdit {
     /// This is the sender.

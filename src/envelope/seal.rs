@@ -8,6 +8,15 @@ use crate::clock::Timestamp;
 use crate::smtp::header::HeaderEdit;
 
 /// What is known of a message only at its end.
+///
+/// ```
+/// use leafmail::clock::Timestamp;
+/// use leafmail::envelope::Seal;
+///
+/// let completed_at = Timestamp::from_millis(1_795_000_000_000);
+/// let seal = Seal { completed_at, eight_bit: false, hops: 1, message_id: None, annotations: Vec::new() };
+/// assert_eq!(seal.header_edits(), Ok(Vec::new()));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seal {
     /// When the final dot came.

@@ -22,6 +22,21 @@ use crate::receipt::Outcome;
 use crate::smtp::{Mechanism, Refuser, Reply};
 
 /// Something that happened to a client, a message or a route.
+///
+/// ```
+/// use leafmail::event::{Event, Observer};
+///
+/// /// Prints the id of each message that was accepted.
+/// struct Printer;
+///
+/// impl Observer for Printer {
+///     fn observe(&self, event: &Event) {
+///         if let Event::Accepted { id, .. } = event {
+///             println!("{id}");
+///         }
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event {
@@ -313,6 +328,21 @@ impl Delays {
 }
 
 /// Sees every event; must not block.
+///
+/// ```
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+///
+/// use leafmail::event::{Event, Observer};
+///
+/// #[derive(Default)]
+/// struct Counter(AtomicUsize);
+///
+/// impl Observer for Counter {
+///     fn observe(&self, _: &Event) {
+///         self.0.fetch_add(1, Ordering::Relaxed);
+///     }
+/// }
+/// ```
 pub trait Observer: Send + Sync {
     /// Takes note of an event.
     fn observe(&self, event: &Event);

@@ -17,6 +17,13 @@ use crate::dns::Resolver;
 use crate::session::{Additions, Question, Verdict};
 
 /// What the built-in rules go by: plain values that the configuration fills in.
+///
+/// ```
+/// use leafmail::config::Config;
+///
+/// let rules = Config::default().rules(); // those of a relay without a configuration: this host alone may connect
+/// assert!(rules.networks.iter().all(|network| network.addr().is_loopback()));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
     /// The networks whose hosts may connect.
@@ -67,6 +74,22 @@ impl BuiltIn {
 }
 
 /// All rules of a relay, asked in order until one does not accept.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use leafmail::config::Config;
+/// use leafmail::dns::SystemResolver;
+/// use leafmail::envelope::Peer;
+/// use leafmail::policy::{Chain, ClientInfo};
+/// use leafmail::session::Question;
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let chain = Chain::new(Config::default().rules(), Arc::new(SystemResolver::default()), Vec::new());
+/// let stranger = ClientInfo::new(Peer::tcp("192.0.2.7:4711".parse().unwrap()));
+/// assert!(!chain.judge(&stranger, &Question::Connect).await.accepts());
+/// # });
+/// ```
 pub struct Chain {
     built_in: [BuiltIn; 5],
     policies: Vec<Arc<dyn Policy>>,

@@ -52,6 +52,15 @@ use crate::session::{BegunTransaction, HeaderBlock, Question, Verdict};
 use crate::smtp::Mechanism;
 
 /// What a policy knows of the client that it judges.
+///
+/// ```
+/// use leafmail::envelope::Peer;
+/// use leafmail::policy::ClientInfo;
+///
+/// let client = ClientInfo::new(Peer::tcp("192.0.2.7:4711".parse().unwrap())).with_helo(Some("mail.example.com"));
+/// assert_eq!(client.peer.to_string(), "192.0.2.7");
+/// assert!(client.login.is_none() && client.transaction.is_none());
+/// ```
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct ClientInfo<'a> {
@@ -137,6 +146,26 @@ impl<'a> ClientInfo<'a> {
 /// Rules of a user's own: one method for each [`Question`], which accepts unless it is overridden.
 ///
 /// A policy that cannot decide for trouble of ours answers [`Verdict::Defer`], never [`Verdict::Refuse`].
+///
+/// ```
+/// use async_trait::async_trait;
+/// use leafmail::address::{Mailbox, ReversePath};
+/// use leafmail::policy::{ClientInfo, Policy};
+/// use leafmail::session::Verdict;
+/// use leafmail::smtp::{EnhancedCode, Reply};
+///
+/// struct NoBulk;
+///
+/// #[async_trait]
+/// impl Policy for NoBulk {
+///     async fn rcpt(&self, client: &ClientInfo<'_>, _: &ReversePath, _: &Mailbox) -> Verdict {
+///         match client.transaction.map_or(0, |transaction| transaction.recipients.len()) {
+///             0..20 => Verdict::Accept,
+///             _ => Verdict::Refuse(Reply::new(550, EnhancedCode(5, 5, 3), "twenty recipients are enough")),
+///         }
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait Policy: Send + Sync {
     /// May this client speak at all? Asked before the greeting.

@@ -21,6 +21,15 @@ use crate::spool::{Folder, QueueEntry, Spool, SpoolError};
 use crate::transport::Dispatch;
 
 /// All that forwarding needs.
+///
+/// ```
+/// use leafmail::queue::{Runner, Selection, Summary, Urgency};
+/// use leafmail::spool::{Spool, SpoolError};
+///
+/// fn try_everything<S: Spool>(runner: &Runner<S>) -> Result<Summary, SpoolError> {
+///     runner.flush(Selection::All, Urgency::Now)
+/// }
+/// ```
 pub struct Runner<S: Spool> {
     /// Where the messages are.
     pub spool: Arc<S>,
@@ -50,6 +59,18 @@ pub struct Runner<S: Spool> {
 const PIECE: usize = 1_000;
 
 /// A route: a next hop, and the messages that it is for.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use leafmail::queue::Route;
+/// use leafmail::routing::Criteria;
+/// use leafmail::transport::MaildirDispatch;
+///
+/// let dispatch = Arc::new(MaildirDispatch::new("/var/mail/all".into(), 1, None));
+/// let route = Route { name: "relay".to_owned(), criteria: Criteria::default(), dispatch, limits: Arc::new(()) };
+/// assert_eq!(route.dispatch.connections(), 1);
+/// ```
 #[derive(Clone)]
 pub struct Route {
     /// Its name, in receipts and events.
@@ -63,6 +84,13 @@ pub struct Route {
 }
 
 /// Which messages a pass works on.
+///
+/// ```
+/// use leafmail::queue::Selection;
+///
+/// let id = "01M7XXG7GK0000700000000001".parse().unwrap();
+/// assert_ne!(Selection::One(id), Selection::All);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Selection {
     /// The whole queue.

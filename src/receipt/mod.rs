@@ -11,6 +11,14 @@ use crate::clock::Timestamp;
 use crate::smtp::{EnhancedCode, Reply, is_unprintable};
 
 /// What became of one recipient at one attempt.
+///
+/// ```
+/// use leafmail::receipt::{Outcome, Reason};
+/// use leafmail::smtp::EnhancedCode;
+///
+/// let outcome = Outcome::Deferred(Reason::new(EnhancedCode(4, 3, 0), "the store is locked"));
+/// assert_eq!(outcome.reason().text, "the store is locked");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// The next hop took responsibility.
@@ -40,6 +48,15 @@ impl Outcome {
 }
 
 /// Why something came out as it did: a status code for machines, words for people.
+///
+/// ```
+/// use leafmail::receipt::Reason;
+/// use leafmail::smtp::{EnhancedCode, Reply};
+///
+/// let reason = Reason::reply(&Reply::new(550, EnhancedCode(5, 1, 1), "no such user"));
+/// assert_eq!((reason.reply_code, reason.text.as_str()), (Some(550), "550 5.1.1 no such user"));
+/// assert_eq!(reason.deferred().status, EnhancedCode(4, 1, 1));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason {
     /// The enhanced status code (RFC 3463).
@@ -80,6 +97,17 @@ impl Reason {
 }
 
 /// One entry of a message's history.
+///
+/// ```
+/// use leafmail::clock::Timestamp;
+/// use leafmail::receipt::{Reason, Receipt, ReceiptKind};
+/// use leafmail::smtp::EnhancedCode;
+///
+/// let reason = Reason::new(EnhancedCode(4, 3, 0), "the store is locked");
+/// let at = Timestamp::from_millis(1_795_000_000_000);
+/// let receipt = Receipt::new(at, ReceiptKind::Deferred, vec![0], reason);
+/// assert!(receipt.route.is_empty() && receipt.recipients == [0]);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
     /// When it happened, by the wall clock.
@@ -106,6 +134,14 @@ impl Receipt {
 }
 
 /// What a receipt can record.
+///
+/// ```
+/// use leafmail::receipt::{Receipt, ReceiptKind};
+///
+/// fn settles(receipt: &Receipt) -> bool {
+///     matches!(receipt.what, ReceiptKind::Delivered | ReceiptKind::Bounced)
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReceiptKind {
     /// The next hop took responsibility: settled.

@@ -14,6 +14,7 @@ mod logins;
 mod mail;
 mod octets;
 mod running;
+mod storing;
 mod structured;
 mod visits;
 

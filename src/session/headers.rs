@@ -12,6 +12,14 @@ use mending::Plan;
 use crate::smtp::header::{end_of_field, split_field};
 
 /// The octets of a header block, with CRLF line ends, up to but without the blank line.
+///
+/// ```
+/// use leafmail::session::HeaderBlock;
+///
+/// let header = HeaderBlock::new(b"From: ann@example.org\r\nSubject: a long\r\n one\r\n".to_vec());
+/// assert!(header.has("from") && header.count("Subject") == 1);
+/// assert_eq!(header.field("Subject"), Some(&b" a long\r\n one"[..]));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeaderBlock(Vec<u8>);
 

@@ -8,10 +8,20 @@ use std::str::FromStr;
 use crate::address::{ReversePath, is_unprintable};
 use crate::annotation::{ENVELOPE_EDIT, HEADER_EDIT, HOLD, NOTE, ROUTE};
 use crate::envelope::EnvelopeEdit;
-use crate::smtp::Reply;
 use crate::smtp::header::{FoldedField, HeaderEdit};
+use crate::smtp::{EnhancedCode, Reply};
 
 /// An answer to a [`Question`](super::Question).
+///
+/// ```
+/// use leafmail::session::{Additions, Verdict};
+/// use leafmail::smtp::{EnhancedCode, Reply};
+///
+/// let busy = Verdict::Defer(Reply::new(451, EnhancedCode(4, 3, 0), "try again later"));
+/// assert!(!busy.accepts());
+/// assert!(Verdict::accept_with(Additions::note("seen")).accepts());
+/// assert_eq!(Verdict::accept_with(Additions::default()), Verdict::Accept);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// Go on.
@@ -32,6 +42,17 @@ impl Verdict {
         if additions.is_empty() { Self::Accept } else { Self::AcceptWith(Box::new(additions)) }
     }
 
+    /// Refused, as there is no such mailbox (RFC 3463 3.2).
+    ///
+    /// ```
+    /// use leafmail::session::Verdict;
+    ///
+    /// assert!(matches!(Verdict::no_such_mailbox(), Verdict::Refuse(reply) if reply.code() == 550));
+    /// ```
+    pub fn no_such_mailbox() -> Self {
+        Self::Refuse(Reply::new(550, EnhancedCode(5, 1, 1), "there is no such mailbox"))
+    }
+
     /// Whether the session goes on.
     pub fn accepts(&self) -> bool {
         matches!(self, Self::Accept | Self::AcceptWith(_))
@@ -39,6 +60,14 @@ impl Verdict {
 }
 
 /// What a policy adds to a message that it accepts.
+///
+/// ```
+/// use leafmail::session::Additions;
+///
+/// let mut additions = Additions::header("X-Checked: yes".parse().unwrap());
+/// additions.join(Additions::hold("looks odd"));
+/// assert_eq!((additions.header.len(), additions.hold.as_deref()), (1, Some("looks odd")));
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Additions {
     /// Lines for the top of the header, above our `Received:`. In an answer to [`Question::Message`](super::Question::Message)
@@ -263,6 +292,13 @@ fn printable(text: &str) -> String {
 }
 
 /// One field of a header, on one line (RFC 5322 2.2), of printable ASCII.
+///
+/// ```
+/// use leafmail::session::HeaderLine;
+///
+/// assert_eq!("X-Checked: yes".parse::<HeaderLine>().unwrap().as_str(), "X-Checked: yes");
+/// assert!("X-Checked: yes\r\nBcc: eve@example.com".parse::<HeaderLine>().is_err()); // one line is never two
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeaderLine(String);
 

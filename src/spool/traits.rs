@@ -13,6 +13,14 @@ use crate::id::SpoolId;
 use crate::receipt::Receipt;
 
 /// A place where messages are safe.
+///
+/// ```
+/// use leafmail::spool::{Folder, Spool, SpoolError};
+///
+/// fn length<S: Spool>(spool: &S) -> Result<usize, SpoolError> {
+///     Ok(spool.entries(Folder::Queue)?.len())
+/// }
+/// ```
 pub trait Spool: Send + Sync + 'static {
     /// A message that is arriving.
     type Draft: Draft;
@@ -71,6 +79,17 @@ pub trait Spool: Send + Sync + 'static {
 }
 
 /// Where the receiver puts messages: a spool, or whoever else becomes responsible for them.
+///
+/// ```
+/// use leafmail::envelope::{Envelope, Seal};
+/// use leafmail::spool::{Committed, Draft, Intake, SpoolError};
+///
+/// fn take<I: Intake>(intake: &I, envelope: &Envelope, octets: &[u8], seal: &Seal) -> Result<Committed, SpoolError> {
+///     let mut draft = intake.open_for(0, envelope)?;
+///     draft.append(octets)?;
+///     draft.commit(seal)
+/// }
+/// ```
 pub trait Intake: Send + Sync + 'static {
     /// A message that is arriving.
     type Draft: Draft;
@@ -108,6 +127,15 @@ impl<S: Spool> Intake for S {
 }
 
 /// A message's name, and a hint of when it is next due.
+///
+/// ```
+/// use leafmail::clock::Timestamp;
+/// use leafmail::spool::QueueEntry;
+///
+/// fn due(entries: &[QueueEntry], now: Timestamp) -> impl Iterator<Item = &QueueEntry> {
+///     entries.iter().filter(move |entry| entry.due <= now)
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueEntry {
     /// The id.
@@ -117,6 +145,17 @@ pub struct QueueEntry {
 }
 
 /// A message that is arriving. Dropped without [`Draft::commit`], it leaves nothing behind.
+///
+/// ```
+/// use leafmail::envelope::Seal;
+/// use leafmail::id::SpoolId;
+/// use leafmail::spool::{Draft, SpoolError};
+///
+/// fn store<D: Draft>(mut draft: D, message: &[u8], seal: &Seal) -> Result<SpoolId, SpoolError> {
+///     draft.append(message)?;
+///     Ok(draft.commit(seal)?.id) // it now survives a power cut
+/// }
+/// ```
 pub trait Draft: Send + 'static {
     /// The id under which it will be in the queue.
     fn id(&self) -> SpoolId;
@@ -144,6 +183,14 @@ pub trait Draft: Send + 'static {
 }
 
 /// What was made durable.
+///
+/// ```
+/// use leafmail::spool::Committed;
+///
+/// fn told(committed: &Committed) -> String {
+///     format!("250 2.0.0 {} octets as {}", committed.size, committed.id)
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Committed {
     /// The message's id.
@@ -153,6 +200,20 @@ pub struct Committed {
 }
 
 /// What came of an attempt to claim.
+///
+/// ```
+/// use leafmail::id::SpoolId;
+/// use leafmail::spool::{Claimed, Spool, SpoolError};
+///
+/// fn remove<S: Spool>(spool: &S, id: SpoolId) -> Result<bool, SpoolError> {
+///     use leafmail::spool::Claim;
+///
+///     match spool.claim(id)? {
+///         Claimed::Ours(mut claim) => claim.remove().map(|()| true),
+///         Claimed::Busy | Claimed::Gone => Ok(false),
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 pub enum Claimed<C> {
     /// It is ours until dropped.
@@ -164,6 +225,20 @@ pub enum Claimed<C> {
 }
 
 /// Sole possession of a message, until dropped or removed.
+///
+/// ```
+/// use leafmail::spool::Claim;
+///
+/// fn message(claim: &impl Claim) -> std::io::Result<Vec<u8>> {
+///     let (mut octets, mut piece) = (Vec::new(), [0; 4096]);
+///     loop {
+///         match claim.read_at(octets.len() as u64, &mut piece)? {
+///             0 => return Ok(octets),
+///             read => octets.extend_from_slice(&piece[..read]),
+///         }
+///     }
+/// }
+/// ```
 pub trait Claim: Send {
     /// Its id.
     fn id(&self) -> SpoolId;
@@ -206,6 +281,15 @@ pub trait Claim: Send {
 }
 
 /// Whether a receipt must survive a power cut or only a kill.
+///
+/// ```
+/// use leafmail::receipt::Receipt;
+/// use leafmail::spool::{Claim, Durability, SpoolError};
+///
+/// fn delivered(claim: &mut impl Claim, receipt: Receipt) -> Result<(), SpoolError> {
+///     claim.record(receipt, Durability::Synced) // what was delivered is not delivered again after a power cut
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
     /// On disk when the call returns.
@@ -215,6 +299,15 @@ pub enum Durability {
 }
 
 /// A message as seen without claiming it.
+///
+/// ```
+/// use leafmail::id::SpoolId;
+/// use leafmail::spool::{Spool, SpoolError};
+///
+/// fn size<S: Spool>(spool: &S, id: SpoolId) -> Result<Option<u64>, SpoolError> {
+///     Ok(spool.peek(id)?.map(|glance| glance.size))
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Glance {
     /// Where it is.

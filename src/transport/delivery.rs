@@ -11,6 +11,14 @@ use crate::id::SpoolId;
 use crate::receipt::{Outcome, Reason};
 
 /// One message on its way to some of its recipients.
+///
+/// ```
+/// use leafmail::transport::DeliveryRequest;
+///
+/// fn addresses(request: &DeliveryRequest<'_>) -> Vec<String> {
+///     request.recipients().map(|recipient| recipient.mailbox.to_string()).collect()
+/// }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct DeliveryRequest<'a> {
     /// The message's id.
@@ -42,6 +50,18 @@ impl<'a> DeliveryRequest<'a> {
 }
 
 /// The message's octets, with CRLF line ends, in pieces.
+///
+/// ```
+/// use leafmail::transport::Body;
+///
+/// fn octets(body: &mut dyn Body) -> std::io::Result<Vec<u8>> {
+///     let (mut octets, mut piece) = (Vec::new(), Vec::new());
+///     while body.next_piece(&mut piece)? {
+///         octets.extend_from_slice(&piece);
+///     }
+///     Ok(octets)
+/// }
+/// ```
 pub trait Body {
     /// Replaces `piece` by the next octets; `false` at the end.
     ///
@@ -74,6 +94,15 @@ pub trait Body {
 }
 
 /// What came of one delivery.
+///
+/// ```
+/// use leafmail::receipt::Outcome;
+/// use leafmail::transport::Delivery;
+///
+/// fn all_arrived(delivery: &Delivery) -> bool {
+///     delivery.outcomes.iter().all(|outcome| matches!(outcome, Outcome::Delivered(_)))
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
     /// One outcome per recipient, in the order of [`DeliveryRequest::recipients`].
@@ -91,6 +120,14 @@ pub struct Delivery {
 }
 
 /// What became of the senders' wishes for notifications (RFC 3461).
+///
+/// ```
+/// use leafmail::transport::Dsn;
+///
+/// fn reports_itself(dsn: Dsn) -> bool {
+///     dsn == Dsn::PassedOn // then the next hop reports success to the sender
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dsn {
     /// They went along, so the next hop will tell of success (RFC 3461 5.2.1).
@@ -102,6 +139,15 @@ pub enum Dsn {
 }
 
 /// No recipient was judged: the route does not work now. The sender is not to blame, and no message pays for it.
+///
+/// ```
+/// use leafmail::receipt::Reason;
+/// use leafmail::smtp::EnhancedCode;
+/// use leafmail::transport::RouteFailure;
+///
+/// let failure = RouteFailure::new(Reason::new(EnhancedCode(4, 4, 1), "connection refused"), "mx.example.org".to_owned());
+/// assert_eq!(failure.to_string(), "mx.example.org: connection refused");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", told(relay, &reason.text))]
 pub struct RouteFailure {
@@ -141,6 +187,25 @@ fn told(relay: &str, text: &str) -> String {
 }
 
 /// A way to the next hop, used by one delivering thread.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use leafmail::receipt::{Outcome, Reason};
+/// use leafmail::smtp::EnhancedCode;
+/// use leafmail::transport::{Body, Delivery, DeliveryRequest, Dsn, RouteFailure, Transport};
+///
+/// struct Nowhere;
+///
+/// impl Transport for Nowhere {
+///     fn deliver(&mut self, request: &DeliveryRequest<'_>, _: &mut dyn Body) -> Result<Delivery, RouteFailure> {
+///         let outcome = Outcome::Delivered(Reason::new(EnhancedCode(2, 0, 0), "thrown away"));
+///         let outcomes = request.recipients().map(|_| outcome.clone()).collect();
+///         let (relay, connecting) = ("nowhere".to_owned(), Duration::ZERO);
+///         Ok(Delivery { outcomes, relay, connecting, dsn: Dsn::Final, route_trouble: None })
+///     }
+/// }
+/// ```
 pub trait Transport: Send {
     /// Hands a message over, reusing an open connection where there is one.
     ///
@@ -169,6 +234,15 @@ pub trait Transport: Send {
 }
 
 /// Makes a transport for each delivering thread of a route.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use leafmail::transport::{Dispatch, MaildirDispatch};
+///
+/// let dispatch: Arc<dyn Dispatch> = Arc::new(MaildirDispatch::new("/var/mail/all".into(), 4, None));
+/// assert_eq!((dispatch.connections(), dispatch.per_domain()), (4, false));
+/// ```
 pub trait Dispatch: Send + Sync {
     /// A new transport without a connection.
     fn transport(&self) -> Box<dyn Transport>;

@@ -7,6 +7,7 @@ mod imports;
 mod names;
 #[path = "../support/phrases.rs"]
 mod phrases;
+mod promised_api;
 mod tokens;
 
 use std::collections::BTreeSet;

@@ -15,6 +15,15 @@ use crate::queue::dsn::provenance;
 use crate::receipt::Receipt;
 
 /// When to try again, and when to give up.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use leafmail::queue::Schedule;
+///
+/// let schedule = Schedule { give_up: Duration::from_secs(86_400), ..Schedule::default() };
+/// assert_eq!(schedule.retry[0], Duration::from_secs(60));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
     /// The waiting times after the first, second, ... attempt; the last one repeats. Each [varies](varied).
@@ -86,6 +95,14 @@ pub enum Plan {
 }
 
 /// Whether waiting times count.
+///
+/// ```
+/// use leafmail::queue::Urgency;
+///
+/// let by_hand = true;
+/// let urgency = if by_hand { Urgency::Now } else { Urgency::Due };
+/// assert_eq!(urgency, Urgency::Now);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Urgency {
     /// Only what is due.

@@ -19,6 +19,13 @@ use crate::address::is_unprintable;
 use line::ReplyLine;
 
 /// An enhanced status code such as `5.7.1` (RFC 3463): class, subject, detail.
+///
+/// ```
+/// use leafmail::smtp::EnhancedCode;
+///
+/// assert_eq!("5.7.1".parse(), Ok(EnhancedCode(5, 7, 1)));
+/// assert_eq!(EnhancedCode::of_class(451).to_string(), "4.0.0");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct EnhancedCode(pub u16, pub u16, pub u16);
 
@@ -57,6 +64,14 @@ impl FromStr for EnhancedCode {
 }
 
 /// One reply: `code`, perhaps an enhanced code, and one or several lines of text.
+///
+/// ```
+/// use leafmail::smtp::{EnhancedCode, Reply};
+///
+/// let reply = Reply::new(550, EnhancedCode(5, 1, 1), "there is no such user\r\n250 ok");
+/// assert_eq!((reply.code(), reply.is_positive()), (550, false));
+/// assert!(!reply.text().contains('\r')); // a reply never becomes two
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     code: u16,

@@ -23,6 +23,13 @@ use crate::spool::error::{SpoolError, SpoolErrorKind};
 use crate::spool::folder::Folder;
 
 /// What can be set of a spool.
+///
+/// ```
+/// use leafmail::spool::SpoolSettings;
+///
+/// let settings = SpoolSettings { reserve_octets: Some(1 << 30), ..SpoolSettings::default() }; // 1 GiB stays free
+/// assert!(settings.reserve_inodes.is_none());
+/// ```
 #[derive(Debug, Clone)]
 pub struct SpoolSettings {
     /// Octets of the largest message that is accepted; the default reserve is at least twice that.

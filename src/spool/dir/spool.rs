@@ -28,6 +28,18 @@ use crate::spool::folder::Folder;
 use crate::spool::traits::{Claimed, Glance, QueueEntry, Spool};
 
 /// A spool in a folder. Clones share it.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use leafmail::spool::{DirSpool, Folder, Spool, SpoolSettings};
+/// use leafmail::sys::SystemClock;
+///
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path();
+/// let spool = DirSpool::open(path, SpoolSettings::default(), Arc::new(SystemClock)).unwrap();
+/// assert!(spool.entries(Folder::Queue).unwrap().is_empty());
+/// ```
 pub struct DirSpool<D: Disk = HostDisk> {
     pub(in crate::spool) inner: Arc<Inner<D>>,
 }
