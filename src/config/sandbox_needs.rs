@@ -128,6 +128,7 @@ impl SandboxNeeds {
 
     fn next_hop(&mut self, hop: &RouteSettings) {
         self.ports.extend(hop.next_hop.port());
+        self.ports.extend(hop.mta_sts.as_ref().map(|settings| settings.port));
         if let Some(agent) = hop.next_hop.agent() {
             let AgentNeeds { write, read, ports, commands } = agent.needs();
             read.iter().for_each(|file| self.reads(file));
@@ -218,6 +219,13 @@ mod tests {
         assert_eq!(found.write, paths(&["/s", "/m"]));
         assert!([26, 53, 465].iter().all(|port| found.ports.contains(port)), "{:?}", found.ports);
         assert_eq!((found.commands, found.binds_source), (vec!["p".to_owned(), "a".to_owned()], true));
+    }
+
+    #[test]
+    fn policies_of_mta_sts_are_fetched_by_https() {
+        let text = |key: &str| format!("spool = \"/s\"\n[relay]\nurl = \"mx:\"\n{key}\n");
+        assert!(needs(&text("mta_sts = true"), Task::Forward).ports.contains(&443));
+        assert!(!needs(&text(""), Task::Forward).ports.contains(&443));
     }
 
     #[test]

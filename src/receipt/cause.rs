@@ -57,6 +57,8 @@ causes! {
     CertificatePin = "certificate-pin",
     /// The certificate does not fit the TLSA records of the host, or there are none where they are required.
     Dane = "dane",
+    /// The host is not as the MTA-STS policy of its domain says.
+    MtaSts = "mta-sts",
     /// TLS failed for another reason.
     Tls = "tls",
     /// The connection is not safe enough for the login.

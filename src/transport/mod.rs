@@ -3,6 +3,7 @@
 //! A transport knows neither the spool, nor receipts, nor when to try again. `delivery.rs` has the traits, `settings/` what can be
 //! set of a next hop, `schemes.rs` what a URL leads to. `smarthost.rs`, `mx/` and `agents/` are the transports, `failover/` puts several
 //! in a row; `smtp/` is the one SMTP client, `credential/` what it logs in with, `dane/` what the DNS says of a host's certificate,
+//! `mta_sts/` what a domain says of its hosts,
 //! `classify/` what a reply means, and `probe/` tries a next hop out.
 
 mod agents;
@@ -16,6 +17,7 @@ mod failover;
 mod leaving;
 mod lessons;
 mod memory;
+mod mta_sts;
 mod mx;
 mod opening;
 mod probe;
@@ -38,7 +40,7 @@ pub use probe::{Inquiry, own_certificate, probe};
 pub use schemes::url_forms;
 pub use settings::{
     Agent, AgentNeeds, AgentSettings, AuthMethod, ClientIdentity, DeliveryAgent, DirectMx, Discardable, Discarded,
-    EightBit, Extensions, IpVersion, NextHop, NextHopError, Pin, PinError, Roots, ServerKind,
+    EightBit, Extensions, IpVersion, MtaStsSettings, NextHop, NextHopError, Pin, PinError, Roots, ServerKind,
 };
 pub use settings::{RouteSettings, SecretSource, Smarthost, Timeouts, TlsPolicy, TlsSettings, TokenGrant, TokenSource};
 pub use smarthost::{SmarthostDispatch, SmarthostTransport, ask_recipient};

@@ -20,6 +20,8 @@ mod mailboxes;
 mod maildir;
 mod many_domains;
 mod message_octets;
+#[cfg(feature = "mta-sts")]
+mod mta_sts;
 mod mx;
 mod outage;
 mod outcomes;

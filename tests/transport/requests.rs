@@ -107,6 +107,7 @@ pub(crate) fn settings(url: &str) -> RouteSettings {
         source: None,
         ip: Default::default(),
         mx_networks: Vec::new(),
+        mta_sts: None,
         name_servers: Default::default(),
         max_size: None,
         connections: 1,

@@ -98,6 +98,7 @@ fn next_hops(config: &Config) -> Vec<Fault> {
         next_hop(&hop.key, hop.table, try_out)
             .or_else(|| source_without_address(hop))
             .or_else(|| networks_without_mx(hop))
+            .or_else(|| mta_sts_in_vain(hop))
     };
     config.hops().iter().filter_map(fault).collect()
 }
@@ -117,6 +118,19 @@ fn networks_without_mx(hop: &Hop<'_>) -> Option<Fault> {
         )
     };
     (!hop.is_mx() && !hop.table.mx_networks.is_empty()).then(|| Fault::new(format!("{place}.mx_networks"), reason()))
+}
+
+fn mta_sts_in_vain(hop: &Hop<'_>) -> Option<Fault> {
+    let key = format!("{}.mta_sts", hop.key);
+    let what = match hop.table.mta_sts {
+        false => return None,
+        true if !hop.asks_domains() => {
+            "only a next hop with url = \"mx:\", without another tls= in it, asks domains for their policies; remove it"
+        }
+        true if cfg!(feature = "mta-sts") => return None,
+        true => "this leafmail was built without the feature mta-sts; build it with --features mta-sts, or remove it",
+    };
+    Some(Fault::new(&key, format!("{key} is set, but {what}")))
 }
 
 fn next_hop(place: &str, table: &RouteSection, try_out: bool) -> Option<Fault> {

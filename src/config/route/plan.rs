@@ -10,13 +10,18 @@ use crate::config::Config;
 use crate::queue::routes::pace::Pace;
 use crate::routing::Criteria;
 use crate::smtp::long_lines::LongLines;
-use crate::transport::{Agent, ClientIdentity, Extensions, NextHop, RouteSettings, TlsSettings};
+use crate::transport::{
+    Agent, ClientIdentity, DirectMx, Extensions, MtaStsSettings, NextHop, RouteSettings, TlsPolicy, TlsSettings,
+};
 
 /// The name of `[relay]` as a route.
 pub(super) const RELAY: &str = "relay";
 
 /// Where mail goes as long as nobody says anything of it.
 const TRY_OUT: &str = "maildir:./inbox";
+
+/// The folder in `routes/` for policies of MTA-STS; a dot is in no route's name.
+const STS_POLICIES: &str = "mta-sts.policies";
 
 /// Side by side, unless somebody says otherwise.
 const CONNECTIONS: usize = 4;
@@ -172,6 +177,11 @@ impl<'a> Hop<'a> {
         matches!(self.next_hop, Some(NextHop::Mx(_)))
     }
 
+    /// Whether it may ask domains for their policies: it leaves it to them how their hosts are reached.
+    pub(super) fn asks_domains(&self) -> bool {
+        matches!(self.next_hop, Some(NextHop::Mx(DirectMx { tls: TlsPolicy::Dane, .. })))
+    }
+
     /// Where a token that we fetch is kept, unless the configuration says where: a dot is in no route's name.
     pub(super) fn token_file(&self, config: &Config) -> PathBuf {
         let number = if self.number == 0 { String::new() } else { format!(".{}", self.number) };
@@ -209,6 +219,7 @@ impl<'a> Hop<'a> {
             source: table.source.or(main.source).filter(|_| self.has_address()),
             ip: table.ip,
             mx_networks: table.mx_networks.clone(),
+            mta_sts: table.mta_sts.then(|| MtaStsSettings::kept_in(config.spool.join("routes").join(STS_POLICIES))),
             name_servers: config.dns.settings(),
             recipients_per_message: table
                 .recipients_per_message

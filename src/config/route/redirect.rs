@@ -31,6 +31,7 @@ impl RouteSection {
         let hop = Hop::alone(self);
         let (has_user, has_address, is_mx) = (hop.user().is_some(), hop.has_address(), hop.is_mx());
         let verifies = hop.verifies() && hop.agent().is_none();
+        let asks_domains = hop.asks_domains();
         if !has_user {
             (self.password_file, self.password_env, self.password_command) = (None, None, None);
             (self.token_file, self.token_command, self.auth) = (None, None, AuthMethod::Auto);
@@ -42,6 +43,7 @@ impl RouteSection {
         if !is_mx {
             self.mx_networks.clear();
         }
+        self.mta_sts &= asks_domains;
         if !has_address {
             self.source = None;
         }

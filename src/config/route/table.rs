@@ -101,6 +101,8 @@ pub struct RouteSection {
     /// Networks that `mx:` connects to although they are private, or this host.
     #[serde(deserialize_with = "general::list")]
     pub mx_networks: Vec<IpNet>,
+    /// Whether `mx:` asks domains for their policies (MTA-STS).
+    pub mta_sts: bool,
     /// How many deliveries may run side by side: 1 to 100. `None`: as the preset says, else 4.
     #[serde(deserialize_with = "general::optional_whole::<1, 100, _, _>")]
     pub connections: Option<usize>,

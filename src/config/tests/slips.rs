@@ -170,6 +170,7 @@ fn slips_in_the_keys_of_a_next_hop_and_of_notices_say_what_was_expected() {
         ("relay.mx_networks", "\"10.0.0.0/8\"", "expected a list such as [\"10.0.0.0/8\"]"),
         ("relay.mx_networks", "[\"lan\"]", "expected a network such as 192.168.1.0/24, but found \"lan\""),
         ("relay.mx_networks", "[\"10.0.0.1/8\"]", "expected the network 10.0.0.0/8 or the address 10.0.0.1"),
+        ("relay.mta_sts", "\"enforce\"", "expected true or false"),
         ("relay.discard_extensions", "\"DSN\"", "expected a list"),
         ("relay.discard_extensions", "[\"STARTTLS\"]", "expected "),
         ("relay.notices_from", "\"<>\"", "expected an address in ASCII such as user@"),

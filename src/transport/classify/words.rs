@@ -216,6 +216,12 @@ pub(super) fn of(why: Why) -> Meaning {
              records. It is tried again, and never without TLS.",
             "Ask whoever runs the domain to correct its TLSA records. To send to it without DANE, make a [[route]] for the domain with \
              ?tls=opportunistic in its url; ?tls=dane-only in {place} url takes no mail to domains without TLSA records."),
+        Why::MtaSts => (
+            "The domain published a policy (MTA-STS) that its hosts take mail by TLS only, with a certificate for their name, and this host \
+             does not do so, or is not named there. Somebody may be intercepting the connection, or the domain changed its hosts without its \
+             policy. It is tried again, and never without TLS.",
+            "Ask whoever runs the domain to correct its policy, https://mta-sts.DOMAIN/.well-known/mta-sts.txt, or its certificates. To send \
+             to it all the same, make a [[route]] for the domain, without mta_sts."),
         Why::TlsFailed => (
             "The two sides could not agree on an encrypted connection. leafmail speaks TLS 1.2 and 1.3 with ECDHE and AES-GCM or \
              ChaCha20; it does not speak TLS 1.0 and 1.1, RSA key exchange, and CBC.",

@@ -13,6 +13,7 @@ use crate::receipt::{Cause, Outcome, Reason};
 use crate::smtp::EnhancedCode;
 use crate::transport::dane::{Demand, published};
 use crate::transport::destination::{self, Barred};
+use crate::transport::mta_sts::{HostDemand, StsPolicy};
 
 /// More hosts of a domain are not tried in one attempt.
 const MOST_HOSTS: usize = 5;
@@ -117,8 +118,34 @@ impl Shared {
         Ok(found.into_iter().take(MOST_JUDGED).map(|address| destination::judge(address, &self.networks)).collect())
     }
 
-    /// How a host of this domain is to be reached.
-    pub(super) async fn demand(&self, domain: &Domain, host: &Host, names: Option<&[Domain]>) -> Result<Demand, Dead> {
+    /// The MTA-STS policy of a domain, where it has one.
+    pub(super) async fn sts_policy(&self, domain: &Domain) -> Result<Option<StsPolicy>, Dead> {
+        let Some(mta_sts) = &self.mta_sts else { return Ok(None) };
+        let found = tokio::select! {
+            biased;
+            found = mta_sts.policy(domain, self.means()) => found,
+            () = self.connection_settings.leaving.raised() => return Err(told_to_leave(domain)),
+        };
+        if let Some(trouble) = &found.trouble {
+            log::warn!("{trouble}");
+        }
+        Ok(found.policy)
+    }
+
+    /// How a host of this domain is to be reached. DANE goes before MTA-STS (RFC 8461 2).
+    pub(super) async fn demand(
+        &self,
+        domain: &Domain,
+        host: &Host,
+        names: Option<&[Domain]>,
+        policy: Option<&StsPolicy>,
+    ) -> Result<HostDemand, Dead> {
+        let demand = self.demand_of_dns(domain, host, names).await?;
+        let Some(policy) = policy else { return Ok(HostDemand::plain(demand)) };
+        policy.demand(domain, &host.name, demand).map_err(|reason| Dead::End(Outcome::Deferred(reason)))
+    }
+
+    async fn demand_of_dns(&self, domain: &Domain, host: &Host, names: Option<&[Domain]>) -> Result<Demand, Dead> {
         let policy = self.hop.tls;
         if !policy.asks_dane() {
             return Ok(Demand::plain(policy));
@@ -151,10 +178,7 @@ impl Shared {
         let answer = tokio::select! {
             biased;
             answer = tokio::time::timeout(limit, question) => answer,
-            () = self.connection_settings.leaving.raised() => {
-                let text = format!("broken off while looking {domain} up: told to leave");
-                return Err(Dead::Fault(Reason::new(EnhancedCode(4, 3, 2), text).because(Cause::Leaving)));
-            }
+            () = self.connection_settings.leaving.raised() => return Err(told_to_leave(domain)),
         };
         let cause = match answer {
             Ok(Ok(found)) => {
@@ -167,6 +191,11 @@ impl Shared {
         let theirs = self.answered.works_for_another(domain, Instant::now());
         Err(if theirs { Dead::End(Outcome::Deferred(reason(cause))) } else { Dead::Fault(reason(cause)) })
     }
+}
+
+fn told_to_leave(domain: &Domain) -> Dead {
+    let text = format!("broken off while looking {domain} up: told to leave");
+    Dead::Fault(Reason::new(EnhancedCode(4, 3, 2), text).because(Cause::Leaving))
 }
 
 /// By preference, and at random among equals, which spreads the load (RFC 5321 5.1).

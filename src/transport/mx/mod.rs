@@ -26,6 +26,7 @@ use crate::transport::delivery::{
 use crate::transport::destination::Barred;
 use crate::transport::failover::Replay;
 use crate::transport::leaving::Leaving;
+use crate::transport::mta_sts::{HostDemand, MtaSts, StsMode};
 use crate::transport::settings::{NextHop, RouteSettings, ServerKind, Smarthost, TlsPolicy};
 use crate::transport::smarthost::SmarthostTransport;
 use crate::transport::smtp::ConnectionSettings;
@@ -55,8 +56,9 @@ impl MxDispatch {
         }
         let connection_settings = Arc::new(ConnectionSettings::of(settings, hop.tls, leaving).map_err(refuse)?);
         let networks = settings.mx_networks.clone();
-        let shared =
-            Shared { hop, connection_settings, networks, dns, answered: Recent::default(), reached: Recent::default() };
+        let (answered, reached) = (Recent::default(), Recent::default());
+        let mta_sts = settings.mta_sts.as_ref().map(MtaSts::new);
+        let shared = Shared { hop, connection_settings, networks, dns, mta_sts, answered, reached };
         Ok(Self { shared: Arc::new(shared), connections: settings.connections.max(1) })
     }
 }
@@ -92,8 +94,10 @@ struct Kept {
     domain: Domain,
     host: String,
     address: IpAddr,
+    /// How it was tried.
+    tls: TlsPolicy,
     /// What was demanded of the host.
-    demand: Demand,
+    demand: HostDemand,
     transport: SmarthostTransport,
 }
 
@@ -105,15 +109,20 @@ impl Transport for MxTransport {
             Ok(found) => found,
             Err(dead) => return ended(request, &domain, dead),
         };
+        let policy = match self.wait(shared.sts_policy(&domain))? {
+            Ok(policy) => policy,
+            Err(dead) => return ended(request, &domain, dead),
+        };
+        let demand = |host| shared.demand(&domain, host, names.as_deref(), policy.as_ref());
         let mut attempt = Attempt::new(request, &domain, Replay::new(body).alone());
         if let Some(kept) = self.kept.take() {
             let best = hosts.first().map(|host| host.preference);
             let known = hosts.iter().find(|host| host.name == kept.host);
-            // For another domain only where it is as good as any, as RFC 5321 5.1 wants the best first, and as safe as that demands.
+            // For another domain only where it is as good as any, as RFC 5321 5.1 wants the best first; and only if it is as safe as
+            // is demanded now, as it may have to be opened again.
             let fits = match known {
-                Some(_) if kept.domain == domain => true,
-                Some(host) if Some(host.preference) == best => {
-                    self.wait(shared.demand(&domain, host, names.as_deref()))?.is_ok_and(|now| now == kept.demand)
+                Some(host) if kept.domain == domain || Some(host.preference) == best => {
+                    self.wait(demand(host))?.is_ok_and(|now| now == kept.demand)
                 }
                 _ => false,
             };
@@ -130,7 +139,7 @@ impl Transport for MxTransport {
             let ready = async {
                 // Both, before anything is connected to; the addresses first, as whoever has none has no records either.
                 let addresses = shared.addresses(&domain, host).await?;
-                Ok((addresses, shared.demand(&domain, host, names.as_deref()).await?))
+                Ok((addresses, demand(host).await?))
             };
             let (addresses, demand) = match self.wait(ready)? {
                 Ok(ready) => ready,
@@ -145,12 +154,7 @@ impl Transport for MxTransport {
             };
             for judged in addresses {
                 let Some(address) = attempt.choose(judged, host) else { continue };
-                let policies = match demand.policy {
-                    // RFC 7435: a handshake that fails is no reason not to send what would go without TLS as well.
-                    TlsPolicy::Opportunistic => vec![TlsPolicy::Opportunistic, TlsPolicy::None],
-                    policy => vec![policy],
-                };
-                for policy in policies {
+                for policy in demand.attempts() {
                     let kept = self.way(&domain, host, address, policy, &demand);
                     if let Some(delivery) = self.attempt(&mut attempt, kept)? {
                         return Ok(delivery);
@@ -176,13 +180,13 @@ impl Transport for MxTransport {
 }
 
 impl MxTransport {
-    fn way(&self, domain: &Domain, host: &Host, address: IpAddr, tls: TlsPolicy, demand: &Demand) -> Kept {
-        let now = Demand { policy: tls, ..demand.clone() };
+    fn way(&self, domain: &Domain, host: &Host, address: IpAddr, tls: TlsPolicy, demand: &HostDemand) -> Kept {
+        let now = Demand { policy: tls, ..demand.demand.clone() };
         let smarthost =
             Smarthost { host: host.name.clone(), port: self.shared.hop.port, tls, user: None, kind: ServerKind::Smtp };
         let transport =
             SmarthostTransport::to_address(smarthost, now, address, Arc::clone(&self.shared.connection_settings));
-        Kept { domain: domain.clone(), host: host.name.clone(), address, demand: demand.clone(), transport }
+        Kept { domain: domain.clone(), host: host.name.clone(), address, tls, demand: demand.clone(), transport }
     }
 
     /// Tries one way. Where it works it is kept for the next message; `None` where another is to be tried.
@@ -199,6 +203,7 @@ impl MxTransport {
             Err(fault) if self.shared.connection_settings.leaving.is_raised() => Err(fault),
             Err(fault) => {
                 log::debug!("{fault}");
+                let fault = attempt.told(fault, way.demand.sts, way.tls);
                 attempt.faults.push(fault);
                 attempt.spent |= !attempt.body.begin_again();
                 Ok(None)
@@ -264,6 +269,25 @@ impl<'a> Attempt<'a> {
                 None
             }
         }
+    }
+
+    /// What the policy of the domain has to do with a fault of TLS.
+    fn told(&self, mut fault: RouteFailure, sts: Option<StsMode>, tls: TlsPolicy) -> RouteFailure {
+        let Self { domain, .. } = self;
+        let is_tls = fault.reason.reply_code.is_none() && fault.reason.status == EnhancedCode(4, 7, 5);
+        match sts {
+            Some(StsMode::Enforce) if is_tls => {
+                fault.reason.text += &format!("; the MTA-STS policy of {domain} demands a certificate for the host");
+                fault.reason.cause = Some(Cause::MtaSts);
+            }
+            Some(StsMode::Testing) if is_tls && tls == TlsPolicy::Required => {
+                log::info!(
+                    "{fault}; the MTA-STS policy of {domain} is only tested, so mail goes without a certificate"
+                );
+            }
+            _ => {}
+        }
+        fault
     }
 
     /// Whether the last way failed at TLS (RFC 3463 X.7.5).

@@ -8,13 +8,17 @@ use crate::receipt::{Cause, Reason};
 use crate::smtp::EnhancedCode;
 use crate::transport::classify::Place;
 use crate::transport::dane::{Demand, published};
+use crate::transport::leaving::Leaving;
+use crate::transport::mta_sts::{Means, MtaSts, StsMode, StsPolicy};
 use crate::transport::settings::{DirectMx, RouteSettings, ServerKind, Smarthost, TlsPolicy};
+use crate::transport::smtp::ConnectionSettings;
 use crate::transport::step::Step;
 
 /// Hosts of a domain that are probed.
 const MOST_HOSTS: usize = 3;
 const WHAT: &str = "mail exchangers";
 const DANE: &str = "DANE";
+const STS: &str = "MTA-STS";
 
 /// Those of the recipients' domains that mail may go to.
 pub(super) async fn of_recipients(
@@ -35,7 +39,7 @@ pub(super) async fn of_recipients(
     }
     let mut found = Vec::new();
     for domain in domains {
-        found.extend(of_domain(&dns, &domain, direct, place, tell).await);
+        found.extend(of_domain(&dns, &domain, direct, settings, place, tell).await);
     }
     found
 }
@@ -44,6 +48,7 @@ async fn of_domain(
     dns: &DnsClient,
     domain: &Domain,
     direct: DirectMx,
+    settings: &RouteSettings,
     place: &Place,
     tell: &mut dyn FnMut(Step),
 ) -> Vec<Found> {
@@ -72,6 +77,7 @@ async fn of_domain(
     let shown: Vec<_> = hosts.iter().map(|host| host.host.to_string()).collect();
     let proof = if answer.authenticated { ", validated by DNSSEC" } else { "" };
     tell(Step::ok(WHAT, format!("{domain}: {}{proof}", shown.join(", "))));
+    let policy = sts_policy(dns, domain, direct, settings, tell).await;
     let mut found = Vec::new();
     for Exchanger { host, .. } in hosts.into_iter().take(MOST_HOSTS) {
         let smarthost = Smarthost {
@@ -81,9 +87,66 @@ async fn of_domain(
             user: None,
             kind: ServerKind::Smtp,
         };
-        found.extend(of_host(dns, smarthost, names.as_deref(), place, tell).await);
+        let of_host = of_host(dns, smarthost, names.as_deref(), place, tell).await;
+        found.extend(of_host.and_then(|found| by_policy(found, domain, policy.as_ref(), place, tell)));
     }
     found
+}
+
+/// The MTA-STS policy of a domain, where the route asks for it. Nothing of it is kept.
+async fn sts_policy(
+    dns: &DnsClient,
+    domain: &Domain,
+    direct: DirectMx,
+    settings: &RouteSettings,
+    tell: &mut dyn FnMut(Step),
+) -> Option<StsPolicy> {
+    let mta_sts = MtaSts::without_trace(settings.mta_sts.as_ref()?);
+    let connection_settings = ConnectionSettings::of(settings, direct.tls, Leaving::default()).ok()?;
+    let certificates = &connection_settings.certificates;
+    let means = Means { dns, networks: &settings.mx_networks, ip: settings.ip, certificates };
+    let found = mta_sts.policy(domain, means).await;
+    if let Some(trouble) = found.trouble {
+        let remedy = "Mail is sent all the same. If it is so for all domains, look at this host's way to port 443 and its name servers.";
+        tell(Step::warning(STS, trouble, remedy));
+    } else if found.policy.is_none() {
+        tell(Step::ok(STS, format!("{domain} has no policy")));
+    }
+    let policy = found.policy?;
+    let hosts = policy.hosts.iter().take(10).map(String::as_str).collect::<Vec<_>>().join(", ");
+    tell(Step::ok(
+        STS,
+        match policy.mode {
+            None => format!("the policy of {domain} demands nothing"),
+            Some(StsMode::Enforce) => {
+                format!("{domain} demands TLS with a certificate for the host; its hosts are {hosts}")
+            }
+            Some(StsMode::Testing) => format!("{domain} tests a policy, which keeps no mail; its hosts are {hosts}"),
+        },
+    ));
+    Some(policy)
+}
+
+/// The host with what the policy demands of it, where that allows any mail.
+fn by_policy(
+    found: Found,
+    domain: &Domain,
+    policy: Option<&StsPolicy>,
+    place: &Place,
+    tell: &mut dyn FnMut(Step),
+) -> Option<Found> {
+    let Some(policy) = policy else { return Some(found) };
+    let Found { smarthost, demand } = found;
+    match policy.demand(domain, &smarthost.host, demand) {
+        Err(reason) => {
+            tell(failed(STS, &reason, place));
+            None
+        }
+        Ok(demanded) => {
+            let demand = demanded.demand;
+            Some(Found { smarthost: demand.applied_to(&smarthost), demand })
+        }
+    }
 }
 
 /// The smarthost of a URL that asks for TLSA records.

@@ -14,8 +14,8 @@ pub(super) use agent::AgentKind;
 pub use agent::{Agent, AgentNeeds, AgentSettings, DeliveryAgent};
 pub use error::NextHopError;
 pub use next_hop::{
-    AuthMethod, ClientIdentity, DirectMx, Discardable, Discarded, EightBit, Extensions, IpVersion, NextHop,
-    RouteSettings, ServerKind,
+    AuthMethod, ClientIdentity, DirectMx, Discardable, Discarded, EightBit, Extensions, IpVersion, MtaStsSettings,
+    NextHop, RouteSettings, ServerKind,
 };
 pub use next_hop::{Smarthost, TlsPolicy, TlsSettings};
 pub use pin::{Pin, PinError, Roots};

@@ -309,6 +309,22 @@ impl fmt::Display for IpVersion {
     }
 }
 
+/// How policies of MTA-STS are had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MtaStsSettings {
+    /// The folder of those that were fetched.
+    pub folder: PathBuf,
+    /// Where they are served: 443, but in tests.
+    pub port: u16,
+}
+
+impl MtaStsSettings {
+    /// Kept in this folder.
+    pub fn kept_in(folder: PathBuf) -> Self {
+        Self { folder, port: 443 }
+    }
+}
+
 /// All that a route's transport needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouteSettings {
@@ -336,6 +352,8 @@ pub struct RouteSettings {
     pub ip: IpVersion,
     /// Networks that `mx:` connects to although no mail exchanger of the Internet has an address there.
     pub mx_networks: Vec<IpNet>,
+    /// Whether `mx:` asks for the policies of MTA-STS, and where they are kept.
+    pub mta_sts: Option<MtaStsSettings>,
     /// The name servers that are asked for mail exchangers.
     pub name_servers: NameServers,
     /// The largest message in octets that this next hop is given; what it says itself counts where that is less.

@@ -25,3 +25,4 @@ pub(super) use connection_settings::ConnectionSettings;
 pub(super) use header_first::HeaderFirst;
 pub(super) use judging::Ended;
 pub(super) use login::{Login, Refusal};
+pub(super) use tls::Certificates;

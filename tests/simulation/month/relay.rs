@@ -174,6 +174,7 @@ impl Relay {
             source: None,
             ip: Default::default(),
             mx_networks: Vec::new(),
+            mta_sts: None,
             name_servers: Default::default(),
             max_size: None,
             connections: CONNECTIONS,

@@ -104,6 +104,18 @@ impl Certificates {
         })
     }
 
+    /// The authorities that count for names, where a pin does not take their place; `None`: Mozilla's.
+    ///
+    /// # Errors
+    /// In words, when there are none, or a file cannot be read.
+    pub(in crate::transport) fn authorities(&self) -> Result<Option<Vec<CertificateDer<'static>>>, String> {
+        match &self.settings.roots {
+            Some(Roots::WebPki) => Ok(None),
+            Some(Roots::File(path)) => listed(path).map(Some),
+            None | Some(Roots::System) => native_certificates().map(Some),
+        }
+    }
+
     fn judge(&self, judge: Judge) -> Judge {
         if self.short_key.load(Ordering::Relaxed) { judge.with_short_key() } else { judge }
     }
@@ -170,13 +182,21 @@ fn roots_of(certificates: &[CertificateDer<'static>], path: &Path) -> Result<Roo
 }
 
 fn native_roots() -> Result<RootCertStore, String> {
-    let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     // Some systems ship certificates that rustls cannot read; the others still count.
-    roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
+    roots.add_parsable_certificates(native_certificates()?);
+    if roots.is_empty() { Err(no_authorities("none can be used")) } else { Ok(roots) }
+}
+
+fn native_certificates() -> Result<Vec<CertificateDer<'static>>, String> {
+    let found = rustls_native_certs::load_native_certs();
+    if found.certs.is_empty() {
         let why = found.errors.first().map_or_else(|| "there are none".to_owned(), ToString::to_string);
-        return Err(format!("reading the system's certificate authorities: {why}"));
+        return Err(no_authorities(&why));
     }
-    Ok(roots)
+    Ok(found.certs)
+}
+
+fn no_authorities(why: &str) -> String {
+    format!("reading the system's certificate authorities: {why}")
 }

@@ -8,5 +8,5 @@ mod failure;
 mod tlsa;
 mod verifier;
 
-pub(super) use certificates::Certificates;
+pub(in crate::transport) use certificates::Certificates;
 pub(super) use failure::cause_of;
