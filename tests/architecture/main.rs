@@ -110,6 +110,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "receipt",
             "routing",
             "smtp",
+            "spf",
             "spool",
             "transport",
         ],
@@ -264,6 +265,7 @@ const INSIDE: &[Inside] = &[
             ("failover", &["delivery", "leaving", "memory"]),
             ("dane", &["settings"]),
             ("smtp", &["classify", "credential", "dane", "delivery", "leaving", "lessons", "settings"]),
+            ("mta_sts", &["dane", "destination", "settings", "smtp"]),
             (
                 "probe",
                 &[
@@ -274,6 +276,7 @@ const INSIDE: &[Inside] = &[
                     "destination",
                     "leaving",
                     "lessons",
+                    "mta_sts",
                     "settings",
                     "smtp",
                     "step",
@@ -305,6 +308,7 @@ const INSIDE: &[Inside] = &[
                     "destination",
                     "failover",
                     "leaving",
+                    "mta_sts",
                     "settings",
                     "smarthost",
                     "smtp",

@@ -302,25 +302,6 @@ fn each_next_hop_leads_somewhere_and_only_there() {
 }
 
 #[test]
-fn mta_sts_belongs_to_a_next_hop_that_leaves_tls_to_the_domains() {
-    let with = |url: &str| format!("[relay]\nurl = \"{url}\"\nmta_sts = true\n");
-    for url in ["smtp://h", "maildir:./x", "mx:?tls=dane-only", "mx:?tls=required"] {
-        let reason = checked(&with(url)).expect_err(url);
-        assert!(reason.contains("relay.mta_sts is set, but only a next hop with url = \"mx:\""), "{url}: {reason}");
-    }
-    let found = checked(&with("mx:"));
-    if cfg!(feature = "mta-sts") {
-        let mut config = found.unwrap();
-        let folder = config.routes()[0].hops[0].mta_sts.clone().unwrap().folder;
-        assert_eq!(folder, config.spool.join("routes/mta-sts.policies"));
-        config.relay_to("smtp://elsewhere".parse().unwrap());
-        assert_eq!(config.check().map_err(|error| error.to_string()), Ok(()));
-    } else {
-        assert!(found.unwrap_err().contains("without the feature mta-sts"));
-    }
-}
-
-#[test]
 fn mx_networks_belong_to_a_next_hop_that_is_mx() {
     let networks = "mx_networks = [\"10.0.0.0/8\", \"::ffff:192.168.1.0/120\", \"::1\"]\n";
     let hop = |text: &str| routes(text)[0].hops.last().unwrap().mx_networks.clone();

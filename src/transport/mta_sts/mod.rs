@@ -48,7 +48,7 @@ pub(in crate::transport) struct MtaSts {
 
 /// What policies are fetched with.
 #[derive(Clone, Copy)]
-pub(in crate::transport) struct Means<'a> {
+pub(in crate::transport) struct FetchMeans<'a> {
     pub(in crate::transport) dns: &'a dyn Dns,
     /// Networks that are connected to although they are private.
     pub(in crate::transport) networks: &'a [IpNet],
@@ -79,7 +79,7 @@ impl MtaSts {
     }
 
     /// The policy of a domain of recipients.
-    pub(in crate::transport) async fn policy(&self, domain: &Domain, means: Means<'_>) -> FoundPolicy {
+    pub(in crate::transport) async fn policy(&self, domain: &Domain, means: FetchMeans<'_>) -> FoundPolicy {
         let Some(domain) = domain.in_ascii().filter(|domain| !domain.is_literal()) else {
             return FoundPolicy::default();
         };
@@ -110,7 +110,7 @@ impl MtaSts {
         }
     }
 
-    async fn fetch(&self, domain: &Domain, means: Means<'_>) -> Result<(StsPolicy, String), String> {
+    async fn fetch(&self, domain: &Domain, means: FetchMeans<'_>) -> Result<(StsPolicy, String), String> {
         let host: Domain = format!("mta-sts.{domain}").parse().map_err(|_| "its name is too long".to_owned())?;
         let found = dns::host_addresses(means.dns, &host).await.map_err(|error| error.to_string())?;
         let judged = found.into_iter().filter(|address| means.ip.includes(*address));

@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -64,7 +64,7 @@ impl Store {
         File::open(&path).ok()?.take(MOST_OCTETS).read_to_end(&mut octets).ok()?;
         let Content { id, policy } = serde_json::from_slice(&octets).ok()?;
         let policy = StsPolicy::parse(&policy).ok()?;
-        let age = SystemTime::now().duration_since(status.modified().ok()?).ok();
+        let age = status.modified().ok()?.elapsed().ok();
         age.is_none_or(|age| age < policy.max_age).then_some(Kept { id, policy, age })
     }
 
@@ -104,10 +104,13 @@ mod tests {
 
     fn aged(store: &Store, name: &str, seconds: i64) {
         let path = store.path(&domain(name)).unwrap();
-        let now = SystemTime::now();
+        let file = File::options().write(true).open(path).unwrap();
+        // Writing it makes it new.
+        std::os::unix::fs::FileExt::write_at(&file, b"{", 0).unwrap();
+        let now = file.metadata().unwrap().modified().unwrap();
         let length = Duration::from_secs(seconds.unsigned_abs());
         let when = if seconds < 0 { now + length } else { now - length };
-        File::options().write(true).open(path).unwrap().set_modified(when).unwrap();
+        file.set_modified(when).unwrap();
     }
 
     #[test]

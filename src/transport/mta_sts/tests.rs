@@ -1,12 +1,12 @@
 //! When a policy is fetched, and which one counts.
 
 use std::fs::File;
-use std::time::SystemTime;
+use std::os::unix::fs::FileExt;
 
 use super::*;
 use crate::dns::FixedNames;
 
-/// Serves what it is told to, and counts.
+/// Serves this text, and counts.
 #[derive(Debug, Default)]
 struct Served {
     text: Mutex<Option<String>>,
@@ -55,7 +55,7 @@ impl Scene {
             None => dns.failing(name("_mta-sts.d.example")),
         };
         let certificates = Certificates::default();
-        let means = Means { dns: &dns, networks: &[], ip: IpVersion::Any, certificates: &certificates };
+        let means = FetchMeans { dns: &dns, networks: &[], ip: IpVersion::Any, certificates: &certificates };
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(sts.policy(&name("d.example"), means))
     }
@@ -64,10 +64,13 @@ impl Scene {
         std::mem::take(&mut *self.served.asked.lock().unwrap())
     }
 
-    /// The policy was fetched so many hours ago.
+    /// The policy was fetched this number of hours ago.
     fn age(&self, hours: u64) {
         let file = File::options().write(true).open(self.folder.path().join("d.example.json")).unwrap();
-        file.set_modified(SystemTime::now() - Duration::from_secs(hours * 3600)).unwrap();
+        // Writing it makes it new.
+        file.write_at(b"{", 0).unwrap();
+        let now = file.metadata().unwrap().modified().unwrap();
+        file.set_modified(now - Duration::from_secs(hours * 3600)).unwrap();
     }
 }
 

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::recent::Recent;
 use crate::dns::Dns;
-use crate::transport::mta_sts::{Means, MtaSts};
+use crate::transport::mta_sts::{FetchMeans, MtaSts};
 use crate::transport::settings::DirectMx;
 use crate::transport::smtp::ConnectionSettings;
 
@@ -27,8 +27,8 @@ pub(super) struct Shared {
 
 impl Shared {
     /// What policies of MTA-STS are fetched with.
-    pub(super) fn means(&self) -> Means<'_> {
+    pub(super) fn means(&self) -> FetchMeans<'_> {
         let ConnectionSettings { ip, certificates, .. } = &*self.connection_settings;
-        Means { dns: self.dns.as_ref(), networks: &self.networks, ip: *ip, certificates }
+        FetchMeans { dns: self.dns.as_ref(), networks: &self.networks, ip: *ip, certificates }
     }
 }

@@ -9,7 +9,7 @@ use crate::smtp::EnhancedCode;
 use crate::transport::classify::Place;
 use crate::transport::dane::{Demand, published};
 use crate::transport::leaving::Leaving;
-use crate::transport::mta_sts::{Means, MtaSts, StsMode, StsPolicy};
+use crate::transport::mta_sts::{FetchMeans, MtaSts, StsMode, StsPolicy};
 use crate::transport::settings::{DirectMx, RouteSettings, ServerKind, Smarthost, TlsPolicy};
 use crate::transport::smtp::ConnectionSettings;
 use crate::transport::step::Step;
@@ -104,7 +104,7 @@ async fn sts_policy(
     let mta_sts = MtaSts::without_trace(settings.mta_sts.as_ref()?);
     let connection_settings = ConnectionSettings::of(settings, direct.tls, Leaving::default()).ok()?;
     let certificates = &connection_settings.certificates;
-    let means = Means { dns, networks: &settings.mx_networks, ip: settings.ip, certificates };
+    let means = FetchMeans { dns, networks: &settings.mx_networks, ip: settings.ip, certificates };
     let found = mta_sts.policy(domain, means).await;
     if let Some(trouble) = found.trouble {
         let remedy = "Mail is sent all the same. If it is so for all domains, look at this host's way to port 443 and its name servers.";
