@@ -51,7 +51,7 @@ use crate::address::{AddressPattern, Domain};
 use crate::dkim::{DkimSettings, Signing};
 use crate::event_hook::EventHookSettings;
 use crate::policy::{
-    AddressList, DnsListSettings, HookSettings, MilterSettings, Rules, ServiceSettings, SpamCheckSettings,
+    AddressList, DnsListSettings, HookSettings, MilterSettings, Rules, ServiceSettings, SpamCheckSettings, WatchedDns,
 };
 use crate::recipients::RecipientSource;
 use crate::routing::Rewriting;
@@ -285,6 +285,7 @@ impl Config {
         let hooks = self.hooks().into_iter().map(|hook| hook.name);
         let source = self.recipients.source.iter().map(|_| RecipientSource::SETTING.to_owned());
         let lists = self.checks().map(|checks| checks.lists).unwrap_or_default();
+        let asks_dns = self.checks().is_some_and(|checks| checks.asks()) || self.authentication().is_some();
         let spam = self.spam_filter().map(|(filter, _)| filter.health_name());
         services
             .chain(milters)
@@ -292,6 +293,7 @@ impl Config {
             .chain(spam)
             .chain(source)
             .chain(lists.iter().map(DnsListSettings::name))
+            .chain(asks_dns.then(|| WatchedDns::NAME.to_owned()))
             .collect()
     }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Fallback;
+use crate::address::printable;
 use crate::session::Verdict;
 use crate::smtp::{EnhancedCode, Reply};
 
@@ -12,6 +13,8 @@ use crate::smtp::{EnhancedCode, Reply};
 const REST: Duration = Duration::from_secs(10);
 /// Trouble with a program is logged once in this time, and reported.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
+/// The longest text of a warning, in characters.
+const MOST_TEXT: usize = 500;
 
 /// Learns whether the programs give answers that are asked about mail. It must not wait: sessions call it.
 pub trait HealthObserver: Send + Sync {
@@ -140,6 +143,8 @@ impl Health {
         let mut trouble = self.trouble();
         if trouble.logged.is_none_or(|logged| now.duration_since(logged) >= LOG_INTERVAL) {
             trouble.logged = Some(now);
+            // It may have text of the program in it.
+            let text: String = printable(text).chars().take(MOST_TEXT).collect();
             log::warn!("{}: {text}", self.name);
         }
     }

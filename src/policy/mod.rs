@@ -23,6 +23,7 @@ mod networks;
 mod next_hop_size;
 pub mod refusals;
 mod spam;
+mod watched_dns;
 
 pub use addresses::AddressList;
 pub use authentication::{Authentication, AuthenticationSettings};
@@ -41,6 +42,7 @@ pub use logins::{LoginPolicy, LoginVerdict, PasswordLogin};
 pub use milter::{Milter, MilterSettings};
 pub use next_hop_size::NextHopSize;
 pub use spam::{SpamCheck, SpamCheckSettings, Thresholds, Training, TrainingSettings};
+pub use watched_dns::WatchedDns;
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -138,3 +138,50 @@ impl Transaction {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mailbox(text: &str) -> Mailbox {
+        text.parse().unwrap()
+    }
+
+    fn change(edits: Vec<EnvelopeEdit>, route: Option<&str>) -> EnvelopeChange {
+        EnvelopeChange { edits, route: route.map(str::to_owned) }
+    }
+
+    fn names(transaction: &Transaction) -> Vec<String> {
+        transaction.recipients.iter().map(|recipient| recipient.mailbox.to_string()).collect()
+    }
+
+    #[test]
+    fn a_change_without_room_changes_nothing() {
+        let mut transaction = Transaction::new(ReversePath::Null, MailParams::default());
+        let two = |first: &str, second: &str| {
+            let sender = EnvelopeEdit::Sender(ReversePath::parse("s@x", None).unwrap());
+            change(vec![EnvelopeEdit::Add(mailbox(first)), EnvelopeEdit::Add(mailbox(second)), sender], None)
+        };
+        let mut add = |to: &str, change| transaction.add_changed(mailbox(to), RcptParams::default(), change, 3);
+        assert_eq!(add("a@x", two("b@x", "c@x")), Some(true));
+        assert_eq!(add("a@x", two("b@x", "c@x")), Some(false), "they are there already");
+        assert_eq!(add("d@x", change(Vec::new(), Some("slow"))), None);
+        let moved = EnvelopeEdit::Replace(mailbox("d@x"), vec![mailbox("a@x")]);
+        assert_eq!(add("d@x", change(vec![moved], Some("slow"))), Some(false));
+        assert_eq!(
+            (names(&transaction), transaction.sender.to_string()),
+            (vec!["a@x".into(), "b@x".into(), "c@x".into()], "s@x".into())
+        );
+        assert_eq!(transaction.routes, [("slow".to_owned(), mailbox("a@x"))]);
+    }
+
+    #[test]
+    fn a_transaction_that_lost_all_recipients_says_so() {
+        let mut transaction = Transaction::new(ReversePath::Null, MailParams::default());
+        let gone = EnvelopeEdit::Replace(mailbox("a@x"), Vec::new());
+        transaction.add_changed(mailbox("a@x"), RcptParams::default(), change(vec![gone.clone()], None), 3);
+        assert!(transaction.recipients.is_empty() && transaction.refused);
+        transaction.add(mailbox("a@x"), RcptParams::default());
+        assert!(transaction.outlasts(&[]) && !transaction.outlasts(&[gone]));
+    }
+}

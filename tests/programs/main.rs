@@ -29,6 +29,7 @@ mod helper_alarms;
 mod hooks;
 mod hooks_envelope;
 mod hooks_logins;
+mod hostile_helpers;
 mod large_messages;
 mod line_ends;
 mod listeners;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use leafmail::address::Syntax;
 use leafmail::config::{Config, EarlyTalkers, RoutePlan};
-use leafmail::dns::{self, Resolver, SystemResolver};
+use leafmail::dns::{self, Dns, Resolver, SystemResolver};
 use leafmail::driver::{DiskWait, Limits, MailList, Receiver, Security, Shutdown};
 use leafmail::event::Observer;
 use leafmail::helper_states::HelperRecord;
@@ -13,7 +13,7 @@ use leafmail::history::VisitObserver;
 use leafmail::mailing_list::MailingLists;
 use leafmail::policy::{
     Authentication, Chain, Checks, HealthObserver, HookStage, Inspector, JsonHook, ListPolicy, LoginPolicy, Milter,
-    NextHopSize, Policy, PolicyService, SpamCheck, Training,
+    NextHopSize, Policy, PolicyService, SpamCheck, Training, WatchedDns,
 };
 use leafmail::queue::SizeFile;
 use leafmail::recipients::{RecipientCheck, RecipientSettings, RecipientSource};
@@ -75,7 +75,7 @@ fn chain(
     let check = |(filter, settings)| SpamCheck::reporting_to(filter, settings, Arc::clone(health));
     let spam = config.spam_filter().map(check);
     let training = spam.as_ref().and_then(SpamCheck::training);
-    let authentication = authentication(config);
+    let authentication = authentication(config, health);
     let senders = authentication.clone().map(|senders| senders as Arc<dyn Policy>);
     let mut policies = policies(config, lists, hooks, training.as_ref(), health, senders);
     policies.extend(milters.iter().map(|milter| Arc::clone(milter) as Arc<dyn Policy>));
@@ -135,13 +135,18 @@ fn deciding(config: &Config, hooks: &[JsonHook]) -> Vec<Arc<dyn LoginPolicy>> {
 /// The checks of strangers, where there are any.
 fn checks(config: &Config, health: &Arc<dyn HealthObserver>) -> Option<Arc<dyn Policy>> {
     let settings = config.checks()?;
-    Some(Arc::new(Checks::reporting_to(settings, dns::client(config.dns.settings()), health)))
+    Some(Arc::new(Checks::reporting_to(settings, watched_dns(config, health), health)))
 }
 
 /// Who sends mail, as far as the DNS can say, where anybody is checked.
-fn authentication(config: &Config) -> Option<Arc<Authentication>> {
+fn authentication(config: &Config, health: &Arc<dyn HealthObserver>) -> Option<Arc<Authentication>> {
     let settings = config.authentication()?;
-    Some(Arc::new(Authentication::new(settings, dns::client(config.dns.settings()), Arc::new(SystemClock))))
+    Some(Arc::new(Authentication::new(settings, watched_dns(config, health), Arc::new(SystemClock))))
+}
+
+/// The DNS, of which alarms learn whether it answers.
+fn watched_dns(config: &Config, health: &Arc<dyn HealthObserver>) -> Arc<dyn Dns> {
+    Arc::new(WatchedDns::new(dns::client(config.dns.settings()), Arc::clone(health)))
 }
 
 /// Who knows which recipients exist, but for lists and training addresses, which this relay has itself. A callout must not lead

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 
 use super::health::{Health, HealthObserver};
 use super::{ClientInfo, Policy};
-use crate::address::{Mailbox, ReversePath};
+use crate::address::{Mailbox, ReversePath, printable};
 use crate::envelope::Peer;
 use crate::session::{Additions, Verdict};
 use answer::ServiceAnswer;
@@ -120,7 +120,7 @@ impl PolicyService {
             ServiceAnswer::Prepend(line) => Verdict::accept_with(Additions::header(line)),
             ServiceAnswer::Hold(reason) => Verdict::accept_with(Additions::hold(&self.named(&reason))),
             ServiceAnswer::Note(text) => {
-                log::info!("{}: {text}", self.settings.name());
+                log::info!("{}: {}", self.settings.name(), printable(&text));
                 Verdict::accept_with(Additions::note(&self.named(&text)))
             }
             ServiceAnswer::Unsupported(action) => {
