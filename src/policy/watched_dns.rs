@@ -106,7 +106,7 @@ mod tests {
     impl Dns for Switched {
         async fn lookup(&self, _: &Domain, _: RecordKind) -> Result<DnsAnswer, DnsError> {
             match self.0.load(Relaxed) {
-                0 => Ok(DnsAnswer::default()),
+                0 => Ok(DnsAnswer::NoRecords),
                 1 => Err(DnsError::new(&"a.example", "refused")),
                 _ => std::future::pending().await,
             }

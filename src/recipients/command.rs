@@ -13,7 +13,7 @@ const NO_USER: &str = "67";
 
 /// The line for the shell: what the command prints is dropped, and its exit code printed.
 pub fn command_line(command: &str) -> String {
-    format!("( {command} \"$LEAFMAIL_RECIPIENT\" ) >/dev/null </dev/null\necho $?")
+    format!("( {command} \"$LEAFMAIL_RECIPIENT\" ) >/dev/null 2>&1 </dev/null\necho $?")
 }
 
 /// Exit code 0 is yes, 1 and 67 are no; all else is no answer.
