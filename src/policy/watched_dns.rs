@@ -12,7 +12,7 @@ use super::health::{HealthObserver, Unanswered};
 use crate::address::Domain;
 use crate::dns::{Dns, DnsAnswer, DnsError, RecordKind};
 
-/// So many questions in a row without an answer are trouble.
+/// This number of questions in a row without an answer is trouble.
 const IN_A_ROW: u64 = 10;
 /// Trouble is reported once in this time.
 const INTERVAL: Duration = Duration::from_secs(60);

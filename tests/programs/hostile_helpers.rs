@@ -138,7 +138,7 @@ fn packet(letter: u8, data: &[u8]) -> Vec<u8> {
     [&length.to_be_bytes()[..], &[letter], data].concat()
 }
 
-/// Goes on with each step of a milter; at the end of the message it says what it is told to.
+/// Goes on with each step of a milter; at the end of the message it sends the answer of the row.
 fn filter(mut stream: TcpStream, answer: &Mutex<Vec<u8>>) {
     loop {
         let mut head = [0; 5];
@@ -242,7 +242,7 @@ fn hostile_answers_of_a_hook_stay_text() {
     try_all(&site, &smtpd, rows, says);
 }
 
-/// Greets, and says what it is told to where RCPT is asked.
+/// Greets, and sends the answer of the row to RCPT.
 fn next_hop(stream: TcpStream, answer: &Mutex<Vec<u8>>) {
     let mut reader = BufReader::new(stream);
     let mut line = Vec::new();
@@ -263,7 +263,7 @@ fn next_hop(stream: TcpStream, answer: &Mutex<Vec<u8>>) {
     }
 }
 
-/// A site that asks whether a mailbox of example.lan exists; a question is asked anew each time.
+/// A site that asks whether a mailbox of example.lan exists; each question is asked again.
 fn asking(source: &str, route: &str) -> Site {
     let site = Site::new(route);
     let text = fs::read_to_string(site.config()).unwrap();
