@@ -23,6 +23,7 @@ mod message_octets;
 #[cfg(feature = "mta-sts")]
 mod mta_sts;
 mod mx;
+mod mx_networks;
 mod outage;
 mod outcomes;
 mod probe;
