@@ -192,6 +192,10 @@ def plan(what, quick):
         for connections, messages in ((1, 500), (10, 2000)):
             of = f"{connections} connection{'s' * (connections > 1)}"
             cells.append((f"slow flush, drain, {of}", drain, (messages // share, connections), 0))
+    if "filters" in what:
+        for sessions, keep in ((10, False), (10, True), (100, True)):
+            name = f"filters, accept 4 KiB, {sessions} sessions, {'many' if keep else 'one'} per connection"
+            cells.append((name, accept, (2000 // share, sessions, 4096, keep), 0))
     if "idle" in what:
         cells.append(("idle", idle, ((1000,) if quick else (1000, 10000),), 0))
     return cells
