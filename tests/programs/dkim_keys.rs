@@ -9,6 +9,16 @@ fn said(output: std::process::Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
+/// A new key that signs the mail of a domain.
+pub(crate) fn signing_key(site: &Site, domain: &str) {
+    let output =
+        site.spoolrun().args(["dkim-key", domain, "ed", "--key-file", "ed.pem", "--ed25519"]).output().unwrap();
+    let told = said(output);
+    let section = told.find("[[dkim]]").unwrap_or_else(|| panic!("{told}"));
+    let text = fs::read_to_string(site.config()).unwrap();
+    fs::write(site.config(), text + &told[section..]).unwrap();
+}
+
 #[test]
 fn a_key_is_made_once_and_never_overwritten() {
     if !have("openssl") {

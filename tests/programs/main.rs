@@ -24,6 +24,7 @@ mod first_lines;
 mod floods;
 mod forwarding;
 mod hanging_ends;
+mod header_edits;
 mod help;
 mod helper_alarms;
 mod hooks;
@@ -66,6 +67,8 @@ mod repeated_secrets;
 mod replies;
 mod rivals;
 mod routes;
+#[cfg(feature = "dns")]
+mod senders_beside_opendmarc;
 mod senders_checked;
 mod senders_signed;
 mod sendmail;

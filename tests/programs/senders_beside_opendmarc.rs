@@ -99,7 +99,7 @@ fn add(site: &Site, more: &str) {
 
 /// What becomes of a message: `refused`, `held`, or what DMARC says in its `Authentication-Results:` of this relay.
 fn outcome(site: &Site, smtpd: &Running, (author, sender, client, _): (&str, &str, &str, &str)) -> String {
-    // The domain that this relay finds out by SPF is told to opendmarc as that of a signature, as it takes no word of others for SPF.
+    // opendmarc does not believe results of SPF: it gets the domain that this relay finds by SPF as the domain of a signature.
     let known = if client == GOOD { "pass" } else { "fail" };
     let message = format!(
         "Authentication-Results: trusted.test; dkim={known} header.d={sender}\r\nFrom: A <a@{author}>\r\nTo: \
