@@ -129,9 +129,14 @@ fn without_an_answer_the_file_decides_or_nobody_does() {
         let smtpd = site.listen(&[]);
         let expected = if users { "235" } else { "454" };
         greeted(&smtpd).expect(&plain("joe", PASSWORD), expected);
-        for _ in 0..5 {
-            greeted(&smtpd).expect(&plain("joe", "wrong"), "454 4.7.0");
+        for user in ["ann", "joe", "ann", "joe", "ann", "joe"] {
+            greeted(&smtpd).expect(&plain(user, "wrong"), "454 4.7.0");
         }
+        // Guesses at a stored user count all the same.
+        greeted(&smtpd).expect(&plain("joe", PASSWORD), "454 4.7.0");
+        let mut client = greeted(&smtpd);
+        client.send(format!("{}\r\n", plain("ann", "wrong")).as_bytes());
+        assert_eq!(client.reply().contains("failed logins"), users, "the address is locked out");
     }
 }
 

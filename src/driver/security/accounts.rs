@@ -97,18 +97,38 @@ impl Accounts {
 
     /// What the policies say, and then the stored users.
     pub(super) async fn look_up(&self, query: Query, client: &ClientInfo<'_>, observer: &dyn Observer) -> Answer {
+        if self.policies.is_empty() {
+            return self.compare(query, client.peer, observer).await;
+        }
         let Decided { answer, is_sure } = self.decide(&query, client).await;
         // Others of this address may have failed meanwhile.
         if self.is_locked_out(client.peer) {
             return Answer::Unavailable(catalogue::locked_out());
         }
-        match answer {
-            Some(answer) => answer,
-            None => match self.compare(query, client.peer, observer).await {
-                // Whoever gave no answer may know the user.
-                Answer::Wrong if !is_sure => unavailable(),
-                answer => answer,
-            },
+        if let Some(answer) = answer {
+            return answer;
+        }
+        let unsure_of = match &query {
+            Query::Password { user, .. } if !is_sure => Some(user.clone()),
+            _ => None,
+        };
+        match (self.compare(query, client.peer, observer).await, unsure_of) {
+            (Answer::Wrong, Some(user)) => {
+                self.note_unsure(client.peer, &user, observer);
+                unavailable()
+            }
+            (answer, _) => answer,
+        }
+    }
+
+    /// The stored users say no, and whoever gave no answer may know better. For a stored user it still is a guess that counts:
+    /// nobody may guess without end while a policy is silent.
+    fn note_unsure(&self, peer: Peer, user: &str, observer: &dyn Observer) {
+        if self.has_stored(user)
+            && let Err(error) = self.strike(peer, user)
+        {
+            let text = format!("counting failures of clients in routes/clients.failures of the spool: {error}");
+            observer.observe(&Event::Trouble { text });
         }
     }
 
