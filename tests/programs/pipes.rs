@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::client_programs::with_input;
 use crate::have::have;
+use crate::sendmail::Host;
 use crate::site::{Site, names, wait_until};
 
 const MESSAGE: &[u8] = b"Subject: x\r\n\r\nFrom here\r\n.hello\r\n";
@@ -108,6 +110,34 @@ fn a_program_that_hangs_is_ended_and_the_message_waits() {
     assert!(flushed.contains("took too long"), "{flushed}");
 }
 
+/// The configuration of UUCP on a host of the name `near`, in folders below this one that every user may write to.
+fn uucp(folder: &Path, systems: &str) -> PathBuf {
+    let (spool, config) = (folder.join("uucp"), folder.join("uucp.conf"));
+    fs::create_dir(&spool).unwrap();
+    for path in [folder, &spool] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    fs::write(folder.join("sys"), systems).unwrap();
+    let place = |name: &str| folder.join(name).display().to_string();
+    let text = format!(
+        "nodename near\nspool {}\npubdir {}\nlockdir {}\nsysfile {}\nlogfile {}\nstatfile {}\ndebugfile {}\n",
+        place("uucp"),
+        place("uucp"),
+        place("uucp"),
+        place("sys"),
+        place("uucp/log"),
+        place("uucp/stat"),
+        place("uucp/debug")
+    );
+    fs::write(&config, text).unwrap();
+    config
+}
+
+/// What runs a program of UUCP as a user without rights.
+fn unprivileged() -> &'static str {
+    if rustix::process::geteuid().is_root() { "setpriv --reuid=65534 --regid=65534 --clear-groups " } else { "" }
+}
+
 /// The job that `uux` makes, as the other side's `uuxqt` gets it.
 #[test]
 fn uucp_takes_mail_for_another_host_with_its_from_line() {
@@ -115,32 +145,14 @@ fn uucp_takes_mail_for_another_host_with_its_from_line() {
         return;
     }
     let site = Site::new("");
-    let (spool, config) = (site.path("uucp"), site.path("uucp.conf"));
-    fs::create_dir(&spool).unwrap();
-    for path in [site.path(""), spool.clone()] {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
-    }
-    fs::write(site.path("sys"), "system far\ncall-login *\ncall-password *\n").unwrap();
-    let folder = |name: &str| site.path(name).display().to_string();
-    let text = format!(
-        "nodename near\nspool {}\npubdir {}\nlockdir {}\nsysfile {}\nlogfile {}\nstatfile {}\ndebugfile {}\n",
-        spool.display(),
-        folder("uucp"),
-        folder("uucp"),
-        folder("sys"),
-        folder("uucp/log"),
-        folder("uucp/stat"),
-        folder("uucp/debug")
-    );
-    fs::write(&config, text).unwrap();
+    let config = uucp(&site.path(""), "system far\ncall-login *\ncall-password *\n");
     submit(&site, &["amy@far", "\"a)|x\"@far"]);
-    let user =
-        if rustix::process::geteuid().is_root() { "setpriv --reuid=65534 --regid=65534 --clear-groups " } else { "" };
+    let user = unprivileged();
     let url =
         format!("pipe+from:{user}uux -I {} - -r -a {{sender}} {{domain}}!rmail ({{recipient}})", config.display());
     let flushed = said(site.run(&["--relay", &url, "flush"]));
     let mut files = Vec::new();
-    let mut folders = vec![spool];
+    let mut folders = vec![site.path("uucp")];
     while let Some(folder) = folders.pop() {
         for name in names(&folder) {
             let path = folder.join(name);
@@ -157,4 +169,66 @@ fn uucp_takes_mail_for_another_host_with_its_from_line() {
         !all.contains("|x") && site.shelf("queue").len() <= 1,
         "an address that leaves its parentheses is refused: {flushed}"
     );
+}
+
+/// What `uuxqt` runs of a job that another host made.
+#[test]
+fn uucp_brings_mail_by_rmail_with_the_sender_of_its_from_line() {
+    if !have("uux") || !have("uuxqt") || !have("setpriv") {
+        return;
+    }
+    let host = Host::listening("");
+    let folder = host.site.path("");
+    let bin = folder.join("bin");
+    fs::create_dir(&bin).unwrap();
+    // No variable of ours comes through uuxqt.
+    let sendmail = bin.join("sendmail");
+    let text = format!(
+        "#!/bin/sh\nLEAFMAIL_CONFIG={} exec {} \"$@\"\n",
+        host.site.config().display(),
+        folder.join("sendmail").display()
+    );
+    fs::write(&sendmail, text).unwrap();
+    fs::set_permissions(&sendmail, fs::Permissions::from_mode(0o755)).unwrap();
+    let rmail = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/contrib/uucp/rmail")).unwrap();
+    fs::write(bin.join("rmail"), rmail.replace("/usr/sbin/sendmail", &sendmail.display().to_string())).unwrap();
+    fs::set_permissions(bin.join("rmail"), fs::Permissions::from_mode(0o755)).unwrap();
+    let systems = format!("system near\ncommands rmail\ncommand-path {}\n", bin.display());
+    let config = uucp(&folder, &systems);
+    let run = |program: &str, input: &str| {
+        let line = format!("{}{program} -I {}", unprivileged(), config.display());
+        let mut words = line.split(' ');
+        let mut command = host.command(words.next().unwrap());
+        command.args(words);
+        if program == "uux" {
+            command.args(["-", "-r", "!rmail", "(joe@example.com)", "(amy@example.com)"]);
+        }
+        let output = with_input(&mut command, input);
+        assert!(output.status.success(), "{}", said(output));
+    };
+    let mails = [
+        ("From amy Tue Dec  1 01:02:03 2026 remote from far\nSubject: one\n\ntext\n.\nmore\n", "<amy@far>"),
+        ("From me@example.com Tue Dec  1 01:02:03 2026\nSubject: two\n\ntext\n", "<me@example.com>"),
+        ("From far!away!joe Tue\nSubject: three\n\ntext\n", "<joe@away>"),
+        // A sender that would be an option or a command is nobody.
+        ("From -oX$(touch${IFS}pwned) Tue remote from far\nSubject: four\n\ntext\n", "<>"),
+        ("Subject: five\n\ntext\n", "<>"),
+    ];
+    for (mail, _) in mails {
+        run("uux", mail);
+    }
+    run("uuxqt", "");
+    wait_until("the mails", || host.site.delivered().len() == mails.len());
+    let delivered: Vec<String> =
+        host.site.delivered().iter().map(|mail| String::from_utf8_lossy(mail).into_owned()).collect();
+    for (mail, sender) in mails {
+        let subject = mail.lines().find(|line| line.starts_with("Subject: ")).unwrap();
+        let found = delivered.iter().find(|found| found.contains(&format!("\r\n{subject}\r\n"))).unwrap();
+        assert!(found.starts_with(&format!("Return-Path: {sender}\r\n")), "{found}");
+        assert!(found.contains("X-Original-To: joe@example.com") && found.contains("X-Original-To: amy@example.com"));
+        assert!(!found.contains("\nFrom far") && !found.contains("remote from"), "{found}");
+        let body = mail.split_once("\n\n").unwrap().1.replace('\n', "\r\n");
+        assert!(found.ends_with(&format!("\r\n\r\n{body}")), "{found}");
+    }
+    assert!(!folder.join("pwned").exists() && !folder.join("uucp/pwned").exists());
 }

@@ -78,6 +78,7 @@ pub(crate) const UNPACKED: &[&str] = &[
     "smtp-source",
     "unbound",
     "uux",
+    "uuxqt",
 ];
 
 /// Why a test was skipped.
