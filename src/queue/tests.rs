@@ -2,6 +2,8 @@
 
 mod ahead;
 mod clock_jumps;
+#[cfg(feature = "sql")]
+mod database_away;
 mod lanes;
 mod limits;
 mod lists;

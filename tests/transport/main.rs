@@ -35,6 +35,8 @@ mod short_keys;
 mod splitting;
 #[cfg(feature = "sql")]
 mod sql_delivery;
+#[cfg(feature = "sql")]
+mod sql_trouble;
 mod stopping;
 #[path = "../support/mod.rs"]
 mod support;

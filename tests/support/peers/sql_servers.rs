@@ -4,7 +4,7 @@
 //! A server ends with its value, also where the test panics.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -216,6 +216,32 @@ impl TestDatabase {
         self.with(async |connection| {
             sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(connection).await.map(|_| ())
         })
+    }
+
+    /// Does something while another process has the only lock for writing.
+    pub(crate) fn while_locked(&self, during: impl FnOnce() + Send) {
+        let locked = self.with(async |connection| {
+            sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut *connection).await?;
+            // In a thread without a runtime.
+            std::thread::scope(|scope| scope.spawn(during).join().unwrap());
+            sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await.map(|_| ())
+        });
+        locked.unwrap();
+    }
+
+    /// Starts the server again, with TLS by this certificate and its key.
+    pub(crate) fn use_tls(&mut self, certificate: &str, key: &str) {
+        let data = self.folder.path().join("data");
+        let owner = fs::metadata(&data).unwrap();
+        for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+            let file = data.join(name);
+            fs::write(&file, text).unwrap();
+            std::os::unix::fs::chown(&file, Some(owner.uid()), Some(owner.gid())).unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        self.execute("ALTER SYSTEM SET ssl = on");
+        self.stop();
+        self.start();
     }
 
     /// The rows that a query gives.
