@@ -99,6 +99,7 @@ fn every_configuration_that_a_page_shows_is_in_order() {
         ("docs/tls-and-logins.md", 1),
         ("docs/routes.md", 6),
         ("docs/chat.md", 6),
+        ("docs/uucp.md", 1),
         ("docs/monitoring.md", 6),
     ] {
         let samples = samples(page);

@@ -155,7 +155,7 @@ fn every_slip_names_its_line_and_what_was_expected() {
         ),
         (
             "[relay]\nurl = \"mail.example.com\"",
-            "leafmail.toml:2: expected a URL that begins with smtp:, smtps:, lmtp:, mx:, maildir:, mbox:, pipe:, pipe+from:, sqlite:, postgres:, postgresql:, mysql:, mariadb:, https:, http:, discard: or error:, but found \"mail.example.com\"",
+            "leafmail.toml:2: expected a URL that begins with smtp:, smtps:, lmtp:, mx:, maildir:, mbox:, pipe:, pipe+from:, sqlite:, postgres:, postgresql:, mysql:, mariadb:, https:, http:, hold:, discard: or error:, but found \"mail.example.com\"",
         ),
         (
             "[relay]\nauth = \"ntlm\"",

@@ -261,6 +261,12 @@ pub trait Dispatch: Send + Sync {
         false
     }
 
+    /// Whether mail is held instead of delivered, until a person has it sent by another way. A transport cannot do that: it would judge
+    /// recipients.
+    fn holds(&self) -> bool {
+        false
+    }
+
     /// How many recipients a request should have at most, as far as is known: the next hop takes no more in one transaction.
     fn most_recipients(&self) -> Option<usize> {
         None

@@ -39,6 +39,10 @@ pub fn dispatch_with_memory(
     if others.is_empty() {
         return single(first, leaving, &memory);
     }
+    if hops.iter().any(|settings| settings.next_hop.agent().is_some_and(|agent| agent.holds())) {
+        let what = "expected no fallback beside hold:, as held mail goes nowhere".to_owned();
+        return Err(SettingsError { route: first.name.clone(), what });
+    }
     let hop = |settings: &RouteSettings| {
         let (name, dispatch) = (settings.next_hop.to_string(), single(settings, leaving.clone(), &memory)?);
         let record = HopRecord::new(Arc::clone(&memory), name.clone());

@@ -25,6 +25,7 @@ mod floods;
 mod forwarding;
 mod hanging_ends;
 mod header_edits;
+mod held_by_route;
 mod help;
 mod helper_alarms;
 mod hooks;

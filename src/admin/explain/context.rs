@@ -16,4 +16,10 @@ impl<S: Spool> Context<'_, S> {
         let known = self.places.iter().find(|(name, _)| name == route);
         known.map_or_else(|| Place::named(route), |(_, place)| place.clone())
     }
+
+    /// The first of these routes that holds its mail.
+    pub(super) fn holding_route<'r>(&self, names: &[&'r str]) -> Option<&'r str> {
+        let holds = |name: &str| self.runner.routes.iter().any(|route| route.name == name && route.dispatch.holds());
+        names.iter().copied().find(|name| holds(name))
+    }
 }

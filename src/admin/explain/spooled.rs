@@ -38,6 +38,16 @@ pub(super) fn story<S: Spool>(context: &Context<'_, S>, id: SpoolId, glance: &Gl
     facts.extend(of_lists(context, envelope));
     facts.extend(notes(glance));
     let (place, mut remedy) = lies(id, glance);
+    let routes = context.runner.route_names(envelope);
+    if glance.folder == Folder::Hold
+        && let Some(route) = context.holding_route(&routes)
+    {
+        let heading = context.place(route).heading;
+        remedy = Some(format!(
+            "Its route leads to hold:, so it would be held again. Change {heading} url first; then spoolrun release {id} sends \
+             it. spoolrun remove {id} removes it."
+        ));
+    }
     facts.push(place);
     let written = glance.receipts.iter().filter(|receipt| receipt.what == ReceiptKind::Bounced);
     for fate in written.filter_map(|receipt| notice::fate(context, notice::named(&receipt.reason.text)?)) {
@@ -45,7 +55,6 @@ pub(super) fn story<S: Spool>(context: &Context<'_, S>, id: SpoolId, glance: &Gl
         remedy = remedy.or(fate.remedy);
     }
     let ledger = context.runner.schedule.ledger(envelope, &glance.receipts);
-    let routes = context.runner.route_names(envelope);
     let due_times = context.runner.schedule.due_times(id, envelope, &glance.receipts, now);
     let recipients = envelope.recipients.iter().enumerate().map(|(index, recipient)| {
         let due = due_times.iter().find(|(known, _)| usize::from(*known) == index).map(|(_, due)| *due);

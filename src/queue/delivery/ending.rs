@@ -9,11 +9,16 @@ use super::task::{DeliveryTask, End, NextStep, Worked};
 use crate::annotation::{EXPANDED, HOLD};
 use crate::clock::Timestamp;
 use crate::event::Event;
+use crate::queue::agenda::next_due::NextDue;
 use crate::queue::dsn::notice::{NoticeKind, notice_id};
 use crate::queue::plan::ledger::Standing;
+use crate::queue::plan::schedule::Plan;
 use crate::receipt::{Reason, Receipt, ReceiptKind};
 use crate::smtp::EnhancedCode;
 use crate::spool::{Claim, Durability, Folder, Glance, Spool, SpoolErrorKind};
+
+/// How often a message that is to be held looks whether its other recipients have it.
+const HOLD_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How often a notice looks whether its original has the receipt.
 const GUARD_INTERVAL: Duration = Duration::from_secs(5);
@@ -126,15 +131,64 @@ impl<S: Spool> DeliveryTask<'_, S> {
         (untouched && !is_copy).then_some(reason)
     }
 
+    /// What is planned instead where routes hold their mail: what is owed to a sender comes first, and nobody expires there. The file
+    /// is set aside as a whole, so it waits for the recipients on other routes.
+    pub(super) fn plan_of_holding(&self, plan: Plan) -> Plan {
+        let holds = self.route().dispatch.holds();
+        match plan {
+            Plan::Wait(_) => {}
+            Plan::Deliver(_) | Plan::Expire(_) | Plan::NotifyDelay(_) if holds => {}
+            _ => return plan,
+        }
+        let open = self.open();
+        // An alias or a list gives others messages of their own, which are held in their turn.
+        if open.is_empty() || open.iter().any(|index| self.means_several(*index)) {
+            return plan;
+        }
+        if open.iter().all(|index| self.holding_route(*index).is_some()) {
+            return Plan::Hold(Vec::new());
+        }
+        let is_here = |index: &u16| self.destination(*index).is_some_and(|to| to.route == self.job.route);
+        let here: Vec<u16> = open.into_iter().filter(is_here).collect();
+        if holds && !here.is_empty() { Plan::Deliver(here) } else { plan }
+    }
+
+    /// The recipients who are not settled.
+    fn open(&self) -> Vec<u16> {
+        let ledger = self.runner.schedule.ledger(&self.envelope, self.claim.receipts());
+        ledger.indices(|_, account| account.standing == Standing::Pending)
+    }
+
+    /// The route of a recipient, where it holds its mail.
+    fn holding_route(&self, index: u16) -> Option<&str> {
+        let route = self.runner.routes.get(self.destination(index)?.route)?;
+        route.dispatch.holds().then_some(route.name.as_str())
+    }
+
+    /// When a message is looked at again that is to be held once its other recipients have it.
+    pub(super) fn until_held(&self, now: Timestamp) -> End<S::Claim> {
+        let NextDue { mut due, .. } = self.next_due();
+        due.iter_mut()
+            .filter(|(route, _)| *route == self.job.route)
+            .for_each(|(_, until)| *until = now + HOLD_INTERVAL);
+        End::Later(NextDue { due, ..self.next_due() })
+    }
+
     /// By the configuration a person decides: these recipients may have the message already, or a policy wants it.
     pub(in crate::queue) fn hold(mut self, doubtful: Vec<u16>, now: Timestamp) -> Worked<S::Claim> {
         let reason = match self.held_by_policy() {
             Some(reason) => {
                 format!("a policy wants a person to look at it: {reason}; release it to send it, or remove it")
             }
+            None if doubtful.is_empty() => {
+                let route = self.open().into_iter().find_map(|index| self.holding_route(index)).unwrap_or_default();
+                format!("the route {route} holds its mail: let it lead elsewhere, then release it, or remove it")
+            }
             None => "it may have been delivered already: release it to send it again, or remove it".to_owned(),
         };
-        let held = Receipt::new(now, ReceiptKind::Held, doubtful, Reason::new(EnhancedCode(4, 0, 0), reason.clone()));
+        let reason_of_receipt = Reason::new(EnhancedCode(4, 0, 0), reason.clone());
+        let mut held = Receipt::new(now, ReceiptKind::Held, doubtful, reason_of_receipt);
+        held.route = self.route().name.clone();
         let end = match self.claim.record(held, Durability::Synced) {
             Ok(()) => return self.set_aside(Folder::Hold, reason),
             Err(error) => {

@@ -209,7 +209,9 @@ impl<'r, S: Spool> DeliveryTask<'r, S> {
                 return Plan::Deliver(due);
             }
         }
-        self.full_plan(&usable, now)
+        let plan = self.full_plan(&usable, now);
+        let one_holds = self.runner.routes.iter().any(|route| route.dispatch.holds());
+        if one_holds { self.plan_of_holding(plan) } else { plan }
     }
 
     fn full_plan(&self, usable: &dyn Fn(u16) -> bool, now: Timestamp) -> Plan {
@@ -273,6 +275,9 @@ impl<'r, S: Spool> DeliveryTask<'r, S> {
         if !several.is_empty() {
             return self.expand(&several, now);
         }
+        if self.route().dispatch.holds() {
+            return Break(self.until_held(now));
+        }
         if self.is_out_of_turn() {
             return Break(End::Sorted(self.next_due()));
         }
@@ -303,7 +308,8 @@ impl<'r, S: Spool> DeliveryTask<'r, S> {
     pub(super) fn plain_delivery(&self, now: Timestamp) -> Option<Vec<u16>> {
         let Plan::Deliver(due) = self.plan(now) else { return None };
         let is_plain = due.iter().all(|index| !self.means_several(*index));
-        (is_plain && self.guarded(now).is_none() && !self.is_out_of_turn()).then_some(due)
+        (is_plain && !self.route().dispatch.holds() && self.guarded(now).is_none() && !self.is_out_of_turn())
+            .then_some(due)
     }
 
     /// Those that share one transaction with the first, and their rewriting.
@@ -324,7 +330,7 @@ impl<'r, S: Spool> DeliveryTask<'r, S> {
         Some((together.filter(fits).collect(), self.rewriting(first)))
     }
 
-    fn means_several(&self, index: u16) -> bool {
+    pub(super) fn means_several(&self, index: u16) -> bool {
         self.destination(index).is_some_and(Destination::means_several)
     }
 

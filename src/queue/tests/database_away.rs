@@ -20,6 +20,7 @@ fn runner(house: &House, file: &Path) -> Runner<MemorySpool> {
         helo: "relay.example".parse().unwrap(),
         own_mark: None,
         source: None,
+        mta_sts: None,
         ip: IpVersion::Any,
         mx_networks: Vec::new(),
         name_servers: crate::dns::NameServers::default(),

@@ -1,4 +1,6 @@
-//! `discard:` throws mail away, and `error:STATUS TEXT` refuses it, both by the word of the configuration.
+//! `hold:` keeps mail for a person, `discard:` throws it away, and `error:STATUS TEXT` refuses it, all by the word of the configuration.
+//!
+//! Invariant: a transport of `hold:` judges nobody. The queue holds its mail before any transport is asked.
 
 use std::sync::Arc;
 
@@ -8,6 +10,16 @@ use crate::smtp::EnhancedCode;
 use crate::transport::delivery::{Body, Delivery, DeliveryRequest, Dispatch, RouteFailure, SettingsError, Transport};
 use crate::transport::settings::{AgentKind, AgentSettings, DeliveryAgent, NextHopError};
 use crate::transport::step::Step;
+
+/// `hold:`.
+pub(super) const HOLD: AgentKind = AgentKind {
+    schemes: &["hold"],
+    forms: &[("hold:", "nowhere: mail is held for a person")],
+    parse: |_, rest| match rest {
+        "" => Ok(Arc::new(Decided(Decision::Hold))),
+        rest => Err(NextHopError::unexpected("nothing after hold:", rest)),
+    },
+};
 
 /// `discard:`.
 pub(super) const DISCARD: AgentKind = AgentKind {
@@ -42,6 +54,7 @@ const LONGEST_TEXT: usize = 400;
 
 #[derive(Debug, Clone)]
 enum Decision {
+    Hold,
     Discard,
     Refuse(EnhancedCode, String),
 }
@@ -52,6 +65,7 @@ struct Decided(Decision);
 impl DeliveryAgent for Decided {
     fn url(&self) -> String {
         match &self.0 {
+            Decision::Hold => "hold:".to_owned(),
             Decision::Discard => "discard:".to_owned(),
             Decision::Refuse(status, text) => format!("error:{status} {text}"),
         }
@@ -59,9 +73,14 @@ impl DeliveryAgent for Decided {
 
     fn title(&self) -> String {
         match &self.0 {
+            Decision::Hold => "nowhere: it is held until a person releases it (hold:)".to_owned(),
             Decision::Discard => "nowhere: it is thrown away (discard:)".to_owned(),
             Decision::Refuse(status, text) => format!("nowhere: it is refused ({status} {text})"),
         }
+    }
+
+    fn holds(&self) -> bool {
+        matches!(self.0, Decision::Hold)
     }
 
     fn dispatch(&self, settings: &AgentSettings) -> Result<Arc<dyn Dispatch>, SettingsError> {
@@ -71,6 +90,7 @@ impl DeliveryAgent for Decided {
     fn probe(&self, _: &AgentSettings, heading: &str) -> Vec<Step> {
         let remedy = format!("If this is not meant, change {heading} url.");
         vec![match &self.0 {
+            Decision::Hold => Step::warning("hold", "mail on this route is held until a person releases it", remedy),
             Decision::Discard => Step::warning("discard", "mail on this route is thrown away", remedy),
             Decision::Refuse(status, _) => {
                 Step::warning("error", format!("mail on this route is refused with status {status}"), remedy)
@@ -92,16 +112,24 @@ impl Dispatch for DecidedDispatch {
     fn connections(&self) -> usize {
         self.connections
     }
+
+    fn holds(&self) -> bool {
+        self.decided.holds()
+    }
 }
 
 impl Transport for Decided {
     fn deliver(&mut self, request: &DeliveryRequest<'_>, _: &mut dyn Body) -> Result<Delivery, RouteFailure> {
         // In a log, blanks separate the fields of a line.
         let relay = match &self.0 {
-            Decision::Discard => self.url(),
+            Decision::Hold | Decision::Discard => self.url(),
             Decision::Refuse(status, _) => format!("error:{status}"),
         };
         let outcome = match &self.0 {
+            Decision::Hold => {
+                let reason = Reason::new(EnhancedCode(4, 3, 5), "mail on this route is held, and not delivered");
+                return Err(RouteFailure::new(reason.because(Cause::Settings), relay));
+            }
             Decision::Discard => Outcome::Delivered(Reason::new(EnhancedCode(2, 0, 0), "discarded")),
             Decision::Refuse(status, text) => {
                 let reason = Reason::new(*status, text.clone()).because(Cause::RefusedByRoute);

@@ -25,7 +25,7 @@ use super::settings::AgentKind;
 
 /// The kinds, in the order in which help lists them.
 pub(super) const KINDS: &[AgentKind] =
-    &[maildir::KIND, mbox::KIND, pipe::KIND, sql::KIND, web::KIND, discard::DISCARD, discard::ERROR];
+    &[maildir::KIND, mbox::KIND, pipe::KIND, sql::KIND, web::KIND, discard::HOLD, discard::DISCARD, discard::ERROR];
 
 /// The kind that a URL with this scheme leads to.
 pub(super) fn kind_of(scheme: &str) -> Option<&'static AgentKind> {

@@ -34,6 +34,11 @@ pub trait DeliveryAgent: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether it holds mail instead of taking it.
+    fn holds(&self) -> bool {
+        false
+    }
+
     /// Whether the certificate of the other side is looked at.
     fn verifies(&self) -> bool {
         false
