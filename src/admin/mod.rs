@@ -23,7 +23,8 @@ mod verify;
 pub use act::{Act, Acted, Hand, act, act_on_all, would_act};
 pub use clients::{ClientStory, ClientsAnswer, FateStory, Whom, explain_clients};
 pub use doctor::{
-    ReceiverAddress, ReceiverPlan, SpoolPlan, probe_dkim, probe_receiver, probe_spool, step_json, step_text,
+    ReceiverAddress, ReceiverPlan, SendingPlan, SpoolPlan, probe_dkim, probe_receiver, probe_sending, probe_spool,
+    step_json, step_text,
 };
 pub use explain::{Explanation, Explanations, Point, RecipientStory, explain};
 pub use history::{History, history};

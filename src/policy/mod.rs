@@ -28,7 +28,7 @@ mod watched_dns;
 pub use addresses::AddressList;
 pub use authentication::{Authentication, AuthenticationSettings};
 pub use chain::{Chain, Rules};
-pub use checks::{ByNetwork, CheckSettings, Checks, DnsListSettings, Strictness, probe_list};
+pub use checks::{ByNetwork, CheckSettings, Checks, DnsListSettings, Strictness, is_listed, probe_list};
 pub use delegation::{Fallback, PolicyService, ServiceAddress, ServiceSettings, ServiceStage};
 pub use headers::FieldName;
 pub(crate) use health::Health;

@@ -16,6 +16,8 @@ mod dkim_keys;
 #[cfg(feature = "auth-checks")]
 mod dkim_signatures;
 mod doctor;
+#[cfg(feature = "dns")]
+mod doctor_to;
 mod end_to_end;
 mod event_hooks;
 mod explain;

@@ -1,22 +1,23 @@
 //! DANE against a real name server that validates, and beside Postfix.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use sha2::{Digest, Sha256};
 
 use leafmail::address::Domain;
-use leafmail::dns::{DnsClient, FixedNames, NameServers, Validation};
+use leafmail::dns::{Dns, DnsAnswer, DnsClient, DnsError, FixedNames, NameServers, RecordKind, Tlsa, Validation};
 use leafmail::receipt::{Cause, Outcome};
-use leafmail::transport::{Dispatch, Leaving, MxDispatch, RouteSettings};
+use leafmail::transport::{Dispatch, Inquiry, Leaving, MxDispatch, Place, RouteSettings, probe};
 
 use crate::dane_cases::{CASES, Ending, Laboratory, domain};
 use crate::fake_smarthost::{FakeSmarthost, Script};
 use crate::requests::{self, Pieces, deliver, envelope, letters, mx_on_this_host};
 use crate::support::have::{have, skip};
 use crate::support::peers::dns_lab::{DnsLab, Signed};
+use crate::support::site::free_port;
 
 fn settings(laboratory: &Laboratory, policy: &str) -> RouteSettings {
     let name_servers = NameServers { addresses: vec![laboratory.dns.address], ..NameServers::default() };
@@ -143,6 +144,92 @@ fn a_smarthost_must_show_the_certificate_of_its_records() {
             assert_eq!(sent.is_ok(), goes, "{signed:?} {policy}: {sent:?}");
         }
     }
+}
+
+#[test]
+fn doctor_shows_what_a_host_must_show_and_whether_records_count_at_all() {
+    let Some(laboratory) = Laboratory::start(None) else { return };
+    let told = |case: &str, policy: &str| {
+        let number = CASES.iter().position(|known| known.name == case).unwrap();
+        let settings = settings(&laboratory, policy);
+        let recipients = vec![format!("a@{}", domain(number)).parse().unwrap()];
+        let inquiry = Inquiry { senders: Vec::new(), recipients, largest: 1, now: 0 };
+        let mut steps = Vec::new();
+        probe(&settings, &Place::of(&settings, 0), &inquiry, &mut |step| {
+            steps.push(format!("{} {}: {}", step.verdict.word(), step.what, step.found));
+        });
+        steps.join("\n")
+    };
+    let found = told("key by SHA-256", "dane");
+    assert!(found.contains("ok DANE: the name servers validate the DNS, and are trusted to"), "{found}");
+    assert!(found.contains(".dane.test must show a certificate that fits TLSA 3 1 1 "), "{found}");
+    let found = told("TLSA that cannot be had", "dane");
+    assert!(found.contains("fault DANE: ") && found.contains("mail waits"), "{found}");
+    assert!(told("usage 1", "dane").contains("none that is usable: TLS is required"), "usage 1");
+    assert!(told("no TLSA", "dane-only").contains("fault DANE: tls=dane-only is set"), "no TLSA");
+}
+
+#[test]
+fn a_kept_connection_serves_a_message_only_by_the_records_of_now() {
+    let name = |text: &str| text.parse::<Domain>().unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(vec!["h.example".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let host = FakeSmarthost::start(Script::new().starttls_by(vec![certificate.der().clone()], &key));
+    let port = host.address.port();
+    let table = Arc::new(Mutex::new(
+        FixedNames::default()
+            .exchanger(name("x.example"), 10, name("mx.x.example"))
+            .forward(name("mx.x.example"), [127, 0, 0, 1].into())
+            .secure(name("x.example")),
+    ));
+    let settings = mx_on_this_host(&format!("mx:{port}"));
+    let dns = Arc::new(Changing(Arc::clone(&table)));
+    let mut transport = MxDispatch::new(&settings, dns, Leaving::default()).unwrap().transport();
+    let to = envelope("me@y.example", &["a@x.example"]);
+    let mut send = || {
+        let delivery = deliver(&mut *transport, &to, &mut Pieces::of("Subject: x\r\n\r\nhello\r\n")).unwrap();
+        (letters(&delivery.outcomes).remove(0), host.record().connections)
+    };
+    assert_eq!(send(), ("D2.0.0".to_owned(), 1));
+    assert_eq!(send(), ("D2.0.0".to_owned(), 1), "it is kept");
+    // The domain publishes another key.
+    let place = name(&format!("_{port}._tcp.mx.x.example"));
+    let changed = table.lock().unwrap().clone().tlsa(place, Tlsa::new(3, 1, 1, vec![7; 32]));
+    *table.lock().unwrap() = changed;
+    assert_eq!(send(), ("L4.7.5".to_owned(), 2));
+}
+
+/// A DNS whose records change.
+struct Changing(Arc<Mutex<FixedNames>>);
+
+#[async_trait::async_trait]
+impl Dns for Changing {
+    async fn lookup(&self, name: &Domain, kind: RecordKind) -> Result<DnsAnswer, DnsError> {
+        let now = self.0.lock().unwrap().clone();
+        now.lookup(name, kind).await
+    }
+}
+
+#[test]
+fn a_name_server_elsewhere_is_believed_only_where_it_is_trusted() {
+    let Some(elsewhere) = address_of_this_host() else { return skip("this host has no address but the loopback") };
+    let at = SocketAddr::new(elsewhere, free_port());
+    let zones = [("d.test", Signed::Secure, "@ MX 10 mx\nmx A 127.0.0.1\n")];
+    let Some(_lab) = DnsLab::start_also_at(&zones, Some(at)) else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    for (trust_ad, expected) in [(true, Validation::Trusted), (false, Validation::Untrusted)] {
+        let client = DnsClient::at(NameServers { addresses: vec![at], trust_ad, ..NameServers::default() });
+        assert_eq!(runtime.block_on(client.validation()), Ok(expected));
+        let answer = runtime.block_on(client.lookup(&"d.test".parse().unwrap(), RecordKind::Mx)).unwrap();
+        assert_eq!((answer.records().len(), answer.is_authenticated()), (1, trust_ad));
+    }
+}
+
+/// An address of this host that is not loopback. Nothing is sent to find it.
+fn address_of_this_host() -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 53)).ok()?;
+    socket.local_addr().ok().map(|address| address.ip()).filter(|address| !address.is_loopback())
 }
 
 /// What Postfix does in a case whose host offers STARTTLS: whether mail would go.

@@ -4,11 +4,13 @@
 //! Nothing changes, and no mail is sent. Each step reports what it found and what to do about it.
 
 mod receiver;
+mod sending;
 mod signing;
 mod spool;
 mod writing;
 
 pub use receiver::{ReceiverAddress, ReceiverPlan, probe_receiver};
+pub use sending::{SendingPlan, probe_sending};
 pub use signing::probe_dkim;
 pub use spool::{SpoolPlan, probe_spool};
 

@@ -4,8 +4,6 @@ mod acting;
 mod deliver;
 mod dkim_key;
 mod doctor;
-mod doctor_dns;
-mod doctor_limits;
 mod existing;
 mod explain;
 mod filters;

@@ -5,9 +5,14 @@ use ipnet::IpNet;
 use crate::address::AddressPattern;
 use crate::config::network::{is_private, private};
 use crate::config::{Config, DnsblSection};
-use crate::policy::{AuthenticationSettings, CheckSettings};
+use crate::policy::{AuthenticationSettings, CheckSettings, DnsListSettings};
 
 impl Config {
+    /// The lists of the DNS, whether a client is looked up on them or not.
+    pub fn dns_lists(&self) -> Vec<DnsListSettings> {
+        self.dnsbl.iter().filter_map(DnsblSection::settings).collect()
+    }
+
     /// What is checked; `None` where no check applies to any client that may send.
     pub fn checks(&self) -> Option<CheckSettings> {
         let checks = &self.checks;
@@ -19,7 +24,7 @@ impl Config {
             sender_characters: checks.sender_characters.clone(),
             recipient_characters: checks.recipient_characters.clone(),
             listed: checks.dnsbl.clone(),
-            lists: self.dnsbl.iter().filter_map(DnsblSection::settings).collect(),
+            lists: self.dns_lists(),
             threshold: checks.dnsbl_threshold.into(),
             own_clients: checks.own_clients,
             known: self.known_recipients(),

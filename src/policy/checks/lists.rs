@@ -131,3 +131,15 @@ pub async fn probe_list(dns: &dyn Dns, list: &DnsListSettings) -> Result<(), Str
         (Standing::Listed, Standing::Absent) => Ok(()),
     }
 }
+
+/// Whether a list has an address.
+///
+/// # Errors
+/// In words, where it does not answer this relay.
+pub async fn is_listed(dns: &dyn Dns, list: &DnsListSettings, address: IpAddr) -> Result<bool, String> {
+    match standing(dns, list, address).await {
+        Standing::Listed => Ok(true),
+        Standing::Absent => Ok(false),
+        Standing::Unknown(error) => Err(error.to_string()),
+    }
+}

@@ -26,7 +26,7 @@ use crate::address::{Mailbox, ReversePath};
 use crate::dns::{Dns, DnsError};
 use crate::envelope::Peer;
 use crate::session::{Additions, Verdict};
-pub use lists::probe_list;
+pub use lists::{is_listed, probe_list};
 use names::Finding;
 use sentences::Party;
 pub use settings::{ByNetwork, CheckSettings, DnsListSettings, Strictness};

@@ -178,8 +178,8 @@ impl Hop<'_> {
         connection_settings: &ConnectionSettings,
         tell: &mut dyn FnMut(Step),
     ) -> Option<Vec<SocketAddr>> {
-        let (host, port) = (self.smarthost.host.as_str(), self.smarthost.port);
-        match wire::look_up(host, port, connection_settings).await {
+        let host = self.smarthost.host.as_str();
+        match self.look_up(connection_settings).await {
             Ok(addresses) => {
                 let shown: Vec<_> = addresses.iter().map(|address| address.ip().to_string()).collect();
                 tell(Step::ok("name", format!("{host} is {}", shown.join(", "))));
@@ -196,6 +196,23 @@ impl Hop<'_> {
                 None
             }
         }
+    }
+
+    /// As deliveries do: mail exchangers in the DNS alone.
+    async fn look_up(&self, connection_settings: &ConnectionSettings) -> Result<Vec<SocketAddr>, String> {
+        let (host, port) = (self.smarthost.host.as_str(), self.smarthost.port);
+        #[cfg(feature = "dns")]
+        if let (NextHop::Mx(_), Ok(name)) = (&self.settings.next_hop, host.parse()) {
+            let address = host.parse::<IpAddr>().ok();
+            let dns = crate::dns::client(self.settings.name_servers.clone());
+            let found = match address {
+                Some(address) => vec![address],
+                None => crate::dns::host_addresses(dns.as_ref(), &name).await.map_err(|error| error.to_string())?,
+            };
+            let found: Vec<_> = found.into_iter().map(|address| SocketAddr::new(address, port)).collect();
+            return if found.is_empty() { Err("it has no address".to_owned()) } else { Ok(found) };
+        }
+        wire::look_up(host, port, connection_settings).await
     }
 
     /// Those of a mail exchanger's addresses that mail goes to.

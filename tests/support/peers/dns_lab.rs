@@ -52,7 +52,8 @@ impl DnsLab {
         let mut root = "ns. IN A 127.0.0.1\n".to_owned();
         let mut config = server(folder.path(), address);
         if let Some(also) = also {
-            let _ = writeln!(config, "interface: {}@{}", also.ip(), also.port());
+            let (ip, port) = (also.ip(), also.port());
+            let _ = writeln!(config, "interface: {ip}@{port}\naccess-control: {ip} allow");
         }
         for (name, signed, records) in zones {
             let file = write_zone(folder.path(), name, &format!("@ IN NS ns.\n{records}\n"));

@@ -1,11 +1,16 @@
 //! `spoolrun doctor`: whether all is in order, step by step, before mail finds out.
 
+mod direct;
+mod dns;
+mod limits;
+mod options;
+mod ward;
+
 use std::io::ErrorKind;
 use std::sync::Arc;
 
 use anyhow::anyhow;
-use clap::Args;
-use leafmail::address::{AddressPattern, Mailbox, ReversePath, escaped};
+use leafmail::address::escaped;
 use leafmail::admin::{self, ReceiverAddress, ReceiverPlan, SpoolPlan};
 use leafmail::clock::{Clock, Timestamp};
 use leafmail::config::{Config, ListenAddress, RoutePlan};
@@ -17,35 +22,15 @@ use leafmail::recipients::RecipientSource;
 use leafmail::spool::FileSystem;
 use leafmail::sys::SystemClock;
 use leafmail::sys::identity::is_root;
-use leafmail::transport::{Inquiry, Learned, NextHop, Place, ProbeVerdict, Step, learned, own_certificate, probe};
+use leafmail::transport::{Learned, NextHop, Place, Step, learned, own_certificate, probe};
 
 use sysexits::ExitCode;
 
-use super::{doctor_dns, doctor_limits, helpers};
+use super::helpers;
 use crate::cli::{self, OrExit};
-
-/// Options of the verb.
-#[derive(Debug, Args)]
-pub(crate) struct DoctorOptions {
-    /// Name of a route, to check only its next hops
-    route: Option<String>,
-    /// Also try this envelope sender; repeatable
-    ///
-    /// [default: those in the configuration]
-    #[arg(long, value_name = "ADDRESS")]
-    sender: Vec<Mailbox>,
-    /// Try this recipient; repeatable
-    ///
-    /// [default: notices.admin, else each sender]
-    #[arg(long, value_name = "ADDRESS")]
-    recipient: Vec<Mailbox>,
-    /// Print JSON, one object per line
-    #[arg(short = 'j', long)]
-    pub(super) json: bool,
-}
-
-/// Senders of a route that are tried.
-const MOST_SENDERS: usize = 20;
+pub(crate) use options::DoctorOptions;
+use options::inquiry;
+use ward::Ward;
 
 /// Goes through all steps; each is said when it is done.
 pub(crate) fn doctor(
@@ -59,7 +44,11 @@ pub(crate) fn doctor(
         let names: Vec<_> = config.routes().into_iter().map(|plan| plan.name).collect();
         return Err(anyhow!("there is no route {route}; the routes are {}", names.join(", "))).or_exit(ExitCode::Usage);
     }
-    let mut ward = Ward { say, json: options.json, worst: ProbeVerdict::Ok, said: Ok(()) };
+    let mut ward = Ward::new(say, options.json);
+    if let Some(to) = &options.to {
+        direct::visit(config, options, to, &mut ward);
+        return ward.ended();
+    }
     if options.route.is_none() {
         ward.visit("spool", |tell| {
             let file_system = FileSystem::at(&config.spool).ok();
@@ -118,15 +107,11 @@ pub(crate) fn doctor(
         if let Some((filter, settings)) = config.spam_filter() {
             ward.ask(config, &filter.health_name(), || helpers::spam_filter(filter.clone(), settings));
         }
-        doctor_dns::visit(config, &mut |subject, step| ward.ask(config, subject, || step));
-        doctor_limits::visit(config, &mut |subject, step| ward.visit(subject, |tell| tell(step)));
+        dns::visit(config, &mut |subject, step| ward.ask(config, subject, || step));
+        limits::visit(config, &mut |subject, step| ward.visit(subject, |tell| tell(step)));
         ward.visit("receiver", |tell| admin::probe_receiver(&receiver(config), tell));
     }
-    ward.said?;
-    match ward.worst {
-        ProbeVerdict::Fault => Err(anyhow!("not all is in order: see the faults above")).or_exit(ExitCode::Unavailable),
-        ProbeVerdict::Ok | ProbeVerdict::Warning => Ok(()),
-    }
+    ward.ended()
 }
 
 /// What deliveries learned of a next hop.
@@ -173,43 +158,6 @@ fn is_meant(plan: &RoutePlan, options: &DoctorOptions) -> bool {
     options.route.as_ref().is_none_or(|route| *route == plan.name)
 }
 
-/// What was found so far.
-struct Ward<'a> {
-    say: &'a mut dyn FnMut(&str) -> anyhow::Result<()>,
-    json: bool,
-    worst: ProbeVerdict,
-    said: anyhow::Result<()>,
-}
-
-impl Ward<'_> {
-    fn visit(&mut self, subject: &str, visit: impl FnOnce(&mut dyn FnMut(Step))) {
-        if !self.json {
-            self.speak(&format!("{subject}\n"));
-        }
-        visit(&mut |step| {
-            self.worst = self.worst.max(step.verdict);
-            let text = if self.json { admin::step_json(subject, &step) } else { admin::step_text(&step) };
-            self.speak(&text);
-        });
-    }
-
-    /// Asks a program that is asked about mail, and says what `smtpd` noticed of it.
-    fn ask(&mut self, config: &Config, name: &str, ask: impl FnOnce() -> Step) {
-        self.visit(name, |tell| {
-            let answer = ask();
-            let noticed = helpers::noticed(config, name, &answer);
-            tell(answer);
-            noticed.into_iter().for_each(tell);
-        });
-    }
-
-    fn speak(&mut self, text: &str) {
-        if self.said.is_ok() {
-            self.said = (self.say)(text);
-        }
-    }
-}
-
 /// What is to be looked at before this becomes `process.user`, as `smtpd` reads it then too: the certificate and its key. Who can
 /// read the secrets is seen best then as well.
 pub(crate) fn look_first(config: &Config) -> Vec<Step> {
@@ -254,39 +202,6 @@ fn files(config: &Config) -> Step {
         Ok(()) => Step::ok(WHAT, "passwords, users and aliases can be read"),
         Err(error) => Step::fault(WHAT, format!("{error:#}"), "Correct that file, or the setting that names it."),
     }
-}
-
-/// The senders under which mail may go on by a route, as far as the configuration names them.
-fn inquiry(config: &Config, plan: &RoutePlan, options: &DoctorOptions) -> Inquiry {
-    let mut senders = options.sender.clone();
-    let rewritings = config.rewritings();
-    let on_route = |routes: &[String]| routes.is_empty() || routes.contains(&plan.name);
-    for rewriting in rewritings.iter().filter(|rewriting| on_route(&rewriting.routes)) {
-        senders.extend(rewriting.envelope_sender.iter().chain(&rewriting.from).cloned());
-    }
-    let allowed = |pattern: &AddressPattern| match pattern {
-        AddressPattern::Mailbox(mailbox) => Some(mailbox.clone()),
-        AddressPattern::Domain(_) | AddressPattern::Below(_) => None,
-    };
-    // Under a rewriting for all mail, no sender goes on as it came.
-    if !rewritings.iter().any(|rewriting| rewriting.criteria.is_everything() && rewriting.envelope_sender.is_some()) {
-        senders.extend(config.senders.allow.iter().filter_map(allowed));
-    }
-    if senders.is_empty() {
-        let user = plan.hops.first().and_then(|settings| settings.next_hop.user());
-        let login = user.and_then(|user| ReversePath::parse(user, None).ok());
-        senders.extend(login.and_then(|path| path.mailbox().cloned()).or_else(|| config.notices.admin.clone()));
-    }
-    let mut known: Vec<Mailbox> = Vec::new();
-    senders.retain(|sender| {
-        let fresh = !known.contains(sender);
-        known.push(sender.clone());
-        fresh
-    });
-    senders.truncate(MOST_SENDERS);
-    let admin = || config.notices.admin.iter().cloned().collect();
-    let recipients = if options.recipient.is_empty() { admin() } else { options.recipient.clone() };
-    Inquiry { senders, recipients, largest: config.message.max_size, now: SystemClock.now().as_millis() / 1000 }
 }
 
 /// Where the receiver listens, as the configuration has it.
