@@ -44,7 +44,7 @@ fn a_fault_that_says_nothing_of_anybody_is_a_fault_and_nothing_else() {
 
 /// The verdict stays, the others are postponed; the route rests only where neither the message nor a program that leaves is why.
 #[test]
-fn a_fault_after_a_verdict_keeps_it_and_is_about_the_route_only_where_the_message_is_not_why() {
+fn a_fault_after_a_verdict_keeps_it_and_is_the_routes_unless_the_message_is_why() {
     for (cause, in_transaction, rests) in [
         (None, false, true),
         (None, true, false),
