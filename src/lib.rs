@@ -208,6 +208,8 @@ pub mod alarm;
 pub mod config;
 pub mod helper_states;
 pub mod mutant;
+#[cfg(feature = "page")]
+pub mod page;
 pub mod supervisor;
 pub mod sys;
 pub mod syslog;

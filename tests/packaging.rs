@@ -101,7 +101,14 @@ fn systemd_accepts_the_units_and_rates_their_exposure_at_2_or_less() {
     }
     for with_socket in [false, true] {
         let folder = units(with_socket);
-        for unit in ["leafmail.service", "leafmail.socket", "smtpd.socket", "smtpd@.service", "spoolrun.service"] {
+        for unit in [
+            "leafmail.service",
+            "leafmail.socket",
+            "smtpd.socket",
+            "smtpd@.service",
+            "spoolrun.service",
+            "leafmail-page.service",
+        ] {
             analyze(folder.path(), &["verify"], unit);
             if unit.ends_with(".service") {
                 analyze(folder.path(), &["security", "--offline=true", "--no-pager", "--threshold=20"], unit);

@@ -87,6 +87,10 @@ fn command(name: Name) -> Command {
 fn run(options: &Options) -> anyhow::Result<()> {
     let mut config = options.common.configuration()?;
     config.log.trace_routes.extend_from_slice(&options.trace);
+    #[cfg(feature = "page")]
+    if let Some(Verb::Serve(options)) = &options.verb {
+        options.apply(&mut config);
+    }
     config.check().or_exit(ExitCode::Config)?;
     if options.common.check {
         return verbs::say_folded(&cli::report_checked(&config, &[])?);
@@ -103,6 +107,10 @@ fn run(options: &Options) -> anyhow::Result<()> {
         // What a run from cron says becomes mail, of which the next run would have something to say; what somebody does by
         // hand is reported on standard output already.
         config.log.level = LevelFilter::Error;
+    }
+    #[cfg(feature = "page")]
+    if matches!(&options.verb, Some(Verb::Serve(_))) {
+        return verbs::serve(&config, &options.common);
     }
     let delivers = options.verb.as_ref().is_none_or(Verb::forwards);
     if delivers && config.path().is_none() && options.common.spool.is_none() {

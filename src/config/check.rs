@@ -11,7 +11,7 @@ use super::error::Fault;
 use super::sections::{
     authentication, checks, dkim, dns, event_hook, hook, list, milter, policy_service, rate_limit, spam,
 };
-use super::{Config, ConfigError, alarm, log, process, rewrite, route, trust};
+use super::{Config, ConfigError, alarm, log, process, rewrite, route, serve, trust};
 
 /// A rule: the sections that it looks at, and what it finds.
 type Rule = (&'static [&'static str], fn(&Config) -> Vec<Fault>);
@@ -46,6 +46,7 @@ const RULES: &[Rule] = &[
     (&["spam"], |config| spam::faults(&config.spam)),
     (&["event_hook", "relay", "route"], |config| event_hook::faults(&config.event_hook, &config.usable_routes())),
     (&["process"], |config| process::faults(&config.process)),
+    (&["serve"], |config| serve::faults(&config.serve)),
 ];
 
 fn listed(fault: Option<Fault>) -> Vec<Fault> {

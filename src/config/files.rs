@@ -34,7 +34,9 @@ impl Config {
 
     fn check_with(&self, more: Vec<Fault>) -> Result<(), ConfigError> {
         let log_folder = self.log_folder().into_iter().collect();
-        let faults = [self.secret_files(), self.files_of_hops(), self.unusable_keys(), more, self.lists(), log_folder];
+        let of_serve = unreadable("serve", &[("certificate", &self.serve.certificate), ("key", &self.serve.key)]);
+        let faults =
+            [self.secret_files(), self.files_of_hops(), self.unusable_keys(), more, of_serve, self.lists(), log_folder];
         ConfigError::unless_none(&self.origin, faults.into_iter().flatten().collect())
     }
 

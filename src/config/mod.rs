@@ -19,6 +19,7 @@ mod route;
 mod sandbox_needs;
 mod sections;
 mod security;
+mod serve;
 mod submission;
 mod trust;
 
@@ -41,6 +42,7 @@ pub use sections::{
     MilterSection, NoticesSection, PolicyServiceSection, ProtocolSection, QueueSection, RateLimitSection,
     RecipientsSection, ReserveSection, SendersSection, SourceText, SpamSection, TlsSection, VerifySection,
 };
+pub use serve::{ServeRole, ServeSection, ShownSetting};
 pub use submission::SubmissionSection;
 
 use std::path::{Path, PathBuf};
@@ -156,6 +158,8 @@ pub struct Config {
     /// What learns of everything that happens to messages.
     #[serde(deserialize_with = "values::tables")]
     pub event_hook: Vec<EventHookSection>,
+    /// Where the page and the API are.
+    pub serve: ServeSection,
     #[serde(skip)]
     origin: ConfigOrigin,
 }
@@ -202,6 +206,7 @@ impl Default for Config {
             heartbeat: HeartbeatSection::default(),
             alarm: AlarmSection::default(),
             event_hook: Vec::new(),
+            serve: ServeSection::default(),
             origin: ConfigOrigin::default(),
         }
     }

@@ -5,11 +5,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Config, ListSection, ListenAddress};
+use super::{Config, ListSection, ListenAddress, LogTo};
 use crate::event_hook::EventTarget;
 use crate::policy::HookTarget;
 use crate::recipients::{self, RecipientSource};
 use crate::spam::{self, SpamProgram};
+use crate::sys::sandbox::SystemReach;
 use crate::transport::{AgentNeeds, DatabaseQuestion, Roots, RouteSettings, SecretSource, TokenSource};
 
 /// What is needed of the host.
@@ -27,6 +28,8 @@ pub struct SandboxNeeds {
     pub binds_source: bool,
     /// Commands for the shell.
     pub commands: Vec<String>,
+    /// How much of the system is read.
+    pub system: SystemReach,
 }
 
 /// What the program does with the configuration.
@@ -36,6 +39,8 @@ pub enum Task {
     Receive,
     /// It forwards mail, perhaps taking some as well.
     Forward,
+    /// It shows the spool, and acts on it: it connects nowhere, and reads no password.
+    Serve,
 }
 
 /// DNS over TCP, where an answer is long (RFC 7766).
@@ -47,6 +52,9 @@ const PROXIES: [&str; 6] = ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_prox
 impl Config {
     /// What is needed for a task.
     pub fn sandbox_needs(&self, task: Task) -> SandboxNeeds {
+        if task == Task::Serve {
+            return self.needs_of_page();
+        }
         let mut needs = SandboxNeeds { write: vec![self.spool.clone()], ports: vec![DNS], ..SandboxNeeds::default() };
         let tls = &self.tls;
         for file in [&tls.certificate, &tls.key, &tls.client_ca, &self.auth.users, &self.aliases.file] {
@@ -100,6 +108,23 @@ impl Config {
         needs.ports.sort_unstable();
         needs.ports.dedup();
         needs
+    }
+}
+
+impl Config {
+    /// The page reads the files that say where mail goes, each alone: beside them there may be passwords.
+    fn needs_of_page(&self) -> SandboxNeeds {
+        let lists = self.list.iter().filter_map(|list| list.members_file.clone());
+        let sockets = self.serve.addresses.iter().filter_map(socket_folder);
+        let calls = if self.log.to == LogTo::Stderr { SystemReach::NoConnections } else { SystemReach::Little };
+        SandboxNeeds {
+            // A file that is not there would open the folder above it.
+            read: self.aliases.file.iter().cloned().chain(lists).filter(|file| file.exists()).collect(),
+            write: self.log.file.iter().map(|file| folder_of(file)).chain([self.spool.clone()]).collect(),
+            remove: sockets.collect(),
+            system: calls,
+            ..SandboxNeeds::default()
+        }
     }
 }
 

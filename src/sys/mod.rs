@@ -14,11 +14,13 @@ pub use program::{HowEnded, ProgramCall, ProgramEnd, placeholders, words};
 
 mod heap;
 mod signals;
+mod socket_owner;
 mod streams;
 mod write_out;
 
 pub use heap::keep_to_one_heap;
 pub use signals::{keep_ended_children, outlive_file_size_limit};
+pub use socket_owner::socket_owner;
 pub use streams::{HiddenStderr, StandardInput, keep_stderr_from_client, standard_input};
 pub use write_out::write_out;
 

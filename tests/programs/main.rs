@@ -5,6 +5,8 @@ mod alarms;
 mod any_password;
 mod archive;
 mod bounded_waits;
+#[cfg(feature = "page")]
+mod browser;
 #[cfg(feature = "webhook")]
 mod chats;
 mod checks;
@@ -52,6 +54,14 @@ mod misconfigured;
 mod monitors;
 mod old_clients;
 mod own_mail;
+#[cfg(feature = "page")]
+mod page_attacks;
+#[cfg(feature = "page")]
+mod page_client;
+#[cfg(feature = "page")]
+mod page_in_browser;
+#[cfg(feature = "page")]
+mod page_served;
 mod pipes;
 mod policy_services;
 mod postgrey;

@@ -19,6 +19,8 @@ pub(crate) const PACKAGES: &[(&str, &str)] = &[
     ("Python's dkim", "python3-dkim"),
     ("Python's spf_engine.policyd_spf", "python3-spf-engine"),
     ("btrfs", "btrfs-progs"),
+    ("chromedriver", "chromium-driver"),
+    ("chromium", "chromium"),
     ("curl", "curl"),
     ("dovecot", "dovecot-submissiond"),
     ("fallocate", "util-linux"),

@@ -127,6 +127,7 @@ pub(crate) fn lock_in(config: &Config, task: Task) -> anyhow::Result<SandboxRepo
         remove: needs.remove,
         connect: needs.ports,
         binds_source: needs.binds_source,
+        system: needs.system,
     });
     match walls.gaps() {
         Some(gaps) if config.process.sandbox == Sandbox::Require => {

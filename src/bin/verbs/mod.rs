@@ -13,6 +13,8 @@ mod listing;
 mod live;
 mod look;
 mod pages;
+#[cfg(feature = "page")]
+mod serve;
 mod sql_schema;
 
 use clap::Subcommand;
@@ -33,6 +35,8 @@ use filters::Filters;
 use listing::routes;
 pub(crate) use listing::{say, say_folded};
 pub(crate) use pages::{MAILQ, PAGES};
+#[cfg(feature = "page")]
+pub(crate) use serve::serve;
 pub(crate) use sql_schema::sql_schema;
 
 /// What is to be done.
@@ -150,6 +154,18 @@ pub(crate) enum Verb {
     Export(Carrying),
     /// Move messages from a folder that export wrote into the spool
     Import(Carrying),
+    /// Serve a web page and an API that show the queue and act on it
+    ///
+    /// Without ADDRESS it listens at serve.addresses, by default http://127.0.0.1:8025/. The user who runs it sees everything there
+    /// and may change everything; others need a token.
+    #[cfg(feature = "page")]
+    Serve(serve::ServeOptions),
+    /// Make, list and revoke tokens for the page and the API
+    ///
+    /// A token is shown once, when it is made; the spool keeps its hash.
+    #[cfg(feature = "page")]
+    #[command(hide = true)]
+    Token(serve::TokenOptions),
     /// Read every message and report damage; change nothing
     Verify {
         /// Print JSON, one object per line
@@ -161,6 +177,10 @@ pub(crate) enum Verb {
 impl Verb {
     /// Whether it says on standard output what a log would repeat beside it.
     pub(crate) fn tells_by_itself(&self) -> bool {
+        #[cfg(feature = "page")]
+        if matches!(self, Self::Serve(_)) {
+            return false;
+        }
         !matches!(self, Self::Watch { .. } | Self::Flush { .. })
     }
 
@@ -225,6 +245,11 @@ impl Verb {
             Self::Resume(options) => acting::switch(config, options, false),
             Self::Export(options) => acting::export(config, options),
             Self::Import(options) => acting::import(config, options),
+            // It binds its sockets first: see `serve`.
+            #[cfg(feature = "page")]
+            Self::Serve(_) => Ok(()),
+            #[cfg(feature = "page")]
+            Self::Token(options) => serve::token(config, options),
             Self::Verify { json } => look::verify(&*spool()?, *json),
         }
     }

@@ -61,7 +61,6 @@ pub(crate) const PAGES: &[Page] = &[
         examples: &[
             ("spoolrun list", "Which mail waits, and why"),
             ("spoolrun doctor", "Can mail be delivered?"),
-            ("spoolrun -l /var/log/leafmail/log", "One run, for cron"),
         ],
         notes: "\
 Without a command, spoolrun tries once to deliver the mail that is due, and exits: for cron. Mail that stays deferred is no \
@@ -260,5 +259,32 @@ If spoolrun is called by the name mailq (a link), it runs list.",
             ("spoolrun import /mnt/usb/mail --all --dry-run", "Show what would be imported"),
         ],
     ),
+    #[cfg(feature = "page")]
+    Page {
+        verb: "serve",
+        examples: &[
+            ("spoolrun serve", "http://127.0.0.1:8025/"),
+            ("spoolrun serve unix:/run/leafmail/page.sock", "For ssh -L"),
+        ],
+        notes: "\
+Other addresses than the loopback need serve.certificate, serve.key and a token. TERM and INT end it; HUP reopens the log file. It \
+never connects to another host.",
+        codes: DELIVER_CODES,
+        brief: &[],
+        hidden: &["check", "trace"],
+    },
+    #[cfg(feature = "page")]
+    Page {
+        verb: "token",
+        examples: &[
+            ("spoolrun token new monitor", "May read"),
+            ("spoolrun token new ops --role act", "May read and act"),
+            ("spoolrun token revoke ops", "From the next request on"),
+        ],
+        notes: "",
+        codes: &[DONE, USAGE, NO_MESSAGE, IO_FAILED, NOT_PERMITTED, CONFIGURATION],
+        brief: &[],
+        hidden: LOOKING,
+    },
     looking("verify", &[("spoolrun verify", "The whole spool"), ("spoolrun verify --json", "For a program")]),
 ];

@@ -64,6 +64,7 @@ pub(in crate::config) fn sections() -> Vec<Section> {
         ("heartbeat", fields_of::<HeartbeatSection>()),
         ("alarm", fields_of::<AlarmSection>()),
         ("event_hook", fields_of::<EventHookSection>()),
+        ("serve", fields_of::<ServeSection>()),
     ]
 }
 

@@ -138,6 +138,12 @@ fn the_sample_shows_every_default() {
             replace: vec![("User-Agent".parse().unwrap(), values::FromText::from_text("none").unwrap())],
             add: vec![("Organization".parse().unwrap(), values::FromText::from_text("Example Ltd.").unwrap())],
         }],
+        serve: ServeSection {
+            hosts: vec!["relay.example.lan".parse().unwrap()],
+            certificate: Some("/etc/leafmail/page.pem".into()),
+            key: Some("/etc/leafmail/page.key".into()),
+            ..ServeSection::default()
+        },
         aliases: AliasesSection {
             file: Some("/etc/leafmail/aliases".into()),
             local_domains: vec!["relay.example.lan".parse().unwrap(), "example.lan".parse().unwrap()],

@@ -8,6 +8,8 @@ use std::env::consts::ARCH;
 
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 
+use super::needs::SystemReach;
+
 /// Other processes' memory; mounts and namespaces; the kernel's own insides, clocks and keys; what exploits of the last
 /// years began with.
 const FORBIDDEN: &[i64] = &[
@@ -73,8 +75,10 @@ const FORBIDDEN: &[i64] = &[
 ///
 /// # Errors
 /// In words, where the kernel or the library cannot.
-pub(super) fn forbid() -> Result<(), String> {
-    let rules: BTreeMap<i64, Vec<_>> = FORBIDDEN.iter().map(|call| (*call, Vec::new())).collect();
+pub(super) fn forbid(reach: SystemReach) -> Result<(), String> {
+    let connecting = [libc::SYS_connect].into_iter().filter(|_| reach == SystemReach::NoConnections);
+    let rules: BTreeMap<i64, Vec<_>> =
+        FORBIDDEN.iter().copied().chain(connecting).map(|call| (call, Vec::new())).collect();
     let arch = ARCH.try_into().map_err(|_| format!("no filter for {ARCH}"))?;
     let eperm = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     let filter = SeccompFilter::new(rules, SeccompAction::Allow, eperm, arch).map_err(|error| error.to_string())?;

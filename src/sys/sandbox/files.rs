@@ -12,7 +12,7 @@ use landlock::{
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use rustix::io::Errno;
 
-use super::needs::Needs;
+use super::needs::{Needs, SystemReach};
 
 /// The newest that this was tried with.
 const KNOWN: ABI = ABI::V6;
@@ -43,6 +43,13 @@ const SYSTEM: &[&str] = &[
     "/dev/random",
     "/dev/urandom",
 ];
+
+/// The time zone, the kernel's tables and the number of processors.
+const LITTLE: &[&str] =
+    &["/etc/localtime", "/usr/share/zoneinfo", "/proc", "/sys/devices/system/cpu", "/dev/random", "/dev/urandom"];
+
+/// Where links of the system's own lead, on systems that keep these files elsewhere.
+const LINKS: &[&str] = &["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/localtime"];
 
 /// Confines this thread and all that come from it; hands out what is confined.
 ///
@@ -77,11 +84,11 @@ fn confine_to(needs: &Needs) -> Result<String, Failure> {
     let remove = AccessFs::RemoveFile.into();
     let write = AccessFs::from_all(KNOWN)
         & !(AccessFs::Execute | AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::IoctlDev | AccessFs::MakeFifo);
-    for path in SYSTEM.iter().map(Path::new) {
+    let (system, links) = if needs.system == SystemReach::Usual { (SYSTEM, LINKS) } else { (LITTLE, &[][..]) };
+    for path in system.iter().map(Path::new) {
         created = allow(created, path, read)?;
     }
-    // Where links of the system's own lead, on systems that keep these files elsewhere.
-    for link in ["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/localtime"] {
+    for link in links {
         if let Some(folder) = Path::new(link).canonicalize().ok().as_deref().and_then(Path::parent) {
             created = allow(created, folder, read)?;
         }

@@ -8,7 +8,7 @@ mod calls;
 mod files;
 mod needs;
 
-pub use needs::Needs;
+pub use needs::{Needs, SystemReach};
 
 use std::fmt;
 
@@ -26,7 +26,7 @@ pub fn enter(needs: &Needs) -> Walls {
     let no_new_privileges = rustix::thread::set_no_new_privs(true).map_err(|error| error.to_string());
     let files = files::confine(needs);
     // Last, as a call that it forbids may be needed for the others.
-    let calls = calls::forbid();
+    let calls = calls::forbid(needs.system);
     Walls { no_new_privileges, files, calls }
 }
 

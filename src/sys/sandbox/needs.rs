@@ -15,4 +15,18 @@ pub struct Needs {
     pub connect: Vec<u16>,
     /// Whether connections are made from addresses that the configuration names, so that sockets are bound.
     pub binds_source: bool,
+    /// How much of the system.
+    pub system: SystemReach,
+}
+
+/// How much of the system a process reads and asks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SystemReach {
+    /// Names, libraries, authorities of TLS, and what else programs of a relay need.
+    #[default]
+    Usual,
+    /// The time zone and the kernel's tables.
+    Little,
+    /// The same, and no socket is connected anywhere.
+    NoConnections,
 }

@@ -1,6 +1,7 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::thread;
 
@@ -75,6 +76,27 @@ fn forbidden_calls_fail_with_eperm_and_others_do_not() {
     });
     if let Some(gap) = gap {
         skip(&format!("this kernel filters no system calls: {gap}"));
+    }
+}
+
+#[test]
+fn a_process_with_little_reach_reads_no_settings_and_connects_nowhere() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let near = listener.local_addr().unwrap();
+    let needs = Needs { system: SystemReach::NoConnections, ..Needs::default() };
+    let gap = inside(needs, move |walls| {
+        if let Some(gaps) = walls.gaps() {
+            return Some(gaps);
+        }
+        let denied = |error: std::io::Error| error.kind() == ErrorKind::PermissionDenied;
+        assert!(denied(fs::read("/etc/passwd").unwrap_err()), "a file of /etc can be read");
+        assert!(denied(TcpStream::connect(near).unwrap_err()), "a port can be connected to");
+        assert!(denied(UnixStream::connect("/nowhere/at/all").unwrap_err()), "a socket can be connected to");
+        assert!(fs::read("/proc/net/tcp").is_ok());
+        None
+    });
+    if let Some(gap) = gap {
+        skip(&format!("not all walls of this kernel are there: {gap}"));
     }
 }
 
