@@ -194,6 +194,7 @@ pub mod event;
 pub mod event_hook;
 pub mod history;
 pub mod mailing_list;
+pub mod metrics;
 pub mod queue;
 pub mod recipients;
 pub mod routing;

@@ -205,6 +205,7 @@ impl<S: Manage> Monitor<S> {
             recipients,
             message_id: seal.message_id,
             origin_client: None,
+            synced_in: Duration::ZERO,
         });
         Ok(())
     }

@@ -35,6 +35,8 @@ pub struct LogSection {
     /// Octets of the history of what left the spool: 0, which is none, to 10 GB.
     #[serde(deserialize_with = "values::size::<0, 10_000_000_000, _>")]
     pub history: u64,
+    /// Whether all processes count what happens, for `spoolrun metrics`.
+    pub counters: bool,
 }
 
 impl Default for LogSection {
@@ -47,6 +49,7 @@ impl Default for LogSection {
             trace_clients: Vec::new(),
             trace_routes: Vec::new(),
             history: 32_000_000,
+            counters: false,
         }
     }
 }

@@ -5,7 +5,7 @@ mod judging;
 
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::{sleep, timeout};
@@ -293,7 +293,7 @@ impl<'a, S: Intake, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
             return Err(catalogue::local_error());
         };
         self.dialogue.heard_message(self.client.peer, arriving.size());
-        let message_id = seal.message_id.clone();
+        let (message_id, begun) = (seal.message_id.clone(), Instant::now());
         // The seal has them in the words that it was made of.
         let edits = seal.envelope_edits().unwrap_or_default();
         match arriving.commit(seal).await {
@@ -307,6 +307,7 @@ impl<'a, S: Intake, IO: AsyncRead + AsyncWrite + Unpin> Connection<'a, S, IO> {
                     recipients: envelope.recipients,
                     message_id,
                     origin_client: envelope.origin.forwarded_client(),
+                    synced_in: begun.elapsed(),
                 });
                 Ok(committed)
             }

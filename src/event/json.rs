@@ -68,7 +68,7 @@ pub fn json(event: &Event) -> Value {
             put(client(by));
             put(json!({ "text": remark }));
         }
-        Event::Accepted { id, client: by, sender, size, recipients, message_id, origin_client } => {
+        Event::Accepted { id, client: by, sender, size, recipients, message_id, origin_client, synced_in: _ } => {
             put(by.as_ref().map_or(Value::Null, client));
             put(
                 json!({ "id": id.to_string(), "sender": sender.to_string(), "size": size, "recipients": recipients.len() }),

@@ -126,7 +126,8 @@ pub fn lines(event: &Event) -> Vec<String> {
 }
 
 fn accepted(event: &Event) -> Vec<String> {
-    let Event::Accepted { id, client, sender, size, recipients, message_id, origin_client } = event else {
+    let Event::Accepted { id, client, sender, size, recipients, message_id, origin_client, synced_in: _ } = event
+    else {
         return Vec::new();
     };
     let mut lines = Vec::new();
@@ -258,6 +259,7 @@ mod tests {
             recipients: crate::envelope::Recipients::new(vec![to("bob"), to("amy")]).unwrap(),
             message_id: Some("<a@b>".to_owned()),
             origin_client: Some("orig_client=a.lan[10.0.0.1]".to_owned()),
+            synced_in: Duration::ZERO,
         };
         let id = id();
         let expected = [

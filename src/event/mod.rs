@@ -6,7 +6,7 @@ mod json;
 mod log;
 mod once;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use self::json::{JSON_TARGET, JsonObserver, json};
 pub use self::log::{LogObserver, QUEUE, lines};
@@ -131,6 +131,8 @@ pub enum Event {
         message_id: Option<String>,
         /// The earlier hop, as a trusted host named it (XFORWARD), such as `orig_client=name[address]`.
         origin_client: Option<String>,
+        /// From the end of its data until it was on disk; zero for what leafmail wrote itself.
+        synced_in: Duration,
     },
     /// A message was accepted, and not kept, as a policy wants it that may do so.
     Discarded {

@@ -9,7 +9,7 @@ use crate::receipt::{Outcome, Reason};
 use crate::smtp::EnhancedCode;
 
 /// A message, and an attempt at it that was answered with this text and 4.2.0.
-pub(super) fn attempted(text: &str) -> (SpoolId, Event) {
+pub(crate) fn attempted(text: &str) -> (SpoolId, Event) {
     let id = SpoolId::new(Timestamp::from_millis(1), 1, 1);
     let delays = Delays { receiving: Duration::from_millis(120), queued: Duration::from_secs(61), ..Delays::default() };
     let event = Event::Attempted {
@@ -23,5 +23,14 @@ pub(super) fn attempted(text: &str) -> (SpoolId, Event) {
         delays,
         outcome: Outcome::Deferred(Reason::new(EnhancedCode(4, 2, 0), text)),
     };
+    (id, event)
+}
+
+/// A message, and an attempt at it that succeeded.
+pub(crate) fn delivered() -> (SpoolId, Event) {
+    let (id, mut event) = attempted("250 ok");
+    if let Event::Attempted { outcome, .. } = &mut event {
+        *outcome = Outcome::Delivered(Reason::new(EnhancedCode(2, 0, 0), "250 ok"));
+    }
     (id, event)
 }

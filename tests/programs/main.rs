@@ -49,6 +49,7 @@ mod mail_in_tables;
 mod mail_stores;
 mod many_forwarders;
 mod message_format;
+mod metrics;
 mod milters;
 mod misconfigured;
 mod monitors;

@@ -162,6 +162,7 @@ fn messages_that_were_accepted_and_connections_that_broke_off_are_told_too() {
         .unwrap(),
         message_id: None,
         origin_client: None,
+        synced_in: Duration::ZERO,
     };
     let lost = |bytes: u32| Event::Disconnected {
         client: client("10.0.0.1"),

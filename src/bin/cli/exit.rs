@@ -37,7 +37,7 @@ impl std::error::Error for Failure {}
 
 /// Ends the program: says what failed on standard error.
 pub(crate) fn finish(program: &str, result: anyhow::Result<()>) -> std::process::ExitCode {
-    super::end_event_hooks();
+    super::end_shared_observers();
     leafmail::sys::end_commands();
     let Err(error) = result else { return std::process::ExitCode::SUCCESS };
     // Standard error may be closed, or a full pipe that nobody reads; then there is nobody to tell.

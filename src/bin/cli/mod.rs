@@ -15,11 +15,10 @@ mod style;
 pub(crate) mod wiring;
 
 pub(crate) use confine::{Stay, assume, lock_in, root_remark};
-pub(crate) use event_hooks::{end_event_hooks, event_hooks};
 pub(crate) use exit::{OrExit, finish};
 pub(crate) use logging::Logging;
 pub(crate) use monitor::monitor;
-pub(crate) use observer::log_observer;
+pub(crate) use observer::{end_shared_observers, log_observer, shared_observers};
 pub(crate) use options::{Common, explain_usage, parse_from, report_checked};
 pub(crate) use screen::Reader;
 pub(crate) use signals::heed_signals;

@@ -116,9 +116,9 @@ fn wrapped_routes(config: &Config) -> Vec<String> {
     config.routes().into_iter().filter(wraps).map(|plan| plan.name).collect()
 }
 
-/// Whoever watches a runner besides `first`: the history of what left the spool, and the event hooks.
+/// Whoever watches a runner besides `first`: the history of what left the spool, and those that watch everything.
 pub(crate) fn beside(first: Arc<dyn Observer>, config: &Config) -> Vec<Arc<dyn Observer>> {
-    [first, history(config)].into_iter().chain(super::event_hooks(config)).collect()
+    [first, history(config)].into_iter().chain(super::shared_observers(config)).collect()
 }
 
 /// The history of what left the spool.

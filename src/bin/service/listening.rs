@@ -109,7 +109,7 @@ fn serve(options: &Options, config: &Config, sockets: Vec<Fronted>, waiting: &mu
     let mut observers = vec![telling.observer(runner.as_mut())];
     observers.extend(board.clone().map(|board| board as Arc<dyn Observer>));
     observers.extend(receiver::client_record(config));
-    observers.extend(cli::event_hooks(config));
+    observers.extend(cli::shared_observers(config));
     let receiver =
         Arc::new(receiver::build(config, Arc::clone(&spool), shutdown.clone(), security, Arc::new(observers))?);
     let replaced = Arc::new(AtomicBool::new(false));
@@ -151,7 +151,7 @@ fn serve(options: &Options, config: &Config, sockets: Vec<Fronted>, waiting: &mu
     });
     board.iter().for_each(|board| board.end());
     listened.or_exit(ExitCode::OsErr)?;
-    cli::end_event_hooks();
+    cli::end_shared_observers();
     telling.stopped(&spool, &logging, replaced.load(Ordering::SeqCst));
     cli::sound(&spool)
 }

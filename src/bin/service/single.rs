@@ -38,7 +38,7 @@ pub(crate) fn serve_one(common: &Common, config: &Config, reader: Reader) -> any
     let served = ready.runtime.block_on(serve_standard_input(&ready.receiver)).or_exit(ExitCode::OsErr);
     // A thread may still wait for a pipe that nobody writes to.
     ready.runtime.shutdown_background();
-    cli::end_event_hooks();
+    cli::end_shared_observers();
     ready.screen.into_iter().for_each(Screen::end);
     served.and_then(|()| cli::sound(&ready.spool))
 }
@@ -55,7 +55,7 @@ fn get_ready(common: &Common, config: &Config, reader: Reader) -> anyhow::Result
     screen.iter().filter(|_| std::io::stdin().is_terminal()).for_each(Screen::invite);
     let observer = screen.as_ref().map_or_else(|| cli::log_observer(config), Screen::observer);
     let observers: Vec<_> =
-        [observer].into_iter().chain(receiver::client_record(config)).chain(cli::event_hooks(config)).collect();
+        [observer].into_iter().chain(receiver::client_record(config)).chain(cli::shared_observers(config)).collect();
     let security = security(config, certificate)?;
     let receiver = receiver::build(config, Arc::clone(&spool), Shutdown::default(), security, Arc::new(observers))?;
     let receiver = Receiver { disk_wait: DiskWait::Here, ..receiver };

@@ -45,7 +45,7 @@ pub(crate) fn pass(config: &Config, logging: &Logging, urgency: Urgency, json: b
     drop(bar);
     let summary = flushed?;
     monitor.inspect(|monitor| monitor.look());
-    cli::end_event_hooks();
+    cli::end_shared_observers();
     log::debug!("{}", words(&summary));
     match urgency {
         Urgency::Now => answer(config, &runner.spool, &summary, &waiting(&runner.spool, &summary), json)?,
@@ -105,7 +105,7 @@ pub(crate) fn flush(
     let screen = screen(config, &mut runner, Urgency::Now);
     let bar = Bar::begin(config, logging, &mut runner, |_| ids.len());
     let summary = runner.flush_these(&ids, Urgency::Now);
-    cli::end_event_hooks();
+    cli::end_shared_observers();
     screen.into_iter().for_each(Screen::end);
     logging.catch_up();
     drop(bar);
@@ -208,7 +208,7 @@ pub(crate) fn watch(config: &Config, logging: &Logging, plain: bool, told: &Sand
     supervisor::tell_ready();
     cli::watch(&runner, config);
     drop(view);
-    cli::end_event_hooks();
+    cli::end_shared_observers();
     log::info!("stopped");
     cli::sound(&runner.spool)
 }

@@ -12,6 +12,7 @@ mod learn;
 mod listing;
 mod live;
 mod look;
+mod metrics;
 mod pages;
 #[cfg(feature = "page")]
 mod serve;
@@ -132,6 +133,15 @@ pub(crate) enum Verb {
         #[arg(short = 'j', long)]
         json: bool,
     },
+    /// Print metrics for Prometheus: what was counted, and the queue in figures
+    ///
+    /// Counters are there if log.counters is true; figures of the queue always are.
+    // The short list of commands is for the queue.
+    #[command(hide = true)]
+    Metrics(metrics::MetricsOptions),
+    /// Check that mail is delivered, for the health check of a container
+    #[command(hide = true)]
+    Health(metrics::HealthOptions),
     /// Hold messages: do not deliver them until they are released
     Hold(Acting),
     /// Return held messages to the queue
@@ -236,6 +246,8 @@ impl Verb {
                 let folders = [Folder::Queue, Folder::Hold, Folder::Failed];
                 look::stats(config, &*spool()?, &filters.selected(&folders, &routes(config))?, *json)
             }
+            Self::Metrics(options) => metrics::metrics(config, options),
+            Self::Health(options) => metrics::health(config, options),
             Self::Hold(options) => acting::act(config, options, Act::Hold),
             Self::Release(options) => acting::act(config, options, Act::Release),
             Self::Requeue(options) => acting::act(config, options, Act::Requeue),

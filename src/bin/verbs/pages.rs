@@ -11,6 +11,7 @@ const NO_OPENSSL: ExitLine = (69, "openssl is not there, or failed");
 const NO_MESSAGE: ExitLine = (66, "No such message, or no such spool");
 const NO_FILTER: ExitLine = (69, "The spam filter did not learn a message");
 const FAULT: ExitLine = (69, "doctor found a fault");
+const UNHEALTHY: ExitLine = (69, "Mail is not delivered, or the spool accepts none");
 const REFUSED: ExitLine = (71, "The system refused something, such as another user or the sandbox");
 const CANNOT_CREATE: ExitLine = (73, "A folder or the log cannot be created or opened");
 const IO_FAILED: ExitLine = (74, "Reading or writing failed: the disk, or standard output");
@@ -203,6 +204,32 @@ If spoolrun is called by the name mailq (a link), it runs list.",
             ("spoolrun hold --all --why \"audit\" --dry-run", "Show what would be held"),
         ],
     ),
+    Page {
+        verb: "metrics",
+        examples: &[
+            ("spoolrun metrics", "For a look, or for a scraper that runs it"),
+            (
+                "spoolrun metrics -o /var/lib/prometheus/node-exporter/leafmail.prom",
+                "From cron or a timer, for node_exporter",
+            ),
+            ("spoolrun metrics --openmetrics", "OpenMetrics 1.0"),
+        ],
+        notes: "",
+        codes: &[DONE, USAGE, NO_MESSAGE, CANNOT_CREATE, IO_FAILED, NOT_PERMITTED, CONFIGURATION],
+        brief: &[],
+        hidden: LOOKING,
+    },
+    Page {
+        verb: "health",
+        examples: &[
+            ("spoolrun health", "Is due mail tried, and is there room?"),
+            ("spoolrun health --strict", "Is every route open, and no message old?"),
+        ],
+        notes: "A smarthost that does not work is no fault of this relay, and no restart would mend it: only --strict reports it.",
+        codes: &[DONE, USAGE, NO_MESSAGE, UNHEALTHY, IO_FAILED, NOT_PERMITTED, CONFIGURATION],
+        brief: &[],
+        hidden: LOOKING,
+    },
     acting(
         "release",
         &[

@@ -130,6 +130,7 @@ pub(in crate::queue) fn accepted(notice: &Notice) -> Event {
         recipients: notice.envelope.recipients.clone(),
         message_id: notice.seal.message_id.clone(),
         origin_client: None,
+        synced_in: std::time::Duration::ZERO,
     }
 }
 

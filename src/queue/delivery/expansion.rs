@@ -86,7 +86,16 @@ impl<S: Spool> DeliveryTask<'_, S> {
         }
         let message_id = self.claim.seal().message_id.clone();
         let recipients = into;
-        let accepted = Event::Accepted { id, client: None, sender, size, recipients, message_id, origin_client: None };
+        let accepted = Event::Accepted {
+            id,
+            client: None,
+            sender,
+            size,
+            recipients,
+            message_id,
+            origin_client: None,
+            synced_in: std::time::Duration::ZERO,
+        };
         self.runner.emit(&accepted);
         self.runner.emit(&Event::Expanded { id: self.claim.id(), into: id });
         self.notices.push(id);

@@ -35,6 +35,7 @@ fn accepted(number: u64, to: &[&str]) -> Event {
         recipients: Recipients::new(to.iter().map(|name| Recipient::from(mailbox(name))).collect()).unwrap(),
         message_id: None,
         origin_client: None,
+        synced_in: Duration::ZERO,
     }
 }
 

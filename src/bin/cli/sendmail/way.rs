@@ -141,7 +141,7 @@ fn receiver(site: &Site, security: Security) -> anyhow::Result<(Option<Logging>,
     // A log that cannot be written is no reason to refuse mail.
     let logging = Logging::start("smtpd", &log, Reader::Log).ok();
     let spool = cli::open_spool(config)?;
-    let observers: Vec<_> = std::iter::once(cli::log_observer(config)).chain(cli::event_hooks(config)).collect();
+    let observers: Vec<_> = std::iter::once(cli::log_observer(config)).chain(cli::shared_observers(config)).collect();
     let receiver =
         service::receiver::build(config, Arc::clone(&spool), Shutdown::default(), security, Arc::new(observers))?;
     let runtime = Builder::new_current_thread().enable_all().build().or_exit(ExitCode::OsErr)?;
