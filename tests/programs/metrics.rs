@@ -89,11 +89,12 @@ fn nothing_is_counted_and_no_file_is_made_where_nobody_asked_for_it() {
 
 #[test]
 fn counters_that_cannot_be_written_stop_no_mail() {
-    let site = Site::new(&format!("{COUNTERS}history = \"0kB\"\n"));
+    let site = Site::new(COUNTERS);
     assert!(site.run(&[]).status.success(), "makes the spool");
-    let log = site.spool().join("log");
-    let _ = fs::remove_dir_all(&log);
-    fs::write(&log, "a file").unwrap();
+    // A folder in the place of the lock, which root cannot write to either.
+    let lock = site.spool().join("log/counters.lock");
+    let _ = fs::remove_file(&lock);
+    fs::create_dir(&lock).unwrap();
     let smtpd = site.listen(&[]);
     send(smtpd.address());
     assert!(smtpd.log().contains("nothing is counted: "), "{}", smtpd.log());
@@ -173,7 +174,8 @@ fn health_is_whether_due_mail_is_tried_not_whether_a_port_is_open() {
     assert!(site.run(&["resume", "relay"]).status.success());
     assert!(site.run(&[]).status.success());
     assert_eq!(health(&["--overdue", "1s", "--strict"]).0, Some(0));
-    let text = fs::read_to_string(site.config()).unwrap().replace("space = \"1MB\"", "space = \"9000000GB\"");
+    let text = fs::read_to_string(site.config()).unwrap().replace("space = \"1MB\"", "space = \"1000GB\"");
+    let text = text.replace("inodes = 1\n", "inodes = 1000000000000\n");
     fs::write(site.config(), text).unwrap();
     let (code, said) = health(&[]);
     assert!(code == Some(69) && said.contains("unhealthy: "), "{said}");

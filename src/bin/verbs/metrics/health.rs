@@ -55,8 +55,8 @@ pub(crate) fn health(config: &Config, options: &HealthOptions) -> anyhow::Result
         && !was_busy(config, options.overdue)
         && let Some(id) = neglected(&spool, &routes, due)
     {
-        let minutes = options.overdue.as_secs() / 60;
-        faults.push(format!("nobody delivers: {id} has been due for more than {minutes} minutes, and was not tried"));
+        let seconds = options.overdue.as_secs();
+        faults.push(format!("nobody delivers: {id} has been due for more than {seconds} s, and was not tried"));
     }
     let age = oldest.map(|id| now.since(id.time()));
     if options.strict {
