@@ -197,6 +197,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("syslog", &["clock"]),
     ("tls_words", &[]),
     ("helper_states", &["address", "clock", "policy", "queue"]),
+    ("metrics", &["admin", "clock", "event", "id", "receipt", "small_file", "smtp", "spool"]),
     ("webhook", &[]),
     ("small_file", &[]),
     ("watched_file", &[]),

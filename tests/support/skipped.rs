@@ -17,6 +17,7 @@ pub(crate) const PACKAGES: &[(&str, &str)] = &[
     ("Digest::HMAC_MD5", "libdigest-hmac-perl"),
     ("IO::Socket::SSL", "libio-socket-ssl-perl"),
     ("Python's dkim", "python3-dkim"),
+    ("Python's prometheus_client", "python3-prometheus-client"),
     ("Python's spf_engine.policyd_spf", "python3-spf-engine"),
     ("btrfs", "btrfs-progs"),
     ("chromedriver", "chromium-driver"),

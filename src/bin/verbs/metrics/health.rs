@@ -4,7 +4,8 @@
 //! a smarthost does not work is no fault of this relay, which a restart would not mend: only `--strict` reports it.
 
 use std::convert::Infallible;
-use std::time::{Duration, SystemTime};
+use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
 
 use anyhow::anyhow;
 use clap::Args;
@@ -78,8 +79,9 @@ pub(crate) fn health(config: &Config, options: &HealthOptions) -> anyhow::Result
 
 /// Whether a message left within this time, as far as the history tells: then a long queue is worked on.
 fn was_busy(config: &Config, within: Duration) -> bool {
-    let changed = config.spool.join("log/history").metadata().and_then(|status| status.modified());
-    changed.is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age < within))
+    let now = SystemClock.now().as_millis() / 1_000;
+    let is_recent = |at: i64| u64::try_from(at).is_ok_and(|at| now.saturating_sub(at) < within.as_secs());
+    config.spool.join("log/history").metadata().is_ok_and(|status| is_recent(status.mtime()))
 }
 
 /// A message that could be tried, where nobody works on any of them.
