@@ -150,7 +150,7 @@ fn what_is_torn_and_old_is_an_error_for_whoever_looks_and_stays_where_it_is_in_b
 }
 
 #[test]
-fn a_copy_meets_its_id_in_any_folder_but_that_of_damaged_files_and_is_the_same_octet_for_octet() {
+fn a_copy_meets_its_id_in_any_folder_but_that_of_damaged_files_octet_for_octet() {
     for taken in Folder::ALL {
         let (from, to) = (Fixture::new(Creation::Anonymous), Fixture::new(Creation::Anonymous));
         let id = from.message(&vec![b'x'; 200_000]);

@@ -81,7 +81,7 @@ fn a_connection_is_closed_over_a_message_by_421_unless_it_speaks_of_our_account(
 }
 
 #[test]
-fn only_a_permanent_refusal_that_names_a_parameter_or_its_syntax_may_be_about_the_submitter() {
+fn only_a_permanent_refusal_of_a_parameter_or_syntax_may_be_about_the_submitter() {
     for (line, expected) in [
         ("501 5.5.4 syntax", true),
         ("500 what", true),
