@@ -33,3 +33,16 @@ pub(in crate::spool) fn try_lock(file: &File, lock: Lock) -> io::Result<bool> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_cannot_be_asked_for_is_an_error_and_not_somebody_elses() {
+        let path_alone = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
+        let opened = rustix::fs::open("/", path_alone, rustix::fs::Mode::empty()).unwrap();
+        let asked = try_lock(&opened.into(), Lock::Exclusive);
+        assert_eq!(asked.unwrap_err().raw_os_error(), Some(9), "EBADF");
+    }
+}

@@ -79,13 +79,37 @@ fn the_folder_of_a_spool_is_synced_when_it_gets_a_new_name_and_at_no_other_start
     assert_eq!(counted.count("sync_folder", again), 1, "log/ is new");
 }
 
+/// Where flushes take time, a removal from the queue waits for none; from another folder, where a person removes, it does.
 #[test]
-fn a_removal_from_another_folder_than_the_queue_is_synced_before_it_is_reported() {
-    let counted = Counted::new();
-    let id = counted.message(MESSAGE);
-    counted.spool.move_between(id, Folder::Queue, Folder::Hold).unwrap();
-    let remove = || assert_eq!(Manage::remove(&counted.spool, id, Folder::Hold).unwrap(), Handled::Done);
-    assert_eq!(counted.count("sync_folder", remove), 1);
+fn on_a_slow_disk_removals_of_the_queue_are_synced_when_the_spool_is_closed() {
+    let (folder, disk) = (folder(), FaultyDisk::of(UNKNOWN));
+    let slow = SpoolSettings { slow_flush: Duration::ZERO, ..settings(Creation::Anonymous) };
+    let counted = Counted {
+        spool: DirSpool::open_on(disk.clone(), folder.path(), slow, TestClock::new()).unwrap(),
+        folder,
+        disk,
+    };
+    let ids: Vec<_> = (0..4).map(|_| counted.message(MESSAGE)).collect();
+    for id in &ids[2..] {
+        counted.spool.move_between(*id, Folder::Queue, Folder::Hold).unwrap();
+    }
+    let remove = |id, folder| {
+        move |spool: &DirSpool<FaultyDisk>| assert_eq!(Manage::remove(spool, id, folder).unwrap(), Handled::Done)
+    };
+    // The first of each folder, which does not know yet how long a sync takes; from then on removals gather for a while.
+    counted.disk.book.lock().unwrap().follow(|_, call| {
+        if call == "sync_folder" {
+            std::thread::sleep(Duration::from_millis(30));
+        }
+        Fault::None
+    });
+    remove(ids[0], Folder::Queue)(&counted.spool);
+    remove(ids[2], Folder::Hold)(&counted.spool);
+    assert_eq!(counted.count("sync_folder", || remove(ids[3], Folder::Hold)(&counted.spool)), 1);
+    counted.count("sync_folder", || remove(ids[1], Folder::Queue)(&counted.spool));
+    drop(counted.spool);
+    let trace = counted.disk.book.lock().unwrap().trace.clone();
+    assert_eq!(trace.iter().filter(|call| **call == "sync_folder").count(), 1, "{trace:?}");
 }
 
 #[test]

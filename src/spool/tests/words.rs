@@ -5,6 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use super::double::{Fault, FaultyDisk};
 use super::*;
 use crate::skipped::skip;
+use crate::spool::disk::{Disk, HostDisk, Kind};
 
 #[test]
 fn an_error_shows_the_path_without_its_control_characters() {
@@ -42,6 +43,11 @@ fn a_disk_that_would_refuse_every_message_is_known_before_the_spool_is_there() {
         assert!(shortage.contains("every message would be refused"), "{shortage}");
         assert_eq!(asking(0).shortage_at(path), None);
     }
+    let of_no_size = asking(1).shortage_at(Path::new("/proc/self/fdinfo/not/there"));
+    assert!(
+        of_no_size.is_some_and(|text| text.contains(" 0 MB free")),
+        "the file system of the nearest folder is asked"
+    );
 }
 
 #[test]
@@ -68,6 +74,26 @@ fn a_spool_behind_a_symbolic_link_keeps_the_mode_that_its_maker_gave_it() {
     symlink(&real, &link).unwrap();
     DirSpool::open(&link, settings(Creation::Anonymous), TestClock::new()).unwrap();
     assert_eq!(std::fs::metadata(&real).unwrap().mode() & 0o777, 0o750);
+}
+
+#[test]
+fn a_folder_that_is_narrower_than_asked_for_keeps_its_mode() {
+    let folder = folder();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o500)).unwrap();
+    // Only root can make anything in it.
+    let _ = DirSpool::open(folder.path(), settings(Creation::Anonymous), TestClock::new());
+    let mode = std::fs::metadata(folder.path()).unwrap().mode() & 0o777;
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(mode, 0o500);
+}
+
+/// The first spool of `cargo run` is `./spool`.
+#[test]
+fn a_spool_may_have_a_name_without_any_folder_before_it() {
+    let name = format!("spool-of-a-test-{}", std::process::id());
+    let opened = DirSpool::open(Path::new(&name), settings(Creation::Anonymous), TestClock::new());
+    let removed = std::fs::remove_dir_all(&name);
+    assert!(opened.is_ok() && removed.is_ok(), "{:?}", opened.err());
 }
 
 #[test]
@@ -101,6 +127,71 @@ fn a_draft_that_knows_no_other_way_hands_over_the_outcome_of_its_commit() {
     let (told, outcome) = std::sync::mpsc::channel();
     Plain.commit_then(&plain_seal(), move |committed| told.send(committed).unwrap());
     assert!(matches!(outcome.try_recv().unwrap().unwrap_err().kind, SpoolErrorKind::Exists));
+}
+
+/// A store of somebody else's that takes what the traits give.
+struct Plain(DirSpool);
+
+impl Spool for Plain {
+    type Draft = DirDraft<HostDisk>;
+    type Claim = DirClaim<HostDisk>;
+    fn has_room(&self, size: u64) -> Result<(), SpoolError> {
+        self.0.has_room(size)
+    }
+    fn open(&self, envelope: &Envelope) -> Result<Self::Draft, SpoolError> {
+        self.0.open(envelope)
+    }
+    fn open_as(&self, id: SpoolId, envelope: &Envelope) -> Result<Self::Draft, SpoolError> {
+        self.0.open_as(id, envelope)
+    }
+    fn entries(&self, folder: Folder) -> Result<Vec<QueueEntry>, SpoolError> {
+        self.0.entries(folder)
+    }
+    fn claim(&self, id: SpoolId) -> Result<Claimed<Self::Claim>, SpoolError> {
+        self.0.claim(id)
+    }
+    fn peek(&self, id: SpoolId) -> Result<Option<Glance>, SpoolError> {
+        self.0.peek(id)
+    }
+}
+
+#[test]
+fn a_store_that_says_nothing_else_is_sound_and_is_scanned_as_it_is_listed() {
+    let fixture = Fixture::new(Creation::Anonymous);
+    let ids = [fixture.message(MESSAGE), fixture.message(MESSAGE)];
+    let (mut scanned, plain) = (Vec::new(), Plain(fixture.spool.clone()));
+    plain.scan(Folder::Queue, &mut |entry| scanned.push(entry.id)).unwrap();
+    assert!(plain.is_sound() && scanned == ids, "{scanned:?}");
+}
+
+#[test]
+fn the_disk_tells_files_folders_links_and_others_apart() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::write(at("file"), b"").unwrap();
+    std::fs::create_dir(at("folder")).unwrap();
+    symlink("file", at("link")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+    let handle = HostDisk.root(folder.path()).unwrap();
+    let kinds = ["file", "folder", "link", "socket"].map(|name| HostDisk.status_at(&handle, name).unwrap().kind);
+    assert_eq!(kinds, [Kind::Regular, Kind::Folder, Kind::Link, Kind::Other]);
+}
+
+/// The programs set their own mask; a program that uses the library may have another.
+#[test]
+fn the_modes_are_right_whatever_the_mask_of_the_process() {
+    let name = "spool::tests::foreign::folders_are_0700_and_files_0600";
+    if !rustix::process::geteuid().is_root() {
+        return skip("only root can use the folders that such a mask makes");
+    }
+    let run = std::process::Command::new("sh")
+        .args(["-c", "umask 0277; exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", name])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success() && said.contains("1 passed"), "{said}");
 }
 
 /// An error of the disk is neither an absent message nor an empty folder.

@@ -217,9 +217,12 @@ mod tests {
         go_on.send(()).unwrap();
         first.join().unwrap();
         assert_ne!(has_started.recv().unwrap(), by, "the second sync keeps nobody");
+        removals.note(|| unreachable!("the thread syncs"));
+        go_on.send(()).unwrap();
+        has_started.recv_timeout(Duration::from_secs(30)).expect("a third sync for who came during the second");
         go_on.send(()).unwrap();
         removals.settle();
-        assert_eq!(syncs.load(Ordering::SeqCst), 2, "one for the first, one for the five");
+        assert_eq!(syncs.load(Ordering::SeqCst), 3, "one for the first, one for the five, one for the last");
         drop(go_on);
     }
 
