@@ -345,3 +345,40 @@ fn many_recipients_fly_in_several_flights() {
     assert_eq!(failed, [77]);
     assert_eq!(smarthost.record().verbs("RCPT").len(), 170);
 }
+
+/// Replies that are no verdict about anybody: those that cannot be one to their command, as the dialogue is out of step then, and
+/// those about the connection or our account. Who was judged keeps the verdict, and the route rests where our account is why.
+#[test]
+fn what_is_no_verdict_about_anybody_unsays_none_and_gives_none() {
+    let told = |step: &str, answer: &str, refused: bool, pipelining: bool| {
+        let script = if pipelining { Script::new().offers(["PIPELINING"]) } else { Script::new() };
+        let script = if refused { script.refuses("a@x.example", "550 5.1.1 no") } else { script };
+        let smarthost = FakeSmarthost::start(script.always(step, reply(answer)));
+        match deliver(&mut *transport(&plain(&smarthost)), &envelope("", &THREE), &mut Pieces::of(TEXT)) {
+            Ok(delivery) => {
+                let rests = if delivery.route_trouble.is_some() { " rests" } else { "" };
+                letters(&delivery.outcomes).join(" ") + rests
+            }
+            Err(fault) if fault.in_transaction => "fault within".to_owned(),
+            Err(_) => "fault".to_owned(),
+        }
+    };
+    for (step, answer, alone, beside_a_refused_one) in [
+        ("MAIL", "354 go on", "fault within", "fault within"),
+        ("RCPT", "354 go on", "L4.5.0 L4.5.0 L4.5.0", "F5.1.1 L4.5.0 L4.5.0"),
+        ("DATA", "250 ok", "L4.5.0 L4.5.0 L4.5.0", "F5.1.1 L4.5.0 L4.5.0"),
+        ("MAIL", "421 4.3.2 busy", "fault within", "fault within"),
+        ("RCPT", "421 4.3.2 busy", "fault within", "F5.1.1 P4.3.2 P4.3.2"),
+        ("DATA", "421 4.3.2 busy", "fault within", "F5.1.1 P4.3.2 P4.3.2"),
+        ("MAIL", "530 5.7.0 authenticate", "fault", "fault"),
+        ("RCPT", "421 4.7.28 unusual rate", "fault", "F5.1.1 P4.7.28 P4.7.28 rests"),
+        ("RCPT", "550 5.4.5 daily limit exceeded", "fault", "F5.1.1 P5.4.5 P5.4.5 rests"),
+        ("DATA", "421 4.7.28 unusual rate", "fault", "F5.1.1 P4.7.28 P4.7.28 rests"),
+        ("DATA", "550 5.4.5 daily limit exceeded", "fault", "F5.1.1 P5.4.5 P5.4.5 rests"),
+    ] {
+        for pipelining in [false, true] {
+            assert_eq!(told(step, answer, false, pipelining), alone, "{step} {answer} {pipelining}");
+            assert_eq!(told(step, answer, true, pipelining), beside_a_refused_one, "{step} {answer} {pipelining}");
+        }
+    }
+}
