@@ -93,9 +93,7 @@ fn on_a_slow_disk_removals_of_the_queue_are_synced_when_the_spool_is_closed() {
     for id in &ids[2..] {
         counted.spool.move_between(*id, Folder::Queue, Folder::Hold).unwrap();
     }
-    let remove = |id, folder| {
-        move |spool: &DirSpool<FaultyDisk>| assert_eq!(Manage::remove(spool, id, folder).unwrap(), Handled::Done)
-    };
+    let remove = |id, folder| ours(counted.spool.claim_from(id, folder).unwrap()).remove().unwrap();
     // The first of each folder, which does not know yet how long a sync takes; from then on removals gather for a while.
     counted.disk.book.lock().unwrap().follow(|_, call| {
         if call == "sync_folder" {
@@ -103,10 +101,10 @@ fn on_a_slow_disk_removals_of_the_queue_are_synced_when_the_spool_is_closed() {
         }
         Fault::None
     });
-    remove(ids[0], Folder::Queue)(&counted.spool);
-    remove(ids[2], Folder::Hold)(&counted.spool);
-    assert_eq!(counted.count("sync_folder", || remove(ids[3], Folder::Hold)(&counted.spool)), 1);
-    counted.count("sync_folder", || remove(ids[1], Folder::Queue)(&counted.spool));
+    remove(ids[0], Folder::Queue);
+    remove(ids[2], Folder::Hold);
+    assert_eq!(counted.count("sync_folder", || remove(ids[3], Folder::Hold)), 1);
+    counted.count("sync_folder", || remove(ids[1], Folder::Queue));
     drop(counted.spool);
     let trace = counted.disk.book.lock().unwrap().trace.clone();
     assert_eq!(trace.iter().filter(|call| **call == "sync_folder").count(), 1, "{trace:?}");
