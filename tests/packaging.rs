@@ -108,6 +108,8 @@ fn systemd_accepts_the_units_and_rates_their_exposure_at_2_or_less() {
             "smtpd@.service",
             "spoolrun.service",
             "leafmail-page.service",
+            "spoolrun-once.service",
+            "spoolrun-once.timer",
         ] {
             analyze(folder.path(), &["verify"], unit);
             if unit.ends_with(".service") {

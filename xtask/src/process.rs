@@ -36,6 +36,14 @@ pub fn run(command: &mut Command) -> Outcome {
     if status.success() { Ok(()) } else { Err(format!("{shown}: {status}")) }
 }
 
+/// What it writes to standard output, if it succeeds.
+pub fn output(command: &mut Command) -> Outcome<Vec<u8>> {
+    let shown = format!("{command:?}");
+    let output = command.output().map_err(|error| format!("{shown}: {error}"))?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() { Ok(output.stdout) } else { Err(format!("{shown}: {}: {error}", output.status)) }
+}
+
 /// What was done to a file, with its name if that failed.
 pub fn at<T>(path: &Path, done: std::io::Result<T>) -> Outcome<T> {
     done.map_err(|error| format!("{}: {error}", path.display()))
@@ -46,9 +54,8 @@ pub fn epoch() -> Outcome<String> {
     if let Ok(epoch) = env::var("SOURCE_DATE_EPOCH") {
         return Ok(epoch);
     }
-    let output = command("git").args(["log", "-1", "--format=%ct"]).output();
-    let output = output.map_err(|error| format!("git log: {error}"))?;
-    let epoch = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let epoch = output(command("git").args(["log", "-1", "--format=%ct"]))?;
+    let epoch = String::from_utf8_lossy(&epoch).trim().to_owned();
     if epoch.is_empty() {
         Err("neither SOURCE_DATE_EPOCH nor a commit says of when the sources are".to_owned())
     } else {
