@@ -88,6 +88,10 @@ impl Browser {
     }
 
     fn call(&self, method: &str, path: &str, object: &Value) -> Value {
+        self.try_call(method, path, object).unwrap_or_else(|answer| panic!("{method} {path}: {answer}"))
+    }
+
+    fn try_call(&self, method: &str, path: &str, object: &Value) -> Result<Value, Value> {
         let body = if method == "GET" { String::new() } else { object.to_string() };
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.set_read_timeout(Some(PATIENCE * 2)).unwrap();
@@ -108,8 +112,7 @@ impl Browser {
         let mut body = vec![0; length.unwrap_or(0)];
         reader.read_exact(&mut body).unwrap();
         let answer: Value = serde_json::from_slice(&body).unwrap_or_else(|error| panic!("{error}: {head}"));
-        assert!(head.contains(" 200 "), "{method} {path}: {answer}");
-        answer["value"].clone()
+        if head.contains(" 200 ") { Ok(answer["value"].clone()) } else { Err(answer) }
     }
 
     fn post(&self, path: &str, object: &Value) -> Value {
@@ -160,9 +163,18 @@ impl Browser {
 
     /// The text that a person sees.
     pub(crate) fn text(&self) -> String {
-        let element = self.element("//body");
-        let text = self.call("GET", &format!("/session/{}/element/{element}/text", self.session), &Value::Null);
-        text.as_str().unwrap().to_owned()
+        let mut found = String::new();
+        // Between two pages an element of the first one is gone.
+        wait_until("a page with a text", || {
+            let object = json!({ "using": "xpath", "value": "//body" });
+            let session = format!("/session/{}", self.session);
+            let body = self.try_call("POST", &format!("{session}/element"), &object).ok();
+            let path = body.and_then(|body| Some(format!("{session}/element/{}/text", body[ELEMENT].as_str()?)));
+            let text = path.and_then(|path| self.try_call("GET", &path, &Value::Null).ok());
+            found = text.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned();
+            !found.is_empty()
+        });
+        found
     }
 
     /// Waits until a person sees this.
