@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::relay::{PageRelay, PageSpool};
+use super::relay::{Enough, PageRelay, PageSpool};
 use crate::admin::{Filter, Listing, Routes, Selected, Visited};
 use crate::clock::Timestamp;
 use crate::id::SpoolId;
@@ -104,7 +104,7 @@ impl Catalogue {
                     Visited::Unreadable(_) => rows.unreadable += 1,
                     Visited::NotThere(_) | Visited::SetAside(_) => {}
                 }
-                if rows.messages.len() > most { Err(()) } else { Ok(()) }
+                if rows.messages.len() > most { Err(Enough) } else { Ok(()) }
             });
             looked += piece.len();
             if full.is_err() {

@@ -39,6 +39,10 @@ pub trait PageRelay: Send + Sync + 'static {
     fn settings(&self) -> Vec<ShownSetting>;
 }
 
+/// A page is full: no more messages are visited.
+#[derive(Debug, Clone, Copy)]
+pub struct Enough;
+
 /// The spool that the page shows: what the verbs do with any.
 pub trait PageSpool: Send + Sync + 'static {
     /// The ids in a folder, oldest first.
@@ -50,13 +54,13 @@ pub trait PageSpool: Send + Sync + 'static {
     /// Goes through messages, until `visit` has enough.
     ///
     /// # Errors
-    /// That of `visit`.
+    /// [`Enough`], as `visit` answered.
     fn visit(
         &self,
         selected: &Selected,
         context: (&Routes, Timestamp),
-        visit: &mut dyn FnMut(Visited<'_>) -> Result<(), ()>,
-    ) -> Result<(), ()>;
+        visit: &mut dyn FnMut(Visited<'_>) -> Result<(), Enough>,
+    ) -> Result<(), Enough>;
 
     /// A message with its history.
     ///
@@ -101,8 +105,8 @@ impl<S: Manage> PageSpool for S {
         &self,
         selected: &Selected,
         (routes, now): (&Routes, Timestamp),
-        visit: &mut dyn FnMut(Visited<'_>) -> Result<(), ()>,
-    ) -> Result<(), ()> {
+        visit: &mut dyn FnMut(Visited<'_>) -> Result<(), Enough>,
+    ) -> Result<(), Enough> {
         admin::visit(self, selected, routes, now, visit)
     }
 
