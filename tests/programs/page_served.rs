@@ -88,7 +88,7 @@ fn acts_from_the_page_need_a_second_look_and_are_logged() {
     assert_eq!(site.shelf("hold").len(), 0, "a dry run changes nothing");
     let done = page.form("/queue/act", &format!("act=hold&id={bob}&why=the+%3Cchief%3E&confirm=1"));
     assert!(done.body.contains("1 message held"), "{done:?}");
-    assert_eq!(site.shelf("hold"), [bob.clone()]);
+    assert_eq!(site.shelf("hold"), std::slice::from_ref(&bob));
     page.running.wait_for_log(&format!("{bob}: held by hand"));
     page.running.wait_for_log("page: 1 held by uid ");
     let held = page.get("/queue?folder=hold");
