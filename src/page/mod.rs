@@ -21,7 +21,7 @@ mod server;
 mod stream;
 mod tokens;
 
-pub use relay::{PageRelay, PageSpool};
+pub use relay::{Enough, PageRelay, PageSpool};
 pub use roles::{PageRole, Roles, RolesError};
 pub use server::{PageListener, PageSettings, PageTls, serve};
 pub use tokens::{StoredToken, TokenError, TokenFile};
