@@ -127,7 +127,6 @@ If spoolrun is called by the name mailq (a link), it runs list.",
         verb: "doctor",
         examples: &[
             ("spoolrun doctor", "Everything"),
-            ("spoolrun doctor relay", "Only the route relay"),
             ("spoolrun doctor --recipient bob@example.com", "Would bob be accepted?"),
             ("spoolrun doctor --to bob@example.com", "Is this host fit to send mail directly?"),
         ],
