@@ -80,6 +80,23 @@ pub enum Departure {
     Other,
 }
 
+impl Departure {
+    /// For people.
+    pub(crate) fn in_words(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+            Self::Expired => "expired",
+            Self::Removed => "removed",
+            Self::Exported => "exported",
+            Self::Expanded => "expanded",
+            Self::SenderTold => "sender notified",
+            Self::SenderNotTold => "sender not notified",
+            Self::Other => "noted by a later version",
+        }
+    }
+}
+
 /// Of which message an entry made by hand is.
 #[derive(Debug, Clone, Copy)]
 pub struct Whose<'a> {

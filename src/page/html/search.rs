@@ -77,7 +77,7 @@ fn table(entries: &[HistoryEntry]) -> Markup {
                     td data-label="Message" { a.id href={ "/messages/" (text(&entry.id)) } { (text(&entry.id)) } }
                     td data-label="Sender" { (entry.sender.as_deref().map_or_else(unknown, address)) }
                     td data-label="Recipient" { (entry.recipient.as_deref().map_or_else(unknown, text)) }
-                    td data-label="What happened" { (format!("{:?}", entry.what).to_lowercase())
+                    td data-label="What happened" { (entry.what.in_words())
                         @if !entry.text.is_empty() { div.note { (text(&entry.text)) } } }
                 } } }
             }
