@@ -103,7 +103,7 @@ fn chosen(site: &Site, act: Act, meant: &Meant) -> Result<(Vec<SpoolId>, bool), 
                 break;
             }
         }
-        if after.is_some() {
+        if after.is_some() || ids.len() >= MOST_CHANGED {
             ids.truncate(MOST_CHANGED);
             return Ok((ids, true));
         }

@@ -21,7 +21,7 @@ const USUAL: usize = 50;
 /// The most.
 const MOST: usize = 500;
 /// Octets of the largest message that is handed out whole.
-const MOST_CONTENT: u64 = 64 * 1024 * 1024;
+const MOST_CONTENT: u64 = 16 * 1024 * 1024;
 
 pub(super) fn broken(error: &dyn std::fmt::Display) -> Answer {
     log::warn!("page: {error}");
@@ -228,8 +228,21 @@ pub(super) fn is_said(request: &Request, meant: &Meant) -> bool {
     !meant.ids.is_empty() || FILTERS.iter().any(|name| request.query.get(name).is_some()) || request.query.is_set("all")
 }
 
+/// Whatever does not clearly say no asks for a dry run, an empty value too.
 fn manner(query: &Query) -> Manner {
-    if query.is_set("dry_run") { Manner::DryRun } else { Manner::Done }
+    let is_no = |value: &str| ["0", "false", "no", "off"].iter().any(|no| value.trim().eq_ignore_ascii_case(no));
+    let is_asked = query.pairs().iter().any(|(name, value)| name == "dry_run" && !is_no(value));
+    if is_asked { Manner::DryRun } else { Manner::Done }
+}
+
+/// Why a choice of messages would mean others than its author thinks.
+fn is_misread(query: &Query, meant: &Meant) -> Option<&'static str> {
+    let chooses = |name: &str| name == "id" || FILTERS.contains(&name);
+    if query.pairs().iter().any(|(name, value)| chooses(name) && value.trim().is_empty()) {
+        return Some("a filter or an id is empty");
+    }
+    let is_both = !meant.ids.is_empty() && FILTERS.iter().any(|name| query.get(name).is_some());
+    is_both.then_some("give ids or filters, not both")
 }
 
 pub(super) fn act(site: &Site, request: &Request) -> Answer {
@@ -242,6 +255,9 @@ pub(super) fn act(site: &Site, request: &Request) -> Answer {
     };
     if !is_said(request, &meant) {
         return wrong("which messages? Give id, a filter, or all");
+    }
+    if let Some(why) = is_misread(&request.query, &meant) {
+        return wrong(why);
     }
     let how = (request.query.get("why"), manner(&request.query));
     failing(acts::act(site, &request.visitor, act, &meant, how).map(|report| Answer::json(&report.json())))

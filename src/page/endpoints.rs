@@ -2,6 +2,7 @@
 
 use super::answer::Answer;
 use super::catalogue::Site;
+use super::query::Query;
 use super::request::{Method, Request};
 use super::roles::PageRole;
 use super::{api, html};
@@ -18,6 +19,14 @@ pub(super) struct Endpoint {
     /// Names of the query, or of the object that is posted.
     pub(super) names: &'static [&'static str],
     pub(super) handle: Handle,
+}
+
+impl Endpoint {
+    /// A name that the API does not know here: misspelt, it would widen an act, or make it no dry run.
+    pub(super) fn unknown<'q>(&self, query: &'q Query) -> Option<&'q str> {
+        let is_known = |name: &str| !self.path.starts_with("/api/") || self.names.contains(&name);
+        query.pairs().iter().map(|(name, _)| name.as_str()).find(|name| !is_known(name))
+    }
 }
 
 /// How an answer is made.

@@ -43,7 +43,9 @@ impl Query {
         let mut pairs = Vec::new();
         for (name, value) in object {
             match &value {
-                serde_json::Value::Null => {}
+                // Named, and empty: whoever reads it may have to refuse that.
+                serde_json::Value::Null => pairs.push((name, String::new())),
+                serde_json::Value::Array(list) if list.is_empty() => pairs.push((name, String::new())),
                 serde_json::Value::Array(list) => {
                     for one in list {
                         pairs.push((name.clone(), text(one)?));

@@ -52,6 +52,8 @@ const MOST_FIELDS: usize = 64;
 const LONGEST_CONNECTION: Duration = Duration::from_secs(3_600);
 /// Threads that read the spool.
 const READERS: usize = 4;
+/// Requests that are worked on or wait for a thread at a time.
+const MOST_WORK: usize = 16;
 
 /// TLS of a listener.
 pub type PageTls = Arc<rustls::ServerConfig>;
@@ -105,6 +107,8 @@ struct House {
     access: Access,
     hosts: Vec<String>,
     viewers: Viewers,
+    /// Places for requests that are worked on, or wait for a thread.
+    work: Arc<Semaphore>,
 }
 
 /// Serves until `until` ends.
@@ -126,11 +130,12 @@ pub fn serve(settings: PageSettings, listeners: Vec<PageListener>, until: impl F
         access: Access::new(tokens, own, settings.socket_roles),
         hosts: settings.hosts,
         viewers: Viewers::default(),
+        work: Arc::new(Semaphore::new(MOST_WORK)),
     });
     runtime.block_on(async {
-        let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
         for listener in listeners {
-            let (house, room) = (Arc::clone(&house), Arc::clone(&room));
+            // Each has its own places, so that a crowd at one keeps nobody from another.
+            let (house, room) = (Arc::clone(&house), Arc::new(Semaphore::new(MOST_CONNECTIONS)));
             match listener {
                 PageListener::Unix(socket) => {
                     socket.set_nonblocking(true)?;
@@ -258,8 +263,14 @@ impl House {
                 },
                 Handle::Description => openapi::document(),
                 Handle::Answer(handle) => {
-                    let site = Arc::clone(&self.site);
-                    let made = tokio::task::spawn_blocking(move || handle(&site, &request)).await;
+                    // A visitor may leave while the work goes on, so it has a bound of its own.
+                    let (site, place) = (Arc::clone(&self.site), Arc::clone(&self.work).try_acquire_owned());
+                    let Ok(place) = place else {
+                        let why = "too much is asked at once; try again";
+                        return response(Answer::fault(StatusCode::SERVICE_UNAVAILABLE, why));
+                    };
+                    let made = tokio::task::spawn_blocking(move || (handle(&site, &request), place)).await;
+                    let made = made.map(|(answer, _)| answer);
                     made.unwrap_or_else(|_| Answer::fault(StatusCode::INTERNAL_SERVER_ERROR, "internal error"))
                 }
             },
@@ -308,7 +319,14 @@ impl House {
         let query = asked.uri().query().unwrap_or_default();
         let query =
             Query::parse(query).ok_or_else(|| Answer::fault(StatusCode::BAD_REQUEST, "the query cannot be read"))?;
+        let wrong = |why: &str| Answer::fault(StatusCode::BAD_REQUEST, why);
+        if method == Method::Post && !query.pairs().is_empty() {
+            return Err(wrong("what is posted belongs into the content, not into the query"));
+        }
         let query = if method == Method::Post { content(asked).await? } else { query };
+        if let Some(name) = endpoint.unknown(&query) {
+            return Err(wrong(&format!("{name}: no such name here; see /api/v1/openapi.json")));
+        }
         Ok((endpoint, Request { query, places, visitor }, last))
     }
 

@@ -22,8 +22,13 @@ fn owner(line: &str, local: SocketAddr, remote: SocketAddr) -> Option<u32> {
     let is_same = |one: SocketAddr, other: SocketAddr| {
         one.port() == other.port() && one.ip().to_canonical() == other.ip().to_canonical()
     };
-    // After the addresses: state, queues, timer, retransmissions, user.
-    if is_same(from, local) && is_same(to, remote) { columns.nth(4)?.parse().ok() } else { None }
+    // After the addresses: state, queues, timer, retransmissions, user, timeout, inode.
+    if !(is_same(from, local) && is_same(to, remote)) {
+        return None;
+    }
+    let owner = columns.nth(4)?.parse().ok()?;
+    // A socket that its user has closed has no inode, and is shown as root's.
+    (columns.nth(1)? != "0").then_some(owner)
 }
 
 /// `0100007F:1F59`: words in the order of the processor, the port in that of people.
@@ -50,6 +55,17 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
+
+    /// Anybody may close a connection whose request is not read yet.
+    #[test]
+    fn a_socket_that_its_user_has_closed_is_nobodys() {
+        let line = |inode: u32| {
+            format!("0: 0100007F:C001 0100007F:1F59 06 00000000:00000000 03:00001770 00000000 0 0 {inode} 3 00000000")
+        };
+        let (from, to) = ("127.0.0.1:49153".parse().unwrap(), "127.0.0.1:8025".parse().unwrap());
+        assert_eq!(owner(&line(4711), from, to), Some(0));
+        assert_eq!(owner(&line(0), from, to), None);
+    }
 
     #[test]
     fn the_own_user_has_the_sockets_of_this_process() {

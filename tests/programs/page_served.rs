@@ -148,6 +148,24 @@ fn acts_by_the_api_do_what_the_verbs_do_and_dry_runs_nothing() {
     assert_eq!(act("hold", json!({})).status, 400, "nothing said is never all");
     let would = act("hold", json!({ "recipient": "@example.net", "dry_run": true })).json();
     assert_eq!((would["messages"][0]["result"].as_str(), site.shelf("hold").len()), (Some("would"), 0));
+    // What is misspelt, empty or contradictory never widens an act, nor makes it more than a dry run.
+    for asked in [
+        json!({ "all": true, "dry-run": true }),
+        json!({ "recipients": "@other.example", "older": "1s" }),
+        json!({ "id": [bob.clone()], "recipient": "@other.example" }),
+        json!({ "id": [], "folder": "queue" }),
+        json!({ "recipient": "", "folder": "queue" }),
+        json!({ "recipient": null, "folder": "queue" }),
+    ] {
+        let answer = act("remove", asked.clone());
+        assert_eq!((answer.status, site.shelf("queue").len()), (400, 2), "{asked}: {answer:?}");
+    }
+    for dry in [json!(true), json!("True"), json!("1"), json!("YES"), json!(""), json!("please")] {
+        let report = act("remove", json!({ "all": true, "dry_run": dry.clone() })).json();
+        assert_eq!((report["messages"][0]["result"].as_str(), site.shelf("queue").len()), (Some("would"), 2), "{dry}");
+    }
+    assert_eq!(page.post("/api/v1/messages/remove?dry_run=1", &json!({ "all": true })).status, 400);
+    assert_eq!(site.shelf("queue").len(), 2);
     assert_eq!(act("hold", json!({ "id": [bob, carol], "why": "audit" })).json()["messages"][1]["result"], "done");
     assert_eq!(site.shelf("hold").len(), 2);
     assert_eq!(act("release", json!({ "all": true })).json()["messages"].as_array().unwrap().len(), 2);

@@ -60,11 +60,18 @@ fn flatten(key: &str, value: &Value, origin: &str, settings: &mut Vec<ShownSetti
 
 /// A value as it is shown: a command may contain a password, and a URL may have one before its host or in its path.
 fn shown(key: &str, value: &Value) -> String {
-    let last = key.rsplit('.').next().unwrap_or(key);
+    let last = key.rsplit('.').next().unwrap_or(key).to_ascii_lowercase();
     let is_place = last.ends_with("_file") || last.ends_with("_env") || last.ends_with("_from");
     let is_secret = ["password", "secret", "token", "webhook", "command"].iter().any(|word| last.contains(word));
     if is_secret && !is_place {
         return "(hidden)".to_owned();
+    }
+    // The path of a web service often is its password.
+    let text = value.as_str().unwrap_or_default();
+    if let Some((scheme, rest)) = text.split_once("://").filter(|(scheme, _)| ["http", "https"].contains(scheme)) {
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let host = authority.rsplit('@').next().unwrap_or_default();
+        return if host.len() == rest.len() { text.to_owned() } else { format!("{scheme}://{host}/(hidden)") };
     }
     match value {
         Value::String(text) => without_secrets(text),
@@ -104,6 +111,7 @@ mod tests {
         let text = "relay.url = \"smtp://user:geheim@mail.example:587\"\nrelay.password = \"geheim\"\n\
                     relay.password_file = \"/etc/leafmail/password\"\nrelay.password_command = \"pass geheim\"\n\
                     alarm.webhook = \"https://hooks.example/geheim\"\n[[hook]]\nurl = \"https://x.example/?key=geheim\"\n\
+                    [[event_hook]]\nurl = \"https://hooks.example/T0/geheim\"\n[rewrite.add]\nX-Token = \"geheim\"\n\
                     [[route]]\nurl = \"pipe:geheim\"\nrecipients = [\"@a.example\", \"@b.example\"]\n";
         let mut settings = Vec::new();
         for (key, value) in text.parse::<toml::Table>().unwrap() {

@@ -205,6 +205,14 @@ pub(in crate::page) fn act(site: &Site, request: &Request) -> Answer {
     }
 }
 
+/// Ids that a form to confirm an act names: they fit into the content that a form may have.
+const MOST_CONFIRMED: usize = 1_500;
+
+/// Whether a name of a form says which messages are meant.
+fn chooses(name: &str) -> bool {
+    name == "id" || name == "all" || FILTERS.contains(&name)
+}
+
 fn confirmation(request: &Request, report: &ActReport) -> Markup {
     let would = report.count("would");
     let act = request.query.get("act").unwrap_or_default();
@@ -212,7 +220,18 @@ fn confirmation(request: &Request, report: &ActReport) -> Markup {
         (reported(report, "would"))
         @if would > 0 {
             form method="post" action="/queue/act" {
-                @for (name, value) in request.query.without("confirm").pairs() { input type="hidden" name=(name) value=(value); }
+                // What was shown is what is changed, where so many ids fit into a form.
+                @let few = would <= MOST_CONFIRMED;
+                @for (name, value) in request.query.without("confirm").pairs() {
+                    @if !few || !chooses(name) { input type="hidden" name=(name) value=(value); }
+                }
+                @if few {
+                    @for (id, result, _) in &report.messages {
+                        @if *result == "would" { input type="hidden" name="id" value=(id.to_string()); }
+                    }
+                } @else {
+                    p.alarm { "Whatever is meant at that moment is changed, also what arrives meanwhile." }
+                }
                 button.danger[act == "remove" || act == "expire"] name="confirm" value="1" { (capital(act)) " " (count(would, "message")) }
                 " " a href="/queue" { "Cancel" }
             }

@@ -145,8 +145,16 @@ impl<S: Spool> DeliveryTask<'_, S> {
         if open.is_empty() || open.iter().any(|index| self.means_several(*index)) {
             return plan;
         }
-        if open.iter().all(|index| self.holding_route(*index).is_some()) {
-            return Plan::Hold(Vec::new());
+        let schedule = &self.runner.schedule;
+        let ledger = schedule.ledger(&self.envelope, self.claim.receipts());
+        let last = schedule.comes_last(&self.envelope, &ledger);
+        let is_left =
+            |index: &u16| ledger.accounts().get(usize::from(*index)).is_some_and(|account| !schedule.is_open(account));
+        // Nobody else is tried before a person acts: the archive comes last, and who is in doubt is left to a person too.
+        let waits =
+            |index: &u16| self.holding_route(*index).is_some() || last == Some(usize::from(*index)) || is_left(index);
+        if open.iter().all(waits) {
+            return Plan::Hold(open.into_iter().filter(is_left).collect());
         }
         let is_here = |index: &u16| self.destination(*index).is_some_and(|to| to.route == self.job.route);
         let here: Vec<u16> = open.into_iter().filter(is_here).collect();

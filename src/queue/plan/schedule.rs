@@ -207,7 +207,7 @@ impl Schedule {
     }
 
     /// The recipient of the copy for the archive, as long as another one was never tried: a store that hangs delays no mail.
-    fn comes_last(&self, envelope: &Envelope, ledger: &Ledger<'_>) -> Option<usize> {
+    pub(in crate::queue) fn comes_last(&self, envelope: &Envelope, ledger: &Ledger<'_>) -> Option<usize> {
         let archive = envelope.archive()?;
         let untried = |(index, account): (usize, &Account<'_>)| {
             index != archive && self.is_open(account) && account.last_attempt.is_none()
@@ -256,7 +256,7 @@ impl Schedule {
     }
 
     /// Whether a recipient has to be tried: it is neither settled nor left to a person.
-    fn is_open(&self, account: &Account<'_>) -> bool {
+    pub(in crate::queue) fn is_open(&self, account: &Account<'_>) -> bool {
         account.standing == Standing::Pending && !(account.in_doubt && self.in_doubt == InDoubt::Hold)
     }
 

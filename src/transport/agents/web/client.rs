@@ -22,8 +22,6 @@ use crate::transport::settings::{AgentSettings, Roots, Timeouts};
 
 /// How much of an answer is read.
 const LARGEST_ANSWER: u64 = 4096;
-/// How much of it is shown.
-const LONGEST_LINE: usize = 200;
 /// A kept connection that is older may be closed by the other side at any moment.
 const IDLE: Duration = Duration::from_secs(4);
 
@@ -66,6 +64,9 @@ impl HttpClient {
         for (name, value) in &request.fields {
             asked = asked.header(*name, value.as_slice());
         }
+        // At least 10 kB in a second, beside the time for a block.
+        let limit = self.timeouts.block + Duration::from_secs(request.body.len() as u64 / 10_000);
+        let asked = asked.config().timeout_send_body(Some(limit)).build();
         asked.send(&request.body[..]).map(answer).map_err(|error| trouble(&error))
     }
 
@@ -145,7 +146,7 @@ fn answer(response: ureq::http::Response<ureq::Body>) -> HttpAnswer {
     let retry_after = retry_after.or_else(|| retry_after::of_body(&body));
     let text = String::from_utf8_lossy(&body);
     let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    HttpAnswer { status, retry_after, said: line.chars().take(LONGEST_LINE).collect() }
+    HttpAnswer { status, retry_after, said: line.to_owned() }
 }
 
 /// How far a request came that has no answer. What may have come to the service counts as sent.
@@ -160,8 +161,20 @@ fn trouble(error: &ureq::Error) -> HttpTrouble {
         HttpTrouble::Unreached(Reason::new(EnhancedCode(4, 7, 5), text))
     };
     let is_of_handshake = |error: &rustls::Error| {
+        use rustls::AlertDescription as Alert;
         use rustls::Error as Tls;
-        matches!(error, Tls::InvalidCertificate(_) | Tls::PeerIncompatible(_) | Tls::InvalidMessage(_))
+        // Nothing of the request went out. An alert of another kind, or a damaged record, may come after it.
+        let is_of_first = |alert: &Alert| {
+            matches!(
+                alert,
+                Alert::HandshakeFailure
+                    | Alert::ProtocolVersion
+                    | Alert::UnrecognisedName
+                    | Alert::InsufficientSecurity
+            )
+        };
+        matches!(error, Tls::InvalidCertificate(_) | Tls::PeerIncompatible(_))
+            || matches!(error, Tls::AlertReceived(alert) if is_of_first(alert))
     };
     match error {
         Error::HostNotFound => {

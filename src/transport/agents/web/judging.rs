@@ -5,8 +5,12 @@
 
 use std::time::Duration;
 
+use super::target;
 use crate::receipt::{Cause, Outcome, Reason};
 use crate::smtp::EnhancedCode;
+
+/// Characters of an answer that are repeated.
+const LONGEST_LINE: usize = 200;
 
 /// An answer, as far as it was read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -14,8 +18,21 @@ pub(super) struct HttpAnswer {
     pub(super) status: u16,
     /// How long to wait, as the service says.
     pub(super) retry_after: Option<Duration>,
-    /// The first line of its body.
+    /// The first line of its body; see [`HttpAnswer::without`].
     pub(super) said: String,
+}
+
+impl HttpAnswer {
+    /// Without a secret that the service repeats, plain or as it was in the URL, and cut to what a log line may have.
+    pub(super) fn without(mut self, secret: &str) -> Self {
+        if !secret.is_empty() {
+            for form in [secret.to_owned(), target::in_path(secret)] {
+                self.said = self.said.replace(&form, "***");
+            }
+        }
+        self.said = self.said.chars().take(LONGEST_LINE).collect();
+        self
+    }
 }
 
 /// What an answer decides.
@@ -51,11 +68,11 @@ pub(super) fn judge(answer: &HttpAnswer, is_ours: bool) -> HttpVerdict {
         502 | 504 => HttpVerdict::Away(reason(4, 4, 2)),
         500..=599 => HttpVerdict::Outcome(Outcome::Deferred(reason(4, 3, 0))),
         401 | 403 | 407 => HttpVerdict::Route(reason(4, 7, 8).because(Cause::LoginFailed)),
-        400 | 406 | 409 | 411..=413 | 422..=424 | 428 | 431 | 451 if is_ours => HttpVerdict::Perhaps(reason(4, 3, 5)),
+        // The key is in work already, the folder is missing or locked (RFC 4918 9.7.1, 11.3), or our request has the wrong form.
+        409 | 411 | 412 | 423 | 424 | 428 | 431 => HttpVerdict::Perhaps(reason(4, 3, 5)),
+        400 | 406 | 413 | 422 | 451 if is_ours => HttpVerdict::Perhaps(reason(4, 3, 5)),
         413 => HttpVerdict::Outcome(Outcome::Failed(reason(5, 3, 4).because(Cause::TooLarge))),
-        400 | 406 | 409 | 411 | 412 | 422..=424 | 428 | 431 | 451 => {
-            HttpVerdict::Outcome(Outcome::Failed(reason(5, 6, 0)))
-        }
+        400 | 406 | 422 | 451 => HttpVerdict::Outcome(Outcome::Failed(reason(5, 6, 0))),
         // Not there, another method, another type, another place (which is not followed): not the message's fault.
         _ => HttpVerdict::Route(reason(4, 3, 5)),
     }
@@ -81,6 +98,14 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_that_the_service_repeats_is_not_repeated_by_us() {
+        let said = format!("no hook at /T0/a%20b:c with a b:c {}", "x".repeat(400));
+        let answer = HttpAnswer { status: 404, said, ..HttpAnswer::default() }.without("a b:c");
+        assert!(answer.said.starts_with("no hook at /T0/*** with *** xxx") && answer.said.len() == LONGEST_LINE);
+        assert_eq!(answer.clone().without("").said, answer.said);
+    }
+
+    #[test]
     fn only_what_is_about_the_message_returns_it() {
         for (status, expected) in [
             (200, "D2.0.0"),
@@ -93,7 +118,10 @@ mod tests {
             (404, "R4.3.5"),
             (405, "R4.3.5"),
             (408, "L4.4.2"),
+            (409, "P4.3.5"),
             (410, "R4.3.5"),
+            (412, "P4.3.5"),
+            (423, "P4.3.5"),
             (413, "F5.3.4"),
             (415, "R4.3.5"),
             (418, "R4.3.5"),

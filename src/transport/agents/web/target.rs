@@ -11,6 +11,11 @@ use crate::transport::settings::PLAIN;
 /// A token may have several parts (Slack) and a colon (Telegram).
 const TOKEN: &AsciiSet = &PLAIN.remove(b':').remove(b'/');
 
+/// A password as it is in a URL.
+pub(super) fn in_path(password: &str) -> String {
+    percent_encode(password.as_bytes(), TOKEN).to_string()
+}
+
 impl WebPlace {
     /// Whether the path has this placeholder.
     pub(super) fn has(&self, name: &str) -> bool {

@@ -153,6 +153,7 @@ impl Transport for WebTransport {
         body.hand_over();
         let shared = Arc::clone(&self.0);
         let answer = in_another_thread(&self.0.settings.leaving, move || shared.ask(http));
+        let answer = answer.map(|asked| asked.map(|found| found.without(&secret)));
         self.verdict(answer, request, relay)
     }
 }
@@ -214,7 +215,12 @@ impl WebTransport {
                 return Ok(store::for_first(Outcome::InDoubt(reason), request, relay));
             }
         };
-        let is_ours = matches!(self.0.place.form, BodyForm::Template(_));
+        // What is too large is so in JSON, too.
+        let is_ours = match self.0.place.form {
+            BodyForm::Message => false,
+            BodyForm::Json => answer.status != 413,
+            BodyForm::Template(_) => true,
+        };
         match judge(&answer, is_ours) {
             HttpVerdict::Outcome(outcome) => Ok(store::for_first(outcome, request, relay)),
             HttpVerdict::Away(reason) => {
