@@ -76,3 +76,19 @@ fn hold_is_no_fallback_and_has_none() {
     let flushed = said(site.run(&["flush"]));
     assert!(flushed.contains("expected no fallback beside hold:"), "{flushed}");
 }
+
+/// The archive comes last, and nobody else of a held message is tried: its copy is held with it.
+#[test]
+fn a_message_is_held_with_its_copy_for_the_archive() {
+    let site = Site::new(&format!("{ROUTE}\n[archive]\naddress = \"copies@archive.example\""));
+    submit(&site, &["joe@q.example"]);
+    let flushed = said(site.run(&["flush"]));
+    assert_eq!((shelves(&site), site.delivered().len()), ([0, 1, 0, 0], 0), "{flushed}");
+    let text = fs::read_to_string(site.config()).unwrap();
+    fs::write(site.config(), text.replace("\"hold:\"", &format!("\"maildir:{}\"", site.path("late").display())))
+        .unwrap();
+    assert!(site.run(&["release", &site.shelf("hold").remove(0)]).status.success());
+    let sent = said(site.run(&["flush"])) + &said(site.run(&["flush"]));
+    assert_eq!((shelves(&site), site.delivered().len()), ([0, 0, 0, 0], 1), "the archive has its copy: {sent}");
+    assert_eq!(crate::site::names(&site.path("late/new")).len(), 1, "{sent}");
+}

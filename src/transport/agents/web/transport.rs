@@ -152,8 +152,7 @@ impl Transport for WebTransport {
         };
         body.hand_over();
         let shared = Arc::clone(&self.0);
-        let answer = in_another_thread(&self.0.settings.leaving, move || shared.ask(http));
-        let answer = answer.map(|asked| asked.map(|found| found.without(&secret)));
+        let answer = in_another_thread(&self.0.settings.leaving, move || shared.ask(http, &secret));
         self.verdict(answer, request, relay)
     }
 }
@@ -234,17 +233,16 @@ impl WebTransport {
 }
 
 impl WebShared {
-    /// Sends a request; once more with a new token where one is refused.
-    fn ask(&self, mut request: HttpRequest) -> Result<HttpAnswer, HttpTrouble> {
-        let answer = self.client.exchange(&request)?;
+    /// Sends a request; once more with a new token where one is refused. No secret is in what the service says.
+    fn ask(&self, mut request: HttpRequest, secret: &str) -> Result<HttpAnswer, HttpTrouble> {
+        let answer = self.client.exchange(&request)?.without(secret);
         if answer.status != 401 || self.settings.token.is_none() || self.place.has("password") {
             return Ok(answer);
         }
-        let Some(value) = self.secret(Freshness::New).ok().and_then(|secret| self.authorization(&secret)) else {
-            return Ok(answer);
-        };
+        let Ok(renewed) = self.secret(Freshness::New) else { return Ok(answer) };
+        let Some(value) = self.authorization(&renewed) else { return Ok(answer) };
         request.fields.retain(|(name, _)| *name != "Authorization");
         request.fields.push(("Authorization", value));
-        self.client.exchange(&request)
+        self.client.exchange(&request).map(|answer| answer.without(&renewed).without(secret))
     }
 }
