@@ -330,7 +330,9 @@ fn the_description_of_the_api_names_paths_that_answer() {
             seen += 1;
         }
         if methods.get("post").is_some() {
-            assert_eq!(page.post(&path, &json!({ "all": true, "dry_run": true })).status, 200, "{path}");
+            let switches = path.ends_with("/resume");
+            let asked = if switches { json!({ "dry_run": true }) } else { json!({ "all": true, "dry_run": true }) };
+            assert_eq!(page.post(&path, &asked).status, 200, "{path}");
             seen += 1;
         }
     }
