@@ -128,7 +128,7 @@ If spoolrun is called by the name mailq (a link), it runs list.",
         examples: &[
             ("spoolrun doctor", "Everything"),
             ("spoolrun doctor --recipient bob@example.com", "Would bob be accepted?"),
-            ("spoolrun doctor --to bob@example.com", "Is this host fit to send mail directly?"),
+            ("spoolrun doctor --to bob@example.com", "May this host send directly?"),
         ],
         notes: "No message is sent: each dialogue with a next hop ends after RCPT.",
         codes: &[DONE, USAGE, FAULT, IO_FAILED, NOT_PERMITTED, CONFIGURATION],

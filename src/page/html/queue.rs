@@ -220,7 +220,7 @@ fn confirmation(request: &Request, report: &ActReport) -> Markup {
         (reported(report, "would"))
         @if would > 0 {
             form method="post" action="/queue/act" {
-                // What was shown is what is changed, where so many ids fit into a form.
+                // What was shown is what is changed, where a form has room for the ids.
                 @let few = would <= MOST_CONFIRMED;
                 @for (name, value) in request.query.without("confirm").pairs() {
                     @if !few || !chooses(name) { input type="hidden" name=(name) value=(value); }
