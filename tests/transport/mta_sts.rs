@@ -14,7 +14,7 @@ use leafmail::dns::{FixedNames, Tlsa};
 use leafmail::receipt::{Cause, Outcome};
 use leafmail::transport::{Dispatch, Leaving, MtaStsSettings, MxDispatch, Roots, RouteSettings, TlsSettings};
 
-use crate::fake_smarthost::{FakeSmarthost, Identity, Script};
+use crate::fake_smarthost::{FakeSmarthost, Identity, Script, reply};
 use crate::requests::{Pieces, deliver, envelope, letters, mx_on_this_host};
 
 const MX: &str = "mx.x.example";
@@ -82,6 +82,11 @@ fn name(text: &str) -> Domain {
 impl Scene {
     /// The web server has a certificate for `web`, and the host one for `host`; `None`: it does not offer STARTTLS.
     fn new(web: &str, answer: String, host: Option<&str>) -> Self {
+        Self::by(web, answer, host, |script| script)
+    }
+
+    /// The same with a host that does something else.
+    fn by(web: &str, answer: String, host: Option<&str>, change: impl Fn(Script) -> Script) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let web_identity = Identity::valid_for(&[web]);
         let host_identity = Identity::valid_for(&[host.unwrap_or(MX)]);
@@ -94,7 +99,7 @@ impl Scene {
             .forward(name(MX), [127, 0, 0, 1].into())
             .forward(name("mta-sts.x.example"), [127, 0, 0, 1].into())
             .text(name("_mta-sts.x.example"), "v=STSv1; id=20261201;");
-        Self { host: FakeSmarthost::start(script), web: Web::start(&web_identity, answer), folder, dns }
+        Self { host: FakeSmarthost::start(change(script)), web: Web::start(&web_identity, answer), folder, dns }
     }
 
     /// With everything in order but the policy's mode and host, and the host's certificate.
@@ -171,6 +176,16 @@ fn mail_waits_where_an_enforced_policy_is_broken_and_goes_where_it_is_tested() {
         assert_eq!(Scene::of("testing", named, host).goes(), gone(host.is_some()), "{words}");
         assert_eq!(Scene::of("none", named, host).goes(), gone(host.is_some()), "{words}");
     }
+}
+
+#[test]
+fn a_policy_that_is_only_tested_delays_nothing_where_starttls_is_refused() {
+    let refusing = |mode: &str| {
+        let change = |script: Script| script.always("STARTTLS", reply("454 4.7.0 not now"));
+        Scene::by("mta-sts.x.example", policy(mode, MX), Some(MX), change)
+    };
+    assert_eq!(refusing("testing").goes(), gone(false));
+    assert_eq!(refusing("none").goes(), gone(false));
 }
 
 #[test]

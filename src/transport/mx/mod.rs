@@ -159,7 +159,9 @@ impl Transport for MxTransport {
                     if let Some(delivery) = self.attempt(&mut attempt, kept)? {
                         return Ok(delivery);
                     }
-                    if !attempt.failed_at_tls() {
+                    // A policy that is only tested delays nothing: neither does STARTTLS that is offered and refused.
+                    let is_tested = demand.sts == Some(StsMode::Testing) && policy == TlsPolicy::Required;
+                    if !(attempt.failed_at_tls() || is_tested && attempt.was_refused()) {
                         break;
                     }
                 }
@@ -294,6 +296,11 @@ impl<'a> Attempt<'a> {
     fn failed_at_tls(&self) -> bool {
         let last = self.faults.last().map(|fault| &fault.reason);
         !self.spent && last.is_some_and(|last| last.reply_code.is_none() && last.status == EnhancedCode(4, 7, 5))
+    }
+
+    /// Whether the last way ended with a reply, perhaps one to STARTTLS.
+    fn was_refused(&self) -> bool {
+        !self.spent && self.faults.last().is_some_and(|fault| fault.reason.reply_code.is_some())
     }
 
     /// No way worked: whose trouble that is.
