@@ -206,11 +206,8 @@ If spoolrun is called by the name mailq (a link), it runs list.",
     Page {
         verb: "metrics",
         examples: &[
-            ("spoolrun metrics", "For a look, or for a scraper that runs it"),
-            (
-                "spoolrun metrics -o /var/lib/prometheus/node-exporter/leafmail.prom",
-                "From cron or a timer, for node_exporter",
-            ),
+            ("spoolrun metrics", "For a look, or for a scraper"),
+            ("spoolrun metrics -o /run/leafmail.prom", "From cron, for node_exporter"),
             ("spoolrun metrics --openmetrics", "OpenMetrics 1.0"),
         ],
         notes: "",
